@@ -1,0 +1,74 @@
+# `make run` and `make test` need nothing but Python 3.11 or later and pip.
+# Both make .venv themselves, and again whenever pyproject.toml or constraints.txt changed.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.PHONY: help run test check format eval-demo bench clean
+
+VENV := .venv
+BIN := $(VENV)/bin
+NEEDS := pyproject.toml constraints.txt
+BENCHMARKS := dispatch relay
+# What pip says and nobody needs: what was there before, and where it looked.
+QUIET := ^(Looking in|Requirement already|Collecting|Obtaining|  (Using cached|Preparing|Getting|Installing build|Checking if))
+
+#: Options for the command behind `run`, `test` and `bench`: make run ARGS="--port 8080"
+ARGS :=
+
+help: ## This list.
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/.run-ready ## Start everything on http://127.0.0.1:8000 until Ctrl-C.
+	@$(BIN)/turnstream up $(ARGS)
+
+test: $(VENV)/.dev-ready ## Run every test.
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(VENV)/.dev-ready ## Format, lint, types and import contracts, as CI holds them.
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.dev-ready ## Let ruff rewrite what it can.
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+eval-demo: $(VENV)/.dev-ready ## Ask the demo model its questions and print the score.
+	@$(BIN)/python -m scripts.demo_model.evaluate $(ARGS)
+
+bench: $(VENV)/.dev-ready ## Run the benchmarks, one after the other.
+	@set -e; for name in $(BENCHMARKS); do echo "== benchmarks.$$name"; $(BIN)/python -m benchmarks.$$name $(ARGS); done
+
+clean: ## Remove the environment and what the tools left.
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+
+# torch is installed in the same call as all the rest, so that the pin in constraints.txt decides on its build.
+define install
+	@echo "installing $(1) into $(VENV) (a few minutes the first time)"
+	@set -o pipefail; $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[$(1)]' \
+		| { grep --line-buffered -Ev '$(QUIET)' || true; }
+endef
+
+$(VENV)/.run-ready: $(NEEDS) | $(BIN)/python
+	$(call install,worker)
+	@touch $@
+
+$(VENV)/.dev-ready: $(NEEDS) | $(BIN)/python
+	$(call install,worker$(comma)dev)
+	@touch $@ $(VENV)/.run-ready
+
+comma := ,
+
+# Debian's python3 may come without ensurepip; then the pip that is there fills the environment.
+$(BIN)/python:
+	@set -e; for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+		command -v $$python >/dev/null || continue; \
+		$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' && { found=$$python; break; } || true; \
+	done; \
+	[ -n "$$found" ] || { echo "turnstream needs Python 3.11 or later, and no such python3 is on PATH" >&2; exit 1; }; \
+	echo "making $(VENV) with $$($$found --version)"; \
+	if $$found -c 'import ensurepip, venv' 2>/dev/null; then $$found -m venv $(VENV); \
+	elif $$found -m venv --without-pip $(VENV) && $$found -m pip --version >/dev/null 2>&1; \
+	then $$found -m pip --python $(BIN)/python install --quiet pip; \
+	else rm -rf $(VENV); echo "$$found can make no environment: install its venv module (Debian: apt-get install python3-venv)" >&2; exit 1; fi
