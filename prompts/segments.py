@@ -1,0 +1,47 @@
+"""Stretches of prompt text between control tokens, and how long their echo is.
+
+``<s>`` and ``</s>`` are tokens, not text. A tokenizer of the Llama kind puts one space of its own
+in front of every stretch it is given; decoding takes back the first of them only. So a decoded
+prompt is longer than the text that went in by one character for each stretch after the first.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+BOS = "<s>"
+EOS = "</s>"
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Text that is tokenised by itself, and the control tokens around it."""
+
+    text: str
+    #: A BOS token stands before the text.
+    bos: bool
+    #: An EOS token stands after the text.
+    eos: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PromptIds:
+    """A prompt as the model takes it."""
+
+    ids: list[int]
+    #: Turns left out at the old end, because the prompt would not fit with them.
+    dropped_turns: int
+    #: Characters these very ids decode to, control tokens skipped.
+    echo_len: int
+
+
+def join(segments: Sequence[Segment]) -> str:
+    """Write segments as one text, with the control tokens spelled out."""
+    return "".join(
+        f"{BOS if segment.bos else ''}{segment.text}{EOS if segment.eos else ''}"
+        for segment in segments
+    )
+
+
+def exact_echo_len(segments: Sequence[Segment]) -> int:
+    """Count the characters that separately tokenised segments decode to."""
+    return sum(len(segment.text) for segment in segments) + len(segments) - 1

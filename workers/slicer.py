@@ -1,0 +1,45 @@
+"""From a model's new token ids to slices: text that is safe to show now and never taken back.
+
+What is shown depends on the ids alone, not on how they were grouped, so replaying the ids of a log
+brings another worker to the same text and the same held-back rest. No echo is ever decoded here.
+"""
+
+from codecs import utf_8_decode
+from collections.abc import Sequence
+
+from workers.byte_table import ByteTable
+from workers.reply_text import ReplyText
+
+
+class Slicer:
+    """Cuts one reply into slices."""
+
+    def __init__(
+        self,
+        table: ByteTable,
+        *,
+        stop: Sequence[str] = (),
+        replacements: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        self._table = table
+        self._reply = ReplyText(stop, replacements)
+        #: The bytes of a character that has begun, three at most.
+        self._pending = b""
+
+    @property
+    def stopped(self) -> bool:
+        """A stop string was met; nothing follows."""
+        return self._reply.stopped
+
+    def feed(self, ids: Sequence[int]) -> str:
+        """Take ids, prompt excluded, and answer the text to show now; often there is none."""
+        data = self._pending + self._table.join(ids)
+        # Bytes that can belong to no character become U+FFFD; an unfinished character waits.
+        text, used = utf_8_decode(data, "replace", False)
+        self._pending = data[used:]
+        return self._reply.feed(text)
+
+    def finish(self) -> str:
+        """Answer what was held back and turned out to be text; half a character is dropped."""
+        self._pending = b""
+        return self._reply.finish()
