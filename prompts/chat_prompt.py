@@ -5,17 +5,16 @@ Messages are told apart by ``RoleType``, never by role name: in many formats bot
 """
 
 from abc import ABC, abstractmethod
-from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Self
 
 from prompts.content import ChatContent
 from prompts.control_strings import check_text, neutralise
-from prompts.errors import PromptTooLong
 from prompts.options import PromptOptions
+from prompts.prompt_ids import PromptEncoder, PromptIds, fit
 from prompts.role_type import RoleType
-from prompts.segments import PromptIds, Segment, exact_echo_len
+from prompts.segments import Segment, exact_echo_len
 
 #: Pairs of (what to look for, what to put there), applied one pair after the other.
 Replacements = Sequence[tuple[str, str]]
@@ -137,11 +136,7 @@ class AbstractChatPrompt(ABC):
         )
 
     def set_responder_last_msg(self, message: str | None) -> None:
-        """Replace the reply at the end of the history.
-
-        Raises:
-            LookupError: the history does not end with a reply.
-        """
+        """Replace the reply at the end of the history (`LookupError` if there is none)."""
         last = self._last(RoleType.RESPONDER)
         self._contents[-1] = replace(last, message=self._reply(message))
 
@@ -199,12 +194,12 @@ class AbstractChatPrompt(ABC):
             ids = [content.message_id for content in contents]
             if last_id in ids:
                 contents = contents[: ids.index(last_id) + 1]
+        if opts.get("omit_last_message") and contents:
+            contents[-1] = replace(contents[-1], message=None)
         if (max_turns := opts.get("max_turns")) is not None:
             requests = _requests(contents)
             if max_turns < len(requests):
                 contents = contents[requests[-max_turns] :] if max_turns > 0 else []
-        if opts.get("omit_last_message") and contents:
-            contents[-1] = replace(contents[-1], message=None)
         return contents
 
     # Ids and lengths
@@ -221,37 +216,21 @@ class AbstractChatPrompt(ABC):
             PromptTooLong: more than ``max_prompt_tokens``, and nothing may or can be dropped.
         """
         opts = opts or {}
-        bos, eos = opts.get("bos_id", 1), opts.get("eos_id", 2)
         turns = self.get_prompt_turns(opts)
-        encoded: dict[str, list[int]] = {}
 
-        def prompt_ids(dropped: int) -> PromptIds:
-            kept: PromptOptions = {**opts, "max_turns": turns - dropped} if dropped else opts
-            segments = self.create_prompt_segments(kept)
+        def segments_without(dropped: int) -> list[Segment]:
+            segments = self.create_prompt_segments({**opts, "max_turns": turns - dropped})
             if self.chat_mode and not opts.get("keep_final_space"):
                 segments[-1] = replace(segments[-1], text=segments[-1].text.removesuffix(" "))
-            ids: list[int] = []
-            for index, segment in enumerate(segments):
-                if segment.text not in encoded:
-                    encoded[segment.text] = encode(segment.text)
-                # A model was never trained on a prompt without BOS, whatever the head spells out.
-                ids += [bos] if segment.bos or index == 0 else []
-                ids += encoded[segment.text]
-                ids += [eos] if segment.eos else []
-            return PromptIds(ids=ids, dropped_turns=dropped, echo_len=exact_echo_len(segments))
+            return segments
 
-        whole = prompt_ids(0)
-        limit = opts.get("max_prompt_tokens")
-        if limit is None or len(whole.ids) <= limit:
-            return whole
-        if opts.get("truncation") != "auto" or turns < 2 or not self.chat_mode:
-            raise PromptTooLong(len(whole.ids), limit)
-        # Every turn dropped makes the prompt shorter, so the smallest number can be searched for.
-        dropped = bisect_left(range(turns), True, key=lambda n: len(prompt_ids(n).ids) <= limit)
-        shortest = prompt_ids(min(dropped, turns - 1))
-        if len(shortest.ids) > limit:
-            raise PromptTooLong(len(shortest.ids), limit)
-        return shortest
+        may_drop = self.chat_mode and opts.get("truncation") == "auto"
+        return fit(
+            segments_without,
+            PromptEncoder(encode, bos_id=opts.get("bos_id", 1), eos_id=opts.get("eos_id", 2)),
+            droppable=max(0, turns - 1) if may_drop else 0,
+            limit=opts.get("max_prompt_tokens"),
+        )
 
     def get_skip_len(self, omit_last_message: bool = False) -> int:
         """Count the echo as ChatStream does: text without special tokens, then adjusted.
@@ -311,4 +290,8 @@ class AbstractChatPrompt(ABC):
 
 
 def _requests(contents: Sequence[ChatContent]) -> list[int]:
-    return [i for i, c in enumerate(contents) if c.role_type is RoleType.REQUESTER]
+    return [
+        place
+        for place, content in enumerate(contents)
+        if content.role_type is RoleType.REQUESTER and content.message is not None
+    ]

@@ -23,17 +23,6 @@ class Segment:
     eos: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PromptIds:
-    """A prompt as the model takes it."""
-
-    ids: list[int]
-    #: Turns left out at the old end, because the prompt would not fit with them.
-    dropped_turns: int
-    #: Characters these very ids decode to, control tokens skipped.
-    echo_len: int
-
-
 def join(segments: Sequence[Segment]) -> str:
     """Write segments as one text, with the control tokens spelled out."""
     return "".join(
@@ -42,6 +31,11 @@ def join(segments: Sequence[Segment]) -> str:
     )
 
 
-def exact_echo_len(segments: Sequence[Segment]) -> int:
-    """Count the characters that separately tokenised segments decode to."""
-    return sum(len(segment.text) for segment in segments) + len(segments) - 1
+def exact_echo_len(segments: Sequence[Segment], drift: int = 1) -> int:
+    """Count the characters that segments decode to.
+
+    Args:
+        drift: characters added at each border between two segments: 1 for segments tokenised one
+            by one; what the worker's probe of the tokenizer says for a prompt tokenised whole.
+    """
+    return sum(len(segment.text) for segment in segments) + drift * (len(segments) - 1)

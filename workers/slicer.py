@@ -6,9 +6,27 @@ brings another worker to the same text and the same held-back rest. No echo is e
 
 from codecs import utf_8_decode
 from collections.abc import Sequence
+from typing import Protocol
 
 from workers.byte_table import ByteTable
 from workers.reply_text import ReplyText
+
+
+class IdSlicer(Protocol):
+    """Anything that cuts one reply into slices, given the ids of the reply alone."""
+
+    @property
+    def stopped(self) -> bool:
+        """A stop string was met; nothing follows."""
+        ...
+
+    def feed(self, ids: Sequence[int]) -> str:
+        """Take ids and answer the text to show now; often there is none."""
+        ...
+
+    def finish(self) -> str:
+        """Answer what was held back and turned out to be text."""
+        ...
 
 
 class Slicer:

@@ -1,0 +1,60 @@
+"""Slices for tokenizers whose ids have no bytes of their own, through ``tokenizers.DecodeStream``.
+
+The stream must be primed with the prompt: begun empty, it takes the reply for the beginning of a
+text and treats its first token otherwise.
+"""
+
+from collections.abc import Sequence
+
+from tokenizers import Tokenizer
+from tokenizers.decoders import DecodeStream
+
+from workers.reply_text import ReplyText
+
+
+class StreamSlicer:
+    """Cuts one reply into slices, as ``workers.slicer.Slicer`` does from a table."""
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        prompt_ids: Sequence[int],
+        *,
+        stop: Sequence[str] = (),
+        replacements: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._ids = list(prompt_ids)
+        self._stream = self._primed()
+        self._reply = ReplyText(stop, replacements)
+
+    @property
+    def stopped(self) -> bool:
+        """A stop string was met; nothing follows."""
+        return self._reply.stopped
+
+    def feed(self, ids: Sequence[int]) -> str:
+        """Take ids, prompt excluded, and answer the text to show now; often there is none."""
+        text = ""
+        for id in ids:
+            self._ids.append(id)
+            text += self._step(id)
+        return self._reply.feed(text)
+
+    def finish(self) -> str:
+        """Answer what was held back and turned out to be text; half a character is dropped."""
+        return self._reply.finish()
+
+    def _step(self, id: int) -> str:
+        try:
+            return self._stream.step(self._tokenizer, id) or ""
+        except Exception as exc:
+            # The library raises a bare Exception when bytes that are no character made it take
+            # back text. Those bytes are lost; what follows decodes from here on.
+            if "Invalid prefix" not in str(exc):
+                raise
+            self._stream = self._primed()
+            return ""
+
+    def _primed(self) -> DecodeStream:
+        return DecodeStream(ids=self._ids, skip_special_tokens=True)
