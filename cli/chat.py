@@ -1,0 +1,189 @@
+"""`turnstream chat`: a conversation in the terminal, over the same WebSocket as everybody's.
+
+Ctrl-C stops the answer, not the conversation. Its handler only sets a flag: the socket is read with
+a short time-out and the server told between two reads, so that no read is torn in the middle.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
+from websockets.sync.client import ClientConnection, connect
+
+from turns import environment
+
+#: How soon Ctrl-C is noticed.
+NOTICE_SECONDS = 0.1
+TERMINAL = ("response.completed", "response.incomplete", "response.failed")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatSettings:
+    """Whom to talk to."""
+
+    url: str
+    key: str
+    model: str
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> "ChatSettings":
+        """Read and check them.
+
+        Raises:
+            SettingError: naming the variable and what is wrong with it.
+        """
+        url = environment.text(environ, "URL", "http://127.0.0.1:8000")
+        parts = urlsplit(url)
+        if parts.scheme not in ("http", "https", "ws", "wss") or not parts.netloc:
+            raise environment.SettingError("URL", f"must be an http:// address, not {url!r}")
+        return cls(
+            url=url,
+            key=environment.text(environ, "KEY", ""),
+            model=environment.text(environ, "CHAT_MODEL", ""),
+        )
+
+    @property
+    def socket_url(self) -> str:
+        parts = urlsplit(self.url)
+        scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)
+        path = parts.path.rstrip("/").removesuffix("/v1") + "/v1/responses"
+        return urlunsplit((scheme, parts.netloc, path, "", ""))
+
+
+def run() -> int:
+    """Talk until Ctrl-D and return the exit code."""
+    settings = ChatSettings.read(os.environ)
+    with contextlib.suppress(ImportError):
+        import readline  # noqa: F401  (gives `input` its editing keys)
+    try:
+        Chat(settings).talk()
+    except ConnectionError as exc:
+        print(exc, file=sys.stderr)
+        return 1
+    return 0
+
+
+class Chat:
+    """A conversation; its socket is opened when needed, and again after it was lost."""
+
+    def __init__(self, settings: ChatSettings) -> None:
+        self.settings = settings
+        self.previous: str | None = None
+
+    def talk(self) -> None:
+        """Read lines and print answers until the lines end.
+
+        Raises:
+            ConnectionError: nobody listens, or the server does not let us in.
+        """
+        socket = self.open()
+        try:
+            for line in lines():
+                try:
+                    self.ask(socket, line)
+                except ConnectionClosed:
+                    print("\n[the connection was lost]", file=sys.stderr)
+                    socket = self.open()
+        finally:
+            socket.close()
+
+    def open(self) -> ClientConnection:
+        settings = self.settings
+        headers = {"Authorization": f"Bearer {settings.key}"} if settings.key else {}
+        try:
+            return connect(
+                settings.socket_url,
+                additional_headers=headers,
+                compression=None,
+                max_size=None,
+                proxy=None,
+            )
+        except OSError as exc:
+            reason = exc.strerror or "no answer in time"
+            raise ConnectionError(f"turnstream chat: nobody at {settings.url}: {reason}") from exc
+        except (InvalidHandshake, InvalidURI) as exc:
+            raise ConnectionError(f"turnstream chat: {settings.url}: {exc}") from exc
+
+    def ask(self, socket: ClientConnection, text: str) -> None:
+        """Send one turn and print its answer as it comes."""
+        create: dict[str, Any] = {"type": "response.create", "input": text}
+        if self.settings.model:
+            create["model"] = self.settings.model
+        if self.previous:
+            create["previous_response_id"] = self.previous
+        socket.send(json.dumps(create))
+        with stop_on_interrupt() as stop:
+            for event in events(socket, stop):
+                if not self.show(event):
+                    return
+
+    def show(self, event: dict[str, Any]) -> bool:
+        """Print what an event says; False when it was the last of its turn."""
+        match event:
+            case {"type": "response.output_text.delta", "delta": str(delta)}:
+                print(delta, end="", flush=True)
+            case {"type": "error", "error": {"message": message}}:
+                print(f"[{message}]", file=sys.stderr)
+                return False
+            case {"type": kind, "response": {"id": str(id), **response}} if kind in TERMINAL:
+                print()
+                self.end(id, response)
+                return False
+        return True
+
+    def end(self, id: str, response: Mapping[Any, Any]) -> None:
+        """Say how an answer ended, where that is not plain, and go on from it if it can be."""
+        match response:
+            case {"error": {"message": message}}:
+                print(f"[{message}]", file=sys.stderr)
+                return
+            case {"status": "cancelled"}:
+                print("[stopped]", file=sys.stderr)
+            case {"incomplete_details": {"reason": reason}}:
+                print(f"[ends here: {reason}]", file=sys.stderr)
+        self.previous = id
+
+
+def lines() -> Iterator[str]:
+    """Read what the person types; Ctrl-C drops the line, Ctrl-D ends."""
+    prompt = "> " if sys.stdin.isatty() else ""
+    while True:
+        try:
+            line = input(prompt).strip()
+        except KeyboardInterrupt:
+            print()
+            continue
+        except EOFError:
+            return
+        if line:
+            yield line
+
+
+def events(socket: ClientConnection, stop: threading.Event) -> Iterator[dict[str, Any]]:
+    """Read events; once `stop` is set, ask the server to stop, and read on to the end."""
+    asked = False
+    while True:
+        if stop.is_set() and not asked:
+            socket.send(json.dumps({"type": "response.cancel"}))
+            asked = True
+        with contextlib.suppress(TimeoutError):
+            yield json.loads(socket.recv(timeout=NOTICE_SECONDS))
+
+
+@contextlib.contextmanager
+def stop_on_interrupt() -> Iterator[threading.Event]:
+    """For a while, Ctrl-C sets a flag instead of raising."""
+    stop = threading.Event()
+    before = signal.signal(signal.SIGINT, lambda *_: stop.set())
+    try:
+        yield stop
+    finally:
+        signal.signal(signal.SIGINT, before)

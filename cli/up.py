@@ -1,0 +1,225 @@
+"""`turnstream up`: Redis, workers and the front end on this machine, until it is told to stop.
+
+Order matters twice. The lock on the data directory comes before the port, so that a second `up` is
+told about the first one and not about its port; and Redis starts first and ends last.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cli.child import Command, Groups
+from cli.console import announce, say
+from cli.data_dir import DataDirInUse, default_data_dir, held
+from cli.main import BAD_SETTING
+from cli.readiness import answers_turns, redis_answers
+from cli.redis_server import NoRedis, PrivateRedis, find_program
+from cli.supervisor import GiveUp, keep
+from turns import environment
+from turns.settings import TurnSettings
+
+#: How often to look whether a turn can be answered, and how often to say that it can't yet.
+LOOK_SECONDS = 0.2
+PROGRESS_SECONDS = 10.0
+#: How long a Redis may take to answer; one that is reading its files may take longer.
+REDIS_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpSettings:
+    """Settings of `turnstream up` itself; the others pass through it to its children."""
+
+    host: str
+    port: int
+    data_dir: Path
+    model: str
+    workers: int
+    #: The number of the first worker; the others follow it.
+    first_worker: int
+    #: None means a private Redis.
+    redis_url: str | None
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> "UpSettings":
+        """Read and check them all.
+
+        Raises:
+            SettingError: naming the variable and what is wrong with it.
+        """
+        text, whole = environment.text, environment.whole
+        data_dir = text(environ, "DATA_DIR", "")
+        return cls(
+            host=text(environ, "HOST", "127.0.0.1"),
+            port=whole(environ, "PORT", 8000, least=0, most=65535),
+            data_dir=Path(data_dir).expanduser() if data_dir else default_data_dir(environ),
+            model=text(environ, "MODEL", "demo"),
+            workers=whole(environ, "WORKERS", 1, least=1, most=64),
+            first_worker=whole(environ, "WORKER_INDEX", 0, least=0, most=9999),
+            redis_url=(
+                TurnSettings.read(environ).redis_url if text(environ, "REDIS_URL", "") else None
+            ),
+        )
+
+
+def run() -> int:
+    """Run it with the settings of the environment and return its exit code."""
+    settings = UpSettings.read(os.environ)
+    try:
+        with held(settings.data_dir.resolve()) as lock:
+            port = free_to_listen(settings.host, settings.port)
+            return asyncio.run(Up(settings, port, Groups(lock)).run())
+    except (DataDirInUse, NoRedis, GiveUp) as exc:
+        print(f"turnstream up: {exc}", file=sys.stderr)
+        return exc.code if isinstance(exc, GiveUp) else 1
+    except PermissionError as exc:
+        print(f"turnstream up: --data-dir {settings.data_dir}: {exc.strerror}", file=sys.stderr)
+        return BAD_SETTING
+
+
+def free_to_listen(host: str, port: int) -> int:
+    """Return the port if nobody listens on it; 0 gives one that is free.
+
+    Raises:
+        GiveUp: somebody listens, or this machine has no such address.
+    """
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except socket.gaierror as exc:
+        raise GiveUp(f"--host {host}: {exc.strerror}", code=BAD_SETTING) from exc
+    with socket.socket(family, kind) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(address)
+        except OSError as exc:
+            raise GiveUp(f"cannot listen on {host} port {port}: {exc.strerror}") from exc
+        found: int = probe.getsockname()[1]
+        return found
+
+
+class Up:
+    """One run of `turnstream up`."""
+
+    def __init__(self, settings: UpSettings, port: int, groups: Groups) -> None:
+        self.settings = settings
+        self.port = port
+        self.groups = groups
+
+    async def run(self) -> int:
+        """Serve until a signal says stop; a second one does not wait for anything.
+
+        Raises:
+            NoRedis: there is none, and none can be started.
+            GiveUp: something will not run, however often it is started.
+        """
+        this = asyncio.current_task()
+        assert this is not None
+        stopping = False
+
+        def stop() -> None:
+            nonlocal stopping
+            if stopping:
+                return self.groups.kill()
+            stopping = True
+            say("turnstream", "stopping; once more to stop at once")
+            this.cancel()
+            return None
+
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, stop)
+        try:
+            await self.serve()
+        except asyncio.CancelledError:
+            if not stopping:
+                raise
+            say("turnstream", "stopped")
+        except BaseExceptionGroup as group:
+            raise first_of(group) from None
+        return 0
+
+    async def serve(self) -> None:
+        """Start everything in order; cancelling ends it in the opposite order."""
+        async with asyncio.TaskGroup() as store:
+            url = self.settings.redis_url
+            if url is None:
+                url = await self.start_redis(store)
+            elif not await redis_answers(url, REDIS_SECONDS):
+                raise GiveUp("TURNSTREAM_REDIS_URL: no Redis answers there")
+            async with asyncio.TaskGroup() as rooms:
+                for command in self.commands(url):
+                    rooms.create_task(keep(command, self.groups))
+                await self.wait_until_ready()
+
+    async def start_redis(self, tasks: asyncio.TaskGroup) -> str:
+        """Start a private Redis and wait until it answers; returns its URL."""
+        directory = self.settings.data_dir.resolve() / "redis"
+        program = await asyncio.to_thread(find_program)
+        private = PrivateRedis.prepare(program, directory)
+        say(
+            "turnstream",
+            f"redis: {program.path} {program.version} on port {private.port}, data in {directory}",
+        )
+        tasks.create_task(keep(Command(name="redis", argv=private.argv, environ={}), self.groups))
+        if not await redis_answers(private.url, REDIS_SECONDS):
+            raise GiveUp(f"redis does not answer; {private.log}: {private.last_words()}")
+        return private.url
+
+    def commands(self, redis_url: str) -> list[Command]:
+        """Say what to run beside Redis."""
+        settings = self.settings
+        environ = {
+            **os.environ,
+            "TURNSTREAM_REDIS_URL": redis_url,
+            "TURNSTREAM_HOST": settings.host,
+            "TURNSTREAM_PORT": str(self.port),
+            "TURNSTREAM_MODEL": settings.model,
+            # Lines appear when they are written, not when a buffer is full.
+            "PYTHONUNBUFFERED": "1",
+        }
+        source = Path(__file__).parents[1]
+        if (source / "pyproject.toml").is_file():
+            # A source tree need not be installed; -P keeps the folder we are in off the path.
+            environ["PYTHONPATH"] = os.pathsep.join(
+                filter(None, [str(source), os.environ.get("PYTHONPATH")])
+            )
+        python = (sys.executable, "-P", "-m", "cli")
+        say(
+            "turnstream",
+            f"starting the front end and {settings.workers} worker(s), {settings.model}",
+        )
+        return [
+            Command(name="front-end", argv=(*python, "serve"), environ=environ),
+            *(
+                Command(
+                    name=f"worker-{index}",
+                    argv=(*python, "worker"),
+                    environ={**environ, "TURNSTREAM_WORKER_INDEX": str(index)},
+                )
+                for index in range(settings.first_worker, settings.first_worker + settings.workers)
+            ),
+        ]
+
+    async def wait_until_ready(self) -> None:
+        """Print the ready line once a turn can really be answered."""
+        loop = asyncio.get_running_loop()
+        started = said = loop.time()
+        while (problem := await answers_turns(self.settings.host, self.port)) is not None:
+            if loop.time() - said >= PROGRESS_SECONDS:
+                said = loop.time()
+                say("turnstream", f"not ready after {said - started:.0f} s: {problem}")
+            await asyncio.sleep(LOOK_SECONDS)
+        host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
+        announce(f"ready http://{host}:{self.port}")
+
+
+def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the first error of a group; a reason to give up before all others."""
+    mine, others = group.split(GiveUp)
+    exc: BaseException = mine or others or group
+    while isinstance(exc, BaseExceptionGroup):
+        exc = exc.exceptions[0]
+    return exc
