@@ -84,7 +84,7 @@ class Handle(Protocol):
     """A turn that an engine has taken."""
 
     def cancel(self) -> None:
-        """End the turn within a step, before its first token too; any thread, any number of times."""
+        """End the turn within a step, even before its first token; on any thread, any time."""
         ...
 
 

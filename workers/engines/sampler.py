@@ -1,0 +1,80 @@
+"""Choose the next token of each turn from the model's logits.
+
+A draw is counter-based: its random number is a hash of the turn's seed and of the token's place in
+prompt plus output. So a turn says the same thing whoever shares its batch and wherever it was
+resumed, as long as the logits are the same.
+"""
+
+import hashlib
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from workers.engine import Sampling
+
+
+def choose(
+    logits: Tensor, samplings: Sequence[Sampling], positions: Sequence[int]
+) -> list[int | None]:
+    """Choose one token per turn.
+
+    Args:
+        logits: ``(turns, vocabulary)``.
+        positions: where each chosen token will stand in prompt plus output.
+
+    Returns:
+        A token id per turn, None where the logits are not numbers.
+    """
+    best, ids = logits.max(dim=-1)
+    drawing = [n for n, sampling in enumerate(samplings) if sampling.temperature > 0]
+    if drawing:
+        # Only the rows that draw pay for it.
+        ids[drawing] = _draw(
+            logits[drawing], [samplings[n] for n in drawing], [positions[n] for n in drawing]
+        )
+    # The maximum is NaN when any logit is.
+    ids[~best.isfinite()] = -1
+    return [None if id < 0 else id for id in ids.tolist()]
+
+
+def uniform(seed: int, position: int) -> float:
+    """Return the number in [0, 1) that decides the token at this place."""
+    digest = hashlib.blake2b(f"{seed}:{position}".encode(), digest_size=8).digest()
+    # 52 bits: the product with a sum of weights stays below that sum.
+    return (int.from_bytes(digest, "big") >> 12) / 2**52
+
+
+def _draw(logits: Tensor, samplings: Sequence[Sampling], positions: Sequence[int]) -> Tensor:
+    """Draw by the inverse of the cumulative distribution, in the order of the ids.
+
+    That order cannot change with the last bit of a logit, as the order of likelihood can.
+    """
+
+    def column(numbers: Sequence[float]) -> Tensor:
+        return torch.tensor(numbers, dtype=torch.float64, device=logits.device)[:, None]
+
+    logits = logits.double()
+    heat = column([sampling.temperature for sampling in samplings])
+    scaled = (logits - logits.amax(dim=-1, keepdim=True)) / heat
+    if any(sampling.top_k or sampling.top_p < 1 for sampling in samplings):
+        size = logits.shape[-1]
+        top_k = column([sampling.top_k or size for sampling in samplings])
+        top_p = column([sampling.top_p for sampling in samplings])
+        scaled = _likeliest(scaled, top_k, top_p)
+    sums = scaled.exp().cumsum(dim=-1)
+    points = column([uniform(s.seed, at) for s, at in zip(samplings, positions, strict=True)])
+    drawn = torch.searchsorted(sums, points * sums[:, -1:], right=True)[:, 0]
+    # Past the end only if the sums are NaN, which the caller tells apart.
+    return drawn.clamp(max=logits.shape[-1] - 1)
+
+
+def _likeliest(scaled: Tensor, top_k: Tensor, top_p: Tensor) -> Tensor:
+    """Rule out all but ``top_k`` tokens, then all but those that hold ``top_p`` of what is left."""
+    ordered, order = scaled.sort(dim=-1, descending=True, stable=True)
+    rank = torch.arange(scaled.shape[-1], device=scaled.device)
+    weights = ordered.exp() * (rank < top_k)
+    sums = weights.cumsum(dim=-1)
+    kept = (rank < top_k) & (sums - weights < top_p * sums[:, -1:])
+    kept[:, 0] = True
+    return scaled.masked_fill(~kept.scatter(-1, order, kept), float("-inf"))
