@@ -1,0 +1,139 @@
+"""Runs the whole house, `turnstream up`, for tests that come in by the front door."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+
+ROOT = Path(__file__).parents[1]
+#: Loading torch on a busy machine takes a while.
+READY_SECONDS = 180.0
+STOP_SECONDS = 30.0
+
+
+class Service:
+    """A `turnstream up` of its own: free port, fresh data directory, the demo model.
+
+    Everything it says is kept: `stdout` and `logs`.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *arguments: str,
+        model: str = "demo",
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self.directory = directory
+        self.data_dir = directory / "data"
+        self.arguments = ("--port", "0", "--data-dir", str(self.data_dir), "--model", model)
+        self.arguments += arguments
+        #: Nothing that the person who runs the tests has set gets in.
+        self.environ = {k: v for k, v in os.environ.items() if not k.startswith("TURNSTREAM_")}
+        self.environ |= {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT), **(environ or {})}
+        self.url = ""
+
+    def start(self) -> None:
+        """Start it without waiting for anything."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with self.file("stdout").open("ab") as stdout, self.file("stderr").open("ab") as stderr:
+            self.process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "cli", "up", *self.arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=stderr,
+                env=self.environ,
+                cwd=self.directory,
+                # Ctrl-C on the tests is theirs; ours is sent on purpose.
+                start_new_session=True,
+            )
+
+    def wait_until_ready(self) -> None:
+        """Wait for the ready line and take the URL from it."""
+        deadline = time.monotonic() + READY_SECONDS
+        while not (line := self.stdout).endswith("\n"):
+            if self.process.poll() is not None:
+                raise AssertionError(f"turnstream up ended:\n{self.logs}")
+            if time.monotonic() > deadline:
+                raise AssertionError(f"not ready after {READY_SECONDS} s:\n{self.logs}")
+            time.sleep(0.05)
+        self.url = line.split()[1]
+
+    def __enter__(self) -> Self:
+        self.start()
+        try:
+            self.wait_until_ready()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """End it and all its children, the hard way if it takes too long."""
+        family = self.family()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+        for left in psutil.wait_procs(family, timeout=STOP_SECONDS)[1]:
+            left.kill()
+
+    def family(self) -> list[psutil.Process]:
+        """Return every process below this `up`, at any depth."""
+        try:
+            return psutil.Process(self.process.pid).children(recursive=True)
+        except psutil.NoSuchProcess:
+            return []
+
+    def child(self, command: str) -> psutil.Process:
+        """Find the `serve`, `worker` or `redis-server` process itself, not its guard."""
+        for process in self.family():
+            try:
+                line = process.cmdline()
+            except psutil.Error:
+                continue
+            program = Path(line[0]).name if line else ""
+            if program == command or (
+                line[-1:] == [command] and not any("guard" in x for x in line)
+            ):
+                return process
+        raise AssertionError(f"no {command} process:\n{self.logs}")
+
+    def answers(self) -> bool:
+        """Tell whether /readyz says that a turn would be answered."""
+        try:
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as response:
+                return response.status == 200
+        except (OSError, urllib.error.URLError):
+            return False
+
+    def file(self, name: str) -> Path:
+        return self.directory / f"up.{name}"
+
+    @property
+    def stdout(self) -> str:
+        return self.file("stdout").read_text()
+
+    @property
+    def logs(self) -> str:
+        return self.file("stdout").read_text() + self.file("stderr").read_text()
