@@ -1,0 +1,62 @@
+"""Text from outside cannot pass for the prompt's own marks."""
+
+import pytest
+
+from prompts import (
+    CONTROL_STRINGS,
+    ChatPromptMetaLlamaLlama2Chat,
+    ControlStringError,
+    check_text,
+    neutralise,
+)
+
+
+@pytest.mark.parametrize("text", ["[INST]", "a[/INST]b", "<<SYS>>\n", "x <</SYS>>"])
+def test_a_request_with_a_mark_is_refused_and_changes_nothing(text: str) -> None:
+    prompt = ChatPromptMetaLlamaLlama2Chat()
+    prompt.add_requester_msg("before")
+    before = prompt.to_dict()
+
+    with pytest.raises(ControlStringError) as refused:
+        prompt.add_requester_msg(text)
+
+    assert refused.value.code == "unsafe_prompt"
+    assert refused.value.control_string in text
+    assert prompt.to_dict() == before
+
+
+@pytest.mark.parametrize("text", ["<s>", "</s> <unk>", "[inst]", "[ INST]", "<<sys>>", "[INST"])
+def test_what_only_looks_like_a_mark_is_text(text: str) -> None:
+    check_text(text)
+
+
+def test_a_plain_completion_may_write_its_own_marks() -> None:
+    prompt = ChatPromptMetaLlamaLlama2Chat()
+    prompt.set_chat_mode_enabled(False)
+
+    prompt.add_requester_msg("[INST] hand made [/INST]")
+
+    assert prompt.create_prompt() == "[INST] hand made [/INST]"
+
+
+@pytest.mark.parametrize("mark", CONTROL_STRINGS)
+def test_a_reply_with_a_mark_is_stored_without_its_meaning(mark: str) -> None:
+    prompt = ChatPromptMetaLlamaLlama2Chat()
+    prompt.add_requester_msg("q")
+    prompt.add_responder_msg(f"so {mark} it is")
+
+    stored = prompt.get_responder_last_msg()
+
+    assert stored is not None
+    check_text(stored)
+    assert stored.replace(" ", "") == f"so{mark}itis"
+    prompt.set_responder_last_msg(mark)
+    assert prompt.get_responder_last_msg() != mark
+
+
+@pytest.mark.parametrize("text", ["<<<SYS>>>", "[[INST]]", "[INST][INST]", "<<</SYS>><<SYS>>>"])
+def test_neutral_text_holds_no_mark_and_stays_as_it_is(text: str) -> None:
+    neutral = neutralise(text)
+
+    check_text(neutral)
+    assert neutralise(neutral) == neutral

@@ -1,0 +1,65 @@
+"""A tokenizer of Llama 2's kind, small enough to be trained in a test run.
+
+It has every setting of the real one that matters to echoes: a space before each text, no other
+change to the text, digits one by one, raw bytes for what is not in the vocabulary.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import sentencepiece
+
+from prompts import SYSTEM_PROMPT
+
+#: What it learns from: the words of prompts, and enough else to leave some to the byte tokens.
+CORPUS = [
+    f"[INST] <<SYS>>\n{SYSTEM_PROMPT}\n<</SYS>>\n\nWho painted the ceiling? [/INST] Michelangelo.",
+    "[INST] Hello there, how are you today? [/INST] I am fine, thank you. How can I help you?",
+    "[INST] When was it finished? [/INST] It was finished in 1512, after four years of work.",
+    "[INST] それは本当ですか。 [/INST] はい、本当です。",
+]
+
+
+def train(folder: Path) -> Path:
+    """Write a model of 700 pieces to the folder, and what transformers wants beside it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "tokenizer.model").open("wb") as model:
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter(CORPUS),
+            model_writer=model,
+            model_type="bpe",
+            vocab_size=700,
+            hard_vocab_limit=False,
+            byte_fallback=True,
+            normalization_rule_name="identity",
+            add_dummy_prefix=True,
+            remove_extra_whitespaces=False,
+            split_digits=True,
+            unk_id=0,
+            bos_id=1,
+            eos_id=2,
+            minloglevel=2,
+        )
+    return folder
+
+
+def processor(folder: Path) -> sentencepiece.SentencePieceProcessor:
+    """Load the model as SentencePiece itself reads it; text never becomes control ids."""
+    return sentencepiece.SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
+
+
+def transformers_tokenizer(folder: Path, *, legacy: bool) -> Any:
+    """Load the model as transformers reads it; control strings in text do become control ids."""
+    from transformers import LlamaTokenizer
+
+    return LlamaTokenizer.from_pretrained(folder, legacy=legacy, clean_up_tokenization_spaces=False)
+
+
+def tokens(model: sentencepiece.SentencePieceProcessor) -> list[str]:
+    """List the vocabulary by id."""
+    return [model.id_to_piece(id) for id in range(model.vocab_size())]
+
+
+def control_ids(model: sentencepiece.SentencePieceProcessor) -> set[int]:
+    """Name the ids that decoding skips."""
+    return {id for id in range(model.vocab_size()) if model.is_control(id) or model.is_unknown(id)}
