@@ -24,6 +24,13 @@ class DataDirInUse(Exception):
         super().__init__(f"turnstream up already runs on {path} (pid {pid})")
 
 
+class DataDirUnusable(Exception):
+    """There can be no data directory here."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"--data-dir {path}: {reason}")
+
+
 def default_data_dir(environ: Mapping[str, str]) -> Path:
     """Return where data goes if nobody says."""
     base = environ.get("XDG_DATA_HOME", "")
@@ -38,10 +45,13 @@ def held(path: Path) -> Iterator[int]:
 
     Raises:
         DataDirInUse: a living `up` holds it.
-        OSError: it can't be made or written to.
+        DataDirUnusable: it can't be made or written to.
     """
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = os.open(path / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        lock = os.open(path / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as exc:
+        raise DataDirUnusable(path, exc.strerror) from exc
     try:
         take(lock, path)
         os.ftruncate(lock, 0)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from cli.child import Command, Groups
 from cli.console import announce, say
-from cli.data_dir import DataDirInUse, default_data_dir, held
+from cli.data_dir import DataDirInUse, DataDirUnusable, default_data_dir, held
 from cli.main import BAD_SETTING
 from cli.readiness import answers_turns, redis_answers
 from cli.redis_server import NoRedis, PrivateRedis, find_program
@@ -76,8 +76,8 @@ def run() -> int:
     except (DataDirInUse, NoRedis, GiveUp) as exc:
         print(f"turnstream up: {exc}", file=sys.stderr)
         return exc.code if isinstance(exc, GiveUp) else 1
-    except PermissionError as exc:
-        print(f"turnstream up: --data-dir {settings.data_dir}: {exc.strerror}", file=sys.stderr)
+    except DataDirUnusable as exc:
+        print(f"turnstream up: {exc}", file=sys.stderr)
         return BAD_SETTING
 
 

@@ -1,0 +1,83 @@
+"""Bad input is one line that names the option or variable, and exit code 2."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from cli.main import make_parser
+
+ROOT = Path(__file__).parents[2]
+
+
+def turnstream(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "cli", *arguments],
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+        timeout=60,
+        cwd=ROOT,
+        env=os.environ | environ,
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "named"),
+    [
+        (("up", "--port", "eighty"), {}, "--port"),
+        (("up", "--port", "65536"), {}, "--port"),
+        (("up", "--workers", "0"), {}, "--workers"),
+        (("up",), {"TURNSTREAM_PORT": "eighty"}, "TURNSTREAM_PORT"),
+        (("up",), {"TURNSTREAM_WORKERS": "-1"}, "TURNSTREAM_WORKERS"),
+        (("up",), {"TURNSTREAM_REDIS_URL": "localhost"}, "TURNSTREAM_REDIS_URL"),
+        (("up", "--redis-url", "unix:///x"), {}, "TURNSTREAM_REDIS_URL"),
+        (("up", "--host", "no.such.host.invalid", "--data-dir", "{tmp}"), {}, "--host"),
+        (("up", "--data-dir", "{tmp}/file/data"), {}, "--data-dir"),
+        (("chat", "--url", "127.0.0.1"), {}, "TURNSTREAM_URL"),
+        (("dance",), {}, "dance"),
+        ((), {}, "COMMAND"),
+    ],
+)
+def test_bad_input_is_one_line_that_names_it(
+    arguments: tuple[str, ...], environ: dict[str, str], named: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    arguments = tuple(argument.format(tmp=tmp_path) for argument in arguments)
+
+    ended = turnstream(*arguments, **environ)
+
+    assert ended.returncode == 2
+    assert named in ended.stderr
+    assert ended.stderr.count("\n") == 1
+    assert ended.stdout == ""
+
+
+def test_an_option_replaces_the_variable_of_its_name() -> None:
+    options = vars(make_parser().parse_args(["worker", "--rows", "3", "--worker-index", "7"]))
+
+    assert options["TURNSTREAM_ROWS"] == 3
+    assert options["TURNSTREAM_WORKER_INDEX"] == 7
+    assert options["TURNSTREAM_MODEL"] is None
+
+
+def test_chat_says_so_when_nobody_listens() -> None:
+    ended = turnstream("chat", "--url", "http://127.0.0.1:1")
+
+    assert ended.returncode == 1
+    assert ended.stderr == ("turnstream chat: nobody at http://127.0.0.1:1: Connection refused\n")
+
+
+def test_the_command_line_loads_no_room_before_it_knows_which() -> None:
+    code = (
+        "import sys, cli.main; cli.main.make_parser();"
+        "print([m for m in sys.modules if m.split('.')[0] in"
+        " ('torch', 'starlette', 'celery', 'redis', 'workers', 'ws_server')])"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=60
+    )
+
+    assert ended.stdout == "[]\n"

