@@ -1,0 +1,129 @@
+"""`turnstream up` for real: it heals what dies and leaves nothing behind."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.service import ROOT, Service
+
+#: For something to happen on a busy machine, torch's loading included.
+PATIENCE_SECONDS = 120.0
+
+
+@pytest.fixture(scope="module")
+def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service to break; each test waits until it has healed."""
+    with Service(tmp_path_factory.mktemp("house")) as running:
+        yield running
+
+
+def eventually(claim: Callable[[], bool], service: Service) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not claim():
+        assert time.monotonic() < deadline, service.logs
+        assert service.process.poll() is None, service.logs
+        time.sleep(0.1)
+
+
+def assert_ends(service: Service, family: list[psutil.Process]) -> None:
+    service.process.wait(timeout=30)
+    assert psutil.wait_procs(family, timeout=30)[1] == []
+
+
+def test_stdout_carries_the_ready_line_alone(house: Service) -> None:
+    assert house.stdout == f"ready {house.url}\n"
+    assert house.answers()
+
+
+@pytest.mark.parametrize("command", ["worker", "serve", "redis-server"])
+def test_whoever_is_killed_is_started_again(house: Service, command: str) -> None:
+    killed = house.child(command)
+
+    killed.kill()
+
+    eventually(lambda: not killed.is_running() or killed.status() == "zombie", house)
+    eventually(lambda: any(p.pid == killed.pid for p in house.family()) is False, house)
+    eventually(lambda: present(house, command), house)
+    eventually(house.answers, house)
+    assert "killed by SIGKILL" in house.logs
+
+
+def present(house: Service, command: str) -> bool:
+    try:
+        house.child(command)
+    except AssertionError:
+        return False
+    return True
+
+
+def test_a_second_up_on_the_same_data_is_refused(house: Service) -> None:
+    second = subprocess.run(
+        [sys.executable, "-m", "cli", "up", "--port", "0", "--data-dir", str(house.data_dir)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=ROOT,
+    )
+
+    assert second.returncode == 1
+    assert f"already runs on {house.data_dir} (pid {house.process.pid})" in second.stderr
+    assert house.answers()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_everything(tmp_path: Path, number: signal.Signals) -> None:
+    with Service(tmp_path) as service:
+        family = service.family()
+        assert len(family) >= 6
+
+        service.process.send_signal(number)
+
+        assert_ends(service, family)
+        assert service.process.returncode == 0
+        assert service.stdout == f"ready {service.url}\n"
+
+
+def test_a_killed_up_leaves_no_process_behind(tmp_path: Path) -> None:
+    with Service(tmp_path) as service:
+        family = service.family()
+        assert len(family) >= 6
+
+        service.process.kill()
+
+        assert_ends(service, family)
+
+
+def test_a_signal_before_anything_is_ready_ends_everything(tmp_path: Path) -> None:
+    with_family = Service(tmp_path)
+    with_family.start()
+    try:
+        eventually(lambda: present(with_family, "worker"), with_family)
+        family = with_family.family()
+
+        with_family.process.send_signal(signal.SIGINT)
+
+        assert_ends(with_family, family)
+        assert with_family.process.returncode == 0
+    finally:
+        with_family.stop()
+
+
+def test_a_model_that_cannot_load_ends_up_with_the_reason(tmp_path: Path) -> None:
+    service = Service(tmp_path / "service", model=str(tmp_path / "no-such-model"))
+    service.start()
+    try:
+        service.process.wait(timeout=PATIENCE_SECONDS)
+        last = service.logs.splitlines()[-1]
+
+        assert service.process.returncode == 1
+        assert last.startswith("turnstream up: worker-0 failed to load its model 3 times: ")
+        assert "no-such-model" in last
+        assert service.stdout == ""
+    finally:
+        service.stop()

@@ -1,0 +1,104 @@
+"""What is shipped is whole: packages, pins and the compose file say what the tree says."""
+
+import ast
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+ROOMS = ("cli", "prompts", "turns", "workers", "ws_server")
+
+
+def normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_every_package_of_a_room_is_shipped() -> None:
+    packages = {
+        ".".join(file.parent.relative_to(ROOT).parts)
+        for room in ROOMS
+        for file in (ROOT / room).rglob("__init__.py")
+    }
+
+    assert packages == set(PROJECT["tool"]["setuptools"]["packages"])
+
+
+def test_every_folder_with_data_is_shipped() -> None:
+    shipped = {
+        (room, pattern.partition("/")[0])
+        for room, patterns in PROJECT["tool"]["setuptools"]["package-data"].items()
+        for pattern in patterns
+    }
+    with_data = {
+        (room, file.relative_to(ROOT / room).parts[0])
+        for room in ROOMS
+        for file in (ROOT / room).rglob("*")
+        if file.is_file() and file.suffix not in (".py", ".pyc")
+    }
+
+    assert with_data <= shipped
+
+
+def test_every_dependency_is_pinned() -> None:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pinned = {normal(line.partition("==")[0]) for line in lines if "==" in line}
+    wanted = [
+        *PROJECT["project"]["dependencies"],
+        *PROJECT["project"]["optional-dependencies"]["worker"],
+        *PROJECT["project"]["optional-dependencies"]["dev"],
+    ]
+
+    assert {normal(re.match(r"[\w.-]+", line)[0]) for line in wanted} <= pinned
+
+
+def test_prompts_imports_the_standard_library_and_itself_only() -> None:
+    imported = set()
+    for file in (ROOT / "prompts").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                imported.add(node.module.partition(".")[0])
+
+    assert imported <= {"prompts", *sys.stdlib_module_names}
+
+
+@pytest.fixture
+def compose() -> dict:
+    return yaml.safe_load((ROOT / "compose.yaml").read_text())
+
+
+def test_compose_keeps_what_redis_is_told(compose: dict) -> None:
+    options = compose["services"]["redis"]["command"]
+
+    assert options[options.index("--appendonly") + 1] == "yes"
+    assert options[options.index("--maxmemory-policy") + 1] == "noeviction"
+
+
+def test_compose_does_not_listen_to_everybody_without_keys(compose: dict) -> None:
+    environment = compose["services"]["web"]["environment"]
+
+    assert environment["TURNSTREAM_HOST"] == "0.0.0.0"
+    assert environment["TURNSTREAM_API_KEYS"].startswith("${TURNSTREAM_API_KEYS:?")
+
+
+def test_compose_gives_no_two_workers_one_index(compose: dict) -> None:
+    indexes = [
+        service["environment"]["TURNSTREAM_WORKER_INDEX"]
+        for service in compose["services"].values()
+        if service.get("command") == ["worker"]
+    ]
+
+    assert len(indexes) == len(set(indexes)) == 2
+
+
+def test_compose_builds_what_the_dockerfile_offers(compose: dict) -> None:
+    targets = re.findall(r"^FROM \S+ AS (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+
+    for service in compose["services"].values():
+        assert "image" in service or service["build"]["target"] in targets
