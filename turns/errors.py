@@ -1,0 +1,143 @@
+"""Every error that a client can be told about, and what a node does with it.
+
+* TurnError
+    * BadRequest                 400, the request itself is wrong; `code` and `param` say what
+        * PreviousResponseNotFound
+        * UnsafePrompt
+        * ContextLengthExceeded
+    * Unauthorized               401
+    * Forbidden                  403
+    * ModelNotFound              404
+    * ResponseNotFound           404
+    * StreamExpired              400, the events are gone though the turn was real
+    * Overloaded                 503, Redis is away or the line is full
+
+An error's `code` is stable: clients may match on it.
+"""
+
+from typing import ClassVar
+
+
+class TurnError(Exception):
+    """Base of every error that reaches a client."""
+
+    status: ClassVar[int] = 500
+    type: ClassVar[str] = "server_error"
+    code: str = "server_error"
+    param: str | None = None
+
+    @property
+    def message(self) -> str:
+        return str(self)
+
+
+class BadRequest(TurnError):
+    """The client sent something that can't be carried out as it stands."""
+
+    status = 400
+    type = "invalid_request_error"
+    code = "invalid_value"
+
+    def __init__(self, message: str, *, code: str | None = None, param: str | None = None) -> None:
+        super().__init__(message)
+        if code is not None:
+            self.code = code
+        self.param = param
+
+
+class PreviousResponseNotFound(BadRequest):
+    """There is no such response for this owner to go on from."""
+
+    def __init__(self, id: str) -> None:
+        super().__init__(
+            f"Previous response with id '{id}' not found.",
+            code="previous_response_not_found",
+            param="previous_response_id",
+        )
+
+
+class UnsafePrompt(BadRequest):
+    """A message has text that the prompt format keeps for itself."""
+
+    def __init__(self, message: str, param: str = "input") -> None:
+        super().__init__(message, code="unsafe_prompt", param=param)
+
+
+class ContextLengthExceeded(BadRequest):
+    """The prompt leaves no room for an answer."""
+
+    def __init__(self, tokens: int, limit: int) -> None:
+        super().__init__(
+            f"The prompt has {tokens} tokens; this model takes at most {limit}.",
+            code="context_length_exceeded",
+            param="input",
+        )
+        self.tokens = tokens
+        self.limit = limit
+
+
+class Unauthorized(TurnError):
+    """The key is missing or unknown."""
+
+    status = 401
+    type = "invalid_request_error"
+    code = "invalid_api_key"
+
+
+class Forbidden(TurnError):
+    """The request came from a page that may not ask."""
+
+    status = 403
+    type = "invalid_request_error"
+    code = "origin_not_allowed"
+
+
+class ModelNotFound(TurnError):
+    """No worker has ever served a model of this name."""
+
+    status = 404
+    type = "invalid_request_error"
+    code = "model_not_found"
+    param = "model"
+
+    def __init__(self, model: str) -> None:
+        super().__init__(f"The model '{model}' does not exist.")
+
+
+class ResponseNotFound(TurnError):
+    """There is no such response for this owner."""
+
+    status = 404
+    type = "invalid_request_error"
+    code = "response_not_found"
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"Response with id '{id}' not found.")
+
+
+class StreamExpired(TurnError):
+    """The response was there, its events are not kept any more."""
+
+    status = 400
+    type = "invalid_request_error"
+    code = "stream_expired"
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"The events of response '{id}' are not kept any more.")
+
+
+class Overloaded(TurnError):
+    """The turn was not taken: trying again later may help."""
+
+    status = 503
+    code = "overloaded"
+
+
+def error_body(error: TurnError) -> dict[str, str | None]:
+    """Write an error the way both wires carry it, inside `{"error": …}`."""
+    return {
+        "type": error.type,
+        "code": error.code,
+        "message": error.message,
+        "param": error.param,
+    }

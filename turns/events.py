@@ -1,0 +1,80 @@
+"""The numbered events of an answer, as the JSON that reaches the reader unchanged.
+
+`response.created`, `queued` and `in_progress` are written by the scripts in Redis, which alone know
+the order of things; everything from the first text on is written here, by the worker.
+"""
+
+import json
+from typing import Any
+
+from turns.errors import TurnError, error_body
+from turns.ids import message_id
+from turns.response import message_item, output_text, whole
+
+
+def _event(type: str, seq: int, **fields: Any) -> str:
+    return json.dumps(
+        {"type": type, "sequence_number": seq, **fields}, ensure_ascii=False, separators=(",", ":")
+    )
+
+
+def opening(response_id: str, seq: int) -> list[str]:
+    """Write the two events that open an answer."""
+    item = {
+        "id": message_id(response_id),
+        "type": "message",
+        "role": "assistant",
+        "status": "in_progress",
+        "content": [],
+    }
+    return [
+        _event("response.output_item.added", seq, output_index=0, item=item),
+        _event(
+            "response.content_part.added",
+            seq + 1,
+            item_id=message_id(response_id),
+            output_index=0,
+            content_index=0,
+            part=output_text(""),
+        ),
+    ]
+
+
+def text_delta(response_id: str, seq: int, text: str) -> str:
+    """Write a slice."""
+    return _event(
+        "response.output_text.delta",
+        seq,
+        item_id=message_id(response_id),
+        output_index=0,
+        content_index=0,
+        delta=text,
+        logprobs=[],
+    )
+
+
+def closing(response_id: str, seq: int, status: str, text: str) -> list[str]:
+    """Write the three events that close an answer; `status` is the item's."""
+    place = {"item_id": message_id(response_id), "output_index": 0, "content_index": 0}
+    return [
+        _event("response.output_text.done", seq, **place, text=text, logprobs=[]),
+        _event("response.content_part.done", seq + 1, **place, part=output_text(text)),
+        _event(
+            "response.output_item.done",
+            seq + 2,
+            output_index=0,
+            item=message_item(response_id, status, text),
+        ),
+    ]
+
+
+def terminal(seq: int, status: str, error: str, rest: str) -> str:
+    """Write the event that ends a turn: completed, incomplete (also when cancelled) or failed."""
+    name = "incomplete" if status == "cancelled" else status
+    response = whole(status, error, rest)
+    return f'{{"type":"response.{name}","sequence_number":{seq},"response":{response}}}'
+
+
+def refused(seq: int, error: TurnError) -> str:
+    """Write the event that ends a turn whose request turned out to be bad only at the worker."""
+    return _event("error", seq, status=error.status, error=error_body(error))

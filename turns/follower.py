@@ -1,0 +1,113 @@
+"""One reader's view of one turn: its events in order, each once, without a hole.
+
+The log is the truth and what is published is only quick. Live events are taken when they are the
+very next ones and there is room; else the follower is `behind`, and reads the log when its reader
+gets that far. So a slow reader costs a bounded queue and a hole costs one read.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from turns.errors import Overloaded
+
+#: Live events kept for a reader that is slower than its turn; beyond it the follower falls behind.
+ROOM = 256
+#: Events read from the log at a time.
+PAGE = 256
+#: A reader that heard nothing for so long looks into the log: the last event may have been lost.
+SILENCE_SECONDS = 15.0
+#: How long to wait before Redis is asked again while it is away.
+RETRY_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What the log held after an event."""
+
+    events: Sequence[bytes]
+    #: True when the turn has its terminal event and `events` reach to it.
+    ends: bool
+
+
+ReadLog = Callable[[str, int], Awaitable[Page]]
+
+
+class Follower:
+    """Gives a turn's events after number `after`, first from the log, then live."""
+
+    def __init__(self, turn_id: str, *, after: int, read: ReadLog) -> None:
+        self.turn_id = turn_id
+        #: Number of the newest event taken in.
+        self.newest = after
+        self._read = read
+        self._ready: deque[bytes] = deque()
+        self._behind = False
+        self._ended = False
+        self._wake = asyncio.Event()
+
+    def preload(self, events: Sequence[bytes]) -> None:
+        """Take in the next events, known from elsewhere."""
+        self._ready.extend(events)
+        self.newest += len(events)
+        self._wake.set()
+
+    def deliver(self, seq: int, event: bytes, *, last: bool) -> None:
+        """Take in a published event; never waits."""
+        if seq <= self.newest or self._ended:
+            return
+        if seq == self.newest + 1 and len(self._ready) < ROOM and not self._behind:
+            self._ready.append(event)
+            self.newest = seq
+            self._ended = last
+        else:
+            self._behind = True
+        self._wake.set()
+
+    def doubt(self) -> None:
+        """Look into the log before waiting again: something may have been missed."""
+        if not self._ended:
+            self._behind = True
+            self._wake.set()
+
+    async def batches(self) -> AsyncIterator[list[bytes]]:
+        """Give all events there are, then wait for more; ends after the terminal event.
+
+        Raises:
+            ResponseNotFound, StreamExpired: the log went away.
+        """
+        while True:
+            if self._ready:
+                batch = list(self._ready)
+                self._ready.clear()
+                yield batch
+            elif self._ended:
+                return
+            elif self._behind:
+                await self._catch_up()
+            else:
+                self._wake.clear()
+                try:
+                    async with asyncio.timeout(SILENCE_SECONDS):
+                        await self._wake.wait()
+                except TimeoutError:
+                    self._behind = True
+
+    async def _catch_up(self) -> None:
+        # What is published from here on is in the page, or comes after it and is told apart by its
+        # number.
+        self._behind = False
+        after = self.newest
+        try:
+            page = await self._read(self.turn_id, after)
+        except Overloaded:
+            self._behind = True
+            await asyncio.sleep(RETRY_SECONDS)
+            return
+        fresh = page.events[self.newest - after :]
+        self._ready.extend(fresh)
+        self.newest += len(fresh)
+        self._ended = self._ended or page.ends
+        if len(page.events) == PAGE and not page.ends:
+            self._behind = True

@@ -1,0 +1,206 @@
+"""A node's door to the turns: hand one in, follow it, stop it, look it up."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+from redis.exceptions import RedisError
+
+from turns import keys, scripts
+from turns.bell import Bell
+from turns.connection import connect_async, subscribe_async
+from turns.errors import (
+    BadRequest,
+    Overloaded,
+    PreviousResponseNotFound,
+    ResponseNotFound,
+    StreamExpired,
+)
+from turns.follower import PAGE, Follower, Page
+from turns.relay import Relay
+from turns.response import rest_of, whole
+from turns.settings import TurnSettings
+from turns.turn import Turn, messages_to_json
+
+#: Longest that a client waits to hear that Redis is away.
+REFUSE_SECONDS = 2.5
+
+
+class Front:
+    """What a front-end process does with turns. Use it as made by `open_front`."""
+
+    def __init__(self, settings: TurnSettings, node: str) -> None:
+        self._settings = settings
+        self._node = node
+        self._bell = Bell()
+        self._redis = connect_async(settings.redis_url)
+        self._subscriber = subscribe_async(settings.redis_url)
+        self.relay = Relay(node, self._subscriber, self._redis)
+        self._submit = self._redis.register_script(scripts.source("submit"))
+        self._follow = self._redis.register_script(scripts.source("follow"))
+        self._cancel = self._redis.register_script(scripts.source("cancel"))
+
+    @asynccontextmanager
+    async def submit(self, turn: Turn) -> AsyncIterator[Follower]:
+        """Hand in a turn and follow it from its first event.
+
+        Raises:
+            PreviousResponseNotFound: its parent is not there, not the owner's, or not stored.
+            BadRequest: its parent is still being answered.
+            Overloaded: the line is full, or Redis is away.
+        """
+        limits = self._settings
+        follower = Follower(turn.id, after=-1, read=self._reader(turn.owner))
+        # Before the turn exists, so that not even its first event is missed.
+        self.relay.add(follower)
+        try:
+            answer = await self._answer(
+                self._submit(
+                    args=[
+                        turn.id,
+                        turn.owner,
+                        turn.model,
+                        turn.tier,
+                        self._node,
+                        turn.parent or "",
+                        int(turn.parent_cached),
+                        int(turn.store),
+                        turn.request.to_json(),
+                        messages_to_json(turn.messages),
+                        rest_of(turn),
+                        self._bell.text(turn.id),
+                        int(limits.alive_seconds * 1000),
+                        limits.longest_line,
+                        limits.store_seconds,
+                        limits.unstored_seconds,
+                    ]
+                )
+            )
+            match answer:
+                case [b"ok", created, queued]:
+                    follower.preload([created, queued])
+                case [b"previous_response_running"]:
+                    raise BadRequest(
+                        f"Previous response '{turn.parent}' is still being answered.",
+                        code="previous_response_running",
+                        param="previous_response_id",
+                    )
+                case [b"previous_response_not_found"]:
+                    raise PreviousResponseNotFound(turn.parent or "")
+                case _:
+                    raise Overloaded("Too many turns are waiting. Try again later.")
+            yield follower
+        finally:
+            self.relay.remove(follower)
+
+    @asynccontextmanager
+    async def follow(self, turn_id: str, owner: str, *, after: int) -> AsyncIterator[Follower]:
+        """Follow a turn that is there already, from the event after number `after`.
+
+        Raises:
+            ResponseNotFound: there is no such turn for this owner.
+            StreamExpired: its events are not kept any more.
+            Overloaded: Redis is away.
+        """
+        read = self._reader(owner)
+        follower = Follower(turn_id, after=after, read=read)
+        self.relay.add(follower)
+        try:
+            await read(turn_id, after)
+            follower.doubt()
+            yield follower
+        finally:
+            self.relay.remove(follower)
+
+    async def cancel(self, turn_id: str, owner: str) -> None:
+        """Stop a turn, whether it waits or runs; returns before it has ended.
+
+        Raises:
+            ResponseNotFound: there is no such turn for this owner.
+            BadRequest: it has ended already.
+            Overloaded: Redis is away.
+        """
+        limits = self._settings
+        kept = [limits.log_seconds, limits.store_seconds, limits.unstored_seconds]
+        match await self._answer(self._cancel(args=[turn_id, owner, *kept])):
+            case b"response_not_found":
+                raise ResponseNotFound(turn_id)
+            case b"response_not_active":
+                raise BadRequest(
+                    f"Response '{turn_id}' has ended already.",
+                    code="response_not_active",
+                    param="response_id",
+                )
+
+    async def response(self, turn_id: str, owner: str) -> str:
+        """Give the response object of a turn, as JSON.
+
+        Raises:
+            ResponseNotFound: there is no such turn for this owner.
+            Overloaded: Redis is away.
+        """
+        fields = ["owner", "status", "error", "response"]
+        found = await self._answer(
+            cast("Awaitable[list[bytes | None]]", self._redis.hmget(keys.turn(turn_id), fields))
+        )
+        match found:
+            case [bytes(known), bytes(status), error, bytes(rest)] if known.decode() == owner:
+                return whole(status.decode(), (error or b"null").decode(), rest.decode())
+            case _:
+                raise ResponseNotFound(turn_id)
+
+    async def models(self) -> dict[str, dict[str, Any]]:
+        """Say what each model that was ever served told of itself, by name."""
+        found = await self._answer(
+            cast("Awaitable[dict[bytes, bytes]]", self._redis.hgetall(keys.models()))
+        )
+        return {name.decode(): json.loads(about) for name, about in found.items()}
+
+    async def is_served(self, model: str) -> bool:
+        """Tell whether a worker of the model was heard of lately."""
+        beats = await self._answer(self._redis.zrange(keys.beats(model), -1, -1, withscores=True))
+        seconds, micros = await self._answer(self._redis.time())
+        now = seconds * 1000 + micros // 1000
+        return bool(beats) and now - beats[0][1] < self._settings.alive_seconds * 1000
+
+    async def aclose(self) -> None:
+        """Let go of Redis."""
+        await self._redis.aclose()
+        await self._subscriber.aclose()
+
+    def _reader(self, owner: str) -> Any:
+        async def read(turn_id: str, after: int) -> Page:
+            answer = await self._answer(
+                self._follow(args=[turn_id, owner, self._node, after, PAGE])
+            )
+            match answer:
+                case [b"response_not_found"]:
+                    raise ResponseNotFound(turn_id)
+                case [b"stream_expired"]:
+                    raise StreamExpired(turn_id)
+            state, seq, events = answer
+            return Page(events, ends=state == b"ended" and after + len(events) >= seq)
+
+        return read
+
+    async def _answer(self, call: Awaitable[Any]) -> Any:
+        try:
+            async with asyncio.timeout(REFUSE_SECONDS):
+                return await call
+        except (RedisError, OSError, TimeoutError) as exc:
+            raise Overloaded("The queue can't be reached. Try again in a moment.") from exc
+
+
+@asynccontextmanager
+async def open_front(settings: TurnSettings, node: str) -> AsyncIterator[Front]:
+    """Make a front and keep it listening while in use."""
+    front = Front(settings, node)
+    async with asyncio.TaskGroup() as tasks:
+        listening = tasks.create_task(front.relay.run(), name="relay")
+        try:
+            yield front
+        finally:
+            listening.cancel()
+            await front.aclose()

@@ -1,0 +1,102 @@
+"""Every Redis key and channel, one function each.
+
+The Lua scripts get the same names: `lua_functions` writes each function below as a Lua function, so
+that a key is spelled in this file and nowhere else. Queue names of Celery are in `turns.bell`.
+"""
+
+import inspect
+from collections.abc import Callable
+
+
+def turn(id: str) -> str:
+    """Hash: the record of a turn."""
+    return f"ts:turn:{id}"
+
+
+def log(id: str) -> str:
+    """Stream: the events of a turn; event number n has the id (n + 1)-0."""
+    return f"ts:log:{id}"
+
+
+def followers(id: str) -> str:
+    """Set: the nodes that forward a turn's events as they come."""
+    return f"ts:followers:{id}"
+
+
+def line(model: str, tier: str) -> str:
+    """Sorted set: who waits for a model in a tier; lowest tag first."""
+    return f"ts:line:{model}:{tier}"
+
+
+def tags(model: str, tier: str) -> str:
+    """Sorted set: each owner's last tag in a tier, kept while it is ahead of the clock."""
+    return f"ts:tags:{model}:{tier}"
+
+
+def clocks(model: str) -> str:
+    """Hash: for each tier the tag of the turn claimed last."""
+    return f"ts:clocks:{model}"
+
+
+def arrivals() -> str:
+    """Counter: gives equal tags their order of arrival."""
+    return "ts:arrivals"
+
+
+def free(model: str) -> str:
+    """Hash: rows that each worker of a model has free."""
+    return f"ts:free:{model}"
+
+
+def beats(model: str) -> str:
+    """Sorted set: when each worker of a model was last heard of, in milliseconds."""
+    return f"ts:beats:{model}"
+
+
+def leases() -> str:
+    """Sorted set: until when each claimed turn is believed to be worked on, in milliseconds."""
+    return "ts:leases"
+
+
+def claim(model: str, worker: str) -> str:
+    """Hash: a worker's last claim, so that a repeated one is answered the same way."""
+    return f"ts:claim:{model}:{worker}"
+
+
+def models() -> str:
+    """Hash: what each model that a worker has served says of itself, as JSON."""
+    return "ts:models"
+
+
+def node_channel(node: str) -> str:
+    """Channel: events on their way to one front-end process."""
+    return f"ts:node:{node}"
+
+
+_SPELLED: tuple[Callable[..., str], ...] = (
+    turn,
+    log,
+    followers,
+    line,
+    tags,
+    clocks,
+    arrivals,
+    free,
+    beats,
+    leases,
+    claim,
+    models,
+    node_channel,
+)
+
+
+def lua_functions() -> str:
+    """Write every function above as a Lua function called `NAME_key`."""
+    written = []
+    for function in _SPELLED:
+        names = list(inspect.signature(function).parameters)
+        spelled = function(*(f"' .. {name} .. '" for name in names))
+        written.append(
+            f"local function {function.__name__}_key({', '.join(names)}) return '{spelled}' end"
+        )
+    return "\n".join(written) + "\n"

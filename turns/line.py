@@ -1,0 +1,128 @@
+"""A worker's door to the line: claim who waits, show signs of life, put back what the dead held."""
+
+import json
+from collections.abc import Mapping, Sequence
+from enum import StrEnum
+from itertools import chain
+from typing import Any, cast
+from uuid import uuid4
+
+import redis
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from turns import keys, scripts
+from turns.settings import TurnSettings
+from turns.turn import Claimed, Message, Request, messages_from_json
+
+
+class Standing(StrEnum):
+    """How a turn stands with the worker that runs it."""
+
+    OK = "ok"
+    #: Somebody asked for its end.
+    CANCEL = "cancel"
+    #: It is another attempt's by now, or has ended, or is gone.
+    LOST = "lost"
+
+
+class Line:
+    """One worker's place at the counter. Not shared between threads: each makes its own."""
+
+    def __init__(
+        self, client: "redis.Redis", settings: TurnSettings, *, model: str, worker: str
+    ) -> None:
+        self._client = client
+        self._settings = settings
+        self._model = model
+        self._worker = worker
+        self._nonce: str | None = None
+        self._claim = client.register_script(scripts.source("claim"))
+        self._beat = client.register_script(scripts.source("beat"))
+        self._sweep = client.register_script(scripts.source("sweep"))
+
+    def claim(self, free_rows: int) -> Claimed | None:
+        """Take the head of the line; None when nobody waits.
+
+        A claim that was not answered is asked again under the same nonce, so that a turn given out
+        by a call that timed out is not forgotten.
+
+        Raises:
+            redis.RedisError: Redis is away; call again.
+        """
+        nonce = self._nonce or uuid4().hex
+        self._nonce = nonce
+        answer = cast(
+            list[Any],
+            self._claim(
+                args=[
+                    self._model,
+                    self._worker,
+                    nonce,
+                    free_rows,
+                    int(self._settings.lease_seconds * 1000),
+                ]
+            ),
+        )
+        self._nonce = None
+        return _claimed(answer) if answer else None
+
+    def beat(
+        self, running: Sequence[tuple[str, int]], about: Mapping[str, object]
+    ) -> list[Standing]:
+        """Show a sign of life, renew the leases of what runs here and hear what became of it.
+
+        Args:
+            running: id and attempt of each turn.
+            about: what the model says of itself to the nodes.
+        """
+        lease_ms = int(self._settings.lease_seconds * 1000)
+        args: list[str | int] = [self._model, self._worker, lease_ms, json.dumps(dict(about))]
+        args += chain.from_iterable(running)
+        return [Standing(word.decode()) for word in cast(list[bytes], self._beat(args=args))]
+
+    def sweep(self) -> list[str]:
+        """Put turns whose worker was lost back at the head; gives their ids."""
+        limits = self._settings
+        moved = self._sweep(
+            args=[
+                limits.most_attempts,
+                limits.log_seconds,
+                limits.store_seconds,
+                limits.unstored_seconds,
+            ]
+        )
+        return [id.decode() for id in cast(list[bytes], moved)]
+
+    def leave(self) -> None:
+        """Take this worker off the list, so that no bell is aimed at it."""
+        with self._client.pipeline() as pipe:
+            pipe.zrem(keys.beats(self._model), self._worker)
+            pipe.hdel(keys.free(self._model), self._worker)
+            pipe.execute()
+
+
+#: What a thread of a worker waits out instead of dying of it.
+AWAY = (RedisConnectionError, RedisTimeoutError)
+
+
+def _claimed(answer: Sequence[Any]) -> Claimed:
+    id, attempt, seq, request, asked, rest, ids, said = answer
+    return Claimed(
+        id=id.decode(),
+        attempt=attempt,
+        seq=seq,
+        request=Request.from_json(request),
+        messages=(*_conversation(said), *messages_from_json(asked)),
+        rest=rest.decode(),
+        ids=tuple(int(number) for number in ids.split(b",")) if ids else (),
+    )
+
+
+def _conversation(said: Sequence[bytes]) -> list[Message]:
+    """Turn round what a claim tells latest turn first: input, answer, input, answer."""
+    messages: list[Message] = []
+    for i in range(len(said) - 2, -1, -2):
+        messages.extend(messages_from_json(said[i]))
+        messages.append(Message("assistant", said[i + 1].decode()))
+    return messages

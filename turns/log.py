@@ -1,0 +1,86 @@
+"""A worker's door to the logs: append what a step brought, for all its turns in one call."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import cast
+
+import redis
+
+from turns import scripts
+from turns.settings import TurnSettings
+
+
+class Verdict(StrEnum):
+    """What became of one turn's part of an append."""
+
+    OK = "ok"
+    #: Another attempt has the turn: this one must stop.
+    STALE = "stale"
+    #: The first number is in the log already.
+    REPEATED = "repeated"
+    #: The first number is not the next one.
+    HOLE = "hole"
+    #: The turn has its terminal event.
+    ENDED = "ended"
+    #: There is no such turn any more.
+    GONE = "gone"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One event and the token ids whose text it is the last to show."""
+
+    event: str
+    ids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Final:
+    """What a turn's record keeps after its last event."""
+
+    status: str
+    #: JSON: null, or code and message.
+    error: str
+    rest: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Append:
+    """One turn's part of an append: its events from number `first` on, whole or not at all."""
+
+    id: str
+    attempt: int
+    first: int
+    entries: tuple[Entry, ...]
+    final: Final | None = None
+
+
+class Log:
+    """Appends to logs. Not shared between threads."""
+
+    def __init__(self, client: "redis.Redis", settings: TurnSettings) -> None:
+        self._limits = [settings.log_seconds, settings.store_seconds, settings.unstored_seconds]
+        self._append = client.register_script(scripts.source("append"))
+
+    def append(self, parts: Sequence[Append]) -> list[Verdict]:
+        """Write and publish; one verdict for each part, in order.
+
+        Raises:
+            redis.RedisError: Redis is away; the same call again is safe, since what was written is
+            then
+                refused as repeated.
+        """
+        args: list[str | int] = [*self._limits]
+        for part in parts:
+            args += [part.id, part.attempt, part.first, len(part.entries)]
+            for entry in part.entries:
+                args += [entry.event, ",".join(map(str, entry.ids))]
+            match part.final:
+                case None:
+                    args.append("")
+                case Final(status=status, error=error, rest=rest, text=text):
+                    args += [status, error, rest, text]
+        verdicts = cast(list[bytes], self._append(args=args))
+        return [Verdict(verdict.decode()) for verdict in verdicts]

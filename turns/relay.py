@@ -1,0 +1,95 @@
+"""A node's one subscription: published events go from here to every follower in this process.
+
+redis-py subscribes again by itself after a cut and says nothing of what was lost meanwhile. So
+every confirmation of a subscription, and silence beyond the node's own heartbeat, makes all
+followers look into the log.
+"""
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+
+import redis.asyncio
+from redis.exceptions import RedisError
+
+from turns import keys
+from turns.follower import Follower
+
+log = logging.getLogger(__name__)
+
+#: How often a node publishes to itself to know that it hears.
+HEARTBEAT_SECONDS = 2.0
+#: Silence after which the subscription is thought dead and made anew.
+DEAF_SECONDS = 6.0
+_HEARTBEAT = b"heartbeat"
+
+
+class Relay:
+    """Hands published events to followers."""
+
+    def __init__(
+        self, node: str, subscriber: "redis.asyncio.Redis", commands: "redis.asyncio.Redis"
+    ) -> None:
+        self._channel = keys.node_channel(node)
+        self._subscriber = subscriber
+        self._commands = commands
+        self._followers: defaultdict[str, set[Follower]] = defaultdict(set)
+        self._heard = 0.0
+
+    def add(self, follower: Follower) -> None:
+        """Send a turn's events to this follower too, from now on."""
+        self._followers[follower.turn_id].add(follower)
+
+    def remove(self, follower: Follower) -> None:
+        """Stop sending to a follower."""
+        group = self._followers.get(follower.turn_id)
+        if group is not None:
+            group.discard(follower)
+            if not group:
+                del self._followers[follower.turn_id]
+
+    async def run(self) -> None:
+        """Listen for as long as the node lives, whatever Redis does."""
+        while True:
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._listen())
+                    tasks.create_task(self._heartbeat())
+            except* (RedisError, OSError, _Deaf) as group:
+                log.warning("subscription lost, making it anew: %s", group.exceptions[0])
+            self._doubt_all()
+            await asyncio.sleep(0.2)
+
+    async def _listen(self) -> None:
+        async with self._subscriber.pubsub() as pubsub:
+            await pubsub.subscribe(self._channel)
+            async for message in pubsub.listen():
+                self._heard = time.monotonic()
+                if message["type"] == "subscribe":
+                    self._doubt_all()
+                elif message["data"] != _HEARTBEAT:
+                    self._hand_out(message["data"])
+        raise _Deaf("the subscription ended")
+
+    async def _heartbeat(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_SECONDS)
+            await self._commands.publish(self._channel, _HEARTBEAT)
+            if time.monotonic() - self._heard > DEAF_SECONDS:
+                raise _Deaf(f"nothing heard for {DEAF_SECONDS:.0f} seconds")
+
+    def _hand_out(self, mail: bytes) -> None:
+        for letter in mail.split(b"\n"):
+            turn_id, seq, more, event = letter.split(b" ", 3)
+            for follower in self._followers.get(turn_id.decode(), ()):
+                follower.deliver(int(seq), event, last=more == b"end")
+
+    def _doubt_all(self) -> None:
+        for group in self._followers.values():
+            for follower in group:
+                follower.doubt()
+
+
+class _Deaf(Exception):
+    """What is published does not arrive."""

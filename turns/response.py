@@ -1,0 +1,107 @@
+"""The response object: what the wire says of a turn as a whole.
+
+Its JSON is kept without status and error, the two that change while a turn waits and runs: a script
+in Redis puts them in front. So `rest` begins after the error and ends with the closing brace.
+"""
+
+import json
+from typing import Any
+
+from turns.ids import message_id
+from turns.turn import Turn
+
+#: An item of a response's output, as JSON.
+Item = dict[str, Any]
+
+_TIERS = {"priority": "priority", "default": "default", "flex": "flex", "batch": "default"}
+
+
+def rest_of(turn: Turn) -> str:
+    """Write what is known of a response when its turn is handed in."""
+    return _after_error(
+        {
+            "id": turn.id,
+            "object": "response",
+            "created_at": turn.created_at,
+            "completed_at": None,
+            "background": False,
+            "incomplete_details": None,
+            "instructions": turn.request.instructions,
+            "max_output_tokens": turn.request.max_output_tokens,
+            "max_tool_calls": None,
+            "model": turn.model,
+            "output": [],
+            "parallel_tool_calls": True,
+            "previous_response_id": turn.parent,
+            "reasoning": None,
+            "service_tier": _TIERS[turn.tier],
+            "store": turn.store,
+            "temperature": turn.request.temperature,
+            "text": {"format": {"type": "text"}},
+            "tool_choice": "auto",
+            "tools": [],
+            "top_logprobs": 0,
+            "top_p": turn.request.top_p,
+            "truncation": "auto" if turn.request.truncate else "disabled",
+            "usage": None,
+            "metadata": turn.metadata,
+            "presence_penalty": 0.0,
+            "frequency_penalty": 0.0,
+            "safety_identifier": None,
+            "prompt_cache_key": None,
+        }
+    )
+
+
+def finished_rest(
+    rest: str,
+    *,
+    item: Item | None,
+    incomplete_reason: str | None,
+    input_tokens: int,
+    output_tokens: int,
+    completed_at: int | None,
+) -> str:
+    """Fill in what is known of a response at its end."""
+    body: dict[str, Any] = json.loads("{" + rest)
+    body["output"] = [item] if item is not None else []
+    body["completed_at"] = completed_at
+    body["incomplete_details"] = {"reason": incomplete_reason} if incomplete_reason else None
+    body["usage"] = {
+        "input_tokens": input_tokens,
+        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "output_tokens": output_tokens,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": input_tokens + output_tokens,
+    }
+    return _after_error(body)
+
+
+def whole(status: str, error: str, rest: str) -> str:
+    """Put a response together again."""
+    return f'{{"status":"{status}","error":{error},{rest}'
+
+
+def error_json(code: str, message: str) -> str:
+    """Write what a failed response says of its failure; `code` is one of the wire's closed list."""
+    return json.dumps({"code": code, "message": message}, ensure_ascii=False)
+
+
+def message_item(response_id: str, status: str, text: str) -> Item:
+    """Write an answer as the item of a response's output."""
+    return {
+        "id": message_id(response_id),
+        "type": "message",
+        "role": "assistant",
+        "status": status,
+        "content": [output_text(text)],
+    }
+
+
+def output_text(text: str) -> dict[str, Any]:
+    """Write text as a part of an item."""
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+
+
+def _after_error(body: dict[str, Any]) -> str:
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":"))[1:]

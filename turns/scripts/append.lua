@@ -1,0 +1,37 @@
+-- Append the events of one engine step, for any number of turns, and publish them: each turn by itself is
+-- refused or written whole. ARGV after the first three: for each turn id, attempt, number of its first event,
+-- count, then event and token ids `count` times, then its final status ('' while it goes on) and, if that
+-- is not empty, the error as JSON, the response's rest and the answer's text.
+local log_seconds, store_seconds, unstored_seconds = ARGV[1], ARGV[2], ARGV[3]
+local at, verdicts = 4, {}
+
+while at <= #ARGV do
+  local id, attempt, first, count = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
+  local events = at + 4
+  local final = ARGV[events + 2 * count]
+  at = events + 2 * count + (final == '' and 1 or 4)
+
+  local record = redis.call('HMGET', turn_key(id), 'attempt', 'seq', 'status', 'store')
+  local verdict = 'ok'
+  if not record[1] then verdict = 'gone'
+  elseif record[1] ~= attempt then verdict = 'stale'
+  elseif first <= tonumber(record[2]) then verdict = 'repeated'
+  elseif record[3] ~= 'in_progress' then verdict = 'ended'
+  elseif first ~= tonumber(record[2]) + 1 then verdict = 'hole'
+  else
+    local nodes = redis.call('SMEMBERS', followers_key(id))
+    for i = 0, count - 1 do
+      local last = final ~= '' and i == count - 1
+      emit(id, first + i, ARGV[events + 2 * i], ARGV[events + 2 * i + 1], last, nodes)
+    end
+    redis.call('HSET', turn_key(id), 'seq', first + count - 1)
+    if final ~= '' then
+      redis.call('HSET', turn_key(id), 'status', final, 'error', ARGV[at - 3],
+        'response', ARGV[at - 2], 'output', ARGV[at - 1])
+      retire(id, record[4], log_seconds, store_seconds, unstored_seconds)
+    end
+  end
+  verdicts[#verdicts + 1] = verdict
+end
+send_mail()
+return verdicts

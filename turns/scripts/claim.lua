@@ -1,0 +1,69 @@
+-- Give a worker the turn at the head of the line, or nothing, and note how many rows it has free then.
+-- A repeated nonce gets the same turn again: a call that timed out may have run.
+local model, worker, nonce = ARGV[1], ARGV[2], ARGV[3]
+local free_rows, lease_ms = tonumber(ARGV[4]), tonumber(ARGV[5])
+
+local function head_of_line()
+  for _, tier in ipairs(TIERS) do
+    while true do
+      local popped = redis.call('ZPOPMIN', line_key(model, tier))
+      if not popped[1] then break end
+      local id = string.match(popped[1], ':(.*)$')
+      local status = redis.call('HGET', turn_key(id), 'status')
+      if status == 'queued' or status == 'in_progress' then
+        local tag = tonumber(popped[2])
+        if tag > tonumber(redis.call('HGET', clocks_key(model), tier) or 0) then
+          redis.call('HSET', clocks_key(model), tier, tag)
+        end
+        redis.call('ZREMRANGEBYSCORE', tags_key(model, tier), '-inf', tag)
+        return id, status
+      end
+    end
+  end
+end
+
+local previous = redis.call('HMGET', claim_key(model, worker), 'nonce', 'id')
+local id, status
+if previous[1] == nonce then
+  id = previous[2] ~= '' and previous[2] or nil
+  -- Answered before, and since ended or taken by another worker: nothing to do again.
+  if id and redis.call('HGET', turn_key(id), 'worker') ~= worker then id = nil end
+else
+  id, status = head_of_line()
+  redis.call('HSET', claim_key(model, worker), 'nonce', nonce, 'id', id or '')
+  if id then
+    redis.call('HINCRBY', turn_key(id), 'attempt', 1)
+    redis.call('HSET', turn_key(id), 'status', 'in_progress', 'worker', worker)
+    redis.call('ZADD', leases_key(), now_ms() + lease_ms, id)
+  end
+end
+redis.call('HSET', free_key(model), worker, id and math.max(free_rows - 1, 0) or free_rows)
+if not id then return {} end
+
+if status == 'queued' then
+  local started = redis.call('HMGET', turn_key(id), 'seq', 'response')
+  local seq = tonumber(started[1]) + 1
+  redis.call('HSET', turn_key(id), 'seq', seq)
+  emit(id, seq, lifecycle('response.in_progress', seq, 'in_progress', 'null', '', started[2]), '', false,
+    redis.call('SMEMBERS', followers_key(id)))
+  send_mail()
+end
+
+local record = redis.call('HMGET', turn_key(id), 'attempt', 'seq', 'request', 'input', 'response', 'parent')
+local ids = {}
+if tonumber(record[1]) > 1 then
+  for _, entry in ipairs(redis.call('XRANGE', log_key(id), '-', '+')) do
+    if entry[2][4] then ids[#ids + 1] = entry[2][4] end
+  end
+end
+
+-- What was said before, latest first: input and answer of each turn that this one goes on from.
+local said, ancestor = {}, record[6]
+while ancestor and ancestor ~= '' do
+  local past = redis.call('HMGET', turn_key(ancestor), 'input', 'output', 'parent')
+  if not past[1] then break end
+  said[#said + 1] = past[1]
+  said[#said + 1] = past[2] or ''
+  ancestor = past[3]
+end
+return {id, tonumber(record[1]), tonumber(record[2]), record[3], record[4], record[5], table.concat(ids, ','), said}

@@ -1,0 +1,62 @@
+-- Put in front of every script, after the key functions that turns/keys.py writes.
+-- Nothing here runs by itself. Events are numbered from 0 and a stream refuses the id 0-0, hence n + 1.
+
+local TIERS = {'priority', 'default', 'flex', 'batch'}
+
+local mail = {}
+
+local function now_ms()
+  local time = redis.call('TIME')
+  return time[1] * 1000 + math.floor(time[2] / 1000)
+end
+
+-- Append one event to a turn's log and address it to the nodes that follow the turn.
+local function emit(id, seq, event, ids, last, nodes)
+  if ids == '' then
+    redis.call('XADD', log_key(id), (seq + 1) .. '-0', 'e', event)
+  else
+    redis.call('XADD', log_key(id), (seq + 1) .. '-0', 'e', event, 't', ids)
+  end
+  local letter = id .. ' ' .. seq .. (last and ' end ' or ' more ') .. event
+  for _, node in ipairs(nodes) do
+    local box = mail[node]
+    if box then box[#box + 1] = letter else mail[node] = {letter} end
+  end
+end
+
+-- One PUBLISH for each node, whatever the number of events for it.
+local function send_mail()
+  for node, letters in pairs(mail) do
+    redis.call('PUBLISH', node_channel_key(node), table.concat(letters, '\n'))
+  end
+end
+
+-- An event that carries the whole response. `rest` is the response's JSON after its status and error.
+local function lifecycle(type, seq, status, error, extra, rest)
+  return '{"type":"' .. type .. '","sequence_number":' .. seq .. extra
+    .. ',"response":{"status":"' .. status .. '","error":' .. error .. ',' .. rest .. '}'
+end
+
+-- Where a turn stands among all that wait for its model, and how many wait.
+local function place(model, tier, member)
+  local position, size, before = 0, 0, true
+  for _, name in ipairs(TIERS) do
+    local waiting = redis.call('ZCARD', line_key(model, name))
+    size = size + waiting
+    if name == tier then
+      position = position + redis.call('ZRANK', line_key(model, name), member) + 1
+      before = false
+    elseif before then
+      position = position + waiting
+    end
+  end
+  return position, size
+end
+
+-- End a turn: it leaves the leases, and its log and record begin to age.
+local function retire(id, store, log_seconds, store_seconds, unstored_seconds)
+  redis.call('ZREM', leases_key(), id)
+  redis.call('EXPIRE', log_key(id), log_seconds)
+  redis.call('EXPIRE', followers_key(id), log_seconds)
+  redis.call('EXPIRE', turn_key(id), store == '1' and store_seconds or unstored_seconds)
+end

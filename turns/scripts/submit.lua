@@ -1,0 +1,71 @@
+-- Make a turn: its record, its first two events and its place in line, and ring a worker with a free row.
+-- Run twice with one id it answers the same and makes nothing new.
+local id, owner, model, tier, node = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local parent, parent_cached, store = ARGV[6], ARGV[7], ARGV[8]
+local request, input, rest = ARGV[9], ARGV[10], ARGV[11]
+local bell, alive_ms, longest_line = ARGV[12], tonumber(ARGV[13]), tonumber(ARGV[14])
+local store_seconds, unstored_seconds = tonumber(ARGV[15]), tonumber(ARGV[16])
+
+if redis.call('EXISTS', turn_key(id)) == 1 then
+  local known = redis.call('XRANGE', log_key(id), '1-0', '2-0')
+  return {'ok', known[1][2][2], known[2][2][2]}
+end
+
+-- The conversation must be whole and the owner's own; using it keeps it.
+local ancestor, first = parent, true
+while ancestor ~= '' do
+  local found = redis.call('HMGET', turn_key(ancestor), 'owner', 'status', 'store', 'parent')
+  if not found[1] or found[1] ~= owner then return {'previous_response_not_found'} end
+  if first then
+    if found[3] == '0' and parent_cached == '0' then return {'previous_response_not_found'} end
+    if found[2] == 'queued' or found[2] == 'in_progress' then return {'previous_response_running'} end
+    if found[2] == 'failed' then return {'previous_response_not_found'} end
+  end
+  redis.call('EXPIRE', turn_key(ancestor), found[3] == '1' and store_seconds or unstored_seconds)
+  ancestor, first = found[4] or '', false
+end
+
+local waiting = 0
+for _, name in ipairs(TIERS) do waiting = waiting + redis.call('ZCARD', line_key(model, name)) end
+if waiting >= longest_line then return {'line_full', waiting} end
+
+-- Start-time fair: an owner's next turn comes one tag after its last, and never before the clock.
+local clock = tonumber(redis.call('HGET', clocks_key(model), tier) or 0)
+local latest = tonumber(redis.call('ZSCORE', tags_key(model, tier), owner) or 0)
+local tag = math.max(clock, latest) + 1
+local member = string.format('%014d:%s', redis.call('INCR', arrivals_key()), id)
+redis.call('ZADD', tags_key(model, tier), tag, owner)
+redis.call('ZADD', line_key(model, tier), tag, member)
+
+local now = now_ms()
+redis.call('HSET', turn_key(id), 'owner', owner, 'model', model, 'tier', tier, 'status', 'queued',
+  'attempt', 0, 'seq', 1, 'parent', parent, 'store', store, 'request', request, 'input', input,
+  'response', rest, 'member', member, 'tag', tag)
+redis.call('SADD', followers_key(id), node)
+
+local position, size = place(model, tier, member)
+local workers = redis.call('ZCOUNT', beats_key(model), now - alive_ms, '+inf')
+local queue = ',"queue":{"position":' .. position .. ',"size":' .. size
+  .. ',"eta_seconds":null,"workers":' .. workers .. '}'
+local created = lifecycle('response.created', 0, 'queued', 'null', '', rest)
+local queued = lifecycle('response.queued', 1, 'queued', 'null', queue, rest)
+emit(id, 0, created, '', false, {})
+emit(id, 1, queued, '', false, {})
+for _, key in ipairs({turn_key(id), log_key(id), followers_key(id)}) do
+  redis.call('EXPIRE', key, store_seconds)
+end
+
+-- Aim the bell at the live worker with the most free rows; with none free, a freed row claims by itself.
+local rows, best, most = redis.call('HGETALL', free_key(model)), nil, 0
+for i = 1, #rows, 2 do
+  local seen = tonumber(redis.call('ZSCORE', beats_key(model), rows[i]) or 0)
+  if tonumber(rows[i + 1]) > most and seen >= now - alive_ms then
+    best, most = rows[i], tonumber(rows[i + 1])
+  end
+end
+if best then
+  redis.call('HINCRBY', free_key(model), best, -1)
+  local queue_name = 'turns.' .. model .. '.' .. best
+  redis.call('LPUSH', queue_name, (string.gsub(bell, '@queue@', (string.gsub(queue_name, '%%', '%%%%')))))
+end
+return {'ok', created, queued}

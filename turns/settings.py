@@ -1,0 +1,49 @@
+"""What both processes must agree on: where Redis is and how long it keeps things."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from turns import environment
+
+DAY = 24 * 3600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TurnSettings:
+    """Settings of the `turns` room."""
+
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    #: How long the events of an ended turn can be replayed.
+    log_seconds: int = 900
+    #: How long a stored response, and so its conversation, is kept.
+    store_seconds: int = 30 * DAY
+    #: How long a response with `store: false` is kept for its own socket to go on from.
+    unstored_seconds: int = 4500
+    #: A worker not heard of for so long is not counted as alive. Workers beat four times a second.
+    alive_seconds: float = 3.0
+    #: A claimed turn not renewed for so long is given to another worker.
+    lease_seconds: float = 5.0
+    #: How often a turn may be taken up before it is given up.
+    most_attempts: int = 3
+    #: Turns that may wait for one model; one more is refused with `overloaded`.
+    longest_line: int = 100_000
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> "TurnSettings":
+        """Read and check them all.
+
+        Raises:
+            SettingError: naming the variable and what is wrong with it.
+        """
+        whole, seconds = environment.whole, environment.seconds
+        url = environment.text(environ, "REDIS_URL", "redis://127.0.0.1:6379/0")
+        if not url.startswith(("redis://", "rediss://")):
+            raise environment.SettingError("REDIS_URL", "must begin with redis:// or rediss://")
+        return cls(
+            redis_url=url,
+            log_seconds=whole(environ, "LOG_SECONDS", 900, least=1, most=30 * DAY),
+            store_seconds=whole(environ, "STORE_SECONDS", 30 * DAY, least=60, most=3650 * DAY),
+            lease_seconds=seconds(environ, "LEASE_SECONDS", 5.0, least=1.0),
+            most_attempts=whole(environ, "MOST_ATTEMPTS", 3, least=1, most=100),
+            longest_line=whole(environ, "LONGEST_LINE", 100_000, least=1, most=10_000_000),
+        )

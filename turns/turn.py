@@ -1,0 +1,87 @@
+"""A turn as a node hands it in and as a worker takes it up, and its JSON in the record."""
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+Role = Literal["system", "user", "assistant"]
+Tier = Literal["priority", "default", "flex", "batch"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """Who said what."""
+
+    role: Role
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """How a turn is to be answered."""
+
+    instructions: str | None
+    #: None: as many as the context leaves.
+    max_output_tokens: int | None
+    #: 0 is greedy.
+    temperature: float
+    top_p: float
+    seed: int
+    #: Whether the oldest turns may be dropped from a conversation that is too long.
+    truncate: bool = False
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "Request":
+        return cls(**json.loads(text))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """A question on its way into the line."""
+
+    id: str
+    owner: str
+    model: str
+    tier: Tier
+    #: What is new in this turn; what came before is found by `parent`.
+    messages: tuple[Message, ...]
+    request: Request
+    #: The turn that this one goes on from.
+    parent: str | None
+    #: Whether the asking socket still holds `parent`, which then need not be stored.
+    parent_cached: bool
+    store: bool
+    metadata: dict[str, str]
+    #: Seconds since 1970.
+    created_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """A turn that a worker has taken up, with all it needs to answer it."""
+
+    id: str
+    #: 1 for the first try; a higher one goes on where the last left off.
+    attempt: int
+    #: Number of the last event in the log.
+    seq: int
+    request: Request
+    #: The whole conversation, oldest first, ending with what is asked now.
+    messages: tuple[Message, ...]
+    #: The response's JSON after its status and error.
+    rest: str
+    #: Token ids whose text is in the log already.
+    ids: tuple[int, ...]
+
+
+def messages_to_json(messages: tuple[Message, ...]) -> str:
+    """Write messages for the record."""
+    return json.dumps([[message.role, message.text] for message in messages], ensure_ascii=False)
+
+
+def messages_from_json(text: str | bytes) -> tuple[Message, ...]:
+    """Read messages from the record."""
+    return tuple(Message(role, said) for role, said in json.loads(text))

@@ -1,0 +1,1 @@
+"""Takes turns from the line, runs the model and writes what it says."""

@@ -1,0 +1,179 @@
+"""One attempt at a turn: new token ids go in, numbered events come out.
+
+Two threads meet here. The engine's thread only puts ids into the box; the publisher's thread takes
+whatever has gathered and makes slices and events of it, so a slow Redis makes slices longer and
+loses nothing.
+"""
+
+import time
+from collections.abc import Sequence
+from threading import Lock
+
+from turns import events, response
+from turns.errors import BadRequest
+from turns.log import Append, Entry, Final
+from turns.turn import Claimed
+from workers.engine import Finish, FinishReason, Handle
+from workers.slicer import Slicer
+
+_NO_ERROR = "null"
+
+
+class Answer:
+    """What a worker knows of a turn that it answers."""
+
+    def __init__(self, claimed: Claimed, slicer: Slicer) -> None:
+        self.claimed = claimed
+        self.input_tokens = 0
+        #: Set once the engine has the turn.
+        self.handle: Handle | None = None
+        #: The turn's row is free again; its last event may not be written yet.
+        self.finished = False
+        #: A reader asked for the end: what the engine calls cancelled is then the turn's end.
+        self.stop_asked = False
+        #: The turn is somebody else's by now, or nobody's: nothing more is written.
+        self.dropped = False
+        self._slicer = slicer
+        self._lock = Lock()
+        self._box: list[int] = []
+        self._finish: Finish | None = None
+        self._refusal: BadRequest | None = None
+        self._unlogged: list[int] = []
+        self._next = claimed.seq + 1
+        self._opened = bool(claimed.ids)
+        self._output_tokens = len(claimed.ids)
+        # What an earlier attempt logged was shown: the slicer must be in the state it was in then.
+        self._text = slicer.feed(claimed.ids)
+
+    def start(self, handle: Handle) -> None:
+        """The engine has the turn."""
+        self.handle = handle
+        if self.stop_asked or self.dropped:
+            handle.cancel()
+
+    def put(self, ids: Sequence[int], finish: Finish | None) -> None:
+        """Take in what a step brought; called on the engine's thread."""
+        with self._lock:
+            self._box.extend(ids)
+            self._finish = finish
+        if finish is not None:
+            self.finished = True
+
+    def stop(self) -> None:
+        """End the turn because a reader asked for it."""
+        self.stop_asked = True
+        if self.handle is not None:
+            self.handle.cancel()
+
+    def drop(self) -> None:
+        """Give the turn up without a word: it goes on elsewhere, or nowhere."""
+        self.dropped = True
+        if self.handle is not None:
+            self.handle.cancel()
+
+    def refuse(self, error: BadRequest) -> None:
+        """End the turn because its request turned out to be bad."""
+        self._refusal = error
+        self.finished = True
+
+    def take(self) -> Append | None:
+        """Make events of what has gathered; None when there is nothing to say yet."""
+        if self.dropped:
+            return None
+        if self._refusal is not None:
+            return self._refused(self._refusal)
+        with self._lock:
+            ids, self._box, finish = self._box, [], self._finish
+        self._unlogged += ids
+        self._output_tokens += len(ids)
+        text = self._slicer.feed(ids)
+        if finish is not None:
+            text += self._slicer.finish()
+        elif self._slicer.stopped and self.handle is not None:
+            self.handle.cancel()
+        entries = self._slice(text) if text else []
+        if finish is None:
+            return self._append(entries) if entries else None
+        return self._ending(finish, entries)
+
+    def _refused(self, error: BadRequest) -> Append:
+        body = response.error_json("invalid_prompt", error.message)
+        rest = self._rest(item=None, reason=None, completed=False)
+        return self._append(
+            [Entry(events.refused(self._next, error))],
+            Final(status="failed", error=body, rest=rest, text=""),
+        )
+
+    def _slice(self, text: str) -> list[Entry]:
+        entries = []
+        seq = self._next
+        if not self._opened:
+            self._opened = True
+            entries = [Entry(event) for event in events.opening(self.claimed.id, seq)]
+        delta = events.text_delta(self.claimed.id, seq + len(entries), text)
+        entries.append(Entry(delta, tuple(self._unlogged)))
+        self._unlogged = []
+        self._text += text
+        return entries
+
+    def _ending(self, finish: Finish, entries: list[Entry]) -> Append | None:
+        match finish.reason:
+            case FinishReason.STOP:
+                return self._closed(entries, "completed", None)
+            case FinishReason.LENGTH:
+                return self._closed(entries, "incomplete", "max_output_tokens")
+            case FinishReason.CANCELLED if self._slicer.stopped:
+                return self._closed(entries, "completed", None)
+            case FinishReason.CANCELLED if self.stop_asked:
+                return self._closed(entries, "cancelled", None)
+            case FinishReason.CANCELLED:
+                self.dropped = True
+                return None
+            case FinishReason.ERROR:
+                return self._failed(entries, finish.message)
+
+    def _closed(self, entries: list[Entry], status: str, reason: str | None) -> Append:
+        if not self._opened:
+            opening = events.opening(self.claimed.id, self._next + len(entries))
+            entries = [*entries, *map(Entry, opening)]
+        item_status = "completed" if status == "completed" else "incomplete"
+        seq = self._next + len(entries)
+        closing = events.closing(self.claimed.id, seq, item_status, self._text)
+        item = response.message_item(self.claimed.id, item_status, self._text)
+        rest = self._rest(item=item, reason=reason, completed=status == "completed")
+        end = events.terminal(seq + len(closing), status, _NO_ERROR, rest)
+        return self._append(
+            [*entries, *map(Entry, closing), Entry(end)],
+            Final(status=status, error=_NO_ERROR, rest=rest, text=self._text),
+        )
+
+    def _failed(self, entries: list[Entry], message: str) -> Append:
+        error = response.error_json("server_error", message)
+        item = response.message_item(self.claimed.id, "incomplete", self._text)
+        rest = self._rest(item=item if self._opened else None, reason=None, completed=False)
+        end = events.terminal(self._next + len(entries), "failed", error, rest)
+        return self._append(
+            [*entries, Entry(end)],
+            Final(status="failed", error=error, rest=rest, text=self._text),
+        )
+
+    def _rest(self, *, item: response.Item | None, reason: str | None, completed: bool) -> str:
+        return response.finished_rest(
+            self.claimed.rest,
+            item=item,
+            incomplete_reason=reason,
+            input_tokens=self.input_tokens,
+            output_tokens=self._output_tokens,
+            completed_at=int(time.time()) if completed else None,
+        )
+
+    def _append(self, entries: list[Entry], final: Final | None = None) -> Append:
+        part = Append(
+            id=self.claimed.id,
+            attempt=self.claimed.attempt,
+            first=self._next,
+            entries=tuple(entries),
+            final=final,
+        )
+        self._next += len(entries)
+        return part

@@ -1,0 +1,97 @@
+"""The Celery application of a worker process: `celery -A workers worker --pool=threads`.
+
+Celery carries the bell and nothing else. Signals make the worker before the first message is taken,
+and end it after the last.
+"""
+
+import logging
+import os
+import sys
+from typing import Any
+
+from celery import Celery
+from celery.signals import worker_init, worker_ready, worker_shutdown
+
+from turns.bell import RING
+from workers.settings import WorkerSettings
+from workers.worker import Worker
+
+log = logging.getLogger(__name__)
+
+#: The process ends with this when its model can't be loaded: starting it again would not help.
+CANNOT_LOAD = 3
+
+
+def celery_settings(redis_url: str) -> dict[str, Any]:
+    """Give the settings that came through every fault that was tried on them."""
+    return {
+        "broker_url": redis_url,
+        # A worker starts and restarts whatever Redis does, for as long as it takes.
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+        "broker_transport_options": {
+            "socket_timeout": 3,
+            "socket_connect_timeout": 1,
+            "health_check_interval": 5,
+            "retry_on_timeout": False,
+        },
+        # Early acks: a bell is not a ticket, so one that is lost or heard twice does no harm.
+        "task_acks_late": False,
+        "task_ignore_result": True,
+        "task_serializer": "json",
+        "accept_content": ["json"],
+        "worker_prefetch_multiplier": 1,
+        # Nobody who can write to Redis gets to command a worker.
+        "worker_enable_remote_control": False,
+        "worker_send_task_events": False,
+        "worker_hijack_root_logger": False,
+    }
+
+
+def make_app() -> Celery:
+    """Make the application, with its one task and the worker behind it."""
+    app = Celery("turnstream")
+    # Read when Celery first needs them, not when this module is imported.
+    app.add_defaults(lambda: celery_settings(WorkerSettings.read(os.environ).turns.redis_url))
+    station = _Station()
+    worker_init.connect(station.open, weak=False)
+    worker_ready.connect(station.begin, weak=False)
+    worker_shutdown.connect(station.close, weak=False)
+
+    @app.task(name=RING)
+    def ring(turn_id: str) -> None:
+        log.debug("%s: rung", turn_id)
+        station.ring()
+
+    return app
+
+
+class _Station:
+    """Holds the process's worker between Celery's signals."""
+
+    def __init__(self) -> None:
+        self._worker: Worker | None = None
+
+    def open(self, **_: object) -> None:
+        # Celery logs and forgets what a signal's receiver raises: end the process by hand.
+        try:
+            self._worker = Worker(WorkerSettings.read(os.environ))
+        except Exception as exc:
+            log.critical("cannot load the model: %s", exc, exc_info=log.isEnabledFor(logging.DEBUG))
+            sys.stderr.flush()
+            os._exit(CANNOT_LOAD)
+
+    def begin(self, **_: object) -> None:
+        if self._worker is not None:
+            self._worker.start()
+
+    def ring(self) -> None:
+        if self._worker is not None:
+            self._worker.ring()
+
+    def close(self, **_: object) -> None:
+        if self._worker is not None:
+            self._worker.stop()
+
+
+app = make_app()

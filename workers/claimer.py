@@ -1,0 +1,128 @@
+"""The thread that fills free rows with turns from the head of the line.
+
+It looks when the bell rings, when a row becomes free, and at every beat: so no bell has to arrive.
+"""
+
+import logging
+from collections.abc import Sequence
+from threading import Event, Thread
+
+from turns.errors import BadRequest
+from turns.line import AWAY, Line
+from turns.turn import Claimed
+from workers.answer import Answer
+from workers.byte_table import ByteTable
+from workers.conversation import prompt_ids
+from workers.desk import Desk
+from workers.engine import (
+    BadPrompt,
+    Engine,
+    EngineDead,
+    Finish,
+    FinishReason,
+    OnStep,
+    Sampling,
+    Tokenizer,
+)
+from workers.publisher import Publisher
+from workers.slicer import Slicer
+
+log = logging.getLogger(__name__)
+
+#: The longest that a free row and a waiting turn can miss each other.
+BEAT_SECONDS = 0.25
+
+
+class Claimer:
+    """Claims turns and starts them on the engine."""
+
+    def __init__(
+        self, line: Line, desk: Desk, publisher: Publisher, engine: Engine, tokenizer: Tokenizer
+    ) -> None:
+        self._line = line
+        self._desk = desk
+        self._publisher = publisher
+        self._engine = engine
+        self._tokenizer = tokenizer
+        self._table = ByteTable.from_tokens(tokenizer.tokens, tokenizer.control_ids)
+        self._wake = Event()
+        self._stopping = Event()
+        self._thread = Thread(target=self._run, name="claimer")
+
+    def start(self) -> None:
+        """Begin to claim."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Look at the line now; never waits."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Claim nothing more."""
+        self._stopping.set()
+        self._wake.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        away = False
+        while not self._stopping.is_set():
+            try:
+                self._fill()
+                away = False
+            except AWAY as exc:
+                if not away:
+                    log.warning("Redis is away, nothing can be claimed: %s", exc)
+                away = True
+            self._wake.wait(BEAT_SECONDS)
+            self._wake.clear()
+
+    def _fill(self) -> None:
+        while not self._stopping.is_set() and (rows := self._desk.free_rows()) > 0:
+            claimed = self._line.claim(rows)
+            if claimed is None:
+                return
+            self._start(claimed)
+
+    def _start(self, claimed: Claimed) -> None:
+        log.info("%s attempt %d: claimed", claimed.id, claimed.attempt)
+        answer = Answer(claimed, Slicer(self._table))
+        self._desk.add(answer)
+
+        def on_step(ids: Sequence[int], finish: Finish | None) -> None:
+            if finish is not None and finish.reason is FinishReason.ERROR:
+                log.error("%s: the engine failed: %s", claimed.id, finish.message)
+                if not self._engine.healthy():
+                    # The process will end for it; another attempt goes on from what is logged.
+                    answer.drop()
+            answer.put(ids, finish)
+            if finish is not None:
+                self.wake()
+
+        try:
+            self._submit(answer, on_step)
+        except BadRequest as exc:
+            answer.refuse(exc)
+        except BadPrompt as exc:
+            answer.refuse(BadRequest(str(exc), param="input"))
+        except EngineDead:
+            answer.drop()
+            answer.finished = True
+        self._publisher.wake()
+
+    def _submit(self, answer: Answer, on_step: OnStep) -> None:
+        claimed, request = answer.claimed, answer.claimed.request
+        context = self._engine.context
+        prompt = prompt_ids(claimed, self._tokenizer, limit=context - 1)
+        answer.input_tokens = len(prompt.ids)
+        room = context - len(prompt.ids)
+        left = min(request.max_output_tokens or room, room) - len(claimed.ids)
+        if left < 1:
+            answer.put((), Finish(FinishReason.LENGTH))
+            return
+        sampling = Sampling(
+            max_tokens=left,
+            temperature=request.temperature,
+            top_p=request.top_p,
+            seed=request.seed,
+        )
+        answer.start(self._engine.submit([*prompt.ids, *claimed.ids], sampling, on_step))

@@ -1,0 +1,39 @@
+"""The answers that a worker is busy with, shared by its threads."""
+
+from threading import Lock
+
+from workers.answer import Answer
+
+
+class Desk:
+    """Holds each answer from its claim until its last event is written."""
+
+    def __init__(self, rows: int) -> None:
+        self._rows = rows
+        self._lock = Lock()
+        self._answers: dict[tuple[str, int], Answer] = {}
+
+    def add(self, answer: Answer) -> None:
+        """Put an answer on the desk."""
+        with self._lock:
+            self._answers[answer.claimed.id, answer.claimed.attempt] = answer
+
+    def remove(self, answer: Answer) -> None:
+        """Take an answer off the desk."""
+        with self._lock:
+            self._answers.pop((answer.claimed.id, answer.claimed.attempt), None)
+
+    def clear(self) -> None:
+        """Take off what was given up and has left the engine."""
+        for answer in self.answers():
+            if answer.dropped and answer.finished:
+                self.remove(answer)
+
+    def answers(self) -> list[Answer]:
+        """All of them, in the order in which they came."""
+        with self._lock:
+            return list(self._answers.values())
+
+    def free_rows(self) -> int:
+        """Rows of the engine that no answer is using."""
+        return self._rows - sum(not answer.finished for answer in self.answers())

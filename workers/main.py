@@ -1,0 +1,46 @@
+"""Starts a worker process with the options that Celery needs here."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+
+from turns.bell import queue_of
+from turns.environment import SettingError
+from turns.model_name import served_name
+from workers.settings import WorkerSettings
+
+#: Celery threads that carry bells to the claimer; more would only wait for each other.
+BELL_THREADS = 4
+
+
+def run() -> int:
+    """Serve the line of one model until told to stop; gives the exit code."""
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(threadName)s %(message)s"
+    )
+    try:
+        settings = WorkerSettings.read(os.environ)
+    except SettingError as exc:
+        print(exc, file=sys.stderr)  # noqa: T201  the reason is for whoever started this
+        return 2
+    model = served_name(settings.model)
+    queues = f"{queue_of(model)},{queue_of(model, settings.name)}"
+    from workers.celery import app
+
+    worker_main: Callable[[list[str]], int | None] = app.worker_main
+    code = worker_main(
+        [
+            "--quiet",
+            "worker",
+            "--pool=threads",
+            f"--concurrency={BELL_THREADS}",
+            f"--queues={queues}",
+            f"--hostname={settings.name}@turnstream",
+            "--without-mingle",
+            "--without-gossip",
+            "--without-heartbeat",
+            "--loglevel=WARNING",
+        ]
+    )
+    return code or 0

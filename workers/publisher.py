@@ -1,0 +1,77 @@
+"""The thread that writes what the engine says into the logs: one call to Redis for each step.
+
+While Redis is slow or away the engine goes on. What could not be written is written again as it
+was, and what gathers meanwhile goes into the next call, so memory is bounded by the answers
+themselves.
+"""
+
+import logging
+from threading import Event, Thread
+
+from turns.line import AWAY
+from turns.log import Append, Log, Verdict
+from workers.answer import Answer
+from workers.desk import Desk
+
+log = logging.getLogger(__name__)
+
+#: How long to wait before Redis is asked again while it is away.
+RETRY_SECONDS = 0.1
+
+
+class Publisher:
+    """Writes the events of every turn on the desk."""
+
+    def __init__(self, desk: Desk, turns_log: Log) -> None:
+        self._desk = desk
+        self._log = turns_log
+        self._wake = Event()
+        self._stopping = Event()
+        self._thread = Thread(target=self._run, name="publisher")
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Say that a step has brought something; never waits."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Write what has gathered, once more, and end."""
+        self._stopping.set()
+        self._wake.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            self._wake.wait()
+            self._wake.clear()
+            parts = [(answer, answer.take()) for answer in self._desk.answers()]
+            self._write([(answer, part) for answer, part in parts if part is not None])
+            self._desk.clear()
+
+    def _write(self, parts: list[tuple[Answer, Append]]) -> None:
+        again = False
+        while parts:
+            try:
+                verdicts = self._log.append([part for _, part in parts])
+            except AWAY as exc:
+                if not again:
+                    log.warning("Redis is away, holding %d slices: %s", len(parts), exc)
+                again = True
+                if self._stopping.wait(RETRY_SECONDS):
+                    return
+                continue
+            for (answer, part), verdict in zip(parts, verdicts, strict=True):
+                self._heed(answer, part, verdict, again)
+            return
+
+    def _heed(self, answer: Answer, part: Append, verdict: Verdict, again: bool) -> None:
+        # The first call may have been carried out though its answer was lost.
+        written = verdict is Verdict.OK or (again and verdict in (Verdict.REPEATED, Verdict.ENDED))
+        if not written:
+            log.warning("%s attempt %d: refused as %s", part.id, part.attempt, verdict)
+            answer.drop()
+        if part.final is not None or not written:
+            self._desk.remove(answer)

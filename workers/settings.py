@@ -1,0 +1,56 @@
+"""What a worker is told from outside, read once at its start."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from turns import environment
+from turns.environment import SettingError
+from turns.settings import TurnSettings
+
+DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerSettings:
+    """Settings of the `workers` room."""
+
+    turns: TurnSettings
+    #: `demo`, a folder in Hugging Face layout, or a hub name.
+    model: str
+    device: str
+    dtype: str
+    #: Turns answered at once.
+    rows: int
+    #: Tokens of prompt and answer together; None takes the model's own.
+    context: int | None
+    #: Stable name among the workers of a model: Celery keeps a queue for each.
+    index: int
+    #: How long running turns may go on after SIGTERM before another worker gets them.
+    drain_seconds: float
+
+    @property
+    def name(self) -> str:
+        return f"w{self.index}"
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> "WorkerSettings":
+        """Read and check them all.
+
+        Raises:
+            SettingError: naming the variable and what is wrong with it.
+        """
+        context = environment.whole(environ, "CONTEXT", 0, least=0, most=1_000_000)
+        device = environment.text(environ, "DEVICE", "auto")
+        if device not in ("auto", "cpu", "cuda") and not device.startswith("cuda:"):
+            raise SettingError("DEVICE", f"must be auto, cpu, cuda or cuda:N, not {device!r}")
+        environment.choice(environ, "ENGINE", "slot", ("slot",))
+        return cls(
+            turns=TurnSettings.read(environ),
+            model=environment.text(environ, "MODEL", "demo"),
+            device=device,
+            dtype=environment.choice(environ, "DTYPE", "auto", DTYPES),
+            rows=environment.whole(environ, "ROWS", 8, least=1, most=4096),
+            context=context or None,
+            index=environment.whole(environ, "WORKER_INDEX", 0, least=0, most=9999),
+            drain_seconds=environment.seconds(environ, "DRAIN_SECONDS", 5.0, least=0.0),
+        )

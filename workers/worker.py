@@ -1,0 +1,89 @@
+"""A worker: one engine, and the threads that feed it and carry away what it says.
+
+Celery's part is to ring. A claimed turn lives here, not in a Celery thread, so that what Celery
+does with a message after it was heard changes nothing.
+"""
+
+import logging
+import os
+import time
+
+from turns.connection import connect
+from turns.line import Line
+from turns.log import Log
+from workers.beat import Beat
+from workers.claimer import Claimer
+from workers.desk import Desk
+from workers.engines.load import load_engine
+from workers.publisher import Publisher
+from workers.settings import WorkerSettings
+
+log = logging.getLogger(__name__)
+
+#: The process ends with this when its engine has died, to be started again.
+ENGINE_DIED = 4
+
+
+class Worker:
+    """Answers turns of one model from its making until `stop`."""
+
+    def __init__(self, settings: WorkerSettings) -> None:
+        self._settings = settings
+        loaded = load_engine(
+            model=settings.model,
+            device=settings.device,
+            dtype=settings.dtype,
+            rows=settings.rows,
+            context=settings.context,
+            after_step=self._after_step,
+        )
+        self.model = loaded.name
+        self._engine = loaded.engine
+        redis = connect(settings.turns.redis_url)
+
+        def line() -> Line:
+            return Line(redis, settings.turns, model=loaded.name, worker=settings.name)
+
+        self._desk = Desk(loaded.engine.capacity)
+        self._publisher = Publisher(self._desk, Log(redis, settings.turns))
+        self._claimer = Claimer(
+            line(), self._desk, self._publisher, loaded.engine, loaded.tokenizer
+        )
+        about = {
+            "created": int(time.time()),
+            "context": loaded.engine.context,
+            "temperature": getattr(loaded, "temperature", 1.0),
+            "top_p": getattr(loaded, "top_p", 1.0),
+        }
+        self._beat = Beat(line(), self._desk, about=about, check=self._check)
+
+    def start(self) -> None:
+        """Begin to claim and answer."""
+        self._publisher.start()
+        self._beat.start()
+        self._claimer.start()
+
+    def ring(self) -> None:
+        """Somebody may be waiting."""
+        self._claimer.wake()
+
+    def stop(self) -> None:
+        """Let running turns go on for the drain time, give up the rest, and end the threads.
+
+        What is given up goes on at another worker when its lease runs out.
+        """
+        self._claimer.stop()
+        deadline = time.monotonic() + self._settings.drain_seconds
+        while self._desk.answers() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self._engine.stop(0)
+        self._publisher.stop()
+        self._beat.stop()
+
+    def _after_step(self) -> None:
+        self._publisher.wake()
+
+    def _check(self) -> None:
+        if not self._engine.healthy():
+            log.critical("the engine died; this process ends so that another can begin")
+            os._exit(ENGINE_DIED)

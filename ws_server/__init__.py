@@ -1,0 +1,1 @@
+"""Sockets and HTTP in, stored events out, unchanged."""

@@ -1,0 +1,122 @@
+"""Reads the body of a request for a response; the same on the socket and over HTTP.
+
+Unknown fields are ignored, since clients send fields of their own. What is known and can't be
+honoured is refused rather than passed over, unless every client sends it by habit.
+"""
+
+import secrets
+import time
+from dataclasses import dataclass
+
+from turns.errors import BadRequest
+from turns.ids import is_response_id, new_response_id
+from turns.turn import Message, Request, Tier, Turn
+from ws_server import field, items
+from ws_server.directory import Model
+from ws_server.field import Body
+
+_TIERS: dict[str, Tier] = {
+    "priority": "priority",
+    "fast": "priority",
+    "default": "default",
+    "auto": "default",
+    "flex": "flex",
+}
+#: Seeds are kept where JavaScript can hold them.
+_SEEDS = 2**53
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Create:
+    """A request for a response, checked, before it is known which model and defaults it gets."""
+
+    model: str | None
+    messages: tuple[Message, ...]
+    instructions: str | None
+    previous_response_id: str | None
+    max_output_tokens: int | None
+    temperature: float | None
+    top_p: float | None
+    seed: int | None
+    truncate: bool
+    store: bool
+    tier: Tier
+    metadata: dict[str, str]
+
+    def turn(self, owner: str, model: Model, *, parent_cached: bool) -> Turn:
+        """Make the turn, with a name of its own."""
+        return Turn(
+            id=new_response_id(),
+            owner=owner,
+            model=model.name,
+            tier=self.tier,
+            messages=self.messages,
+            request=Request(
+                instructions=self.instructions,
+                max_output_tokens=self.max_output_tokens,
+                temperature=model.temperature if self.temperature is None else self.temperature,
+                top_p=model.top_p if self.top_p is None else self.top_p,
+                # Drawn here, so that another attempt goes on with the same draws.
+                seed=secrets.randbelow(_SEEDS) if self.seed is None else self.seed,
+                truncate=self.truncate,
+            ),
+            parent=self.previous_response_id,
+            parent_cached=parent_cached,
+            store=self.store,
+            metadata=self.metadata,
+            created_at=int(time.time()),
+        )
+
+
+def read_create(body: Body) -> Create:
+    """Check a request.
+
+    Raises:
+        BadRequest: a field is wrong, missing or not supported; it says which.
+    """
+    _refuse_unsupported(body)
+    parent = field.text(body, "previous_response_id")
+    if parent is not None and not is_response_id(parent):
+        raise BadRequest(
+            f"Previous response with id '{parent[:80]}' not found.",
+            code="previous_response_not_found",
+            param="previous_response_id",
+        )
+    truncation = field.word(body, "truncation", "disabled", ("auto", "disabled"))
+    return Create(
+        model=field.text(body, "model"),
+        messages=items.messages(body.get("input")),
+        instructions=items.instructions(field.text(body, "instructions")),
+        previous_response_id=parent,
+        max_output_tokens=field.whole(body, "max_output_tokens", least=1, most=1_000_000),
+        temperature=field.number(body, "temperature", least=0, most=2),
+        top_p=field.number(body, "top_p", least=0, most=1),
+        seed=field.whole(body, "seed", least=-_SEEDS, most=_SEEDS),
+        truncate=truncation == "auto",
+        store=field.boolean(body, "store", True),
+        tier=_TIERS[field.word(body, "service_tier", "auto", tuple(_TIERS))],
+        metadata=field.metadata(body),
+    )
+
+
+def _refuse_unsupported(body: Body) -> None:
+    if field.boolean(body, "background", False):
+        raise field.unsupported("background", "leave it out, and follow the response.")
+    if not field.boolean(body, "generate", True):
+        raise field.unsupported("generate", "there is nothing to warm up here.")
+    for name in ("conversation", "prompt"):
+        if body.get(name) is not None:
+            raise field.unsupported(name, "use 'previous_response_id' and 'input'.")
+    if body.get("tool_choice") not in (None, "auto", "none"):
+        raise field.unsupported("tool_choice", "this model calls no tools.")
+    match body.get("text"):
+        case None | {"format": None | {"type": "text"}}:
+            pass
+        case dict(options) if "format" not in options:
+            pass
+        case _:
+            raise BadRequest(
+                "'text.format' must be of type 'text'.",
+                code="unsupported_value",
+                param="text.format",
+            )

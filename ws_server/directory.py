@@ -1,0 +1,71 @@
+"""Which models can be asked for, and what each does when a request leaves something open.
+
+Workers say it of themselves with every beat. It is looked up again when it is old or a name is not
+in it, so a turn costs no extra trip to Redis.
+"""
+
+import time
+from dataclasses import dataclass
+
+from turns.errors import ModelNotFound
+from turns.front import Front
+
+FRESH_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Model:
+    """A model that can be asked for."""
+
+    name: str
+    #: Seconds since 1970 at which its worker began.
+    created: int = 0
+    temperature: float = 1.0
+    top_p: float = 1.0
+
+
+class Directory:
+    """Knows the models."""
+
+    def __init__(self, front: Front, default: str) -> None:
+        self._front = front
+        self._default = default
+        self._models: dict[str, Model] = {}
+        self._looked = -FRESH_SECONDS
+
+    async def find(self, name: str | None) -> Model:
+        """Give the model of a name; None is the default one, known even before any worker came.
+
+        Raises:
+            ModelNotFound: no worker ever served it.
+            Overloaded: Redis is away.
+        """
+        wanted = name or self._default
+        if time.monotonic() - self._looked > FRESH_SECONDS or wanted not in self._models:
+            await self._look()
+        try:
+            return self._models[wanted]
+        except KeyError as exc:
+            raise ModelNotFound(wanted) from exc
+
+    async def all(self) -> list[Model]:
+        """Give every model, by name.
+
+        Raises:
+            Overloaded: Redis is away.
+        """
+        await self._look()
+        return [self._models[name] for name in sorted(self._models)]
+
+    async def _look(self) -> None:
+        served = {
+            name: Model(
+                name=name,
+                created=about["created"],
+                temperature=about["temperature"],
+                top_p=about["top_p"],
+            )
+            for name, about in (await self._front.models()).items()
+        }
+        self._models = {self._default: Model(name=self._default)} | served
+        self._looked = time.monotonic()

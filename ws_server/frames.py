@@ -1,0 +1,77 @@
+"""Reads what a client sends on the socket."""
+
+import re
+from dataclasses import dataclass
+
+from turns.errors import BadRequest
+from ws_server import field
+from ws_server.create import Create, read_create
+from ws_server.field import Body
+from ws_server.wire import read_json
+
+#: Characters of one message; a larger one is refused and the socket stays open.
+MESSAGE_BYTES = 256 * 1024
+
+_STREAM_ID = re.compile(r"[A-Za-z0-9_.-]{1,256}")
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Stop a response; None: the one that runs on the lane."""
+
+    response_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A message, and the lane that it is for."""
+
+    stream_id: str | None
+    request: Create | Cancel | BadRequest
+
+
+def read_frame(text: str | None) -> Frame:
+    """Read a message; what is wrong with it is in the frame, since the lane must say so in turn.
+
+    Args:
+        text: None for a message that is not text.
+    """
+    stream_id: str | None = None
+    try:
+        if text is None:
+            raise BadRequest("Send text, not bytes.", code="invalid_json")
+        if len(text) > MESSAGE_BYTES or len(text.encode(errors="replace")) > MESSAGE_BYTES:
+            raise BadRequest(f"A message may have {MESSAGE_BYTES} bytes at most.")
+        body = read_json(text)
+        stream_id = _stream_id(body)
+        return Frame(stream_id, _request(body))
+    except BadRequest as exc:
+        return Frame(stream_id, exc)
+
+
+def _request(body: Body) -> Create | Cancel:
+    match body.get("type"):
+        case "response.create":
+            nested = body.get("response")
+            return read_create(nested if isinstance(nested, dict) else body)
+        case "response.cancel":
+            return Cancel(field.text(body, "response_id"))
+        case other:
+            raise BadRequest(
+                f"There is no event of type {str(other)[:80]!r}.",
+                code="unknown_event_type",
+                param="type",
+            )
+
+
+def _stream_id(body: Body) -> str | None:
+    value = body.get("stream_id")
+    if value is None:
+        return None
+    if not isinstance(value, str) or not _STREAM_ID.fullmatch(value):
+        raise BadRequest(
+            "'stream_id' must be 1 to 256 letters, digits, '_', '.' or '-'.",
+            code="invalid_stream_id",
+            param="stream_id",
+        )
+    return value

@@ -1,0 +1,112 @@
+"""The same turns over HTTP: `/v1/responses` and what belongs to it."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from turns.errors import BadRequest, ResponseNotFound
+from turns.follower import Follower
+from turns.front import Front
+from turns.ids import is_response_id
+from ws_server import field
+from ws_server.create import read_create
+from ws_server.directory import Directory
+from ws_server.frames import MESSAGE_BYTES
+from ws_server.wire import read_json, server_sent
+
+
+async def create_response(request: Request) -> Response:
+    """`POST /v1/responses`: the whole answer, or with `stream` its events as they come."""
+    owner = request.app.state.access.admit(request).owner
+    front: Front = request.app.state.front
+    directory: Directory = request.app.state.directory
+    body = read_json(await _body(request))
+    create = read_create(body)
+    turn = create.turn(owner, await directory.find(create.model), parent_cached=False)
+    if field.boolean(body, "stream", False):
+        return await _stream(front.submit(turn))
+    last = b""
+    async with front.submit(turn) as follower:
+        async for batch in follower.batches():
+            last = batch[-1]
+    end: dict[str, Any] = json.loads(last)
+    if end["type"] == "error":
+        return JSONResponse({"error": end["error"]}, status_code=end["status"])
+    return JSONResponse(end["response"])
+
+
+async def get_response(request: Request) -> Response:
+    """`GET /v1/responses/ID`: as it is now, or with `stream=true` its events from any number on."""
+    owner = request.app.state.access.admit(request).owner
+    front: Front = request.app.state.front
+    response_id = _response_id(request)
+    if request.query_params.get("stream") != "true":
+        found = await front.response(response_id, owner)
+        return Response(found, media_type="application/json")
+    text = request.query_params.get("starting_after", "-1")
+    try:
+        after = int(text)
+    except ValueError as exc:
+        raise field.wrong("starting_after", "a whole number") from exc
+    return await _stream(front.follow(response_id, owner, after=max(after, -1)))
+
+
+async def cancel_response(request: Request) -> Response:
+    """`POST /v1/responses/ID/cancel`: stop it, wherever it is."""
+    owner = request.app.state.access.admit(request).owner
+    front: Front = request.app.state.front
+    response_id = _response_id(request)
+    await front.cancel(response_id, owner)
+    async with front.follow(response_id, owner, after=-1) as follower:
+        async for _ in follower.batches():
+            pass
+    return Response(await front.response(response_id, owner), media_type="application/json")
+
+
+async def list_models(request: Request) -> Response:
+    """`GET /v1/models`: every model that can be asked for."""
+    request.app.state.access.admit(request)
+    directory: Directory = request.app.state.directory
+    models = [
+        {"id": model.name, "object": "model", "created": model.created, "owned_by": "turnstream"}
+        for model in await directory.all()
+    ]
+    return JSONResponse({"object": "list", "data": models})
+
+
+async def _stream(following: AbstractAsyncContextManager[Follower]) -> Response:
+    # Entered here, so that a refusal is an answer with a status and not a stream that breaks.
+    async with AsyncExitStack() as stack:
+        follower = await stack.enter_async_context(following)
+        leaving = stack.pop_all()
+
+    async def events() -> AsyncIterator[bytes]:
+        async with leaving:
+            async for batch in follower.batches():
+                yield b"".join(map(server_sent, batch))
+
+    return StreamingResponse(
+        events(),
+        media_type="text/event-stream",
+        headers={"cache-control": "no-cache", "x-accel-buffering": "no"},
+    )
+
+
+async def _body(request: Request) -> bytes:
+    chunks = bytearray()
+    async for chunk in request.stream():
+        chunks += chunk
+        if len(chunks) > MESSAGE_BYTES:
+            raise BadRequest(f"A request may have {MESSAGE_BYTES} bytes at most.")
+    return bytes(chunks)
+
+
+def _response_id(request: Request) -> str:
+    response_id: str = request.path_params["id"]
+    if not is_response_id(response_id):
+        raise ResponseNotFound(response_id[:80])
+    return response_id

@@ -1,0 +1,51 @@
+"""How events and errors look on each wire; an event's own JSON is never taken apart."""
+
+import json
+from typing import Any
+
+from starlette.responses import JSONResponse
+
+from turns.errors import BadRequest, TurnError, error_body
+from ws_server.field import Body
+
+
+def read_json(text: str | bytes) -> Body:
+    """Read an object.
+
+    Raises:
+        BadRequest: it is not JSON, or not an object.
+    """
+    try:
+        body: Any = json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise BadRequest(f"This is not JSON: {exc}", code="invalid_json") from exc
+    if not isinstance(body, dict):
+        raise BadRequest("This is JSON, but not an object.", code="invalid_json")
+    return body
+
+
+def error_frame(error: TurnError, stream_id: str | None) -> str:
+    """Write an error for the socket."""
+    frame: dict[str, Any] = {"type": "error", "status": error.status}
+    if stream_id is not None:
+        frame["stream_id"] = stream_id
+    return json.dumps(frame | {"error": error_body(error)})
+
+
+def on_lane(event: bytes, stream_id: str | None) -> str:
+    """Write an event for the socket; on a named lane it says which."""
+    if stream_id is None:
+        return event.decode()
+    return f'{{"stream_id":"{stream_id}",{event[1:].decode()}'
+
+
+def error_response(error: TurnError) -> JSONResponse:
+    """Write an error for HTTP."""
+    headers = {"retry-after": "1"} if error.status == 503 else None
+    return JSONResponse({"error": error_body(error)}, status_code=error.status, headers=headers)
+
+
+def server_sent(event: bytes) -> bytes:
+    """Write an event for a stream over HTTP; its type is the first thing in its JSON."""
+    name = event.split(b'"', 4)[3]
+    return b"event: " + name + b"\ndata: " + event + b"\n\n"
