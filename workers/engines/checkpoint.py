@@ -45,7 +45,7 @@ def find(model: str) -> Checkpoint:
     path = Path(model).expanduser()
     if model == "demo":
         found = Checkpoint(name="demo", folder=DEMO_FOLDER)
-    elif path.is_dir():
+    elif model and path.is_dir():
         found = Checkpoint(name=path.resolve().name, folder=path.resolve())
     elif path.is_absolute() or model.startswith((".", "~")) or not _HUB_NAME.fullmatch(model):
         raise CheckpointError(f"model {model}: no such folder")

@@ -1,0 +1,69 @@
+"""What the workers' tests share: a tiny Llama, and engines that run on it."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import LlamaForCausalLM
+
+from tests import tiny_llama
+from workers.engines.slot_engine import SlotEngine
+
+#: Makes a running engine; takes what `SlotEngine` takes, with defaults for all of it.
+MakeEngine = Callable[..., SlotEngine]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Keep torch on one thread: for models this small a second one only waits."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def tiny_llama_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Hugging Face folder with a Llama of a few thousand parameters and its tokenizer."""
+    return tiny_llama.make(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def reference(tiny_llama_folder: Path) -> LlamaForCausalLM:
+    """The tiny Llama as transformers alone runs it; like the engines below, it knows no EOS."""
+    model = LlamaForCausalLM.from_pretrained(tiny_llama_folder, dtype=torch.float32).eval()
+    model.generation_config.eos_token_id = None
+    return model
+
+
+@pytest.fixture
+def make_engine(tiny_llama_folder: Path) -> Iterator[MakeEngine]:
+    """Make engines over the tiny Llama, and stop them when the test ends."""
+    engines: list[SlotEngine] = []
+
+    def make(
+        *,
+        rows: int = 4,
+        context: int = tiny_llama.CONTEXT,
+        eos_ids: frozenset[int] = frozenset(),
+        after_step: Callable[[], None] = lambda: None,
+        prompt_tokens: int = 48,
+        model: LlamaForCausalLM | None = None,
+    ) -> SlotEngine:
+        if model is None:
+            model = LlamaForCausalLM.from_pretrained(tiny_llama_folder, dtype=torch.float32).eval()
+        engine = SlotEngine(
+            model,
+            rows=rows,
+            context=context,
+            eos_ids=eos_ids,
+            after_step=after_step,
+            prompt_tokens=prompt_tokens,
+        )
+        engines.append(engine)
+        return engine
+
+    yield make
+    for engine in engines:
+        engine.stop(0)

@@ -1,0 +1,150 @@
+"""Finding a model: a folder is read as it is, and what is wrong is said in one line."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from workers.engine import CheckpointError
+from workers.engines.checkpoint import (
+    DEMO_FOLDER,
+    Checkpoint,
+    find,
+    load_model,
+    pick_device,
+    pick_dtype,
+)
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def folder(tiny_llama_folder: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny Llama, to be spoilt."""
+    return Path(shutil.copytree(tiny_llama_folder, tmp_path / "my-llama"))
+
+
+def test_a_folder_is_served_under_its_own_name(folder: Path) -> None:
+    assert find(str(folder)) == Checkpoint(name="my-llama", folder=folder)
+
+
+def test_a_relative_folder_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.parent)
+    assert find("my-llama") == Checkpoint(name="my-llama", folder=folder)
+    monkeypatch.chdir(folder)
+    assert find(".").name == "my-llama"
+
+
+def test_the_demo_lies_inside_the_package() -> None:
+    assert DEMO_FOLDER.parts[-2:] == ("workers", "demo")
+
+
+@pytest.mark.parametrize("model", ["/no/such/place", "./nowhere", "~/nowhere", "a/b/c", "", "a b"])
+def test_a_folder_that_is_not_there_is_not_looked_for_on_the_hub(model: str) -> None:
+    with pytest.raises(CheckpointError, match=f"^model {model}: no such folder$"):
+        find(model)
+
+
+def test_a_folder_without_a_config_is_refused(folder: Path) -> None:
+    (folder / "config.json").unlink()
+    with pytest.raises(CheckpointError, match=r"^model my-llama: no config\.json in "):
+        find(str(folder))
+
+
+def test_a_config_that_is_not_json_is_refused(folder: Path) -> None:
+    (folder / "config.json").write_text("{")
+    with pytest.raises(CheckpointError, match="is not understood"):
+        find(str(folder))
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}, "GPT2LMHeadModel"),
+        (
+            {"architectures": ["LlamaForSequenceClassification"]},
+            "LlamaForSequenceClassification",
+        ),
+        ({"model_type": "mistral", "architectures": None}, "mistral"),
+    ],
+)
+def test_another_kind_of_model_is_refused_by_name(
+    folder: Path, changes: dict[str, object], what: str
+) -> None:
+    config = folder / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | changes))
+    with pytest.raises(CheckpointError, match=f"^model my-llama: not a causal Llama but {what}$"):
+        find(str(folder))
+
+
+def test_a_folder_without_weights_is_refused(folder: Path) -> None:
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(CheckpointError, match="no weights in"):
+        find(str(folder))
+
+
+def test_broken_weights_are_refused(folder: Path) -> None:
+    (folder / "model.safetensors").write_bytes(b"not weights")
+    with pytest.raises(CheckpointError, match="cannot read the weights"):
+        load_model(find(str(folder)), device=CPU, dtype=torch.float32)
+
+
+def test_missing_weights_are_not_made_up(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    del weights["model.layers.1.mlp.up_proj.weight"]
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(
+        CheckpointError, match=r"1 weights are missing, such as model\.layers\.1\.mlp\.up_proj"
+    ):
+        load_model(find(str(folder)), device=CPU, dtype=torch.float32)
+
+
+def test_weights_come_in_the_dtype_that_was_asked_for(folder: Path) -> None:
+    model = load_model(find(str(folder)), device=CPU, dtype=torch.bfloat16)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
+    assert not model.training
+
+
+def test_loading_is_silent(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    load_model(find(str(folder)), device=CPU, dtype=torch.float32)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:x", "cpu:0", ""])
+def test_an_unknown_device_is_refused(device: str) -> None:
+    with pytest.raises(CheckpointError, match=f"^device {device}: must be"):
+        pick_device(device)
+
+
+def test_a_device_that_is_not_there_is_refused() -> None:
+    with pytest.raises(CheckpointError, match=r"^device cuda:99: torch sees \d+ GPUs$"):
+        pick_device("cuda:99")
+
+
+def test_the_demo_is_exact_on_a_cpu_and_fast_on_a_gpu() -> None:
+    assert pick_dtype("auto", CPU, demo=True) is torch.float32
+    assert pick_dtype("auto", torch.device("cuda"), demo=True) is torch.bfloat16
+    assert pick_dtype("bfloat16", CPU, demo=True) is torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("able", "dtype"),
+    [
+        ({}, torch.float32),
+        ({"avx512_bf16": True}, torch.bfloat16),
+        ({"amx_bf16": True}, torch.bfloat16),
+    ],
+)
+def test_auto_is_what_the_processor_is_made_for(
+    monkeypatch: pytest.MonkeyPatch, able: dict[str, bool], dtype: torch.dtype
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
+    assert pick_dtype("auto", CPU) is dtype
+
+
+def test_an_unknown_dtype_is_refused() -> None:
+    with pytest.raises(CheckpointError, match=r"^dtype int8: must be auto, float32"):
+        pick_dtype("int8", CPU)

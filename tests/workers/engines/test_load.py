@@ -1,0 +1,96 @@
+"""From settings to a running engine."""
+
+import logging
+import re
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import LlamaConfig
+
+from tests import tiny_llama
+from tests.workers.listener import answer
+from workers.engine import CheckpointError, Engine, Sampling, Tokenizer
+from workers.engines.load import fit_context, load_engine
+
+#: Llama-2-7b.
+SEVEN_B = LlamaConfig(
+    num_hidden_layers=32, num_attention_heads=32, hidden_size=4096, max_position_embeddings=4096
+)
+GIB = 2**30
+
+
+def test_the_settings_make_a_running_engine(
+    tiny_llama_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        loaded = load_engine(
+            model=str(tiny_llama_folder),
+            device="cpu",
+            dtype="float32",
+            rows=3,
+            context=100,
+            after_step=lambda: None,
+        )
+    engine: Engine = loaded.engine
+    tokenizer: Tokenizer = loaded.tokenizer
+    try:
+        prompt = [tokenizer.bos_id, *tokenizer.encode("Who are you?")]
+        ids = answer(engine, prompt, Sampling(max_tokens=5, temperature=0))
+        assert len(ids) == 5
+        assert (loaded.name, engine.capacity, engine.context) == ("tiny", 3, 100)
+    finally:
+        engine.stop(0)
+    [line] = [
+        record.getMessage() for record in caplog.records if "model tiny" in record.getMessage()
+    ]
+    assert re.fullmatch(
+        r"model tiny on cpu in float32: 3 rows × 100 tokens, 0\.1 MiB of keys and values", line
+    )
+
+
+def test_no_context_is_what_the_model_was_made_for(tiny_llama_folder: Path) -> None:
+    loaded = load_engine(
+        model=str(tiny_llama_folder),
+        device="cpu",
+        dtype="float32",
+        rows=1,
+        context=None,
+        after_step=lambda: None,
+    )
+    loaded.engine.stop(0)
+    assert loaded.engine.context == tiny_llama.CONTEXT
+
+
+def test_a_context_nobody_asked_for_shrinks_to_the_memory() -> None:
+    # 512 KiB a token in bfloat16: 32 GiB for 16 rows of 4096.
+    assert fit_context(SEVEN_B, torch.bfloat16, rows=16, context=None, free=41 * GIB) == 4096
+    assert fit_context(SEVEN_B, torch.bfloat16, rows=16, context=None, free=20 * GIB) == 2048
+
+
+def test_a_context_that_does_not_fit_is_refused() -> None:
+    with pytest.raises(
+        CheckpointError, match="16 rows × 4096 tokens do not fit the memory; 16 × 2048 would"
+    ):
+        fit_context(SEVEN_B, torch.bfloat16, rows=16, context=4096, free=20 * GIB)
+    with pytest.raises(CheckpointError, match="16 rows × 512 tokens do not fit"):
+        fit_context(SEVEN_B, torch.bfloat16, rows=16, context=None, free=GIB)
+
+
+def test_a_context_beyond_the_model_is_refused() -> None:
+    with pytest.raises(
+        CheckpointError, match=r"^context 5000: the model was made for 4096 tokens$"
+    ):
+        fit_context(SEVEN_B, torch.bfloat16, rows=1, context=5000, free=100 * GIB)
+
+
+def test_a_model_that_cannot_be_loaded_starts_no_thread() -> None:
+    with pytest.raises(CheckpointError, match="no such folder"):
+        load_engine(
+            model="./nowhere",
+            device="cpu",
+            dtype="auto",
+            rows=1,
+            context=None,
+            after_step=lambda: None,
+        )

@@ -1,0 +1,95 @@
+"""Choosing tokens: the greatest, or a fair and repeatable draw from what the settings leave."""
+
+from collections import Counter
+
+import pytest
+import torch
+
+from workers.engine import Sampling
+from workers.engines.sampler import choose, uniform
+
+#: Probabilities 0.5, 0.25, 0.125, 0.125 for ids 2, 0, 3, 1.
+LOGITS = torch.tensor([[0.25, 0.125, 0.5, 0.125]]).log()
+
+
+def draws(count: int, **settings: float) -> Counter[int | None]:
+    """Draw many times from `LOGITS`, at one place after another."""
+    sampling = Sampling(max_tokens=1, seed=1, **settings)
+    return Counter(
+        choose(LOGITS.expand(count, -1), [sampling] * count, list(range(count))),
+    )
+
+
+def test_no_temperature_takes_the_likeliest_token() -> None:
+    assert choose(LOGITS, [Sampling(max_tokens=1, temperature=0)], [0]) == [2]
+
+
+def test_draws_follow_the_probabilities() -> None:
+    counts = draws(8000)
+    for id, share in {2: 0.5, 0: 0.25, 3: 0.125, 1: 0.125}.items():
+        assert counts[id] / 8000 == pytest.approx(share, abs=0.02)
+
+
+def test_temperature_sharpens_and_flattens() -> None:
+    # Halving the temperature squares the odds: 4 to 1 between ids 2 and 0.
+    counts = draws(8000, temperature=0.5)
+    assert counts[2] / counts[0] == pytest.approx(4, rel=0.1)
+    assert draws(500, temperature=1e-9) == {2: 500}
+
+
+def test_top_k_leaves_the_likeliest() -> None:
+    assert set(draws(500, top_k=2)) == {2, 0}
+    assert draws(500, top_k=1) == {2: 500}
+    assert set(draws(500, top_k=100)) == {0, 1, 2, 3}
+
+
+def test_top_k_breaks_a_tie_by_the_lower_id() -> None:
+    assert set(draws(500, top_k=3)) == {2, 0, 1}
+
+
+def test_top_p_leaves_the_fewest_that_hold_it() -> None:
+    assert draws(500, top_p=0.5) == {2: 500}
+    assert set(draws(500, top_p=0.51)) == {2, 0}
+    assert set(draws(500, top_p=0.75)) == {2, 0}
+    assert draws(500, top_p=0) == {2: 500}
+
+
+def test_top_p_counts_within_what_top_k_left() -> None:
+    # Of the two that top_k leaves, id 2 holds two thirds.
+    assert draws(500, top_k=2, top_p=0.66) == {2: 500}
+    assert set(draws(500, top_k=2, top_p=0.67)) == {2, 0}
+
+
+def test_a_row_does_not_depend_on_its_neighbours() -> None:
+    generator = torch.Generator().manual_seed(3)
+    logits = torch.randn(40, 100, generator=generator)
+    samplings = [
+        Sampling(max_tokens=1, temperature=n % 4 / 2, top_k=n % 7, top_p=1 - n % 5 / 10, seed=n)
+        for n in range(40)
+    ]
+    places = list(range(100, 140))
+    together = choose(logits, samplings, places)
+    alone = [choose(logits[n : n + 1], [samplings[n]], [places[n]])[0] for n in range(40)]
+    assert together == alone
+
+
+def test_what_is_not_a_number_is_told_apart() -> None:
+    logits = LOGITS.repeat(4, 1)
+    logits[1, 3] = float("nan")
+    logits[2, 0] = float("inf")
+    for temperature in (0.0, 1.0):
+        sampling = Sampling(max_tokens=1, temperature=temperature, top_p=0.4)
+        assert choose(logits, [sampling] * 4, [0] * 4) == [2, None, None, 2]
+
+
+def test_random_numbers_are_spread_and_never_one() -> None:
+    numbers = [uniform(seed, place) for seed in range(20) for place in range(200)]
+    assert len(set(numbers)) == 4000
+    assert 0 <= min(numbers) < max(numbers) < 1
+    assert sum(numbers) / 4000 == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_draw_is_the_same_in_every_release() -> None:
+    # A turn may be resumed by a worker of another version: these may not change.
+    assert uniform(0, 0) == 0.8336885269740499
+    assert uniform(-5, 17) == 0.26619432084221084

@@ -1,0 +1,188 @@
+"""What `SlotEngine` promises beyond the contract: nothing computed twice, no poison left behind."""
+
+import random
+import threading
+from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import LlamaForCausalLM
+
+from tests import tiny_llama
+from tests.workers.conftest import MakeEngine
+from tests.workers.listener import Listener, answer, start
+from workers.engine import FinishReason, Sampling
+from workers.engines.slot_engine import SlotEngine, SlotTurn
+
+#: Not among what the tiny Llama happens to say in these tests.
+POISON = 3
+
+
+def greedy(max_tokens: int) -> Sampling:
+    return Sampling(max_tokens=max_tokens, temperature=0)
+
+
+def history(length: int, seed: int) -> list[int]:
+    rng = random.Random(seed)
+    return [1, *(rng.randrange(POISON + 1, tiny_llama.VOCABULARY) for _ in range(length - 1))]
+
+
+def turn(engine: SlotEngine, prompt: list[int], max_tokens: int) -> tuple[list[int], SlotTurn]:
+    """Run a turn to its end; return its ids and its handle."""
+    listener = Listener()
+    handle = engine.submit(prompt, greedy(max_tokens), listener)
+    listener.taken(handle)
+    listener.wait()
+    return listener.ids, handle
+
+
+def test_a_conversation_that_goes_on_computes_only_what_is_new(make_engine: MakeEngine) -> None:
+    first = history(60, seed=1)
+    engine = make_engine(rows=3)
+    said, handle = turn(engine, first, 20)
+    assert handle.cached_tokens == 0
+    second = [*first, *said, 2, 1, 30, 31, 32]
+    _, handle = turn(engine, second, 20)
+    # The answer's last token was said, but never read back.
+    assert handle.cached_tokens == 60 + 20 - 1
+
+
+def test_kept_tokens_change_nothing_that_is_said(make_engine: MakeEngine) -> None:
+    first = history(60, seed=1)
+    engine = make_engine(rows=3)
+    said, _ = turn(engine, first, 20)
+    second = [*first, *said, 2, 1, 30, 31, 32]
+    again, handle = turn(engine, second, 20)
+    assert handle.cached_tokens > 0
+    assert again == answer(make_engine(rows=1), second, greedy(20))
+
+
+def test_a_shared_beginning_is_copied_from_a_running_turn(make_engine: MakeEngine) -> None:
+    shared = history(40, seed=2)
+    engine = make_engine(rows=2)
+    prompt = [*shared, 5, 6, 7]
+    mates: list[tuple[Listener, SlotTurn]] = []
+
+    def join(listener: Listener) -> None:
+        if len(listener.ids) == 3:
+            mate = Listener()
+            mates.append((mate, engine.submit(prompt, greedy(20), mate)))
+
+    running = start(engine, [*shared, 8, 9], greedy(30), join)
+    running.wait()
+    [(mate, handle)] = mates
+    mate.wait()
+    assert handle.cached_tokens == 40
+    other = make_engine(rows=1)
+    assert mate.ids == answer(other, prompt, greedy(20))
+    assert running.ids == answer(other, [*shared, 8, 9], greedy(30))
+
+
+def test_a_prompt_that_was_answered_before_is_answered_again(make_engine: MakeEngine) -> None:
+    engine = make_engine(rows=1)
+    prompt = history(50, seed=3)
+    first, _ = turn(engine, prompt, 10)
+    second, handle = turn(engine, prompt, 10)
+    assert handle.cached_tokens == 49
+    assert first == second
+
+
+def test_a_long_prompt_holds_the_others_up_for_one_piece_at_a_time(
+    make_engine: MakeEngine, reference: LlamaForCausalLM
+) -> None:
+    sizes: list[int] = []
+    model = _watched(reference, lambda tokens: sizes.append(tokens))
+    engine = make_engine(rows=2, prompt_tokens=16, model=model)
+
+    def join(listener: Listener) -> None:
+        if len(listener.ids) == 2:
+            start(engine, history(200, seed=4), greedy(2))
+
+    running = start(engine, [1, 5, 6], greedy(30), join)
+    running.wait()
+    engine.stop(10)
+    assert max(sizes) == 16 + 1
+    # One step for the first prompt, 200 / 16 for the second, its own answers beside them.
+    assert sizes.count(17) == 12
+
+
+@pytest.fixture
+def poisoned(tiny_llama_folder: Path) -> LlamaForCausalLM:
+    """The tiny Llama, but one token of its vocabulary makes every number after it a NaN."""
+    model = LlamaForCausalLM.from_pretrained(tiny_llama_folder, dtype=torch.float32).eval()
+    with torch.no_grad():
+        model.model.embed_tokens.weight[POISON] = float("nan")
+    return model
+
+
+def test_a_turn_without_numbers_fails_alone(
+    make_engine: MakeEngine, poisoned: LlamaForCausalLM
+) -> None:
+    engine = make_engine(rows=3, model=poisoned)
+    good = history(30, seed=5)
+    expected = answer(make_engine(rows=1), good, greedy(30))
+    assert POISON not in expected
+    mate = start(engine, good, greedy(30))
+    failing = start(engine, [1, 5, POISON, 6], greedy(30))
+    finish = failing.wait()
+    assert finish.reason is FinishReason.ERROR
+    assert "not a number" in finish.message
+    mate.wait()
+    assert mate.ids == expected
+
+
+def test_a_row_that_held_no_numbers_is_clean_for_the_next_turn(
+    make_engine: MakeEngine, poisoned: LlamaForCausalLM
+) -> None:
+    engine = make_engine(rows=2, model=poisoned)
+    short, long = [1, 7, 8], history(60, seed=6)
+    expected = answer(make_engine(rows=1), short, greedy(10))
+    for sampling in (greedy(5), Sampling(max_tokens=5, temperature=1.0)):
+        for _ in range(2):
+            poison = start(engine, [*history(20, seed=7), POISON, *history(20, seed=8)], sampling)
+            assert poison.wait().reason is FinishReason.ERROR
+    # A short turn beside a long one looks, masked, at what lies past its own end.
+    joined = threading.Event()
+    beside: list[Listener] = []
+
+    def join(listener: Listener) -> None:
+        if not beside:
+            beside.append(start(engine, short, greedy(10)))
+            joined.set()
+
+    start(engine, long, greedy(30), join).wait()
+    assert joined.wait(1)
+    beside[0].wait()
+    assert beside[0].ids == expected
+
+
+def test_an_engine_at_rest_runs_no_steps(make_engine: MakeEngine) -> None:
+    steps: list[None] = []
+    engine = make_engine(after_step=lambda: steps.append(None))
+    answer(engine, [1, 5, 6], greedy(7))
+    engine.stop(1)
+    assert len(steps) == 7
+
+
+def test_bfloat16_runs_too(make_engine: MakeEngine, tiny_llama_folder: Path) -> None:
+    model = LlamaForCausalLM.from_pretrained(tiny_llama_folder, dtype=torch.bfloat16).eval()
+    engine = make_engine(rows=2, model=model)
+    turns = [start(engine, history(60, seed=n), greedy(20)) for n in range(4)]
+    for listener in turns:
+        assert listener.wait().reason is FinishReason.LENGTH
+        assert max(listener.ids) < tiny_llama.VOCABULARY
+
+
+def _watched(model: LlamaForCausalLM, tell: Callable[[int], None]) -> LlamaForCausalLM:
+    """Return a copy of a model that tells how many tokens each pass takes."""
+    copy = LlamaForCausalLM(deepcopy(model.config)).eval()
+    copy.load_state_dict(model.state_dict())
+
+    def before(_module: torch.nn.Module, _args: Any, kwargs: dict[str, Any]) -> None:
+        tell(kwargs["input_ids"].shape[1])
+
+    copy.register_forward_pre_hook(before, with_kwargs=True)
+    return copy

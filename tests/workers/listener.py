@@ -1,0 +1,67 @@
+"""Somebody who listens to one turn of an engine and remembers all that was said."""
+
+import threading
+from collections.abc import Callable, Sequence
+
+from workers.engine import Engine, Finish, Handle, Sampling
+
+#: How long a test waits for an engine before it says that nothing came.
+PATIENCE_SECONDS = 20
+
+
+class Listener:
+    """Collects a turn's ids and finishes; ``on_ids`` is called after each step without a finish."""
+
+    def __init__(self, on_ids: Callable[["Listener"], None] | None = None) -> None:
+        self.ids: list[int] = []
+        self.finishes: list[Finish] = []
+        self.calls_after_finish = 0
+        self._handle: Handle | None = None
+        self._taken = threading.Event()
+        self._on_ids = on_ids
+        self._finished = threading.Event()
+
+    def __call__(self, ids: Sequence[int], finish: Finish | None) -> None:
+        if self.finishes:
+            self.calls_after_finish += 1
+        self.ids.extend(ids)
+        if finish:
+            self.finishes.append(finish)
+            self._finished.set()
+        elif self._on_ids:
+            self._on_ids(self)
+
+    def taken(self, handle: Handle) -> None:
+        """Say how the turn can be cancelled."""
+        self._handle = handle
+        self._taken.set()
+
+    def cancel(self) -> None:
+        """Cancel the turn; on the engine's thread too, where it may come before `taken`."""
+        assert self._taken.wait(PATIENCE_SECONDS)
+        assert self._handle
+        self._handle.cancel()
+
+    def wait(self) -> Finish:
+        """Wait for the finish and return it."""
+        assert self._finished.wait(PATIENCE_SECONDS), "the turn never finished"
+        return self.finishes[0]
+
+
+def start(
+    engine: Engine,
+    prompt: Sequence[int],
+    sampling: Sampling,
+    on_ids: Callable[[Listener], None] | None = None,
+) -> Listener:
+    """Submit a turn and return who listens to it."""
+    listener = Listener(on_ids)
+    listener.taken(engine.submit(prompt, sampling, listener))
+    return listener
+
+
+def answer(engine: Engine, prompt: Sequence[int], sampling: Sampling) -> list[int]:
+    """Submit a turn, wait for its end and return its ids."""
+    listener = start(engine, prompt, sampling)
+    listener.wait()
+    return listener.ids
