@@ -9,8 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 NEEDS := pyproject.toml constraints.txt
 BENCHMARKS := dispatch relay
-# What pip says and nobody needs: what was there before, and where it looked.
-QUIET := ^(Looking in|Requirement already|Collecting|Obtaining|  (Using cached|Preparing|Getting|Installing build|Checking if))
+# Of all that pip says, what shows that it moves. Its warnings and errors pass by on stderr.
+PROGRESS := ^ *((Downloading|Processing) .*|Building editable.*started|Installing collected packages|Successfully installed)
 
 #: Options for the command behind `run`, `test` and `bench`: make run ARGS="--port 8080"
 ARGS :=
@@ -46,8 +46,8 @@ clean: ## Remove the environment and what the tools left.
 # torch is installed in the same call as all the rest, so that the pin in constraints.txt decides on its build.
 define install
 	@echo "installing $(1) into $(VENV) (a few minutes the first time)"
-	@set -o pipefail; $(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[$(1)]' \
-		| { grep --line-buffered -Ev '$(QUIET)' || true; }
+	@set -o pipefail; $(BIN)/python -m pip install --disable-pip-version-check --progress-bar off \
+		-c constraints.txt -e '.[$(1)]' | { grep --line-buffered -oE '$(PROGRESS)' || true; }
 endef
 
 $(VENV)/.run-ready: $(NEEDS) | $(BIN)/python
@@ -69,6 +69,5 @@ $(BIN)/python:
 	[ -n "$$found" ] || { echo "turnstream needs Python 3.11 or later, and no such python3 is on PATH" >&2; exit 1; }; \
 	echo "making $(VENV) with $$($$found --version)"; \
 	if $$found -c 'import ensurepip, venv' 2>/dev/null; then $$found -m venv $(VENV); \
-	elif $$found -m venv --without-pip $(VENV) && $$found -m pip --version >/dev/null 2>&1; \
-	then $$found -m pip --python $(BIN)/python install --quiet pip; \
+	elif $$found -m venv --without-pip $(VENV) && $$found -m pip --python $(BIN)/python install --quiet pip; then :; \
 	else rm -rf $(VENV); echo "$$found can make no environment: install its venv module (Debian: apt-get install python3-venv)" >&2; exit 1; fi
