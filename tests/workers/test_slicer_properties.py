@@ -1,0 +1,277 @@
+"""Five thousand conversations, natural and hostile: every slice is exact, by both doors.
+
+The truth is the text that was turned into ids, never another decoder's opinion of it; only the
+random-ids test has no such text, and takes SentencePiece's pieces instead.
+"""
+
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from prompts import ChatPromptMetaLlamaLlama2Chat
+from tests import sentencepiece_model
+from workers.byte_table import ByteTable
+from workers.echo_cut import EchoCounts, EchoCut
+from workers.slicer import Slicer
+
+PROFILE = settings(
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+
+NATURAL = [
+    "Hello there",
+    "The answer is 195",
+    " ",
+    ", how are you?",
+    "finished in 1512.",
+    "それは本当ですか。",
+    "はい",
+    "😀",
+    "naïve café",
+    "def f(x):\n    return x\n",
+]
+HOSTILE = [
+    "",
+    "  ",
+    "\n",
+    "\t",
+    "<s>",
+    "</s>",
+    "<unk>",
+    "</s><s>",
+    "<0x0A>",
+    "\u2581",
+    "\x00",
+    "👩\u200d👩\u200d👧",
+    "e\u0301",
+    "\u3000",
+    "[INST",
+    "INST]",
+]
+MARKS = ["[INST]", "[/INST]", "<<SYS>>", "<</SYS>>"]
+
+REQUEST_WORDS = NATURAL + HOSTILE
+REPLY_WORDS = REQUEST_WORDS + MARKS
+
+
+def messages(turns: int, data: bytes) -> list[str]:
+    """Read three bytes as a message of three words; one draw is far quicker than one per word."""
+    word_lists = (REQUEST_WORDS, REPLY_WORDS)
+    return [
+        "".join(words[byte % len(words)] for byte in data[3 * place : 3 * place + 3])
+        for place in range(2 * turns)
+        for words in [word_lists[place % 2]]
+    ]
+
+
+replies = st.lists(st.sampled_from(REPLY_WORDS), max_size=3).map("".join)
+
+
+@dataclass(frozen=True)
+class Tokenizers:
+    """One vocabulary as three readers see it."""
+
+    model: Any
+    table: ByteTable
+    #: By ``legacy``: one that reads control strings, and one to which they are text.
+    transformers: dict[bool, Any]
+    text_only: dict[bool, Any]
+
+
+@pytest.fixture(scope="module")
+def tokenizers(tmp_path_factory: pytest.TempPathFactory) -> Tokenizers:
+    folder = sentencepiece_model.train(tmp_path_factory.mktemp("tokenizer"))
+    model = sentencepiece_model.processor(folder)
+    table = ByteTable.from_tokens(
+        sentencepiece_model.tokens(model), sentencepiece_model.control_ids(model)
+    )
+    loaded = Tokenizers(model=model, table=table, transformers={}, text_only={})
+    for legacy in (True, False):
+        loaded.transformers[legacy], split = (
+            sentencepiece_model.transformers_tokenizer(folder, legacy=legacy) for _ in range(2)
+        )
+        loaded.text_only[legacy] = split.backend_tokenizer
+        loaded.text_only[legacy].encode_special_tokens = True
+    return loaded
+
+
+def cut(ids: list[int], places: Sequence[int]) -> list[list[int]]:
+    edges = [0, *sorted(place % (len(ids) + 1) for place in places), len(ids)]
+    return [ids[a:b] for a, b in pairwise(edges)]
+
+
+@settings(PROFILE, max_examples=5000)
+@given(
+    spoken=st.builds(messages, st.integers(1, 8), st.binary(min_size=48, max_size=48)),
+    bare=st.booleans(),
+    legacy=st.booleans(),
+    keep_final_space=st.booleans(),
+    places=st.binary(max_size=2),
+)
+def test_every_conversation_is_sliced_exactly_by_both_doors(
+    tokenizers: Tokenizers,
+    spoken: list[str],
+    bare: bool,
+    legacy: bool,
+    keep_final_space: bool,
+    places: Sequence[int],
+) -> None:
+    tokenizer = tokenizers.transformers[legacy]
+    prompt = ChatPromptMetaLlamaLlama2Chat()
+    prompt.set_system_prompt("Be brief.")
+    *history, reply = spoken
+    for place, message in enumerate(history):
+        (prompt.add_responder_msg if place % 2 else prompt.add_requester_msg)(message)
+    prompt.add_responder_msg(None)
+    turns = len(history) // 2 + 1
+
+    # Prompt: control ids stand for turns and for nothing else, and Meta's tokenizer agrees.
+    def encode(text: str) -> list[int]:
+        ids: list[int] = tokenizers.text_only[legacy].encode(text, add_special_tokens=False).ids
+        return ids
+
+    built = prompt.create_prompt_ids(encode, {"keep_final_space": keep_final_space})
+    assert built.ids.count(1) == prompt.get_prompt_turns() == turns
+    assert built.ids.count(2) == turns - 1
+    assert 0 not in built.ids
+    assert built.ids == [
+        id
+        for segment in prompt.create_prompt_segments()
+        for id in (
+            [1]
+            + tokenizers.model.encode(
+                segment.text if segment.eos or keep_final_space else segment.text[:-1]
+            )
+            + ([2] if segment.eos else [])
+        )
+    ]
+    assert built.echo_len == prompt.get_exact_skip_len() - (not keep_final_space)
+    stored = json.loads(json.dumps(prompt.to_dict()))
+    assert ChatPromptMetaLlamaLlama2Chat.from_dict(stored).to_dict() == prompt.to_dict()
+
+    # Reply: what the model says, begun with or without the space of its own.
+    ids: list[int] = tokenizers.model.encode(reply)
+    if bare and ids and tokenizers.model.id_to_piece(ids[0]) == "\u2581":
+        ids = ids[1:]
+    truth = reply.replace("\u2581", " ").lstrip()
+
+    by_ids = Slicer(tokenizers.table)
+    by_text = EchoCut(prompt.get_skip_len(), exact_len=built.echo_len, counts=EchoCounts())
+    shown, cut_out, fed = "", "", list(built.ids)
+    for group in cut(ids, places):
+        shown += by_ids.feed(group)
+        assert truth.startswith(shown)
+        fed += group
+        cut_out += by_text.feed(tokenizer.decode(fed, skip_special_tokens=True))
+        assert truth.startswith(cut_out)
+    assert shown + by_ids.finish() == truth
+    assert cut_out + by_text.finish() == truth
+
+
+def stopped_text(text: str, stop: list[str]) -> str:
+    """Say what stop strings leave of a text, by reading it one character at a time."""
+    for end in range(len(text) + 1):
+        met = [s for s in stop if text[:end].endswith(s)]
+        if met:
+            return text[: end - max(len(s) for s in met)]
+    return text
+
+
+few_letters = st.text("ab ", max_size=12)
+some_stops = st.lists(st.text("ab ", min_size=1, max_size=4), max_size=3)
+some_pairs = st.lists(
+    st.tuples(st.text("ab ", min_size=1, max_size=3), st.text("abX", max_size=3)), max_size=3
+)
+
+
+@settings(PROFILE, max_examples=1000)
+@given(text=few_letters, stop=some_stops, pairs=some_pairs, places=st.binary(max_size=6))
+def test_stop_strings_and_replacements_do_not_depend_on_where_text_was_cut(
+    text: str, stop: list[str], pairs: list[tuple[str, str]], places: Sequence[int]
+) -> None:
+    table = ByteTable.from_tokens([chr(id) for id in range(128)], control=())
+    truth = before = stopped_text(text.lstrip(), stop)
+    for old, new in pairs:
+        truth = truth.replace(old, new)
+
+    slicer = Slicer(table, stop=stop, replacements=pairs)
+    shown = ""
+    for group in cut([ord(character) for character in text], places):
+        shown += slicer.feed(group)
+        assert truth.startswith(shown)
+    assert slicer.stopped is (before != text.lstrip())
+    assert shown + slicer.finish() == truth
+
+
+@settings(PROFILE, max_examples=500)
+@given(text=few_letters, stop=some_stops)
+def test_nothing_is_held_back_that_can_begin_no_stop_string(text: str, stop: list[str]) -> None:
+    table = ByteTable.from_tokens([chr(id) for id in range(128)], control=())
+    slicer = Slicer(table, stop=stop)
+
+    shown = slicer.feed([ord(character) for character in text])
+
+    held = text.lstrip()[len(shown) :]
+    assert slicer.stopped or not held or any(s.startswith(held) for s in stop)
+
+
+@settings(PROFILE, max_examples=500)
+@given(seed=st.integers(0, 2**32), places=st.binary(max_size=6))
+def test_any_ids_at_all_give_the_text_of_their_bytes(
+    tokenizers: Tokenizers, seed: int, places: Sequence[int]
+) -> None:
+    dice = random.Random(seed)
+    some_bytes = range(3, 259)
+    any_id = range(tokenizers.model.vocab_size())
+    ids = [dice.choice(dice.choice([some_bytes, any_id])) for _ in range(dice.randrange(24))]
+    pieces = [tokenizers.model.id_to_piece(id) for id in ids]
+    spelled = b"".join(
+        b""
+        if id in (0, 1, 2)
+        else bytes([id - 3])
+        if id in some_bytes
+        else piece.encode().replace("\u2581".encode(), b" ")
+        for id, piece in zip(ids, pieces, strict=True)
+    )
+    truth = spelled.decode(errors="replace").lstrip()
+
+    slicer = Slicer(tokenizers.table)
+    shown = ""
+    for group in cut(ids, places):
+        shown += slicer.feed(group)
+        assert truth.startswith(shown)
+    shown += slicer.finish()
+    # All is there but what may have been half a character at the end.
+    assert truth.startswith(shown)
+    assert len(truth) - len(shown) <= 2
+    assert shown.rstrip("\ufffd") == truth.rstrip("\ufffd")
+    assert tokenizers.model.is_byte(3)
+    assert tokenizers.model.is_byte(258)
+
+
+@settings(PROFILE, max_examples=500)
+@given(reply=replies, after=st.integers(0, 99), stop=st.lists(st.sampled_from(HOSTILE[2:])))
+def test_another_worker_replaying_the_log_goes_on_with_the_very_next_slice(
+    tokenizers: Tokenizers, reply: str, after: int, stop: list[str]
+) -> None:
+    ids = tokenizers.model.encode(reply)
+    logged, to_come = cut(ids, [after])
+    first, second = Slicer(tokenizers.table, stop=stop), Slicer(tokenizers.table, stop=stop)
+
+    shown = "".join([first.feed([id]) for id in logged])
+    assert second.feed(logged) == shown
+
+    for id in to_come:
+        assert second.feed([id]) == first.feed([id])
+    assert second.finish() == first.finish()
+    assert second.stopped is first.stopped
