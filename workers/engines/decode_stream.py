@@ -24,7 +24,7 @@ class StreamSlicer:
         replacements: Sequence[tuple[str, str]] = (),
     ) -> None:
         self._tokenizer = tokenizer
-        self._ids = list(prompt_ids)
+        self._prompt_ids = list(prompt_ids)
         self._stream = self._primed()
         self._reply = ReplyText(stop, replacements)
 
@@ -37,7 +37,6 @@ class StreamSlicer:
         """Take ids, prompt excluded, and answer the text to show now; often there is none."""
         text = ""
         for id in ids:
-            self._ids.append(id)
             text += self._step(id)
         return self._reply.feed(text)
 
@@ -49,12 +48,12 @@ class StreamSlicer:
         try:
             return self._stream.step(self._tokenizer, id) or ""
         except Exception as exc:
-            # The library raises a bare Exception when bytes that are no character made it take
-            # back text. Those bytes are lost; what follows decodes from here on.
+            # A bare Exception is all the library raises when bytes that are no character make it
+            # take text back. Those bytes are lost; this id is the first that can be read again.
             if "Invalid prefix" not in str(exc):
                 raise
             self._stream = self._primed()
-            return ""
+            return self._stream.step(self._tokenizer, id) or ""
 
     def _primed(self) -> DecodeStream:
-        return DecodeStream(ids=self._ids, skip_special_tokens=True)
+        return DecodeStream(ids=self._prompt_ids, skip_special_tokens=True)
