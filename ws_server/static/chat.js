@@ -1,0 +1,152 @@
+// The page's wiring: a conversation in which one turn runs at a time.
+//
+// Answers come on the socket in the order in which they were asked for, so an event belongs to the
+// oldest answer whose end has not come yet.
+
+import { Answer, ends } from "./answer.js";
+import { Connection, Refusal, backOff } from "./connection.js";
+import { Transcript } from "./transcript.js";
+
+const $ = (id) => document.getElementById(id);
+const question = $("question");
+const transcript = new Transcript($("turns"));
+const connection = new Connection({ onState, onEvent, askKey });
+
+let state = "connecting";
+/** Answers that the socket still owes, oldest first. */
+let owed = [];
+/** The answer being given in this conversation, and the response to go on from. */
+let running = null;
+let previous = null;
+
+function ask(text) {
+  const show = transcript.add(text);
+  const answer = new Answer((changed) => {
+    show(changed);
+    if (changed.ended && running === changed) end(changed, text);
+  });
+  const create = { type: "response.create", input: text, truncation: "auto" };
+  if (previous) create.previous_response_id = previous;
+  running = answer;
+  owed.push(answer);
+  connection.send(create);
+  question.value = "";
+  refresh();
+  show(answer);
+}
+
+function end(answer, text) {
+  running = null;
+  if (answer.state !== "failed") previous = answer.id;
+  else if (!answer.text && !question.value) question.value = text;
+  $("announcement").textContent = `${answer.text} ${answer.note}`.trim();
+  refresh();
+}
+
+function stop(answer) {
+  answer.stopping = true;
+  if (answer.id) connection.send({ type: "response.cancel", response_id: answer.id });
+  refresh();
+}
+
+function startOver() {
+  if (running) stop(running);
+  running = previous = null;
+  transcript.clear();
+  refresh();
+  question.focus();
+}
+
+function onEvent(event) {
+  const answer = owed[0] ?? running;
+  if (!answer || isAboutStopping(event, answer)) return;
+  if (!answer.take(event)) resume(answer);
+  if (event.type === "response.created" && answer.stopping) stop(answer);
+  if (ends(event)) owed.shift();
+}
+
+// A stop that came too late is no news; any other refusal of one is.
+function isAboutStopping(event, answer) {
+  if (event.type !== "error" || event.sequence_number !== undefined) return false;
+  if (/^response_not_/.test(event.error.code)) return true;
+  if (!answer.id) return false;
+  answer.stopping = false;
+  answer.remark(`Not stopped: ${event.error.message}`);
+  refresh();
+  return true;
+}
+
+function onState(now, problem) {
+  const lost = state === "connected" && now !== "connected";
+  state = now;
+  $("problem").textContent = problem;
+  $("problem").hidden = !problem;
+  if (lost) for (const answer of owed.splice(0)) carryOn(answer);
+  if (now === "connected" && running?.stopping) stop(running);
+  refresh();
+}
+
+function carryOn(answer) {
+  if (answer.id) resume(answer);
+  else answer.fail("The connection was lost before the server took this. Send it again.");
+}
+
+/** Get the rest of an answer from the server's log, however often that takes. */
+async function resume(answer) {
+  if (answer.resuming || answer.ended) return;
+  answer.resuming = true;
+  for (let failures = 0; !answer.ended && answer === running; failures++) {
+    try {
+      for await (const event of connection.replay(answer.id, answer.last)) {
+        if (!answer.take(event) || answer !== running) break;
+      }
+    } catch (problem) {
+      if (problem instanceof Refusal) answer.fail(problem.message);
+    }
+    if (!answer.ended) await new Promise((go) => setTimeout(go, backOff(failures)));
+  }
+}
+
+function askKey(reason) {
+  $("locked-reason").textContent = reason;
+  $("key").value = "";
+  $("locked").showModal();
+  return new Promise((resolve) => {
+    $("locked").onclose = () => ($("key").value ? resolve($("key").value) : $("locked").showModal());
+  });
+}
+
+function refresh() {
+  const chip = $("connection");
+  chip.dataset.state = state;
+  chip.textContent = state === "locked" ? "key needed" : state;
+  $("welcome").hidden = $("turns").hasChildNodes();
+  $("new").hidden = !$("turns").hasChildNodes();
+  $("send").hidden = Boolean(running);
+  $("send").disabled = state !== "connected" || !question.value.trim();
+  $("stop").hidden = !running;
+  $("stop").disabled = Boolean(running?.stopping);
+  question.style.height = "auto";
+  question.style.height = `${question.scrollHeight}px`;
+}
+
+$("composer").onsubmit = (event) => {
+  event.preventDefault();
+  const text = question.value.trim();
+  if (text && !running && state === "connected") ask(text);
+};
+question.oninput = refresh;
+question.onkeydown = (event) => {
+  // Enter also ends a word that an input method is composing; that one is not ours.
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+  event.preventDefault();
+  $("composer").requestSubmit();
+};
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape" && running && !running.stopping) stop(running);
+});
+$("stop").onclick = () => running && stop(running);
+$("new").onclick = startOver;
+
+refresh();
+connection.run();
