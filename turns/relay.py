@@ -9,6 +9,8 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
 
 import redis.asyncio
 from redis.exceptions import RedisError
@@ -22,6 +24,8 @@ log = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = 2.0
 #: Silence after which the subscription is thought dead and made anew.
 DEAF_SECONDS = 6.0
+#: How long to wait before the subscription is made anew.
+RETRY_SECONDS = 0.2
 _HEARTBEAT = b"heartbeat"
 
 
@@ -51,33 +55,41 @@ class Relay:
 
     async def run(self) -> None:
         """Listen for as long as the node lives, whatever Redis does."""
-        while True:
-            try:
-                async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(self._listen())
-                    tasks.create_task(self._heartbeat())
-            except* (RedisError, OSError, _Deaf) as group:
-                log.warning("subscription lost, making it anew: %s", group.exceptions[0])
-            self._doubt_all()
-            await asyncio.sleep(0.2)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._listen(), name="relay")
+            tasks.create_task(self._heartbeat(), name="relay heartbeat")
 
     async def _listen(self) -> None:
-        async with self._subscriber.pubsub() as pubsub:
-            await pubsub.subscribe(self._channel)
-            async for message in pubsub.listen():
-                self._heard = time.monotonic()
-                if message["type"] == "subscribe":
-                    self._doubt_all()
-                elif message["data"] != _HEARTBEAT:
-                    self._hand_out(message["data"])
-        raise _Deaf("the subscription ended")
+        while True:
+            self._heard = time.monotonic()
+            try:
+                async with self._subscriber.pubsub() as pubsub:
+                    await pubsub.subscribe(self._channel)
+                    async for message in pubsub.listen():
+                        self._take(message)
+            except (RedisError, OSError) as exc:
+                log.warning("the subscription was lost and is made anew: %s", exc)
+            self._doubt_all()
+            await asyncio.sleep(RETRY_SECONDS)
+
+    def _take(self, message: Mapping[str, Any]) -> None:
+        self._heard = time.monotonic()
+        if message["type"] == "subscribe":
+            self._doubt_all()
+        elif message["data"] != _HEARTBEAT:
+            self._hand_out(message["data"])
 
     async def _heartbeat(self) -> None:
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
-            await self._commands.publish(self._channel, _HEARTBEAT)
+            try:
+                await self._commands.publish(self._channel, _HEARTBEAT)
+            except (RedisError, OSError):
+                continue
             if time.monotonic() - self._heard > DEAF_SECONDS:
-                raise _Deaf(f"nothing heard for {DEAF_SECONDS:.0f} seconds")
+                log.warning("nothing was heard for %.0f seconds", DEAF_SECONDS)
+                # The listener sees its connection end, and makes another.
+                await self._subscriber.connection_pool.disconnect()
 
     def _hand_out(self, mail: bytes) -> None:
         for letter in mail.split(b"\n"):
@@ -89,7 +101,3 @@ class Relay:
         for group in self._followers.values():
             for follower in group:
                 follower.doubt()
-
-
-class _Deaf(Exception):
-    """What is published does not arrive."""

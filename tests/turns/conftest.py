@@ -1,0 +1,109 @@
+"""A front, a worker's doors and turns to hand in, all on the real Redis of the tests."""
+
+import itertools
+from collections.abc import AsyncIterator, Callable, Iterator
+
+import pytest
+import redis.asyncio
+
+from turns.connection import connect
+from turns.front import Front, open_front
+from turns.ids import new_response_id
+from turns.line import Line
+from turns.log import Append, Entry, Final, Log
+from turns.settings import TurnSettings
+from turns.turn import Message, Request, Turn
+
+MODEL = "tiny"
+
+MakeTurn = Callable[..., Turn]
+
+
+@pytest.fixture
+def settings(redis_url: str, redis: "redis.asyncio.Redis") -> TurnSettings:
+    """Settings for an emptied Redis; leases are long, a test that wants them short says so."""
+    return TurnSettings(redis_url=redis_url)
+
+
+@pytest.fixture
+async def front(settings: TurnSettings) -> AsyncIterator[Front]:
+    async with open_front(settings, "node-1") as front:
+        yield front
+
+
+@pytest.fixture
+def make_line(settings: TurnSettings) -> Iterator[Callable[..., Line]]:
+    client = connect(settings.redis_url)
+
+    def make(worker: str = "w0", settings: TurnSettings = settings) -> Line:
+        return Line(client, settings, model=MODEL, worker=worker)
+
+    yield make
+    client.close()
+
+
+@pytest.fixture
+def line(make_line: Callable[..., Line]) -> Line:
+    return make_line()
+
+
+@pytest.fixture
+def log(settings: TurnSettings) -> Iterator[Log]:
+    client = connect(settings.redis_url)
+    yield Log(client, settings)
+    client.close()
+
+
+@pytest.fixture
+def make_turn() -> MakeTurn:
+    seeds = itertools.count()
+
+    def make(
+        text: str = "Hello",
+        *,
+        owner: str = "ann",
+        tier: str = "default",
+        parent: str | None = None,
+        parent_cached: bool = False,
+        store: bool = True,
+    ) -> Turn:
+        return Turn(
+            id=new_response_id(),
+            owner=owner,
+            model=MODEL,
+            tier=tier,  # type: ignore[arg-type]
+            messages=(Message("user", text),),
+            request=Request(
+                instructions=None,
+                max_output_tokens=8,
+                temperature=0.0,
+                top_p=1.0,
+                seed=next(seeds),
+            ),
+            parent=parent,
+            parent_cached=parent_cached,
+            store=store,
+            metadata={},
+            created_at=1_800_000_000,
+        )
+
+    return make
+
+
+def slices(turn_id: str, *, attempt: int = 1, first: int, texts: list[str]) -> Append:
+    """Make an append of events whose JSON is only their text."""
+    entries = tuple(Entry(f'{{"n":"{text}"}}', (first + i,)) for i, text in enumerate(texts))
+    return Append(id=turn_id, attempt=attempt, first=first, entries=entries)
+
+
+def ending(turn_id: str, *, attempt: int = 1, first: int, text: str = "said") -> Append:
+    """Make an append of the terminal event."""
+    final = Final(status="completed", error="null", rest='"id":"x"}', text=text)
+    entries = (Entry('{"end":1}'),)
+    return Append(id=turn_id, attempt=attempt, first=first, entries=entries, final=final)
+
+
+async def handed_in(front: Front, turn: Turn) -> Turn:
+    """Hand a turn in and let go of it."""
+    async with front.submit(turn):
+        return turn

@@ -1,0 +1,109 @@
+"""What may be written to a log, and by whom."""
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.turns.conftest import MakeTurn, ending, handed_in, slices
+from turns import keys
+from turns.front import Front
+from turns.line import Line
+from turns.log import Log, Verdict
+from turns.turn import Turn
+
+
+@pytest.fixture
+async def turn(front: Front, line: Line, make_turn: MakeTurn) -> Turn:
+    """A turn that w0 has claimed: its log ends with number 2, `response.in_progress`."""
+    turn = await handed_in(front, make_turn())
+    assert line.claim(1) is not None
+    return turn
+
+
+async def test_the_next_number_is_written(log: Log, turn: Turn, redis: Redis) -> None:
+    assert log.append([slices(turn.id, first=3, texts=["a", "b"])]) == [Verdict.OK]
+
+    entries = await redis.xrange(keys.log(turn.id), "4-0")
+    assert [(id, fields[b"e"], fields[b"t"]) for id, fields in entries] == [
+        (b"4-0", b'{"n":"a"}', b"3"),
+        (b"5-0", b'{"n":"b"}', b"4"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("attempt", "first", "verdict"),
+    [
+        (1, 2, Verdict.REPEATED),
+        (1, 4, Verdict.HOLE),
+        (0, 3, Verdict.STALE),
+        (2, 3, Verdict.STALE),
+    ],
+)
+async def test_any_other_number_or_attempt_is_refused_and_writes_nothing(
+    log: Log, turn: Turn, redis: Redis, attempt: int, first: int, verdict: Verdict
+) -> None:
+    part = slices(turn.id, attempt=attempt, first=first, texts=["a"])
+
+    assert log.append([part]) == [verdict]
+
+    assert await redis.xlen(keys.log(turn.id)) == 3
+
+
+async def test_the_same_append_again_is_repeated_not_written_twice(
+    log: Log, turn: Turn, redis: Redis
+) -> None:
+    part = slices(turn.id, first=3, texts=["a", "b"])
+    log.append([part])
+
+    assert log.append([part]) == [Verdict.REPEATED]
+
+    assert await redis.xlen(keys.log(turn.id)) == 5
+
+
+async def test_nothing_follows_a_terminal_event(log: Log, turn: Turn) -> None:
+    log.append([ending(turn.id, first=3)])
+
+    assert log.append([slices(turn.id, first=4, texts=["a"])]) == [Verdict.ENDED]
+    assert log.append([ending(turn.id, first=4)]) == [Verdict.ENDED]
+
+
+async def test_a_turn_that_is_gone_is_said_to_be(log: Log, turn: Turn, redis: Redis) -> None:
+    await redis.delete(keys.turn(turn.id))
+
+    assert log.append([slices(turn.id, first=3, texts=["a"])]) == [Verdict.GONE]
+
+
+async def test_one_refused_turn_does_not_stop_the_others_of_its_step(
+    log: Log, front: Front, line: Line, make_turn: MakeTurn, turn: Turn
+) -> None:
+    other = await handed_in(front, make_turn())
+    line.claim(1)
+
+    verdicts = log.append(
+        [
+            slices(turn.id, attempt=7, first=3, texts=["late"]),
+            slices(other.id, first=3, texts=["a"]),
+            ending(turn.id, first=3),
+        ]
+    )
+
+    assert verdicts == [Verdict.STALE, Verdict.OK, Verdict.OK]
+
+
+async def test_an_ended_turn_has_no_lease_and_its_log_begins_to_age(
+    log: Log, turn: Turn, redis: Redis
+) -> None:
+    assert await redis.zscore(keys.leases(), turn.id) is not None
+
+    log.append([ending(turn.id, first=3)])
+
+    assert await redis.zscore(keys.leases(), turn.id) is None
+    assert 0 < await redis.ttl(keys.log(turn.id)) <= 900
+
+
+async def test_a_zombie_cannot_write_after_the_turn_went_to_another(
+    log: Log, turn: Turn, redis: Redis
+) -> None:
+    await redis.hset(keys.turn(turn.id), "attempt", 2)
+
+    assert log.append([slices(turn.id, attempt=1, first=3, texts=["late"])]) == [Verdict.STALE]
+    assert log.append([slices(turn.id, attempt=2, first=3, texts=["right"])]) == [Verdict.OK]

@@ -1,0 +1,85 @@
+"""Stopping a turn, wherever it is."""
+
+import asyncio
+import json
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.turns.conftest import MODEL, MakeTurn, ending, handed_in
+from turns import keys
+from turns.errors import BadRequest
+from turns.front import Front
+from turns.line import Line, Standing
+from turns.log import Log
+
+
+async def test_a_waiting_turn_ends_at_once_and_is_never_claimed(
+    front: Front, line: Line, make_turn: MakeTurn
+) -> None:
+    turn = make_turn()
+    async with front.submit(turn) as follower:
+        await front.cancel(turn.id, "ann")
+        async with asyncio.timeout(5):
+            events = [event async for batch in follower.batches() for event in batch]
+
+    last = json.loads(events[-1])
+    assert (last["type"], last["sequence_number"]) == ("response.incomplete", 2)
+    assert last["response"]["status"] == "cancelled"
+    assert line.claim(1) is None
+
+
+async def test_a_cancelled_place_goes_back_to_its_owner(
+    front: Front, line: Line, make_turn: MakeTurn
+) -> None:
+    for _ in range(5):
+        turn = await handed_in(front, make_turn("never", owner="ann"))
+        await front.cancel(turn.id, "ann")
+    for text in ("b1", "b2"):
+        await handed_in(front, make_turn(text, owner="bob"))
+    await handed_in(front, make_turn("a1", owner="ann"))
+
+    texts = [claimed.messages[0].text for _ in range(3) if (claimed := line.claim(1))]
+
+    assert texts == ["b1", "a1", "b2"]
+
+
+async def test_a_running_turn_is_stopped_by_its_workers_next_beat(
+    front: Front, line: Line, make_turn: MakeTurn
+) -> None:
+    turn = await handed_in(front, make_turn())
+    line.claim(1)
+
+    await front.cancel(turn.id, "ann")
+
+    assert line.beat([(turn.id, 1)], {}) == [Standing.CANCEL]
+
+
+async def test_an_ended_turn_cannot_be_stopped(
+    front: Front, line: Line, log: Log, make_turn: MakeTurn
+) -> None:
+    turn = await handed_in(front, make_turn())
+    line.claim(1)
+    log.append([ending(turn.id, first=3)])
+
+    with pytest.raises(BadRequest) as refused:
+        await front.cancel(turn.id, "ann")
+
+    assert refused.value.code == "response_not_active"
+
+
+async def test_a_stopped_turn_that_waits_for_another_attempt_stays_in_line(
+    front: Front, line: Line, make_turn: MakeTurn, redis: Redis
+) -> None:
+    turn = await handed_in(front, make_turn())
+    line.claim(1)
+    await redis.zadd(keys.leases(), {turn.id: 1})
+    line.sweep()
+
+    await front.cancel(turn.id, "ann")
+
+    taken = line.claim(1)
+    assert taken is not None
+    assert taken.attempt == 2
+    assert line.beat([(turn.id, 2)], {}) == [Standing.CANCEL]
+    assert await redis.zcard(keys.line(MODEL, "default")) == 0

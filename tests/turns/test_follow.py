@@ -1,0 +1,139 @@
+"""Readers see every event once and in order, whatever happens to what is published."""
+
+import asyncio
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.turns.conftest import MakeTurn, ending, handed_in, slices
+from turns import follower as follower_module
+from turns import keys
+from turns.errors import ResponseNotFound, StreamExpired
+from turns.follower import Follower
+from turns.front import Front, open_front
+from turns.line import Line
+from turns.log import Log
+from turns.settings import TurnSettings
+
+
+async def rest_of(follower: Follower) -> list[bytes]:
+    async with asyncio.timeout(10):
+        return [event async for batch in follower.batches() for event in batch]
+
+
+async def test_live_events_come_as_they_are_written(
+    front: Front, line: Line, log: Log, make_turn: MakeTurn
+) -> None:
+    turn = make_turn()
+    async with front.submit(turn) as follower:
+        line.claim(1)
+        log.append([slices(turn.id, first=3, texts=["a"])])
+        log.append([slices(turn.id, first=4, texts=["b", "c"])])
+        log.append([ending(turn.id, first=6)])
+        events = await rest_of(follower)
+
+    assert events[3:] == [b'{"n":"a"}', b'{"n":"b"}', b'{"n":"c"}', b'{"end":1}']
+
+
+@pytest.mark.parametrize("after", [-1, 0, 2, 4, 5])
+async def test_replay_gives_what_comes_after_a_number_then_goes_on_live(
+    settings: TurnSettings, front: Front, line: Line, log: Log, make_turn: MakeTurn, after: int
+) -> None:
+    turn = await handed_in(front, make_turn())
+    line.claim(1)
+    log.append([slices(turn.id, first=3, texts=["a", "b"])])
+
+    async with (
+        open_front(settings, "node-2") as elsewhere,
+        elsewhere.follow(turn.id, "ann", after=after) as follower,
+    ):
+        log.append([ending(turn.id, first=5)])
+        events = await rest_of(follower)
+
+    assert len(events) == 5 - after
+    if after < 5:
+        assert events[-1] == b'{"end":1}'
+
+
+async def test_two_nodes_follow_one_turn(
+    settings: TurnSettings, front: Front, line: Line, log: Log, make_turn: MakeTurn
+) -> None:
+    turn = make_turn()
+    async with (
+        open_front(settings, "node-2") as elsewhere,
+        front.submit(turn) as one,
+        elsewhere.follow(turn.id, "ann", after=-1) as two,
+    ):
+        line.claim(1)
+        log.append([slices(turn.id, first=3, texts=["a"]), ending(turn.id, first=4)])
+        first, second = await asyncio.gather(rest_of(one), rest_of(two))
+
+    assert first == second
+    assert len(first) == 5
+
+
+@pytest.mark.parametrize("owner", ["bob", ""])
+async def test_a_foreign_turn_is_like_an_unknown_one(
+    front: Front, make_turn: MakeTurn, owner: str
+) -> None:
+    turn = await handed_in(front, make_turn(owner="ann"))
+
+    for id in (turn.id, "resp_" + 32 * "f"):
+        with pytest.raises(ResponseNotFound, match=f"Response with id '{id}' not found."):
+            async with front.follow(id, owner, after=-1):
+                pass
+        with pytest.raises(ResponseNotFound):
+            await front.response(id, owner)
+        with pytest.raises(ResponseNotFound):
+            await front.cancel(id, owner)
+
+
+async def test_events_that_are_gone_are_said_to_be(
+    front: Front, line: Line, log: Log, make_turn: MakeTurn, redis: Redis
+) -> None:
+    turn = await handed_in(front, make_turn())
+    line.claim(1)
+    log.append([ending(turn.id, first=3)])
+    await redis.delete(keys.log(turn.id))
+
+    with pytest.raises(StreamExpired):
+        async with front.follow(turn.id, "ann", after=-1):
+            pass
+
+
+async def test_a_cut_subscription_loses_nothing(
+    front: Front, line: Line, log: Log, make_turn: MakeTurn, redis: Redis
+) -> None:
+    turn = make_turn()
+    async with front.submit(turn) as follower:
+        line.claim(1)
+        reading = asyncio.create_task(rest_of(follower))
+        for seq in range(3, 40):
+            if seq % 9 == 0:
+                await redis.client_kill_filter(_type="pubsub")
+            log.append([slices(turn.id, first=seq, texts=[str(seq)])])
+            await asyncio.sleep(0)  # let the relay see what has come
+        log.append([ending(turn.id, first=40)])
+        events = await reading
+
+    assert events[3:] == [f'{{"n":"{seq}"}}'.encode() for seq in range(3, 40)] + [b'{"end":1}']
+
+
+async def test_a_reader_who_does_not_read_costs_a_bounded_queue_and_loses_nothing(
+    front: Front, line: Line, log: Log, make_turn: MakeTurn
+) -> None:
+    turn = make_turn()
+    many = 3 * follower_module.ROOM
+    async with front.submit(turn) as follower:
+        line.claim(1)
+        for seq in range(3, many):
+            log.append([slices(turn.id, first=seq, texts=[str(seq)])])
+        log.append([ending(turn.id, first=many)])
+        async with asyncio.timeout(10):
+            while not follower._behind:
+                await asyncio.sleep(0)  # the relay takes in what was published
+        assert len(follower._ready) <= follower_module.ROOM
+
+        events = await rest_of(follower)
+
+    assert events[3:-1] == [f'{{"n":"{seq}"}}'.encode() for seq in range(3, many)]

@@ -1,0 +1,101 @@
+"""A follower by itself: what it takes from what is published and when it looks into the log."""
+
+import asyncio
+
+import pytest
+
+from turns.errors import Overloaded
+from turns.follower import Follower, Page
+
+
+class Kept:
+    """A log that holds some events, and counts how often it is read."""
+
+    def __init__(self, *events: bytes, ends: bool = False, fails: int = 0) -> None:
+        self.events = list(events)
+        self.ends = ends
+        self.reads: list[int] = []
+        self.fails = fails
+
+    async def read(self, turn_id: str, after: int) -> Page:
+        self.reads.append(after)
+        if len(self.reads) <= self.fails:
+            raise Overloaded("away")
+        return Page(self.events[after + 1 :], ends=self.ends)
+
+
+async def taken(follower: Follower, count: int) -> list[bytes]:
+    events: list[bytes] = []
+    async with asyncio.timeout(5):
+        async for batch in follower.batches():
+            events += batch
+            if len(events) >= count:
+                break
+    return events
+
+
+async def test_the_next_event_is_taken_without_a_look_into_the_log() -> None:
+    log = Kept()
+    follower = Follower("t", after=-1, read=log.read)
+    follower.deliver(0, b"a", last=False)
+    follower.deliver(1, b"b", last=True)
+
+    assert await taken(follower, 2) == [b"a", b"b"]
+    assert log.reads == []
+
+
+async def test_a_repeated_event_is_dropped() -> None:
+    follower = Follower("t", after=4, read=Kept().read)
+    for seq, event in ((4, b"old"), (5, b"a"), (5, b"again"), (6, b"b")):
+        follower.deliver(seq, event, last=seq == 6)
+
+    assert await taken(follower, 2) == [b"a", b"b"]
+
+
+async def test_a_hole_is_filled_from_the_log_before_anything_after_it() -> None:
+    log = Kept(b"a", b"b", b"c", ends=True)
+    follower = Follower("t", after=-1, read=log.read)
+    follower.deliver(0, b"a", last=False)
+    follower.deliver(2, b"c", last=True)
+
+    assert await taken(follower, 3) == [b"a", b"b", b"c"]
+    assert log.reads == [0]
+
+
+async def test_events_published_while_the_log_is_read_are_not_doubled() -> None:
+    log = Kept(b"a", b"b", b"c", ends=True)
+
+    async def read(turn_id: str, after: int) -> Page:
+        follower.deliver(0, b"a", last=False)
+        follower.deliver(1, b"b", last=False)
+        return await log.read(turn_id, after)
+
+    follower = Follower("t", after=-1, read=read)
+    follower.doubt()
+
+    assert await taken(follower, 3) == [b"a", b"b", b"c"]
+
+
+async def test_it_ends_after_the_terminal_event() -> None:
+    follower = Follower("t", after=-1, read=Kept().read)
+    follower.deliver(0, b"end", last=True)
+
+    async with asyncio.timeout(5):
+        assert [batch async for batch in follower.batches()] == [[b"end"]]
+
+
+async def test_a_lost_last_event_is_found_after_a_silence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("turns.follower.SILENCE_SECONDS", 0.01)
+    follower = Follower("t", after=-1, read=Kept(b"end", ends=True).read)
+
+    assert await taken(follower, 1) == [b"end"]
+
+
+async def test_a_log_that_is_out_of_reach_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("turns.follower.RETRY_SECONDS", 0.001)
+    log = Kept(b"end", ends=True, fails=3)
+    follower = Follower("t", after=-1, read=log.read)
+    follower.doubt()
+
+    assert await taken(follower, 1) == [b"end"]
+    assert len(log.reads) == 4

@@ -1,0 +1,201 @@
+"""Who is next, who gets the turn, and what becomes of turns whose worker is lost."""
+
+import dataclasses
+from collections.abc import Callable
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.turns.conftest import MODEL, MakeTurn, ending, handed_in, slices
+from turns import keys
+from turns.front import Front
+from turns.line import Line, Standing
+from turns.log import Log
+from turns.settings import TurnSettings
+from turns.turn import Message
+
+MakeLine = Callable[..., Line]
+
+
+async def claimed_texts(line: Line) -> list[str]:
+    texts = []
+    while (claimed := line.claim(1)) is not None:
+        texts.append(claimed.messages[-1].text)
+    return texts
+
+
+async def test_a_better_tier_goes_first(front: Front, line: Line, make_turn: MakeTurn) -> None:
+    for tier in ("batch", "flex", "default", "priority"):
+        await handed_in(front, make_turn(tier, tier=tier))
+
+    assert await claimed_texts(line) == ["priority", "default", "flex", "batch"]
+
+
+async def test_owners_take_turns(front: Front, line: Line, make_turn: MakeTurn) -> None:
+    for text in ("a1", "a2", "a3"):
+        await handed_in(front, make_turn(text, owner="ann"))
+    for text in ("b1", "b2"):
+        await handed_in(front, make_turn(text, owner="bob"))
+
+    assert await claimed_texts(line) == ["a1", "b1", "a2", "b2", "a3"]
+
+
+async def test_equal_tags_keep_their_order_of_arrival(
+    front: Front, line: Line, make_turn: MakeTurn
+) -> None:
+    texts = [f"t{i}" for i in range(30)]
+    for text in texts:
+        await handed_in(front, make_turn(text, owner=text))
+
+    assert await claimed_texts(line) == texts
+
+
+async def test_an_owner_who_was_away_does_not_get_a_head_start(
+    front: Front, line: Line, make_turn: MakeTurn
+) -> None:
+    for text in ("a1", "a2", "a3"):
+        await handed_in(front, make_turn(text, owner="ann"))
+    line.claim(1)
+    line.claim(1)
+    await handed_in(front, make_turn("b1", owner="bob"))
+    await handed_in(front, make_turn("b2", owner="bob"))
+
+    assert await claimed_texts(line) == ["a3", "b1", "b2"]
+
+
+async def test_a_turn_is_claimed_once(
+    front: Front, make_line: MakeLine, make_turn: MakeTurn
+) -> None:
+    await handed_in(front, make_turn())
+
+    claims = [make_line(f"w{i}").claim(1) for i in range(3)]
+
+    assert [claim is not None for claim in claims] == [True, False, False]
+
+
+async def test_a_claim_whose_answer_was_lost_is_answered_again(
+    front: Front, line: Line, make_turn: MakeTurn
+) -> None:
+    turn = await handed_in(front, make_turn("first"))
+    await handed_in(front, make_turn("second"))
+    line._nonce = "lost"
+    first = line.claim(2)
+    line._nonce = "lost"
+
+    again = line.claim(2)
+
+    assert first is not None
+    assert first.id == turn.id
+    assert again == first
+
+
+async def test_a_claim_says_how_many_rows_are_free_then(
+    front: Front, line: Line, make_turn: MakeTurn, redis: Redis
+) -> None:
+    line.claim(4)
+    assert await redis.hget(keys.free(MODEL), "w0") == b"4"
+    await handed_in(front, make_turn())
+
+    line.claim(4)
+
+    assert await redis.hget(keys.free(MODEL), "w0") == b"3"
+
+
+async def test_a_claim_brings_the_whole_conversation(
+    front: Front, line: Line, log: Log, make_turn: MakeTurn
+) -> None:
+    parent = None
+    for question, answer in (("one?", "One."), ("two?", "Two.")):
+        turn = await handed_in(front, make_turn(question, parent=parent))
+        line.claim(1)
+        log.append([ending(turn.id, first=3, text=answer)])
+        parent = turn.id
+    await handed_in(front, make_turn("three?", parent=parent))
+
+    claimed = line.claim(1)
+
+    assert claimed is not None
+    assert claimed.messages == (
+        Message("user", "one?"),
+        Message("assistant", "One."),
+        Message("user", "two?"),
+        Message("assistant", "Two."),
+        Message("user", "three?"),
+    )
+
+
+@pytest.fixture
+def short(settings: TurnSettings) -> TurnSettings:
+    """Leases that have run out as soon as they are given."""
+    return dataclasses.replace(settings, lease_seconds=0.0)
+
+
+async def test_a_lost_turn_goes_to_the_head_and_on_from_its_log(
+    front: Front, make_line: MakeLine, log: Log, make_turn: MakeTurn, short: TurnSettings
+) -> None:
+    turn = await handed_in(front, make_turn("lost"))
+    dead = make_line("w0", short)
+    dead.claim(1)
+    log.append([slices(turn.id, first=3, texts=["a", "b"])])
+    await handed_in(front, make_turn("waiting"))
+    living = make_line("w1")
+
+    assert living.sweep() == [turn.id]
+    taken = living.claim(1)
+
+    assert taken is not None
+    assert (taken.id, taken.attempt, taken.seq, taken.ids) == (turn.id, 2, 4, (3, 4))
+
+
+async def test_a_lost_turn_is_put_back_once(
+    front: Front, make_line: MakeLine, make_turn: MakeTurn, short: TurnSettings, redis: Redis
+) -> None:
+    await handed_in(front, make_turn())
+    make_line("w0", short).claim(1)
+    line = make_line("w1")
+
+    moved = line.sweep() + line.sweep()
+
+    assert len(moved) == 1
+    assert await redis.zcard(keys.line(MODEL, "default")) == 1
+
+
+async def test_a_turn_that_had_all_its_attempts_ends_as_failed(
+    front: Front, make_line: MakeLine, make_turn: MakeTurn, short: TurnSettings
+) -> None:
+    once = dataclasses.replace(short, most_attempts=1)
+    line = make_line("w0", once)
+    async with front.submit(make_turn()) as follower:
+        line.claim(1)
+        line.sweep()
+        events = [event async for batch in follower.batches() for event in batch]
+
+    assert b'"type":"response.failed","sequence_number":3' in events[-1]
+    assert b'"status":"failed","error":{"code":"server_error"' in events[-1]
+    assert line.claim(1) is None
+
+
+async def test_a_beat_keeps_a_turn_and_tells_when_it_went_elsewhere(
+    front: Front, make_line: MakeLine, make_turn: MakeTurn, short: TurnSettings
+) -> None:
+    turn = await handed_in(front, make_turn())
+    make_line("w0", short).claim(1)
+    line = make_line("w0")
+
+    assert line.beat([(turn.id, 1)], {}) == [Standing.OK]
+    assert line.sweep() == []
+    assert line.beat([(turn.id, 2), ("resp_gone", 1)], {}) == [Standing.LOST, Standing.LOST]
+
+
+async def test_who_left_is_neither_rung_nor_counted(
+    front: Front, line: Line, make_turn: MakeTurn, redis: Redis
+) -> None:
+    line.beat([], {})
+    line.claim(4)
+    line.leave()
+
+    async with front.submit(make_turn()) as follower:
+        events = await anext(follower.batches())
+
+    assert b'"workers":0' in events[1]
+    assert await redis.llen(f"turns.{MODEL}.w0") == 0

@@ -1,0 +1,159 @@
+"""What handing in a turn makes, refuses and rings."""
+
+import asyncio
+import dataclasses
+import json
+import socket
+import time
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.turns.conftest import MODEL, MakeTurn, ending, handed_in
+from turns import keys
+from turns.errors import BadRequest, Overloaded, PreviousResponseNotFound
+from turns.front import Front, open_front
+from turns.line import Line
+from turns.log import Log
+from turns.settings import TurnSettings
+
+
+async def test_a_turn_begins_with_created_and_queued_and_its_place(
+    front: Front, make_turn: MakeTurn
+) -> None:
+    await handed_in(front, make_turn())
+    async with front.submit(make_turn(owner="bob")) as follower:
+        created, queued = map(json.loads, await anext(follower.batches()))
+
+    assert (created["type"], created["sequence_number"]) == ("response.created", 0)
+    assert created["response"]["status"] == "queued"
+    assert (queued["type"], queued["sequence_number"]) == ("response.queued", 1)
+    assert queued["queue"] == {"position": 2, "size": 2, "eta_seconds": None, "workers": 0}
+
+
+async def test_the_same_turn_handed_in_twice_stands_in_line_once(
+    front: Front, make_turn: MakeTurn, redis: Redis
+) -> None:
+    turn = make_turn()
+    await handed_in(front, turn)
+
+    async with front.submit(turn) as follower:
+        events = await anext(follower.batches())
+
+    assert len(events) == 2
+    assert await redis.zcard(keys.line(MODEL, "default")) == 1
+
+
+@pytest.mark.parametrize("owner", ["bob", "ANN", ""])
+async def test_a_foreign_conversation_is_not_found(
+    front: Front, line: Line, log: Log, make_turn: MakeTurn, owner: str
+) -> None:
+    parent = await handed_in(front, make_turn(owner="ann"))
+    line.claim(1)
+    log.append([ending(parent.id, first=3)])
+
+    with pytest.raises(PreviousResponseNotFound) as foreign:
+        await handed_in(front, make_turn(owner=owner, parent=parent.id))
+    with pytest.raises(PreviousResponseNotFound) as unknown:
+        await handed_in(front, make_turn(owner=owner, parent="resp_" + 32 * "f"))
+
+    assert foreign.value.message.replace(parent.id, "X") == unknown.value.message.replace(
+        "resp_" + 32 * "f", "X"
+    )
+
+
+async def test_what_is_not_stored_can_be_gone_on_from_by_its_own_socket_only(
+    front: Front, line: Line, log: Log, make_turn: MakeTurn
+) -> None:
+    parent = await handed_in(front, make_turn(store=False))
+    line.claim(1)
+    log.append([ending(parent.id, first=3)])
+
+    with pytest.raises(PreviousResponseNotFound):
+        await handed_in(front, make_turn(parent=parent.id))
+    await handed_in(front, make_turn(parent=parent.id, parent_cached=True))
+
+
+async def test_an_answer_under_way_cannot_be_gone_on_from(
+    front: Front, make_turn: MakeTurn
+) -> None:
+    parent = await handed_in(front, make_turn())
+
+    with pytest.raises(BadRequest, match="still being answered"):
+        await handed_in(front, make_turn(parent=parent.id))
+
+
+async def test_a_full_line_refuses_and_keeps_nothing(
+    settings: TurnSettings, make_turn: MakeTurn, redis: Redis
+) -> None:
+    async with open_front(dataclasses.replace(settings, longest_line=1), "node-1") as front:
+        await handed_in(front, make_turn())
+        refused = make_turn()
+
+        with pytest.raises(Overloaded, match="Too many turns"):
+            await handed_in(front, refused)
+
+    assert not await redis.exists(keys.turn(refused.id))
+
+
+async def test_the_worker_with_most_free_rows_is_rung(
+    front: Front, make_line: object, make_turn: MakeTurn, redis: Redis
+) -> None:
+    for worker, rows in (("w0", 1), ("w1", 3)):
+        line = make_line(worker)  # type: ignore[operator]
+        line.beat([], {})
+        line.claim(rows)
+
+    turns = [await handed_in(front, make_turn()) for _ in range(4)]
+
+    bells = {w: await redis.lrange(f"turns.{MODEL}.{w}", 0, -1) for w in ("w0", "w1")}
+    assert {worker: len(rung) for worker, rung in bells.items()} == {"w0": 1, "w1": 3}
+    assert json.loads(bells["w1"][-1])["headers"]["argsrepr"] == f"('{turns[0].id}',)"
+
+
+async def test_nobody_is_rung_when_no_row_is_free(
+    front: Front, line: Line, make_turn: MakeTurn, redis: Redis
+) -> None:
+    line.beat([], {})
+    line.claim(1)
+
+    await handed_in(front, make_turn())
+    await handed_in(front, make_turn())
+
+    assert await redis.llen(f"turns.{MODEL}.w0") == 1
+
+
+async def test_a_bell_never_carries_what_was_said(
+    front: Front, line: Line, make_turn: MakeTurn, redis: Redis
+) -> None:
+    line.beat([], {})
+    line.claim(1)
+
+    await handed_in(front, make_turn("a secret"))
+
+    [bell] = await redis.lrange(f"turns.{MODEL}.w0", 0, -1)
+    assert b"secret" not in bell
+
+
+async def test_a_redis_that_is_down_is_said_within_three_seconds(make_turn: MakeTurn) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    await refused_in_time(f"redis://127.0.0.1:{port}", make_turn)
+
+
+async def test_a_redis_that_hangs_is_said_within_three_seconds(make_turn: MakeTurn) -> None:
+    with socket.socket() as deaf:
+        deaf.bind(("127.0.0.1", 0))
+        deaf.listen()
+        await refused_in_time(f"redis://127.0.0.1:{deaf.getsockname()[1]}", make_turn)
+
+
+async def refused_in_time(url: str, make_turn: MakeTurn) -> None:
+    async with open_front(TurnSettings(redis_url=url), "node-1") as front:
+        began = time.monotonic()
+        async with asyncio.timeout(5):
+            with pytest.raises(Overloaded):
+                await handed_in(front, make_turn())
+        # The promise itself is a time, not a speed.
+        assert time.monotonic() - began < 3

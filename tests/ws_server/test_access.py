@@ -1,0 +1,105 @@
+"""Who may come in, and as whom."""
+
+import hashlib
+from typing import Any
+
+import pytest
+from starlette.requests import HTTPConnection
+
+from turns.environment import SettingError
+from turns.errors import Forbidden, Unauthorized
+from ws_server.access import Access, Visitor
+from ws_server.settings import ServerSettings
+
+KEY = "sk-ann"
+KEYS = "ann:" + hashlib.sha256(KEY.encode()).hexdigest()
+
+
+def admit(environ: dict[str, str], **headers: str) -> Visitor:
+    access = Access(ServerSettings.read({f"TURNSTREAM_{k}": v for k, v in environ.items()}))
+    headers = {"host": "127.0.0.1:8000"} | headers
+    scope: dict[str, Any] = {
+        "type": "http",
+        "headers": [(k.replace("_", "-").encode(), v.encode()) for k, v in headers.items()],
+    }
+    return access.admit(HTTPConnection(scope))
+
+
+def test_without_keys_anybody_on_this_machine_is_one_owner() -> None:
+    assert admit({}).owner == admit({}, authorization="Bearer x").owner == "local"
+
+
+def test_a_key_tells_the_owner() -> None:
+    assert admit({"API_KEYS": KEYS}, authorization=f"Bearer {KEY}").owner == "ann"
+
+
+def test_a_browser_hands_its_key_over_as_a_subprotocol_that_is_not_echoed() -> None:
+    offered = f"openai-insecure-api-key.{KEY}, responses"
+
+    visitor = admit({"API_KEYS": KEYS}, sec_websocket_protocol=offered)
+
+    assert visitor == Visitor("ann", "responses")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"authorization": "Bearer wrong"},
+        {"authorization": "Bearer "},
+        {"authorization": f"Basic {KEY}"},
+        {"sec_websocket_protocol": "openai-insecure-api-key."},
+        {"authorization": "Bearer " + hashlib.sha256(KEY.encode()).hexdigest()},
+    ],
+)
+def test_without_the_right_key_nobody_comes_in(headers: dict[str, str]) -> None:
+    with pytest.raises(Unauthorized):
+        admit({"API_KEYS": KEYS}, **headers)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["http://evil.example", "null", "http://127.0.0.1:8001", "http://127.0.0.1:8000.evil.example"],
+)
+def test_a_page_of_another_host_is_kept_out(origin: str) -> None:
+    with pytest.raises(Forbidden):
+        admit({}, origin=origin)
+
+
+def test_a_page_of_the_same_host_and_a_listed_one_come_in() -> None:
+    admit({}, origin="http://127.0.0.1:8000")
+    admit({"ORIGINS": "https://chat.example"}, origin="https://chat.example")
+
+
+def test_without_keys_a_name_that_only_points_here_is_kept_out() -> None:
+    with pytest.raises(Forbidden):
+        admit({}, host="evil.example:8000", origin="http://evil.example:8000")
+    admit({"API_KEYS": KEYS}, host="chat.example", authorization=f"Bearer {KEY}")
+
+
+@pytest.mark.parametrize(
+    ("environ", "problem"),
+    [
+        ({"HOST": "0.0.0.0"}, "API_KEYS must be set to serve on 0.0.0.0"),
+        ({"HOST": "example.org"}, "API_KEYS must be set to serve on example.org"),
+        ({"API_KEYS": "ann:sk-plain"}, "API_KEYS must be a list of OWNER:SHA256-OF-KEY"),
+        ({"ORIGINS": "chat.example"}, "ORIGINS must be a list of scheme://host"),
+        ({"PORT": "http"}, "PORT must be a whole number"),
+    ],
+)
+def test_a_bad_setting_is_named_at_start(environ: dict[str, str], problem: str) -> None:
+    with pytest.raises(SettingError, match=problem):
+        ServerSettings.read({f"TURNSTREAM_{k}": v for k, v in environ.items()})
+
+
+def test_a_key_given_plainly_by_mistake_is_not_repeated_in_the_error() -> None:
+    with pytest.raises(SettingError) as refused:
+        ServerSettings.read({"TURNSTREAM_API_KEYS": "ann:sk-plain"})
+
+    assert "sk-plain" not in str(refused.value)
+
+
+def test_with_keys_every_address_can_be_served() -> None:
+    environ = {"TURNSTREAM_HOST": "0.0.0.0", "TURNSTREAM_API_KEYS": KEYS}
+
+    assert ServerSettings.read(environ).api_keys == {KEYS[4:]: "ann"}

@@ -1,0 +1,158 @@
+"""What a client may send, and how what it may not is refused."""
+
+import json
+from typing import Any
+
+import pytest
+
+from turns.errors import BadRequest
+from turns.turn import Message
+from ws_server.create import Create
+from ws_server.frames import MESSAGE_BYTES, Cancel, read_frame
+
+
+def created(**fields: Any) -> Create:
+    frame = read_frame(json.dumps({"type": "response.create", "input": "Hi"} | fields))
+    assert isinstance(frame.request, Create), frame.request
+    return frame.request
+
+
+def refused(text: str | None) -> BadRequest:
+    request = read_frame(text).request
+    assert isinstance(request, BadRequest)
+    return request
+
+
+def test_a_string_is_a_users_message() -> None:
+    assert created(input="Hi").messages == (Message("user", "Hi"),)
+
+
+def test_messages_come_with_or_without_type_and_with_text_or_parts() -> None:
+    create = created(
+        input=[
+            {"role": "developer", "content": "Be kind."},
+            {"role": "user", "content": [{"type": "input_text", "text": "One?"}]},
+            {
+                "type": "message",
+                "role": "assistant",
+                "content": [
+                    {"type": "output_text", "text": "On"},
+                    {"type": "refusal", "refusal": "e."},
+                ],
+            },
+            {"role": "user", "content": "Two?", "phase": "commentary"},
+        ]
+    )
+
+    assert create.messages == (
+        Message("system", "Be kind."),
+        Message("user", "One?"),
+        Message("assistant", "One."),
+        Message("user", "Two?"),
+    )
+
+
+def test_nulls_and_unknown_fields_are_as_if_they_were_not_there() -> None:
+    fields = {"temperature": None, "previous_response_id": None, "metadata": None, "top_p": None}
+
+    assert created(**fields, client_metadata={"a": 1}, stream=True, tools=[]) == created()
+
+
+def test_the_nested_form_is_read_too() -> None:
+    frame = read_frame(json.dumps({"type": "response.create", "response": {"input": "Hi"}}))
+
+    assert frame.request == created()
+
+
+def test_cancel_is_read_with_and_without_an_id() -> None:
+    assert read_frame('{"type":"response.cancel"}').request == Cancel(None)
+    assert read_frame('{"type":"response.cancel","response_id":"r"}').request == Cancel("r")
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "param"),
+    [
+        ("{", "invalid_json", None),
+        ("[]", "invalid_json", None),
+        ("[" * 100_000, "invalid_json", None),
+        (None, "invalid_json", None),
+        ("{}", "unknown_event_type", "type"),
+        ('{"type":"response.dance"}', "unknown_event_type", "type"),
+        ('{"type":"response.create"}', "missing_required_parameter", "input"),
+        (" " * (MESSAGE_BYTES + 1), "invalid_value", None),
+        ('"' + "é" * (MESSAGE_BYTES // 2) + '"', "invalid_value", None),
+        (
+            '{"type":"response.create","input":"Hi","stream_id":""}',
+            "invalid_stream_id",
+            "stream_id",
+        ),
+        ('{"type":"response.create","input":"Hi","stream_id":1}', "invalid_stream_id", "stream_id"),
+    ],
+)
+def test_a_bad_frame_is_refused_with_a_code(text: str | None, code: str, param: str | None) -> None:
+    refusal = refused(text)
+
+    assert (refusal.code, refusal.param) == (code, param)
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "param"),
+    [
+        ({"input": ""}, "invalid_value", "input"),
+        ({"input": " \n"}, "invalid_value", "input"),
+        ({"input": []}, "invalid_value", "input"),
+        ({"input": 7}, "invalid_value", "input"),
+        ({"input": [{"role": "assistant", "content": "Hi"}]}, "invalid_value", "input"),
+        ({"input": ["Hi"]}, "invalid_value", "input[0]"),
+        ({"input": [{"role": "king", "content": "Hi"}]}, "invalid_value", "input[0].role"),
+        ({"input": [{"role": "user"}]}, "invalid_value", "input[0].content"),
+        (
+            {"input": [{"role": "user", "content": [{"type": "input_image"}]}]},
+            "unsupported_value",
+            "input[0].content[0].type",
+        ),
+        (
+            {"input": [{"type": "function_call_output"}]},
+            "unsupported_value",
+            "input[0].type",
+        ),
+        ({"input": "\ud800"}, "invalid_value", "input"),
+        ({"input": "Say [/INST]"}, "unsafe_prompt", "input"),
+        ({"instructions": "<<SYS>>"}, "unsafe_prompt", "instructions"),
+        ({"instructions": 1}, "invalid_value", "instructions"),
+        ({"model": 1}, "invalid_value", "model"),
+        ({"temperature": "hot"}, "invalid_value", "temperature"),
+        ({"temperature": True}, "invalid_value", "temperature"),
+        ({"temperature": 2.5}, "invalid_value", "temperature"),
+        ({"temperature": float("nan")}, "invalid_value", "temperature"),
+        ({"top_p": -0.1}, "invalid_value", "top_p"),
+        ({"max_output_tokens": 0}, "invalid_value", "max_output_tokens"),
+        ({"max_output_tokens": 1.5}, "invalid_value", "max_output_tokens"),
+        ({"store": "yes"}, "invalid_value", "store"),
+        ({"metadata": {"a": 1}}, "invalid_value", "metadata.a"),
+        ({"metadata": {str(i): "" for i in range(17)}}, "invalid_value", "metadata"),
+        ({"service_tier": "gold"}, "invalid_value", "service_tier"),
+        ({"truncation": "some"}, "invalid_value", "truncation"),
+        ({"previous_response_id": "x"}, "previous_response_not_found", "previous_response_id"),
+        ({"background": True}, "unsupported_parameter", "background"),
+        ({"generate": False}, "unsupported_parameter", "generate"),
+        ({"conversation": "c"}, "unsupported_parameter", "conversation"),
+        ({"tool_choice": "required"}, "unsupported_parameter", "tool_choice"),
+        ({"text": {"format": {"type": "json_schema"}}}, "unsupported_value", "text.format"),
+    ],
+)
+def test_a_bad_field_is_named(fields: dict[str, Any], code: str, param: str) -> None:
+    refusal = refused(json.dumps({"type": "response.create", "input": "Hi"} | fields))
+
+    assert (refusal.code, refusal.param) == (code, param)
+
+
+def test_a_refusal_knows_its_lane() -> None:
+    frame = read_frame('{"type":"response.create","input":"","stream_id":"left"}')
+
+    assert frame.stream_id == "left"
+    assert isinstance(frame.request, BadRequest)
+
+
+def test_control_tokens_that_a_user_types_are_plain_text() -> None:
+    assert created(input="</s><s>").messages == (Message("user", "</s><s>"),)
