@@ -1,5 +1,6 @@
 """Runs the whole house, `turnstream up`, for tests that come in by the front door."""
 
+import json
 import os
 import signal
 import subprocess
@@ -10,7 +11,7 @@ import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import psutil
 
@@ -106,16 +107,16 @@ class Service:
             return []
 
     def child(self, command: str) -> psutil.Process:
-        """Find the `serve`, `worker` or `redis-server` process itself, not its guard."""
+        """Find the `serve`, `worker` or `redis` process itself, not its guard."""
         for process in self.family():
             try:
                 line = process.cmdline()
             except psutil.Error:
                 continue
-            program = Path(line[0]).name if line else ""
-            if program == command or (
-                line[-1:] == [command] and not any("guard" in x for x in line)
-            ):
+            if any("guard.py" in word for word in line):
+                continue
+            # A Redis server rewrites its command line.
+            if line[-1:] == [command] or (command == "redis" and "-server" in "".join(line)):
                 return process
         raise AssertionError(f"no {command} process:\n{self.logs}")
 
@@ -126,6 +127,17 @@ class Service:
                 return response.status == 200
         except (OSError, urllib.error.URLError):
             return False
+
+    def ask(self, text: str) -> dict[str, Any]:
+        """Have one short turn answered over HTTP and return the response."""
+        request = urllib.request.Request(
+            f"{self.url}/v1/responses",
+            data=json.dumps({"input": text, "max_output_tokens": 8}).encode(),
+            headers={"Content-Type": "application/json", "Authorization": "Bearer test"},
+        )
+        with urllib.request.urlopen(request, timeout=READY_SECONDS) as response:
+            answer: dict[str, Any] = json.load(response)
+        return answer
 
     def file(self, name: str) -> Path:
         return self.directory / f"up.{name}"
