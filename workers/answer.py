@@ -14,7 +14,7 @@ from turns.errors import BadRequest
 from turns.log import Append, Entry, Final
 from turns.turn import Claimed
 from workers.engine import Finish, FinishReason, Handle
-from workers.slicer import Slicer
+from workers.slicer import IdSlicer
 
 _NO_ERROR = "null"
 
@@ -22,7 +22,7 @@ _NO_ERROR = "null"
 class Answer:
     """What a worker knows of a turn that it answers."""
 
-    def __init__(self, claimed: Claimed, slicer: Slicer) -> None:
+    def __init__(self, claimed: Claimed, slicer: IdSlicer) -> None:
         self.claimed = claimed
         self.input_tokens = 0
         #: Set once the engine has the turn.

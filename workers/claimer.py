@@ -4,30 +4,24 @@ It looks when the bell rings, when a row becomes free, and at every beat: so no 
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from threading import Event, Thread
 
 from turns.errors import BadRequest
 from turns.line import AWAY, Line
 from turns.turn import Claimed
 from workers.answer import Answer
-from workers.byte_table import ByteTable
-from workers.conversation import prompt_ids
 from workers.desk import Desk
-from workers.engine import (
-    BadPrompt,
-    Engine,
-    EngineDead,
-    Finish,
-    FinishReason,
-    OnStep,
-    Sampling,
-    Tokenizer,
-)
+from workers.engine import BadPrompt, Engine, EngineDead, Finish, FinishReason, Sampling
+from workers.prompter import Prompter
 from workers.publisher import Publisher
-from workers.slicer import Slicer
+from workers.slicer import IdSlicer
 
 log = logging.getLogger(__name__)
+
+#: Makes the slicer of a reply to some prompt ids.
+BeginSlicer = Callable[[Sequence[int]], IdSlicer]
 
 #: The longest that a free row and a waiting turn can miss each other.
 BEAT_SECONDS = 0.25
@@ -37,14 +31,20 @@ class Claimer:
     """Claims turns and starts them on the engine."""
 
     def __init__(
-        self, line: Line, desk: Desk, publisher: Publisher, engine: Engine, tokenizer: Tokenizer
+        self,
+        line: Line,
+        desk: Desk,
+        publisher: Publisher,
+        engine: Engine,
+        prompter: Prompter,
+        begin_slicer: BeginSlicer,
     ) -> None:
         self._line = line
         self._desk = desk
         self._publisher = publisher
         self._engine = engine
-        self._tokenizer = tokenizer
-        self._table = ByteTable.from_tokens(tokenizer.tokens, tokenizer.control_ids)
+        self._prompter = prompter
+        self._begin_slicer = begin_slicer
         self._wake = Event()
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="claimer")
@@ -85,38 +85,25 @@ class Claimer:
 
     def _start(self, claimed: Claimed) -> None:
         log.info("%s attempt %d: claimed", claimed.id, claimed.attempt)
-        answer = Answer(claimed, Slicer(self._table))
-        self._desk.add(answer)
-
-        def on_step(ids: Sequence[int], finish: Finish | None) -> None:
-            if finish is not None and finish.reason is FinishReason.ERROR:
-                log.error("%s: the engine failed: %s", claimed.id, finish.message)
-                if not self._engine.healthy():
-                    # The process will end for it; another attempt goes on from what is logged.
-                    answer.drop()
-            answer.put(ids, finish)
-            if finish is not None:
-                self.wake()
-
         try:
-            self._submit(answer, on_step)
+            prompt = self._prompter.ids(claimed, limit=self._engine.context - 1)
         except BadRequest as exc:
+            answer = Answer(claimed, self._begin_slicer(()))
+            self._desk.add(answer)
             answer.refuse(exc)
-        except BadPrompt as exc:
-            answer.refuse(BadRequest(str(exc), param="input"))
-        except EngineDead:
-            answer.drop()
-            answer.finished = True
+        else:
+            answer = Answer(claimed, self._begin_slicer(prompt))
+            self._desk.add(answer)
+            self._submit(answer, prompt)
         self._publisher.wake()
 
-    def _submit(self, answer: Answer, on_step: OnStep) -> None:
+    def _submit(self, answer: Answer, prompt: Sequence[int]) -> None:
         claimed, request = answer.claimed, answer.claimed.request
-        context = self._engine.context
-        prompt = prompt_ids(claimed, self._tokenizer, limit=context - 1)
-        answer.input_tokens = len(prompt.ids)
-        room = context - len(prompt.ids)
+        answer.input_tokens = len(prompt)
+        room = self._engine.context - len(prompt)
         left = min(request.max_output_tokens or room, room) - len(claimed.ids)
         if left < 1:
+            # The last attempt said all that may be said, and was lost before it could end the turn.
             answer.put((), Finish(FinishReason.LENGTH))
             return
         sampling = Sampling(
@@ -125,4 +112,21 @@ class Claimer:
             top_p=request.top_p,
             seed=request.seed,
         )
-        answer.start(self._engine.submit([*prompt.ids, *claimed.ids], sampling, on_step))
+        on_step = partial(self._on_step, answer)
+        try:
+            answer.start(self._engine.submit([*prompt, *claimed.ids], sampling, on_step))
+        except BadPrompt as exc:
+            answer.refuse(BadRequest(str(exc), param="input"))
+        except EngineDead:
+            answer.drop()
+            answer.finished = True
+
+    def _on_step(self, answer: Answer, ids: Sequence[int], finish: Finish | None) -> None:
+        if finish is not None and finish.reason is FinishReason.ERROR:
+            log.error("%s: the engine failed: %s", answer.claimed.id, finish.message)
+            if not self._engine.healthy():
+                # The process will end for it; another attempt goes on from what is logged.
+                answer.drop()
+        answer.put(ids, finish)
+        if finish is not None:
+            self.wake()

@@ -8,13 +8,16 @@ import logging
 import os
 import time
 
+from prompts import ChatPromptMetaLlamaLlama2Chat, prompt_for
 from turns.connection import connect
 from turns.line import Line
 from turns.log import Log
 from workers.beat import Beat
 from workers.claimer import Claimer
 from workers.desk import Desk
-from workers.engines.load import load_engine
+from workers.engines.load import LoadedModel, load_engine
+from workers.engines.slicing import slicers
+from workers.prompter import Llama2Prompter, Prompter, TemplatePrompter
 from workers.publisher import Publisher
 from workers.settings import WorkerSettings
 
@@ -47,7 +50,12 @@ class Worker:
         self._desk = Desk(loaded.engine.capacity)
         self._publisher = Publisher(self._desk, Log(redis, settings.turns))
         self._claimer = Claimer(
-            line(), self._desk, self._publisher, loaded.engine, loaded.tokenizer
+            line(),
+            self._desk,
+            self._publisher,
+            loaded.engine,
+            _prompter(loaded),
+            slicers(loaded.tokenizer),
         )
         about = {
             "created": int(time.time()),
@@ -87,3 +95,10 @@ class Worker:
         if not self._engine.healthy():
             log.critical("the engine died; this process ends so that another can begin")
             os._exit(ENGINE_DIED)
+
+
+def _prompter(loaded: LoadedModel) -> Prompter:
+    prompt = prompt_for(loaded.name, loaded.config.to_dict())
+    if prompt is ChatPromptMetaLlamaLlama2Chat:
+        return Llama2Prompter(loaded.tokenizer)
+    return TemplatePrompter(loaded.tokenizer)

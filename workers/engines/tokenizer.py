@@ -41,7 +41,8 @@ class LlamaTokenizer:
         core.no_truncation()
         core.no_padding()
         core.encode_special_tokens = True
-        self._core = core
+        #: For decode streams; nobody else may change it.
+        self.core = core
         self._tokenizer = tokenizer
 
         known = core.get_vocab(with_added_tokens=True)
@@ -64,11 +65,19 @@ class LlamaTokenizer:
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of a stretch of text; none is a control id, whatever the text says."""
-        return list(self._core.encode(text, add_special_tokens=False).ids)
+        return list(self.core.encode(text, add_special_tokens=False).ids)
+
+    def read(self, text: str) -> list[int]:
+        """Return the ids of text in which control tokens are spelled out; only before any turn."""
+        self.core.encode_special_tokens = False
+        try:
+            return list(self.core.encode(text, add_special_tokens=False).ids)
+        finally:
+            self.core.encode_special_tokens = True
 
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of some ids, control ids left out."""
-        return self._core.decode([id for id in ids if id not in self.control_ids])
+        return self.core.decode([id for id in ids if id not in self.control_ids])
 
     @property
     def has_template(self) -> bool:
