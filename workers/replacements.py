@@ -5,7 +5,7 @@ The result is that of ``str.replace``, one pair after the other over the whole t
 
 from collections.abc import Sequence
 
-from workers.stop_strings import partial_match
+from workers.stop_strings import beginnings, begun
 
 
 class Replacement:
@@ -13,15 +13,16 @@ class Replacement:
 
     def __init__(self, old: str, new: str) -> None:
         if not old:
-            raise ValueError("there is no empty string to replace")
+            raise ValueError("an empty string cannot be replaced")
         self._old = old
         self._new = new
+        self._beginnings = beginnings([old])
         self._held = ""
 
     def feed(self, text: str) -> str:
         """Take the next piece of text and answer what is settled."""
         *settled, rest = (self._held + text).split(self._old)
-        cut = len(rest) - partial_match(rest, self._old)
+        cut = len(rest) - begun(rest, self._beginnings)
         self._held = rest[cut:]
         return self._new.join([*settled, rest[:cut]])
 

@@ -17,8 +17,9 @@ class ReplyText:
         self._begun = False
         self._stop = StopStrings(stop)
         self._replacements = Replacements(replacements)
-        #: Nothing to look for and nothing to replace: text passes as it is.
         self._plain = not (any(stop) or replacements)
+        #: From here on, text passes as it is, and need not be fed.
+        self.transparent = False
 
     @property
     def stopped(self) -> bool:
@@ -30,6 +31,7 @@ class ReplyText:
         if not self._begun:
             text = text.lstrip()
             self._begun = bool(text)
+            self.transparent = self._begun and self._plain
         if self._plain or not text:
             return text
         shown = self._replacements.feed(self._stop.feed(text))

@@ -8,7 +8,7 @@ from codecs import utf_8_decode
 from collections.abc import Sequence
 from typing import Protocol
 
-from workers.byte_table import ByteTable
+from workers.byte_table import FIRST_RAW_BYTE, ByteTable, to_bytes
 from workers.reply_text import ReplyText
 
 
@@ -40,6 +40,7 @@ class Slicer:
         replacements: Sequence[tuple[str, str]] = (),
     ) -> None:
         self._table = table
+        self._spelled = table.spelled
         self._reply = ReplyText(stop, replacements)
         #: The bytes of a character that has begun, three at most.
         self._pending = b""
@@ -51,13 +52,25 @@ class Slicer:
 
     def feed(self, ids: Sequence[int]) -> str:
         """Take ids, prompt excluded, and answer the text to show now; often there is none."""
-        data = self._pending + self._table.join(ids)
-        # Bytes that can belong to no character become U+FFFD; an unfinished character waits.
-        text, used = utf_8_decode(data, "replace", False)
-        self._pending = data[used:]
-        return self._reply.feed(text)
+        spelled = self._spelled
+        try:
+            # A step mostly adds one id.
+            text = spelled[ids[0]] if len(ids) == 1 else "".join([spelled[id] for id in ids])
+        except IndexError:
+            text = self._table.spell(ids)
+        # Nearly all text is whole characters, which need no more than joining.
+        if self._pending or (not text.isascii() and max(text) >= FIRST_RAW_BYTE):
+            text = self._characters(text)
+        return text if self._reply.transparent else self._reply.feed(text)
 
     def finish(self) -> str:
         """Answer what was held back and turned out to be text; half a character is dropped."""
         self._pending = b""
         return self._reply.finish()
+
+    def _characters(self, spelled: str) -> str:
+        data = self._pending + to_bytes(spelled)
+        # Bytes that can belong to no character become U+FFFD; an unfinished character waits.
+        text, used = utf_8_decode(data, "replace", False)
+        self._pending = data[used:]
+        return text

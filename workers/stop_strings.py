@@ -13,21 +13,22 @@ class StopStrings:
     def __init__(self, stop: Sequence[str]) -> None:
         #: An empty string would stop every text before it began, so it stops none.
         self._stop = tuple(string for string in stop if string)
+        self._beginnings = beginnings(self._stop)
         self._held = ""
         #: A stop string was met; nothing comes through any more.
         self.met = False
 
     def feed(self, text: str) -> str:
         """Take the next piece of text and answer what can be shown of it and of what was held."""
-        if self.met or not self._stop:
-            return "" if self.met else text
+        if self.met:
+            return ""
         text = self._held + text
         found = [(at + len(s), at) for s in self._stop if (at := text.find(s)) >= 0]
         if found:
             self.met, self._held = True, ""
             _, start = min(found)
             return text[:start]
-        shown = len(text) - max(partial_match(text, string) for string in self._stop)
+        shown = len(text) - begun(text, self._beginnings)
         self._held = text[shown:]
         return text[:shown]
 
@@ -37,9 +38,14 @@ class StopStrings:
         return held
 
 
-def partial_match(text: str, string: str) -> int:
-    """Count the characters at the end of `text` that `string` begins with, short of all of it."""
-    for length in range(min(len(text), len(string) - 1), 0, -1):
-        if text.endswith(string[:length]):
-            return length
-    return 0
+def beginnings(strings: Sequence[str]) -> tuple[str, ...]:
+    """List everything that strings can begin with, short of all of it, longest first."""
+    parts = {string[:length] for string in strings for length in range(1, len(string))}
+    return tuple(sorted(parts, key=len, reverse=True))
+
+
+def begun(text: str, parts: tuple[str, ...]) -> int:
+    """Count the characters at the end of a text that are one of the parts, longest first."""
+    if not text.endswith(parts):
+        return 0
+    return next(len(part) for part in parts if text.endswith(part))
