@@ -51,7 +51,7 @@ def held(path: Path) -> Iterator[int]:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         lock = os.open(path / "up.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as exc:
-        raise DataDirUnusable(path, exc.strerror) from exc
+        raise DataDirUnusable(path, exc.strerror or str(exc)) from exc
     try:
         take(lock, path)
         os.ftruncate(lock, 0)

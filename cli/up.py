@@ -72,6 +72,7 @@ def run() -> int:
     try:
         with held(settings.data_dir.resolve()) as lock:
             port = free_to_listen(settings.host, settings.port)
+            check_rooms({**os.environ, "TURNSTREAM_PORT": str(port)})
             return asyncio.run(Up(settings, port, Groups(lock)).run())
     except (DataDirInUse, NoRedis, GiveUp) as exc:
         print(f"turnstream up: {exc}", file=sys.stderr)
@@ -79,6 +80,19 @@ def run() -> int:
     except DataDirUnusable as exc:
         print(f"turnstream up: {exc}", file=sys.stderr)
         return BAD_SETTING
+
+
+def check_rooms(environ: Mapping[str, str]) -> None:
+    """Read the settings of the rooms, so that a wrong one ends `up` before anything starts.
+
+    Raises:
+        SettingError: naming the variable and what is wrong with it.
+    """
+    from workers.settings import WorkerSettings
+    from ws_server.settings import ServerSettings
+
+    ServerSettings.read(environ)
+    WorkerSettings.read(environ)
 
 
 def free_to_listen(host: str, port: int) -> int:

@@ -36,6 +36,12 @@ def turnstream(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[
         (("up", "--redis-url", "unix:///x"), {}, "TURNSTREAM_REDIS_URL"),
         (("up", "--host", "no.such.host.invalid", "--data-dir", "{tmp}"), {}, "--host"),
         (("up", "--data-dir", "{tmp}/file/data"), {}, "--data-dir"),
+        (("up", "--dtype", "int8", "--port", "0", "--data-dir", "{tmp}"), {}, "TURNSTREAM_DTYPE"),
+        (
+            ("up", "--host", "0.0.0.0", "--port", "0", "--data-dir", "{tmp}"),
+            {},
+            "TURNSTREAM_API_KEYS",
+        ),
         (("chat", "--url", "127.0.0.1"), {}, "TURNSTREAM_URL"),
         (("dance",), {}, "dance"),
         ((), {}, "COMMAND"),

@@ -1,6 +1,7 @@
 """Children are watched, restarted and ended, and nothing of theirs stays."""
 
 import asyncio
+import fcntl
 import os
 import signal
 import subprocess
@@ -142,6 +143,24 @@ asyncio.run(run(command, Groups(os.open("lock", os.O_CREAT))))
         up.wait()
 
     assert_gone(processes)
+
+
+async def test_a_guard_keeps_the_lock_of_a_killed_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with (tmp_path / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        running = asyncio.create_task(run(python(PARENT), Groups(lock.fileno())))
+        await pids(tmp_path)
+
+    with (tmp_path / "lock").open("w") as again:
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        fcntl.flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 async def test_a_child_that_ends_is_started_again(
