@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from prompts.registry import PROMPTS
 from turns import environment
 from turns.environment import SettingError
 from turns.settings import TurnSettings
@@ -19,6 +20,8 @@ class WorkerSettings:
     model: str
     device: str
     dtype: str
+    #: How conversations are written: `auto` goes by the model's config and name.
+    prompt: str
     #: Turns answered at once.
     rows: int
     #: Tokens of prompt and answer together; None takes the model's own.
@@ -49,6 +52,7 @@ class WorkerSettings:
             model=environment.text(environ, "MODEL", "demo"),
             device=device,
             dtype=environment.choice(environ, "DTYPE", "auto", DTYPES),
+            prompt=environment.choice(environ, "PROMPT", "auto", ("auto", *PROMPTS)),
             rows=environment.whole(environ, "ROWS", 8, least=1, most=4096),
             context=context or None,
             index=environment.whole(environ, "WORKER_INDEX", 0, least=0, most=9999),

@@ -9,12 +9,14 @@ import os
 import time
 
 from prompts import ChatPromptMetaLlamaLlama2Chat, prompt_for
+from prompts.registry import PROMPTS
 from turns.connection import connect
 from turns.line import Line
 from turns.log import Log
 from workers.beat import Beat
 from workers.claimer import Claimer
 from workers.desk import Desk
+from workers.engine import CheckpointError
 from workers.engines.load import LoadedModel, load_engine
 from workers.engines.slicing import slicers
 from workers.prompter import Llama2Prompter, Prompter, TemplatePrompter
@@ -54,7 +56,7 @@ class Worker:
             self._desk,
             self._publisher,
             loaded.engine,
-            _prompter(loaded),
+            _prompter(loaded, settings.prompt),
             slicers(loaded.tokenizer),
         )
         about = {
@@ -97,8 +99,16 @@ class Worker:
             os._exit(ENGINE_DIED)
 
 
-def _prompter(loaded: LoadedModel) -> Prompter:
-    prompt = prompt_for(loaded.name, loaded.config.to_dict())
+def _prompter(loaded: LoadedModel, wanted: str) -> Prompter:
+    if wanted == "auto":
+        prompt = prompt_for(loaded.name, loaded.config.to_dict())
+    else:
+        prompt = PROMPTS[wanted]
     if prompt is ChatPromptMetaLlamaLlama2Chat:
         return Llama2Prompter(loaded.tokenizer)
+    if not loaded.tokenizer.has_template:
+        raise CheckpointError(
+            f"model {loaded.name}: nothing says how its conversations are written;"
+            " if it was trained on Llama 2's format, set TURNSTREAM_PROMPT=llama-2-chat"
+        )
     return TemplatePrompter(loaded.tokenizer)
