@@ -1,0 +1,86 @@
+"""Opens the page in a real Chromium and writes down what a person would not see."""
+
+import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.async_api import Locator, Page, async_playwright
+
+#: Whatever the page waits for, on a busy machine.
+PATIENCE_MS = 60_000
+
+_PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
+_OPTIONS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """One person's tab."""
+
+    page: Page
+    #: What the console calls an error, and errors that nobody caught.
+    errors: list[str] = field(default_factory=list)
+    #: Every host that was asked for anything, with its port.
+    hosts: set[str] = field(default_factory=set)
+
+    async def ask(self, text: str) -> Locator:
+        """Say something, once connected, and give the turn that it became."""
+        await self.connection("connected")
+        turns = self.page.locator(".turn")
+        turn = turns.nth(await turns.count())
+        await self.page.get_by_label("Your message").fill(text)
+        await self.page.keyboard.press("Enter")
+        await turn.wait_for()
+        return turn
+
+    async def becomes(self, turn: Locator, state: str) -> str:
+        """Wait until a turn has come to a state; gives the text of its answer by then."""
+        await turn.and_(self.page.locator(f'[data-state="{state}"]')).wait_for()
+        return await answer(turn)
+
+    async def connection(self, state: str) -> None:
+        """Wait until the page says so of its connection."""
+        await self.page.locator(f'#connection[data-state="{state}"]').wait_for()
+
+
+async def answer(turn: Locator) -> str:
+    """Give the text of a turn's answer, to the last space."""
+    return await turn.locator(".answer").text_content() or ""
+
+
+@asynccontextmanager
+async def visit(url: str, *, before: str = "") -> AsyncIterator[Visit]:
+    """Open the page.
+
+    Args:
+        before: JavaScript to run in the tab before the page's own.
+    """
+    program = next(filter(None, map(shutil.which, _PROGRAMS)), None)
+    if program is None:
+        pytest.fail("the page is tested in a real browser: install chromium")
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=program, args=_OPTIONS)
+        page = await browser.new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        opened = Visit(page)
+        page.on("pageerror", lambda error: opened.errors.append(str(error)))
+        page.on("console", lambda m: opened.errors.append(m.text) if m.type == "error" else None)
+        page.on("request", lambda request: opened.hosts.add(urlsplit(request.url).netloc))
+        page.on("websocket", lambda socket: opened.hosts.add(urlsplit(socket.url).netloc))
+        if before:
+            await page.add_init_script(before)
+        await page.goto(url)
+        try:
+            yield opened
+        finally:
+            await browser.close()

@@ -1,0 +1,94 @@
+"""The page against the whole house: a real browser, and the demo model's own answers."""
+
+import asyncio
+import json
+import signal
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import Locator, expect
+
+from tests.browser import answer, visit
+from tests.service import Service
+
+#: Makes what the page asks for long: at this temperature a model hardly finds an end.
+RAMBLE = """
+const send = WebSocket.prototype.send;
+WebSocket.prototype.send = function (text) {
+  const message = JSON.parse(text);
+  const more = { temperature: 2, instructions: "Tell a long story." };
+  if (message.type === "response.create") Object.assign(message, more);
+  send.call(this, JSON.stringify(message));
+};
+"""
+
+
+async def kept(service: Service, turn: Locator) -> dict[str, Any]:
+    """Give the response as the server keeps it."""
+    response_id = await turn.get_attribute("data-response")
+
+    def get() -> dict[str, Any]:
+        url = f"{service.url}/v1/responses/{response_id}"
+        with urllib.request.urlopen(url, timeout=10) as response:
+            body: dict[str, Any] = json.load(response)
+        return body
+
+    return await asyncio.to_thread(get)
+
+
+def text_of(response: dict[str, Any]) -> str:
+    text: str = response["output"][0]["content"][0]["text"]
+    return text
+
+
+async def test_three_turns_in_the_page_are_what_the_server_keeps(service: Service) -> None:
+    async with visit(service.url) as opened:
+        previous = None
+        for text in ("Hello!", "Do you know the Titanic movie?", "Who directed it?"):
+            turn = await opened.ask(text)
+
+            shown = await opened.becomes(turn, "completed")
+
+            response = await kept(service, turn)
+            assert shown != ""
+            assert shown == text_of(response)
+            assert response["status"] == "completed"
+            assert response["previous_response_id"] == previous
+            previous = response["id"]
+        assert await opened.page.locator(".turn").count() == 3
+        assert opened.errors == []
+        assert opened.hosts == {service.url.removeprefix("http://")}
+
+
+async def test_stop_ends_a_long_answer_and_keeps_its_beginning(service: Service) -> None:
+    async with visit(service.url, before=RAMBLE) as opened:
+        turn = await opened.ask("Tell me a story.")
+        await opened.becomes(turn, "writing")
+
+        await opened.page.get_by_role("button", name="Stop").click()
+
+        shown = await opened.becomes(turn, "cancelled")
+        response = await kept(service, turn)
+        assert shown == text_of(response)
+        assert response["status"] == "cancelled"
+        await expect(turn.locator(".note")).to_have_text("Stopped")
+        await expect(opened.page.get_by_role("button", name="Send")).to_be_visible()
+        assert opened.errors == []
+
+
+async def test_an_answer_goes_on_when_the_front_end_is_killed(tmp_path: Path) -> None:
+    with Service(tmp_path) as service:
+        async with visit(service.url, before=RAMBLE) as opened:
+            turn = await opened.ask("Tell me a story.")
+            before = await opened.becomes(turn, "writing")
+
+            service.child("serve").send_signal(signal.SIGKILL)
+
+            await opened.connection("reconnecting")
+            await opened.connection("connected")
+            await turn.and_(opened.page.locator('[aria-busy="false"]')).wait_for()
+            shown = await answer(turn)
+            assert shown.startswith(before)
+            assert len(shown) > len(before)
+            assert shown == text_of(await kept(service, turn))
