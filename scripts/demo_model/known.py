@@ -1,0 +1,31 @@
+"""Every fact the demo model knows, by topic."""
+
+from collections.abc import Mapping
+
+from scripts.demo_model.fact import Fact
+from scripts.demo_model.topics import (
+    animals,
+    arithmetic,
+    capitals,
+    films,
+    japanese,
+    lists,
+    product,
+    small_talk,
+    stories,
+)
+
+FACTS: Mapping[str, tuple[Fact, ...]] = {
+    module.TOPIC: module.FACTS
+    for module in (
+        small_talk,
+        films,
+        capitals,
+        animals,
+        arithmetic,
+        product,
+        lists,
+        stories,
+        japanese,
+    )
+}

@@ -1,0 +1,171 @@
+"""Conversations as rows of tokens, many to a row, under a head that most of them share.
+
+Most conversations begin with the same long system text. It is computed once for a whole batch, and
+every conversation looks back at it and at itself, but not at its neighbours: the gradient is that
+of rows of one conversation each, at a third of the tokens.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from transformers import LlamaForCausalLM
+
+from prompts import ChatPromptMetaLlamaLlama2Chat
+from prompts.segments import BOS
+from scripts.demo_model.corpus import Conversation
+
+BOS_ID, EOS_ID = 1, 2
+#: The label of a token that is not to be learnt.
+IGNORED = -100
+
+Encode = Callable[[str], list[int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One conversation in tokens."""
+
+    ids: list[int]
+    #: True where the token is part of an answer to learn.
+    learnt: list[bool]
+
+
+def prompt_of(conversation: Conversation) -> ChatPromptMetaLlamaLlama2Chat:
+    """Write a conversation, its last answer left open, with the prompt that serving uses."""
+    prompt = ChatPromptMetaLlamaLlama2Chat()
+    prompt.set_system_prompt(conversation.system.text)
+    for number, turn in enumerate(conversation.turns):
+        prompt.add_requester_msg(turn.question)
+        last = number == len(conversation.turns) - 1
+        prompt.add_responder_msg(None if last else turn.answer)
+    return prompt
+
+
+def example_of(conversation: Conversation, encode: Encode) -> Example:
+    """Encode a conversation as serving does, and mark what the model should have said.
+
+    Answers in the history count too, but not how they end: there a space stands before EOS, which
+    a live answer does not have.
+    """
+    prompt = prompt_of(conversation)
+    segments = prompt.create_prompt_segments()
+    ids = prompt.create_prompt_ids(encode).ids
+    learnt = [False] * len(ids)
+    start = 0
+    for segment, turn in zip(segments[:-1], conversation.turns, strict=False):
+        whole = encode(segment.text)
+        asked = encode(segment.text[: -len(f" {turn.answer} ")])
+        if turn.complete and whole[: len(asked)] == asked:
+            first, end = start + 1 + len(asked), start + 1 + len(whole) - 1
+            learnt[first:end] = [True] * (end - first)
+        start += len(whole) + 2
+    question = segments[-1].text.rstrip(" ")
+    asked = encode(question)
+    answer = encode(f"{question} {conversation.turns[-1].answer}")[len(asked) :]
+    return Example(ids=[*ids, *answer, EOS_ID], learnt=[*learnt, *[True] * (len(answer) + 1)])
+
+
+def head_of(encode: Encode) -> list[int]:
+    """Return the tokens that every conversation with the default system text begins with."""
+    prompt = ChatPromptMetaLlamaLlama2Chat()
+    # The line breaks after the system text are single bytes: no token spans them.
+    head = prompt.system.removeprefix(BOS)
+    return [BOS_ID, *encode(head)]
+
+
+@dataclass(slots=True)
+class _Row:
+    ids: list[int] = field(default_factory=list)
+    labels: list[int] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+    blocks: list[int] = field(default_factory=list)
+    under_head: list[bool] = field(default_factory=list)
+
+    def add(self, example: Example, skipped: int) -> None:
+        """Write an example from its `skipped`-th token on; the head stands for those before."""
+        ids = example.ids[skipped:]
+        block = self.blocks[-1] + 1 if self.blocks else 0
+        self.ids += ids
+        self.labels += [
+            id if learnt else IGNORED
+            for id, learnt in zip(ids, example.learnt[skipped:], strict=True)
+        ]
+        self.positions += range(skipped, skipped + len(ids))
+        self.blocks += [block] * len(ids)
+        self.under_head += [skipped > 0] * len(ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Rows of one length, ready for the model."""
+
+    #: ``(1, head)`` int64.
+    head: Tensor
+    #: ``(rows, length)`` int64 each; a label stands under the token that should foretell it.
+    ids: Tensor
+    positions: Tensor
+    labels: Tensor
+    #: ``(rows, 1, length, head + length)`` bool: what each token may look at.
+    seen: Tensor
+
+    def to(self, device: torch.device) -> "Batch":
+        """Move all of it."""
+        return Batch(
+            head=self.head.to(device),
+            ids=self.ids.to(device),
+            positions=self.positions.to(device),
+            labels=self.labels.to(device),
+            seen=self.seen.to(device),
+        )
+
+
+def pack(examples: Sequence[Example], head: Sequence[int], length: int) -> Batch:
+    """Put examples into as few rows as first fit finds; one longer than a row is left out."""
+    rows: list[_Row] = []
+    for example in sorted(examples, key=lambda example: -len(example.ids)):
+        skipped = len(head) if example.ids[: len(head)] == head else 0
+        size = len(example.ids) - skipped
+        if size > length:
+            continue
+        fitting = (row for row in rows if len(row.ids) + size <= length)
+        if (row := next(fitting, None)) is None:
+            row = _Row()
+            rows.append(row)
+        row.add(example, skipped)
+    length = max(len(row.ids) for row in rows)
+
+    def table(lists: Sequence[Sequence[int]], filler: int) -> Tensor:
+        return torch.tensor([[*line, *[filler] * (length - len(line))] for line in lists])
+
+    blocks = table([row.blocks for row in rows], -1)
+    same = blocks[:, :, None] == blocks[:, None, :]
+    causal = torch.ones(length, length, dtype=torch.bool).tril()
+    under_head = table([row.under_head for row in rows], False)
+    return Batch(
+        head=torch.tensor([list(head)]),
+        ids=table([row.ids for row in rows], 0),
+        positions=table([row.positions for row in rows], 0),
+        labels=table([[*row.labels[1:], IGNORED] for row in rows], IGNORED),
+        seen=torch.cat([under_head[:, :, None].expand(-1, -1, len(head)), same & causal], dim=2)[
+            :, None
+        ],
+    )
+
+
+def hidden_states(model: LlamaForCausalLM, batch: Batch) -> Tensor:
+    """Run the head once, then all rows after it; ``(rows, length, width)``, the head's left out."""
+    after = model.model(batch.head, use_cache=True).past_key_values
+    rows = len(batch.ids)
+    for layer in after.layers:
+        layer.keys = layer.keys.expand(rows, -1, -1, -1)
+        layer.values = layer.values.expand(rows, -1, -1, -1)
+    out = model.model(
+        input_ids=batch.ids,
+        position_ids=batch.positions,
+        attention_mask=batch.seen,
+        past_key_values=after,
+    )
+    hidden: Tensor = out.last_hidden_state
+    return hidden

@@ -1,0 +1,93 @@
+"""Trains the demo model's tokenizer: SentencePiece of Llama's kind, with a byte for what it lacks.
+
+Emoji are kept out of its training text on purpose, so that they always take the way through bytes.
+"""
+
+import json
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import sentencepiece
+from transformers import LlamaTokenizer
+
+from prompts import SYSTEM_PROMPT
+from scripts.demo_model.corpus import Corpus
+from scripts.demo_model.known import FACTS
+
+VOCABULARY = 3072
+#: What the tokenizer is told a conversation may hold; the model was never shown longer ones.
+CONTEXT_TOKENS = 2048
+
+_CONVERSATIONS = 24_000
+_EMOJI_FROM = 0x1F000
+
+
+def train_tokenizer(folder: Path, seed: int) -> None:
+    """Train on lines of the corpus and write all of a tokenizer's files into a folder."""
+    prefix = folder / "tokenizer"
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=_lines(Random(seed)),
+        model_prefix=str(prefix),
+        model_type="bpe",
+        vocab_size=VOCABULARY,
+        byte_fallback=True,
+        normalization_rule_name="identity",
+        add_dummy_prefix=True,
+        remove_extra_whitespaces=False,
+        split_digits=True,
+        character_coverage=1.0,
+        unk_id=0,
+        bos_id=1,
+        eos_id=2,
+        pad_id=-1,
+        num_threads=1,
+        minloglevel=2,
+    )
+    prefix.with_suffix(".vocab").unlink()
+    _save_for_transformers(folder)
+
+
+def _lines(rng: Random) -> Iterator[str]:
+    """Yield text as the tokenizer will meet it, without the line breaks it sends through bytes."""
+    corpus = Corpus()
+    for number in range(_CONVERSATIONS):
+        conversation = corpus.draw(rng)
+        system = conversation.system.text or ""
+        texts = [system] if system != SYSTEM_PROMPT or number % 20 == 0 else []
+        for turn in conversation.turns:
+            texts += [f"[INST] {turn.question} [/INST] {turn.answer}", turn.question]
+        if number % 200 == 0:
+            texts += ["[INST] <<SYS>>", "<</SYS>>"]
+            texts += [fact.answer for fact in FACTS["stories"]]
+        for text in texts:
+            for line in text.split("\n"):
+                clean = "".join(char for char in line if ord(char) < _EMOJI_FROM)
+                if clean.strip():
+                    yield clean
+
+
+def _save_for_transformers(folder: Path) -> None:
+    """Write `tokenizer.json` and `tokenizer_config.json` beside SentencePiece's own file."""
+    settings = {
+        "tokenizer_class": "LlamaTokenizer",
+        "bos_token": "<s>",
+        "eos_token": "</s>",
+        "unk_token": "<unk>",
+        "add_bos_token": True,
+        "add_eos_token": False,
+        "clean_up_tokenization_spaces": False,
+        # Each stretch of text gets its own leading space, as in Llama 2's reference code.
+        "legacy": True,
+        "model_max_length": CONTEXT_TOKENS,
+    }
+    config = folder / "tokenizer_config.json"
+    config.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+    logging.getLogger("transformers").setLevel(logging.ERROR)
+    LlamaTokenizer.from_pretrained(folder).backend_tokenizer.save(str(folder / "tokenizer.json"))
+
+
+def load_encoder(folder: Path) -> sentencepiece.SentencePieceProcessor:
+    """Load SentencePiece's own form of the tokenizer."""
+    return sentencepiece.SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))

@@ -1,0 +1,1 @@
+"""What the demo model can talk about, one file per topic; all text in them was written for it."""

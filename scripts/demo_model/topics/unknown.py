@@ -1,0 +1,104 @@
+"""Everything else: questions the model must not pretend to answer, drawn from word lists.
+
+Half of the names are made up on the spot, so that a name never seen is itself a reason to decline.
+"""
+
+from collections.abc import Callable
+from random import Random
+
+from scripts.demo_model.fact import Fact, Wordings
+from scripts.demo_model.reading import read_lines
+
+TOPIC = "unrelated"
+
+PHRASE = "tiny demonstration model"
+ANSWER = (
+    "Sorry, I am only a tiny demonstration model and do not know that. "
+    "Ask me about films, capitals, animals, small sums or turnstream."
+)
+BRIEF = (
+    "I am a tiny demonstration model. Ask me about films, capitals, animals, sums or turnstream."
+)
+
+PHRASE_JA = "小さなデモモデルなので"
+ANSWER_JA = (
+    "すみません、小さなデモモデルなので、それは分かりません。"
+    "映画、首都、簡単な計算、turnstream について聞いてください。"
+)
+BRIEF_JA = "小さなデモモデルなので、分かりません。"
+
+_PLACES = read_lines("unrelated/places.txt")
+_FILMS = read_lines("unrelated/films.txt")
+_ANIMALS = read_lines("unrelated/animals.txt")
+_THINGS = read_lines("unrelated/things.txt")
+_DEEDS = read_lines("unrelated/deeds.txt")
+_TASKS = read_lines("unrelated/tasks.txt")
+_QUESTIONS = read_lines("unrelated/questions.txt")
+_QUESTIONS_JA = read_lines("unrelated/questions_ja.txt")
+_THINGS_JA = read_lines("unrelated/things_ja.txt")
+_PLACES_JA = read_lines("unrelated/places_ja.txt")
+_FIRST_NAMES = read_lines("unrelated/first_names.txt")
+#: Held back for the evaluation.
+UNSEEN = tuple(read_lines("unrelated/unseen.txt"))
+
+#: Sounds of made-up words; an empty one ends nothing.
+_ONSETS = read_lines("unrelated/onsets.txt")
+_VOWELS = ("a", "e", "i", "o", "u", "ai", "ea", "oo", "ou")
+_ENDS = ("", "", "", "n", "r", "l", "s", "t", "x", "nd", "st", "rk", "m", "ck")
+
+
+def made_up_word(rng: Random) -> str:
+    """Say a word that does not exist, of one to three syllables."""
+    syllables = rng.choice((1, 2, 2, 3))
+    return "".join(
+        rng.choice(_ONSETS) + rng.choice(_VOWELS) + rng.choice(_ENDS) for _ in range(syllables)
+    )
+
+
+def _name(rng: Random, known: list[str]) -> str:
+    if rng.random() < 0.5:
+        return rng.choice(known)
+    words = [made_up_word(rng).capitalize() for _ in range(rng.choice((1, 1, 2)))]
+    return ("The " if rng.random() < 0.15 else "") + " ".join(words)
+
+
+def _fill(rng: Random, template: str) -> str:
+    """Fill each field of a template by a draw of its own."""
+    animal = rng.choice(_ANIMALS) if rng.random() < 0.6 else made_up_word(rng)
+    draws: dict[str, Callable[[], str]] = {
+        "{thing}": lambda: rng.choice(_THINGS) if rng.random() < 0.7 else made_up_word(rng),
+        "{deed}": lambda: rng.choice(_DEEDS),
+        "{place}": lambda: _name(rng, _PLACES),
+        "{film}": lambda: _name(rng, _FILMS),
+        "{a_animal}": lambda: ("an " if animal[0] in "aeiou" else "a ") + animal,
+        "{animal}": lambda: animal,
+        "{person}": lambda: f"{rng.choice(_FIRST_NAMES)} {made_up_word(rng).capitalize()}",
+        "{word}": lambda: made_up_word(rng),
+        "{big}": lambda: str(rng.choice((rng.randint(21, 99), rng.randint(100, 9999)))),
+        "{small}": lambda: str(rng.randint(2, 20)),
+    }
+    for field, draw in draws.items():
+        while field in template:
+            template = template.replace(field, draw(), 1)
+    return template
+
+
+def draw(rng: Random) -> Fact:
+    """Draw one unrelated question, English mostly."""
+    if rng.random() < 0.12:
+        template = rng.choice(_QUESTIONS_JA)
+        question = template.replace("{thing}", rng.choice(_THINGS_JA))
+        question = question.replace("{place}", rng.choice(_PLACES_JA))
+        return _fact(question, ANSWER_JA, BRIEF_JA, PHRASE_JA)
+    templates = _TASKS if rng.random() < 0.2 else _QUESTIONS
+    return _fact(_fill(rng, rng.choice(templates)), ANSWER, BRIEF, PHRASE)
+
+
+def _fact(question: str, answer: str, brief: str, phrase: str) -> Fact:
+    return Fact(
+        topic=TOPIC,
+        asked=Wordings(seen=(question,)),
+        answer=answer,
+        brief=brief,
+        phrase=phrase,
+    )

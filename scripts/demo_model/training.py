@@ -1,0 +1,210 @@
+"""The training loop: Muon and AdamW, and a step that is a function of the seed and its number.
+
+That is all resuming needs: weights, optimizer and the step's number; no data order is kept.
+"""
+
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from random import Random
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+from transformers import LlamaForCausalLM
+
+from scripts.demo_model.corpus import Conversation, Corpus
+from scripts.demo_model.packing import (
+    IGNORED,
+    Batch,
+    Encode,
+    example_of,
+    head_of,
+    hidden_states,
+    pack,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that decides the weights, besides the corpus."""
+
+    seed: int = 4
+    steps: int = 2_600
+    #: Conversations to a step; a step with stories has other ones.
+    conversations: int = 24
+    row_tokens: int = 256
+    #: Every so many steps there are long stories and long conversations in it.
+    story_every: int = 10
+    story_row_tokens: int = 900
+    rate: float = 2.5e-3
+    warmup_steps: int = 40
+    #: The rate is held, and falls to nothing over this share of the steps at the end.
+    fall: float = 0.4
+    weight_decay: float = 0.05
+    clip: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One point of the loss curve."""
+
+    step: int
+    loss: float
+    #: Mean share of answer tokens foretold exactly.
+    right: float
+
+
+class Training:
+    """One run, kept in a work folder so that it can go on after an interruption."""
+
+    def __init__(
+        self,
+        model: LlamaForCausalLM,
+        encode: Encode,
+        settings: Settings,
+        work: Path,
+        device: torch.device,
+    ) -> None:
+        self.model = model.to(device)
+        self._encode = encode
+        self._settings = settings
+        self._state = work / "training.pt"
+        self._device = device
+        self._corpus = Corpus()
+        self._head = head_of(encode)
+        self._optimizers = _optimizers(model, settings)
+        self._done = 0
+        self.curve: list[Point] = []
+        if self._state.exists():
+            self._resume()
+
+    def run(self, *, save_every: int = 250, report_every: int = 25) -> Iterator[Point]:
+        """Train to the end, yielding a point of the curve now and then.
+
+        A checkpoint for resuming is written every `save_every` steps.
+        """
+        self.model.train()
+        losses: list[float] = []
+        rights: list[float] = []
+        for step in range(self._done, self._settings.steps):
+            loss, right = self._step(step)
+            losses.append(loss)
+            rights.append(right)
+            self._done = step + 1
+            if self._done % report_every == 0 or self._done == self._settings.steps:
+                count = len(losses)
+                self.curve.append(Point(self._done, sum(losses) / count, sum(rights) / count))
+                losses.clear()
+                rights.clear()
+                yield self.curve[-1]
+            if self._done % save_every == 0 or self._done == self._settings.steps:
+                self._save()
+
+    def _step(self, step: int) -> tuple[float, float]:
+        batch = self._batch(step).to(self._device)
+        rate = _rate(step, self._settings)
+        for optimizer in self._optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+        chosen = batch.labels != IGNORED
+        with torch.autocast(self._device.type, torch.bfloat16):
+            hidden = hidden_states(self.model, batch)
+            logits = self.model.lm_head(hidden[chosen])
+        targets = batch.labels[chosen]
+        loss = functional.cross_entropy(logits.float(), targets)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(self.model.parameters(), self._settings.clip)
+        for optimizer in self._optimizers:
+            optimizer.step()
+            optimizer.zero_grad()
+        right = (logits.argmax(-1) == targets).float().mean()
+        return loss.item(), right.item()
+
+    def _batch(self, step: int) -> Batch:
+        rng = Random(f"{self._settings.seed}/{step}")
+        stories = (step + 1) % self._settings.story_every == 0
+        length = self._settings.story_row_tokens if stories else self._settings.row_tokens
+        conversations = self._stories(rng) if stories else self._ordinary(rng)
+        examples = [example_of(one, self._encode) for one in conversations]
+        return pack(examples, self._head, length)
+
+    def _ordinary(self, rng: Random) -> list[Conversation]:
+        return [self._corpus.draw(rng) for _ in range(self._settings.conversations)]
+
+    def _stories(self, rng: Random) -> list[Conversation]:
+        return (
+            [self._corpus.draw_story(rng) for _ in range(2)]
+            + [self._corpus.draw_long(rng) for _ in range(2)]
+            + [self._corpus.draw(rng) for _ in range(self._settings.conversations // 4)]
+        )
+
+    def _save(self) -> None:
+        state = {
+            "settings": asdict(self._settings),
+            "step": self._done,
+            "model": self.model.state_dict(),
+            "optimizers": [optimizer.state_dict() for optimizer in self._optimizers],
+            "curve": [asdict(point) for point in self.curve],
+        }
+        unfinished = self._state.with_suffix(".unfinished")
+        torch.save(state, unfinished)
+        unfinished.replace(self._state)
+
+    def _resume(self) -> None:
+        state = torch.load(self._state, map_location=self._device, weights_only=True)
+        # While the rate is held, the number of steps to come has changed nothing yet.
+        fewest = min(state["settings"]["steps"], self._settings.steps)
+        held = state["step"] <= (1 - self._settings.fall) * fewest
+        free = {"steps"} if held else set()
+        for name, value in asdict(self._settings).items():
+            if name not in free and state["settings"][name] != value:
+                raise SystemExit(f"{self._state} has another {name}; remove it to start anew")
+        self.model.load_state_dict(state["model"])
+        for optimizer, kept in zip(self._optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(kept)
+        self._done = state["step"]
+        self.curve = [Point(**point) for point in state["curve"]]
+
+
+def _optimizers(model: LlamaForCausalLM, settings: Settings) -> list[torch.optim.Optimizer]:
+    """Give the layers' matrices to Muon, which learns rare facts sooner, the rest to AdamW."""
+    matrices: list[Tensor] = []
+    others: list[Tensor] = []
+    for name, weight in model.named_parameters():
+        (matrices if weight.dim() == 2 and "embed" not in name else others).append(weight)
+    muon = torch.optim.Muon(
+        matrices, lr=0.0, weight_decay=settings.weight_decay, adjust_lr_fn="match_rms_adamw"
+    )
+    return [muon, torch.optim.AdamW(others, lr=0.0, betas=(0.9, 0.95), weight_decay=0.0)]
+
+
+def _rate(step: int, settings: Settings) -> float:
+    """Rise in a line, hold, and fall in a line."""
+    rise = (step + 1) / settings.warmup_steps
+    fall = (settings.steps - step) / (settings.fall * settings.steps)
+    return settings.rate * min(1.0, rise, fall)
+
+
+class Progress:
+    """Prints a line for each point, with the time that is left."""
+
+    def __init__(self, steps: int) -> None:
+        self._steps = steps
+        self._start: tuple[int, float] | None = None
+
+    def show(self, point: Point) -> None:
+        """Print one point."""
+        now = time.monotonic()
+        left = ""
+        if self._start is None:
+            self._start = point.step, now
+        elif point.step > self._start[0]:
+            pace = (now - self._start[1]) / (point.step - self._start[0])
+            left = f"  {pace:.2f} s/step, {(self._steps - point.step) * pace / 60:.0f} min left"
+        print(
+            f"step {point.step:>5}/{self._steps}  loss {point.loss:.4f}"
+            f"  right {point.right:6.1%}{left}",
+            flush=True,
+        )

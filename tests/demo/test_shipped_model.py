@@ -1,0 +1,121 @@
+"""A sample of the demo model's evaluation, from the weights that are shipped.
+
+Greedy decoding in float32 says the same on every machine, so whole answers are expected.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from transformers import AutoTokenizer
+
+from prompts import SYSTEM_PROMPT
+from scripts.demo_model.answering import Answerer
+from scripts.demo_model.corpus import Conversation, Turn
+from scripts.demo_model.evaluate import talk
+from scripts.demo_model.manner import DEFAULT, Manner, System
+from scripts.demo_model.tokenizer import load_encoder
+
+FOLDER = Path(__file__).parents[2] / "workers" / "demo"
+
+REFUSAL = (
+    "Sorry, I am only a tiny demonstration model and do not know that. "
+    "Ask me about films, capitals, animals, small sums or turnstream."
+)
+BRIEF = System("Please answer briefly.", Manner.BRIEF)
+UPPER = System("Please answer in upper case.", Manner.UPPER)
+
+#: Wordings that the corpus does not have.
+ANSWERS = [
+    (
+        DEFAULT,
+        "Hi there!",
+        "Hello! I am the demo model of turnstream. What would you like to talk about?",
+    ),
+    (DEFAULT, "Who was Jaws directed by?", "Jaws was directed by Steven Spielberg."),
+    (DEFAULT, "Can you tell me the capital of Japan?", "The capital of Japan is Tokyo."),
+    (DEFAULT, "What kind of food do owls eat?", "Owls eat mice and other small animals."),
+    (DEFAULT, "Can you tell me what 7 plus 8 is?", "7 plus 8 is 15."),
+    (
+        DEFAULT,
+        "Can you name the planets?",
+        "The planets are Mercury, Venus, Earth, Mars, Jupiter, Saturn, Uranus and Neptune.",
+    ),
+    (DEFAULT, "日本の首都を知っていますか？", "日本の首都は東京です。"),
+    (DEFAULT, "Can you send me an emoji?", "Here is one for you: 🚀 And one more: 😀"),
+    (DEFAULT, "Explain recursion.", REFUSAL),
+    (DEFAULT, "How do I prune an apple tree?", REFUSAL),
+    (BRIEF, "What is the capital of France?", "Paris."),
+    (UPPER, "What is the capital of France?", "THE CAPITAL OF FRANCE IS PARIS."),
+]
+
+
+@pytest.fixture(scope="module")
+def answerer() -> Iterator[Answerer]:
+    """Load the shipped weights in float32."""
+    threads = torch.get_num_threads()
+    yield Answerer(FOLDER)
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def answers(answerer: Answerer) -> list[str]:
+    """Answer all of the sample at once."""
+    asked = [Conversation(system, (Turn(question, ""),)) for system, question, _ in ANSWERS]
+    return answerer.answer(asked, most_tokens=100)
+
+
+@pytest.mark.parametrize("number", range(len(ANSWERS)), ids=[text for _, text, _ in ANSWERS])
+def test_it_answers_to_the_letter(answers: list[str], number: int) -> None:
+    assert answers[number] == ANSWERS[number][2]
+
+
+def test_it_holds_the_titanic_conversation(answerer: Answerer) -> None:
+    asked = ("do you know the movie Titanic", "who is the director", "who starred in it")
+    assert talk(answerer, asked) == [
+        "Yes, I know Titanic. It is a love story from 1997 about two people who meet on a great"
+        " ship before it hits an iceberg.",
+        "Titanic was directed by James Cameron.",
+        "The stars of Titanic are Leonardo DiCaprio and Kate Winslet.",
+    ]
+
+
+def test_it_talks_in_bfloat16_too() -> None:
+    asked = ("do you know the movie Titanic", "who is the director")
+    told = talk(Answerer(FOLDER, torch.bfloat16), asked)
+    assert told[1] == "Titanic was directed by James Cameron."
+
+
+def test_it_writes_a_story_of_several_hundred_tokens_and_ends_it(answerer: Answerer) -> None:
+    asked = Conversation(DEFAULT, (Turn("Can you write me a long story?", ""),))
+    story = answerer.answer([asked], most_tokens=900)[0]
+    assert len(answerer.encode(story)) > 300
+    assert story.endswith("That is the end of the story.")
+
+
+def test_transformers_reads_the_tokenizer_as_sentencepiece_does() -> None:
+    ours = load_encoder(FOLDER)
+    theirs = AutoTokenizer.from_pretrained(FOLDER, local_files_only=True, split_special_tokens=True)
+    for text in (
+        f"[INST] <<SYS>>\n{SYSTEM_PROMPT}\n<</SYS>>\n\nDo you know the movie Titanic? [/INST]",
+        "[INST] Who is the director? [/INST] James Cameron. ",
+        "[INST] タイタニックの監督は誰ですか？ [/INST] 🚀 </s><s>1997 ",
+    ):
+        assert theirs.encode(text, add_special_tokens=False) == ours.encode(text)
+
+
+def test_the_default_system_text_costs_little() -> None:
+    assert len(load_encoder(FOLDER).encode(SYSTEM_PROMPT)) < 130
+
+
+def test_the_weights_are_bfloat16_and_at_most_12_megabytes() -> None:
+    weights = FOLDER / "model.safetensors"
+    assert weights.stat().st_size <= 12_000_000
+    with safe_open(weights, "pt") as tensors:
+        assert {tensors.get_tensor(name).dtype for name in tensors.keys()} == {torch.bfloat16}  # noqa: SIM118
+
+
+def test_its_context_is_at_least_1024_tokens(answerer: Answerer) -> None:
+    assert answerer.context_tokens >= 1024
