@@ -94,20 +94,24 @@ async def test_cancelling_a_run_ends_its_child_and_grandchild(
     assert groups.pids == set()
 
 
-async def test_a_child_that_ignores_sigterm_is_killed_after_the_grace(
-    groups: Groups, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(child, "GRACE_SECONDS", 0.3)
+async def test_a_child_that_ignores_sigterm_is_killed_after_the_grace(tmp_path: Path) -> None:
     deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + PARENT
-    running = asyncio.create_task(run(python(deaf), groups))
-    processes = await pids(tmp_path)
-
-    running.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await running
-
-    assert_gone(processes)
+    lifeline_end, lifeline = os.pipe()
+    guard = subprocess.Popen(
+        [sys.executable, child.GUARD, str(lifeline_end), "0.3", sys.executable, "-c", deaf],
+        pass_fds=(lifeline_end,),
+        cwd=tmp_path,
+        start_new_session=True,
+    )
+    try:
+        processes = await pids(tmp_path)
+        os.close(lifeline)
+        guard.wait(timeout=20)
+        assert_gone(processes)
+    finally:
+        child.kill_group(guard.pid)
+        guard.wait()
+        os.close(lifeline_end)
 
 
 async def test_a_killed_guard_takes_its_child_along(
