@@ -1,0 +1,114 @@
+"""How the messages of the wire become a prompt of question and answer."""
+
+import pytest
+
+from turns.errors import ContextLengthExceeded, UnsafePrompt
+from turns.turn import Claimed, Message, Request
+from workers.prompter import Llama2Prompter, TemplatePrompter, joined, system_text
+
+
+class FakeTokenizer:
+    """Each character is its code point."""
+
+    tokens: list[str]
+    control_ids = frozenset({1, 2})
+    bos_id = 1
+    eos_ids = frozenset({2})
+
+    def __init__(self) -> None:
+        self.tokens = []
+
+    def encode(self, text: str) -> list[int]:
+        return [ord(letter) for letter in text]
+
+    def decode(self, ids: object) -> str:
+        raise NotImplementedError
+
+    def render(self, messages: object) -> list[int]:
+        return self.encode(str(messages))
+
+
+def claimed(
+    *messages: Message, instructions: str | None = "Be brief.", truncate: bool = False
+) -> Claimed:
+    request = Request(
+        instructions=instructions,
+        max_output_tokens=None,
+        temperature=0,
+        top_p=1,
+        seed=0,
+        truncate=truncate,
+    )
+    return Claimed(id="t", attempt=1, seq=2, request=request, messages=messages, rest="", ids=())
+
+
+def text_of(ids: list[int]) -> str:
+    return "".join({1: "<s>", 2: "</s>"}.get(id, chr(id)) for id in ids)
+
+
+LONG = (
+    Message("user", "One?"),
+    Message("assistant", "One."),
+    Message("user", "Two?"),
+    Message("assistant", "Two."),
+    Message("user", "Three?"),
+)
+
+
+def test_neighbours_of_one_role_are_joined_and_silent_answers_left_out() -> None:
+    messages = [
+        Message("user", "a"),
+        Message("assistant", " "),
+        Message("user", "b"),
+        Message("system", "s"),
+        Message("assistant", "c"),
+        Message("assistant", "d"),
+        Message("user", "e"),
+    ]
+
+    assert joined(messages) == [
+        Message("user", "a\n\nb"),
+        Message("assistant", "c\n\nd"),
+        Message("user", "e"),
+    ]
+
+
+def test_instructions_come_before_system_messages() -> None:
+    turn = claimed(Message("system", "Be kind."), Message("user", "Hi"))
+
+    assert system_text(turn.messages, turn.request) == "Be brief.\n\nBe kind."
+
+
+def test_a_conversation_is_written_as_llama_2_reads_it() -> None:
+    ids = Llama2Prompter(FakeTokenizer()).ids(claimed(*LONG[:3]), limit=1000)
+
+    assert text_of(ids) == (
+        "<s>[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\nOne? [/INST] One. </s><s>[INST] Two? [/INST]"
+    )
+
+
+def test_a_prompt_that_is_too_long_is_refused_with_both_numbers() -> None:
+    with pytest.raises(ContextLengthExceeded) as refused:
+        Llama2Prompter(FakeTokenizer()).ids(claimed(*LONG), limit=50)
+
+    assert refused.value.limit == 50
+    assert refused.value.tokens > 50
+
+
+@pytest.mark.parametrize("prompter", [Llama2Prompter, TemplatePrompter])
+def test_with_leave_to_cut_the_oldest_turns_go_and_the_system_text_stays(
+    prompter: type[Llama2Prompter] | type[TemplatePrompter],
+) -> None:
+    long = prompter(FakeTokenizer()).ids(claimed(*LONG), limit=1000)
+    with_leave = claimed(*LONG, truncate=True)
+
+    text = text_of(prompter(FakeTokenizer()).ids(with_leave, limit=len(long) - 1))
+
+    assert "One" not in text
+    assert "Be brief." in text
+    assert "Three?" in text
+
+
+def test_a_control_string_from_an_old_record_is_refused() -> None:
+    with pytest.raises(UnsafePrompt):
+        Llama2Prompter(FakeTokenizer()).ids(claimed(Message("user", "[INST]")), limit=1000)
