@@ -52,9 +52,13 @@ class Scene:
 
 SCENES = [
     Scene("A space before every stretch · English", True, ENGLISH, SPACE_LED),
-    Scene("… replies that begin with a digit, CJK, an emoji, a quote", True, ENGLISH, BARE),
-    Scene("… users who type </s> and <s>", True, HOSTILE, SPACE_LED + BARE),
-    Scene("… emoji, shown token by token", True, ENGLISH, EMOJI, streamed=True),
+    Scene(
+        "… the same · replies that begin with a digit, CJK, an emoji, a quote", True, ENGLISH, BARE
+    ),
+    Scene("… the same · users who type </s> and <s>", True, HOSTILE, SPACE_LED + BARE),
+    Scene(
+        "… the same · replies with emoji, shown token by token", True, ENGLISH, EMOJI, streamed=True
+    ),
     Scene("A space before the first stretch only · English", False, ENGLISH, SPACE_LED),
 ]
 
@@ -116,7 +120,7 @@ def failure_rates(scene: Scene, folder: Path) -> dict[str, float]:
 
 def draw(results: dict[str, dict[str, float]]) -> str:
     left, width, bar, gap = 250, 380, 15, 46
-    height = 70 + len(results) * (len(METHODS) * bar + gap)
+    height = 44 + len(results) * (len(METHODS) * bar + gap)
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 720 {height}"'
         ' font-family="system-ui, sans-serif" font-size="12" fill="#1f2933">',
