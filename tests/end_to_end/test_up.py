@@ -76,13 +76,12 @@ def test_a_second_up_on_the_same_data_is_refused(house: Service) -> None:
     assert house.answers()
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_everything(tmp_path: Path, number: signal.Signals) -> None:
+def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
     with Service(tmp_path) as service:
         family = service.family()
         assert len(family) >= 6
 
-        service.process.send_signal(number)
+        service.process.send_signal(signal.SIGINT)
 
         assert_ends(service, family)
         assert service.process.returncode == 0
@@ -99,14 +98,17 @@ def test_a_killed_up_leaves_no_process_behind(tmp_path: Path) -> None:
         assert_ends(service, family)
 
 
-def test_a_signal_before_anything_is_ready_ends_everything(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_before_anything_is_ready_ends_everything(
+    tmp_path: Path, number: signal.Signals
+) -> None:
     service = Service(tmp_path)
     service.start()
     try:
         eventually(lambda: present(service, "worker"), service)
         family = service.family()
 
-        service.process.send_signal(signal.SIGHUP)
+        service.process.send_signal(number)
 
         assert_ends(service, family)
         assert service.process.returncode == 0
