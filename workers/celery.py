@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_init, worker_ready, worker_shutdown
+from celery.signals import worker_init, worker_ready, worker_shutdown, worker_shutting_down
 
 from turns.bell import RING
 from workers.settings import WorkerSettings
@@ -56,6 +56,8 @@ def make_app() -> Celery:
     station = _Station()
     worker_init.connect(station.open, weak=False)
     worker_ready.connect(station.begin, weak=False)
+    # Told to go; Celery may take a second more until it has shut down.
+    worker_shutting_down.connect(station.retire, weak=False)
     worker_shutdown.connect(station.close, weak=False)
 
     @app.task(name=RING)
@@ -88,6 +90,10 @@ class _Station:
     def ring(self) -> None:
         if self._worker is not None:
             self._worker.ring()
+
+    def retire(self, **_: object) -> None:
+        if self._worker is not None:
+            self._worker.retire()
 
     def close(self, **_: object) -> None:
         if self._worker is not None:

@@ -57,10 +57,14 @@ class Claimer:
         """Look at the line now; never waits."""
         self._wake.set()
 
-    def stop(self) -> None:
-        """Claim nothing more."""
+    def retire(self) -> None:
+        """Claim nothing more; never waits."""
         self._stopping.set()
         self._wake.set()
+
+    def stop(self) -> None:
+        """Claim nothing more, and end."""
+        self.retire()
         self._thread.join()
 
     def _run(self) -> None:

@@ -77,6 +77,10 @@ class Worker:
         """Somebody may be waiting."""
         self._claimer.wake()
 
+    def retire(self) -> None:
+        """Claim nothing more; never waits, so that a signal handler may call it."""
+        self._claimer.retire()
+
     def stop(self) -> None:
         """Let running turns go on for the drain time, give up the rest, and end the threads.
 
