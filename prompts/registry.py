@@ -19,8 +19,11 @@ PROMPTS: Mapping[str, type[AbstractChatPrompt] | None] = {
     "template": None,
 }
 
-#: Llama 2 itself, and models tuned from it that kept its format.
-_LLAMA_2_CHAT = re.compile(r"llama-?2.*(chat|instruct)", re.IGNORECASE)
+#: Llama 2 chat itself and models known to keep its format. "Llama 2" in a name proves nothing:
+#: many models tuned from it, "instruct" ones above all, were given formats of their own.
+_LLAMA_2_CHAT = re.compile(
+    r"llama-?2-\d+b-chat|elyza-japanese-llama-2-\d+b-(fast-)?instruct", re.IGNORECASE
+)
 
 
 def prompt_for(

@@ -19,7 +19,14 @@ def test_llama_2_and_what_was_tuned_from_it_get_its_prompt(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["meta-llama/Llama-2-7b-hf", "meta-llama/Llama-3.1-8B-Instruct", "gpt2", "chat"]
+    "name",
+    [
+        "meta-llama/Llama-2-7b-hf",
+        "meta-llama/Llama-3.1-8B-Instruct",
+        "upstage/Llama-2-70b-instruct",
+        "FlagAlpha/Llama2-Chinese-7b-Chat",
+        "gpt2",
+    ],
 )
 def test_every_other_model_gets_its_own_template(name: str) -> None:
     assert prompt_for(name) is None

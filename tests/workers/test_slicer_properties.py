@@ -64,14 +64,33 @@ REQUEST_WORDS = NATURAL + HOSTILE
 REPLY_WORDS = REQUEST_WORDS + MARKS
 
 
-def messages(turns: int, data: bytes) -> list[str]:
-    """Read three bytes as a message of three words; one draw is far quicker than one per word."""
-    word_lists = (REQUEST_WORDS, REPLY_WORDS)
-    return [
-        "".join(words[byte % len(words)] for byte in data[3 * place : 3 * place + 3])
-        for place in range(2 * turns)
-        for words in [word_lists[place % 2]]
+@dataclass(frozen=True)
+class Conversation:
+    """What was said, how the last reply comes, and to which tokenizer."""
+
+    #: Request and reply in turn; the last reply is the one to slice.
+    spoken: list[str]
+    #: The reply has no space of its own before it.
+    bare: bool
+    legacy: bool
+    keep_final_space: bool
+    #: Where the reply's ids are parted.
+    places: bytes
+
+
+#: Bytes that stand for one conversation: turns, flags, two places, three words for each message.
+SIZE = 4 + 3 * 16
+
+
+def conversation(data: bytes) -> Conversation:
+    """Read drawn bytes as a conversation; one draw for many is far quicker than one per word."""
+    spoken = [
+        "".join(words[byte % len(words)] for byte in data[at : at + 3])
+        for at in range(4, 4 + 6 * (1 + data[0] % 8), 3)
+        for words in [REQUEST_WORDS if at % 2 == 0 else REPLY_WORDS]
     ]
+    bare, legacy, keep_final_space = (bool(data[1] & bit) for bit in (1, 2, 4))
+    return Conversation(spoken, bare, legacy, keep_final_space, data[2:4])
 
 
 replies = st.lists(st.sampled_from(REPLY_WORDS), max_size=3).map("".join)
@@ -110,37 +129,31 @@ def cut(ids: list[int], places: Sequence[int]) -> list[list[int]]:
     return [ids[a:b] for a, b in pairwise(edges)]
 
 
-@settings(PROFILE, max_examples=5000)
-@given(
-    spoken=st.builds(messages, st.integers(1, 8), st.binary(min_size=48, max_size=48)),
-    bare=st.booleans(),
-    legacy=st.booleans(),
-    keep_final_space=st.booleans(),
-    places=st.binary(max_size=2),
-)
-def test_every_conversation_is_sliced_exactly_by_both_doors(
-    tokenizers: Tokenizers,
-    spoken: list[str],
-    bare: bool,
-    legacy: bool,
-    keep_final_space: bool,
-    places: Sequence[int],
+@settings(PROFILE, max_examples=1000)
+@given(drawn=st.binary(min_size=5 * SIZE, max_size=5 * SIZE))
+def test_five_thousand_conversations_are_sliced_exactly_by_both_doors(
+    tokenizers: Tokenizers, drawn: bytes
 ) -> None:
-    tokenizer = tokenizers.transformers[legacy]
+    for at in range(0, len(drawn), SIZE):
+        hold_to_its_text(conversation(drawn[at : at + SIZE]), tokenizers)
+
+
+def hold_to_its_text(talk: Conversation, tokenizers: Tokenizers) -> None:
+    tokenizer, text_only = tokenizers.transformers[talk.legacy], tokenizers.text_only[talk.legacy]
     prompt = ChatPromptMetaLlamaLlama2Chat()
     prompt.set_system_prompt("Be brief.")
-    *history, reply = spoken
+    *history, reply = talk.spoken
     for place, message in enumerate(history):
         (prompt.add_responder_msg if place % 2 else prompt.add_requester_msg)(message)
     prompt.add_responder_msg(None)
-    turns = len(history) // 2 + 1
+    turns = len(talk.spoken) // 2
 
     # Prompt: control ids stand for turns and for nothing else, and Meta's tokenizer agrees.
     def encode(text: str) -> list[int]:
-        ids: list[int] = tokenizers.text_only[legacy].encode(text, add_special_tokens=False).ids
+        ids: list[int] = text_only.encode(text, add_special_tokens=False).ids
         return ids
 
-    built = prompt.create_prompt_ids(encode, {"keep_final_space": keep_final_space})
+    built = prompt.create_prompt_ids(encode, {"keep_final_space": talk.keep_final_space})
     assert built.ids.count(1) == prompt.get_prompt_turns() == turns
     assert built.ids.count(2) == turns - 1
     assert 0 not in built.ids
@@ -150,25 +163,25 @@ def test_every_conversation_is_sliced_exactly_by_both_doors(
         for id in (
             [1]
             + tokenizers.model.encode(
-                segment.text if segment.eos or keep_final_space else segment.text[:-1]
+                segment.text if segment.eos or talk.keep_final_space else segment.text[:-1]
             )
             + ([2] if segment.eos else [])
         )
     ]
-    assert built.echo_len == prompt.get_exact_skip_len() - (not keep_final_space)
+    assert built.echo_len == prompt.get_exact_skip_len() - (not talk.keep_final_space)
     stored = json.loads(json.dumps(prompt.to_dict()))
     assert ChatPromptMetaLlamaLlama2Chat.from_dict(stored).to_dict() == prompt.to_dict()
 
     # Reply: what the model says, begun with or without the space of its own.
     ids: list[int] = tokenizers.model.encode(reply)
-    if bare and ids and tokenizers.model.id_to_piece(ids[0]) == "\u2581":
+    if talk.bare and ids and tokenizers.model.id_to_piece(ids[0]) == "\u2581":
         ids = ids[1:]
     truth = reply.replace("\u2581", " ").lstrip()
 
     by_ids = Slicer(tokenizers.table)
     by_text = EchoCut(prompt.get_skip_len(), exact_len=built.echo_len, counts=EchoCounts())
     shown, cut_out, fed = "", "", list(built.ids)
-    for group in cut(ids, places):
+    for group in cut(ids, list(talk.places)):
         shown += by_ids.feed(group)
         assert truth.startswith(shown)
         fed += group
