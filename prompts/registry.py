@@ -40,10 +40,10 @@ def prompt_for(
     """
     config = config or {}
     if (chosen := config.get(CONFIG_KEY)) is not None:
-        if chosen not in PROMPTS:
+        if str(chosen) not in PROMPTS:
             raise ValueError(f"{CONFIG_KEY} is {chosen!r}; it can be one of {sorted(PROMPTS)}")
         return PROMPTS[str(chosen)]
-    names = (model_name.rstrip("/\\"), str(config.get("_name_or_path", "")))
+    names = (model_name, str(config.get("_name_or_path", "")))
     if any(_LLAMA_2_CHAT.search(name) for name in names):
         return ChatPromptMetaLlamaLlama2Chat
     return None
