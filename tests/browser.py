@@ -48,6 +48,11 @@ class Visit:
         await turn.and_(self.page.locator(f'[data-state="{state}"]')).wait_for()
         return await answer(turn)
 
+    async def ends(self, turn: Locator) -> str:
+        """Wait until a turn has ended, in whatever way; gives the text of its answer."""
+        await turn.and_(self.page.locator('[aria-busy="false"]')).wait_for()
+        return await answer(turn)
+
     async def connection(self, state: str) -> None:
         """Wait until the page says so of its connection."""
         await self.page.locator(f'#connection[data-state="{state}"]').wait_for()
