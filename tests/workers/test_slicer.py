@@ -71,6 +71,12 @@ def test_a_stray_byte_harms_no_character_beside_it() -> None:
     assert slicer.feed(ids(*GRIN, "<0x80>", "はい", "<0xE3>", "!")) == "😀\ufffdはい\ufffd!"
 
 
+def test_a_character_that_never_ends_is_marked_when_the_next_one_comes() -> None:
+    slicer = Slicer(TABLE)
+
+    assert [slicer.feed([id]) for id in ids("there", "<0xE3>", "!")] == ["there", "", "\ufffd!"]
+
+
 def test_text_is_not_tidied_up() -> None:
     assert Slicer(TABLE).feed(ids("there", "▁.", "▁", "▁")) == "there .  "
 
