@@ -3,7 +3,10 @@
 import logging
 import os
 import sys
+import warnings
 from collections.abc import Callable
+
+from celery.exceptions import SecurityWarning
 
 from turns.bell import queue_of
 from turns.environment import SettingError
@@ -26,6 +29,8 @@ def run() -> int:
         return 2
     model = served_name(settings.model)
     queues = f"{queue_of(model)},{queue_of(model, settings.name)}"
+    # Celery warns root of pickled messages; ours are JSON, and no other kind is accepted.
+    warnings.filterwarnings("ignore", category=SecurityWarning)
     from workers.celery import app
 
     worker_main: Callable[[list[str]], int | None] = app.worker_main
