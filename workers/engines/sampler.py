@@ -13,6 +13,9 @@ from torch import Tensor
 
 from workers.engine import Sampling
 
+#: How many of the likeliest tokens are looked at before all of them are.
+LOOKS_TOKENS = (256, 4096)
+
 
 def choose(
     logits: Tensor, samplings: Sequence[Sampling], positions: Sequence[int]
@@ -71,10 +74,25 @@ def _draw(logits: Tensor, samplings: Sequence[Sampling], positions: Sequence[int
 
 def _likeliest(scaled: Tensor, top_k: Tensor, top_p: Tensor) -> Tensor:
     """Rule out all but ``top_k`` tokens, then all but those that hold ``top_p`` of what is left."""
-    ordered, order = scaled.sort(dim=-1, descending=True, stable=True)
-    rank = torch.arange(scaled.shape[-1], device=scaled.device)
-    weights = ordered.exp() * (rank < top_k)
-    sums = weights.cumsum(dim=-1)
-    kept = (rank < top_k) & (sums - weights < top_p * sums[:, -1:])
-    kept[:, 0] = True
-    return scaled.masked_fill(~kept.scatter(-1, order, kept), float("-inf"))
+    size = scaled.shape[-1]
+    limited = top_k < size
+    ruled = limited | (top_p < 1)
+    widest = int(top_k[limited].max()) if limited.any() else 0
+    everything = scaled.exp().sum(dim=-1, keepdim=True)
+    # Sorting a whole vocabulary costs as much as the model; its head is nearly always enough.
+    for width in (*(look for look in LOOKS_TOKENS if widest <= look < size), size):
+        ordered = scaled.topk(width).values
+        rank = torch.arange(width, device=scaled.device)
+        weights = ordered.exp() * (rank < top_k)
+        sums = weights.cumsum(dim=-1)
+        whole = torch.where(limited, sums[:, -1:], everything)
+        kept = (rank < top_k) & (sums - weights < top_p * whole)
+        if not (kept[:, -1:] & ruled).any():
+            break
+    count = kept.sum(dim=-1, keepdim=True).clamp(min=1)
+    last = ordered.gather(-1, count - 1)
+    # Of those as likely as the last one kept, the lower ids stay.
+    above, equal = scaled > last, scaled == last
+    room = count - above.sum(dim=-1, keepdim=True)
+    kept = above | (equal & (equal.cumsum(dim=-1) <= room))
+    return scaled.masked_fill(ruled & ~kept, float("-inf"))

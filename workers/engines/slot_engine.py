@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
 from transformers import LlamaForCausalLM
 
 from workers.engine import (
@@ -26,6 +25,7 @@ from workers.engine import (
 from workers.engines import attention, sampler
 from workers.engines.attention import Part, Step
 from workers.engines.kv_slots import KvSlots
+from workers.engines.packed_linear import pack
 from workers.engines.rows import Row, Rows
 
 log = logging.getLogger(__name__)
@@ -72,6 +72,8 @@ class SlotEngine:
         after_step: Callable[[], None],
         prompt_tokens: int = 512,
     ) -> None:
+        if model.device.type == "cpu":
+            pack(model)
         attention.register()
         model.config._attn_implementation = attention.ATTENTION
         self._model = model
@@ -221,11 +223,17 @@ class SlotEngine:
             turn.row.written += len(part.ids)
             if turn.row.written == len(turn.row.ids):
                 asking.append((turn, turn.row, part))
-        logits = self._logits(step, step.last_tokens([part for _, _, part in asking]))
+        hidden = self._model.model(
+            input_ids=step.ids[None],
+            position_ids=step.positions[None],
+            use_cache=False,
+            step=step,
+        ).last_hidden_state[0]
         if not asking:
             return
+        last_tokens = step.last_tokens([part for _, _, part in asking])
         ids = sampler.choose(
-            logits,
+            self._model.lm_head(hidden[last_tokens]),
             [turn.sampling for turn, _, _ in asking],
             [row.written for _, row, _ in asking],
         )
@@ -244,17 +252,6 @@ class SlotEngine:
                     self._finish(turn, [id], Finish(FinishReason.LENGTH))
                 else:
                     self._tell(turn, [id])
-
-    def _logits(self, step: Step, last_tokens: Tensor) -> Tensor:
-        """Return the logits at some of a step's tokens, ``(tokens, vocabulary)``."""
-        output = self._model(
-            input_ids=step.ids[None],
-            position_ids=step.positions[None],
-            use_cache=False,
-            logits_to_keep=last_tokens,
-            step=step,
-        )
-        return output.logits[0]
 
     def _tell(self, turn: SlotTurn, ids: Sequence[int]) -> None:
         try:

@@ -60,6 +60,26 @@ def test_top_p_counts_within_what_top_k_left() -> None:
     assert set(draws(500, top_k=2, top_p=0.67)) == {2, 0}
 
 
+@pytest.mark.parametrize("top_p", [0.05, 0.3, 0.9, 0.999, 1.0])
+@pytest.mark.parametrize("top_k", [0, 1, 40, 700])
+def test_what_is_left_of_a_large_vocabulary_is_what_plain_sorting_leaves(
+    top_p: float, top_k: int
+) -> None:
+    generator = torch.Generator().manual_seed(5)
+    # Rounded, so that many are equally likely.
+    logits = (torch.randn(1, 2000, generator=generator) * 3).to(torch.bfloat16)
+    ordered, order = logits[0].double().sort(descending=True, stable=True)
+    weights = ordered.softmax(-1)[: top_k or None]
+    weights = weights / weights.sum()
+    count = max(1, int((weights.cumsum(-1) - weights < top_p).sum()))
+    left = set(order[:count].tolist())
+    sampling = Sampling(max_tokens=1, top_p=top_p, top_k=top_k, temperature=1.0)
+    drawn = choose(logits.expand(1000, -1), [sampling] * 1000, list(range(1000)))
+    assert set(drawn) <= left
+    if count < 30:
+        assert set(drawn) == left
+
+
 def test_a_row_does_not_depend_on_its_neighbours() -> None:
     generator = torch.Generator().manual_seed(3)
     logits = torch.randn(40, 100, generator=generator)

@@ -184,5 +184,5 @@ def _watched(model: LlamaForCausalLM, tell: Callable[[int], None]) -> LlamaForCa
     def before(_module: torch.nn.Module, _args: Any, kwargs: dict[str, Any]) -> None:
         tell(kwargs["input_ids"].shape[1])
 
-    copy.register_forward_pre_hook(before, with_kwargs=True)
+    copy.model.register_forward_pre_hook(before, with_kwargs=True)
     return copy
