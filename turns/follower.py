@@ -16,8 +16,9 @@ from turns.errors import Overloaded
 ROOM = 256
 #: Events read from the log at a time.
 PAGE = 256
-#: A reader that heard nothing for so long looks into the log: the last event may have been lost.
-SILENCE_SECONDS = 15.0
+#: A reader that heard nothing for so long, or up to twice so long, looks into the log: the last
+#: event may have been lost.
+SILENCE_SECONDS = 10.0
 #: How long to wait before Redis is asked again while it is away.
 RETRY_SECONDS = 0.25
 
@@ -46,6 +47,9 @@ class Follower:
         self._behind = False
         self._ended = False
         self._wake = asyncio.Event()
+        #: Whether anything was published since the last look at it.
+        self._heard = True
+        self._watching: asyncio.TimerHandle
 
     def preload(self, events: Sequence[bytes]) -> None:
         """Take in the next events, known from elsewhere."""
@@ -55,6 +59,7 @@ class Follower:
 
     def deliver(self, seq: int, event: bytes, *, last: bool) -> None:
         """Take in a published event; never waits."""
+        self._heard = True
         if seq <= self.newest or self._ended:
             return
         if seq == self.newest + 1 and len(self._ready) < ROOM and not self._behind:
@@ -77,22 +82,30 @@ class Follower:
         Raises:
             ResponseNotFound, StreamExpired: the log went away.
         """
-        while True:
-            if self._ready:
-                batch = list(self._ready)
-                self._ready.clear()
-                yield batch
-            elif self._ended:
-                return
-            elif self._behind:
-                await self._catch_up()
-            else:
-                self._wake.clear()
-                try:
-                    async with asyncio.timeout(SILENCE_SECONDS):
-                        await self._wake.wait()
-                except TimeoutError:
-                    self._behind = True
+        self._watch()
+        try:
+            while True:
+                if self._ready:
+                    batch = list(self._ready)
+                    self._ready.clear()
+                    yield batch
+                elif self._ended:
+                    return
+                elif self._behind:
+                    await self._catch_up()
+                else:
+                    self._wake.clear()
+                    await self._wake.wait()
+        finally:
+            self._watching.cancel()
+
+    def _watch(self) -> None:
+        # One timer for all waits: one for each would cost more than the event that is waited for.
+        if not self._heard:
+            self.doubt()
+        self._heard = False
+        loop = asyncio.get_running_loop()
+        self._watching = loop.call_later(SILENCE_SECONDS, self._watch)
 
     async def _catch_up(self) -> None:
         # What is published from here on is in the page, or comes after it and is told apart by its
