@@ -69,7 +69,7 @@ class Publisher:
 
     def _heed(self, answer: Answer, part: Append, verdict: Verdict, again: bool) -> None:
         # The first call may have been carried out though its answer was lost.
-        written = verdict is Verdict.OK or (again and verdict in (Verdict.REPEATED, Verdict.ENDED))
+        written = verdict is Verdict.OK or (again and verdict is Verdict.REPEATED)
         if not written:
             log.warning("%s attempt %d: refused as %s", part.id, part.attempt, verdict)
             answer.drop()

@@ -1,0 +1,139 @@
+"""What the publisher does when Redis is away, and when it is refused."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+import pytest
+from redis.exceptions import ConnectionError as RedisConnectionError
+
+from tests.workers.test_answer import STOP, FakeHandle, make_answer
+from turns.log import Append, Verdict
+from workers.answer import Answer
+from workers.desk import Desk
+from workers.publisher import Publisher
+
+
+class FakeLog:
+    """Answers each append as told, then with OK."""
+
+    def __init__(self) -> None:
+        self.answers: list[Verdict | Exception] = []
+        self.appends: list[list[Append]] = []
+        self.appended = threading.Semaphore(0)
+
+    def append(self, parts: Sequence[Append]) -> list[Verdict]:
+        self.appends.append(list(parts))
+        answer = self.answers.pop(0) if self.answers else Verdict.OK
+        self.appended.release()
+        if isinstance(answer, Exception):
+            raise answer
+        return [answer] * len(parts)
+
+    def wait(self, count: int) -> None:
+        for _ in range(count):
+            assert self.appended.acquire(timeout=10), "nothing was appended"
+
+
+Start = Callable[[], tuple[Desk, FakeLog, Publisher]]
+
+
+@pytest.fixture
+def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    monkeypatch.setattr("workers.publisher.RETRY_SECONDS", 0.01)
+    running: list[Publisher] = []
+
+    def make() -> tuple[Desk, FakeLog, Publisher]:
+        desk, log = Desk(rows=4), FakeLog()
+        publisher = Publisher(desk, log)  # type: ignore[arg-type]
+        publisher.start()
+        running.append(publisher)
+        return desk, log, publisher
+
+    yield make
+    for publisher in running:
+        publisher.stop()
+
+
+def begun(desk: Desk) -> Answer:
+    answer = make_answer()
+    desk.add(answer)
+    answer.start(FakeHandle())
+    answer.put([3], None)
+    return answer
+
+
+def test_all_turns_of_a_step_are_written_in_one_call(start: Start) -> None:
+    desk, log, publisher = start()
+    answers = []
+    for attempt in range(3):
+        answer = make_answer(attempt=attempt)
+        answer.put([3], None)
+        desk.add(answer)
+        answers.append(answer)
+
+    publisher.wake()
+    log.wait(1)
+
+    assert [part.attempt for part in log.appends[0]] == [0, 1, 2]
+
+
+def test_while_redis_is_away_the_same_is_written_again_and_the_rest_gathers(start: Start) -> None:
+    desk, log, publisher = start()
+    log.answers = [RedisConnectionError("away")] * 3
+    answer = begun(desk)
+    publisher.wake()
+    log.wait(1)
+    answer.put([4], None)
+    answer.put([5], None)
+    log.wait(3)
+    publisher.wake()
+    log.wait(1)
+
+    first, *again, rest = log.appends
+    assert all(parts == first for parts in again)
+    assert [entry.ids for entry in rest[0].entries] == [(4, 5)]
+    assert rest[0].first == first[0].first + 3
+
+
+def test_what_was_written_though_the_answer_was_lost_counts_as_written(start: Start) -> None:
+    desk, log, publisher = start()
+    log.answers = [RedisConnectionError("cut"), Verdict.REPEATED]
+    answer = begun(desk)
+    publisher.wake()
+    log.wait(2)
+    answer.put([4], STOP)
+    publisher.wake()
+    log.wait(1)
+
+    assert not answer.dropped
+    assert log.appends[-1][0].final is not None
+
+
+@pytest.mark.parametrize(
+    "verdict", [Verdict.STALE, Verdict.ENDED, Verdict.GONE, Verdict.HOLE, Verdict.REPEATED]
+)
+def test_a_refused_turn_is_given_up_and_leaves_the_engine(start: Start, verdict: Verdict) -> None:
+    desk, log, publisher = start()
+    log.answers = [verdict]
+    answer = begun(desk)
+    publisher.wake()
+    log.wait(1)
+    publisher.stop()
+
+    assert answer.dropped
+    assert isinstance(answer.handle, FakeHandle)
+    assert answer.handle.cancelled
+    assert desk.answers() == []
+
+
+def test_an_answer_leaves_the_desk_when_its_end_is_written(start: Start) -> None:
+    desk, log, publisher = start()
+    answer = begun(desk)
+    assert desk.free_rows() == 3
+    answer.put([4], STOP)
+    assert desk.free_rows() == 4
+    publisher.wake()
+    log.wait(1)
+    publisher.stop()
+
+    assert desk.answers() == []
