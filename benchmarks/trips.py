@@ -1,0 +1,133 @@
+"""The three roads to a worker and back, each as a function that makes one trip and times it.
+
+All of them take their time in this process, from before the question is sent until its first sign
+of life is read; what comes after that sign is read too, but not timed.
+"""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import redis.asyncio
+from websockets.asyncio.client import ClientConnection, connect
+
+from benchmarks import floor
+from turns.front import Front, open_front
+from turns.ids import new_response_id
+from turns.settings import TurnSettings
+from turns.turn import Message, Request, Turn
+
+#: Makes one trip and gives its seconds.
+Trip = Callable[[], Awaitable[float]]
+
+QUESTION = "Who are you?"
+#: In place of the prompt format's own, which is longer than the tiny model's context.
+INSTRUCTIONS = "Be brief."
+_STARTED = "response.in_progress"
+_ENDS = frozenset({"response.completed", "response.incomplete", "response.failed", "error"})
+
+
+class TripFailed(Exception):
+    """A turn was not answered; the message is what came instead."""
+
+
+@asynccontextmanager
+async def through_redis(url: str) -> AsyncIterator[Trip]:
+    """The floor: a list, a process that waits at it, a channel, a subscriber."""
+    # A subscription may be silent for as long as it likes.
+    client = redis.asyncio.Redis.from_url(url, protocol=2, socket_timeout=None)
+    async with client, client.pubsub() as pubsub:
+        await pubsub.subscribe(floor.CHANNEL)
+        heard = pubsub.listen()
+        await anext(heard)
+
+        async def trip() -> float:
+            begun = time.perf_counter()
+            await client.lpush(floor.QUEUE, QUESTION)
+            await anext(heard)
+            return time.perf_counter() - begun
+
+        yield trip
+
+
+@asynccontextmanager
+async def through_front(url: str, model: str) -> AsyncIterator[Trip]:
+    """A turn without the socket: handed to `turns.front` right here."""
+    async with open_front(TurnSettings(redis_url=url), "benchmark") as front:
+        yield lambda: _hand_in(front, model)
+
+
+async def _hand_in(front: Front, model: str) -> float:
+    turn = Turn(
+        id=new_response_id(),
+        owner="benchmark",
+        model=model,
+        tier="default",
+        messages=(Message("user", QUESTION),),
+        request=Request(
+            instructions=INSTRUCTIONS, max_output_tokens=1, temperature=0.0, top_p=1.0, seed=1
+        ),
+        parent=None,
+        parent_cached=False,
+        store=False,
+        metadata={},
+        created_at=int(time.time()),
+    )
+    took = None
+    last: dict[str, Any] = {}
+    begun = time.perf_counter()
+    async with front.submit(turn) as follower:
+        async for batch in follower.batches():
+            for event in batch:
+                last = json.loads(event)
+                if last["type"] == _STARTED:
+                    took = time.perf_counter() - begun
+    return _checked(took, last)
+
+
+@asynccontextmanager
+async def through_socket(address: str) -> AsyncIterator[Trip]:
+    """A turn as a client sees it, on a WebSocket that stays open."""
+    url = f"ws://{address}/v1/responses"
+    async with connect(url, compression=None, proxy=None) as socket:
+        yield lambda: _ask(socket)
+
+
+async def _ask(socket: ClientConnection) -> float:
+    frame = json.dumps(
+        {
+            "type": "response.create",
+            "input": QUESTION,
+            "instructions": INSTRUCTIONS,
+            "max_output_tokens": 1,
+            "temperature": 0,
+            "store": False,
+        }
+    )
+    took = None
+    last: dict[str, Any] = {"type": ""}
+    begun = time.perf_counter()
+    await socket.send(frame)
+    while last["type"] not in _ENDS:
+        last = json.loads(await socket.recv())
+        if last["type"] == _STARTED:
+            took = time.perf_counter() - begun
+    return _checked(took, last)
+
+
+def _checked(took: float | None, last: dict[str, Any]) -> float:
+    if took is None or last["type"] not in ("response.completed", "response.incomplete"):
+        raise TripFailed(json.dumps(last))
+    return took
+
+
+async def timed_out(trip: Trip, seconds: float) -> float:
+    """Make a trip that may not take longer than this."""
+    try:
+        async with asyncio.timeout(seconds):
+            return await trip()
+    except TimeoutError as exc:
+        raise TripFailed(f"no answer within {seconds:.0f} s") from exc

@@ -1,0 +1,84 @@
+"""The relay benchmark at its smallest, and whether it would see a slice that is lost."""
+
+import json
+from pathlib import Path
+
+import psutil
+import pytest
+
+from benchmarks import relay
+from benchmarks.readers import CHANNELS, TURNS
+from benchmarks.relay import Load, Spent, Way
+from benchmarks.slices import Tally, slice_event, tally
+
+LOAD = Load(sockets=5, rate=40, seconds=0.1)
+
+
+def test_each_way_brings_every_slice_in_order_and_nothing_is_left_running(tmp_path: Path) -> None:
+    ways = [Way(kind=TURNS, batch=5), Way(kind=TURNS, batch=2), Way(kind=CHANNELS, batch=2)]
+    with relay.carriers(tmp_path, LOAD.sockets) as carriers:
+        spent = relay.measure(ways, carriers, LOAD, tmp_path, rounds=2)
+
+    whole = Tally(delivered=2 * 5 * 4, lost=0, misplaced=0)
+    assert {way: taken.tally for way, taken in spent.items()} == dict.fromkeys(ways, whole)
+    assert psutil.Process().children(recursive=True) == []
+
+
+@pytest.mark.parametrize(
+    ("numbers", "seen"),
+    [
+        ([0, 1, 2, 3], Tally(delivered=4, lost=0, misplaced=0)),
+        ([0, 2, 3], Tally(delivered=3, lost=1, misplaced=0)),
+        ([0, 1, 1, 2, 3], Tally(delivered=4, lost=0, misplaced=1)),
+        ([0, 2, 1, 3], Tally(delivered=4, lost=0, misplaced=1)),
+        ([], Tally(delivered=0, lost=4, misplaced=0)),
+    ],
+)
+def test_a_slice_that_is_lost_repeated_or_late_is_counted(numbers: list[int], seen: Tally) -> None:
+    other = json.dumps({"type": "response.output_text.done"})
+    frames = [slice_event("resp_1", 7, number) for number in numbers]
+
+    assert tally([other, *frames, other], 4) == seen
+
+
+def test_every_slice_is_sent_once_to_every_socket_whatever_the_batch() -> None:
+    class Sent:
+        def __init__(self) -> None:
+            self.slices: list[tuple[int, int]] = []
+
+        def begin(self) -> None: ...
+
+        def send(self, sockets: range, number: int) -> None:
+            self.slices += [(number, socket) for socket in sockets]
+
+        def end(self) -> None: ...
+
+    for batch in (1, 2, 5, 7):
+        sent = Sent()
+        relay.send(sent, batch, LOAD)
+        assert sent.slices == [(number, socket) for number in range(4) for socket in range(5)]
+
+
+def test_a_ratio_is_the_peers_cpu_for_a_slice_over_ours() -> None:
+    def spent(cpu_seconds: float) -> Spent:
+        return Spent(
+            cpu_seconds=cpu_seconds, seconds=1, tally=Tally(delivered=100, lost=0, misplaced=0)
+        )
+
+    ours_200, ours_16 = relay.OURS
+    one_by_one, together = relay.PEERS
+    rows = relay.rows(
+        {
+            ours_200: spent(1.0) + spent(1.0),
+            ours_16: spent(2.0),
+            one_by_one: spent(4.0),
+            together: spent(2.0),
+        }
+    )
+
+    assert {row.case: (row.ours, row.ratio, row.floor) for row in rows} == {
+        "relay_cpu_200_against_1": (1e4, 4.0, 2.0),
+        "relay_cpu_16_against_1": (2e4, 2.0, 2.0),
+        "relay_cpu_200_against_200": (1e4, 2.0, None),
+        "relay_cpu_16_against_200": (2e4, 1.0, None),
+    }
