@@ -11,6 +11,7 @@ from transformers import LlamaConfig
 
 from workers.engine import CheckpointError, Engine
 from workers.engines.checkpoint import find, load_model, pick_device, pick_dtype
+from workers.engines.habits import read_habits
 from workers.engines.kv_slots import bytes_per_token
 from workers.engines.slot_engine import SlotEngine
 from workers.engines.tokenizer import LlamaTokenizer, load_tokenizer
@@ -32,6 +33,9 @@ class LoadedModel:
     engine: Engine
     tokenizer: LlamaTokenizer
     config: LlamaConfig
+    #: What a turn gets that asks for no other, as the checkpoint says.
+    temperature: float
+    top_p: float
 
 
 def load_engine(
@@ -66,7 +70,8 @@ def load_engine(
         torch.set_num_threads(threads)
     llama = load_model(checkpoint, device=place, dtype=numbers)
     config = llama.config
-    tokenizer = load_tokenizer(checkpoint.folder, config)
+    habits = read_habits(checkpoint.folder)
+    tokenizer = load_tokenizer(checkpoint.folder, size=config.vocab_size, eos_ids=habits.eos_ids)
     length = fit_context(config, numbers, rows=rows, context=context, free=_free_bytes(place))
     engine = SlotEngine(
         llama, rows=rows, context=length, eos_ids=tokenizer.eos_ids, after_step=after_step
@@ -80,7 +85,14 @@ def load_engine(
         length,
         rows * length * bytes_per_token(config, numbers) / 2**20,
     )
-    return LoadedModel(name=checkpoint.name, engine=engine, tokenizer=tokenizer, config=config)
+    return LoadedModel(
+        name=checkpoint.name,
+        engine=engine,
+        tokenizer=tokenizer,
+        config=config,
+        temperature=habits.temperature,
+        top_p=habits.top_p,
+    )
 
 
 def fit_context(

@@ -5,14 +5,13 @@ stretches of text as ids. Encoding goes straight to the tokenizer's Rust core, w
 made once: the Python layer above it sets them anew at each call, which threads may not share.
 """
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 from tokenizers import Tokenizer
-from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
+from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from workers.engine import CheckpointError
 from workers.engines.checkpoint import first_line, quiet
@@ -129,7 +128,7 @@ class LlamaTokenizer:
         return ids
 
 
-def load_tokenizer(folder: Path, config: PreTrainedConfig) -> LlamaTokenizer:
+def load_tokenizer(folder: Path, *, size: int, eos_ids: frozenset[int]) -> LlamaTokenizer:
     """Read the tokenizer of a checkpoint's folder; no network is used.
 
     Raises:
@@ -140,12 +139,4 @@ def load_tokenizer(folder: Path, config: PreTrainedConfig) -> LlamaTokenizer:
             tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
     except Exception as exc:  # many libraries, many errors
         raise CheckpointError(f"{folder}: cannot read the tokenizer: {first_line(exc)}") from exc
-    eos_ids = _eos_ids(folder / "config.json") | _eos_ids(folder / "generation_config.json")
-    return LlamaTokenizer(tokenizer, size=config.vocab_size, eos_ids=eos_ids)
-
-
-def _eos_ids(file: Path) -> frozenset[int]:
-    """Return what a configuration says ends an answer: nothing, one id, or several."""
-    found = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    ids = found.get("eos_token_id")
-    return frozenset(ids if isinstance(ids, list) else [] if ids is None else [ids])
+    return LlamaTokenizer(tokenizer, size=size, eos_ids=eos_ids)

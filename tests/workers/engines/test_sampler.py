@@ -80,6 +80,13 @@ def test_what_is_left_of_a_large_vocabulary_is_what_plain_sorting_leaves(
         assert set(drawn) == left
 
 
+def test_a_flat_distribution_is_looked_at_as_a_whole() -> None:
+    sampling = Sampling(max_tokens=1, top_p=0.5)
+    drawn = choose(torch.zeros(500, 10_000), [sampling] * 500, list(range(500)))
+    # All are equally likely, so the first half of the ids holds half the probability.
+    assert 4_900 < max(id for id in drawn if id is not None) < 5_000
+
+
 def test_a_row_does_not_depend_on_its_neighbours() -> None:
     generator = torch.Generator().manual_seed(3)
     logits = torch.randn(40, 100, generator=generator)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import sentencepiece
-from transformers import AutoTokenizer, LlamaConfig
+from transformers import AutoTokenizer
 
 from tests import tiny_llama
 from workers.engine import CheckpointError
@@ -27,13 +27,8 @@ TEMPLATE = (
 
 
 @pytest.fixture(scope="module")
-def config(tiny_llama_folder: Path) -> LlamaConfig:
-    return LlamaConfig.from_pretrained(tiny_llama_folder)
-
-
-@pytest.fixture(scope="module")
-def tokenizer(tiny_llama_folder: Path, config: LlamaConfig) -> LlamaTokenizer:
-    return load_tokenizer(tiny_llama_folder, config)
+def tokenizer(tiny_llama_folder: Path) -> LlamaTokenizer:
+    return load_tokenizer(tiny_llama_folder, size=tiny_llama.VOCABULARY, eos_ids=frozenset({2}))
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -70,9 +65,7 @@ def test_every_id_has_its_token(tokenizer: LlamaTokenizer) -> None:
     assert (tokenizer.bos_id, tokenizer.eos_ids) == (1, {2})
 
 
-def test_ids_that_only_the_model_knows_stand_for_no_text(
-    tiny_llama_folder: Path, config: LlamaConfig
-) -> None:
+def test_ids_that_only_the_model_knows_stand_for_no_text(tiny_llama_folder: Path) -> None:
     size = tiny_llama.VOCABULARY + 2
     tokenizer = LlamaTokenizer(
         AutoTokenizer.from_pretrained(tiny_llama_folder), size=size, eos_ids=frozenset({7, 9})
@@ -126,6 +119,6 @@ def test_a_model_without_a_template_says_so(tokenizer: LlamaTokenizer) -> None:
         tokenizer.render([{"role": "user", "content": "x"}])
 
 
-def test_a_folder_without_a_tokenizer_is_named(tmp_path: Path, config: LlamaConfig) -> None:
+def test_a_folder_without_a_tokenizer_is_named(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=f"{tmp_path}: cannot read the tokenizer"):
-        load_tokenizer(tmp_path, config)
+        load_tokenizer(tmp_path, size=10, eos_ids=frozenset())
