@@ -22,7 +22,7 @@ import redis.asyncio
 from playwright.async_api import expect
 
 from tests.browser import Visit, visit
-from turns import events
+from turns import events, keys
 from turns.connection import connect
 from turns.errors import ContextLengthExceeded
 from turns.line import Line
@@ -118,7 +118,9 @@ class Clerk:
 def clerk(redis_url: str, redis: "redis.asyncio.Redis") -> Iterator[Clerk]:
     settings = TurnSettings(redis_url=redis_url)
     client = connect(redis_url)
-    yield Clerk(Line(client, settings, model=MODEL, worker="w0"), Log(client, settings))
+    yield Clerk(
+        Line(client, settings, model=MODEL, worker="w0"), Log(client, settings, worker="w0")
+    )
     client.close()
 
 
@@ -348,6 +350,24 @@ async def test_a_page_without_a_network_says_so_and_comes_back(node: str, clerk:
         await opened.page.context.set_offline(False)
 
         await opened.connection("connected")
+        assert await opened.becomes(turn, "completed") == "Half and half"
+
+
+async def test_an_answer_whose_events_are_gone_is_still_shown_whole(
+    node: str, clerk: Clerk, redis: "redis.asyncio.Redis"
+) -> None:
+    async with visit(node) as opened:
+        turn = await opened.ask("One?")
+        claimed = await clerk.claim()
+        clerk.say("Half")
+        await opened.becomes(turn, "writing")
+        await opened.page.context.set_offline(True)
+        await opened.connection("offline")
+        clerk.say(" and half")
+        clerk.end()
+        await redis.delete(keys.log(claimed.id))
+        await opened.page.context.set_offline(False)
+
         assert await opened.becomes(turn, "completed") == "Half and half"
 
 

@@ -32,7 +32,8 @@ export class Answer {
   /** Take in the next event; a repeat is dropped. False when one before it is missing. */
   take(event) {
     const number = event.sequence_number ?? this.#last + 1;
-    if (number > this.#last + 1) return false;
+    // A snapshot stands for all that came before it, which nobody keeps any more.
+    if (number > this.#last + 1 && !event.snapshot) return false;
     if (number <= this.#last || this.ended) return true;
     this.#last = number;
     this.#apply(event);
@@ -52,7 +53,7 @@ export class Answer {
     this.onChange(this);
   }
 
-  #apply({ type, response, delta, queue, error }) {
+  #apply({ type, response, delta, text, queue, error }) {
     switch (type) {
       case "response.created":
         this.id = response.id;
@@ -64,6 +65,9 @@ export class Answer {
       case "response.output_text.delta":
         this.text += delta;
         return this.#become("writing", "");
+      case "response.output_text.done":
+        this.text = text;
+        break;
       case "response.completed":
         return this.#become("completed", this.text ? "" : "The model had nothing to say.");
       case "response.incomplete":
