@@ -10,6 +10,7 @@
     * ModelNotFound              404
     * ResponseNotFound           404
     * StreamExpired              400, the events are gone though the turn was real
+    * ResponseLost               500, Redis lost its data while the response was being read
     * Overloaded                 503, Redis is away or the line is full
 
 An error's `code` is stable: clients may match on it.
@@ -124,6 +125,15 @@ class StreamExpired(TurnError):
 
     def __init__(self, id: str) -> None:
         super().__init__(f"The events of response '{id}' are not kept any more.")
+
+
+class ResponseLost(TurnError):
+    """A response that was being read is gone from Redis: its data was lost."""
+
+    code = "response_lost"
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"Response '{id}' was lost with the data of the queue. Ask again.")
 
 
 class Overloaded(TurnError):

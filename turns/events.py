@@ -75,6 +75,17 @@ def terminal(seq: int, status: str, error: str, rest: str) -> str:
     return f'{{"type":"response.{name}","sequence_number":{seq},"response":{response}}}'
 
 
+def kept(response_id: str, seq: int, status: str, error: str, rest: str, text: str) -> list[str]:
+    """Write the last events of a turn again, from its record, marked as `snapshot`.
+
+    They carry the whole text and their first numbers, `seq` being the last; the slices are gone.
+    """
+    end = terminal(seq, status, error, rest)
+    item_status = "completed" if status == "completed" else "incomplete"
+    closed = closing(response_id, seq - 3, item_status, text) if status != "failed" else []
+    return [f'{{"snapshot":true,{event[1:]}' for event in (*closed, end)]
+
+
 def refused(seq: int, error: TurnError) -> str:
     """Write the event that ends a turn whose request turned out to be bad only at the worker."""
     return _event("error", seq, status=error.status, error=error_body(error))

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from turns.errors import Overloaded
+from turns.errors import Overloaded, ResponseLost, ResponseNotFound
 
 #: Live events kept for a reader that is slower than its turn; beyond it the follower falls behind.
 ROOM = 256
@@ -80,7 +80,7 @@ class Follower:
         """Give all events there are, then wait for more; ends after the terminal event.
 
         Raises:
-            ResponseNotFound, StreamExpired: the log went away.
+            ResponseLost, StreamExpired: the turn or its log went away.
         """
         self._watch()
         try:
@@ -114,6 +114,8 @@ class Follower:
         after = self.newest
         try:
             page = await self._read(self.turn_id, after)
+        except ResponseNotFound as exc:
+            raise ResponseLost(self.turn_id) from exc
         except Overloaded:
             self._behind = True
             await asyncio.sleep(RETRY_SECONDS)

@@ -18,7 +18,8 @@ from turns.errors import (
     ResponseNotFound,
     StreamExpired,
 )
-from turns.follower import PAGE, Follower, Page
+from turns.events import kept
+from turns.follower import PAGE, Follower, Page, ReadLog
 from turns.relay import Relay
 from turns.response import rest_of, whole
 from turns.settings import TurnSettings
@@ -26,6 +27,8 @@ from turns.turn import Turn, messages_to_json
 
 #: Longest that a client waits to hear that Redis is away.
 REFUSE_SECONDS = 2.5
+#: How often a node says whose readers it has, and looks for what is overdue.
+TEND_SECONDS = 2.0
 
 
 class Front:
@@ -40,15 +43,20 @@ class Front:
         self.relay = Relay(node, self._subscriber, self._redis)
         self._submit = self._redis.register_script(scripts.source("submit"))
         self._follow = self._redis.register_script(scripts.source("follow"))
+        self._watch = self._redis.register_script(scripts.source("watch"))
+        self._sweep = self._redis.register_script(scripts.source("sweep"))
+        self._watch_ms = settings.watch_seconds * 1000
         self._cancel = self._redis.register_script(scripts.source("cancel"))
 
     @asynccontextmanager
     async def submit(self, turn: Turn) -> AsyncIterator[Follower]:
         """Hand in a turn and follow it from its first event.
 
+        With an idempotency key that is known, the turn it made is followed and none is made.
+
         Raises:
             PreviousResponseNotFound: its parent is not there, not the owner's, or not stored.
-            BadRequest: its parent is still being answered.
+            BadRequest: its parent is still being answered, or its key was used for something else.
             Overloaded: the line is full, or Redis is away.
         """
         limits = self._settings
@@ -75,12 +83,27 @@ class Front:
                         limits.longest_line,
                         limits.store_seconds,
                         limits.unstored_seconds,
+                        turn.idempotency_key or "",
+                        turn.fingerprint,
+                        limits.turn_seconds,
+                        self._watch_ms,
+                        limits.log_seconds,
                     ]
                 )
             )
             match answer:
                 case [b"ok", created, queued]:
                     follower.preload([created, queued])
+                case [b"known", id]:
+                    async with self.follow(id.decode(), turn.owner, after=-1) as known:
+                        yield known
+                    return
+                case [b"idempotency_key_reused"]:
+                    raise BadRequest(
+                        "This idempotency key was used for another request.",
+                        code="idempotency_key_reused",
+                        param="idempotency_key",
+                    )
                 case [b"previous_response_running"]:
                     raise BadRequest(
                         f"Previous response '{turn.parent}' is still being answered.",
@@ -122,9 +145,8 @@ class Front:
             BadRequest: it has ended already.
             Overloaded: Redis is away.
         """
-        limits = self._settings
-        kept = [limits.log_seconds, limits.store_seconds, limits.unstored_seconds]
-        match await self._answer(self._cancel(args=[turn_id, owner, *kept])):
+        args: list[str | int] = [turn_id, owner, *self._settings.kept_seconds]
+        match await self._answer(self._cancel(args=args)):
             case b"response_not_found":
                 raise ResponseNotFound(turn_id)
             case b"response_not_active":
@@ -170,18 +192,33 @@ class Front:
         await self._redis.aclose()
         await self._subscriber.aclose()
 
-    def _reader(self, owner: str) -> Any:
+    async def tend(self) -> None:
+        """Keep readers' turns going, and see to what is overdue, for as long as the node lives."""
+        while True:
+            await asyncio.sleep(TEND_SECONDS)
+            try:
+                if followed := self.relay.followed():
+                    await self._answer(self._watch(args=[self._watch_ms, *followed]))
+                await self._answer(self._sweep(args=self._settings.sweep_limits))
+            except Overloaded:
+                continue
+
+    def _reader(self, owner: str) -> ReadLog:
         async def read(turn_id: str, after: int) -> Page:
-            answer = await self._answer(
-                self._follow(args=[turn_id, owner, self._node, after, PAGE])
-            )
-            match answer:
+            args: list[str | int] = [turn_id, owner, self._node, after, PAGE, self._watch_ms]
+            match await self._answer(self._follow(args=args)):
                 case [b"response_not_found"]:
                     raise ResponseNotFound(turn_id)
                 case [b"stream_expired"]:
                     raise StreamExpired(turn_id)
-            state, seq, events = answer
-            return Page(events, ends=state == b"ended" and after + len(events) >= seq)
+                case [b"kept", seq, *record]:
+                    fields = [field.decode() for field in record]
+                    events = [event.encode() for event in kept(turn_id, seq, *fields)]
+                    return Page(events[max(0, after - seq + len(events)) :], ends=True)
+                case [state, seq, events]:
+                    ends = state == b"ended" and after + len(events) >= seq
+                    return Page(events, ends=ends)
+            raise AssertionError("follow.lua answers in four ways")
 
         return read
 
@@ -198,9 +235,13 @@ async def open_front(settings: TurnSettings, node: str) -> AsyncIterator[Front]:
     """Make a front and keep it listening while in use."""
     front = Front(settings, node)
     async with asyncio.TaskGroup() as tasks:
-        listening = tasks.create_task(front.relay.run(), name="relay")
+        always = [
+            tasks.create_task(front.relay.run(), name="relay"),
+            tasks.create_task(front.tend(), name="tend"),
+        ]
         try:
             yield front
         finally:
-            listening.cancel()
+            for task in always:
+                task.cancel()
             await front.aclose()

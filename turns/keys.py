@@ -63,6 +63,31 @@ def claim(model: str, worker: str) -> str:
     return f"ts:claim:{model}:{worker}"
 
 
+def watches() -> str:
+    """Sorted set: until when a turn that is not stored is kept going without a reader, in ms."""
+    return "ts:watches"
+
+
+def deadlines() -> str:
+    """Sorted set: when each turn that has not ended is given up, in milliseconds."""
+    return "ts:deadlines"
+
+
+def once(owner: str, key: str) -> str:
+    """Hash: the turn that an owner's idempotency key made, and what was asked for."""
+    return f"ts:once:{owner}:{key}"
+
+
+def swept() -> str:
+    """Hash: when the last sweep was, and until when leases are left alone after an outage."""
+    return "ts:swept"
+
+
+def asked() -> str:
+    """Set: models that turns were handed in for."""
+    return "ts:asked"
+
+
 def models() -> str:
     """Hash: what each model that a worker has served says of itself, as JSON."""
     return "ts:models"
@@ -85,6 +110,11 @@ _SPELLED: tuple[Callable[..., str], ...] = (
     beats,
     leases,
     claim,
+    watches,
+    deadlines,
+    once,
+    swept,
+    asked,
     models,
     node_channel,
 )

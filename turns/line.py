@@ -39,6 +39,7 @@ class Line:
         self._nonce: str | None = None
         self._claim = client.register_script(scripts.source("claim"))
         self._beat = client.register_script(scripts.source("beat"))
+        self._release = client.register_script(scripts.source("release"))
         self._sweep = client.register_script(scripts.source("sweep"))
 
     def claim(self, free_rows: int) -> Claimed | None:
@@ -82,17 +83,16 @@ class Line:
         return [Standing(word.decode()) for word in cast(list[bytes], self._beat(args=args))]
 
     def sweep(self) -> list[str]:
-        """Put turns whose worker was lost back at the head; gives their ids."""
-        limits = self._settings
-        moved = self._sweep(
-            args=[
-                limits.most_attempts,
-                limits.log_seconds,
-                limits.store_seconds,
-                limits.unstored_seconds,
-            ]
-        )
+        """See to what is overdue; gives the ids of turns whose worker was lost."""
+        moved = self._sweep(args=self._settings.sweep_limits)
         return [id.decode() for id in cast(list[bytes], moved)]
+
+    def release(self, unfinished: Sequence[tuple[str, int]]) -> None:
+        """Hand on turns, each by id and attempt, that this worker will not finish."""
+        if unfinished:
+            args: list[str | int] = [self._worker]
+            args += chain.from_iterable(unfinished)
+            self._release(args=args)
 
     def leave(self) -> None:
         """Take this worker off the list, so that no bell is aimed at it."""

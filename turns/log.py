@@ -58,10 +58,10 @@ class Append:
 
 
 class Log:
-    """Appends to logs. Not shared between threads."""
+    """Appends to the logs of turns that one worker has claimed. Not shared between threads."""
 
-    def __init__(self, client: "redis.Redis", settings: TurnSettings) -> None:
-        self._limits = [settings.log_seconds, settings.store_seconds, settings.unstored_seconds]
+    def __init__(self, client: "redis.Redis", settings: TurnSettings, *, worker: str) -> None:
+        self._head: list[str | int] = [worker, *settings.kept_seconds]
         self._append = client.register_script(scripts.source("append"))
 
     def append(self, parts: Sequence[Append]) -> list[Verdict]:
@@ -72,7 +72,7 @@ class Log:
             then
                 refused as repeated.
         """
-        args: list[str | int] = [*self._limits]
+        args: list[str | int] = [*self._head]
         for part in parts:
             args += [part.id, part.attempt, part.first, len(part.entries)]
             for entry in part.entries:

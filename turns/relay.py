@@ -53,6 +53,10 @@ class Relay:
             if not group:
                 del self._followers[follower.turn_id]
 
+    def followed(self) -> list[str]:
+        """The turns that somebody reads here."""
+        return list(self._followers)
+
     async def run(self) -> None:
         """Listen for as long as the node lives, whatever Redis does."""
         async with asyncio.TaskGroup() as tasks:

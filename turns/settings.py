@@ -25,8 +25,24 @@ class TurnSettings:
     lease_seconds: float = 5.0
     #: How often a turn may be taken up before it is given up.
     most_attempts: int = 3
+    #: A turn that has not ended after so long is given up.
+    turn_seconds: int = DAY
+    #: Turns that wait for a model of which no worker was heard for so long are given up.
+    nobody_seconds: int = 600
+    #: How long a turn that is not stored goes on without a reader.
+    watch_seconds: int = 60
     #: Turns that may wait for one model; one more is refused with `overloaded`.
     longest_line: int = 100_000
+
+    @property
+    def kept_seconds(self) -> list[int]:
+        """How long a log, a stored record and an unstored one are kept, as the scripts take it."""
+        return [self.log_seconds, self.store_seconds, self.unstored_seconds]
+
+    @property
+    def sweep_limits(self) -> list[int]:
+        """What the sweep goes by, as its script takes it."""
+        return [self.most_attempts, self.nobody_seconds * 1000, *self.kept_seconds]
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "TurnSettings":
@@ -45,5 +61,8 @@ class TurnSettings:
             store_seconds=whole(environ, "STORE_SECONDS", 30 * DAY, least=60, most=3650 * DAY),
             lease_seconds=seconds(environ, "LEASE_SECONDS", 5.0, least=1.0),
             most_attempts=whole(environ, "MOST_ATTEMPTS", 3, least=1, most=100),
+            turn_seconds=whole(environ, "TURN_SECONDS", DAY, least=1, most=30 * DAY),
+            nobody_seconds=whole(environ, "NOBODY_SECONDS", 600, least=1, most=30 * DAY),
+            watch_seconds=whole(environ, "WATCH_SECONDS", 60, least=5, most=DAY),
             longest_line=whole(environ, "LONGEST_LINE", 100_000, least=1, most=10_000_000),
         )

@@ -57,6 +57,10 @@ class Turn:
     metadata: dict[str, str]
     #: Seconds since 1970.
     created_at: int
+    #: Another turn of this owner with the same key is this turn; None: there is no key.
+    idempotency_key: str | None = None
+    #: What was asked for, to tell a repeated request from another one with the same key.
+    fingerprint: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

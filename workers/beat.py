@@ -1,12 +1,10 @@
 """The thread that keeps a worker's turns its own: renews leases, hears of stops and losses.
 
-It also puts back what other workers lost. After an outage it waits with that, so that those who
-live through it can renew their own first.
+At every beat it also sees to turns that other workers lost, or that nobody will answer.
 """
 
 import logging
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from threading import Event, Thread
 
 from turns.line import AWAY, Line, Standing
@@ -15,8 +13,6 @@ from workers.desk import Desk
 log = logging.getLogger(__name__)
 
 BEAT_SECONDS = 0.25
-#: How long the lost are left alone after Redis was away: four beats of everybody.
-GRACE_SECONDS = 1.0
 
 
 class Beat:
@@ -35,7 +31,6 @@ class Beat:
         self._about = about
         #: Called at every beat; ends the process when the engine has died.
         self._check = check
-        self._sweep_from = 0.0
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="beat")
 
@@ -44,11 +39,12 @@ class Beat:
         self._beat()
         self._thread.start()
 
-    def stop(self) -> None:
-        """Stop beating and take the worker off the list."""
+    def stop(self, unfinished: Sequence[tuple[str, int]]) -> None:
+        """Stop beating, hand on what is unfinished and take the worker off the list."""
         self._stopping.set()
         self._thread.join()
         try:
+            self._line.release(unfinished)
             self._line.leave()
         except AWAY as exc:
             log.warning("Redis is away, could not say good-bye: %s", exc)
@@ -63,11 +59,9 @@ class Beat:
         running = [(answer.claimed.id, answer.claimed.attempt) for answer in answers]
         try:
             standings = self._line.beat(running, self._about)
-            if time.monotonic() >= self._sweep_from:
-                for id in self._line.sweep():
-                    log.warning("%s: its worker was lost", id)
+            for id in self._line.sweep():
+                log.warning("%s: its worker was lost", id)
         except AWAY:
-            self._sweep_from = time.monotonic() + GRACE_SECONDS
             return
         for answer, standing in zip(answers, standings, strict=True):
             match standing:

@@ -89,7 +89,9 @@ def joined(messages: Iterable[Message]) -> list[Message]:
     """Give questions and answers in turn, without what said nothing and without system texts."""
     result: list[Message] = []
     for message in messages:
-        if message.role == "system" or (message.role == "assistant" and not message.text.strip()):
+        # Without its outer spaces, as in Meta's own code.
+        message = Message(message.role, message.text.strip())
+        if message.role == "system" or (message.role == "assistant" and not message.text):
             continue
         if result and result[-1].role == message.role:
             message = Message(message.role, result.pop().text + _APART + message.text)

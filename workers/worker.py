@@ -50,7 +50,7 @@ class Worker:
             return Line(redis, settings.turns, model=loaded.name, worker=settings.name)
 
         self._desk = Desk(loaded.engine.capacity)
-        self._publisher = Publisher(self._desk, Log(redis, settings.turns))
+        self._publisher = Publisher(self._desk, Log(redis, settings.turns, worker=settings.name))
         self._claimer = Claimer(
             line(),
             self._desk,
@@ -84,15 +84,18 @@ class Worker:
     def stop(self) -> None:
         """Let running turns go on for the drain time, give up the rest, and end the threads.
 
-        What is given up goes on at another worker when its lease runs out.
+        What is given up goes on at another worker at once.
         """
         self._claimer.stop()
         deadline = time.monotonic() + self._settings.drain_seconds
         while self._desk.answers() and time.monotonic() < deadline:
             time.sleep(0.02)
+        unfinished = [answer for answer in self._desk.answers() if not answer.finished]
+        for answer in unfinished:
+            answer.drop()
         self._engine.stop(0)
         self._publisher.stop()
-        self._beat.stop()
+        self._beat.stop([(answer.claimed.id, answer.claimed.attempt) for answer in unfinished])
 
     def _after_step(self) -> None:
         self._publisher.wake()

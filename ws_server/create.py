@@ -4,9 +4,10 @@ Unknown fields are ignored, since clients send fields of their own. What is know
 honoured is refused rather than passed over, unless every client sends it by habit.
 """
 
+import hashlib
 import secrets
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from turns.errors import BadRequest
 from turns.ids import is_response_id, new_response_id
@@ -24,6 +25,7 @@ _TIERS: dict[str, Tier] = {
 }
 #: Seeds are kept where JavaScript can hold them.
 _SEEDS = 2**53
+_KEY_LENGTH = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +44,13 @@ class Create:
     store: bool
     tier: Tier
     metadata: dict[str, str]
+    #: Tells a repeated request; the same key never makes two turns.
+    idempotency_key: str | None
+
+    @property
+    def fingerprint(self) -> str:
+        """Tell this request from others; the same on every node."""
+        return hashlib.sha256(repr(replace(self, idempotency_key=None)).encode()).hexdigest()
 
     def turn(self, owner: str, model: Model, *, parent_cached: bool) -> Turn:
         """Make the turn, with a name of its own."""
@@ -65,6 +74,8 @@ class Create:
             store=self.store,
             metadata=self.metadata,
             created_at=int(time.time()),
+            idempotency_key=self.idempotency_key,
+            fingerprint=self.fingerprint if self.idempotency_key else "",
         )
 
 
@@ -96,7 +107,23 @@ def read_create(body: Body) -> Create:
         store=field.boolean(body, "store", True),
         tier=_TIERS[field.word(body, "service_tier", "auto", tuple(_TIERS))],
         metadata=field.metadata(body),
+        idempotency_key=_idempotency_key(field.text(body, "idempotency_key")),
     )
+
+
+def with_key(create: Create, key: str | None) -> Create:
+    """Give a request the key of its `Idempotency-Key` header, if there is one.
+
+    Raises:
+        BadRequest: the key is empty or too long.
+    """
+    return create if key is None else replace(create, idempotency_key=_idempotency_key(key))
+
+
+def _idempotency_key(key: str | None) -> str | None:
+    if key is not None and not 1 <= len(key) <= _KEY_LENGTH:
+        raise field.wrong("idempotency_key", f"1 to {_KEY_LENGTH} characters long")
+    return key
 
 
 def _refuse_unsupported(body: Body) -> None:

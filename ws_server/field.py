@@ -75,6 +75,16 @@ def whole(body: Body, name: str, *, least: int, most: int) -> int | None:
     return value
 
 
+def starting_after(text: str | None) -> int:
+    """Read the number of the last event that a client has, from a query; none is -1."""
+    if text is None:
+        return -1
+    # Longer ones are no event's number; int() would take them, and underscores too.
+    if not (text.isascii() and text.isdigit() and len(text) <= 15):
+        raise wrong("starting_after", "the number of an event")
+    return int(text)
+
+
 def word(body: Body, name: str, default: str, words: tuple[str, ...]) -> str:
     """Read one of a few words."""
     value = body.get(name)

@@ -1,6 +1,7 @@
 """Reads what a client sends on the socket."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from turns.errors import BadRequest
@@ -23,11 +24,20 @@ class Cancel:
 
 
 @dataclass(frozen=True, slots=True)
+class Resume:
+    """Follow a response that is there already, from the event after a number."""
+
+    response_id: str
+    #: -1: from its beginning.
+    starting_after: int
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """A message, and the lane that it is for."""
 
     stream_id: str | None
-    request: Create | Cancel | BadRequest
+    request: Create | Cancel | Resume | BadRequest
 
 
 def read_frame(text: str | None) -> Frame:
@@ -49,13 +59,37 @@ def read_frame(text: str | None) -> Frame:
         return Frame(stream_id, exc)
 
 
-def _request(body: Body) -> Create | Cancel:
+def read_resume(query: Mapping[str, str]) -> Frame | None:
+    """Read from a handshake's query what a reconnecting client goes on with; None: nothing."""
+    response_id = query.get("resume_response_id")
+    if response_id is None:
+        return None
+    stream_id = None
+    try:
+        stream_id = _stream_id(query)
+        after = field.starting_after(query.get("starting_after"))
+        return Frame(stream_id, Resume(response_id, after))
+    except BadRequest as exc:
+        return Frame(stream_id, exc)
+
+
+def _request(body: Body) -> Create | Cancel | Resume:
     match body.get("type"):
         case "response.create":
             nested = body.get("response")
             return read_create(nested if isinstance(nested, dict) else body)
         case "response.cancel":
             return Cancel(field.text(body, "response_id"))
+        case "turnstream:response.resume":
+            after = field.whole(body, "starting_after", least=-1, most=10**15)
+            response_id = field.text(body, "response_id")
+            if response_id is None:
+                raise BadRequest(
+                    "'response_id' is missing.",
+                    code="missing_required_parameter",
+                    param="response_id",
+                )
+            return Resume(response_id, -1 if after is None else after)
         case other:
             raise BadRequest(
                 f"There is no event of type {str(other)[:80]!r}.",

@@ -8,15 +8,15 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from turns.errors import BadRequest, ResponseNotFound
+from turns.errors import BadRequest, ResponseNotFound, TurnError
 from turns.follower import Follower
 from turns.front import Front
 from turns.ids import is_response_id
 from ws_server import field
-from ws_server.create import read_create
+from ws_server.create import read_create, with_key
 from ws_server.directory import Directory
 from ws_server.frames import MESSAGE_BYTES
-from ws_server.wire import read_json, server_sent
+from ws_server.wire import error_frame, read_json, server_sent
 
 
 async def create_response(request: Request) -> Response:
@@ -25,7 +25,7 @@ async def create_response(request: Request) -> Response:
     front: Front = request.app.state.front
     directory: Directory = request.app.state.directory
     body = read_json(await _body(request))
-    create = read_create(body)
+    create = with_key(read_create(body), request.headers.get("idempotency-key"))
     turn = create.turn(owner, await directory.find(create.model), parent_cached=False)
     if field.boolean(body, "stream", False):
         return await _stream(front.submit(turn))
@@ -47,12 +47,8 @@ async def get_response(request: Request) -> Response:
     if request.query_params.get("stream") != "true":
         found = await front.response(response_id, owner)
         return Response(found, media_type="application/json")
-    text = request.query_params.get("starting_after", "-1")
-    try:
-        after = int(text)
-    except ValueError as exc:
-        raise field.wrong("starting_after", "a whole number") from exc
-    return await _stream(front.follow(response_id, owner, after=max(after, -1)))
+    after = field.starting_after(request.query_params.get("starting_after"))
+    return await _stream(front.follow(response_id, owner, after=after))
 
 
 async def cancel_response(request: Request) -> Response:
@@ -86,8 +82,11 @@ async def _stream(following: AbstractAsyncContextManager[Follower]) -> Response:
 
     async def events() -> AsyncIterator[bytes]:
         async with leaving:
-            async for batch in follower.batches():
-                yield b"".join(map(server_sent, batch))
+            try:
+                async for batch in follower.batches():
+                    yield b"".join(map(server_sent, batch))
+            except TurnError as exc:
+                yield server_sent(error_frame(exc, None).encode())
 
     return StreamingResponse(
         events(),

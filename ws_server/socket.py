@@ -6,6 +6,7 @@ the waiting.
 """
 
 import asyncio
+from collections.abc import Callable
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -14,7 +15,7 @@ from turns.front import Front
 from turns.turn import Turn
 from ws_server.create import Create
 from ws_server.directory import Directory
-from ws_server.frames import Cancel, Frame, read_frame
+from ws_server.frames import Cancel, Frame, read_frame, read_resume
 from ws_server.lane import Lane, TooManyWaiting
 from ws_server.wire import error_frame, error_response
 
@@ -60,7 +61,7 @@ class _Session:
         self.in_flight = asyncio.Semaphore(IN_FLIGHT)
         self._socket = socket
         self._directory = directory
-        self._owner = owner
+        self.owner = owner
         self._model = model
         self._lanes: dict[str | None, Lane] = {}
         self._cancels: asyncio.Queue[tuple[Lane, str]] = asyncio.Queue(CANCELS)
@@ -69,16 +70,15 @@ class _Session:
         """Read until the client leaves, then let go of everything of its own."""
         async with asyncio.TaskGroup() as tasks:
             running = [tasks.create_task(self._cancel(), name="cancels")]
+
+            def start(lane: Lane) -> None:
+                running.append(tasks.create_task(lane.run(), name="lane"))
+
             try:
+                if (resume := read_resume(self._socket.query_params)) is not None:
+                    self._take(resume, start)
                 while (message := await self._socket.receive())["type"] == "websocket.receive":
-                    frame = read_frame(message.get("text"))
-                    if frame.stream_id not in self._lanes:
-                        frame = self._within_bounds(frame)
-                    lane = self._lanes.get(frame.stream_id)
-                    if lane is None:
-                        lane = self._lanes[frame.stream_id] = Lane(self, frame.stream_id)
-                        running.append(tasks.create_task(lane.run(), name="lane"))
-                    self._put(lane, frame)
+                    self._take(read_frame(message.get("text")), start)
             except (TooManyWaiting, asyncio.QueueFull):
                 await self._socket.close(1008, "too many messages wait to be answered")
             finally:
@@ -94,7 +94,16 @@ class _Session:
         model = await self._directory.find(create.model or self._model)
         latest = {lane.latest for lane in self._lanes.values()}
         cached = create.previous_response_id in latest
-        return create.turn(self._owner, model, parent_cached=cached)
+        return create.turn(self.owner, model, parent_cached=cached)
+
+    def _take(self, frame: Frame, start: Callable[[Lane], None]) -> None:
+        if frame.stream_id not in self._lanes:
+            frame = self._within_bounds(frame)
+        lane = self._lanes.get(frame.stream_id)
+        if lane is None:
+            lane = self._lanes[frame.stream_id] = Lane(self, frame.stream_id)
+            start(lane)
+        self._put(lane, frame)
 
     def _within_bounds(self, frame: Frame) -> Frame:
         if frame.stream_id is None or len(self._lanes) - (None in self._lanes) < LANES:
@@ -119,7 +128,7 @@ class _Session:
         while True:
             lane, response_id = await self._cancels.get()
             try:
-                await self.front.cancel(response_id, self._owner)
+                await self.front.cancel(response_id, self.owner)
             except TurnError as exc:
                 try:
                     await self.send(error_frame(exc, lane.stream_id))

@@ -50,7 +50,7 @@ def line(make_line: Callable[..., Line]) -> Line:
 @pytest.fixture
 def log(settings: TurnSettings) -> Iterator[Log]:
     client = connect(settings.redis_url)
-    yield Log(client, settings)
+    yield Log(client, settings, worker="w0")
     client.close()
 
 
@@ -66,6 +66,7 @@ def make_turn() -> MakeTurn:
         parent: str | None = None,
         parent_cached: bool = False,
         store: bool = True,
+        key: str | None = None,
     ) -> Turn:
         return Turn(
             id=new_response_id(),
@@ -85,6 +86,8 @@ def make_turn() -> MakeTurn:
             store=store,
             metadata={},
             created_at=1_800_000_000,
+            idempotency_key=key,
+            fingerprint=text,
         )
 
     return make

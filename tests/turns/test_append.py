@@ -100,6 +100,14 @@ async def test_an_ended_turn_has_no_lease_and_its_log_begins_to_age(
     assert 0 < await redis.ttl(keys.log(turn.id)) <= 900
 
 
+async def test_after_a_rollback_the_worker_that_lost_its_turn_cannot_write_under_the_same_attempt(
+    log: Log, turn: Turn, redis: Redis
+) -> None:
+    await redis.hset(keys.turn(turn.id), "worker", "w1")
+
+    assert log.append([slices(turn.id, first=3, texts=["late"])]) == [Verdict.STALE]
+
+
 async def test_a_zombie_cannot_write_after_the_turn_went_to_another(
     log: Log, turn: Turn, redis: Redis
 ) -> None:

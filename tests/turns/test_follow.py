@@ -1,6 +1,7 @@
 """Readers see every event once and in order, whatever happens to what is published."""
 
 import asyncio
+import json
 
 import pytest
 from redis.asyncio import Redis
@@ -8,7 +9,7 @@ from redis.asyncio import Redis
 from tests.turns.conftest import MakeTurn, ending, handed_in, slices
 from turns import follower as follower_module
 from turns import keys
-from turns.errors import ResponseNotFound, StreamExpired
+from turns.errors import ResponseLost, ResponseNotFound, StreamExpired
 from turns.follower import Follower
 from turns.front import Front, open_front
 from turns.line import Line
@@ -88,10 +89,42 @@ async def test_a_foreign_turn_is_like_an_unknown_one(
             await front.cancel(id, owner)
 
 
-async def test_events_that_are_gone_are_said_to_be(
-    front: Front, line: Line, log: Log, make_turn: MakeTurn, redis: Redis
+@pytest.mark.parametrize("after", [-1, 5, 9])
+async def test_of_events_that_are_gone_the_last_are_given_from_the_record_and_marked(
+    front: Front, line: Line, log: Log, make_turn: MakeTurn, redis: Redis, after: int
 ) -> None:
     turn = await handed_in(front, make_turn())
+    line.claim(1)
+    log.append([slices(turn.id, first=3, texts=list("abc"))])
+    log.append([ending(turn.id, first=6, text="abc")])
+    await redis.hset(keys.turn(turn.id), "seq", 9)
+    await redis.delete(keys.log(turn.id))
+
+    async with front.follow(turn.id, "ann", after=after) as follower:
+        events = [json.loads(event) for event in await rest_of(follower)]
+
+    assert [event["sequence_number"] for event in events] == list(range(max(after, 5) + 1, 10))
+    assert all(event["snapshot"] is True for event in events)
+    if events:
+        assert events[0]["text"] == "abc"
+        assert events[-1]["type"] == "response.completed"
+
+
+async def test_a_reader_of_a_turn_that_redis_lost_is_told_so(
+    front: Front, line: Line, make_turn: MakeTurn, redis: Redis
+) -> None:
+    async with front.submit(make_turn()) as follower:
+        line.claim(1)
+        await redis.flushall()
+        follower.doubt()
+        with pytest.raises(ResponseLost):
+            await rest_of(follower)
+
+
+async def test_events_that_are_gone_and_were_not_stored_are_said_to_be(
+    front: Front, line: Line, log: Log, make_turn: MakeTurn, redis: Redis
+) -> None:
+    turn = await handed_in(front, make_turn(store=False))
     line.claim(1)
     log.append([ending(turn.id, first=3)])
     await redis.delete(keys.log(turn.id))

@@ -1,9 +1,9 @@
 -- Append the events of one engine step, for any number of turns, and publish them: each turn by itself is
--- refused or written whole. ARGV after the first three: for each turn id, attempt, number of its first event,
+-- refused or written whole. ARGV after the first four: for each turn id, attempt, number of its first event,
 -- count, then event and token ids `count` times, then its final status ('' while it goes on) and, if that
 -- is not empty, the error as JSON, the response's rest and the answer's text.
-local log_seconds, store_seconds, unstored_seconds = ARGV[1], ARGV[2], ARGV[3]
-local at, verdicts = 4, {}
+local worker, log_seconds, store_seconds, unstored_seconds = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
+local at, verdicts = 5, {}
 
 while at <= #ARGV do
   local id, attempt, first, count = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
@@ -11,12 +11,14 @@ while at <= #ARGV do
   local final = ARGV[events + 2 * count]
   at = events + 2 * count + (final == '' and 1 or 4)
 
-  local record = redis.call('HMGET', turn_key(id), 'attempt', 'seq', 'status', 'store')
+  local record = redis.call('HMGET', turn_key(id), 'attempt', 'seq', 'status', 'store', 'worker')
   local verdict = 'ok'
   if not record[1] then verdict = 'gone'
   elseif record[1] ~= attempt then verdict = 'stale'
   elseif first <= tonumber(record[2]) then verdict = 'repeated'
   elseif record[3] ~= 'in_progress' then verdict = 'ended'
+  -- After a rollback of Redis two workers may hold the same attempt.
+  elseif record[5] ~= worker then verdict = 'stale'
   elseif first ~= tonumber(record[2]) + 1 then verdict = 'hole'
   else
     local nodes = redis.call('SMEMBERS', followers_key(id))

@@ -53,10 +53,54 @@ local function place(model, tier, member)
   return position, size
 end
 
--- End a turn: it leaves the leases, and its log and record begin to age.
+-- End a turn: nothing is waited for any more, and its log and record begin to age.
 local function retire(id, store, log_seconds, store_seconds, unstored_seconds)
   redis.call('ZREM', leases_key(), id)
+  redis.call('ZREM', watches_key(), id)
+  redis.call('ZREM', deadlines_key(), id)
   redis.call('EXPIRE', log_key(id), log_seconds)
   redis.call('EXPIRE', followers_key(id), log_seconds)
   redis.call('EXPIRE', turn_key(id), store == '1' and store_seconds or unstored_seconds)
+end
+
+-- Stop a turn. One that waits ends at once and its place goes back to its owner, if nothing of the owner's came
+-- after it; one that a worker had begins is marked, and ends in good form at that worker or the next.
+local function stop(id, record, log_seconds, store_seconds, unstored_seconds)
+  local waits = redis.call('ZREM', line_key(record.model, record.tier), record.member) == 1
+  if not waits or record.status == 'in_progress' then
+    redis.call('HSET', turn_key(id), 'cancel', 1)
+    if waits then redis.call('ZADD', line_key(record.model, record.tier), 0, record.member) end
+    return
+  end
+  local tags = tags_key(record.model, record.tier)
+  if redis.call('ZSCORE', tags, record.owner) == record.tag then redis.call('ZINCRBY', tags, -1, record.owner) end
+  local seq = tonumber(record.seq) + 1
+  redis.call('HSET', turn_key(id), 'seq', seq, 'status', 'cancelled', 'output', '')
+  emit(id, seq, lifecycle('response.incomplete', seq, 'cancelled', 'null', '', record.response), '', true,
+    redis.call('SMEMBERS', followers_key(id)))
+  retire(id, record.store, log_seconds, store_seconds, unstored_seconds)
+end
+
+-- End a turn as failed, wherever it is.
+local function fail(id, record, message, log_seconds, store_seconds, unstored_seconds)
+  redis.call('ZREM', line_key(record.model, record.tier), record.member)
+  local seq = tonumber(record.seq) + 1
+  local error = '{"code":"server_error","message":"' .. message .. '"}'
+  redis.call('HSET', turn_key(id), 'seq', seq, 'status', 'failed', 'error', error)
+  emit(id, seq, lifecycle('response.failed', seq, 'failed', error, '', record.response), '', true,
+    redis.call('SMEMBERS', followers_key(id)))
+  retire(id, record.store, log_seconds, store_seconds, unstored_seconds)
+end
+
+-- A whole record by field names; nil when there is none.
+local function record_of(id)
+  local fields = redis.call('HGETALL', turn_key(id))
+  if #fields == 0 then return nil end
+  local record = {}
+  for i = 1, #fields, 2 do record[fields[i]] = fields[i + 1] end
+  return record
+end
+
+local function is_live(record)
+  return record ~= nil and (record.status == 'queued' or record.status == 'in_progress')
 end

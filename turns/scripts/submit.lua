@@ -5,7 +5,14 @@ local parent, parent_cached, store = ARGV[6], ARGV[7], ARGV[8]
 local request, input, rest = ARGV[9], ARGV[10], ARGV[11]
 local bell, alive_ms, longest_line = ARGV[12], tonumber(ARGV[13]), tonumber(ARGV[14])
 local store_seconds, unstored_seconds = tonumber(ARGV[15]), tonumber(ARGV[16])
+local once, body, turn_seconds, watch_ms = ARGV[17], ARGV[18], tonumber(ARGV[19]), tonumber(ARGV[20])
+local log_seconds = tonumber(ARGV[21])
 
+if once ~= '' then
+  local made = redis.call('HMGET', once_key(owner, once), 'id', 'body')
+  if made[1] and made[2] ~= body then return {'idempotency_key_reused'} end
+  if made[1] then return {'known', made[1]} end
+end
 if redis.call('EXISTS', turn_key(id)) == 1 then
   local known = redis.call('XRANGE', log_key(id), '1-0', '2-0')
   return {'ok', known[1][2][2], known[2][2][2]}
@@ -38,9 +45,16 @@ redis.call('ZADD', tags_key(model, tier), tag, owner)
 redis.call('ZADD', line_key(model, tier), tag, member)
 
 local now = now_ms()
+redis.call('SADD', asked_key(), model)
+redis.call('ZADD', deadlines_key(), now + turn_seconds * 1000, id)
+if store == '0' then redis.call('ZADD', watches_key(), now + watch_ms, id) end
+if once ~= '' then
+  redis.call('HSET', once_key(owner, once), 'id', id, 'body', body)
+  redis.call('EXPIRE', once_key(owner, once), turn_seconds + log_seconds)
+end
 redis.call('HSET', turn_key(id), 'owner', owner, 'model', model, 'tier', tier, 'status', 'queued',
   'attempt', 0, 'seq', 1, 'parent', parent, 'store', store, 'request', request, 'input', input,
-  'response', rest, 'member', member, 'tag', tag)
+  'response', rest, 'member', member, 'tag', tag, 'since', now)
 redis.call('SADD', followers_key(id), node)
 
 local position, size = place(model, tier, member)

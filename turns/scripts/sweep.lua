@@ -1,25 +1,61 @@
--- Put turns whose lease ran out back at the head of their line, or end them when they had all their attempts.
-local most_attempts = tonumber(ARGV[1])
-local log_seconds, store_seconds, unstored_seconds = ARGV[2], ARGV[3], ARGV[4]
-local moved = {}
+-- See to every turn that something was to happen to by now: whose worker was lost, whose reader left, whose
+-- time is over, or whose model nobody serves. Gives the ids of turns put back at the head of their line.
+local most_attempts, nobody_ms = tonumber(ARGV[1]), tonumber(ARGV[2])
+local log_seconds, store_seconds, unstored_seconds = ARGV[3], ARGV[4], ARGV[5]
+local now, moved = now_ms(), {}
 
-for _, id in ipairs(redis.call('ZRANGEBYSCORE', leases_key(), '-inf', now_ms(), 'LIMIT', 0, 100)) do
+local function overdue(key)
+  return redis.call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, 100)
+end
+
+-- When nobody swept for long, Redis or everybody was away: workers that lived on renew their leases first.
+local swept = redis.call('HMGET', swept_key(), 'last', 'calm')
+local calm = tonumber(swept[2] or 0)
+if now - tonumber(swept[1] or now) > 5000 then calm = now + 1500 end
+redis.call('HSET', swept_key(), 'last', now, 'calm', calm)
+
+for _, id in ipairs(now < calm and {} or overdue(leases_key())) do
   redis.call('ZREM', leases_key(), id)
-  local record = redis.call('HMGET', turn_key(id), 'status', 'attempt', 'model', 'tier', 'member', 'seq',
-    'response', 'store')
-  if record[1] == 'in_progress' then
+  local record = record_of(id)
+  if record and record.status == 'in_progress' then
     moved[#moved + 1] = id
-    if tonumber(record[2]) < most_attempts then
-      redis.call('ZADD', line_key(record[3], record[4]), 0, record[5])
+    -- Attempts that a worker handed on in good order are not held against a turn.
+    local lost = tonumber(record.attempt) - tonumber(record.handed or 0)
+    if lost < most_attempts then
+      redis.call('ZADD', line_key(record.model, record.tier), 0, record.member)
       redis.call('HDEL', turn_key(id), 'worker')
     else
-      local seq = tonumber(record[6]) + 1
-      local error = '{"code":"server_error","message":"The turn was given up after '
-        .. record[2] .. ' attempts: each worker that took it was lost."}'
-      redis.call('HSET', turn_key(id), 'seq', seq, 'status', 'failed', 'error', error)
-      emit(id, seq, lifecycle('response.failed', seq, 'failed', error, '', record[7]), '', true,
-        redis.call('SMEMBERS', followers_key(id)))
-      retire(id, record[8], log_seconds, store_seconds, unstored_seconds)
+      fail(id, record, 'The turn was given up after ' .. lost .. ' attempts: each worker that took it was lost.',
+        log_seconds, store_seconds, unstored_seconds)
+    end
+  end
+end
+
+for _, id in ipairs(overdue(watches_key())) do
+  redis.call('ZREM', watches_key(), id)
+  local record = record_of(id)
+  if is_live(record) then stop(id, record, log_seconds, store_seconds, unstored_seconds) end
+end
+
+for _, id in ipairs(overdue(deadlines_key())) do
+  redis.call('ZREM', deadlines_key(), id)
+  local record = record_of(id)
+  if is_live(record) then
+    fail(id, record, 'The turn was not answered in time.', log_seconds, store_seconds, unstored_seconds)
+  end
+end
+
+for _, model in ipairs(redis.call('SMEMBERS', asked_key())) do
+  local latest = redis.call('ZREVRANGE', beats_key(model), 0, 0, 'WITHSCORES')
+  if not latest[2] or tonumber(latest[2]) < now - nobody_ms then
+    for _, tier in ipairs(TIERS) do
+      for _, member in ipairs(redis.call('ZRANGE', line_key(model, tier), 0, 99)) do
+        local id = string.match(member, ':(.*)$')
+        local record = record_of(id)
+        if is_live(record) and tonumber(record.since) < now - nobody_ms then
+          fail(id, record, 'No worker serves this model.', log_seconds, store_seconds, unstored_seconds)
+        end
+      end
     end
   end
 end

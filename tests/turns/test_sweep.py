@@ -1,0 +1,150 @@
+"""What happens by itself to turns that something should have happened to."""
+
+import asyncio
+import dataclasses
+import json
+from collections.abc import Callable
+
+import pytest
+from redis.asyncio import Redis
+
+from tests.turns.conftest import MODEL, MakeTurn, handed_in
+from tests.turns.test_follow import rest_of
+from turns import keys
+from turns.front import Front, open_front
+from turns.line import Line, Standing
+from turns.settings import TurnSettings
+
+MakeLine = Callable[..., Line]
+
+
+async def end_of(front: Front, turn_id: str) -> dict[str, object]:
+    async with front.follow(turn_id, "ann", after=-1) as follower:
+        end: dict[str, object] = json.loads((await rest_of(follower))[-1])
+    return end
+
+
+async def test_a_turn_not_stored_that_nobody_reads_is_stopped(
+    front: Front, line: Line, make_turn: MakeTurn, redis: Redis
+) -> None:
+    waiting = await handed_in(front, make_turn(store=False))
+    await redis.zadd(keys.watches(), {waiting.id: 1})
+    line.sweep()
+
+    assert (await end_of(front, waiting.id))["type"] == "response.incomplete"
+    assert line.claim(1) is None
+
+
+async def test_a_running_turn_not_stored_that_nobody_reads_is_stopped_at_its_worker(
+    front: Front, line: Line, make_turn: MakeTurn, redis: Redis
+) -> None:
+    running = await handed_in(front, make_turn(store=False))
+    line.claim(1)
+    await redis.zadd(keys.watches(), {running.id: 1})
+    line.sweep()
+
+    assert line.beat([(running.id, 1)], {}) == [Standing.CANCEL]
+
+
+async def test_a_stored_turn_goes_on_without_a_reader(
+    front: Front, make_turn: MakeTurn, redis: Redis
+) -> None:
+    await handed_in(front, make_turn(store=True))
+
+    assert await redis.zcard(keys.watches()) == 0
+
+
+async def test_a_reader_keeps_a_turn_that_is_not_stored_going(
+    monkeypatch: pytest.MonkeyPatch, settings: TurnSettings, make_turn: MakeTurn, redis: Redis
+) -> None:
+    monkeypatch.setattr("turns.front.TEND_SECONDS", 0.01)
+    turn = make_turn(store=False)
+    async with open_front(settings, "node-1") as front, front.submit(turn):
+        before = await redis.zscore(keys.watches(), turn.id)
+        async with asyncio.timeout(5):
+            while await redis.zscore(keys.watches(), turn.id) == before:
+                await asyncio.sleep(0.01)  # until the node has said so again
+
+
+async def test_a_turn_that_is_out_of_time_fails(
+    front: Front, line: Line, make_turn: MakeTurn, redis: Redis
+) -> None:
+    turn = await handed_in(front, make_turn())
+    await redis.zadd(keys.deadlines(), {turn.id: 1})
+    line.sweep()
+
+    end = await end_of(front, turn.id)
+    assert end["type"] == "response.failed"
+    assert "not answered in time" in json.dumps(end)
+    assert line.claim(1) is None
+
+
+async def test_turns_of_a_model_that_nobody_serves_any_more_fail(
+    front: Front, make_line: MakeLine, settings: TurnSettings, make_turn: MakeTurn, redis: Redis
+) -> None:
+    old = await handed_in(front, make_turn("old"))
+    young = await handed_in(front, make_turn("young"))
+    await redis.hset(keys.turn(old.id), "since", 1)
+    line = make_line("w0", dataclasses.replace(settings, nobody_seconds=60))
+
+    line.sweep()
+
+    assert "No worker serves this model." in json.dumps(await end_of(front, old.id))
+    claimed = line.claim(1)
+    assert claimed is not None
+    assert claimed.id == young.id
+
+
+async def test_turns_wait_as_long_as_a_worker_lives(
+    front: Front, line: Line, make_turn: MakeTurn, redis: Redis
+) -> None:
+    turn = await handed_in(front, make_turn())
+    await redis.hset(keys.turn(turn.id), "since", 1)
+    line.beat([], {})
+    line.sweep()
+
+    assert await redis.zcard(keys.line(MODEL, "default")) == 1
+
+
+async def test_what_a_worker_hands_on_is_claimed_at_once_and_not_held_against_the_turn(
+    front: Front, make_line: MakeLine, settings: TurnSettings, make_turn: MakeTurn, redis: Redis
+) -> None:
+    turn = await handed_in(front, make_turn())
+    leaving = make_line("w0")
+    for attempt in (1, 2, 3, 4):
+        leaving.claim(1)
+        leaving.release([(turn.id, attempt)])
+    leaving.claim(1)
+    await redis.zadd(keys.leases(), {turn.id: 1})
+
+    assert make_line("w1").sweep() == [turn.id]
+    claimed = make_line("w1").claim(1)
+    assert claimed is not None
+    assert claimed.attempt == 6
+
+
+async def test_what_went_to_another_cannot_be_handed_on(
+    front: Front, make_line: MakeLine, make_turn: MakeTurn, redis: Redis
+) -> None:
+    turn = await handed_in(front, make_turn())
+    make_line("w0").claim(1)
+
+    make_line("w1").release([(turn.id, 1)])
+    make_line("w0").release([(turn.id, 2)])
+
+    assert await redis.zcard(keys.line(MODEL, "default")) == 0
+
+
+async def test_after_an_outage_those_who_live_on_renew_their_leases_first(
+    front: Front, make_line: MakeLine, make_turn: MakeTurn, redis: Redis
+) -> None:
+    turn = await handed_in(front, make_turn())
+    living = make_line("w0")
+    living.claim(1)
+    await redis.zadd(keys.leases(), {turn.id: 1})
+    await redis.hset(keys.swept(), "last", 1)
+
+    assert make_line("w1").sweep() == []
+    assert living.beat([(turn.id, 1)], {}) == [Standing.OK]
+    await redis.hset(keys.swept(), "calm", 0)
+    assert make_line("w1").sweep() == []
