@@ -48,7 +48,7 @@ class Worker:
         settings = TurnSettings(redis_url=redis_url)
         client = connect(redis_url)
         self._line = Line(client, settings, model=MODEL, worker="w0")
-        self._log = Log(client, settings)
+        self._log = Log(client, settings, worker="w0")
         self._sockets = sockets
         self._turns: list[Claimed] = []
         self._next: list[int] = []
