@@ -74,14 +74,18 @@ export class Connection {
       throw answer.status < 500 ? new Refusal(error.message) : new Error(error.message);
     }
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-    let rest = "";
-    for (let part; !(part = await reader.read()).done; ) {
-      const blocks = (rest + part.value).split("\n\n");
-      rest = blocks.pop();
-      for (const block of blocks) {
-        const at = block.indexOf("data: ");
-        if (at >= 0) yield JSON.parse(block.slice(at + "data: ".length));
+    try {
+      let rest = "";
+      for (let part; !(part = await reader.read()).done; ) {
+        const blocks = (rest + part.value).split("\n\n");
+        rest = blocks.pop();
+        for (const block of blocks) {
+          const at = block.indexOf("data: ");
+          if (at >= 0) yield JSON.parse(block.slice(at + "data: ".length));
+        }
       }
+    } finally {
+      reader.cancel().catch(() => {});
     }
   }
 
