@@ -11,10 +11,8 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import NoReturn
 
+from cli.exit_code import BAD_SETTING
 from turns.environment import SettingError
-
-#: The command line or a variable is wrong; starting again would not help.
-BAD_SETTING = 2
 
 
 class OneLineParser(argparse.ArgumentParser):

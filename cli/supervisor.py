@@ -4,10 +4,8 @@ import asyncio
 
 from cli.child import Command, Groups, run
 from cli.console import say
-from cli.main import BAD_SETTING
+from cli.exit_code import BAD_SETTING, CANNOT_LOAD
 
-#: Exit code of a worker that cannot load its model; the last line it printed is the reason.
-CANNOT_LOAD = 3
 #: A model that failed to load so often, running, will not load the next time either.
 MOST_LOAD_FAILURES = 3
 FIRST_DELAY_SECONDS = 0.5

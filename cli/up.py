@@ -16,7 +16,7 @@ from pathlib import Path
 from cli.child import Command, Groups
 from cli.console import announce, say
 from cli.data_dir import DataDirInUse, DataDirUnusable, default_data_dir, held
-from cli.main import BAD_SETTING
+from cli.exit_code import BAD_SETTING
 from cli.readiness import answers_turns, redis_answers
 from cli.redis_server import NoRedis, PrivateRedis, find_program
 from cli.supervisor import GiveUp, keep

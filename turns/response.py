@@ -59,6 +59,7 @@ def finished_rest(
     item: Item | None,
     incomplete_reason: str | None,
     input_tokens: int,
+    cached_tokens: int,
     output_tokens: int,
     completed_at: int | None,
 ) -> str:
@@ -69,7 +70,7 @@ def finished_rest(
     body["incomplete_details"] = {"reason": incomplete_reason} if incomplete_reason else None
     body["usage"] = {
         "input_tokens": input_tokens,
-        "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+        "input_tokens_details": {"cached_tokens": cached_tokens, "cache_write_tokens": 0},
         "output_tokens": output_tokens,
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": input_tokens + output_tokens,

@@ -163,6 +163,8 @@ class Answer:
             item=item,
             incomplete_reason=reason,
             input_tokens=self.input_tokens,
+            # Of this attempt; never more than the prompt has, though earlier ids may be known too.
+            cached_tokens=min(self.handle.cached_tokens, self.input_tokens) if self.handle else 0,
             output_tokens=self._output_tokens,
             completed_at=int(time.time()) if completed else None,
         )

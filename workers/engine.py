@@ -83,6 +83,11 @@ OnStep = Callable[[Sequence[int], Finish | None], None]
 class Handle(Protocol):
     """A turn that an engine has taken."""
 
+    @property
+    def cached_tokens(self) -> int:
+        """Prompt tokens that were known from another turn; 0 until the turn has its row."""
+        ...
+
     def cancel(self) -> None:
         """End the turn within a step, even before its first token; on any thread, any time."""
         ...

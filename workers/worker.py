@@ -62,8 +62,8 @@ class Worker:
         about = {
             "created": int(time.time()),
             "context": loaded.engine.context,
-            "temperature": getattr(loaded, "temperature", 1.0),
-            "top_p": getattr(loaded, "top_p", 1.0),
+            "temperature": loaded.temperature,
+            "top_p": loaded.top_p,
         }
         self._beat = Beat(line(), self._desk, about=about, check=self._check)
 

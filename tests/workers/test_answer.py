@@ -20,6 +20,7 @@ STOP = Finish(FinishReason.STOP)
 
 
 class FakeHandle:
+    cached_tokens = 5
     cancelled = False
 
     def cancel(self) -> None:
@@ -93,6 +94,7 @@ def test_half_a_character_is_neither_shown_nor_are_its_ids_logged() -> None:
 def test_the_end_closes_the_answer_and_carries_the_whole_text() -> None:
     answer = make_answer()
     answer.input_tokens = 7
+    answer.start(FakeHandle())
     answer.put([3], None)
     answer.take()
     answer.put([4], STOP)
@@ -110,6 +112,7 @@ def test_the_end_closes_the_answer_and_carries_the_whole_text() -> None:
     response = events(part)[-1]["response"]
     assert response["output"][0]["content"][0]["text"] == "Hello there"
     assert response["usage"]["total_tokens"] == 7 + 2
+    assert response["usage"]["input_tokens_details"]["cached_tokens"] == 5
     assert part.final is not None
     assert (part.final.status, part.final.text) == ("completed", "Hello there")
 

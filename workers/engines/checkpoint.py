@@ -21,6 +21,8 @@ from transformers.utils import logging as transformers_logging
 from workers.engine import CheckpointError
 
 #: The model that comes with the project.
+#: Weights of this size are read through in a millisecond or so, whatever their dtype.
+SMALL_BYTES = 50 * 2**20
 DEMO_FOLDER = Path(__file__).parents[1] / "demo"
 #: What a repository may be called on the hub: one name, or an owner and a name.
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
@@ -34,6 +36,11 @@ class Checkpoint:
     #: What clients call it.
     name: str
     folder: Path
+
+    @property
+    def weight_bytes(self) -> int:
+        """Size of the weights as they are stored."""
+        return sum(file.stat().st_size for file in self.folder.glob("*.safetensors"))
 
 
 def find(model: str) -> Checkpoint:
@@ -71,11 +78,14 @@ def pick_device(device: str) -> torch.device:
     return picked
 
 
-def pick_dtype(dtype: str, device: torch.device, *, demo: bool = False) -> torch.dtype:
+def pick_dtype(dtype: str, device: torch.device, *, weight_bytes: int) -> torch.dtype:
     """Turn a dtype setting into a dtype; ``auto`` is the fast one where the device is made for it.
 
-    The demo stays in float32 on a CPU: it is quick anyway, and only in float32 does a turn that
-    moves to another worker go on exactly as it would have.
+    A small model stays in float32 on a CPU: it is quick anyway, and only in float32 does a turn
+    that moves to another worker go on exactly as it would have.
+
+    Args:
+        weight_bytes: size of the model's weights, as they are stored.
 
     Raises:
         CheckpointError: it is not auto, float32, bfloat16 or float16.
@@ -85,7 +95,8 @@ def pick_dtype(dtype: str, device: torch.device, *, demo: bool = False) -> torch
             return torch.bfloat16
         able = torch.cpu.get_capabilities()
         fast = able.get("avx512_bf16") or able.get("amx_bf16")
-        return torch.bfloat16 if fast and not demo else torch.float32
+        small = weight_bytes <= SMALL_BYTES
+        return torch.bfloat16 if fast and not small else torch.float32
     if dtype not in _DTYPES:
         raise CheckpointError(f"dtype {dtype}: must be auto, {', '.join(_DTYPES)}")
     return _DTYPES[dtype]

@@ -65,7 +65,7 @@ def load_engine(
     """
     checkpoint = find(model)
     place = pick_device(device)
-    numbers = pick_dtype(dtype, place, demo=model == "demo")
+    numbers = pick_dtype(dtype, place, weight_bytes=checkpoint.weight_bytes)
     if threads:
         torch.set_num_threads(threads)
     llama = load_model(checkpoint, device=place, dtype=numbers)

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from workers.engine import CheckpointError
 from workers.engines.checkpoint import (
     DEMO_FOLDER,
+    SMALL_BYTES,
     Checkpoint,
     find,
     load_model,
@@ -124,10 +125,14 @@ def test_a_device_that_is_not_there_is_refused() -> None:
         pick_device("cuda:99")
 
 
-def test_the_demo_is_exact_on_a_cpu_and_fast_on_a_gpu() -> None:
-    assert pick_dtype("auto", CPU, demo=True) is torch.float32
-    assert pick_dtype("auto", torch.device("cuda"), demo=True) is torch.bfloat16
-    assert pick_dtype("bfloat16", CPU, demo=True) is torch.bfloat16
+def test_a_small_model_is_exact_on_a_cpu_and_fast_on_a_gpu(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+
+    assert pick_dtype("auto", CPU, weight_bytes=SMALL_BYTES) is torch.float32
+    assert pick_dtype("auto", torch.device("cuda"), weight_bytes=SMALL_BYTES) is torch.bfloat16
+    assert pick_dtype("bfloat16", CPU, weight_bytes=SMALL_BYTES) is torch.bfloat16
 
 
 @pytest.mark.parametrize(
@@ -142,9 +147,9 @@ def test_auto_is_what_the_processor_is_made_for(
     monkeypatch: pytest.MonkeyPatch, able: dict[str, bool], dtype: torch.dtype
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)
-    assert pick_dtype("auto", CPU) is dtype
+    assert pick_dtype("auto", CPU, weight_bytes=SMALL_BYTES + 1) is dtype
 
 
 def test_an_unknown_dtype_is_refused() -> None:
     with pytest.raises(CheckpointError, match=r"^dtype int8: must be auto, float32"):
-        pick_dtype("int8", CPU)
+        pick_dtype("int8", CPU, weight_bytes=0)
