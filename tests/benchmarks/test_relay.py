@@ -66,19 +66,19 @@ def test_a_ratio_is_the_peers_cpu_for_a_slice_over_ours() -> None:
         )
 
     ours_200, ours_16 = relay.OURS
-    one_by_one, together = relay.PEERS
+    spread, together = relay.PEERS
     rows = relay.rows(
         {
             ours_200: spent(1.0) + spent(1.0),
             ours_16: spent(2.0),
-            one_by_one: spent(4.0),
+            spread: spent(4.0),
             together: spent(2.0),
         }
     )
 
     assert {row.case: (row.ours, row.ratio, row.floor) for row in rows} == {
-        "relay_cpu_200_against_1": (1e4, 4.0, 2.0),
-        "relay_cpu_16_against_1": (2e4, 2.0, 2.0),
+        "relay_cpu_200_against_8": (1e4, 4.0, 2.0),
+        "relay_cpu_16_against_8": (2e4, 2.0, None),
         "relay_cpu_200_against_200": (1e4, 2.0, None),
         "relay_cpu_16_against_200": (2e4, 1.0, None),
     }
