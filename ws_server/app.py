@@ -57,6 +57,8 @@ def create_app(settings: ServerSettings) -> Starlette:
         lifespan=lifespan,
     )
     app.state.access = Access(settings)
+    #: The sockets that are open.
+    app.state.sessions = set()
     app.state.model = model
     return app
 

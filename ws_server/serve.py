@@ -10,10 +10,12 @@ import socket
 import sys
 
 import uvicorn
+from starlette.applications import Starlette
 
 from turns.environment import SettingError
 from ws_server.app import create_app
 from ws_server.settings import ServerSettings
+from ws_server.socket import say_goodbye
 
 #: A message this large closes the socket with 1009; one above 256 KiB is refused and it stays open.
 SOCKET_MESSAGE_BYTES = 4 * 1024 * 1024
@@ -34,8 +36,11 @@ def run() -> int:
         return 2
     if not settings.api_keys:
         logging.info("no API keys are set: any key is taken, from this machine only")
+    # It tells of every socket that comes and goes.
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    app = create_app(settings)
     config = uvicorn.Config(
-        create_app(settings),
+        app,
         http="httptools",
         ws="websockets-sansio",
         ws_max_size=SOCKET_MESSAGE_BYTES,
@@ -46,8 +51,20 @@ def run() -> int:
         access_log=False,
         log_config=None,
     )
-    uvicorn.Server(config).run(sockets=[listening])
+    _Server(config, app).run(sockets=[listening])
     return 0
+
+
+class _Server(uvicorn.Server):
+    """Says good-bye on every socket before it closes them with 1012."""
+
+    def __init__(self, config: uvicorn.Config, app: Starlette) -> None:
+        super().__init__(config)
+        self._app = app
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await say_goodbye(self._app.state.sessions)
+        await super().shutdown(sockets)
 
 
 def listen(host: str, port: int) -> socket.socket:

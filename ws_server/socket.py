@@ -6,7 +6,9 @@ the waiting.
 """
 
 import asyncio
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -25,6 +27,9 @@ IN_FLIGHT = 16
 LANES = 32
 #: Cancels that wait to be carried out; a client that sends more is cut off.
 CANCELS = 64
+#: Clients of a node that goes come back spread over so long.
+COME_BACK_MS = 2_000
+GOODBYE_SECONDS = 1.0
 
 
 async def responses_socket(socket: WebSocket) -> None:
@@ -36,16 +41,28 @@ async def responses_socket(socket: WebSocket) -> None:
         await socket.send_denial_response(error_response(exc))
         return
     await socket.accept(subprotocol=visitor.subprotocol)
-    await _Session(
+    session = Session(
         socket,
         state.front,
         state.directory,
         owner=visitor.owner,
         model=socket.query_params.get("model"),
-    ).run()
+    )
+    state.sessions.add(session)
+    try:
+        await session.run()
+    finally:
+        state.sessions.discard(session)
 
 
-class _Session:
+async def say_goodbye(sessions: Iterable["Session"]) -> None:
+    """Tell every client that this node goes; who has not taken it within a second goes without."""
+    async with asyncio.TaskGroup() as tasks:
+        for session in list(sessions):
+            tasks.create_task(session.say_goodbye())
+
+
+class Session:
     """One client's lanes."""
 
     def __init__(
@@ -88,6 +105,14 @@ class _Session:
     async def send(self, text: str) -> None:
         """Send one message; waits while the client is slow to read."""
         await self._socket.send_text(text)
+
+    async def say_goodbye(self) -> None:
+        """Tell the client to come back, here or elsewhere, and go on where it was."""
+        wait_ms = random.randrange(COME_BACK_MS)
+        notice = f'{{"type":"turnstream:server.draining","retry_after_ms":{wait_ms}}}'
+        with suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
+            async with asyncio.timeout(GOODBYE_SECONDS):
+                await self.send(notice)
 
     async def turn(self, create: Create) -> Turn:
         """Make a turn of a request of this client."""

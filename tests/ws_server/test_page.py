@@ -87,6 +87,7 @@ class Clerk:
             item=message_item(self.claimed.id, "completed", self.text),
             incomplete_reason="max_output_tokens" if status == "incomplete" else None,
             input_tokens=3,
+            cached_tokens=0,
             output_tokens=4,
             completed_at=5,
         )
