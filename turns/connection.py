@@ -13,18 +13,23 @@ from redis.retry import Retry
 #: Seconds that a command may take; with the connecting this keeps a refusal within three seconds.
 COMMAND_SECONDS = 1.5
 CONNECT_SECONDS = 1.0
+#: Connections of a node's commands; when all are in use, a further command waits for one.
+CONNECTIONS = 32
 
 
 def connect_async(url: str) -> "redis.asyncio.Redis":
     """Make the client of a node's commands. A command is repeated once, on a new connection, if its
     connection turns out to be dead; every script of ours can bear that."""
-    return redis.asyncio.Redis.from_url(
+    pool = redis.asyncio.BlockingConnectionPool.from_url(
         url,
+        max_connections=CONNECTIONS,
+        timeout=COMMAND_SECONDS,
         protocol=2,
         socket_timeout=COMMAND_SECONDS,
         socket_connect_timeout=CONNECT_SECONDS,
         retry=AsyncRetry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
     )
+    return redis.asyncio.Redis.from_pool(pool)
 
 
 def subscribe_async(url: str) -> "redis.asyncio.Redis":

@@ -75,7 +75,7 @@ class Worker:
 
     def ring(self) -> None:
         """Somebody may be waiting."""
-        self._claimer.wake()
+        self._claimer.ring()
 
     def retire(self) -> None:
         """Claim nothing more; never waits, so that a signal handler may call it."""

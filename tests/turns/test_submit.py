@@ -157,3 +157,11 @@ async def refused_in_time(url: str, make_turn: MakeTurn) -> None:
                 await handed_in(front, make_turn())
         # The promise itself is a time, not a speed.
         assert time.monotonic() - began < 3
+
+
+async def test_more_readers_than_connections_wait_for_one_and_none_is_refused(
+    front: Front, make_turn: MakeTurn, redis: Redis
+) -> None:
+    await asyncio.gather(*(handed_in(front, make_turn()) for _ in range(200)))
+
+    assert await redis.zcard(keys.line(MODEL, "default")) == 200
