@@ -13,7 +13,7 @@ from turns.environment import SettingError
 from turns.model_name import served_name
 from workers.settings import WorkerSettings
 
-#: Celery threads that carry bells to the claimer; more would only wait for each other.
+#: Celery threads that hear bells; they claim one after the other, so more would only wait.
 BELL_THREADS = 4
 
 
