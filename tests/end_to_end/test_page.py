@@ -77,7 +77,8 @@ async def stopped(opened: Visit) -> Locator:
     """Ask and stop. Now and then the model is through before it hears; then once more."""
     for _ in range(10):
         turn = await opened.ask("Tell me a story.")
-        await opened.becomes(turn, "writing")
+        begun = '[data-state="writing"], [aria-busy="false"]'
+        await turn.and_(opened.page.locator(begun)).wait_for()
         await opened.page.keyboard.press("Escape")
         await opened.ends(turn)
         if await turn.get_attribute("data-state") == "cancelled":

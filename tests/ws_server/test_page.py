@@ -314,6 +314,11 @@ window.WebSocket = class extends WebSocket {
             id="an event comes twice",
         ),
         pytest.param("dispatchEvent(new Event('offline'));", id="the network goes away"),
+        pytest.param(
+            """this.dispatchEvent(new MessageEvent("message", {
+              data: '{"type":"turnstream:server.draining","retry_after_ms":5}' }));""",
+            id="the server says something of its own",
+        ),
     ],
 )
 async def test_no_character_is_lost_or_doubled_when(node: str, clerk: Clerk, fault: str) -> None:
@@ -334,6 +339,43 @@ async def test_no_character_is_lost_or_doubled_when(node: str, clerk: Clerk, fau
         clerk.say("Still here.")
         clerk.end()
         assert await opened.becomes(again, "completed") == "Still here."
+        assert_nothing_went_wrong(opened, node)
+
+
+#: Wraps the page's sockets: what happens to the first turn on its way out is up to a test.
+AT_THE_FIRST_TURN = """
+let turns = 0;
+window.WebSocket = class extends WebSocket {
+  send(text) {
+    if (++turns === 1) { %s } else super.send(text);
+  }
+};
+"""
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param("this.close();", id="before it was sent"),
+        pytest.param("super.send(text); this.close();", id="after it was sent"),
+        pytest.param(
+            "super.send(text); setTimeout(() => this.close(), 0); this.onmessage = null;",
+            id="before the page heard of it",
+        ),
+    ],
+)
+async def test_a_turn_whose_socket_is_lost_is_asked_once(
+    node: str, clerk: Clerk, fault: str
+) -> None:
+    async with visit(node, before=AT_THE_FIRST_TURN % fault) as opened:
+        turn = await opened.ask("One?")
+        claimed = await clerk.claim()
+        clerk.say("Once.")
+        clerk.end()
+
+        assert await opened.becomes(turn, "completed") == "Once."
+        assert await turn.get_attribute("data-response") == claimed.id
+        assert clerk.line.claim(1) is None
         assert_nothing_went_wrong(opened, node)
 
 

@@ -31,6 +31,8 @@ export class Answer {
 
   /** Take in the next event; a repeat is dropped. False when one before it is missing. */
   take(event) {
+    // Without a number it is about the request, or no part of an answer at all.
+    if (event.sequence_number === undefined && event.type !== "error") return true;
     const number = event.sequence_number ?? this.#last + 1;
     // A snapshot stands for all that came before it, which nobody keeps any more.
     if (number > this.#last + 1 && !event.snapshot) return false;

@@ -25,11 +25,17 @@ function ask(text) {
     show(changed);
     if (changed.ended && running === changed) end(changed, text);
   });
-  const create = { type: "response.create", input: text, truncation: "auto" };
-  if (previous) create.previous_response_id = previous;
+  answer.create = {
+    type: "response.create",
+    input: text,
+    truncation: "auto",
+    previous_response_id: previous,
+    // Sent again under the same key it is the same turn.
+    idempotency_key: Array.from(crypto.getRandomValues(new Uint32Array(4)), String).join("-"),
+  };
   running = answer;
   owed.push(answer);
-  connection.send(create);
+  connection.send(answer.create);
   question.value = "";
   refresh();
   show(answer);
@@ -81,14 +87,16 @@ function onState(now, problem) {
   state = now;
   $("problem").textContent = problem;
   $("problem").hidden = !problem;
-  if (lost) for (const answer of owed.splice(0)) carryOn(answer);
-  if (now === "connected" && running?.stopping) stop(running);
+  if (lost) {
+    for (const answer of owed) if (answer.id) resume(answer);
+    owed = owed.filter((answer) => !answer.id);
+  }
+  if (now === "connected") {
+    // Whether these had arrived before the connection was lost, nobody knows.
+    for (const answer of owed) connection.send(answer.create);
+    if (running?.stopping) stop(running);
+  }
   refresh();
-}
-
-function carryOn(answer) {
-  if (answer.id) resume(answer);
-  else answer.fail("The connection was lost before the server took this. Send it again.");
 }
 
 /** Get the rest of an answer from the server's log, however often that takes. */
