@@ -83,7 +83,8 @@ def kept(response_id: str, seq: int, status: str, error: str, rest: str, text: s
     end = terminal(seq, status, error, rest)
     item_status = "completed" if status == "completed" else "incomplete"
     closed = closing(response_id, seq - 3, item_status, text) if status != "failed" else []
-    return [f'{{"snapshot":true,{event[1:]}' for event in (*closed, end)]
+    # At the end of each, since its type must be the first thing in its JSON.
+    return [f'{event[:-1]},"snapshot":true}}' for event in (*closed, end)]
 
 
 def refused(seq: int, error: TurnError) -> str:
