@@ -79,6 +79,8 @@ class Follower:
     async def batches(self) -> AsyncIterator[list[bytes]]:
         """Give all events there are, then wait for more; ends after the terminal event.
 
+        An empty batch says that nothing has come for a while and nothing was missed.
+
         Raises:
             ResponseLost, StreamExpired: the turn or its log went away.
         """
@@ -93,6 +95,8 @@ class Follower:
                     return
                 elif self._behind:
                     await self._catch_up()
+                    if not (self._ready or self._ended):
+                        yield []
                 else:
                     self._wake.clear()
                     await self._wake.wait()

@@ -27,6 +27,8 @@ class Request:
     temperature: float
     top_p: float
     seed: int
+    #: Texts that end an answer where they would begin in it.
+    stop: tuple[str, ...] = ()
     #: Whether the oldest turns may be dropped from a conversation that is too long.
     truncate: bool = False
 
@@ -35,7 +37,8 @@ class Request:
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Request":
-        return cls(**json.loads(text))
+        fields = json.loads(text)
+        return cls(**fields | {"stop": tuple(fields["stop"])})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

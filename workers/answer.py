@@ -118,12 +118,13 @@ class Answer:
 
     def _ending(self, finish: Finish, entries: list[Entry]) -> Append | None:
         match finish.reason:
+            # A stop string ends an answer as the model's own end would.
+            case reason if self._slicer.stopped and reason is not FinishReason.ERROR:
+                return self._closed(entries, "completed", None)
             case FinishReason.STOP:
                 return self._closed(entries, "completed", None)
             case FinishReason.LENGTH:
                 return self._closed(entries, "incomplete", "max_output_tokens")
-            case FinishReason.CANCELLED if self._slicer.stopped:
-                return self._closed(entries, "completed", None)
             case FinishReason.CANCELLED if self.stop_asked:
                 return self._closed(entries, "cancelled", None)
             case FinishReason.CANCELLED:

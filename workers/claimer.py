@@ -21,8 +21,8 @@ from workers.slicer import IdSlicer
 
 log = logging.getLogger(__name__)
 
-#: Makes the slicer of a reply to some prompt ids.
-BeginSlicer = Callable[[Sequence[int]], IdSlicer]
+#: Makes the slicer of a reply to some prompt ids, with its stop strings.
+BeginSlicer = Callable[[Sequence[int], Sequence[str]], IdSlicer]
 
 #: The longest that a free row and a waiting turn can miss each other.
 BEAT_SECONDS = 0.25
@@ -96,11 +96,11 @@ class Claimer:
         try:
             prompt = self._prompter.ids(claimed, limit=self._engine.context - 1)
         except BadRequest as exc:
-            answer = Answer(claimed, self._begin_slicer(()))
+            answer = Answer(claimed, self._begin_slicer((), ()))
             self._desk.add(answer)
             answer.refuse(exc)
         else:
-            answer = Answer(claimed, self._begin_slicer(prompt))
+            answer = Answer(claimed, self._begin_slicer(prompt, claimed.request.stop))
             self._desk.add(answer)
             self._submit(answer, prompt)
         self._publisher.wake()

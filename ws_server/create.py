@@ -16,7 +16,8 @@ from ws_server import field, items
 from ws_server.directory import Model
 from ws_server.field import Body
 
-_TIERS: dict[str, Tier] = {
+#: What a request may call a tier, and which it is.
+TIERS: dict[str, Tier] = {
     "priority": "priority",
     "fast": "priority",
     "default": "default",
@@ -41,6 +42,7 @@ class Create:
     top_p: float | None
     seed: int | None
     truncate: bool
+    stop: tuple[str, ...]
     store: bool
     tier: Tier
     metadata: dict[str, str]
@@ -68,6 +70,7 @@ class Create:
                 # Drawn here, so that another attempt goes on with the same draws.
                 seed=secrets.randbelow(_SEEDS) if self.seed is None else self.seed,
                 truncate=self.truncate,
+                stop=self.stop,
             ),
             parent=self.previous_response_id,
             parent_cached=parent_cached,
@@ -104,8 +107,9 @@ def read_create(body: Body) -> Create:
         top_p=field.number(body, "top_p", least=0, most=1),
         seed=field.whole(body, "seed", least=-_SEEDS, most=_SEEDS),
         truncate=truncation == "auto",
+        stop=(),
         store=field.boolean(body, "store", True),
-        tier=_TIERS[field.word(body, "service_tier", "auto", tuple(_TIERS))],
+        tier=TIERS[field.word(body, "service_tier", "auto", tuple(TIERS))],
         metadata=field.metadata(body),
         idempotency_key=_idempotency_key(field.text(body, "idempotency_key")),
     )
@@ -134,8 +138,7 @@ def _refuse_unsupported(body: Body) -> None:
     for name in ("conversation", "prompt"):
         if body.get(name) is not None:
             raise field.unsupported(name, "use 'previous_response_id' and 'input'.")
-    if body.get("tool_choice") not in (None, "auto", "none"):
-        raise field.unsupported("tool_choice", "this model calls no tools.")
+    refuse_tools(body)
     match body.get("text"):
         case None | {"format": None | {"type": "text"}}:
             pass
@@ -147,3 +150,13 @@ def _refuse_unsupported(body: Body) -> None:
                 code="unsupported_value",
                 param="text.format",
             )
+
+
+def refuse_tools(body: Body) -> None:
+    """Refuse a request that insists on tools; those that only offer them are answered in words.
+
+    Raises:
+        BadRequest: `tool_choice` is another than auto or none.
+    """
+    if body.get("tool_choice") not in (None, "auto", "none"):
+        raise field.unsupported("tool_choice", "this model calls no tools.")

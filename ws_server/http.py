@@ -1,22 +1,22 @@
 """The same turns over HTTP: `/v1/responses` and what belongs to it."""
 
 import json
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response
 
-from turns.errors import BadRequest, ResponseNotFound, TurnError
+from turns.errors import BadRequest, ResponseNotFound
 from turns.follower import Follower
 from turns.front import Front
 from turns.ids import is_response_id
 from ws_server import field
 from ws_server.create import read_create, with_key
 from ws_server.directory import Directory
+from ws_server.event_stream import EventStream, ResponsesWire
 from ws_server.frames import MESSAGE_BYTES
-from ws_server.wire import error_frame, read_json, server_sent
+from ws_server.wire import read_json
 
 
 async def create_response(request: Request) -> Response:
@@ -24,19 +24,25 @@ async def create_response(request: Request) -> Response:
     owner = request.app.state.access.admit(request).owner
     front: Front = request.app.state.front
     directory: Directory = request.app.state.directory
-    body = read_json(await _body(request))
+    body = read_json(await read_body(request))
     create = with_key(read_create(body), request.headers.get("idempotency-key"))
     turn = create.turn(owner, await directory.find(create.model), parent_cached=False)
     if field.boolean(body, "stream", False):
-        return await _stream(front.submit(turn))
-    last = b""
-    async with front.submit(turn) as follower:
-        async for batch in follower.batches():
-            last = batch[-1]
-    end: dict[str, Any] = json.loads(last)
+        return EventStream(front.submit(turn), ResponsesWire())
+    end = await last_event(front.submit(turn))
     if end["type"] == "error":
         return JSONResponse({"error": end["error"]}, status_code=end["status"])
     return JSONResponse(end["response"])
+
+
+async def last_event(following: AbstractAsyncContextManager[Follower]) -> dict[str, Any]:
+    """Wait for the end of a turn and give its terminal event."""
+    async with following as follower:
+        async for batch in follower.batches():
+            if batch:
+                last = batch[-1]
+    end: dict[str, Any] = json.loads(last)
+    return end
 
 
 async def get_response(request: Request) -> Response:
@@ -48,7 +54,7 @@ async def get_response(request: Request) -> Response:
         found = await front.response(response_id, owner)
         return Response(found, media_type="application/json")
     after = field.starting_after(request.query_params.get("starting_after"))
-    return await _stream(front.follow(response_id, owner, after=after))
+    return EventStream(front.follow(response_id, owner, after=after), ResponsesWire())
 
 
 async def cancel_response(request: Request) -> Response:
@@ -57,9 +63,7 @@ async def cancel_response(request: Request) -> Response:
     front: Front = request.app.state.front
     response_id = _response_id(request)
     await front.cancel(response_id, owner)
-    async with front.follow(response_id, owner, after=-1) as follower:
-        async for _ in follower.batches():
-            pass
+    await last_event(front.follow(response_id, owner, after=-1))
     return Response(await front.response(response_id, owner), media_type="application/json")
 
 
@@ -74,28 +78,12 @@ async def list_models(request: Request) -> Response:
     return JSONResponse({"object": "list", "data": models})
 
 
-async def _stream(following: AbstractAsyncContextManager[Follower]) -> Response:
-    # Entered here, so that a refusal is an answer with a status and not a stream that breaks.
-    async with AsyncExitStack() as stack:
-        follower = await stack.enter_async_context(following)
-        leaving = stack.pop_all()
+async def read_body(request: Request) -> bytes:
+    """Read a request's body, within the bounds of a message.
 
-    async def events() -> AsyncIterator[bytes]:
-        async with leaving:
-            try:
-                async for batch in follower.batches():
-                    yield b"".join(map(server_sent, batch))
-            except TurnError as exc:
-                yield server_sent(error_frame(exc, None).encode())
-
-    return StreamingResponse(
-        events(),
-        media_type="text/event-stream",
-        headers={"cache-control": "no-cache", "x-accel-buffering": "no"},
-    )
-
-
-async def _body(request: Request) -> bytes:
+    Raises:
+        BadRequest: it is too large.
+    """
     chunks = bytearray()
     async for chunk in request.stream():
         chunks += chunk

@@ -7,7 +7,7 @@ from turns.errors import BadRequest, UnsafePrompt
 from turns.turn import Message, Role
 from ws_server.field import checked_text, wrong
 
-_ROLES: dict[object, Role] = {
+_ROLES: dict[str, Role] = {
     "user": "user",
     "assistant": "assistant",
     "system": "system",
@@ -17,8 +17,8 @@ _ROLES: dict[object, Role] = {
 _TEXT_PARTS = {"input_text": "text", "output_text": "text", "text": "text", "refusal": "refusal"}
 
 
-def messages(value: object) -> tuple[Message, ...]:
-    """Read who said what.
+def messages(value: object, param: str = "input") -> tuple[Message, ...]:
+    """Read who said what, from the field called `param`.
 
     Raises:
         BadRequest: nothing is asked, an item is not a message, or a part is not text.
@@ -27,21 +27,21 @@ def messages(value: object) -> tuple[Message, ...]:
     match value:
         case None:
             raise BadRequest(
-                "'input' is missing.", code="missing_required_parameter", param="input"
+                f"'{param}' is missing.", code="missing_required_parameter", param=param
             )
         case str():
-            read = [Message("user", checked_text(value, "input"))]
+            read = [Message("user", checked_text(value, param))]
         case list():
-            read = [_message(item, f"input[{i}]") for i, item in enumerate(value)]
+            read = [_message(item, f"{param}[{i}]") for i, item in enumerate(value)]
         case _:
-            raise wrong("input", "a string or a list of items")
+            raise wrong(param, "a string or a list of items")
     spoken = [message for message in read if message.role != "system"]
     if not spoken or spoken[-1].role != "user" or not spoken[-1].text.strip():
-        raise wrong("input", "a question: its last message must be a user's, and not empty")
+        raise wrong(param, "a question: its last message must be a user's, and not empty")
     if spoken[0].role != "user":
-        raise wrong("input", "a conversation that begins with a user's message")
+        raise wrong(param, "a conversation that begins with a user's message")
     for message in read:
-        _check(message.text, "input")
+        _check(message.text, param)
     return tuple(read)
 
 
@@ -72,9 +72,10 @@ def _message(item: object, param: str) -> Message:
             code="unsupported_value",
             param=f"{param}.type",
         )
-    if item.get("role") not in _ROLES:
-        raise wrong(f"{param}.role", "one of " + ", ".join(map(str, _ROLES)))
-    return Message(_ROLES[item["role"]], _content(item.get("content"), f"{param}.content"))
+    role = item.get("role")
+    if not isinstance(role, str) or role not in _ROLES:
+        raise wrong(f"{param}.role", "one of " + ", ".join(_ROLES))
+    return Message(_ROLES[role], _content(item.get("content"), f"{param}.content"))
 
 
 def _content(content: object, param: str) -> str:

@@ -27,7 +27,9 @@ class FakeHandle:
         self.cancelled = True
 
 
-def make_answer(*, attempt: int = 1, seq: int = 2, ids: tuple[int, ...] = ()) -> Answer:
+def make_answer(
+    *, attempt: int = 1, seq: int = 2, ids: tuple[int, ...] = (), stop: tuple[str, ...] = ()
+) -> Answer:
     request = Request(instructions=None, max_output_tokens=None, temperature=0, top_p=1, seed=0)
     claimed = Claimed(
         id=ID,
@@ -38,7 +40,7 @@ def make_answer(*, attempt: int = 1, seq: int = 2, ids: tuple[int, ...] = ()) ->
         rest=f'"id":"{ID}","output":[],"usage":null}}',
         ids=ids,
     )
-    return Answer(claimed, Slicer(ByteTable.from_tokens(TOKENS, {0, 1, 2})))
+    return Answer(claimed, Slicer(ByteTable.from_tokens(TOKENS, {0, 1, 2}), stop=stop))
 
 
 def taken(answer: Answer) -> Append:
@@ -155,6 +157,21 @@ def test_every_end_is_one_terminal_event(
     assert part.final.status == status
     assert events(part)[-1]["type"] == event
     assert events(part)[-1]["response"]["status"] == status
+
+
+def test_a_stop_string_ends_the_answer_before_itself_and_frees_the_row() -> None:
+    answer = make_answer(stop=("there",))
+    handle = FakeHandle()
+    answer.start(handle)
+    answer.put([3, 4], None)
+    answer.take()
+    assert handle.cancelled
+    answer.put([5], Finish(FinishReason.CANCELLED))
+
+    part = taken(answer)
+
+    assert part.final is not None
+    assert (part.final.status, part.final.text) == ("completed", "Hello ")
 
 
 def test_what_is_cancelled_without_being_asked_for_ends_in_silence() -> None:

@@ -105,6 +105,7 @@ def test_a_bad_frame_is_refused_with_a_code(text: str | None, code: str, param: 
         ({"input": [{"role": "assistant", "content": "Hi"}]}, "invalid_value", "input"),
         ({"input": ["Hi"]}, "invalid_value", "input[0]"),
         ({"input": [{"role": "king", "content": "Hi"}]}, "invalid_value", "input[0].role"),
+        ({"input": [{"role": ["user"], "content": "Hi"}]}, "invalid_value", "input[0].role"),
         ({"input": [{"role": "user"}]}, "invalid_value", "input[0].content"),
         (
             {"input": [{"role": "user", "content": [{"type": "input_image"}]}]},

@@ -16,16 +16,16 @@ from workers.tokenizer_probe import TokenizerKind, TokenizerRefused, probe
 log = logging.getLogger(__name__)
 
 
-def slicers(tokenizer: LlamaTokenizer) -> Callable[[Sequence[int]], IdSlicer]:
-    """Give what makes the slicer of a reply to some prompt ids.
+def slicers(tokenizer: LlamaTokenizer) -> Callable[[Sequence[int], Sequence[str]], IdSlicer]:
+    """Give what makes the slicer of a reply to some prompt ids, with its stop strings.
 
     Raises:
         CheckpointError: no way is known to show this tokenizer's text exactly.
     """
     table = ByteTable.from_tokens(tokenizer.tokens, tokenizer.control_ids)
 
-    def stream(prompt_ids: Sequence[int]) -> IdSlicer:
-        return StreamSlicer(tokenizer.core, prompt_ids)
+    def stream(prompt_ids: Sequence[int], stop: Sequence[str] = ()) -> IdSlicer:
+        return StreamSlicer(tokenizer.core, prompt_ids, stop=stop)
 
     try:
         found = probe(tokenizer.read, tokenizer.decode, table=table, stream=stream)
@@ -34,6 +34,6 @@ def slicers(tokenizer: LlamaTokenizer) -> Callable[[Sequence[int]], IdSlicer]:
     log.info("tokenizer: %s", found)
     match found.kind:
         case TokenizerKind.BYTES:
-            return lambda _: Slicer(table)
+            return lambda _, stop: Slicer(table, stop=stop)
         case TokenizerKind.STREAM:
             return stream

@@ -1,0 +1,113 @@
+"""Clients of the older protocol are answered by the same turns."""
+
+import httpx2
+import pytest
+from openai import AsyncOpenAI, BadRequestError
+
+from tests.service import Service
+
+QUESTION = [{"role": "user", "content": "Do you know the movie Titanic?"}]
+
+
+@pytest.fixture
+def client(service: Service) -> AsyncOpenAI:
+    return AsyncOpenAI(base_url=f"{service.url}/v1", api_key="any", max_retries=0)
+
+
+async def test_a_completion_is_whole_and_a_stream_of_it_adds_up(client: AsyncOpenAI) -> None:
+    async with client:
+        whole = await client.chat.completions.create(
+            model="demo",
+            messages=QUESTION,  # type: ignore[arg-type]
+        )
+        chunks = [
+            chunk
+            async for chunk in await client.chat.completions.create(
+                model="demo",
+                messages=QUESTION,  # type: ignore[arg-type]
+                stream=True,
+                stream_options={"include_usage": True},
+            )
+        ]
+
+    text = whole.choices[0].message.content
+    assert text
+    assert "".join(c.choices[0].delta.content or "" for c in chunks if c.choices) == text
+    assert [c.choices[0].finish_reason for c in chunks if c.choices][-1] == "stop"
+    assert chunks[0].choices[0].delta.role == "assistant"
+    assert chunks[-1].choices == []
+    assert chunks[-1].usage is not None
+    assert chunks[-1].usage == whole.usage
+    assert len({chunk.id for chunk in chunks}) == 1
+
+
+async def test_a_stop_string_ends_the_answer_before_itself(client: AsyncOpenAI) -> None:
+    async with client:
+        whole = await client.chat.completions.create(
+            model="demo",
+            messages=QUESTION,  # type: ignore[arg-type]
+        )
+        text = whole.choices[0].message.content or ""
+        stop = text[10:14]
+        cut = await client.chat.completions.create(
+            model="demo",
+            messages=QUESTION,  # type: ignore[arg-type]
+            stop=stop,
+        )
+
+    assert cut.choices[0].message.content == text[: text.index(stop)]
+    assert cut.choices[0].finish_reason == "stop"
+
+
+async def test_an_answer_that_is_cut_says_length(client: AsyncOpenAI) -> None:
+    async with client:
+        cut = await client.chat.completions.create(
+            model="demo",
+            messages=QUESTION,  # type: ignore[arg-type]
+            max_tokens=2,
+        )
+
+    assert cut.choices[0].finish_reason == "length"
+    assert cut.usage is not None
+    assert cut.usage.completion_tokens == 2
+
+
+async def test_a_completion_can_be_looked_up_as_a_response(
+    client: AsyncOpenAI, service: Service
+) -> None:
+    async with client:
+        whole = await client.chat.completions.create(
+            model="demo",
+            messages=QUESTION,  # type: ignore[arg-type]
+        )
+        kept = await client.responses.retrieve(whole.id.replace("chatcmpl-", "resp_"))
+
+    assert kept.output_text == whole.choices[0].message.content
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_what_cannot_be_done_is_refused_with_a_status(
+    client: AsyncOpenAI, stream: bool
+) -> None:
+    async with client:
+        with pytest.raises(BadRequestError, match="'n' must be 1"):
+            await client.chat.completions.create(
+                model="demo",
+                messages=QUESTION,  # type: ignore[arg-type]
+                n=2,
+                stream=stream,
+            )
+
+
+async def test_a_prompt_found_too_long_by_the_worker_is_said_in_the_stream(
+    service: Service,
+) -> None:
+    body = {
+        "messages": [{"role": "user", "content": "many words " * 9_000}],
+        "stream": True,
+    }
+    async with httpx2.AsyncClient(base_url=service.url, timeout=30) as plain:
+        answer = await plain.post("/v1/chat/completions", json=body)
+
+    assert "context_length_exceeded" in answer.text
+    assert "[DONE]" not in answer.text

@@ -1,0 +1,75 @@
+"""What a chat client may ask for, and how what it may not is refused."""
+
+from typing import Any
+
+import pytest
+
+from turns.errors import BadRequest
+from turns.turn import Message
+from ws_server.chat_request import ChatRequest, read_chat
+
+
+def read(**fields: Any) -> ChatRequest:
+    return read_chat({"messages": [{"role": "user", "content": "Hi"}]} | fields)
+
+
+def test_messages_are_read_with_their_roles_and_parts() -> None:
+    chat = read(
+        messages=[
+            {"role": "system", "content": "Be kind."},
+            {"role": "user", "content": [{"type": "text", "text": "Hi"}]},
+        ]
+    )
+
+    assert chat.create.messages == (Message("system", "Be kind."), Message("user", "Hi"))
+
+
+def test_a_completion_is_not_stored_unless_asked_for() -> None:
+    assert read().create.store is False
+    assert read(store=True).create.store is True
+
+
+def test_either_name_limits_the_answer_and_the_newer_one_decides() -> None:
+    assert read(max_tokens=3).create.max_output_tokens == 3
+    assert read(max_tokens=3, max_completion_tokens=4).create.max_output_tokens == 4
+
+
+def test_one_stop_string_or_several_are_taken() -> None:
+    assert read(stop="a").create.stop == ("a",)
+    assert read(stop=["a", "b"]).create.stop == ("a", "b")
+
+
+def test_what_changes_nothing_is_not_refused() -> None:
+    fields = {"n": 1, "frequency_penalty": 0, "logprobs": False, "tools": [], "user": "x"}
+
+    assert read(**fields, response_format={"type": "text"}) == read()
+
+
+@pytest.mark.parametrize(
+    ("fields", "code", "param"),
+    [
+        ({"messages": None}, "missing_required_parameter", "messages"),
+        ({"messages": "Hi"}, "invalid_value", "messages"),
+        ({"messages": []}, "invalid_value", "messages"),
+        (
+            {"messages": [{"role": "tool", "content": "x"}]},
+            "invalid_value",
+            "messages[0].role",
+        ),
+        ({"n": 2}, "unsupported_value", "n"),
+        ({"frequency_penalty": 0.5}, "unsupported_parameter", "frequency_penalty"),
+        ({"presence_penalty": 3}, "invalid_value", "presence_penalty"),
+        ({"logprobs": True}, "unsupported_parameter", "logprobs"),
+        ({"stop": ["a", ""]}, "invalid_value", "stop"),
+        ({"stop": list("abcde")}, "invalid_value", "stop"),
+        ({"stop": 1}, "invalid_value", "stop"),
+        ({"stream_options": "x"}, "invalid_value", "stream_options"),
+        ({"tool_choice": "required"}, "unsupported_parameter", "tool_choice"),
+        ({"response_format": {"type": "json_object"}}, "unsupported_value", "response_format"),
+    ],
+)
+def test_a_bad_field_is_named(fields: dict[str, Any], code: str, param: str) -> None:
+    with pytest.raises(BadRequest) as refused:
+        read(**fields)
+
+    assert (refused.value.code, refused.value.param) == (code, param)
