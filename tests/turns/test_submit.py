@@ -165,3 +165,14 @@ async def test_more_readers_than_connections_wait_for_one_and_none_is_refused(
     await asyncio.gather(*(handed_in(front, make_turn()) for _ in range(200)))
 
     assert await redis.zcard(keys.line(MODEL, "default")) == 200
+
+
+async def test_a_turn_that_waits_is_kept_for_as_long_as_it_may_wait_however_short_the_storing(
+    settings: TurnSettings, make_turn: MakeTurn, redis: Redis
+) -> None:
+    brief = dataclasses.replace(settings, store_seconds=60, log_seconds=1)
+    async with open_front(brief, "node-2") as front:
+        turn = await handed_in(front, make_turn())
+
+    for key in (keys.turn(turn.id), keys.log(turn.id), keys.followers(turn.id)):
+        assert await redis.ttl(key) >= settings.turn_seconds

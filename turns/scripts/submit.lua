@@ -65,8 +65,10 @@ local created = lifecycle('response.created', 0, 'queued', 'null', '', rest)
 local queued = lifecycle('response.queued', 1, 'queued', 'null', queue, rest)
 emit(id, 0, created, '', false, {})
 emit(id, 1, queued, '', false, {})
+-- Nothing of a turn may go while it can still be waited for; `retire` sets what comes after.
+local longest = math.max(store_seconds, turn_seconds + log_seconds)
 for _, key in ipairs({turn_key(id), log_key(id), followers_key(id)}) do
-  redis.call('EXPIRE', key, store_seconds)
+  redis.call('EXPIRE', key, longest)
 end
 
 -- Aim the bell at the live worker with the most free rows; with none free, a freed row claims by itself.
