@@ -1,0 +1,205 @@
+"""What a thousand turns cost in Redis while they wait, while they are answered and afterwards.
+
+    python -m scripts.retention_cost [--turns 1000] [--characters 200] [--tokens 256] [--step 1]
+
+It makes them on a Redis of its own, through the doors that nodes and workers use, and adds up what
+MEMORY USAGE says of their keys. `used_memory` is what the whole server grew by.
+"""
+
+import argparse
+import asyncio
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import redis
+
+from benchmarks.processes import redis_server
+from turns import events, keys, response
+from turns.connection import connect
+from turns.front import open_front
+from turns.ids import new_response_id
+from turns.line import Line
+from turns.log import Append, Entry, Final, Log, Verdict
+from turns.settings import TurnSettings
+from turns.turn import Claimed, Message, Request, Turn
+
+MODEL, OWNER = "measured", "ann"
+#: What a token says, and the id that it has: about as long as English has them under Llama 2.
+TOKEN, ID = " tok", 12345
+#: Turns whose events go to Redis in one call.
+BATCH = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """What is made."""
+
+    turns: int = 1000
+    #: Of each question.
+    characters: int = 200
+    #: Of each answer.
+    tokens: int = 256
+    #: Tokens in a slice: one as long as the worker keeps up.
+    step: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """Bytes that turns take at some point of their lives."""
+
+    #: By what the keys are; those that all turns share are `shared`.
+    keys: Mapping[str, int]
+    #: What the whole server grew by.
+    used_memory: int
+
+    @property
+    def total(self) -> int:
+        return sum(self.keys.values())
+
+
+def measure(redis_url: str, size: Size) -> dict[str, Cost]:
+    """Make the turns and see what they cost, stage by stage; Redis must be empty."""
+    settings = TurnSettings(redis_url=redis_url)
+    made = list(_turns(size))
+    client = connect(redis_url)
+    worker = Line(client, settings, model=MODEL, worker="w0")
+    log = Log(client, settings, worker="w0")
+    # The scripts are loaded before anything is measured.
+    worker.claim(0)
+    log.append([])
+    before = _used(client)
+
+    def cost() -> Cost:
+        return _cost(client, [turn.id for turn in made], _used(client) - before)
+
+    costs = {}
+    asyncio.run(_hand_in(settings, made))
+    costs["waiting"] = cost()
+    claimed = [found for _ in made if (found := worker.claim(1)) is not None]
+    assert len(claimed) == size.turns
+    answers = [_answer(turn, size) for turn in claimed]
+    for step in range(len(answers[0]) - 1):
+        _append(log, (parts[step] for parts in answers))
+    costs["answered, all but the end"] = cost()
+    _append(log, (parts[-1] for parts in answers))
+    costs["ended, log kept"] = cost()
+    for turn in made:
+        client.delete(keys.log(turn.id), keys.followers(turn.id))
+    costs["ended, log gone"] = cost()
+    client.close()
+    return costs
+
+
+def _turns(size: Size) -> Iterator[Turn]:
+    for number in range(size.turns):
+        yield Turn(
+            id=new_response_id(),
+            owner=OWNER,
+            model=MODEL,
+            tier="default",
+            messages=(Message("user", "?" * size.characters),),
+            request=Request(
+                instructions=None,
+                max_output_tokens=None,
+                temperature=0.6,
+                top_p=0.9,
+                seed=2**52 + number,
+            ),
+            parent=None,
+            parent_cached=False,
+            store=True,
+            metadata={},
+            created_at=int(time.time()),
+            idempotency_key=f"{number:036d}",
+            fingerprint=64 * "f",
+        )
+
+
+async def _hand_in(settings: TurnSettings, turns: Iterable[Turn]) -> None:
+    async with open_front(settings, "node-1") as front:
+        for turn in turns:
+            async with front.submit(turn):
+                pass
+
+
+def _answer(turn: Claimed, size: Size) -> list[Append]:
+    """Write all that a worker appends for a turn, one call after the other."""
+    seq = turn.seq + 1
+    written = [_part(turn, seq, [Entry(event) for event in events.opening(turn.id, seq)])]
+    seq += 2
+    for first in range(0, size.tokens, size.step):
+        count = min(size.step, size.tokens - first)
+        entry = Entry(events.text_delta(turn.id, seq, count * TOKEN), count * (ID,))
+        written.append(_part(turn, seq, [entry]))
+        seq += 1
+    text = size.tokens * TOKEN
+    rest = response.finished_rest(
+        turn.rest,
+        item=response.message_item(turn.id, "completed", text),
+        incomplete_reason=None,
+        input_tokens=size.characters // len(TOKEN),
+        cached_tokens=0,
+        output_tokens=size.tokens,
+        completed_at=int(time.time()),
+    )
+    closing = events.closing(turn.id, seq, "completed", text)
+    closing.append(events.terminal(seq + len(closing), "completed", "null", rest))
+    final = Final(status="completed", error="null", rest=rest, text=text)
+    written.append(_part(turn, seq, [Entry(event) for event in closing], final))
+    return written
+
+
+def _part(turn: Claimed, first: int, entries: list[Entry], final: Final | None = None) -> Append:
+    return Append(
+        id=turn.id, attempt=turn.attempt, first=first, entries=tuple(entries), final=final
+    )
+
+
+def _append(log: Log, parts: Iterable[Append]) -> None:
+    every = list(parts)
+    for first in range(0, len(every), BATCH):
+        verdicts = log.append(every[first : first + BATCH])
+        assert set(verdicts) == {Verdict.OK}, verdicts
+
+
+def _cost(client: "redis.Redis", turn_ids: Iterable[str], used_memory: int) -> Cost:
+    spelled = {"record": keys.turn, "log": keys.log, "followers": keys.followers}
+    owned = {spell(id): kind for id in turn_ids for kind, spell in spelled.items()}
+    names = [name.decode() for name in client.scan_iter(match="ts:*", count=1000)]
+    with client.pipeline(transaction=False) as pipe:
+        for name in names:
+            pipe.memory_usage(name, samples=0)
+        found: list[int] = pipe.execute()
+    taken = dict.fromkeys((*spelled, "idempotency key", "shared"), 0)
+    for name, size in zip(names, found, strict=True):
+        other = "idempotency key" if name.startswith(keys.once("", "")[:-1]) else "shared"
+        taken[owned.get(name, other)] += size
+    return Cost(keys=taken, used_memory=used_memory)
+
+
+def _used(client: "redis.Redis") -> int:
+    found: Any = client.info("memory")
+    return int(found["used_memory"])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    for name, number in (("turns", 1000), ("characters", 200), ("tokens", 256), ("step", 1)):
+        parser.add_argument(f"--{name}", type=int, default=number)
+    size = Size(**vars(parser.parse_args()))
+    with TemporaryDirectory() as name, redis_server(Path(name)) as url:
+        costs = measure(url, size)
+    kinds = list(next(iter(costs.values())).keys)
+    print(f"{size}\n\nbytes for each turn; so kB for a thousand\n")
+    print(f"{'':<28}" + "".join(f"{kind:>17}" for kind in (*kinds, "all", "used_memory")))
+    for stage, cost in costs.items():
+        taken = [*cost.keys.values(), cost.total, cost.used_memory]
+        print(f"{stage:<28}" + "".join(f"{value / size.turns:>17,.0f}" for value in taken))
+
+
+if __name__ == "__main__":
+    main()
