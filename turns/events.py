@@ -18,6 +18,12 @@ def _event(type: str, seq: int, **fields: Any) -> str:
     )
 
 
+def still_in_progress(seq: int, rest: str) -> str:
+    """Write once more that a turn is being answered: it may be long before there is a slice."""
+    response = whole("in_progress", "null", rest)
+    return f'{{"type":"response.in_progress","sequence_number":{seq},"response":{response}}}'
+
+
 def opening(response_id: str, seq: int) -> list[str]:
     """Write the two events that open an answer."""
     item = {

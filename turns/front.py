@@ -28,7 +28,9 @@ from turns.turn import Turn, messages_to_json
 #: Longest that a client waits to hear that Redis is away.
 REFUSE_SECONDS = 2.5
 #: How often a node says whose readers it has, and looks for what is overdue.
-TEND_SECONDS = 2.0
+TEND_SECONDS = 1.0
+#: Turns in one call, so that no call holds up the others for long.
+TEND_AT_ONCE = 200
 
 
 class Front:
@@ -45,7 +47,9 @@ class Front:
         self._follow = self._redis.register_script(scripts.source("follow"))
         self._watch = self._redis.register_script(scripts.source("watch"))
         self._sweep = self._redis.register_script(scripts.source("sweep"))
+        self._tell = self._redis.register_script(scripts.source("tell"))
         self._watch_ms = settings.watch_seconds * 1000
+        self._alive_ms = int(settings.alive_seconds * 1000)
         self._cancel = self._redis.register_script(scripts.source("cancel"))
 
     @asynccontextmanager
@@ -79,7 +83,7 @@ class Front:
                         messages_to_json(turn.messages),
                         rest_of(turn),
                         self._bell.text(turn.id),
-                        int(limits.alive_seconds * 1000),
+                        self._alive_ms,
                         limits.longest_line,
                         limits.store_seconds,
                         limits.unstored_seconds,
@@ -193,13 +197,16 @@ class Front:
         await self._subscriber.aclose()
 
     async def tend(self) -> None:
-        """Keep readers' turns going, and see to what is overdue, for as long as the node lives."""
+        """See to what is overdue and tell waiting readers their place, while the node lives."""
         while True:
             await asyncio.sleep(TEND_SECONDS)
             try:
-                if followed := self.relay.followed():
-                    await self._answer(self._watch(args=[self._watch_ms, *followed]))
                 await self._answer(self._sweep(args=self._settings.sweep_limits))
+                followed = self.relay.followed()
+                for i in range(0, len(followed), TEND_AT_ONCE):
+                    some = followed[i : i + TEND_AT_ONCE]
+                    await self._answer(self._watch(args=[self._watch_ms, *some]))
+                    await self._answer(self._tell(args=[self._alive_ms, *some]))
             except Overloaded:
                 continue
 

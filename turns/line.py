@@ -8,8 +8,7 @@ from typing import Any, cast
 from uuid import uuid4
 
 import redis
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import TimeoutError as RedisTimeoutError
+from redis.exceptions import RedisError
 
 from turns import keys, scripts
 from turns.settings import TurnSettings
@@ -102,8 +101,10 @@ class Line:
             pipe.execute()
 
 
-#: What a thread of a worker waits out instead of dying of it.
-AWAY = (RedisConnectionError, RedisTimeoutError)
+#: What a thread of a worker waits out instead of dying of it: not only a Redis that can't be
+#: reached, but also one that refuses to write, as it does with a full disk or while a replica takes
+#: over.
+AWAY = (RedisError,)
 
 
 def _claimed(answer: Sequence[Any]) -> Claimed:

@@ -16,6 +16,8 @@ from turns.turn import Claimed
 from workers.engine import Finish, FinishReason, Handle
 from workers.slicer import IdSlicer
 
+#: A turn that has nothing to show for so long says that it is being answered all the same.
+HEARTBEAT_SECONDS = 10.0
 _NO_ERROR = "null"
 
 
@@ -40,6 +42,7 @@ class Answer:
         self._refusal: BadRequest | None = None
         self._unlogged: list[int] = []
         self._next = claimed.seq + 1
+        self._spoke = time.monotonic()
         self._opened = bool(claimed.ids)
         self._output_tokens = len(claimed.ids)
         # What an earlier attempt logged was shown: the slicer must be in the state it was in then.
@@ -92,9 +95,11 @@ class Answer:
         elif self._slicer.stopped and self.handle is not None:
             self.handle.cancel()
         entries = self._slice(text) if text else []
-        if finish is None:
-            return self._append(entries) if entries else None
-        return self._ending(finish, entries)
+        if finish is not None:
+            return self._ending(finish, entries)
+        if not entries and time.monotonic() - self._spoke >= HEARTBEAT_SECONDS:
+            entries = [Entry(events.still_in_progress(self._next, self.claimed.rest))]
+        return self._append(entries) if entries else None
 
     def _refused(self, error: BadRequest) -> Append:
         body = response.error_json("invalid_prompt", error.message)
@@ -179,4 +184,5 @@ class Answer:
             final=final,
         )
         self._next += len(entries)
+        self._spoke = time.monotonic()
         return part

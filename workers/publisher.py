@@ -10,7 +10,7 @@ from threading import Event, Thread
 
 from turns.line import AWAY
 from turns.log import Append, Log, Verdict
-from workers.answer import Answer
+from workers.answer import HEARTBEAT_SECONDS, Answer
 from workers.desk import Desk
 
 log = logging.getLogger(__name__)
@@ -45,7 +45,7 @@ class Publisher:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self._wake.wait()
+            self._wake.wait(HEARTBEAT_SECONDS / 4)
             self._wake.clear()
             parts = [(answer, answer.take()) for answer in self._desk.answers()]
             self._write([(answer, part) for answer, part in parts if part is not None])

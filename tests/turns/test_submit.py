@@ -176,3 +176,44 @@ async def test_a_turn_that_waits_is_kept_for_as_long_as_it_may_wait_however_shor
 
     for key in (keys.turn(turn.id), keys.log(turn.id), keys.followers(turn.id)):
         assert await redis.ttl(key) >= settings.turn_seconds
+
+
+async def test_readers_are_told_when_their_place_has_changed(
+    monkeypatch: pytest.MonkeyPatch,
+    settings: TurnSettings,
+    line: Line,
+    make_turn: MakeTurn,
+    redis: Redis,
+) -> None:
+    monkeypatch.setattr("turns.front.TEND_SECONDS", 0.02)
+    async with open_front(settings, "node-1") as front:
+        await handed_in(front, make_turn())
+        turn = make_turn(owner="bob")
+        async with front.submit(turn) as follower, asyncio.timeout(10):
+            batches = follower.batches()
+            assert json.loads((await anext(batches))[-1])["queue"]["position"] == 2
+            line.claim(1)
+            while not (batch := await anext(batches)):
+                pass  # nothing has come for a while
+            told = json.loads(batch[0])
+            claimed = line.claim(1)
+
+    assert (told["type"], told["sequence_number"]) == ("response.queued", 2)
+    assert told["queue"]["position"] == 1
+    assert claimed is not None
+    assert claimed.seq == 3
+
+
+async def test_nothing_is_told_to_who_stands_where_they_stood(
+    front: Front, make_turn: MakeTurn, redis: Redis
+) -> None:
+    turn = await handed_in(front, make_turn())
+    for _ in range(3):
+        await front._tell(args=[3000, turn.id])
+    assert await redis.xlen(keys.log(turn.id)) == 2
+
+    await redis.hincrby(keys.turn(turn.id), "told_at", -15_000)
+    await front._tell(args=[3000, turn.id])
+    await front._tell(args=[3000, turn.id])
+
+    assert await redis.xlen(keys.log(turn.id)) == 3

@@ -67,6 +67,24 @@ def test_the_first_slice_opens_the_answer_and_goes_on_from_the_log() -> None:
     assert part.entries[-1].ids == (3,)
 
 
+def test_a_turn_with_nothing_to_show_says_from_time_to_time_that_it_lives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer = make_answer()
+    answer.put([6], None)
+    assert answer.take() is None
+    monkeypatch.setattr("workers.answer.HEARTBEAT_SECONDS", 0.0)
+
+    part = taken(answer)
+
+    [event] = events(part)
+    assert (event["type"], event["sequence_number"]) == ("response.in_progress", 3)
+    assert event["response"]["status"] == "in_progress"
+    monkeypatch.undo()
+    answer.put([7, 8, 9], None)
+    assert [event["sequence_number"] for event in events(taken(answer))] == [4, 5, 6]
+
+
 def test_what_gathered_is_one_slice() -> None:
     answer = make_answer()
     answer.put([3], None)

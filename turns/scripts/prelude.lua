@@ -53,6 +53,14 @@ local function place(model, tier, member)
   return position, size
 end
 
+-- Say to a waiting turn's readers where it stands.
+local function queued_event(seq, model, position, size, alive_since, rest)
+  local workers = redis.call('ZCOUNT', beats_key(model), alive_since, '+inf')
+  local queue = ',"queue":{"position":' .. position .. ',"size":' .. size
+    .. ',"eta_seconds":null,"workers":' .. workers .. '}'
+  return lifecycle('response.queued', seq, 'queued', 'null', queue, rest)
+end
+
 -- End a turn: nothing is waited for any more, and its log and record begin to age.
 local function retire(id, store, log_seconds, store_seconds, unstored_seconds)
   redis.call('ZREM', leases_key(), id)

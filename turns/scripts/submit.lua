@@ -58,11 +58,9 @@ redis.call('HSET', turn_key(id), 'owner', owner, 'model', model, 'tier', tier, '
 redis.call('SADD', followers_key(id), node)
 
 local position, size = place(model, tier, member)
-local workers = redis.call('ZCOUNT', beats_key(model), now - alive_ms, '+inf')
-local queue = ',"queue":{"position":' .. position .. ',"size":' .. size
-  .. ',"eta_seconds":null,"workers":' .. workers .. '}'
 local created = lifecycle('response.created', 0, 'queued', 'null', '', rest)
-local queued = lifecycle('response.queued', 1, 'queued', 'null', queue, rest)
+local queued = queued_event(1, model, position, size, now - alive_ms, rest)
+redis.call('HSET', turn_key(id), 'told', position, 'told_at', now)
 emit(id, 0, created, '', false, {})
 emit(id, 1, queued, '', false, {})
 -- Nothing of a turn may go while it can still be waited for; `retire` sets what comes after.
