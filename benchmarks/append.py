@@ -1,0 +1,195 @@
+"""What Redis pays to keep a slice as well as to tell of it, in its own CPU time.
+
+An engine step of 1, 8 or 32 turns is one append; its peer publishes the same events, a plain
+PUBLISH each, a step's in one pipeline. One subscriber listens to all of it either way. An append
+also checks attempt and number, and Redis writes it to its append-only file.
+"""
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Thread
+from typing import Any
+
+import redis
+
+from benchmarks.peer import channel
+from benchmarks.processes import end_on_sigterm, redis_server
+from benchmarks.publishers import MODEL, Channels, Publisher, Worker
+from benchmarks.report import Row, report, wants_json
+from turns import keys
+from turns.front import open_front
+from turns.ids import new_response_id
+from turns.settings import TurnSettings
+from turns.turn import Message, Request, Turn
+
+NODE = "append"
+#: Turns in an engine step.
+STEPS = (1, 8, 32)
+#: Slices of a round, whatever the size of its steps.
+SLICES = 9_600
+ROUNDS = 3
+#: How many times a plain PUBLISH an append may cost.
+MOST_PUBLISHES = 8.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spent:
+    """What Redis took for some slices."""
+
+    #: Of the whole process, with its reading, writing and logging.
+    cpu_seconds: float
+    #: Inside the command that was called, as Redis itself counts it; a PUBLISH only puts its message
+    #: into buffers there, and the writing to the subscriber comes later.
+    command_seconds: float
+    calls: int
+    slices: int
+
+    def __add__(self, other: "Spent") -> "Spent":
+        return Spent(
+            cpu_seconds=self.cpu_seconds + other.cpu_seconds,
+            command_seconds=self.command_seconds + other.command_seconds,
+            calls=self.calls + other.calls,
+            slices=self.slices + other.slices,
+        )
+
+
+#: What each kind of publisher took, by turns in a step.
+Results = Mapping[int, tuple[Spent, Spent]]
+
+
+def measure(redis_url: str, steps: Sequence[int], *, slices: int, rounds: int) -> Results:
+    """Send slices in steps of each size, ours and plain ones in turns."""
+    results: dict[int, tuple[Spent, Spent]] = {}
+    client = redis.Redis.from_url(redis_url, protocol=2)
+    with client, heard(redis_url, max(steps)):
+        for _ in range(rounds):
+            for turns in steps:
+                asyncio.run(hand_in(redis_url, turns))
+                worker, plain = Worker(redis_url, turns), Channels(redis_url, turns)
+                worker.begin()
+                ours = spend(client, "evalsha", worker, turns, slices)
+                theirs = spend(client, "publish", plain, turns, slices)
+                worker.end()
+                known = results.get(turns)
+                results[turns] = (known[0] + ours, known[1] + theirs) if known else (ours, theirs)
+    return results
+
+
+def spend(
+    client: "redis.Redis", command: str, publisher: Publisher, turns: int, slices: int
+) -> Spent:
+    """Send slices in steps of so many turns, and see what Redis took for it."""
+    before = _spent(client, command, 0)
+    for number in range(slices // turns):
+        publisher.send(range(turns), number)
+    after = _spent(client, command, slices // turns * turns)
+    return Spent(
+        cpu_seconds=after.cpu_seconds - before.cpu_seconds,
+        command_seconds=after.command_seconds - before.command_seconds,
+        calls=after.calls - before.calls,
+        slices=after.slices,
+    )
+
+
+def _spent(client: "redis.Redis", command: str, slices: int) -> Spent:
+    cpu: Any = client.info("cpu")
+    stats: Any = client.info("commandstats")
+    counted = stats.get(f"cmdstat_{command}", {"usec": 0, "calls": 0})
+    return Spent(
+        cpu_seconds=cpu["used_cpu_user"] + cpu["used_cpu_sys"],
+        command_seconds=counted["usec"] / 1e6,
+        calls=counted["calls"],
+        slices=slices,
+    )
+
+
+async def hand_in(redis_url: str, turns: int) -> None:
+    """Put turns in line whose events are published to our channel."""
+    async with open_front(TurnSettings(redis_url=redis_url), NODE) as front:
+        for _ in range(turns):
+            async with front.submit(_turn()):
+                pass
+
+
+def _turn() -> Turn:
+    request = Request(instructions=None, max_output_tokens=None, temperature=0.0, top_p=1.0, seed=1)
+    return Turn(
+        id=new_response_id(),
+        owner="benchmark",
+        model=MODEL,
+        tier="default",
+        messages=(Message("user", "Go on."),),
+        request=request,
+        parent=None,
+        parent_cached=False,
+        store=True,
+        metadata={},
+        created_at=int(time.time()),
+    )
+
+
+@contextmanager
+def heard(redis_url: str, sockets: int) -> Iterator[None]:
+    """Listen to every channel that is published on, as nodes do."""
+    client = redis.Redis.from_url(redis_url, protocol=2, socket_timeout=None)
+    with client, client.pubsub() as pubsub:  # type: ignore[no-untyped-call]
+        pubsub.subscribe(keys.node_channel(NODE), *(channel(number) for number in range(sockets)))
+        running = True
+
+        def listen() -> None:
+            while running:
+                pubsub.get_message(timeout=0.1)
+
+        thread = Thread(target=listen, name="subscriber")
+        thread.start()
+        try:
+            yield
+        finally:
+            running = False
+            thread.join()
+
+
+def rows(results: Results) -> list[Row]:
+    """Hold what an append costs for each slice against a plain PUBLISH."""
+    against = "a plain PUBLISH of the same event"
+    counts: tuple[tuple[str, Callable[[Spent], float], float | None], ...] = (
+        ("append_redis_cpu", lambda spent: spent.cpu_seconds, 1 / MOST_PUBLISHES),
+        ("append_command", lambda spent: spent.command_seconds, None),
+    )
+    found = []
+    for name, seconds, floor in counts:
+        for turns, (ours, theirs) in results.items():
+            our_cost, their_cost = seconds(ours) / ours.slices, seconds(theirs) / theirs.slices
+            found.append(
+                Row(
+                    case=f"{name}_{turns}",
+                    ours=1e6 * our_cost,
+                    theirs=1e6 * their_cost,
+                    unit="µs/slice",
+                    against=f"{against}, {turns} in a step",
+                    ratio=their_cost / our_cost,
+                    floor=floor,
+                )
+            )
+    return found
+
+
+def main() -> int:
+    as_json = wants_json(__doc__ or "")
+    end_on_sigterm()
+    with TemporaryDirectory() as name, redis_server(Path(name)) as url:
+        results = measure(url, STEPS, slices=SLICES, rounds=ROUNDS)
+    for turns, (ours, _) in results.items():
+        print(f"{turns} in a step: {ours.calls} calls for {ours.slices // turns} steps")
+    report(rows(results), as_json)
+    return int(any(ours.calls != ours.slices // turns for turns, (ours, _) in results.items()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
