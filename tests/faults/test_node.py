@@ -1,26 +1,53 @@
-"""A node that goes says so, and what it carried goes on without it."""
+"""A node goes, with a word or without, and what it carried goes on without it."""
 
 import asyncio
 import json
-from pathlib import Path
+from collections.abc import Callable
 
+import pytest
+from redis import Redis
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from tests.faults.conftest import LONG, Question, hold_to_the_record
+from tests.faults.reader import Reader
 from tests.service import Service
+from turns import keys
+
+Undisturbed = Callable[[Question], str]
 
 
-async def test_a_node_told_to_go_says_so_then_closes_with_1012(tmp_path: Path) -> None:
-    with Service(tmp_path) as house:
-        async with connect(house.url.replace("http", "ws", 1) + "/v1/responses") as socket:
-            house.child("serve").terminate()
-            async with asyncio.timeout(30):
-                notice = json.loads(await socket.recv())
-                try:
-                    await socket.recv()
-                except ConnectionClosed as closed:
-                    code = closed.rcvd.code if closed.rcvd else None
+async def test_a_node_told_to_go_says_so_then_closes_with_1012(house: Service) -> None:
+    async with connect(house.url.replace("http", "ws", 1) + "/v1/responses") as socket:
+        house.child("serve").terminate()
+        async with asyncio.timeout(30):
+            notice = json.loads(await socket.recv())
+            try:
+                await socket.recv()
+            except ConnectionClosed as closed:
+                code = closed.rcvd.code if closed.rcvd else None
 
     assert notice["type"] == "turnstream:server.draining"
     assert 0 <= notice["retry_after_ms"] < 2000
     assert code == 1012
+
+
+@pytest.mark.parametrize("end", ["kill", "terminate"])
+async def test_turns_go_on_while_their_node_is_away_and_its_readers_resume_at_the_next(
+    house: Service, redis: Redis, undisturbed: Undisturbed, end: str
+) -> None:
+    expected = undisturbed(LONG)
+    made = int(redis.get(keys.arrivals()) or 0)
+    readers = [Reader(house.url) for _ in range(4)]
+    await asyncio.gather(*(reader.read(until="delta", **LONG) for reader in readers))
+    getattr(house.child("serve"), end)()
+    late = Reader(house.url)
+    await asyncio.gather(late.answer(**LONG), *(reader.read() for reader in readers))
+
+    for reader in [*readers, late]:
+        assert reader.text == expected
+        assert redis.hget(keys.turn(reader.id), "attempt") == "1"
+        hold_to_the_record(house, reader)
+    if end == "kill":  # else some may have had their end before the goodbye
+        assert all(reader.resumes > 0 for reader in readers)
+    assert int(redis.get(keys.arrivals()) or 0) == made + 5

@@ -1,112 +1,168 @@
 """A worker's death is not the reader's business."""
 
 import asyncio
-import json
 import signal
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Callable
 
 import psutil
 import pytest
 from redis import Redis
-from websockets.asyncio.client import ClientConnection, connect
 
+from tests.faults.conftest import LONG, QUESTION, Question, hold_to_the_record, worker_names
+from tests.faults.reader import Reader
 from tests.service import Service
 from turns import keys
 
-ANSWER_SECONDS = 60
-#: So hot that the answer is long and made of anything, half characters too; the seed keeps it.
-QUESTION = {
-    "type": "response.create",
-    "input": "Write a long story.",
-    "temperature": 2,
-    "seed": 7,
-    "max_output_tokens": 300,
-}
-
-#: How the types of all terminal events of these tests end.
-END = ("completed", "incomplete", "failed", "error")
-
-Event = dict[str, Any]
-
-
-@pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Two workers, exact to the last bit, and a short lease."""
-    environ = {
-        "TURNSTREAM_DTYPE": "float32",
-        "TURNSTREAM_LEASE_SECONDS": "1",
-        # Running turns are handed on at once, not finished first.
-        "TURNSTREAM_DRAIN_SECONDS": "0",
-    }
-    directory = tmp_path_factory.mktemp("house")
-    with Service(directory, "--workers", "2", environ=environ) as service:
-        yield service
-
-
-async def ask(socket: ClientConnection) -> None:
-    await socket.send(json.dumps(QUESTION))
-
-
-async def read(socket: ClientConnection, *, until: str | tuple[str, ...]) -> list[Event]:
-    events: list[Event] = []
-    async with asyncio.timeout(ANSWER_SECONDS):
-        while not events or not events[-1]["type"].endswith(until):
-            events.append(json.loads(await socket.recv()))
-    return events
-
-
-def said(events: list[Event]) -> str:
-    return "".join(e["delta"] for e in events if e["type"] == "response.output_text.delta")
-
-
-async def undisturbed(url: str) -> str:
-    async with connect(url) as socket:
-        await ask(socket)
-        return said(await read(socket, until=END))
-
-
-def workers_of(house: Service) -> dict[str, psutil.Process]:
-    """Find the worker processes by their names in the records."""
-    found = {}
-    for process in house.family():
-        if process.cmdline()[-1:] == ["worker"] and "guard" not in str(process.cmdline()):
-            found[f"w{process.environ()['TURNSTREAM_WORKER_INDEX']}"] = process
-    return found
+Undisturbed = Callable[[Question], str]
 
 
 @pytest.fixture
-def redis(house: Service) -> Iterator["Redis[str]"]:
-    """The house's own Redis, which knows who runs what."""
-    url = house.child("serve").environ()["TURNSTREAM_REDIS_URL"]
-    with Redis.from_url(url, protocol=2, decode_responses=True) as redis:
-        yield redis
+async def workers(house: Service, redis: Redis) -> AsyncIterator[dict[str, psutil.Process]]:
+    """Both workers, awake and beating; and nobody is left asleep."""
+    await until_all_work(house, redis)
+    found = worker_names(house)
+    yield found
+    for process in found.values():
+        if process.is_running():
+            process.send_signal(signal.SIGCONT)
+
+
+async def until_all_work(house: Service, redis: Redis, seconds: float = 90) -> None:
+    """Wait until both workers have said within a second that they live."""
+    async with asyncio.timeout(seconds):
+        while True:
+            now, micros = redis.time()
+            since = now * 1000 + micros // 1000 - 1000
+            if (
+                redis.zcount(keys.beats("demo"), since, "+inf") == 2
+                and len(worker_names(house)) == 2
+            ):
+                return
+            await asyncio.sleep(0.05)
+
+
+def runs_at(redis: Redis, reader: Reader) -> str:
+    return str(redis.hget(keys.turn(reader.id), "worker"))
+
+
+def attempts(redis: Redis, reader: Reader) -> int:
+    return int(redis.hget(keys.turn(reader.id), "attempt") or 0)
 
 
 @pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM])
+# Between the claim and the first token, and somewhere in the middle.
 @pytest.mark.parametrize("moment", ["in_progress", "output_text.delta"])
 async def test_a_turn_goes_on_at_another_worker_without_the_reader_noticing(
-    house: Service, redis: "Redis[str]", fault: signal.Signals, moment: str
+    house: Service,
+    redis: Redis,
+    workers: dict[str, psutil.Process],
+    reader: Reader,
+    undisturbed: Undisturbed,
+    fault: signal.Signals,
+    moment: str,
 ) -> None:
-    url = house.url.replace("http", "ws", 1) + "/v1/responses"
-    expected = await undisturbed(url)
-    async with connect(url) as socket:
-        workers = workers_of(house)
-        await ask(socket)
-        events = await read(socket, until=moment)
-        turn_id = events[0]["response"]["id"]
-        process = workers[str(redis.hget(keys.turn(turn_id), "worker"))]
-        process.send_signal(fault)
-        try:
-            events += await read(socket, until=END)
-        finally:
-            if fault is signal.SIGSTOP:
-                # A zombie now: whatever it still wants to write must be refused.
-                process.send_signal(signal.SIGCONT)
+    expected = undisturbed(QUESTION)
+    await reader.read(until=moment, **QUESTION)
+    # A zombie wakes when the fixture ends: whatever it still wants to write must be refused.
+    workers[runs_at(redis, reader)].send_signal(fault)
+    await reader.read()
 
-    assert [event["sequence_number"] for event in events] == list(range(len(events)))
-    assert said(events) == expected
-    assert events[-1]["response"]["output"][0]["content"][0]["text"] == expected
+    assert reader.text == expected
+    assert reader.resumes == 0
+    hold_to_the_record(house, reader)
     if fault is not signal.SIGTERM:  # it may have time to finish
-        assert redis.hget(keys.turn(turn_id), "attempt") == "2"
-    assert redis.xlen(keys.log(turn_id)) == len(events)
+        assert attempts(redis, reader) == 2
+
+
+async def test_what_a_zombie_wants_to_write_is_refused(
+    house: Service,
+    redis: Redis,
+    workers: dict[str, psutil.Process],
+    undisturbed: Undisturbed,
+) -> None:
+    expected = undisturbed(LONG)
+    readers = [Reader(house.url) for _ in range(8)]
+    struck = await busy_worker(redis, readers)
+    workers[struck].send_signal(signal.SIGSTOP)
+    await asyncio.gather(*(reader.read() for reader in readers))
+    assert 2 in [attempts(redis, reader) for reader in readers]
+    before = [log_of(redis, reader) for reader in readers]
+    refused = refusals(house)
+    workers[struck].send_signal(signal.SIGCONT)
+    async with asyncio.timeout(30):
+        while refusals(house) == refused:
+            await asyncio.sleep(0.05)
+
+    assert [log_of(redis, reader) for reader in readers] == before
+    for reader in readers:
+        assert reader.text == expected
+        hold_to_the_record(house, reader)
+
+
+async def busy_worker(redis: Redis, readers: list[Reader]) -> str:
+    """Have all asked, and name a worker that has only begun with one of them."""
+    await asyncio.gather(*(reader.read(until="queued", **LONG) for reader in readers))
+    await readers[-1].read(until="in_progress")
+    return runs_at(redis, readers[-1])
+
+
+def refusals(house: Service) -> int:
+    """How often a worker was told that a turn is another's, when it wrote or when it beat."""
+    return house.logs.count("refused as stale") + house.logs.count("no longer ours")
+
+
+def log_of(redis: Redis, reader: Reader) -> list[object]:
+    return list(redis.xrange(keys.log(reader.id)))
+
+
+@pytest.mark.long
+async def test_two_workers_killed_one_after_the_other_do_not_end_a_turn(
+    house: Service,
+    redis: Redis,
+    workers: dict[str, psutil.Process],
+    reader: Reader,
+    undisturbed: Undisturbed,
+) -> None:
+    await reader.read(until=10, **LONG)
+    workers[runs_at(redis, reader)].kill()
+    await reader.read(until=20)
+    workers[runs_at(redis, reader)].kill()
+    await reader.read()
+
+    assert reader.text == undisturbed(LONG)
+    assert attempts(redis, reader) == 3
+    hold_to_the_record(house, reader)
+
+
+@pytest.mark.long
+async def test_a_turn_asked_while_no_worker_lives_waits_for_one(
+    house: Service,
+    redis: Redis,
+    workers: dict[str, psutil.Process],
+    reader: Reader,
+    undisturbed: Undisturbed,
+) -> None:
+    for process in workers.values():
+        process.kill()
+    await reader.answer(**LONG)
+
+    assert reader.text == undisturbed(LONG)
+    assert attempts(redis, reader) == 1
+    hold_to_the_record(house, reader)
+
+
+async def test_workers_that_drain_under_load_hand_on_all_they_have(
+    house: Service,
+    redis: Redis,
+    workers: dict[str, psutil.Process],
+    undisturbed: Undisturbed,
+) -> None:
+    expected = undisturbed(LONG)
+    readers = [Reader(house.url) for _ in range(12)]
+    workers[await busy_worker(redis, readers)].terminate()
+
+    assert {await reader.answer() for reader in readers} == {expected}
+    for reader in readers:
+        assert reader.resumes == 0
+        hold_to_the_record(house, reader)
+    assert "1" in [redis.hget(keys.turn(reader.id), "handed") for reader in readers]

@@ -1,0 +1,135 @@
+"""One house for all faults: two workers, exact to the last bit, short leases.
+
+What breaks in it comes back by itself, so every test leaves it as able as it found it, though
+perhaps still out of breath.
+"""
+
+import json
+import time
+import urllib.request
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from typing import Any
+
+import psutil
+import pytest
+from redis import Redis
+
+from tests.faults.proxy import Proxy
+from tests.faults.reader import ENDS, Reader, said, text_of
+from tests.service import Service
+
+#: So much of the service's output is shown under a failing test.
+SHOWN_CHARACTERS = 20_000
+#: A worker that was killed again and again is started again within half a minute.
+BACK_SECONDS = 90.0
+#: So hot that the answer is long and made of anything, half characters too; the seed keeps it.
+QUESTION = {"input": "Write a long story.", "temperature": 2, "seed": 7, "max_output_tokens": 300}
+#: Takes seconds.
+LONG = QUESTION | {"max_output_tokens": 1500}
+
+Question = dict[str, Any]
+
+
+@pytest.fixture(scope="session")
+def building(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    environ = {
+        "TURNSTREAM_DTYPE": "float32",
+        "TURNSTREAM_LEASE_SECONDS": "1",
+        # Running turns are handed on at once, not finished first.
+        "TURNSTREAM_DRAIN_SECONDS": "0",
+        # A test may take more than one life of a turn, and workers come and go with signals.
+        "TURNSTREAM_MOST_ATTEMPTS": "5",
+    }
+    directory = tmp_path_factory.mktemp("house")
+    with Service(directory, "--workers", "2", environ=environ) as service:
+        yield service
+
+
+@pytest.fixture
+def house(building: Service) -> Service:
+    """The house, once a turn would be answered: the last test may have broken its door."""
+    deadline = time.monotonic() + BACK_SECONDS
+    while not building.answers():
+        assert time.monotonic() < deadline, f"it never came back:\n{building.logs}"
+        time.sleep(0.05)
+    return building
+
+
+@pytest.fixture
+def redis(house: Service) -> Iterator[Redis]:
+    """The house's own Redis, which knows who runs what."""
+    url = house.child("serve").environ()["TURNSTREAM_REDIS_URL"]
+    with Redis.from_url(url, protocol=2, decode_responses=True) as redis:
+        yield redis
+
+
+@pytest.fixture
+async def proxy(house: Service) -> AsyncIterator[Proxy]:
+    """A proxy in front of the house's node."""
+    async with Proxy(int(house.url.rpartition(":")[2])) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+def reader(house: Service) -> Reader:
+    return Reader(house.url)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(building: Service) -> Callable[[Question], str]:
+    """Gives what is answered to a question when nothing breaks; each is asked once."""
+    answers: dict[str, str] = {}
+
+    def answer(question: Question) -> str:
+        asked = json.dumps(question)
+        if asked not in answers:
+            answers[asked] = text_of(fetch(building, "/v1/responses", question))
+        return answers[asked]
+
+    return answer
+
+
+def fetch(house: Service, path: str, body: Question | None = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(
+        house.url + path, data=data, headers={"content-type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=120) as response:
+        text = response.read().decode()
+    if "stream=true" in path:
+        return [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: ")]
+    return json.loads(text)
+
+
+def hold_to_the_record(house: Service, reader: Reader) -> None:
+    """Compare what a reader got, to the letter, with what the service keeps."""
+    events = reader.events
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    assert [event["type"] for event in events if event["type"] in ENDS] == [events[-1]["type"]]
+    assert fetch(house, f"/v1/responses/{reader.id}?stream=true") == events
+    assert text_of(fetch(house, f"/v1/responses/{reader.id}")) == said(events)
+
+
+def worker_names(house: Service) -> dict[str, psutil.Process]:
+    """Find the worker processes that live, by their names in the records."""
+    found = {}
+    for process in house.family():
+        try:
+            line = process.cmdline()
+            if line[-1:] == ["worker"] and "guard" not in str(line):
+                found[f"w{process.environ()['TURNSTREAM_WORKER_INDEX']}"] = process
+        except psutil.Error:
+            continue
+    return found
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[Any]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed and isinstance(item, pytest.Function):
+        for value in item.funcargs.values():
+            if isinstance(value, Service):
+                report.sections.append(("turnstream up", value.logs[-SHOWN_CHARACTERS:]))
+    return report

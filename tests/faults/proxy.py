@@ -1,0 +1,125 @@
+"""A TCP proxy that fails on purpose: it delays, cuts, goes silent, and lets go again.
+
+What it does to a connection is what networks do to phones: the two ends are told by a reset, or
+they are told nothing at all.
+"""
+
+import asyncio
+import socket
+import struct
+from types import TracebackType
+from typing import Self
+
+CHUNK = 16 * 1024
+#: Closing with this set sends a reset instead of a goodbye.
+RESET = struct.pack("ii", 1, 0)
+
+
+class Proxy:
+    """Forwards connections to one port of this machine; use it as a context."""
+
+    def __init__(self, port: int) -> None:
+        self.target = port
+        self.port = 0
+        #: Seconds that each chunk is held back, both ways.
+        self.delay = 0.0
+        #: Bytes towards a client after which its connection is reset.
+        self.reset_after: int | None = None
+        #: Reset a connection instead of handing on what its server says next: what was asked was
+        #: done, and nobody hears of it.
+        self.swallow_answers = False
+        #: New connections are reset.
+        self.refusing = False
+        self.connections = 0
+        self._flowing = asyncio.Event()
+        self._flowing.set()
+        self._silent: set[asyncio.Task[None]] = set()
+        self._links: dict[asyncio.Task[None], tuple[asyncio.StreamWriter, ...]] = {}
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._link, "127.0.0.1", 0, limit=CHUNK)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._server.close()
+        self.thaw()
+        self.cut()
+        await asyncio.gather(*self._links, return_exceptions=True)
+
+    def cut(self) -> None:
+        """Reset every connection, both ends."""
+        for link, writers in list(self._links.items()):
+            for writer in writers:
+                _reset(writer)
+            link.cancel()
+
+    def go_silent(self) -> None:
+        """Half-open: what now flows on these connections disappears, and no end is told."""
+        self._silent |= self._links.keys()
+
+    def freeze(self) -> None:
+        """Forward nothing and read nothing: the senders' buffers fill."""
+        self._flowing.clear()
+
+    def thaw(self) -> None:
+        """Forward again, all that was held."""
+        self._flowing.set()
+
+    async def _link(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        link = asyncio.current_task()
+        assert link is not None
+        self.connections += 1
+        self._links[link] = (writer,)
+        try:
+            if self.refusing:
+                return
+            there, back = await asyncio.open_connection("127.0.0.1", self.target, limit=CHUNK)
+            self._links[link] = (writer, back)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._pump(link, reader, back, answers=False))
+                tasks.create_task(self._pump(link, there, writer, answers=True))
+        except (OSError, asyncio.CancelledError, ExceptionGroup):
+            pass
+        finally:
+            # Whoever ends first ends both, as a reset: a half-closed connection is of no use here.
+            for end in self._links.pop(link):
+                _reset(end)
+            self._silent.discard(link)
+
+    async def _pump(
+        self,
+        link: asyncio.Task[None],
+        source: asyncio.StreamReader,
+        sink: asyncio.StreamWriter,
+        *,
+        answers: bool,
+    ) -> None:
+        passed = 0
+        while chunk := await source.read(CHUNK):
+            await asyncio.sleep(self.delay)
+            await self._flowing.wait()
+            if link in self._silent:
+                continue
+            if answers and self.swallow_answers:
+                break
+            if answers and self.reset_after is not None and passed + len(chunk) > self.reset_after:
+                sink.write(chunk[: self.reset_after - passed])
+                await sink.drain()
+                break
+            sink.write(chunk)
+            await sink.drain()
+            passed += len(chunk)
+        raise ConnectionResetError
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    end = writer.get_extra_info("socket")
+    if end is not None and end.fileno() >= 0:
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+    writer.transport.abort()
