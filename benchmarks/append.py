@@ -44,8 +44,8 @@ class Spent:
 
     #: Of the whole process, with its reading, writing and logging.
     cpu_seconds: float
-    #: Inside the command that was called, as Redis itself counts it; a PUBLISH only puts its message
-    #: into buffers there, and the writing to the subscriber comes later.
+    #: Inside the command that was called, as Redis itself counts it: a PUBLISH only fills buffers
+    #: there, and what the writing to the subscriber costs comes later.
     command_seconds: float
     calls: int
     slices: int
