@@ -1,0 +1,357 @@
+"""Coming back to a turn: by the SDKs' own hooks, by handshake, by frame, by key, at any node."""
+
+import asyncio
+import hashlib
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+from uuid import uuid4
+
+import httpx2
+import pytest
+from redis import Redis
+from websockets.asyncio.client import ClientConnection, connect
+
+from benchmarks.processes import answers_http, python, running
+from cli.redis_server import free_port
+from tests.faults.proxy import Proxy
+from tests.service import ROOT, Service
+from turns import keys
+
+ANSWER_SECONDS = 60
+NPM_SECONDS = 120
+#: What the Node example is tested with.
+NODE_PACKAGES = ("openai@7.57", "ws@8.23")
+TERMINAL = {"response.completed", "response.incomplete", "response.failed", "error"}
+#: Who may come in at the other node; `local` is who everybody is at a node without keys.
+OWNERS = ("ann", "bob", "local")
+#: So hot that it does not end soon.
+STORY = {"input": "Write a long story.", "temperature": 2, "seed": 7, "max_output_tokens": 300}
+#: Cuts a first connection amid its first event, and later ones amid later events.
+WITHIN_THE_FIRST_EVENT, FURTHER_ON = 400, 5000
+
+Event = dict[str, Any]
+
+
+def socket_url(url: str, **query: object) -> str:
+    return f"{url.replace('http', 'ws', 1)}/v1/responses?{urlencode(query)}"
+
+
+async def read(socket: ClientConnection, *, until: str = "") -> list[Event]:
+    """Read to the terminal event, or to the first whose type ends so."""
+    events: list[Event] = []
+    async with asyncio.timeout(ANSWER_SECONDS):
+        while not events or events[-1]["type"] not in TERMINAL:
+            events.append(json.loads(await socket.recv()))
+            if until and events[-1]["type"].endswith(until):
+                break
+    return events
+
+
+async def ask(socket: ClientConnection, **fields: Any) -> None:
+    await socket.send(json.dumps({"type": "response.create"} | fields))
+
+
+async def begun(url: str, headers: dict[str, str] | None = None, **fields: Any) -> list[Event]:
+    """Ask for a story, and drop the connection at its first words."""
+    async with connect(socket_url(url), additional_headers=headers) as socket:
+        await ask(socket, **STORY | fields)
+        return await read(socket, until="delta")
+
+
+async def resumed(socket: ClientConnection, **fields: Any) -> list[Event]:
+    await socket.send(json.dumps({"type": "turnstream:response.resume"} | fields))
+    return await read(socket)
+
+
+def numbers(events: list[Event]) -> list[int]:
+    return [event["sequence_number"] for event in events]
+
+
+def said(events: list[Event]) -> str:
+    return "".join(e["delta"] for e in events if e["type"] == "response.output_text.delta")
+
+
+def text_of(response: Event) -> str:
+    text: str = response["output"][0]["content"][0]["text"]
+    return text
+
+
+@pytest.fixture
+async def http(service: Service) -> AsyncIterator[httpx2.AsyncClient]:
+    async with httpx2.AsyncClient(base_url=service.url, timeout=ANSWER_SECONDS) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def redis(service: Service) -> Iterator["Redis[bytes]"]:
+    """The service's own Redis."""
+    with Redis.from_url(redis_url(service), protocol=2) as redis:
+        yield redis
+
+
+@pytest.fixture(scope="module")
+def elsewhere(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Another node on the same Redis, which knows its owners by their keys; gives its URL."""
+    port = free_port()
+    owners = {owner: hashlib.sha256(f"key-of-{owner}".encode()) for owner in OWNERS}
+    environ = {
+        "TURNSTREAM_REDIS_URL": redis_url(service),
+        "TURNSTREAM_PORT": str(port),
+        "TURNSTREAM_API_KEYS": ",".join(f"{k}:{v.hexdigest()}" for k, v in owners.items()),
+    }
+    command, directory = python("cli", "serve"), tmp_path_factory.mktemp("elsewhere")
+    with running("serve", *command, directory=directory, environ=environ) as process:
+        process.wait_until(lambda: answers_http(f"http://127.0.0.1:{port}/healthz"))
+        yield f"http://127.0.0.1:{port}"
+
+
+def redis_url(service: Service) -> str:
+    return service.child("serve").environ()["TURNSTREAM_REDIS_URL"]
+
+
+def key_of(owner: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer key-of-{owner}"}
+
+
+@pytest.fixture(scope="session")
+def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder where Node finds the official SDK."""
+    npm = shutil.which("npm")
+    if npm is None:
+        pytest.skip("there is no npm")
+    folder = tmp_path_factory.mktemp("node")
+    quiet = ("--no-audit", "--no-fund", "--no-save", "--prefix", str(folder))
+    command = (npm, "install", *quiet, *NODE_PACKAGES)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=NPM_SECONDS, check=False)
+    if done.returncode != 0:
+        pytest.skip(f"npm could not install the SDK: {done.stderr[-300:]}")
+    return folder
+
+
+@pytest.fixture(params=["resume.py", "resume.mjs"])
+def example(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path, str]:
+    """Give a program, the folder for its example, and the example's name."""
+    if request.param.endswith(".py"):
+        return sys.executable, tmp_path, request.param
+    return "node", request.getfixturevalue("node_modules"), request.param
+
+
+@pytest.mark.parametrize("first_cut", [WITHIN_THE_FIRST_EVENT, FURTHER_ON])
+async def test_an_example_prints_its_answer_without_a_gap_though_it_is_cut_again_and_again(
+    service: Service, example: tuple[str, Path, str], http: httpx2.AsyncClient, first_cut: int
+) -> None:
+    program, folder, name = example
+    source = (ROOT / "examples" / name).read_text(encoding="utf-8")
+    key = f"key-{uuid4()}"
+    for theirs in ("str(uuid.uuid4())", "randomUUID()"):
+        source = source.replace(theirs, json.dumps(key))
+    async with Proxy(urlsplit(service.url).port or 0) as proxy:
+        proxy.reset_after = first_cut
+        source = source.replace("127.0.0.1:8000", f"127.0.0.1:{proxy.port}")
+        (folder / name).write_text(source, encoding="utf-8")
+        process = await asyncio.create_subprocess_exec(
+            program, name, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                while proxy.connections < 2 and process.returncode is None:
+                    await asyncio.sleep(0.01)
+                proxy.reset_after = FURTHER_ON
+                printed, complaints = await process.communicate()
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+    assert complaints.decode() == ""
+    assert proxy.connections > 1
+    # Asked again under its key, it says which turn it was.
+    question = {"model": "demo", "input": "Do you know the Titanic movie?"}
+    again = await http.post("/v1/responses", json=question, headers={"Idempotency-Key": key})
+    kept = (await http.get(f"/v1/responses/{again.json()['id']}")).json()
+    assert printed.decode().removesuffix("\n") == text_of(kept) != ""
+
+
+async def test_a_turn_goes_on_where_it_was_by_the_query_of_a_handshake(service: Service) -> None:
+    head = await begun(service.url)
+    query = {
+        "resume_response_id": head[0]["response"]["id"],
+        "starting_after": head[-1]["sequence_number"],
+        "stream_id": "left",
+    }
+
+    async with connect(socket_url(service.url, **query)) as socket:
+        tail = await read(socket)
+
+    assert {event["stream_id"] for event in tail} == {"left"}
+    assert numbers(head + tail) == list(range(len(head + tail)))
+    assert said(head + tail) == text_of(tail[-1]["response"]) != ""
+
+
+async def test_a_turn_goes_on_by_a_frame_on_a_named_lane_while_another_lane_answers(
+    service: Service,
+) -> None:
+    head = await begun(service.url)
+    place = {
+        "response_id": head[0]["response"]["id"],
+        "starting_after": head[-1]["sequence_number"],
+        "stream_id": "left",
+    }
+
+    async with connect(socket_url(service.url)) as socket:
+        await ask(socket, input="Hello", max_output_tokens=4, stream_id="right")
+        both = await resumed(socket, **place)
+        both += await read(socket)
+
+    tail = [event for event in both if event["stream_id"] == "left"]
+    other = [event for event in both if event["stream_id"] == "right"]
+    assert numbers(head + tail) == list(range(len(head + tail)))
+    assert said(head + tail) == text_of(tail[-1]["response"])
+    assert numbers(other) == list(range(len(other)))
+
+
+async def test_what_is_not_there_to_go_on_with_is_not_found_and_the_lane_goes_on(
+    service: Service,
+) -> None:
+    async with connect(socket_url(service.url)) as socket:
+        [refusal] = await resumed(socket, response_id="resp_" + 32 * "0", stream_id="left")
+        await ask(socket, input="Hello", max_output_tokens=4, stream_id="left")
+        answer = await read(socket)
+
+    assert (refusal["status"], refusal["stream_id"]) == (404, "left")
+    assert refusal["error"]["code"] == "response_not_found"
+    assert answer[-1]["type"] != "error"
+
+
+async def test_anothers_turn_is_refused_word_for_word_like_one_that_never_was(
+    elsewhere: str,
+) -> None:
+    theirs = (await begun(elsewhere, key_of("ann")))[0]["response"]["id"]
+    nobodys = "resp_" + 32 * "0"
+
+    async with connect(socket_url(elsewhere), additional_headers=key_of("bob")) as socket:
+        [foreign] = await resumed(socket, response_id=theirs)
+        [unknown] = await resumed(socket, response_id=nobodys)
+
+    assert foreign["error"]["code"] == "response_not_found"
+    assert json.dumps(foreign).replace(theirs, nobodys) == json.dumps(unknown)
+
+
+async def test_an_ended_turn_is_told_again_from_any_number(service: Service) -> None:
+    async with connect(socket_url(service.url)) as socket:
+        await ask(socket, input="Hello", max_output_tokens=8)
+        events = await read(socket)
+        for after in (-1, 0, 5, len(events) - 2):
+            again = await resumed(
+                socket, response_id=events[0]["response"]["id"], starting_after=after
+            )
+            assert again == events[after + 1 :]
+
+
+async def test_several_sockets_on_two_nodes_follow_one_turn_to_its_end(
+    service: Service, elsewhere: str
+) -> None:
+    head = await begun(service.url)
+    response_id = head[0]["response"]["id"]
+
+    async def follow(url: str, after: int) -> list[Event]:
+        url = socket_url(url, resume_response_id=response_id, starting_after=after)
+        async with connect(url, additional_headers=key_of("local")) as socket:
+            return await read(socket)
+
+    whole, here, there = await asyncio.gather(
+        follow(elsewhere, 0), follow(service.url, 2), follow(elsewhere, len(head) - 1)
+    )
+
+    assert numbers(whole) == list(range(1, whole[-1]["sequence_number"] + 1))
+    assert here == whole[2:]
+    assert there == whole[len(head) - 1 :]
+    assert said(whole) == text_of(whole[-1]["response"])
+
+
+async def test_a_turn_that_is_not_stored_can_be_gone_on_with_after_a_cut(
+    service: Service, http: httpx2.AsyncClient
+) -> None:
+    head = await begun(service.url, store=False)
+
+    async with connect(socket_url(service.url)) as socket:
+        tail = await resumed(
+            socket,
+            response_id=head[0]["response"]["id"],
+            starting_after=head[-1]["sequence_number"],
+        )
+
+    assert tail[-1]["response"]["status"] in ("completed", "incomplete")
+    assert numbers(head + tail) == list(range(len(head + tail)))
+    assert said(head + tail) == text_of(tail[-1]["response"])
+
+
+async def test_of_an_ended_turn_whose_log_is_gone_the_end_is_told_and_marked(
+    service: Service, http: httpx2.AsyncClient, redis: "Redis[bytes]"
+) -> None:
+    answer = await http.post("/v1/responses", json={"input": "Hello", "max_output_tokens": 8})
+    response = answer.json()
+    redis.delete(keys.log(response["id"]))
+
+    async with connect(socket_url(service.url)) as socket:
+        events = await resumed(socket, response_id=response["id"], starting_after=4)
+    stream = await http.get(f"/v1/responses/{response['id']}?stream=true&starting_after=4")
+
+    assert all(event["snapshot"] is True for event in events)
+    assert events[0]["type"] == "response.output_text.done"
+    assert events[0]["text"] == text_of(response)
+    assert events[-1]["response"] == response
+    names = [line[7:] for line in stream.text.splitlines() if line.startswith("event: ")]
+    assert names == [event["type"] for event in events]
+
+
+async def test_of_an_unstored_turn_whose_log_is_gone_it_is_said_that_it_expired(
+    service: Service, http: httpx2.AsyncClient, redis: "Redis[bytes]"
+) -> None:
+    body = {"input": "Hello", "max_output_tokens": 8, "store": False}
+    response_id = (await http.post("/v1/responses", json=body)).json()["id"]
+    redis.delete(keys.log(response_id))
+
+    async with connect(socket_url(service.url)) as socket:
+        [refusal] = await resumed(socket, response_id=response_id, starting_after=4)
+
+    assert (refusal["status"], refusal["error"]["code"]) == (400, "stream_expired")
+
+
+async def test_one_key_is_one_turn_on_the_socket_and_over_http(
+    service: Service, http: httpx2.AsyncClient
+) -> None:
+    key, body = str(uuid4()), {"input": "Hello", "max_output_tokens": 8}
+
+    async with connect(socket_url(service.url)) as socket:
+        await ask(socket, **body, idempotency_key=key)
+        first = await read(socket)
+        await ask(socket, **body, idempotency_key=key)
+        second = await read(socket)
+    third = await http.post("/v1/responses", json=body, headers={"Idempotency-Key": key})
+
+    assert second == first
+    assert third.json() == first[-1]["response"]
+
+
+async def test_a_key_that_was_used_for_something_else_is_refused(
+    service: Service, http: httpx2.AsyncClient
+) -> None:
+    key, body = str(uuid4()), {"input": "Hello", "max_output_tokens": 8}
+    headers = {"Idempotency-Key": key}
+    await http.post("/v1/responses", json=body, headers=headers)
+
+    other = await http.post("/v1/responses", json=body | {"input": "Bye"}, headers=headers)
+    async with connect(socket_url(service.url)) as socket:
+        await ask(socket, **body | {"input": "Bye"}, idempotency_key=key)
+        [refusal] = await read(socket)
+
+    assert (other.status_code, refusal["status"]) == (400, 400)
+    assert other.json()["error"] == refusal["error"]
+    assert refusal["error"]["code"] == "idempotency_key_reused"
