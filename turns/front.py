@@ -11,6 +11,7 @@ from redis.exceptions import RedisError
 from turns import keys, scripts
 from turns.bell import Bell
 from turns.connection import connect_async, subscribe_async
+from turns.ending import end
 from turns.errors import (
     BadRequest,
     Overloaded,
@@ -23,7 +24,7 @@ from turns.follower import PAGE, Follower, Page, ReadLog
 from turns.relay import Relay
 from turns.response import rest_of, whole
 from turns.settings import TurnSettings
-from turns.turn import Turn, messages_to_json
+from turns.turn import Message, Turn, messages_from_json, messages_to_json
 
 #: Longest that a client waits to hear that Redis is away.
 REFUSE_SECONDS = 2.5
@@ -31,6 +32,7 @@ REFUSE_SECONDS = 2.5
 TEND_SECONDS = 1.0
 #: Turns in one call, so that no call holds up the others for long.
 TEND_AT_ONCE = 200
+_ASKED = ["owner", "input"]
 
 
 class Front:
@@ -45,6 +47,7 @@ class Front:
         self.relay = Relay(node, self._subscriber, self._redis)
         self._submit = self._redis.register_script(scripts.source("submit"))
         self._follow = self._redis.register_script(scripts.source("follow"))
+        self._delete = self._redis.register_script(scripts.source("delete"))
         self._watch = self._redis.register_script(scripts.source("watch"))
         self._sweep = self._redis.register_script(scripts.source("sweep"))
         self._tell = self._redis.register_script(scripts.source("tell"))
@@ -177,6 +180,39 @@ class Front:
             case _:
                 raise ResponseNotFound(turn_id)
 
+    async def delete(self, turn_id: str, owner: str) -> None:
+        """Forget a turn that has ended, with all that was said in it.
+
+        Raises:
+            ResponseNotFound: there is no such turn for this owner.
+            BadRequest: it is still being answered.
+            Overloaded: Redis is away.
+        """
+        match await self._answer(self._delete(args=[turn_id, owner])):
+            case b"response_not_found":
+                raise ResponseNotFound(turn_id)
+            case b"response_running":
+                raise BadRequest(
+                    f"Response '{turn_id}' is still being answered: cancel it first.",
+                    code="response_running",
+                )
+
+    async def input_of(self, turn_id: str, owner: str) -> tuple[Message, ...]:
+        """Give the messages that a turn was asked with.
+
+        Raises:
+            ResponseNotFound: there is no such turn for this owner.
+            Overloaded: Redis is away.
+        """
+        found = await self._answer(
+            cast("Awaitable[list[bytes | None]]", self._redis.hmget(keys.turn(turn_id), _ASKED))
+        )
+        match found:
+            case [bytes(known), bytes(asked)] if known.decode() == owner:
+                return messages_from_json(asked)
+            case _:
+                raise ResponseNotFound(turn_id)
+
     async def models(self) -> dict[str, dict[str, Any]]:
         """Say what each model that was ever served told of itself, by name."""
         found = await self._answer(
@@ -249,6 +285,5 @@ async def open_front(settings: TurnSettings, node: str) -> AsyncIterator[Front]:
         try:
             yield front
         finally:
-            for task in always:
-                task.cancel()
+            await end(always)
             await front.aclose()

@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 from turns.errors import TurnError
 from turns.front import open_front
 from turns.model_name import served_name
-from ws_server import chat, health, http
+from ws_server import chat, health, http, stored
 from ws_server.access import Access
 from ws_server.directory import Directory
 from ws_server.settings import ServerSettings
@@ -50,6 +50,8 @@ def create_app(settings: ServerSettings) -> Starlette:
             WebSocketRoute("/v1/responses", responses_socket),
             Route("/v1/responses", http.create_response, methods=["POST"]),
             Route("/v1/responses/{id}", http.get_response),
+            Route("/v1/responses/{id}", stored.delete_response, methods=["DELETE"]),
+            Route("/v1/responses/{id}/input_items", stored.list_input_items),
             Route("/v1/responses/{id}/cancel", http.cancel_response, methods=["POST"]),
             Route("/v1/chat/completions", chat.create_completion, methods=["POST"]),
             Route("/v1/models", http.list_models),

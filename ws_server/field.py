@@ -77,11 +77,17 @@ def whole(body: Body, name: str, *, least: int, most: int) -> int | None:
 
 def starting_after(text: str | None) -> int:
     """Read the number of the last event that a client has, from a query; none is -1."""
+    return whole_text(text, "starting_after", -1, least=0, most=10**15)
+
+
+def whole_text(text: str | None, name: str, default: int, *, least: int, most: int) -> int:
+    """Read a whole number from a query."""
     if text is None:
-        return -1
-    # Longer ones are no event's number; int() would take them, and underscores too.
+        return default
     if not (text.isascii() and text.isdigit() and len(text) <= 15):
-        raise wrong("starting_after", "the number of an event")
+        raise wrong(name, "a whole number")
+    if not least <= int(text) <= most:
+        raise wrong(name, f"from {least} to {most}")
     return int(text)
 
 

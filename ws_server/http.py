@@ -49,7 +49,7 @@ async def get_response(request: Request) -> Response:
     """`GET /v1/responses/ID`: as it is now, or with `stream=true` its events from any number on."""
     owner = request.app.state.access.admit(request).owner
     front: Front = request.app.state.front
-    response_id = _response_id(request)
+    response_id = response_id_of(request)
     if request.query_params.get("stream") != "true":
         found = await front.response(response_id, owner)
         return Response(found, media_type="application/json")
@@ -61,7 +61,7 @@ async def cancel_response(request: Request) -> Response:
     """`POST /v1/responses/ID/cancel`: stop it, wherever it is."""
     owner = request.app.state.access.admit(request).owner
     front: Front = request.app.state.front
-    response_id = _response_id(request)
+    response_id = response_id_of(request)
     await front.cancel(response_id, owner)
     await last_event(front.follow(response_id, owner, after=-1))
     return Response(await front.response(response_id, owner), media_type="application/json")
@@ -92,7 +92,12 @@ async def read_body(request: Request) -> bytes:
     return bytes(chunks)
 
 
-def _response_id(request: Request) -> str:
+def response_id_of(request: Request) -> str:
+    """Read the response's id from the path.
+
+    Raises:
+        ResponseNotFound: it can't be the id of a response at all.
+    """
     response_id: str = request.path_params["id"]
     if not is_response_id(response_id):
         raise ResponseNotFound(response_id[:80])

@@ -12,6 +12,7 @@ from contextlib import suppress
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from turns.ending import end
 from turns.errors import BadRequest, TurnError
 from turns.front import Front
 from turns.turn import Turn
@@ -99,8 +100,7 @@ class Session:
             except (TooManyWaiting, asyncio.QueueFull):
                 await self._socket.close(1008, "too many messages wait to be answered")
             finally:
-                for task in running:
-                    task.cancel()
+                await end(running)
 
     async def send(self, text: str) -> None:
         """Send one message; waits while the client is slow to read."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from openai import AsyncOpenAI, OpenAI
+from openai import AsyncOpenAI, NotFoundError, OpenAI
 from openai.types.responses import Response
 from openai.types.responses.responses_server_event import ResponsesServerEvent
 from pydantic import TypeAdapter
@@ -205,3 +205,22 @@ async def test_several_turns_share_the_model(service: Service) -> None:
         texts = await asyncio.gather(*(one(client) for _ in range(12)))
 
     assert len(set(texts)) == 1
+
+
+async def test_what_was_asked_can_be_listed_and_all_of_it_forgotten(service: Service) -> None:
+    asked = [
+        {"role": "user", "content": "One?"},
+        {"role": "assistant", "content": "One."},
+        {"role": "user", "content": "Two?"},
+    ]
+    async with AsyncOpenAI(base_url=f"{service.url}/v1", api_key="any", max_retries=0) as client:
+        made = await client.responses.create(model="demo", input=asked)  # type: ignore[arg-type]
+        listed = client.responses.input_items.list(made.id, limit=2, order="asc")
+        texts = [item.content[0].text async for item in listed]  # type: ignore[union-attr]
+        await client.responses.delete(made.id)
+        with pytest.raises(NotFoundError):
+            await client.responses.retrieve(made.id)
+        with pytest.raises(NotFoundError):
+            await client.responses.delete(made.id)
+
+    assert texts == ["One?", "One.", "Two?"]

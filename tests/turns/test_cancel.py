@@ -8,7 +8,7 @@ from redis.asyncio import Redis
 
 from tests.turns.conftest import MODEL, MakeTurn, ending, handed_in
 from turns import keys
-from turns.errors import BadRequest
+from turns.errors import BadRequest, PreviousResponseNotFound, ResponseNotFound
 from turns.front import Front
 from turns.line import Line, Standing
 from turns.log import Log
@@ -66,6 +66,24 @@ async def test_an_ended_turn_cannot_be_stopped(
         await front.cancel(turn.id, "ann")
 
     assert refused.value.code == "response_not_active"
+
+
+async def test_an_answer_under_way_cannot_be_forgotten_and_an_ended_one_is_gone(
+    front: Front, line: Line, log: Log, make_turn: MakeTurn, redis: Redis
+) -> None:
+    turn = await handed_in(front, make_turn())
+    with pytest.raises(BadRequest, match="cancel it first"):
+        await front.delete(turn.id, "ann")
+    line.claim(1)
+    log.append([ending(turn.id, first=3)])
+    with pytest.raises(ResponseNotFound):
+        await front.delete(turn.id, "bob")
+
+    await front.delete(turn.id, "ann")
+
+    assert not await redis.exists(keys.turn(turn.id), keys.log(turn.id))
+    with pytest.raises(PreviousResponseNotFound):
+        await handed_in(front, make_turn(parent=turn.id))
 
 
 async def test_a_stopped_turn_that_waits_for_another_attempt_stays_in_line(

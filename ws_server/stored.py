@@ -1,0 +1,59 @@
+"""What is kept of a response: what it was asked with, and how it is forgotten."""
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from turns.front import Front
+from turns.ids import message_id
+from turns.turn import Message
+from ws_server import field
+from ws_server.http import response_id_of
+
+
+async def delete_response(request: Request) -> Response:
+    """`DELETE /v1/responses/ID`: forget it, with all that was said."""
+    owner = request.app.state.access.admit(request).owner
+    front: Front = request.app.state.front
+    id = response_id_of(request)
+    await front.delete(id, owner)
+    return JSONResponse({"id": id, "object": "response", "deleted": True})
+
+
+async def list_input_items(request: Request) -> Response:
+    """`GET /v1/responses/ID/input_items`: the messages it was asked with, latest first."""
+    owner = request.app.state.access.admit(request).owner
+    front: Front = request.app.state.front
+    id = response_id_of(request)
+    query = request.query_params
+    limit = field.whole_text(query.get("limit"), "limit", 20, least=1, most=100)
+    order = field.word(query, "order", "desc", ("asc", "desc"))
+    messages = await front.input_of(id, owner)
+    listed = [_item(id, number, message) for number, message in enumerate(messages)]
+    if order == "desc":
+        listed.reverse()
+    ids = [item["id"] for item in listed]
+    start = ids.index(after) + 1 if (after := query.get("after")) in ids else 0
+    page = listed[start : start + limit]
+    return JSONResponse(
+        {
+            "object": "list",
+            "data": page,
+            "first_id": page[0]["id"] if page else None,
+            "last_id": page[-1]["id"] if page else None,
+            "has_more": start + limit < len(listed),
+        }
+    )
+
+
+def _item(response_id: str, number: int, message: Message) -> dict[str, object]:
+    kind = "output_text" if message.role == "assistant" else "input_text"
+    part: dict[str, object] = {"type": kind, "text": message.text}
+    if kind == "output_text":
+        part["annotations"] = []
+    return {
+        "id": f"{message_id(response_id)}_{number}",
+        "type": "message",
+        "role": message.role,
+        "status": "completed",
+        "content": [part],
+    }
