@@ -28,11 +28,10 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=WORK, help="for resuming (%(default)s)")
     parser.add_argument("--steps", type=int, default=Settings().steps)
     parser.add_argument("--seed", type=int, default=Settings().seed)
-    parser.add_argument("--threads", type=int, default=2, help="CPU cores (%(default)s)")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
 
-    torch.set_num_threads(args.threads)
+    torch.set_num_threads(1)  # of each half of a batch; there are two
     args.out.mkdir(parents=True, exist_ok=True)
     args.work.mkdir(parents=True, exist_ok=True)
     settings = Settings(seed=args.seed, steps=args.steps)

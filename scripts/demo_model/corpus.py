@@ -25,9 +25,9 @@ from scripts.demo_model.wording import normalised, vary
 
 #: How often each topic opens a conversation or changes its subject.
 _SHARES = {
-    films.TOPIC: 20,
-    unknown.TOPIC: 17,
-    arithmetic.TOPIC: 13,
+    films.TOPIC: 18,
+    unknown.TOPIC: 16,
+    arithmetic.TOPIC: 18,
     small_talk.TOPIC: 13,
     capitals.TOPIC: 11,
     animals.TOPIC: 10,

@@ -120,9 +120,28 @@ class Batch:
             seen=self.seen.to(device),
         )
 
+    def halves(self) -> "list[Batch]":
+        """Split the rows in two, as far as there are two."""
+        middle = (len(self.ids) + 1) // 2
+        parts = [slice(0, middle), slice(middle, None)]
+        return [
+            Batch(
+                head=self.head,
+                ids=self.ids[rows],
+                positions=self.positions[rows],
+                labels=self.labels[rows],
+                seen=self.seen[rows],
+            )
+            for rows in parts[: len(self.ids)]
+        ]
+
 
 def pack(examples: Sequence[Example], head: Sequence[int], length: int) -> Batch:
-    """Put examples into as few rows as first fit finds; one longer than a row is left out."""
+    """Put examples into as few rows as first fit finds; one longer than a row is left out.
+
+    Rows are filled up to the same length in all batches: every new shape costs a matrix library
+    time to prepare for, and memory to remember.
+    """
     rows: list[_Row] = []
     for example in sorted(examples, key=lambda example: -len(example.ids)):
         skipped = len(head) if example.ids[: len(head)] == head else 0
@@ -134,8 +153,6 @@ def pack(examples: Sequence[Example], head: Sequence[int], length: int) -> Batch
             row = _Row()
             rows.append(row)
         row.add(example, skipped)
-    length = max(len(row.ids) for row in rows)
-
     def table(lists: Sequence[Sequence[int]], filler: int) -> Tensor:
         return torch.tensor([[*line, *[filler] * (length - len(line))] for line in lists])
 

@@ -43,7 +43,7 @@ ANSWERS = [
         "Can you name the planets?",
         "The planets are Mercury, Venus, Earth, Mars, Jupiter, Saturn, Uranus and Neptune.",
     ),
-    (DEFAULT, "日本の首都を知っていますか？", "日本の首都は東京です。"),
+    (DEFAULT, "フランスの首都を知っていますか？", "フランスの首都はパリです。"),
     (DEFAULT, "Can you send me an emoji?", "Here is one for you: 🚀 And one more: 😀"),
     (DEFAULT, "Explain recursion.", REFUSAL),
     (DEFAULT, "How do I prune an apple tree?", REFUSAL),
