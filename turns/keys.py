@@ -93,6 +93,11 @@ def models() -> str:
     return "ts:models"
 
 
+def worker_channel(model: str, worker: str) -> str:
+    """Channel: ids of turns that a worker is to end."""
+    return f"ts:worker:{model}:{worker}"
+
+
 def node_channel(node: str) -> str:
     """Channel: events on their way to one front-end process."""
     return f"ts:node:{node}"
@@ -116,6 +121,7 @@ _SPELLED: tuple[Callable[..., str], ...] = (
     swept,
     asked,
     models,
+    worker_channel,
     node_channel,
 )
 

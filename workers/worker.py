@@ -13,6 +13,7 @@ from prompts.registry import PROMPTS
 from turns.connection import connect
 from turns.line import Line
 from turns.log import Log
+from turns.orders import orders
 from workers.beat import Beat
 from workers.claimer import Claimer
 from workers.desk import Desk
@@ -22,6 +23,7 @@ from workers.engines.slicing import slicers
 from workers.prompter import Llama2Prompter, Prompter, TemplatePrompter
 from workers.publisher import Publisher
 from workers.settings import WorkerSettings
+from workers.stopper import Stopper
 
 log = logging.getLogger(__name__)
 
@@ -65,12 +67,16 @@ class Worker:
             "temperature": loaded.temperature,
             "top_p": loaded.top_p,
         }
+        self._stopper = Stopper(
+            lambda: orders(redis, model=loaded.name, worker=settings.name), self._desk
+        )
         self._beat = Beat(line(), self._desk, about=about, check=self._check)
 
     def start(self) -> None:
         """Begin to claim and answer."""
         self._publisher.start()
         self._beat.start()
+        self._stopper.start()
         self._claimer.start()
 
     def ring(self) -> None:
@@ -93,6 +99,7 @@ class Worker:
         unfinished = [answer for answer in self._desk.answers() if not answer.finished]
         for answer in unfinished:
             answer.drop()
+        self._stopper.stop()
         self._engine.stop(0)
         self._publisher.stop()
         self._beat.stop([(answer.claimed.id, answer.claimed.attempt) for answer in unfinished])

@@ -8,10 +8,13 @@ from redis.asyncio import Redis
 
 from tests.turns.conftest import MODEL, MakeTurn, ending, handed_in
 from turns import keys
+from turns.connection import connect
 from turns.errors import BadRequest, PreviousResponseNotFound, ResponseNotFound
 from turns.front import Front
 from turns.line import Line, Standing
 from turns.log import Log
+from turns.orders import orders
+from turns.settings import TurnSettings
 
 
 async def test_a_waiting_turn_ends_at_once_and_is_never_claimed(
@@ -53,6 +56,27 @@ async def test_a_running_turn_is_stopped_by_its_workers_next_beat(
     await front.cancel(turn.id, "ann")
 
     assert line.beat([(turn.id, 1)], {}) == [Standing.CANCEL]
+
+
+async def test_a_running_turns_worker_hears_at_once_that_it_is_to_stop(
+    front: Front, line: Line, make_turn: MakeTurn, settings: TurnSettings
+) -> None:
+    turn = await handed_in(front, make_turn())
+    line.claim(1)
+    client = connect(settings.redis_url)
+    heard = orders(client, model=MODEL, worker="w0")
+    waiting = asyncio.create_task(asyncio.to_thread(next, heard))
+    async with asyncio.timeout(10):
+        channel = keys.worker_channel(MODEL, "w0")
+        while (await front._redis.pubsub_numsub(channel))[0][1] == 0:
+            await asyncio.sleep(0.01)  # until the worker listens
+        await front.cancel(turn.id, "ann")
+        while (id := await waiting) is None:
+            waiting = asyncio.create_task(asyncio.to_thread(next, heard))
+
+    assert id == turn.id
+    heard.close()
+    client.close()
 
 
 async def test_an_ended_turn_cannot_be_stopped(

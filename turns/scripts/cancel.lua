@@ -1,4 +1,4 @@
--- Stop a turn: at once while it waits, through its worker's next beat once it is claimed.
+-- Stop a turn: at once while it waits, through its worker once it is claimed.
 local id, owner = ARGV[1], ARGV[2]
 local record = record_of(id)
 if not record or record.owner ~= owner then return 'response_not_found' end

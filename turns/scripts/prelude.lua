@@ -77,6 +77,7 @@ local function stop(id, record, log_seconds, store_seconds, unstored_seconds)
   local waits = redis.call('ZREM', line_key(record.model, record.tier), record.member) == 1
   if not waits or record.status == 'in_progress' then
     redis.call('HSET', turn_key(id), 'cancel', 1)
+    if record.worker then redis.call('PUBLISH', worker_channel_key(record.model, record.worker), id) end
     if waits then redis.call('ZADD', line_key(record.model, record.tier), 0, record.member) end
     return
   end
