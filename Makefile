@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test check format eval-demo bench clean
+.PHONY: help run test test-faults chaos check format eval-demo bench clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -16,13 +16,19 @@ PROGRESS := ^ *((Downloading|Processing) .*|Building editable.*started|Installin
 ARGS :=
 
 help: ## This list.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.run-ready ## Start everything on http://127.0.0.1:8000 until Ctrl-C.
 	@$(BIN)/turnstream up $(ARGS)
 
 test: $(VENV)/.dev-ready ## Run every test.
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-faults: $(VENV)/.dev-ready ## Break everything, at length (some five minutes).
+	@$(BIN)/python -m pytest tests/faults -m "long or not long" $(ARGS)
+
+chaos: $(VENV)/.dev-ready ## A thousand turns under random faults; every reader's text is checked.
+	@$(BIN)/python -m scripts.chaos $(ARGS)
 
 check: $(VENV)/.dev-ready ## Format, lint, types and import contracts, as CI holds them.
 	$(BIN)/ruff format --check .

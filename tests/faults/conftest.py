@@ -6,7 +6,6 @@ perhaps still out of breath.
 
 import json
 import time
-import urllib.request
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import Any
 
@@ -15,7 +14,8 @@ import pytest
 from redis import Redis
 
 from tests.faults.proxy import Proxy
-from tests.faults.reader import ENDS, Reader, said, text_of
+from tests.faults.reader import Reader, text_of
+from tests.faults.record import fetch
 from tests.service import Service
 
 #: So much of the service's output is shown under a failing test.
@@ -87,27 +87,6 @@ def undisturbed(building: Service) -> Callable[[Question], str]:
         return answers[asked]
 
     return answer
-
-
-def fetch(house: Service, path: str, body: Question | None = None) -> Any:
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(
-        house.url + path, data=data, headers={"content-type": "application/json"}
-    )
-    with urllib.request.urlopen(request, timeout=120) as response:
-        text = response.read().decode()
-    if "stream=true" in path:
-        return [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: ")]
-    return json.loads(text)
-
-
-def hold_to_the_record(house: Service, reader: Reader) -> None:
-    """Compare what a reader got, to the letter, with what the service keeps."""
-    events = reader.events
-    assert [event["sequence_number"] for event in events] == list(range(len(events)))
-    assert [event["type"] for event in events if event["type"] in ENDS] == [events[-1]["type"]]
-    assert fetch(house, f"/v1/responses/{reader.id}?stream=true") == events
-    assert text_of(fetch(house, f"/v1/responses/{reader.id}")) == said(events)
 
 
 def worker_names(house: Service) -> dict[str, psutil.Process]:

@@ -5,6 +5,7 @@ they are told nothing at all.
 """
 
 import asyncio
+import random
 import socket
 import struct
 from types import TracebackType
@@ -52,16 +53,17 @@ class Proxy:
         self.cut()
         await asyncio.gather(*self._links, return_exceptions=True)
 
-    def cut(self) -> None:
-        """Reset every connection, both ends."""
+    def cut(self, share: float = 1.0) -> None:
+        """Reset connections, both ends: every one, or a random share of them."""
         for link, writers in list(self._links.items()):
-            for writer in writers:
-                _reset(writer)
-            link.cancel()
+            if random.random() < share:
+                for writer in writers:
+                    _reset(writer)
+                link.cancel()
 
-    def go_silent(self) -> None:
-        """Half-open: what now flows on these connections disappears, and no end is told."""
-        self._silent |= self._links.keys()
+    def go_silent(self, share: float = 1.0) -> None:
+        """Half-open: what flows on these connections disappears from now on, and no end is told."""
+        self._silent |= {link for link in self._links if random.random() < share}
 
     def freeze(self) -> None:
         """Forward nothing and read nothing: the senders' buffers fill."""

@@ -5,8 +5,9 @@ from collections.abc import Callable
 
 from redis import Redis
 
-from tests.faults.conftest import QUESTION, Question, hold_to_the_record
+from tests.faults.conftest import QUESTION, Question
 from tests.faults.reader import Reader
+from tests.faults.record import hold_to_the_record
 from tests.service import Service
 from turns import keys
 from turns.bell import Bell

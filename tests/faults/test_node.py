@@ -9,8 +9,9 @@ from redis import Redis
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from tests.faults.conftest import LONG, Question, hold_to_the_record
+from tests.faults.conftest import LONG, Question
 from tests.faults.reader import Reader
+from tests.faults.record import hold_to_the_record
 from tests.service import Service
 from turns import keys
 

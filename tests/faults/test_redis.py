@@ -9,8 +9,9 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
-from tests.faults.conftest import LONG, Question, hold_to_the_record
+from tests.faults.conftest import LONG, Question
 from tests.faults.reader import Reader, Refused
+from tests.faults.record import hold_to_the_record
 from tests.service import Service
 from turns import keys
 

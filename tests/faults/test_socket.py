@@ -9,9 +9,10 @@ import pytest
 from redis import Redis
 from websockets.asyncio.client import connect
 
-from tests.faults.conftest import QUESTION, Question, fetch, hold_to_the_record
+from tests.faults.conftest import QUESTION, Question
 from tests.faults.proxy import Proxy
 from tests.faults.reader import ENDS, Event, Reader, said
+from tests.faults.record import fetch, hold_to_the_record
 from tests.service import Service
 from turns import keys
 

@@ -8,8 +8,9 @@ import psutil
 import pytest
 from redis import Redis
 
-from tests.faults.conftest import LONG, QUESTION, Question, hold_to_the_record, worker_names
+from tests.faults.conftest import LONG, QUESTION, Question, worker_names
 from tests.faults.reader import Reader
+from tests.faults.record import hold_to_the_record
 from tests.service import Service
 from turns import keys
 
@@ -111,8 +112,8 @@ def refusals(house: Service) -> int:
     return house.logs.count("refused as stale") + house.logs.count("no longer ours")
 
 
-def log_of(redis: Redis, reader: Reader) -> list[object]:
-    return list(redis.xrange(keys.log(reader.id)))
+def log_of(redis: Redis, reader: Reader) -> object:
+    return redis.xrange(keys.log(reader.id))
 
 
 @pytest.mark.long

@@ -1,0 +1,1 @@
+"""Turns by the thousand while everything around them breaks; see `docs/reliability.md`."""

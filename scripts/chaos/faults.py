@@ -1,0 +1,126 @@
+"""Breaks one thing after another, each kind at random moments of its own."""
+
+import asyncio
+import contextlib
+import random
+import signal
+from collections import Counter
+from collections.abc import Awaitable, Callable
+
+import psutil
+import redis.asyncio
+from redis.exceptions import RedisError
+
+from tests.faults.proxy import Proxy
+from tests.service import Service
+from turns.bell import Bell, queue_of
+from turns.ids import new_response_id
+
+MODEL = "demo"
+WORKERS = 3
+
+#: Mean seconds between two faults of a kind.
+EVERY = {
+    "sockets cut": 1.0,
+    "sockets silent": 12.0,
+    "subscription killed": 1.5,
+    "connections killed": 4.0,
+    "bells doubled": 1.0,
+    "bells lost": 1.0,
+    "worker SIGKILL": 20.0,
+    "worker SIGSTOP, SIGCONT": 12.0,
+    "worker SIGTERM": 40.0,
+    "node SIGKILL": 30.0,
+    "Redis SIGSTOP, SIGCONT": 20.0,
+    "Redis SIGKILL": 90.0,
+}
+
+
+class Faults:
+    """What goes wrong in one house."""
+
+    def __init__(
+        self, house: Service, proxy: Proxy, store: "redis.asyncio.Redis", draw: random.Random
+    ) -> None:
+        self.counts: Counter[str] = Counter(dict.fromkeys(EVERY, 0))
+        self._house = house
+        self._proxy = proxy
+        self._store = store
+        self._draw = draw
+        self._bell = Bell()
+        self._kinds: dict[str, Callable[[], Awaitable[None]]] = {
+            "sockets cut": self._cut,
+            "sockets silent": self._silence,
+            "subscription killed": self._kill_subscription,
+            "connections killed": self._kill_connections,
+            "bells doubled": self._double_bells,
+            "bells lost": self._lose_bells,
+            "worker SIGKILL": lambda: self._strike("worker", signal.SIGKILL),
+            "worker SIGSTOP, SIGCONT": lambda: self._sleep("worker", 1.5, 5.0),
+            "worker SIGTERM": lambda: self._strike("worker", signal.SIGTERM),
+            "node SIGKILL": lambda: self._strike("serve", signal.SIGKILL),
+            "Redis SIGSTOP, SIGCONT": lambda: self._sleep("redis", 0.5, 4.0),
+            "Redis SIGKILL": lambda: self._strike("redis", signal.SIGKILL),
+        }
+
+    async def run(self) -> None:
+        """Break things until cancelled; whatever sleeps then is woken."""
+        async with asyncio.TaskGroup() as tasks:
+            for kind, fault in self._kinds.items():
+                tasks.create_task(self._again_and_again(kind, fault))
+
+    async def _again_and_again(self, kind: str, fault: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            await asyncio.sleep(self._draw.expovariate(1 / EVERY[kind]))
+            # Who is gone already can't be struck, and a Redis that is away can't be told to.
+            with contextlib.suppress(RedisError, OSError, TimeoutError, psutil.Error, LookupError):
+                await fault()
+                self.counts[kind] += 1
+
+    async def _cut(self) -> None:
+        self._proxy.cut(self._draw.random())
+
+    async def _silence(self) -> None:
+        self._proxy.go_silent(self._draw.random())
+
+    async def _kill_subscription(self) -> None:
+        await self._store.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+
+    async def _kill_connections(self) -> None:
+        await self._store.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+
+    async def _double_bells(self) -> None:
+        queue = queue_of(MODEL, f"w{self._draw.randrange(WORKERS)}")
+        bell = self._bell.text(new_response_id()).replace("@queue@", queue)
+        await self._store.lpush(queue, *[bell] * 10)
+
+    async def _lose_bells(self) -> None:
+        await self._store.delete(*(queue_of(MODEL, f"w{index}") for index in range(WORKERS)))
+
+    async def _strike(self, name: str, fault: signal.Signals) -> None:
+        (await self._pick(name)).send_signal(fault)
+
+    async def _sleep(self, name: str, least: float, most: float) -> None:
+        process = await self._pick(name)
+        process.send_signal(signal.SIGSTOP)
+        try:
+            await asyncio.sleep(self._draw.uniform(least, most))
+        finally:
+            process.send_signal(signal.SIGCONT)
+
+    async def _pick(self, name: str) -> psutil.Process:
+        return self._draw.choice(await asyncio.to_thread(processes, self._house, name))
+
+
+def processes(house: Service, name: str) -> list[psutil.Process]:
+    """Find the `worker`, `serve` or `redis` processes that live, not their guards."""
+    found = []
+    for process in house.family():
+        with contextlib.suppress(psutil.Error):
+            line = process.cmdline()
+            if any("guard.py" in word for word in line):
+                continue
+            # A Redis server rewrites its command line.
+            if line[-1:] == [name] or (name == "redis" and "-server" in "".join(line)):
+                found.append(process)
+    return found

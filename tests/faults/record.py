@@ -1,0 +1,30 @@
+"""What the service keeps of a turn, to hold readers to."""
+
+import json
+import urllib.request
+from typing import Any
+
+from tests.faults.reader import ENDS, Reader, said, text_of
+from tests.service import Service
+
+
+def fetch(house: Service, path: str, body: dict[str, Any] | None = None) -> Any:
+    """Get, or with a body post, a path of a house; a stream comes as the list of its events."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(
+        house.url + path, data=data, headers={"content-type": "application/json"}
+    )
+    with urllib.request.urlopen(request, timeout=120) as response:
+        text = response.read().decode()
+    if "stream=true" in path:
+        return [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: ")]
+    return json.loads(text)
+
+
+def hold_to_the_record(house: Service, reader: Reader) -> None:
+    """Compare what a reader got, to the letter, with what the service keeps."""
+    events = reader.events
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    assert [event["type"] for event in events if event["type"] in ENDS] == [events[-1]["type"]]
+    assert fetch(house, f"/v1/responses/{reader.id}?stream=true") == events
+    assert text_of(fetch(house, f"/v1/responses/{reader.id}")) == said(events)
