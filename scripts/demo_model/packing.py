@@ -153,6 +153,7 @@ def pack(examples: Sequence[Example], head: Sequence[int], length: int) -> Batch
             row = _Row()
             rows.append(row)
         row.add(example, skipped)
+
     def table(lists: Sequence[Sequence[int]], filler: int) -> Tensor:
         return torch.tensor([[*line, *[filler] * (length - len(line))] for line in lists])
 
