@@ -17,7 +17,7 @@ class Verdict(StrEnum):
     OK = "ok"
     #: Another attempt has the turn: this one must stop.
     STALE = "stale"
-    #: The first number is in the log already.
+    #: The first number is in the log already, written by this very attempt.
     REPEATED = "repeated"
     #: The first number is not the next one.
     HOLE = "hole"

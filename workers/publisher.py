@@ -64,12 +64,13 @@ class Publisher:
                     return
                 continue
             for (answer, part), verdict in zip(parts, verdicts, strict=True):
-                self._heed(answer, part, verdict, again)
+                self._heed(answer, part, verdict)
             return
 
-    def _heed(self, answer: Answer, part: Append, verdict: Verdict, again: bool) -> None:
-        # The first call may have been carried out though its answer was lost.
-        written = verdict is Verdict.OK or (again and verdict is Verdict.REPEATED)
+    def _heed(self, answer: Answer, part: Append, verdict: Verdict) -> None:
+        # A call may have been carried out though its answer was lost; the client below us, too,
+        # makes a call again when its connection ends.
+        written = verdict in (Verdict.OK, Verdict.REPEATED)
         if not written:
             log.warning("%s attempt %d: refused as %s", part.id, part.attempt, verdict)
             answer.drop()

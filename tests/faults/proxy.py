@@ -26,9 +26,9 @@ class Proxy:
         self.delay = 0.0
         #: Bytes towards a client after which its connection is reset.
         self.reset_after: int | None = None
-        #: Reset a connection instead of handing on what its server says next: what was asked was
-        #: done, and nobody hears of it.
-        self.swallow_answers = False
+        #: Reset so many connections instead of handing on what their server says next: what was
+        #: asked was done, and nobody hears of it.
+        self.swallow_answers = 0
         #: New connections are reset.
         self.refusing = False
         self.connections = 0
@@ -109,6 +109,7 @@ class Proxy:
             if link in self._silent:
                 continue
             if answers and self.swallow_answers:
+                self.swallow_answers -= 1
                 break
             if answers and self.reset_after is not None and passed + len(chunk) > self.reset_after:
                 sink.write(chunk[: self.reset_after - passed])

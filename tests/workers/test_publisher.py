@@ -109,9 +109,7 @@ def test_what_was_written_though_the_answer_was_lost_counts_as_written(start: St
     assert log.appends[-1][0].final is not None
 
 
-@pytest.mark.parametrize(
-    "verdict", [Verdict.STALE, Verdict.ENDED, Verdict.GONE, Verdict.HOLE, Verdict.REPEATED]
-)
+@pytest.mark.parametrize("verdict", [Verdict.STALE, Verdict.ENDED, Verdict.GONE, Verdict.HOLE])
 def test_a_refused_turn_is_given_up_and_leaves_the_engine(start: Start, verdict: Verdict) -> None:
     desk, log, publisher = start()
     log.answers = [verdict]

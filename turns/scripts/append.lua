@@ -15,10 +15,11 @@ while at <= #ARGV do
   local verdict = 'ok'
   if not record[1] then verdict = 'gone'
   elseif record[1] ~= attempt then verdict = 'stale'
-  elseif first <= tonumber(record[2]) then verdict = 'repeated'
-  elseif record[3] ~= 'in_progress' then verdict = 'ended'
   -- After a rollback of Redis two workers may hold the same attempt.
   elseif record[5] ~= worker then verdict = 'stale'
+  -- Written before, and by this very attempt: only its answer was lost.
+  elseif first <= tonumber(record[2]) then verdict = 'repeated'
+  elseif record[3] ~= 'in_progress' then verdict = 'ended'
   elseif first ~= tonumber(record[2]) + 1 then verdict = 'hole'
   else
     local nodes = redis.call('SMEMBERS', followers_key(id))

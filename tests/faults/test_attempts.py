@@ -1,0 +1,237 @@
+"""Moments that no signal hits for certain: an attempt ends just there, and the next goes on.
+
+Here are the record and the log of a real Redis, and a worker's own objects in our hands.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+
+from tests.faults.proxy import Proxy
+from tests.workers.test_answer import STOP, TOKENS, FakeHandle
+from turns import keys
+from turns.connection import connect
+from turns.front import Front, open_front
+from turns.ids import new_response_id
+from turns.line import Line
+from turns.log import Log, Verdict
+from turns.settings import TurnSettings
+from turns.turn import Claimed, Message, Request, Turn
+from workers.answer import Answer
+from workers.byte_table import ByteTable
+from workers.desk import Desk
+from workers.engine import Finish, FinishReason
+from workers.publisher import Publisher
+from workers.slicer import Slicer
+
+MODEL = "tiny"
+IDS = [3, 4, 5]
+
+Event = dict[str, Any]
+
+
+class Station:
+    """A worker without an engine: claims, answers what it is told to, and writes."""
+
+    def __init__(self, settings: TurnSettings, name: str) -> None:
+        self.client = connect(settings.redis_url)
+        self.line = Line(self.client, settings, model=MODEL, worker=name)
+        self.log = Log(self.client, settings, worker=name)
+
+    def claim(self) -> Answer:
+        claimed = self.line.claim(1)
+        assert claimed is not None
+        return begin(claimed)
+
+    def write(self, answer: Answer) -> Verdict:
+        part = answer.take()
+        assert part is not None
+        return self.log.append([part])[0]
+
+    def close(self) -> None:
+        self.client.close()
+
+
+def begin(claimed: Claimed) -> Answer:
+    answer = Answer(claimed, Slicer(ByteTable.from_tokens(TOKENS, {0, 1, 2})))
+    answer.start(FakeHandle())
+    return answer
+
+
+@pytest.fixture
+def settings(redis_url: str) -> TurnSettings:
+    with connect(redis_url) as client:
+        client.flushall()
+    return TurnSettings(redis_url=redis_url)
+
+
+@pytest.fixture
+async def front(settings: TurnSettings) -> AsyncIterator[Front]:
+    async with open_front(settings, "node-1") as front:
+        yield front
+
+
+@pytest.fixture
+def stations(settings: TurnSettings) -> Iterator[tuple[Station, Station]]:
+    both = Station(settings, "w0"), Station(settings, "w1")
+    yield both
+    for station in both:
+        station.close()
+
+
+@pytest.fixture
+async def turn(front: Front) -> Turn:
+    turn = Turn(
+        id=new_response_id(),
+        owner="ann",
+        model=MODEL,
+        tier="default",
+        messages=(Message("user", "Hi"),),
+        request=Request(instructions=None, max_output_tokens=8, temperature=0, top_p=1, seed=1),
+        parent=None,
+        parent_cached=False,
+        store=True,
+        metadata={},
+        created_at=1_800_000_000,
+    )
+    async with front.submit(turn):
+        return turn
+
+
+def lose(station: Station, turn: Turn) -> None:
+    """Let the lease run out and the turn go back to the line."""
+    station.client.zadd(keys.leases(), {turn.id: 1})
+    assert station.line.sweep() == [turn.id]
+
+
+async def events_of(front: Front, turn: Turn) -> list[Event]:
+    async with asyncio.timeout(10), front.follow(turn.id, "ann", after=-1) as follower:
+        return [json.loads(event) async for batch in follower.batches() for event in batch]
+
+
+def hold(events: list[Event], text: str) -> None:
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    assert [e["type"] for e in events].count("response.completed") == 1
+    assert events[-1]["type"] == "response.completed"
+    assert "".join(event.get("delta", "") for event in events) == text
+    assert events[-1]["response"]["output"][0]["content"][0]["text"] == text
+
+
+async def test_a_worker_lost_between_the_last_token_and_the_end_leaves_only_the_end_to_say(
+    front: Front, stations: tuple[Station, Station], turn: Turn
+) -> None:
+    first, second = stations
+    answer = first.claim()
+    answer.put(IDS, None)
+    assert first.write(answer) is Verdict.OK
+    lose(second, turn)
+
+    next_answer = second.claim()
+    assert next_answer.claimed.ids == tuple(IDS)
+    next_answer.put((), STOP)
+    assert second.write(next_answer) is Verdict.OK
+
+    hold(await events_of(front, turn), "Hello there!")
+
+
+async def test_a_worker_lost_before_its_first_token_leaves_the_whole_answer_to_the_next(
+    front: Front, stations: tuple[Station, Station], turn: Turn
+) -> None:
+    first, second = stations
+    first.claim()
+    lose(second, turn)
+
+    answer = second.claim()
+    assert answer.claimed.attempt == 2
+    answer.put(IDS, STOP)
+    assert second.write(answer) is Verdict.OK
+
+    hold(await events_of(front, turn), "Hello there!")
+
+
+@pytest.mark.parametrize("when", ["put back", "claimed again", "ended"])
+async def test_a_zombie_can_write_neither_slice_nor_end_whenever_it_wakes(
+    front: Front,
+    stations: tuple[Station, Station],
+    turn: Turn,
+    when: str,
+) -> None:
+    first, second = stations
+    zombie = first.claim()
+    zombie.put(IDS[:1], None)
+    first.write(zombie)
+    lose(second, turn)
+    answer = None
+    if when != "put back":
+        answer = second.claim()
+        answer.put(IDS[1:], STOP if when == "ended" else None)
+        second.write(answer)
+
+    zombie.put([5, 5], None)
+    assert first.write(zombie) is Verdict.STALE
+    zombie.put((), Finish(FinishReason.LENGTH))
+    assert first.write(zombie) is Verdict.STALE
+
+    if when == "put back":
+        answer = second.claim()
+        answer.put(IDS[1:], STOP)
+        second.write(answer)
+    elif when == "claimed again":
+        assert answer is not None
+        answer.put((), STOP)
+        second.write(answer)
+    hold(await events_of(front, turn), "Hello there!")
+
+
+async def test_a_worker_lost_in_half_a_character_does_not_show_the_half(
+    front: Front, stations: tuple[Station, Station], turn: Turn
+) -> None:
+    first, second = stations
+    answer = first.claim()
+    answer.put([3, 6, 7], None)
+    first.write(answer)
+    lose(second, turn)
+
+    again = second.claim()
+    # The two bytes that were held back went with the worker, or came with the slice before them.
+    rest = [6, 7, 8, 9][len(again.claimed.ids) - 1 :]
+    again.put(rest, STOP)
+    second.write(again)
+
+    hold(await events_of(front, turn), "Hello😀")
+
+
+async def test_a_write_whose_answer_is_lost_on_the_way_is_still_the_writers_own(
+    front: Front, settings: TurnSettings, stations: tuple[Station, Station], turn: Turn
+) -> None:
+    port = int(settings.redis_url.rpartition(":")[2].partition("/")[0])
+    answer = stations[0].claim()
+    async with Proxy(port) as proxy:
+        client = connect(settings.redis_url.replace(f":{port}/", f":{proxy.port}/"))
+        # Connected, and the script known, so that the next thing said is the answer to the write.
+        await asyncio.to_thread(client.ping)
+        log = Log(client, settings, worker="w0")
+        await asyncio.to_thread(log.append, [])
+        desk = Desk(1)
+        desk.add(answer)
+        publisher = Publisher(desk, log)
+        publisher.start()
+        proxy.swallow_answers = 1
+        answer.put(IDS[:1], None)
+        publisher.wake()
+        async with asyncio.timeout(10):
+            while proxy.swallow_answers:
+                await asyncio.sleep(0.01)
+        answer.put(IDS[1:], STOP)
+        async with asyncio.timeout(10):
+            while desk.answers():
+                publisher.wake()
+                await asyncio.sleep(0.05)
+        await asyncio.to_thread(publisher.stop)
+        client.close()
+
+    assert not answer.dropped
+    hold(await events_of(front, turn), "Hello there!")
