@@ -42,8 +42,8 @@ def main() -> int:
     options.add_argument("--seed", type=int, default=1, help="of questions and faults")
     options.add_argument("--seconds", type=float, default=900, help="longer counts as a failure")
     given = options.parse_args()
-    with tempfile.TemporaryDirectory(prog := "turnstream-chaos-") as directory:
-        print(f"{prog}: starting the house …", file=sys.stderr, flush=True)
+    with tempfile.TemporaryDirectory(prefix="turnstream-chaos-") as directory:
+        print("chaos: starting the house …", file=sys.stderr, flush=True)
         with Service(Path(directory), "--workers", str(WORKERS), environ=ENVIRON) as house:
             violations = asyncio.run(run(house, given.turns, given.seed, given.seconds))
             if violations:

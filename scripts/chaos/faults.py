@@ -22,17 +22,17 @@ WORKERS = 3
 #: Mean seconds between two faults of a kind.
 EVERY = {
     "sockets cut": 1.0,
-    "sockets silent": 12.0,
+    "sockets silent": 8.0,
     "subscription killed": 1.5,
     "connections killed": 4.0,
     "bells doubled": 1.0,
     "bells lost": 1.0,
-    "worker SIGKILL": 20.0,
-    "worker SIGSTOP, SIGCONT": 12.0,
-    "worker SIGTERM": 40.0,
-    "node SIGKILL": 30.0,
-    "Redis SIGSTOP, SIGCONT": 20.0,
-    "Redis SIGKILL": 90.0,
+    "worker SIGKILL": 12.0,
+    "worker SIGSTOP, SIGCONT": 8.0,
+    "worker SIGTERM": 25.0,
+    "node SIGKILL": 20.0,
+    "Redis SIGSTOP, SIGCONT": 12.0,
+    "Redis SIGKILL": 40.0,
 }
 
 
