@@ -13,7 +13,8 @@ from redis.retry import Retry
 #: Seconds that a command may take; with the connecting this keeps a refusal within three seconds.
 COMMAND_SECONDS = 1.5
 CONNECT_SECONDS = 1.0
-#: Connections of a node's commands; when all are in use, a further command waits for one.
+#: Connections of a node's commands; when all are in use, a further command waits for one. How long
+#: is for whoever asks to say: a crowd is no sign that Redis is away.
 CONNECTIONS = 32
 
 
@@ -23,7 +24,7 @@ def connect_async(url: str) -> "redis.asyncio.Redis":
     pool = redis.asyncio.BlockingConnectionPool.from_url(
         url,
         max_connections=CONNECTIONS,
-        timeout=COMMAND_SECONDS,
+        timeout=None,
         protocol=2,
         socket_timeout=COMMAND_SECONDS,
         socket_connect_timeout=CONNECT_SECONDS,

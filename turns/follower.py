@@ -57,6 +57,16 @@ class Follower:
         self.newest += len(events)
         self._wake.set()
 
+    def take(self, page: Page, *, after: int) -> None:
+        """Take in what the log held after an event, but for what has come live meanwhile."""
+        fresh = page.events[self.newest - after :]
+        self._ready.extend(fresh)
+        self.newest += len(fresh)
+        self._ended = self._ended or page.ends
+        if len(page.events) == PAGE and not page.ends:
+            self._behind = True
+        self._wake.set()
+
     def deliver(self, seq: int, event: bytes, *, last: bool) -> None:
         """Take in a published event; never waits."""
         self._heard = True
@@ -124,9 +134,4 @@ class Follower:
             self._behind = True
             await asyncio.sleep(RETRY_SECONDS)
             return
-        fresh = page.events[self.newest - after :]
-        self._ready.extend(fresh)
-        self.newest += len(fresh)
-        self._ended = self._ended or page.ends
-        if len(page.events) == PAGE and not page.ends:
-            self._behind = True
+        self.take(page, after=after)

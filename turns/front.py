@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import Any, cast
@@ -26,7 +27,7 @@ from turns.response import rest_of, whole
 from turns.settings import TurnSettings
 from turns.turn import Message, Turn, messages_from_json, messages_to_json
 
-#: Longest that a client waits to hear that Redis is away.
+#: Longest that a client waits to hear that Redis is away, from its asking or Redis's last answer.
 REFUSE_SECONDS = 2.5
 #: How often a node says whose readers it has, and looks for what is overdue.
 TEND_SECONDS = 1.0
@@ -54,6 +55,8 @@ class Front:
         self._watch_ms = settings.watch_seconds * 1000
         self._alive_ms = int(settings.alive_seconds * 1000)
         self._cancel = self._redis.register_script(scripts.source("cancel"))
+        #: When Redis last answered anybody here.
+        self._spoke = 0.0
 
     @asynccontextmanager
     async def submit(self, turn: Turn) -> AsyncIterator[Follower]:
@@ -138,8 +141,7 @@ class Front:
         follower = Follower(turn_id, after=after, read=read)
         self.relay.add(follower)
         try:
-            await read(turn_id, after)
-            follower.doubt()
+            follower.take(await read(turn_id, after), after=after)
             yield follower
         finally:
             self.relay.remove(follower)
@@ -266,11 +268,20 @@ class Front:
         return read
 
     async def _answer(self, call: Awaitable[Any]) -> Any:
+        # A crowd waits for connections, so while Redis speaks to others a long wait means nothing.
+        answering = asyncio.ensure_future(call)
+        begun = time.monotonic()
         try:
-            async with asyncio.timeout(REFUSE_SECONDS):
-                return await call
+            while (left := max(begun, self._spoke) + REFUSE_SECONDS - time.monotonic()) > 0:
+                if (await asyncio.wait({answering}, timeout=left))[0]:
+                    answer = answering.result()
+                    self._spoke = time.monotonic()
+                    return answer
+            raise TimeoutError
         except (RedisError, OSError, TimeoutError) as exc:
             raise Overloaded("The queue can't be reached. Try again in a moment.") from exc
+        finally:
+            answering.cancel()
 
 
 @asynccontextmanager
