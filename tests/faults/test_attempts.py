@@ -186,6 +186,22 @@ async def test_a_zombie_can_write_neither_slice_nor_end_whenever_it_wakes(
     hold(await events_of(front, turn), "Hello there!")
 
 
+async def test_an_attempt_is_over_when_its_own_worker_has_taken_the_turn_up_again(
+    front: Front, stations: tuple[Station, Station], turn: Turn
+) -> None:
+    worker, _ = stations
+    old = worker.claim()
+    lose(worker, turn)
+    new = worker.claim()
+
+    old.put([5, 5], STOP)
+    assert worker.write(old) is Verdict.STALE
+
+    new.put(IDS, STOP)
+    assert worker.write(new) is Verdict.OK
+    hold(await events_of(front, turn), "Hello there!")
+
+
 async def test_a_worker_lost_in_half_a_character_does_not_show_the_half(
     front: Front, stations: tuple[Station, Station], turn: Turn
 ) -> None:
