@@ -96,13 +96,16 @@ class Worker:
         deadline = time.monotonic() + self._settings.drain_seconds
         while self._desk.answers() and time.monotonic() < deadline:
             time.sleep(0.02)
-        unfinished = [answer for answer in self._desk.answers() if not answer.finished]
-        for answer in unfinished:
-            answer.drop()
+        # One that is finished may not be written by the end: it is handed on too, and whoever ended
+        # in time is let be.
+        left = self._desk.answers()
+        for answer in left:
+            if not answer.finished:
+                answer.drop()
         self._stopper.stop()
         self._engine.stop(0)
         self._publisher.stop()
-        self._beat.stop([(answer.claimed.id, answer.claimed.attempt) for answer in unfinished])
+        self._beat.stop([(answer.claimed.id, answer.claimed.attempt) for answer in left])
 
     def _after_step(self) -> None:
         self._publisher.wake()

@@ -1,0 +1,71 @@
+"""A worker that goes hands on whatever it could not end, also what was said and not written."""
+
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import tiny_llama
+from turns import keys
+from turns.connection import connect
+from turns.front import open_front
+from turns.ids import new_response_id
+from turns.settings import TurnSettings
+from turns.turn import Message, Request, Turn
+from workers.publisher import Publisher
+from workers.settings import WorkerSettings
+from workers.worker import Worker
+
+PATIENCE_SECONDS = 20.0
+
+
+@pytest.fixture
+def worker(redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Worker:
+    """A worker of a tiny model that can write nothing, and is given no grace."""
+
+    def write_nothing(self: Publisher, parts: list[Any]) -> None:
+        self._stopping.wait(PATIENCE_SECONDS)
+
+    monkeypatch.setattr(Publisher, "_write", write_nothing)
+    model = tiny_llama.make(tmp_path / "tiny")
+    environ = {
+        "TURNSTREAM_REDIS_URL": redis_url,
+        "TURNSTREAM_MODEL": str(model),
+        "TURNSTREAM_PROMPT": "llama-2-chat",
+        "TURNSTREAM_DEVICE": "cpu",
+        "TURNSTREAM_DRAIN_SECONDS": "0",
+    }
+    return Worker(WorkerSettings.read(environ))
+
+
+async def test_an_answer_that_is_finished_but_not_written_is_handed_on_at_once(
+    redis_url: str, worker: Worker
+) -> None:
+    settings = TurnSettings(redis_url=redis_url)
+    turn = Turn(
+        id=new_response_id(),
+        owner="ann",
+        model=worker.model,
+        tier="default",
+        messages=(Message("user", "Hi"),),
+        request=Request(instructions="", max_output_tokens=4, temperature=0, top_p=1, seed=1),
+        parent=None,
+        parent_cached=False,
+        store=True,
+        metadata={},
+        created_at=1_800_000_000,
+    )
+    with connect(redis_url) as client:
+        client.flushall()
+        async with open_front(settings, "node-1") as front, front.submit(turn):
+            worker.start()
+            deadline = time.monotonic() + PATIENCE_SECONDS
+            while not any(answer.finished for answer in worker._desk.answers()):
+                assert time.monotonic() < deadline, "the engine never ended"
+                time.sleep(0.01)
+            worker.stop()
+
+        assert client.hget(keys.turn(turn.id), "handed") == b"1"
+        assert client.zcard(keys.line(worker.model, "default")) == 1
+        assert client.zscore(keys.leases(), turn.id) is None
