@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test test-faults chaos check format eval-demo bench clean
+.PHONY: help run test test-long test-faults chaos check format eval-demo bench clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -21,8 +21,11 @@ help: ## This list.
 run: $(VENV)/.run-ready ## Start everything on http://127.0.0.1:8000 until Ctrl-C.
 	@$(BIN)/turnstream up $(ARGS)
 
-test: $(VENV)/.dev-ready ## Run every test.
+test: $(VENV)/.dev-ready ## Run every test but the long ones.
 	@$(BIN)/python -m pytest $(ARGS)
+
+test-long: $(VENV)/.dev-ready ## Run every test.
+	@$(BIN)/python -m pytest -m "long or not long" $(ARGS)
 
 test-faults: $(VENV)/.dev-ready ## Break everything, at length (some five minutes).
 	@$(BIN)/python -m pytest tests/faults -m "long or not long" $(ARGS)
