@@ -42,10 +42,13 @@ class Refused(Exception):
 
 
 class Worker:
-    """Answers a turn of each socket through the doors that a real worker uses."""
+    """Answers a turn of each socket through the doors that a real worker uses.
 
-    def __init__(self, redis_url: str, sockets: int) -> None:
-        settings = TurnSettings(redis_url=redis_url)
+    It does not beat, so what takes longer than a lease needs a longer one.
+    """
+
+    def __init__(self, redis_url: str, sockets: int, *, lease_seconds: float = 5.0) -> None:
+        settings = TurnSettings(redis_url=redis_url, lease_seconds=lease_seconds)
         client = connect(redis_url)
         self._line = Line(client, settings, model=MODEL, worker="w0")
         self._log = Log(client, settings, worker="w0")

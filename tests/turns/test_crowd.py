@@ -1,0 +1,67 @@
+"""A crowd that waits for its answers is no sign that Redis is away; silence is."""
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.faults.proxy import Proxy
+from tests.turns.conftest import MakeTurn, handed_in
+from turns import front as front_module
+from turns.connection import CONNECTIONS
+from turns.errors import Overloaded
+from turns.front import Front, open_front
+from turns.settings import TurnSettings
+
+PATIENCE_SECONDS = 0.3
+#: Held back both ways, so that an answer takes twice that.
+DELAY_SECONDS = 0.03
+#: So many that the last one waits for far longer than the patience.
+CROWD = int(3 * CONNECTIONS * PATIENCE_SECONDS / DELAY_SECONDS)
+
+
+@pytest.fixture
+async def proxy(settings: TurnSettings) -> AsyncIterator[Proxy]:
+    async with Proxy(urlsplit(settings.redis_url).port or 0) as proxy:
+        yield proxy
+
+
+@pytest.fixture
+async def far_away(settings: TurnSettings, proxy: Proxy) -> AsyncIterator[Front]:
+    """A front whose Redis is behind the proxy."""
+    url = settings.redis_url.replace(f":{proxy.target}/", f":{proxy.port}/")
+    async with open_front(dataclasses.replace(settings, redis_url=url), "node-1") as front:
+        yield front
+
+
+async def test_a_crowd_is_answered_to_the_last_one_while_redis_answers_at_all(
+    far_away: Front, proxy: Proxy, make_turn: MakeTurn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn = await handed_in(far_away, make_turn())
+    monkeypatch.setattr(front_module, "REFUSE_SECONDS", PATIENCE_SECONDS)
+    proxy.delay = DELAY_SECONDS
+
+    async with asyncio.timeout(30):
+        found = await asyncio.gather(
+            *(far_away.response(turn.id, turn.owner) for _ in range(CROWD))
+        )
+
+    assert len(found) == CROWD
+
+
+async def test_a_crowd_is_refused_when_redis_falls_silent(
+    far_away: Front, proxy: Proxy, make_turn: MakeTurn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turn = await handed_in(far_away, make_turn())
+    monkeypatch.setattr(front_module, "REFUSE_SECONDS", PATIENCE_SECONDS)
+    proxy.freeze()
+
+    async with asyncio.timeout(30):
+        found = await asyncio.gather(
+            *(far_away.response(turn.id, turn.owner) for _ in range(CROWD)),
+            return_exceptions=True,
+        )
+
+    assert {type(each) for each in found} == {Overloaded}
