@@ -4,6 +4,7 @@ What breaks in it comes back by itself, so every test leaves it as able as it fo
 perhaps still out of breath.
 """
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
@@ -17,6 +18,7 @@ from tests.faults.proxy import Proxy
 from tests.faults.reader import Reader, text_of
 from tests.faults.record import fetch
 from tests.service import Service
+from turns import keys
 
 #: So much of the service's output is shown under a failing test.
 SHOWN_CHARACTERS = 20_000
@@ -100,6 +102,20 @@ def worker_names(house: Service) -> dict[str, psutil.Process]:
         except psutil.Error:
             continue
     return found
+
+
+async def until_all_work(house: Service, redis: Redis, seconds: float = 90) -> None:
+    """Wait until both workers have said within a second that they live."""
+    async with asyncio.timeout(seconds):
+        while True:
+            now, micros = redis.time()
+            since = now * 1000 + micros // 1000 - 1000
+            if (
+                redis.zcount(keys.beats("demo"), since, "+inf") == 2
+                and len(worker_names(house)) == 2
+            ):
+                return
+            await asyncio.sleep(0.05)
 
 
 @pytest.hookimpl(wrapper=True)

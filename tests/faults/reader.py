@@ -121,11 +121,12 @@ class Reader:
 
     async def _come_back(self, question: dict[str, Any]) -> ClientConnection:
         if self.events:
-            self.resumes += 1
             query = f"?resume_response_id={self.id}&starting_after={len(self.events) - 1}"
-            return await self._connect(query)
-        self.retries += 1
+            socket = await self._connect(query)
+            self.resumes += 1
+            return socket
         socket = await self._connect()
+        self.retries += 1
         frame = {"type": "response.create", "idempotency_key": self.key, **question}
         await socket.send(json.dumps(frame))
         return socket

@@ -8,7 +8,7 @@ import psutil
 import pytest
 from redis import Redis
 
-from tests.faults.conftest import LONG, QUESTION, Question, worker_names
+from tests.faults.conftest import LONG, QUESTION, Question, until_all_work, worker_names
 from tests.faults.reader import Reader
 from tests.faults.record import hold_to_the_record
 from tests.service import Service
@@ -26,20 +26,6 @@ async def workers(house: Service, redis: Redis) -> AsyncIterator[dict[str, psuti
     for process in found.values():
         if process.is_running():
             process.send_signal(signal.SIGCONT)
-
-
-async def until_all_work(house: Service, redis: Redis, seconds: float = 90) -> None:
-    """Wait until both workers have said within a second that they live."""
-    async with asyncio.timeout(seconds):
-        while True:
-            now, micros = redis.time()
-            since = now * 1000 + micros // 1000 - 1000
-            if (
-                redis.zcount(keys.beats("demo"), since, "+inf") == 2
-                and len(worker_names(house)) == 2
-            ):
-                return
-            await asyncio.sleep(0.05)
 
 
 def runs_at(redis: Redis, reader: Reader) -> str:
