@@ -7,6 +7,7 @@ and end it after the last.
 import logging
 import os
 import sys
+import threading
 from typing import Any
 
 from celery import Celery
@@ -18,6 +19,8 @@ from workers.worker import Worker
 
 log = logging.getLogger(__name__)
 
+#: The process ends with this when one of its threads has died, to be started again.
+THREAD_DIED = 5
 #: The process ends with this when its model can't be loaded: starting it again would not help.
 CANNOT_LOAD = 3
 
@@ -75,6 +78,7 @@ class _Station:
         self._worker: Worker | None = None
 
     def open(self, **_: object) -> None:
+        threading.excepthook = _end_process
         # Celery logs and forgets what a signal's receiver raises: end the process by hand.
         try:
             self._worker = Worker(WorkerSettings.read(os.environ))
@@ -98,6 +102,15 @@ class _Station:
     def close(self, **_: object) -> None:
         if self._worker is not None:
             self._worker.stop()
+
+
+def _end_process(died: threading.ExceptHookArgs) -> None:
+    # A worker with a thread less would hold its turns, and its place, for ever. Another attempt
+    # goes on from the log, and a turn that ends every worker is given up after a few.
+    name = died.thread.name if died.thread is not None else "a thread"
+    log.critical("%s died, and this process with it", name, exc_info=died.exc_value)
+    sys.stderr.flush()
+    os._exit(THREAD_DIED)
 
 
 app = make_app()

@@ -153,3 +153,28 @@ async def test_workers_that_drain_under_load_hand_on_all_they_have(
         assert reader.resumes == 0
         hold_to_the_record(house, reader)
     assert "1" in [redis.hget(keys.turn(reader.id), "handed") for reader in readers]
+
+
+@pytest.mark.long
+async def test_a_turn_that_ends_every_worker_that_takes_it_is_given_up_and_others_are_answered(
+    house: Service,
+    redis: Redis,
+    workers: dict[str, psutil.Process],
+    reader: Reader,
+    undisturbed: Undisturbed,
+) -> None:
+    expected = undisturbed(QUESTION)
+    for process in workers.values():
+        process.send_signal(signal.SIGSTOP)
+    await reader.read(until="queued", **QUESTION)
+    # Something that no worker's code can take; only a mistake of ours would write it.
+    redis.hset(keys.turn(reader.id), "request", "[]")
+    for process in workers.values():
+        process.send_signal(signal.SIGCONT)
+    await reader.read()
+
+    assert reader.final["type"] == "response.failed"
+    assert attempts(redis, reader) == 5
+    other = Reader(house.url)
+    assert await other.answer(**QUESTION) == expected
+    hold_to_the_record(house, other)
