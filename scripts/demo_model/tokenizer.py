@@ -3,6 +3,7 @@
 Emoji are kept out of its training text on purpose, so that they always take the way through bytes.
 """
 
+import io
 import json
 import logging
 from collections.abc import Iterator
@@ -26,10 +27,11 @@ _EMOJI_FROM = 0x1F000
 
 def train_tokenizer(folder: Path, seed: int) -> None:
     """Train on lines of the corpus and write all of a tokenizer's files into a folder."""
-    prefix = folder / "tokenizer"
+    # Into memory: a file would hold the path that it was written to.
+    model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=_lines(Random(seed)),
-        model_prefix=str(prefix),
+        model_writer=model,
         model_type="bpe",
         vocab_size=VOCABULARY,
         byte_fallback=True,
@@ -45,7 +47,7 @@ def train_tokenizer(folder: Path, seed: int) -> None:
         num_threads=1,
         minloglevel=2,
     )
-    prefix.with_suffix(".vocab").unlink()
+    (folder / "tokenizer.model").write_bytes(model.getvalue())
     _save_for_transformers(folder)
 
 
