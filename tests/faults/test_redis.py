@@ -101,7 +101,6 @@ async def test_a_redis_that_sleeps_is_waited_for_and_a_turn_asked_meanwhile_is_m
         assert reader.resumes == 0
 
 
-@pytest.mark.long
 async def test_a_redis_killed_and_started_from_its_file_loses_nothing(
     house: Service, redis: Redis, store: psutil.Process, undisturbed: Undisturbed
 ) -> None:
