@@ -27,7 +27,7 @@ test: $(VENV)/.dev-ready ## Run every test but the long ones.
 test-long: $(VENV)/.dev-ready ## Run every test.
 	@$(BIN)/python -m pytest -m "long or not long" $(ARGS)
 
-test-faults: $(VENV)/.dev-ready ## Break everything, at length (some five minutes).
+test-faults: $(VENV)/.dev-ready ## Break everything, at length (some three minutes).
 	@$(BIN)/python -m pytest tests/faults -m "long or not long" $(ARGS)
 
 chaos: $(VENV)/.dev-ready ## A thousand turns under random faults; every reader's text is checked.

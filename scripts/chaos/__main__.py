@@ -47,7 +47,9 @@ def main() -> int:
         with Service(Path(directory), "--workers", str(WORKERS), environ=ENVIRON) as house:
             violations = asyncio.run(run(house, given.turns, given.seed, given.seconds))
             if violations:
-                Path("chaos.log").write_text(house.logs)
+                told = Path(tempfile.gettempdir(), "turnstream-chaos.log")
+                told.write_text(house.logs)
+                print(f"what the house said is in {told}", file=sys.stderr)
     for violation in violations[:50]:
         print(f"VIOLATION {violation}")
     return 1 if violations else 0
