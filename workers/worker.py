@@ -36,6 +36,7 @@ class Worker:
 
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
+        self._leaving = False
         loaded = load_engine(
             model=settings.model,
             device=settings.device,
@@ -92,6 +93,7 @@ class Worker:
 
         What is given up goes on at another worker at once.
         """
+        self._leaving = True
         self._claimer.stop()
         deadline = time.monotonic() + self._settings.drain_seconds
         while self._desk.answers() and time.monotonic() < deadline:
@@ -111,7 +113,8 @@ class Worker:
         self._publisher.wake()
 
     def _check(self) -> None:
-        if not self._engine.healthy():
+        # An engine that was stopped takes no turns either; nobody is to be alarmed by that.
+        if not self._leaving and not self._engine.healthy():
             log.critical("the engine died; this process ends so that another can begin")
             os._exit(ENGINE_DIED)
 

@@ -69,3 +69,18 @@ async def test_an_answer_that_is_finished_but_not_written_is_handed_on_at_once(
         assert client.hget(keys.turn(turn.id), "handed") == b"1"
         assert client.zcard(keys.line(worker.model, "default")) == 1
         assert client.zscore(keys.leases(), turn.id) is None
+
+
+def test_a_worker_that_stops_its_own_engine_is_not_taken_for_one_whose_engine_died(
+    redis_url: str, worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    exits: list[int] = []
+    monkeypatch.setattr("workers.worker.os._exit", exits.append)
+    # The beat looks often, and all through the stop.
+    monkeypatch.setattr("workers.beat.BEAT_SECONDS", 0.001)
+    worker.start()
+
+    worker.stop()
+    worker._check()
+
+    assert exits == []
