@@ -12,6 +12,8 @@ from playwright.async_api import Locator, expect
 from tests.browser import Visit, answer, visit
 from tests.service import Service
 
+#: The model answers this with some six hundred tokens.
+LONG_STORY = "Write a long story."
 #: Makes what the page asks for long: at this temperature a model seldom finds an end.
 RAMBLE = """
 const send = WebSocket.prototype.send;
@@ -88,8 +90,8 @@ async def stopped(opened: Visit) -> Locator:
 
 async def test_an_answer_goes_on_when_the_front_end_is_killed(tmp_path: Path) -> None:
     with Service(tmp_path) as service:
-        async with visit(service.url, before=RAMBLE) as opened:
-            turn = await opened.ask("Tell me a story.")
+        async with visit(service.url) as opened:
+            turn = await opened.ask(LONG_STORY)
             before = await opened.becomes(turn, "writing")
 
             service.child("serve").send_signal(signal.SIGKILL)
