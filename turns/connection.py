@@ -13,9 +13,10 @@ from redis.retry import Retry
 #: Seconds that a command may take; with the connecting this keeps a refusal within three seconds.
 COMMAND_SECONDS = 1.5
 CONNECT_SECONDS = 1.0
-#: Connections of a node's commands; when all are in use, a further command waits for one. How long
-#: is for whoever asks to say: a crowd is no sign that Redis is away.
+#: Connections of a node's commands; when all are in use, a further command waits for one. That is
+#: no sign that Redis is away, so it may last as long as a crowd of thousands takes.
 CONNECTIONS = 32
+CROWD_SECONDS = 20.0
 
 
 def connect_async(url: str) -> "redis.asyncio.Redis":
@@ -24,7 +25,7 @@ def connect_async(url: str) -> "redis.asyncio.Redis":
     pool = redis.asyncio.BlockingConnectionPool.from_url(
         url,
         max_connections=CONNECTIONS,
-        timeout=None,
+        timeout=CROWD_SECONDS,
         protocol=2,
         socket_timeout=COMMAND_SECONDS,
         socket_connect_timeout=CONNECT_SECONDS,

@@ -290,7 +290,8 @@ async def open_front(settings: TurnSettings, node: str) -> AsyncIterator[Front]:
     front = Front(settings, node)
     async with asyncio.TaskGroup() as tasks:
         always = [
-            tasks.create_task(front.relay.run(), name="relay"),
+            tasks.create_task(front.relay.listen(), name="relay"),
+            tasks.create_task(front.relay.heartbeat(), name="relay heartbeat"),
             tasks.create_task(front.tend(), name="tend"),
         ]
         try:

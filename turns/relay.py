@@ -57,13 +57,8 @@ class Relay:
         """The turns that somebody reads here."""
         return list(self._followers)
 
-    async def run(self) -> None:
-        """Listen for as long as the node lives, whatever Redis does."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._listen(), name="relay")
-            tasks.create_task(self._heartbeat(), name="relay heartbeat")
-
-    async def _listen(self) -> None:
+    async def listen(self) -> None:
+        """Hand out what is published for as long as the node lives, whatever Redis does."""
         while True:
             self._heard = time.monotonic()
             try:
@@ -83,7 +78,8 @@ class Relay:
         elif message["data"] != _HEARTBEAT:
             self._hand_out(message["data"])
 
-    async def _heartbeat(self) -> None:
+    async def heartbeat(self) -> None:
+        """Publish to the node itself, and make the subscription anew when that is not heard."""
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
             try:

@@ -2,7 +2,12 @@
 
 import asyncio
 
+import pytest
+
 from turns.ending import end
+from turns.front import open_front
+from turns.relay import Relay
+from turns.settings import TurnSettings
 
 
 async def test_a_task_that_swallows_a_cancel_is_asked_again() -> None:
@@ -36,3 +41,24 @@ async def test_a_task_that_has_ended_is_left_alone() -> None:
     await end([task])
 
     assert not task.cancelled()
+
+
+@pytest.mark.parametrize("name", ["listen", "heartbeat"])
+async def test_a_front_ends_though_its_relay_swallows_a_cancel(
+    settings: TurnSettings, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    async def stubborn(relay: Relay) -> None:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            await asyncio.Event().wait()
+
+    async def open_and_close() -> None:
+        async with open_front(settings, "node-1"):
+            await asyncio.sleep(0)  # let its tasks begin
+
+    monkeypatch.setattr(Relay, name, stubborn)
+    closing = asyncio.create_task(open_and_close())
+    await asyncio.wait({closing}, timeout=10)
+
+    assert closing.done()
