@@ -33,7 +33,6 @@ REFUSE_SECONDS = 2.5
 TEND_SECONDS = 1.0
 #: Turns in one call, so that no call holds up the others for long.
 TEND_AT_ONCE = 200
-_ASKED = ["owner", "input"]
 
 
 class Front:
@@ -172,10 +171,7 @@ class Front:
             ResponseNotFound: there is no such turn for this owner.
             Overloaded: Redis is away.
         """
-        fields = ["owner", "status", "error", "response"]
-        found = await self._answer(
-            cast("Awaitable[list[bytes | None]]", self._redis.hmget(keys.turn(turn_id), fields))
-        )
+        found = await self._record(turn_id, "owner", "status", "error", "response")
         match found:
             case [bytes(known), bytes(status), error, bytes(rest)] if known.decode() == owner:
                 return whole(status.decode(), (error or b"null").decode(), rest.decode())
@@ -206,9 +202,7 @@ class Front:
             ResponseNotFound: there is no such turn for this owner.
             Overloaded: Redis is away.
         """
-        found = await self._answer(
-            cast("Awaitable[list[bytes | None]]", self._redis.hmget(keys.turn(turn_id), _ASKED))
-        )
+        found = await self._record(turn_id, "owner", "input")
         match found:
             case [bytes(known), bytes(asked)] if known.decode() == owner:
                 return messages_from_json(asked)
@@ -266,6 +260,11 @@ class Front:
             raise AssertionError("follow.lua answers in four ways")
 
         return read
+
+    async def _record(self, turn_id: str, *fields: str) -> Any:
+        return await self._answer(
+            cast("Awaitable[Any]", self._redis.hmget(keys.turn(turn_id), list(fields)))
+        )
 
     async def _answer(self, call: Awaitable[Any]) -> Any:
         # A crowd waits for connections, so while Redis speaks to others a long wait means nothing.
