@@ -45,8 +45,8 @@ def rest_of(turn: Turn) -> str:
             "truncation": "auto" if turn.request.truncate else "disabled",
             "usage": None,
             "metadata": turn.metadata,
-            "presence_penalty": 0.0,
-            "frequency_penalty": 0.0,
+            "presence_penalty": turn.request.presence_penalty,
+            "frequency_penalty": turn.request.frequency_penalty,
             "safety_identifier": None,
             "prompt_cache_key": None,
         }

@@ -27,6 +27,14 @@ class Request:
     temperature: float
     top_p: float
     seed: int
+    #: How many of the likeliest tokens are drawn from; 0 is no limit.
+    top_k: int = 0
+    #: Off a token's logit for each time that the answer has said it.
+    frequency_penalty: float = 0.0
+    #: Off a token's logit once the answer has said it.
+    presence_penalty: float = 0.0
+    #: Above 1, makes tokens of prompt and answer less likely.
+    repetition_penalty: float = 1.0
     #: Texts that end an answer where they would begin in it.
     stop: tuple[str, ...] = ()
     #: Whether the oldest turns may be dropped from a conversation that is too long.

@@ -118,7 +118,12 @@ class Claimer:
             max_tokens=left,
             temperature=request.temperature,
             top_p=request.top_p,
+            top_k=request.top_k,
             seed=request.seed,
+            frequency_penalty=request.frequency_penalty,
+            presence_penalty=request.presence_penalty,
+            repetition_penalty=request.repetition_penalty,
+            answered=len(claimed.ids),
         )
         on_step = partial(self._on_step, answer)
         try:

@@ -63,6 +63,14 @@ class Sampling:
     top_k: int = 0
     #: Any integer; whoever wants another answer to the same prompt gives another seed.
     seed: int = 0
+    #: Taken off a token's logit for each time that the answer has said it, from -2 to 2.
+    frequency_penalty: float = 0.0
+    #: Taken off a token's logit once the answer has said it, from -2 to 2.
+    presence_penalty: float = 0.0
+    #: Divides the logit of a token that prompt or answer has, or multiplies it below 0; above 0.
+    repetition_penalty: float = 1.0
+    #: How many of the prompt's last ids an earlier attempt said: penalties know them as answer.
+    answered: int = 0
 
     def __post_init__(self) -> None:
         if self.max_tokens < 1:
@@ -73,6 +81,18 @@ class Sampling:
             raise ValueError(f"top_p must be from 0 to 1, not {self.top_p}")
         if self.top_k < 0:
             raise ValueError(f"top_k must be 0 or more, not {self.top_k}")
+        for name in ("frequency_penalty", "presence_penalty"):
+            if not -2 <= (value := getattr(self, name)) <= 2:
+                raise ValueError(f"{name} must be from -2 to 2, not {value}")
+        if not (math.isfinite(self.repetition_penalty) and self.repetition_penalty > 0):
+            raise ValueError(f"repetition_penalty must be above 0, not {self.repetition_penalty}")
+        if self.answered < 0:
+            raise ValueError(f"answered must be 0 or more, not {self.answered}")
+
+    @property
+    def penalised(self) -> bool:
+        """Whether what was said changes what will be said."""
+        return bool(self.frequency_penalty or self.presence_penalty or self.repetition_penalty != 1)
 
 
 #: Called on the engine's thread with the new ids of one step and, the last time, the finish.
@@ -112,7 +132,8 @@ class Engine(Protocol):
         An answer that reaches the end of the context ends with LENGTH. Any thread may call this.
 
         Raises:
-            BadPrompt: no ids, an id outside the vocabulary, or no room left for one new token.
+            BadPrompt: no ids, an id outside the vocabulary, fewer than were answered, or no room
+                left for one new token.
             EngineDead: the engine was stopped or has died.
         """
         ...

@@ -5,7 +5,14 @@ from dataclasses import dataclass
 from turns.errors import BadRequest
 from turns.turn import Message
 from ws_server import field, items
-from ws_server.create import TIERS, Create, refuse_tools
+from ws_server.create import (
+    TIERS,
+    Create,
+    read_penalty,
+    read_repetition_penalty,
+    read_top_k,
+    refuse_tools,
+)
 from ws_server.field import Body
 
 _MOST_STOPS = 4
@@ -39,6 +46,10 @@ def read_chat(body: Body) -> ChatRequest:
         max_output_tokens=longest,
         temperature=field.number(body, "temperature", least=0, most=2),
         top_p=field.number(body, "top_p", least=0, most=1),
+        top_k=read_top_k(body),
+        frequency_penalty=read_penalty(body, "frequency_penalty"),
+        presence_penalty=read_penalty(body, "presence_penalty"),
+        repetition_penalty=read_repetition_penalty(body),
         seed=field.whole(body, "seed", least=-(2**53), most=2**53),
         truncate=False,
         stop=_stops(body.get("stop")),
@@ -86,9 +97,6 @@ def _refuse_unsupported(body: Body) -> None:
             code="unsupported_value",
             param="n",
         )
-    for name in ("frequency_penalty", "presence_penalty"):
-        if field.number(body, name, least=-2, most=2):
-            raise field.unsupported(name, "leave it out, or at 0.")
     if field.boolean(body, "logprobs", False):
         raise field.unsupported("logprobs", "they are not kept.")
     match body.get("response_format"):

@@ -40,6 +40,10 @@ class Create:
     max_output_tokens: int | None
     temperature: float | None
     top_p: float | None
+    top_k: int
+    frequency_penalty: float
+    presence_penalty: float
+    repetition_penalty: float
     seed: int | None
     truncate: bool
     stop: tuple[str, ...]
@@ -67,6 +71,10 @@ class Create:
                 max_output_tokens=self.max_output_tokens,
                 temperature=model.temperature if self.temperature is None else self.temperature,
                 top_p=model.top_p if self.top_p is None else self.top_p,
+                top_k=self.top_k,
+                frequency_penalty=self.frequency_penalty,
+                presence_penalty=self.presence_penalty,
+                repetition_penalty=self.repetition_penalty,
                 # Drawn here, so that another attempt goes on with the same draws.
                 seed=secrets.randbelow(_SEEDS) if self.seed is None else self.seed,
                 truncate=self.truncate,
@@ -105,6 +113,10 @@ def read_create(body: Body) -> Create:
         max_output_tokens=field.whole(body, "max_output_tokens", least=1, most=1_000_000),
         temperature=field.number(body, "temperature", least=0, most=2),
         top_p=field.number(body, "top_p", least=0, most=1),
+        top_k=read_top_k(body),
+        frequency_penalty=read_penalty(body, "frequency_penalty"),
+        presence_penalty=read_penalty(body, "presence_penalty"),
+        repetition_penalty=read_repetition_penalty(body),
         seed=field.whole(body, "seed", least=-_SEEDS, most=_SEEDS),
         truncate=truncation == "auto",
         stop=(),
@@ -113,6 +125,22 @@ def read_create(body: Body) -> Create:
         metadata=field.metadata(body),
         idempotency_key=_idempotency_key(field.text(body, "idempotency_key")),
     )
+
+
+def read_top_k(body: Body) -> int:
+    """Read from how many tokens is drawn; -1 and 0 both are no limit, as clients differ."""
+    return max(0, field.whole(body, "top_k", least=-1, most=1_000_000) or 0)
+
+
+def read_penalty(body: Body, name: str) -> float:
+    """Read a frequency or presence penalty."""
+    return field.number(body, name, least=-2, most=2) or 0.0
+
+
+def read_repetition_penalty(body: Body) -> float:
+    """Read the penalty that 1 leaves without effect."""
+    value = field.number(body, "repetition_penalty", least=0.01, most=100)
+    return 1.0 if value is None else value
 
 
 def with_key(create: Create, key: str | None) -> Create:

@@ -59,6 +59,36 @@ async def test_a_stop_string_ends_the_answer_before_itself(client: AsyncOpenAI) 
     assert cut.choices[0].finish_reason == "stop"
 
 
+async def test_penalties_change_an_answer_and_a_bad_one_is_named(client: AsyncOpenAI) -> None:
+    async with client:
+        plain, penalised, likeliest = [
+            await client.responses.create(
+                model="demo",
+                input=QUESTION,  # type: ignore[arg-type]
+                temperature=2,
+                max_output_tokens=30,
+                extra_body={"seed": 3, **fields},
+            )
+            for fields in ({}, {"frequency_penalty": 2, "repetition_penalty": 5}, {"top_k": 1})
+        ]
+        greedy = await client.responses.create(
+            model="demo",
+            input=QUESTION,  # type: ignore[arg-type]
+            temperature=0,
+            max_output_tokens=30,
+        )
+        with pytest.raises(BadRequestError, match="'presence_penalty' must be from -2 to 2"):
+            await client.chat.completions.create(
+                model="demo",
+                messages=QUESTION,  # type: ignore[arg-type]
+                presence_penalty=3,
+            )
+
+    assert len({plain.output_text, penalised.output_text, likeliest.output_text}) == 3
+    assert likeliest.output_text == greedy.output_text
+    assert (plain.frequency_penalty, penalised.frequency_penalty) == (0, 2)  # type: ignore[attr-defined]
+
+
 async def test_an_answer_that_is_cut_says_length(client: AsyncOpenAI) -> None:
     async with client:
         cut = await client.chat.completions.create(

@@ -4,6 +4,7 @@ import random
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import pytest
 import torch
@@ -36,9 +37,13 @@ def seeded(max_tokens: int, seed: int) -> Sampling:
     return Sampling(max_tokens=max_tokens, temperature=0.9, top_p=0.95, top_k=200, seed=seed)
 
 
-def generated(model: LlamaForCausalLM, prompt: Sequence[int], max_tokens: int) -> list[int]:
+def generated(
+    model: LlamaForCausalLM, prompt: Sequence[int], max_tokens: int, **settings: float
+) -> list[int]:
     """Return what transformers' own loop answers."""
-    output = model.generate(torch.tensor([prompt]), max_new_tokens=max_tokens, do_sample=False)
+    output = model.generate(
+        torch.tensor([prompt]), max_new_tokens=max_tokens, do_sample=False, **settings
+    )
     return output[0, len(prompt) :].tolist()
 
 
@@ -97,7 +102,50 @@ def test_a_prompt_may_leave_room_for_one_token_only(make_engine: MakeEngine) -> 
     assert len(answer(engine, [1] + [7] * 62, greedy(5))) == 1
 
 
-@pytest.mark.parametrize("sampling", [greedy(40), seeded(40, 11)], ids=["greedy", "seeded"])
+def test_a_penalty_on_repetition_is_what_generate_calls_so(
+    make_engine: MakeEngine, reference: LlamaForCausalLM
+) -> None:
+    engine = make_engine()
+    penalised = Sampling(max_tokens=40, temperature=0, repetition_penalty=1.4)
+    for prompt in prompts(3, seed=14):
+        mate = start(engine, prompt, greedy(40))
+        said = answer(engine, prompt, penalised)
+        assert said == generated(reference, prompt, 40, repetition_penalty=1.4)
+        mate.wait()
+        assert mate.ids == generated(reference, prompt, 40) != said
+
+
+def test_frequency_and_presence_are_counted_over_the_answer_alone(
+    make_engine: MakeEngine, reference: LlamaForCausalLM
+) -> None:
+    [prompt] = prompts(1, seed=15)
+    prompt = prompt + generated(reference, prompt, 40)  # so that it holds what will be said
+    penalised = Sampling(max_tokens=40, temperature=0, frequency_penalty=1.5, presence_penalty=0.7)
+    said = answer(make_engine(), prompt, penalised)
+
+    expected: list[int] = []
+    for _ in range(40):
+        logits = reference(torch.tensor([prompt + expected])).logits[0, -1]
+        for id in set(expected):
+            logits[id] -= 1.5 * expected.count(id) + 0.7
+        expected.append(int(logits.argmax()))
+    assert said == expected != generated(reference, prompt, 40)
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        greedy(40),
+        seeded(40, 11),
+        replace(
+            seeded(40, 12),
+            frequency_penalty=0.6,
+            presence_penalty=0.4,
+            repetition_penalty=1.2,
+        ),
+    ],
+    ids=["greedy", "seeded", "penalised"],
+)
 def test_a_turn_resumed_at_any_cut_goes_on_the_same(
     make_engine: MakeEngine, sampling: Sampling
 ) -> None:
@@ -106,17 +154,11 @@ def test_a_turn_resumed_at_any_cut_goes_on_the_same(
     assert len(whole) == 40
     engine = make_engine(rows=5)
 
-    def rest(cut: int) -> Sampling:
-        return Sampling(
-            max_tokens=40 - cut,
-            temperature=sampling.temperature,
-            top_p=sampling.top_p,
-            top_k=sampling.top_k,
-            seed=sampling.seed,
-        )
+    def resumed(cut: int) -> Listener:
+        rest = replace(sampling, max_tokens=40 - cut, answered=cut)
+        return start(engine, prompt + whole[:cut], rest)
 
-    resumed = [start(engine, prompt + whole[:cut], rest(cut)) for cut in range(40)]
-    for cut, listener in enumerate(resumed):
+    for cut, listener in enumerate([resumed(cut) for cut in range(40)]):
         listener.wait()
         assert whole[:cut] + listener.ids == whole
 
@@ -227,6 +269,11 @@ def test_a_bad_prompt_harms_only_itself(
     running.wait()
     assert running.ids == generated(reference, good, 30)
     assert engine.healthy()
+
+
+def test_no_more_can_be_answered_than_the_prompt_has(make_engine: MakeEngine) -> None:
+    with pytest.raises(BadPrompt, match="answered"):
+        start(make_engine(), [1, 5], replace(greedy(5), answered=3))
 
 
 def test_a_listener_that_fails_ends_only_its_own_turn(
@@ -374,6 +421,13 @@ def test_a_stopped_engine_takes_no_turn_and_leaves_no_thread(make_engine: MakeEn
         ("top_p", 1.5),
         ("top_p", float("nan")),
         ("top_k", -1),
+        ("frequency_penalty", 2.1),
+        ("presence_penalty", -2.1),
+        ("presence_penalty", float("nan")),
+        ("repetition_penalty", 0),
+        ("repetition_penalty", -1.0),
+        ("repetition_penalty", float("inf")),
+        ("answered", -1),
     ],
 )
 def test_sampling_out_of_range_is_refused_by_name(field: str, value: float) -> None:

@@ -39,8 +39,24 @@ def test_one_stop_string_or_several_are_taken() -> None:
     assert read(stop=["a", "b"]).create.stop == ("a", "b")
 
 
+def test_penalties_and_top_k_are_taken() -> None:
+    create = read(
+        frequency_penalty=-2, presence_penalty=1.5, repetition_penalty=1.2, top_k=40
+    ).create
+
+    assert (create.frequency_penalty, create.presence_penalty) == (-2, 1.5)
+    assert (create.repetition_penalty, create.top_k) == (1.2, 40)
+
+
 def test_what_changes_nothing_is_not_refused() -> None:
-    fields = {"n": 1, "frequency_penalty": 0, "logprobs": False, "tools": [], "user": "x"}
+    fields = {
+        "n": 1,
+        "frequency_penalty": 0,
+        "top_k": -1,
+        "logprobs": False,
+        "tools": [],
+        "user": "x",
+    }
 
     assert read(**fields, response_format={"type": "text"}) == read()
 
@@ -57,7 +73,9 @@ def test_what_changes_nothing_is_not_refused() -> None:
             "messages[0].role",
         ),
         ({"n": 2}, "unsupported_value", "n"),
-        ({"frequency_penalty": 0.5}, "unsupported_parameter", "frequency_penalty"),
+        ({"frequency_penalty": -2.1}, "invalid_value", "frequency_penalty"),
+        ({"repetition_penalty": 0}, "invalid_value", "repetition_penalty"),
+        ({"top_k": 0.5}, "invalid_value", "top_k"),
         ({"presence_penalty": 3}, "invalid_value", "presence_penalty"),
         ({"logprobs": True}, "unsupported_parameter", "logprobs"),
         ({"stop": ["a", ""]}, "invalid_value", "stop"),

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from turns.errors import BadRequest
-from turns.turn import Message
+from turns.turn import Message, Request
 from ws_server.create import Create
+from ws_server.directory import Model
 from ws_server.frames import MESSAGE_BYTES, Cancel, read_frame
 
 
@@ -56,6 +57,27 @@ def test_nulls_and_unknown_fields_are_as_if_they_were_not_there() -> None:
     fields = {"temperature": None, "previous_response_id": None, "metadata": None, "top_p": None}
 
     assert created(**fields, client_metadata={"a": 1}, stream=True, tools=[]) == created()
+
+
+def test_a_turn_is_sampled_as_it_was_asked_to_be() -> None:
+    fields = {
+        "top_k": 40,
+        "frequency_penalty": 0.5,
+        "presence_penalty": -0.5,
+        "repetition_penalty": 1.1,
+    }
+
+    turn = created(**fields).turn("ann", Model(name="m", created=0), parent_cached=False)
+
+    assert {name: getattr(turn.request, name) for name in fields} == fields
+    assert Request.from_json(turn.request.to_json()) == turn.request
+
+
+def test_a_turn_that_says_nothing_of_penalties_has_none() -> None:
+    request = created().turn("ann", Model(name="m", created=0), parent_cached=False).request
+
+    assert (request.top_k, request.repetition_penalty) == (0, 1.0)
+    assert (request.frequency_penalty, request.presence_penalty) == (0.0, 0.0)
 
 
 def test_the_nested_form_is_read_too() -> None:
@@ -127,6 +149,12 @@ def test_a_bad_frame_is_refused_with_a_code(text: str | None, code: str, param: 
         ({"temperature": 2.5}, "invalid_value", "temperature"),
         ({"temperature": float("nan")}, "invalid_value", "temperature"),
         ({"top_p": -0.1}, "invalid_value", "top_p"),
+        ({"top_k": -2}, "invalid_value", "top_k"),
+        ({"top_k": "many"}, "invalid_value", "top_k"),
+        ({"frequency_penalty": 2.01}, "invalid_value", "frequency_penalty"),
+        ({"presence_penalty": "much"}, "invalid_value", "presence_penalty"),
+        ({"repetition_penalty": 0}, "invalid_value", "repetition_penalty"),
+        ({"repetition_penalty": -1.5}, "invalid_value", "repetition_penalty"),
         ({"max_output_tokens": 0}, "invalid_value", "max_output_tokens"),
         ({"max_output_tokens": 1.5}, "invalid_value", "max_output_tokens"),
         ({"store": "yes"}, "invalid_value", "store"),

@@ -7,35 +7,42 @@ resumed, as long as the logits are the same.
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from workers.engine import Sampling
+from workers.engines.penalties import Penalties
 
 #: How many of the likeliest tokens are looked at before all of them are.
 LOOKS_TOKENS = (256, 4096)
 
 
-def choose(
-    logits: Tensor, samplings: Sequence[Sampling], positions: Sequence[int]
-) -> list[int | None]:
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """How one turn wants its next token chosen."""
+
+    sampling: Sampling
+    #: Where the token will stand in prompt plus output.
+    position: int
+    penalties: Penalties | None = None
+
+
+def choose(logits: Tensor, asks: Sequence[Ask]) -> list[int | None]:
     """Choose one token per turn.
 
     Args:
         logits: ``(turns, vocabulary)``.
-        positions: where each chosen token will stand in prompt plus output.
 
     Returns:
         A token id per turn, None where the logits are not numbers.
     """
     best, ids = logits.max(dim=-1)
-    drawing = [n for n, sampling in enumerate(samplings) if sampling.temperature > 0]
-    if drawing:
-        # Only the rows that draw pay for it.
-        ids[drawing] = _draw(
-            logits[drawing], [samplings[n] for n in drawing], [positions[n] for n in drawing]
-        )
+    # Only the rows that draw or have penalties pay for it.
+    special = [n for n, ask in enumerate(asks) if ask.sampling.temperature > 0 or ask.penalties]
+    if special:
+        ids[special] = _choose(logits[special].float(), [asks[n] for n in special])
     # The maximum is NaN when any logit is.
     ids[~best.isfinite()] = -1
     return [None if id < 0 else id for id in ids.tolist()]
@@ -48,7 +55,18 @@ def uniform(seed: int, position: int) -> float:
     return (int.from_bytes(digest, "big") >> 12) / 2**52
 
 
-def _draw(logits: Tensor, samplings: Sequence[Sampling], positions: Sequence[int]) -> Tensor:
+def _choose(logits: Tensor, asks: Sequence[Ask]) -> Tensor:
+    for row, ask in zip(logits, asks, strict=True):
+        if ask.penalties:
+            ask.penalties.apply(row)
+    ids = logits.argmax(dim=-1)
+    drawing = [n for n, ask in enumerate(asks) if ask.sampling.temperature > 0]
+    if drawing:
+        ids[drawing] = _draw(logits[drawing], [asks[n] for n in drawing])
+    return ids
+
+
+def _draw(logits: Tensor, asks: Sequence[Ask]) -> Tensor:
     """Draw by the inverse of the cumulative distribution, in the order of the ids.
 
     That order cannot change with the last bit of a logit, as the order of likelihood can.
@@ -57,6 +75,7 @@ def _draw(logits: Tensor, samplings: Sequence[Sampling], positions: Sequence[int
     def column(numbers: Sequence[float]) -> Tensor:
         return torch.tensor(numbers, dtype=torch.float64, device=logits.device)[:, None]
 
+    samplings = [ask.sampling for ask in asks]
     logits = logits.double()
     heat = column([sampling.temperature for sampling in samplings])
     scaled = (logits - logits.amax(dim=-1, keepdim=True)) / heat
@@ -66,7 +85,7 @@ def _draw(logits: Tensor, samplings: Sequence[Sampling], positions: Sequence[int
         top_p = column([sampling.top_p for sampling in samplings])
         scaled = _likeliest(scaled, top_k, top_p)
     sums = scaled.exp().cumsum(dim=-1)
-    points = column([uniform(s.seed, at) for s, at in zip(samplings, positions, strict=True)])
+    points = column([uniform(ask.sampling.seed, ask.position) for ask in asks])
     drawn = torch.searchsorted(sums, points * sums[:, -1:], right=True)[:, 0]
     # Past the end only if the sums are NaN, which the caller tells apart.
     return drawn.clamp(max=logits.shape[-1] - 1)

@@ -26,7 +26,9 @@ from workers.engines import attention, sampler
 from workers.engines.attention import Part, Step
 from workers.engines.kv_slots import KvSlots
 from workers.engines.packed_linear import pack
+from workers.engines.penalties import Penalties, penalties
 from workers.engines.rows import Row, Rows
+from workers.engines.sampler import Ask
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +44,7 @@ class SlotTurn:
         self.end = end
         self.row: Row | None = None
         self.cancelled = False
+        self.penalties: Penalties | None = None
         #: How many of the prompt's tokens were there already when the turn joined.
         self.cached_tokens = 0
 
@@ -126,6 +129,8 @@ class SlotEngine:
             raise BadPrompt(
                 f"the prompt has an id outside the vocabulary of {self._vocabulary} tokens"
             )
+        if len(prompt) < sampling.answered:
+            raise BadPrompt(f"{sampling.answered} of the prompt's {len(prompt)} ids were answered")
         end = min(self.context, len(prompt) + sampling.max_tokens)
         turn = SlotTurn(prompt, sampling, on_step, end)
         with self._work:
@@ -196,6 +201,9 @@ class SlotEngine:
                 )
             turn.row = seat.row
             turn.cached_tokens = seat.row.written
+            turn.penalties = penalties(
+                turn.sampling, turn.prompt, vocabulary=self._vocabulary, device=self._device
+            )
             self._running.append(turn)
 
     def _next_parts(self) -> list[tuple[SlotTurn, Part]]:
@@ -234,8 +242,7 @@ class SlotEngine:
         last_tokens = step.last_tokens([part for _, _, part in asking])
         ids = sampler.choose(
             self._model.lm_head(hidden[last_tokens]),
-            [turn.sampling for turn, _, _ in asking],
-            [row.written for _, row, _ in asking],
+            [Ask(turn.sampling, row.written, turn.penalties) for turn, row, _ in asking],
         )
         for (turn, row, _), id in zip(asking, ids, strict=True):
             if id is None:
@@ -248,6 +255,8 @@ class SlotEngine:
                 self._finish(turn, [], Finish(FinishReason.STOP))
             else:
                 row.ids.append(id)
+                if turn.penalties:
+                    turn.penalties.add(id)
                 if len(row.ids) == turn.end:
                     self._finish(turn, [id], Finish(FinishReason.LENGTH))
                 else:

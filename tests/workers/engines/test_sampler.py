@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from workers.engine import Sampling
-from workers.engines.sampler import choose, uniform
+from workers.engines.sampler import Ask, choose, uniform
 
 #: Probabilities 0.5, 0.25, 0.125, 0.125 for ids 2, 0, 3, 1.
 LOGITS = torch.tensor([[0.25, 0.125, 0.5, 0.125]]).log()
@@ -15,13 +15,16 @@ LOGITS = torch.tensor([[0.25, 0.125, 0.5, 0.125]]).log()
 def draws(count: int, **settings: float) -> Counter[int | None]:
     """Draw many times from `LOGITS`, at one place after another."""
     sampling = Sampling(max_tokens=1, seed=1, **settings)
-    return Counter(
-        choose(LOGITS.expand(count, -1), [sampling] * count, list(range(count))),
-    )
+    return Counter(choose(LOGITS.expand(count, -1), asks(sampling, count)))
+
+
+def asks(sampling: Sampling, count: int = 1) -> list[Ask]:
+    """Ask for a token at one place after another."""
+    return [Ask(sampling, place) for place in range(count)]
 
 
 def test_no_temperature_takes_the_likeliest_token() -> None:
-    assert choose(LOGITS, [Sampling(max_tokens=1, temperature=0)], [0]) == [2]
+    assert choose(LOGITS, asks(Sampling(max_tokens=1, temperature=0))) == [2]
 
 
 def test_draws_follow_the_probabilities() -> None:
@@ -74,7 +77,7 @@ def test_what_is_left_of_a_large_vocabulary_is_what_plain_sorting_leaves(
     count = max(1, int((weights.cumsum(-1) - weights < top_p).sum()))
     left = set(order[:count].tolist())
     sampling = Sampling(max_tokens=1, top_p=top_p, top_k=top_k, temperature=1.0)
-    drawn = choose(logits.expand(1000, -1), [sampling] * 1000, list(range(1000)))
+    drawn = choose(logits.expand(1000, -1), asks(sampling, 1000))
     assert set(drawn) <= left
     if count < 30:
         assert set(drawn) == left
@@ -82,7 +85,7 @@ def test_what_is_left_of_a_large_vocabulary_is_what_plain_sorting_leaves(
 
 def test_a_flat_distribution_is_looked_at_as_a_whole() -> None:
     sampling = Sampling(max_tokens=1, top_p=0.5)
-    drawn = choose(torch.zeros(500, 10_000), [sampling] * 500, list(range(500)))
+    drawn = choose(torch.zeros(500, 10_000), asks(sampling, 500))
     # All are equally likely, so the first half of the ids holds half the probability.
     assert 4_900 < max(id for id in drawn if id is not None) < 5_000
 
@@ -94,9 +97,9 @@ def test_a_row_does_not_depend_on_its_neighbours() -> None:
         Sampling(max_tokens=1, temperature=n % 4 / 2, top_k=n % 7, top_p=1 - n % 5 / 10, seed=n)
         for n in range(40)
     ]
-    places = list(range(100, 140))
-    together = choose(logits, samplings, places)
-    alone = [choose(logits[n : n + 1], [samplings[n]], [places[n]])[0] for n in range(40)]
+    asked = [Ask(sampling, 100 + n) for n, sampling in enumerate(samplings)]
+    together = choose(logits, asked)
+    alone = [choose(logits[n : n + 1], [asked[n]])[0] for n in range(40)]
     assert together == alone
 
 
@@ -106,7 +109,7 @@ def test_what_is_not_a_number_is_told_apart() -> None:
     logits[2, 0] = float("inf")
     for temperature in (0.0, 1.0):
         sampling = Sampling(max_tokens=1, temperature=temperature, top_p=0.4)
-        assert choose(logits, [sampling] * 4, [0] * 4) == [2, None, None, 2]
+        assert choose(logits, [Ask(sampling, 0)] * 4) == [2, None, None, 2]
 
 
 def test_random_numbers_are_spread_and_never_one() -> None:
