@@ -2,12 +2,9 @@
 
 import asyncio
 import json
-import time
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from typing import Any, cast
-
-from redis.exceptions import RedisError
 
 from turns import keys, scripts
 from turns.bell import Bell
@@ -22,13 +19,13 @@ from turns.errors import (
 )
 from turns.events import kept
 from turns.follower import PAGE, Follower, Page, ReadLog
+from turns.patience import Patience
 from turns.relay import Relay
-from turns.response import rest_of, whole
+from turns.response import rest_of
 from turns.settings import TurnSettings
-from turns.turn import Message, Turn, messages_from_json, messages_to_json
+from turns.stored import Stored
+from turns.turn import Turn, messages_to_json
 
-#: Longest that a client waits to hear that Redis is away, from its asking or Redis's last answer.
-REFUSE_SECONDS = 2.5
 #: How often a node says whose readers it has, and looks for what is overdue.
 TEND_SECONDS = 1.0
 #: Turns in one call, so that no call holds up the others for long.
@@ -45,17 +42,18 @@ class Front:
         self._redis = connect_async(settings.redis_url)
         self._subscriber = subscribe_async(settings.redis_url)
         self.relay = Relay(node, self._subscriber, self._redis)
+        patience = Patience()
+        self._answer = patience.answer
+        #: What is kept of turns.
+        self.stored = Stored(self._redis, patience)
         self._submit = self._redis.register_script(scripts.source("submit"))
         self._follow = self._redis.register_script(scripts.source("follow"))
-        self._delete = self._redis.register_script(scripts.source("delete"))
         self._watch = self._redis.register_script(scripts.source("watch"))
         self._sweep = self._redis.register_script(scripts.source("sweep"))
         self._tell = self._redis.register_script(scripts.source("tell"))
         self._watch_ms = settings.watch_seconds * 1000
         self._alive_ms = int(settings.alive_seconds * 1000)
         self._cancel = self._redis.register_script(scripts.source("cancel"))
-        #: When Redis last answered anybody here.
-        self._spoke = 0.0
 
     @asynccontextmanager
     async def submit(self, turn: Turn) -> AsyncIterator[Follower]:
@@ -164,51 +162,6 @@ class Front:
                     param="response_id",
                 )
 
-    async def response(self, turn_id: str, owner: str) -> str:
-        """Give the response object of a turn, as JSON.
-
-        Raises:
-            ResponseNotFound: there is no such turn for this owner.
-            Overloaded: Redis is away.
-        """
-        found = await self._record(turn_id, "owner", "status", "error", "response")
-        match found:
-            case [bytes(known), bytes(status), error, bytes(rest)] if known.decode() == owner:
-                return whole(status.decode(), (error or b"null").decode(), rest.decode())
-            case _:
-                raise ResponseNotFound(turn_id)
-
-    async def delete(self, turn_id: str, owner: str) -> None:
-        """Forget a turn that has ended, with all that was said in it.
-
-        Raises:
-            ResponseNotFound: there is no such turn for this owner.
-            BadRequest: it is still being answered.
-            Overloaded: Redis is away.
-        """
-        match await self._answer(self._delete(args=[turn_id, owner])):
-            case b"response_not_found":
-                raise ResponseNotFound(turn_id)
-            case b"response_running":
-                raise BadRequest(
-                    f"Response '{turn_id}' is still being answered: cancel it first.",
-                    code="response_running",
-                )
-
-    async def input_of(self, turn_id: str, owner: str) -> tuple[Message, ...]:
-        """Give the messages that a turn was asked with.
-
-        Raises:
-            ResponseNotFound: there is no such turn for this owner.
-            Overloaded: Redis is away.
-        """
-        found = await self._record(turn_id, "owner", "input")
-        match found:
-            case [bytes(known), bytes(asked)] if known.decode() == owner:
-                return messages_from_json(asked)
-            case _:
-                raise ResponseNotFound(turn_id)
-
     async def models(self) -> dict[str, dict[str, Any]]:
         """Say what each model that was ever served told of itself, by name."""
         found = await self._answer(
@@ -260,27 +213,6 @@ class Front:
             raise AssertionError("follow.lua answers in four ways")
 
         return read
-
-    async def _record(self, turn_id: str, *fields: str) -> Any:
-        return await self._answer(
-            cast("Awaitable[Any]", self._redis.hmget(keys.turn(turn_id), list(fields)))
-        )
-
-    async def _answer(self, call: Awaitable[Any]) -> Any:
-        # A crowd waits for connections, so while Redis speaks to others a long wait means nothing.
-        answering = asyncio.ensure_future(call)
-        begun = time.monotonic()
-        try:
-            while (left := max(begun, self._spoke) + REFUSE_SECONDS - time.monotonic()) > 0:
-                if (await asyncio.wait({answering}, timeout=left))[0]:
-                    answer = answering.result()
-                    self._spoke = time.monotonic()
-                    return answer
-            raise TimeoutError
-        except (RedisError, OSError, TimeoutError) as exc:
-            raise Overloaded("The queue can't be reached. Try again in a moment.") from exc
-        finally:
-            answering.cancel()
 
 
 @asynccontextmanager

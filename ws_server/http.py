@@ -51,7 +51,7 @@ async def get_response(request: Request) -> Response:
     front: Front = request.app.state.front
     response_id = response_id_of(request)
     if request.query_params.get("stream") != "true":
-        found = await front.response(response_id, owner)
+        found = await front.stored.response(response_id, owner)
         return Response(found, media_type="application/json")
     after = field.starting_after(request.query_params.get("starting_after"))
     return EventStream(front.follow(response_id, owner, after=after), ResponsesWire())
@@ -64,7 +64,7 @@ async def cancel_response(request: Request) -> Response:
     response_id = response_id_of(request)
     await front.cancel(response_id, owner)
     await last_event(front.follow(response_id, owner, after=-1))
-    return Response(await front.response(response_id, owner), media_type="application/json")
+    return Response(await front.stored.response(response_id, owner), media_type="application/json")
 
 
 async def list_models(request: Request) -> Response:

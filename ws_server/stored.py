@@ -15,7 +15,7 @@ async def delete_response(request: Request) -> Response:
     owner = request.app.state.access.admit(request).owner
     front: Front = request.app.state.front
     id = response_id_of(request)
-    await front.delete(id, owner)
+    await front.stored.delete(id, owner)
     return JSONResponse({"id": id, "object": "response", "deleted": True})
 
 
@@ -27,7 +27,7 @@ async def list_input_items(request: Request) -> Response:
     query = request.query_params
     limit = field.whole_text(query.get("limit"), "limit", 20, least=1, most=100)
     order = field.word(query, "order", "desc", ("asc", "desc"))
-    messages = await front.input_of(id, owner)
+    messages = await front.stored.input_of(id, owner)
     listed = [_item(id, number, message) for number, message in enumerate(messages)]
     if order == "desc":
         listed.reverse()

@@ -97,13 +97,13 @@ async def test_an_answer_under_way_cannot_be_forgotten_and_an_ended_one_is_gone(
 ) -> None:
     turn = await handed_in(front, make_turn())
     with pytest.raises(BadRequest, match="cancel it first"):
-        await front.delete(turn.id, "ann")
+        await front.stored.delete(turn.id, "ann")
     line.claim(1)
     log.append([ending(turn.id, first=3)])
     with pytest.raises(ResponseNotFound):
-        await front.delete(turn.id, "bob")
+        await front.stored.delete(turn.id, "bob")
 
-    await front.delete(turn.id, "ann")
+    await front.stored.delete(turn.id, "ann")
 
     assert not await redis.exists(keys.turn(turn.id), keys.log(turn.id))
     with pytest.raises(PreviousResponseNotFound):

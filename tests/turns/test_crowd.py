@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults.proxy import Proxy
 from tests.turns.conftest import MakeTurn, handed_in
-from turns import front as front_module
+from turns import patience
 from turns.connection import CONNECTIONS
 from turns.errors import Overloaded
 from turns.front import Front, open_front
@@ -44,11 +44,11 @@ async def test_a_crowd_is_answered_to_the_last_one_while_redis_answers_at_all(
     async def ask(times: int) -> list[str]:
         async with asyncio.timeout(30):
             return await asyncio.gather(
-                *(far_away.response(turn.id, turn.owner) for _ in range(times))
+                *(far_away.stored.response(turn.id, turn.owner) for _ in range(times))
             )
 
     await ask(CONNECTIONS)  # so that all connections are there
-    monkeypatch.setattr(front_module, "REFUSE_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(patience, "REFUSE_SECONDS", PATIENCE_SECONDS)
     proxy.delay = DELAY_SECONDS
 
     assert len(await ask(CROWD)) == CROWD
@@ -58,12 +58,12 @@ async def test_a_crowd_is_refused_when_redis_falls_silent(
     far_away: Front, proxy: Proxy, make_turn: MakeTurn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     turn = await handed_in(far_away, make_turn())
-    monkeypatch.setattr(front_module, "REFUSE_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(patience, "REFUSE_SECONDS", PATIENCE_SECONDS)
     proxy.freeze()
 
     async with asyncio.timeout(30):
         found = await asyncio.gather(
-            *(far_away.response(turn.id, turn.owner) for _ in range(CROWD)),
+            *(far_away.stored.response(turn.id, turn.owner) for _ in range(CROWD)),
             return_exceptions=True,
         )
 

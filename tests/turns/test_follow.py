@@ -84,7 +84,7 @@ async def test_a_foreign_turn_is_like_an_unknown_one(
             async with front.follow(id, owner, after=-1):
                 pass
         with pytest.raises(ResponseNotFound):
-            await front.response(id, owner)
+            await front.stored.response(id, owner)
         with pytest.raises(ResponseNotFound):
             await front.cancel(id, owner)
 

@@ -1,0 +1,68 @@
+"""What is kept of turns: looked up, and forgotten, by their owner alone."""
+
+from collections.abc import Awaitable
+from typing import Any, cast
+
+import redis.asyncio
+
+from turns import keys, scripts
+from turns.errors import BadRequest, ResponseNotFound
+from turns.patience import Patience
+from turns.response import whole
+from turns.turn import Message, messages_from_json
+
+
+class Stored:
+    """A node's door to the records of turns."""
+
+    def __init__(self, client: "redis.asyncio.Redis", patience: Patience) -> None:
+        self._redis = client
+        self._patience = patience
+        self._delete = client.register_script(scripts.source("delete"))
+
+    async def response(self, turn_id: str, owner: str) -> str:
+        """Give the response object of a turn, as JSON.
+
+        Raises:
+            ResponseNotFound: there is no such turn for this owner.
+            Overloaded: Redis is away.
+        """
+        match await self._record(turn_id, "owner", "status", "error", "response"):
+            case [bytes(known), bytes(status), error, bytes(rest)] if known.decode() == owner:
+                return whole(status.decode(), (error or b"null").decode(), rest.decode())
+            case _:
+                raise ResponseNotFound(turn_id)
+
+    async def input_of(self, turn_id: str, owner: str) -> tuple[Message, ...]:
+        """Give the messages that a turn was asked with.
+
+        Raises:
+            ResponseNotFound: there is no such turn for this owner.
+            Overloaded: Redis is away.
+        """
+        match await self._record(turn_id, "owner", "input"):
+            case [bytes(known), bytes(asked)] if known.decode() == owner:
+                return messages_from_json(asked)
+            case _:
+                raise ResponseNotFound(turn_id)
+
+    async def delete(self, turn_id: str, owner: str) -> None:
+        """Forget a turn that has ended, with all that was said in it.
+
+        Raises:
+            ResponseNotFound: there is no such turn for this owner.
+            BadRequest: it is still being answered.
+            Overloaded: Redis is away.
+        """
+        match await self._patience.answer(self._delete(args=[turn_id, owner])):
+            case b"response_not_found":
+                raise ResponseNotFound(turn_id)
+            case b"response_running":
+                raise BadRequest(
+                    f"Response '{turn_id}' is still being answered: cancel it first.",
+                    code="response_running",
+                )
+
+    async def _record(self, turn_id: str, *fields: str) -> Any:
+        found = self._redis.hmget(keys.turn(turn_id), list(fields))
+        return await self._patience.answer(cast("Awaitable[Any]", found))
