@@ -9,6 +9,9 @@
     * Forbidden                  403
     * ModelNotFound              404
     * ResponseNotFound           404
+    * FileNotFound               404
+    * JobNotFound                404
+    * FileTooLarge               413
     * StreamExpired              400, the events are gone though the turn was real
     * ResponseLost               500, Redis lost its data while the response was being read
     * Overloaded                 503, Redis is away or the line is full
@@ -114,6 +117,40 @@ class ResponseNotFound(TurnError):
 
     def __init__(self, id: str) -> None:
         super().__init__(f"Response with id '{id}' not found.")
+
+
+class FileNotFound(TurnError):
+    """There is no such file for this owner."""
+
+    status = 404
+    type = "invalid_request_error"
+    code = "file_not_found"
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"File with id '{id}' not found.")
+
+
+class JobNotFound(TurnError):
+    """There is no such batch for this owner."""
+
+    status = 404
+    type = "invalid_request_error"
+    code = "batch_not_found"
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"Batch with id '{id}' not found.")
+
+
+class FileTooLarge(TurnError):
+    """An upload has more bytes than a file may have."""
+
+    status = 413
+    type = "invalid_request_error"
+    code = "file_too_large"
+    param = "file"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"A file may have {most} bytes at most.")
 
 
 class StreamExpired(TurnError):

@@ -21,10 +21,10 @@ from turns.events import kept
 from turns.follower import PAGE, Follower, Page, ReadLog
 from turns.patience import Patience
 from turns.relay import Relay
-from turns.response import rest_of
 from turns.settings import TurnSettings
 from turns.stored import Stored
-from turns.turn import Turn, messages_to_json
+from turns.submission import submission
+from turns.turn import Turn
 
 #: How often a node says whose readers it has, and looks for what is overdue.
 TEND_SECONDS = 1.0
@@ -66,37 +66,12 @@ class Front:
             BadRequest: its parent is still being answered, or its key was used for something else.
             Overloaded: the line is full, or Redis is away.
         """
-        limits = self._settings
         follower = Follower(turn.id, after=-1, read=self._reader(turn.owner))
         # Before the turn exists, so that not even its first event is missed.
         self.relay.add(follower)
         try:
             answer = await self._answer(
-                self._submit(
-                    args=[
-                        turn.id,
-                        turn.owner,
-                        turn.model,
-                        turn.tier,
-                        self._node,
-                        turn.parent or "",
-                        int(turn.parent_cached),
-                        int(turn.store),
-                        turn.request.to_json(),
-                        messages_to_json(turn.messages),
-                        rest_of(turn),
-                        self._bell.text(turn.id),
-                        self._alive_ms,
-                        limits.longest_line,
-                        limits.store_seconds,
-                        limits.unstored_seconds,
-                        turn.idempotency_key or "",
-                        turn.fingerprint,
-                        limits.turn_seconds,
-                        self._watch_ms,
-                        limits.log_seconds,
-                    ]
-                )
+                self._submit(args=submission(turn, self._settings, self._bell, node=self._node))
             )
             match answer:
                 case [b"ok", created, queued]:

@@ -93,6 +93,51 @@ def models() -> str:
     return "ts:models"
 
 
+def job(id: str) -> str:
+    """Hash: the record of a job, a file of requests that are answered when nobody else waits."""
+    return f"ts:job:{id}"
+
+
+def jobs(owner: str) -> str:
+    """Sorted set: an owner's jobs, by when they were made."""
+    return f"ts:jobs:{owner}"
+
+
+def job_leases() -> str:
+    """Sorted set: until when each job that has not ended is believed to be fed, in milliseconds."""
+    return "ts:job-leases"
+
+
+def job_ended(id: str) -> str:
+    """List: turns of a job that have ended and whose end is not yet in its output."""
+    return f"ts:job-ended:{id}"
+
+
+def job_marks(id: str) -> str:
+    """Bitmap: which lines of a job's file are in its output."""
+    return f"ts:job-marks:{id}"
+
+
+def job_parts(id: str) -> str:
+    """List: the parts of a job's output, in order, by their names in the blob store."""
+    return f"ts:job-parts:{id}"
+
+
+def file(id: str) -> str:
+    """Hash: what is known of a file; its content is in the blob store."""
+    return f"ts:file:{id}"
+
+
+def files(owner: str) -> str:
+    """Sorted set: an owner's files, by when they were made."""
+    return f"ts:files:{owner}"
+
+
+def file_expiries() -> str:
+    """Sorted set: when each file goes away, in seconds."""
+    return "ts:file-expiries"
+
+
 def worker_channel(model: str, worker: str) -> str:
     """Channel: ids of turns that a worker is to end."""
     return f"ts:worker:{model}:{worker}"
@@ -121,6 +166,15 @@ _SPELLED: tuple[Callable[..., str], ...] = (
     swept,
     asked,
     models,
+    job,
+    jobs,
+    job_leases,
+    job_ended,
+    job_marks,
+    job_parts,
+    file,
+    files,
+    file_expiries,
     worker_channel,
     node_channel,
 )

@@ -51,6 +51,17 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class JobLine:
+    """Where a turn of a job comes from, and who hands it in."""
+
+    job: str
+    #: Which feeder: one that has lost the job since hands nothing in any more.
+    epoch: int
+    #: Number of the line in the job's file, from 1.
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
     """A question on its way into the line."""
 
@@ -73,6 +84,8 @@ class Turn:
     idempotency_key: str | None = None
     #: What was asked for, to tell a repeated request from another one with the same key.
     fingerprint: str = ""
+    #: The job that this turn is a line of, which alone reads and forgets it; None for people's.
+    job: "JobLine | None" = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

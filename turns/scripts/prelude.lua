@@ -69,6 +69,12 @@ local function retire(id, store, log_seconds, store_seconds, unstored_seconds)
   redis.call('EXPIRE', log_key(id), log_seconds)
   redis.call('EXPIRE', followers_key(id), log_seconds)
   redis.call('EXPIRE', turn_key(id), store == '1' and store_seconds or unstored_seconds)
+  local job = redis.call('HGET', turn_key(id), 'job')
+  if job then
+    redis.call('RPUSH', job_ended_key(job), id)
+    -- Longer than any turn on it is kept; a job that has ended itself leaves nothing behind.
+    redis.call('EXPIRE', job_ended_key(job), 2 * unstored_seconds)
+  end
 end
 
 -- Stop a turn. One that waits ends at once and its place goes back to its owner, if nothing of the owner's came

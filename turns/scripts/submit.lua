@@ -7,6 +7,11 @@ local bell, alive_ms, longest_line = ARGV[12], tonumber(ARGV[13]), tonumber(ARGV
 local store_seconds, unstored_seconds = tonumber(ARGV[15]), tonumber(ARGV[16])
 local once, body, turn_seconds, watch_ms = ARGV[17], ARGV[18], tonumber(ARGV[19]), tonumber(ARGV[20])
 local log_seconds = tonumber(ARGV[21])
+-- Set for a line of a job. Nobody follows such a turn: its end is put on the job's list, and its feeder reads it.
+local job, epoch, number = ARGV[22], ARGV[23], ARGV[24]
+
+-- A feeder that lost its job may wake up late: it must not ask again for what has been answered and marked.
+if job ~= '' and redis.call('HGET', job_key(job), 'epoch') ~= epoch then return {'job_lost'} end
 
 if once ~= '' then
   local made = redis.call('HMGET', once_key(owner, once), 'id', 'body')
@@ -14,6 +19,7 @@ if once ~= '' then
   if made[1] then return {'known', made[1]} end
 end
 if redis.call('EXISTS', turn_key(id)) == 1 then
+  if job ~= '' then return {'ok'} end
   local known = redis.call('XRANGE', log_key(id), '1-0', '2-0')
   return {'ok', known[1][2][2], known[2][2][2]}
 end
@@ -47,7 +53,7 @@ redis.call('ZADD', line_key(model, tier), tag, member)
 local now = now_ms()
 redis.call('SADD', asked_key(), model)
 redis.call('ZADD', deadlines_key(), now + turn_seconds * 1000, id)
-if store == '0' then redis.call('ZADD', watches_key(), now + watch_ms, id) end
+if store == '0' and job == '' then redis.call('ZADD', watches_key(), now + watch_ms, id) end
 if once ~= '' then
   redis.call('HSET', once_key(owner, once), 'id', id, 'body', body)
   redis.call('EXPIRE', once_key(owner, once), turn_seconds + log_seconds)
@@ -55,7 +61,11 @@ end
 redis.call('HSET', turn_key(id), 'owner', owner, 'model', model, 'tier', tier, 'status', 'queued',
   'attempt', 0, 'seq', 1, 'parent', parent, 'store', store, 'request', request, 'input', input,
   'response', rest, 'member', member, 'tag', tag, 'since', now)
-redis.call('SADD', followers_key(id), node)
+if job == '' then
+  redis.call('SADD', followers_key(id), node)
+else
+  redis.call('HSET', turn_key(id), 'job', job, 'number', number)
+end
 
 local position, size = place(model, tier, member)
 local created = lifecycle('response.created', 0, 'queued', 'null', '', rest)
@@ -82,4 +92,4 @@ if best then
   local queue_name = 'turns.' .. model .. '.' .. best
   redis.call('LPUSH', queue_name, (string.gsub(bell, '@queue@', (string.gsub(queue_name, '%%', '%%%%')))))
 end
-return {'ok', created, queued}
+return job == '' and {'ok', created, queued} or {'ok'}

@@ -52,7 +52,8 @@ for _, model in ipairs(redis.call('SMEMBERS', asked_key())) do
       for _, member in ipairs(redis.call('ZRANGE', line_key(model, tier), 0, 99)) do
         local id = string.match(member, ':(.*)$')
         local record = record_of(id)
-        if is_live(record) and tonumber(record.since) < now - nobody_ms then
+        -- A job waits as long as its window is; its feeder sees to that.
+        if is_live(record) and not record.job and tonumber(record.since) < now - nobody_ms then
           fail(id, record, 'No worker serves this model.', log_seconds, store_seconds, unstored_seconds)
         end
       end

@@ -1,0 +1,242 @@
+"""A feeder's door to a job: take it, hand its lines in as turns, hear of their ends, mark them.
+
+A job has one feeder at a time. Each has an epoch, and every script compares it first: a feeder that
+lost its job, and wakes up late, changes nothing any more.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any, cast
+
+import redis.asyncio
+from redis.commands.core import AsyncScript
+
+from turns import keys, scripts
+from turns.bell import Bell
+from turns.jobs import Job, Status, job_of
+from turns.reach import reached
+from turns.settings import TurnSettings
+from turns.submission import submission
+from turns.turn import Turn
+
+#: A job whose feeder was not heard of for so long is given to another.
+LEASE_MS = 5_000
+#: Turns handed in, or asked after, in one call: Redis has time for others in between.
+AT_ONCE = 16
+
+
+class JobLost(Exception):
+    """The job has another feeder by now."""
+
+
+class Verdict(Enum):
+    """What became of a turn that was handed in."""
+
+    #: It waits, runs, or has ended: its end is or will be on the job's list.
+    TAKEN = auto()
+    #: There is no room for it now.
+    LATER = auto()
+    NO_PARENT = auto()
+    PARENT_RUNNING = auto()
+
+
+_VERDICTS = {
+    b"ok": Verdict.TAKEN,
+    b"previous_response_not_found": Verdict.NO_PARENT,
+    b"previous_response_running": Verdict.PARENT_RUNNING,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """A turn that has ended."""
+
+    id: str
+    status: str
+    #: JSON, as the record keeps them.
+    error: str
+    rest: str
+    #: Its last event, if it failed and that is still kept.
+    last: bytes | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """What a part of the output adds to its job."""
+
+    completed: int
+    failed: int
+    input_tokens: int
+    cached_tokens: int
+    output_tokens: int
+    #: Number of the first line that may not be marked afterwards, and where it begins.
+    next_line: int
+    next_offset: int
+    #: Ended turns, from the head of the job's list, that this and earlier parts have dealt with.
+    read: int
+    #: Names of what was written: nothing, one file or two.
+    parts: Sequence[str]
+    #: For each line its number and its turn, '' if none was made of it.
+    lines: Sequence[tuple[int, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Marks:
+    """Which lines are in the output, from some line on."""
+
+    first_byte: int
+    bits: bytes
+
+    def __contains__(self, number: int) -> bool:
+        byte = number // 8 - self.first_byte
+        return 0 <= byte < len(self.bits) and bool(self.bits[byte] & (0x80 >> number % 8))
+
+
+def turn_id(job: str, number: int) -> str:
+    """Name the turn of a line: job and number are its idempotency key."""
+    return "resp_" + hashlib.sha256(f"{job} {number}".encode()).hexdigest()[:32]
+
+
+class Feed:
+    """A node's door to all jobs that it feeds; every method raises `Overloaded` when Redis is
+    away, and may then be called again, and those with a job `JobLost`."""
+
+    def __init__(self, client: "redis.asyncio.Redis", settings: TurnSettings) -> None:
+        self._redis = client
+        self._settings = settings
+        self._bell = Bell()
+        script = client.register_script
+        self._take = script(scripts.source("job_take"))
+        self._renew = script(scripts.source("job_renew"))
+        self._step = script(scripts.source("job_step"))
+        self._mark = script(scripts.source("job_mark"))
+        self._end = script(scripts.source("job_end"))
+        self._submit = script(scripts.source("submit"))
+        self._cancel = script(scripts.source("cancel"))
+
+    async def take(self) -> Job | None:
+        """Take a job that nobody feeds."""
+        with reached():
+            taken = await self._take(args=[LEASE_MS])
+        if not taken:
+            return None
+        id, record = taken
+        return job_of(id.decode(), dict(zip(record[::2], record[1::2], strict=True)))
+
+    async def renew(self, job: Job) -> Status:
+        """Keep a job, and hear how it stands."""
+        with reached():
+            return Status(_held(await self._renew(args=[job.id, job.epoch, LEASE_MS])).decode())
+
+    async def let_go(self, job: Job) -> None:
+        """Let another node have a job at once."""
+        with reached():
+            await self._renew(args=[job.id, job.epoch, 0])
+
+    async def step(self, job: Job, at: Status, to: Status, **fields: str | int) -> Status:
+        """Move a job on if it stands where we believe; gives where it stands then."""
+        args = [job.id, job.epoch, at, to, *_flat(fields)]
+        with reached():
+            return Status(_held(await self._step(args=args)).decode())
+
+    async def end(self, job: Job, status: Status, kept_seconds: int, **fields: str | int) -> None:
+        """End a job."""
+        args = [job.id, job.epoch, status, kept_seconds, *_flat(fields)]
+        with reached():
+            _held(await self._end(args=args))
+
+    async def submit(self, job: Job, turns: Sequence[Turn]) -> list[Verdict]:
+        """Hand lines in; one that was handed in before is the same turn. At most `AT_ONCE`."""
+        calls = [submission(turn, self._settings, self._bell, node="") for turn in turns]
+        answers = await self._many(self._submit, calls)
+        if any(answer[0] == b"job_lost" for answer in answers):
+            raise JobLost(job.id)
+        return [_VERDICTS.get(answer[0], Verdict.LATER) for answer in answers]
+
+    async def cancel(self, job: Job, ids: Sequence[str]) -> list[bool]:
+        """Stop turns wherever they are; says of each whether it is there, so that its end is or
+        will be on the job's list."""
+        kept = self._settings.kept_seconds
+        calls: list[list[str | int]] = [[id, job.owner, *kept] for id in ids]
+        return [answer != b"response_not_found" for answer in await self._many(self._cancel, calls)]
+
+    async def ended(self, job: Job, start: int) -> list[str]:
+        """Give turns on the job's list of those that have ended, from a place on."""
+        with reached():
+            key = keys.job_ended(job.id)
+            ids = await cast(Any, self._redis.lrange(key, start, start + AT_ONCE - 1))
+        return [id.decode() for id in ids]
+
+    async def ends(self, ids: Sequence[str]) -> list[Ended | None]:
+        """Read how turns ended; None for one that was deleted since."""
+        with reached():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for id in ids:
+                    pipe.hmget(keys.turn(id), ["status", "error", "response"])
+                records = await pipe.execute()
+                failed = [id for id, record in zip(ids, records, strict=True) if _failed(record)]
+                for id in failed:
+                    pipe.xrevrange(keys.log(id), count=1)
+                last = dict(zip(failed, await pipe.execute() if failed else [], strict=True))
+        return [_ended(id, record, last.get(id)) for id, record in zip(ids, records, strict=True)]
+
+    async def marks(self, job: Job) -> Marks:
+        """Say which lines are in the output already."""
+        first = job.next_line // 8
+        with reached():
+            bits = await cast(Any, self._redis.getrange(keys.job_marks(job.id), first, -1))
+        return Marks(first, bits)
+
+    async def mark(self, job: Job, step: int, mark: Mark) -> None:
+        """Note that lines are in the output; `step` counts the marks of a job from 1."""
+        args: list[str | int] = [job.id, job.epoch, step]
+        args += [mark.completed, mark.failed]
+        args += [mark.input_tokens, mark.cached_tokens, mark.output_tokens]
+        args += [mark.read, f"{mark.next_line} {mark.next_offset}", len(mark.parts), *mark.parts]
+        for number, id in mark.lines:
+            args += [number, id]
+        with reached():
+            _held(await self._mark(args=args))
+
+    async def parts(self, job: Job) -> list[str]:
+        """Give the names of all parts that count, in order."""
+        with reached():
+            names = await cast(Any, self._redis.lrange(keys.job_parts(job.id), 0, -1))
+        return [name.decode() for name in names]
+
+    async def _many(self, script: AsyncScript, calls: Sequence[Sequence[str | int]]) -> list[Any]:
+        with reached():
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for args in calls:
+                    await script(args=list(args), client=pipe)
+                return await pipe.execute()
+
+
+def _held(answer: Any) -> Any:
+    if answer is None:
+        raise JobLost
+    return answer
+
+
+def _flat(fields: Mapping[str, str | int]) -> list[str | int]:
+    return [word for pair in fields.items() for word in pair]
+
+
+def _failed(record: Sequence[bytes | None]) -> bool:
+    return record[0] == b"failed"
+
+
+def _ended(id: str, record: Sequence[bytes | None], log: Any) -> Ended | None:
+    match record:
+        case [bytes(status), error, bytes(rest)]:
+            return Ended(
+                id=id,
+                status=status.decode(),
+                error=(error or b"null").decode(),
+                rest=rest.decode(),
+                last=log[0][1][b"e"] if log else None,
+            )
+        case _:
+            return None

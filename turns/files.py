@@ -1,0 +1,145 @@
+"""What is known of files: whose they are, how large, until when. Their content is elsewhere."""
+
+import hashlib
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, cast
+
+import redis.asyncio
+
+from turns import keys
+from turns.errors import FileNotFound
+from turns.listing import ids_after
+from turns.reach import reached
+
+_FILE = re.compile(r"file-[0-9a-f]{32}")
+
+
+def new_file_id() -> str:
+    """Make a file's id."""
+    return f"file-{secrets.token_hex(16)}"
+
+
+def result_file_id(job: str, kind: str) -> str:
+    """Name a file of a job's results; the same whoever ends the job."""
+    return "file-" + hashlib.sha256(f"{job} {kind}".encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class File:
+    """A file that was uploaded, or that a job has written."""
+
+    id: str
+    owner: str
+    filename: str
+    #: `batch` or `batch_output`.
+    purpose: str
+    bytes: int
+    #: Seconds since 1970, as all times here.
+    created_at: int
+    expires_at: int
+
+    @property
+    def path(self) -> str:
+        """Where its content is in the blob store."""
+        return f"files/{self.id}"
+
+
+class Files:
+    """The files of all owners; each sees only their own."""
+
+    def __init__(self, client: "redis.asyncio.Redis") -> None:
+        self._redis = client
+
+    async def add(self, file: File) -> None:
+        """Make a file known; its content must be there already.
+
+        Raises:
+            Overloaded: Redis is away.
+        """
+        with reached():
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.hset(keys.file(file.id), items=_flat(file))
+                pipe.zadd(keys.files(file.owner), {file.id: file.created_at})
+                pipe.zadd(keys.file_expiries(), {file.id: file.expires_at})
+                await pipe.execute()
+
+    async def get(self, id: str, owner: str) -> File:
+        """Look a file up.
+
+        Raises:
+            FileNotFound: there is no such file for this owner.
+            Overloaded: Redis is away.
+        """
+        file = await self._get(id) if _FILE.fullmatch(id) else None
+        if file is None or file.owner != owner:
+            raise FileNotFound(id[:80])
+        return file
+
+    async def page(
+        self, owner: str, *, purpose: str | None, after: str | None, limit: int, newest_first: bool
+    ) -> tuple[list[File], bool]:
+        """Give some of an owner's files, and whether there are more.
+
+        Raises:
+            Overloaded: Redis is away.
+        """
+        found: list[File] = []
+        with reached():
+            ids = ids_after(self._redis, keys.files(owner), after, newest_first=newest_first)
+            async for id in ids:
+                file = await self._get(id)
+                if file is None:
+                    await self._redis.zrem(keys.files(owner), id)
+                elif purpose in (None, file.purpose):
+                    found.append(file)
+                if len(found) > limit:
+                    return found[:limit], True
+        return found, False
+
+    async def forget(self, file: File) -> None:
+        """Take a file off the list; its content is gone already.
+
+        Raises:
+            Overloaded: Redis is away.
+        """
+        with reached():
+            async with self._redis.pipeline(transaction=True) as pipe:
+                pipe.delete(keys.file(file.id))
+                pipe.zrem(keys.files(file.owner), file.id)
+                pipe.zrem(keys.file_expiries(), file.id)
+                await pipe.execute()
+
+    async def expired(self, now: float) -> Sequence[File]:
+        """Give some files whose time is over.
+
+        Raises:
+            Overloaded: Redis is away.
+        """
+        due: list[File] = []
+        with reached():
+            found = await self._redis.zrange(
+                keys.file_expiries(), "-inf", str(now), byscore=True, offset=0, num=100
+            )
+            for id in cast("list[bytes]", found):
+                file = await self._get(id.decode())
+                if file is None:
+                    await self._redis.zrem(keys.file_expiries(), id)
+                else:
+                    due.append(file)
+        return due
+
+    async def _get(self, id: str) -> File | None:
+        with reached():
+            found = cast("dict[bytes, bytes]", await cast(Any, self._redis.hgetall(keys.file(id))))
+        if not found:
+            return None
+        fields: dict[str, Any] = {name.decode(): value.decode() for name, value in found.items()}
+        numbers = ("bytes", "created_at", "expires_at")
+        return File(**fields | {name: int(fields[name]) for name in numbers})
+
+
+def _flat(file: File) -> list[str | int]:
+    return [word for pair in asdict(file).items() for word in pair]
