@@ -88,7 +88,7 @@ def measure(redis_url: str, size: Size) -> dict[str, Cost]:
     _append(log, (parts[-1] for parts in answers))
     costs["ended, log kept"] = cost()
     for turn in made:
-        client.delete(keys.log(turn.id), keys.followers(turn.id))
+        client.delete(keys.log(turn.id))
     costs["ended, log gone"] = cost()
     client.close()
     return costs
@@ -167,7 +167,7 @@ def _append(log: Log, parts: Iterable[Append]) -> None:
 
 
 def _cost(client: "redis.Redis", turn_ids: Iterable[str], used_memory: int) -> Cost:
-    spelled = {"record": keys.turn, "log": keys.log, "followers": keys.followers}
+    spelled = {"record": keys.turn, "log": keys.log}
     owned = {spell(id): kind for id in turn_ids for kind, spell in spelled.items()}
     names = [name.decode() for name in client.scan_iter(match="ts:*", count=1000)]
     with client.pipeline(transaction=False) as pipe:

@@ -45,14 +45,13 @@ class Front:
         patience = Patience()
         self._answer = patience.answer
         #: What is kept of turns.
-        self.stored = Stored(self._redis, patience)
+        self.stored = Stored(self._redis, patience, alive_ms=settings.alive_ms)
         self._submit = self._redis.register_script(scripts.source("submit"))
         self._follow = self._redis.register_script(scripts.source("follow"))
         self._watch = self._redis.register_script(scripts.source("watch"))
         self._sweep = self._redis.register_script(scripts.source("sweep"))
         self._tell = self._redis.register_script(scripts.source("tell"))
         self._watch_ms = settings.watch_seconds * 1000
-        self._alive_ms = int(settings.alive_seconds * 1000)
         self._cancel = self._redis.register_script(scripts.source("cancel"))
 
     @asynccontextmanager
@@ -166,7 +165,7 @@ class Front:
                 for i in range(0, len(followed), TEND_AT_ONCE):
                     some = followed[i : i + TEND_AT_ONCE]
                     await self._answer(self._watch(args=[self._watch_ms, *some]))
-                    await self._answer(self._tell(args=[self._alive_ms, *some]))
+                    await self._answer(self._tell(args=[self._settings.alive_ms, *some]))
             except Overloaded:
                 continue
 

@@ -18,11 +18,6 @@ def log(id: str) -> str:
     return f"ts:log:{id}"
 
 
-def followers(id: str) -> str:
-    """Set: the nodes that forward a turn's events as they come."""
-    return f"ts:followers:{id}"
-
-
 def line(model: str, tier: str) -> str:
     """Sorted set: who waits for a model in a tier; lowest tag first."""
     return f"ts:line:{model}:{tier}"
@@ -34,7 +29,8 @@ def tags(model: str, tier: str) -> str:
 
 
 def clocks(model: str) -> str:
-    """Hash: for each tier the tag of the turn claimed last."""
+    """Hash: for each tier the tag of the turn claimed last, how many claims there were, and which
+    of them was each tier's last."""
     return f"ts:clocks:{model}"
 
 
@@ -46,6 +42,11 @@ def arrivals() -> str:
 def free(model: str) -> str:
     """Hash: rows that each worker of a model has free."""
     return f"ts:free:{model}"
+
+
+def rows(model: str) -> str:
+    """Hash: rows that each worker of a model has."""
+    return f"ts:rows:{model}"
 
 
 def beats(model: str) -> str:
@@ -151,12 +152,12 @@ def node_channel(node: str) -> str:
 _SPELLED: tuple[Callable[..., str], ...] = (
     turn,
     log,
-    followers,
     line,
     tags,
     clocks,
     arrivals,
     free,
+    rows,
     beats,
     leases,
     claim,

@@ -61,6 +61,7 @@ class Line:
                     nonce,
                     free_rows,
                     int(self._settings.lease_seconds * 1000),
+                    self._settings.alive_ms,
                 ]
             ),
         )
@@ -68,16 +69,17 @@ class Line:
         return _claimed(answer) if answer else None
 
     def beat(
-        self, running: Sequence[tuple[str, int]], about: Mapping[str, object]
+        self, running: Sequence[tuple[str, int]], about: Mapping[str, object], *, rows: int
     ) -> list[Standing]:
         """Show a sign of life, renew the leases of what runs here and hear what became of it.
 
         Args:
             running: id and attempt of each turn.
             about: what the model says of itself to the nodes.
+            rows: how many turns this worker answers at once.
         """
         lease_ms = int(self._settings.lease_seconds * 1000)
-        args: list[str | int] = [self._model, self._worker, lease_ms, json.dumps(dict(about))]
+        args: list[str | int] = [self._model, self._worker, lease_ms, json.dumps(dict(about)), rows]
         args += chain.from_iterable(running)
         return [Standing(word.decode()) for word in cast(list[bytes], self._beat(args=args))]
 
@@ -98,6 +100,7 @@ class Line:
         with self._client.pipeline() as pipe:
             pipe.zrem(keys.beats(self._model), self._worker)
             pipe.hdel(keys.free(self._model), self._worker)
+            pipe.hdel(keys.rows(self._model), self._worker)
             pipe.execute()
 
 

@@ -78,9 +78,10 @@ def finished_rest(
     return _after_error(body)
 
 
-def whole(status: str, error: str, rest: str) -> str:
-    """Put a response together again."""
-    return f'{{"status":"{status}","error":{error},{rest}'
+def whole(status: str, error: str, rest: str, *, queue: str = "") -> str:
+    """Put a response together again; `queue` is its place as JSON while it waits, else empty."""
+    place = f'"queue":{queue},' if queue else ""
+    return f'{{"status":"{status}","error":{error},{place}{rest}'
 
 
 def error_json(code: str, message: str) -> str:

@@ -1,4 +1,4 @@
-"""The Lua scripts, each with the key functions and the prelude in front.
+"""The Lua scripts, each with the key functions and what they share in front.
 
 A script runs alone in Redis: what it does, no other client sees half done.
 """
@@ -9,10 +9,12 @@ from pathlib import Path
 from turns import keys
 
 _FOLDER = Path(__file__).parent / "scripts"
+#: Each uses what comes before it.
+_SHARED = ("prelude", "place", "ending")
 
 
 @cache
 def source(name: str) -> str:
     """Give the whole text of one script, ready for EVAL."""
-    prelude = (_FOLDER / "prelude.lua").read_text()
-    return keys.lua_functions() + prelude + (_FOLDER / f"{name}.lua").read_text()
+    parts = [(_FOLDER / f"{part}.lua").read_text() for part in (*_SHARED, name)]
+    return keys.lua_functions() + "".join(parts)

@@ -35,6 +35,11 @@ class TurnSettings:
     longest_line: int = 100_000
 
     @property
+    def alive_ms(self) -> int:
+        """`alive_seconds` as the scripts take it."""
+        return int(self.alive_seconds * 1000)
+
+    @property
     def kept_seconds(self) -> list[int]:
         """How long a log, a stored record and an unstored one are kept, as the scripts take it."""
         return [self.log_seconds, self.store_seconds, self.unstored_seconds]

@@ -15,21 +15,25 @@ from turns.turn import Message, messages_from_json
 class Stored:
     """A node's door to the records of turns."""
 
-    def __init__(self, client: "redis.asyncio.Redis", patience: Patience) -> None:
+    def __init__(self, client: "redis.asyncio.Redis", patience: Patience, *, alive_ms: int) -> None:
         self._redis = client
         self._patience = patience
+        #: How long a silent worker counts as alive.
+        self._alive_ms = alive_ms
+        self._look = client.register_script(scripts.source("look"))
         self._delete = client.register_script(scripts.source("delete"))
 
     async def response(self, turn_id: str, owner: str) -> str:
-        """Give the response object of a turn, as JSON.
+        """Give the response object of a turn, as JSON; while it waits with its place.
 
         Raises:
             ResponseNotFound: there is no such turn for this owner.
             Overloaded: Redis is away.
         """
-        match await self._record(turn_id, "owner", "status", "error", "response"):
-            case [bytes(known), bytes(status), error, bytes(rest)] if known.decode() == owner:
-                return whole(status.decode(), (error or b"null").decode(), rest.decode())
+        match await self._patience.answer(self._look(args=[turn_id, owner, self._alive_ms])):
+            case [b"ok", *parts]:
+                status, error, rest, queue = (part.decode() for part in parts)
+                return whole(status, error, rest, queue=queue)
             case _:
                 raise ResponseNotFound(turn_id)
 

@@ -21,7 +21,7 @@ def submission(turn: Turn, settings: TurnSettings, bell: Bell, *, node: str) -> 
         messages_to_json(turn.messages),
         rest_of(turn),
         bell.text(turn.id),
-        int(settings.alive_seconds * 1000),
+        settings.alive_ms,
         settings.longest_line,
         settings.store_seconds,
         settings.unstored_seconds,

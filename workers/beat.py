@@ -58,7 +58,7 @@ class Beat:
         answers = self._desk.answers()
         running = [(answer.claimed.id, answer.claimed.attempt) for answer in answers]
         try:
-            standings = self._line.beat(running, self._about)
+            standings = self._line.beat(running, self._about, rows=self._desk.rows)
             for id in self._line.sweep():
                 log.warning("%s: its worker was lost", id)
         except AWAY:

@@ -9,7 +9,7 @@ class Desk:
     """Holds each answer from its claim until its last event is written."""
 
     def __init__(self, rows: int) -> None:
-        self._rows = rows
+        self.rows = rows
         self._lock = Lock()
         self._answers: dict[tuple[str, int], Answer] = {}
 
@@ -36,4 +36,4 @@ class Desk:
 
     def free_rows(self) -> int:
         """Rows of the engine that no answer is using."""
-        return self._rows - sum(not answer.finished for answer in self.answers())
+        return self.rows - sum(not answer.finished for answer in self.answers())

@@ -55,7 +55,7 @@ async def test_a_running_turn_is_stopped_by_its_workers_next_beat(
 
     await front.cancel(turn.id, "ann")
 
-    assert line.beat([(turn.id, 1)], {}) == [Standing.CANCEL]
+    assert line.beat([(turn.id, 1)], {}, rows=4) == [Standing.CANCEL]
 
 
 async def test_a_running_turns_worker_hears_at_once_that_it_is_to_stop(
@@ -123,5 +123,5 @@ async def test_a_stopped_turn_that_waits_for_another_attempt_stays_in_line(
     taken = line.claim(1)
     assert taken is not None
     assert taken.attempt == 2
-    assert line.beat([(turn.id, 2)], {}) == [Standing.CANCEL]
+    assert line.beat([(turn.id, 2)], {}, rows=4) == [Standing.CANCEL]
     assert await redis.zcard(keys.line(MODEL, "default")) == 0

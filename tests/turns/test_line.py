@@ -1,6 +1,7 @@
 """Who is next, who gets the turn, and what becomes of turns whose worker is lost."""
 
 import dataclasses
+import json
 from collections.abc import Callable
 
 import pytest
@@ -29,6 +30,41 @@ async def test_a_better_tier_goes_first(front: Front, line: Line, make_turn: Mak
         await handed_in(front, make_turn(tier, tier=tier))
 
     assert await claimed_texts(line) == ["priority", "default", "flex", "batch"]
+
+
+@pytest.mark.parametrize(("rows", "every"), [(4, 8), (8, 8), (10, 10)])
+async def test_one_claim_in_eight_or_in_as_many_as_there_are_rows_goes_to_a_tier_below_in_turn(
+    front: Front, line: Line, make_turn: MakeTurn, rows: int, every: int
+) -> None:
+    line.beat([], {}, rows=rows)
+    for tier in ("priority", "flex", "batch"):
+        for _ in range(2 * every):
+            await handed_in(front, make_turn(tier, tier=tier))
+
+    texts = [claimed.messages[-1].text for _ in range(3 * every) if (claimed := line.claim(1))]
+
+    floors = {n: text for n, text in enumerate(texts, 1) if text != "priority" and n < 2 * every}
+    assert floors == {every: "batch"}
+    assert texts[2 * every - 1] == "flex"
+
+
+@pytest.mark.parametrize("tier", ["priority", "default", "flex", "batch"])
+async def test_the_place_in_line_is_the_claim_that_will_be_its_own_floors_counted(
+    front: Front, line: Line, make_turn: MakeTurn, tier: str
+) -> None:
+    for waiting in ("priority", "batch"):
+        for _ in range(30):
+            await handed_in(front, make_turn(waiting, tier=waiting))
+    told = make_turn(tier=tier, owner="bob")
+    await handed_in(front, told)
+    place = json.loads(await front.stored.response(told.id, "bob"))["queue"]["position"]
+
+    claims = 1
+    while (claimed := line.claim(1)) is not None and claimed.id != told.id:
+        claims += 1
+
+    # Two tiers below share the floors, in an order that is not foretold.
+    assert abs(claims - place) <= (8 if tier in ("default", "flex") else 0)
 
 
 async def test_owners_take_turns(front: Front, line: Line, make_turn: MakeTurn) -> None:
@@ -182,15 +218,15 @@ async def test_a_beat_keeps_a_turn_and_tells_when_it_went_elsewhere(
     make_line("w0", short).claim(1)
     line = make_line("w0")
 
-    assert line.beat([(turn.id, 1)], {}) == [Standing.OK]
+    assert line.beat([(turn.id, 1)], {}, rows=4) == [Standing.OK]
     assert line.sweep() == []
-    assert line.beat([(turn.id, 2), ("resp_gone", 1)], {}) == [Standing.LOST, Standing.LOST]
+    assert line.beat([(turn.id, 2), ("resp_gone", 1)], {}, rows=4) == [Standing.LOST, Standing.LOST]
 
 
 async def test_who_left_is_neither_rung_nor_counted(
     front: Front, line: Line, make_turn: MakeTurn, redis: Redis
 ) -> None:
-    line.beat([], {})
+    line.beat([], {}, rows=4)
     line.claim(4)
     line.leave()
 

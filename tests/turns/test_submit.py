@@ -16,6 +16,7 @@ from turns.front import Front, open_front
 from turns.line import Line
 from turns.log import Log
 from turns.settings import TurnSettings
+from turns.turn import Turn
 
 
 async def test_a_turn_begins_with_created_and_queued_and_its_place(
@@ -101,7 +102,7 @@ async def test_the_worker_with_most_free_rows_is_rung(
 ) -> None:
     for worker, rows in (("w0", 1), ("w1", 3)):
         line = make_line(worker)  # type: ignore[operator]
-        line.beat([], {})
+        line.beat([], {}, rows=4)
         line.claim(rows)
 
     turns = [await handed_in(front, make_turn()) for _ in range(4)]
@@ -114,7 +115,7 @@ async def test_the_worker_with_most_free_rows_is_rung(
 async def test_nobody_is_rung_when_no_row_is_free(
     front: Front, line: Line, make_turn: MakeTurn, redis: Redis
 ) -> None:
-    line.beat([], {})
+    line.beat([], {}, rows=4)
     line.claim(1)
 
     await handed_in(front, make_turn())
@@ -126,7 +127,7 @@ async def test_nobody_is_rung_when_no_row_is_free(
 async def test_a_bell_never_carries_what_was_said(
     front: Front, line: Line, make_turn: MakeTurn, redis: Redis
 ) -> None:
-    line.beat([], {})
+    line.beat([], {}, rows=4)
     line.claim(1)
 
     await handed_in(front, make_turn("a secret"))
@@ -168,14 +169,15 @@ async def test_more_readers_than_connections_wait_for_one_and_none_is_refused(
 
 
 async def test_a_turn_that_waits_is_kept_for_as_long_as_it_may_wait_however_short_the_storing(
-    settings: TurnSettings, make_turn: MakeTurn, redis: Redis
+    settings: TurnSettings, line: Line, make_turn: MakeTurn, redis: Redis
 ) -> None:
     brief = dataclasses.replace(settings, store_seconds=60, log_seconds=1)
     async with open_front(brief, "node-2") as front:
         turn = await handed_in(front, make_turn())
 
-    for key in (keys.turn(turn.id), keys.log(turn.id), keys.followers(turn.id)):
-        assert await redis.ttl(key) >= settings.turn_seconds
+    assert await redis.ttl(keys.turn(turn.id)) >= settings.turn_seconds
+    line.claim(1)
+    assert await redis.ttl(keys.log(turn.id)) >= settings.turn_seconds - 60
 
 
 async def test_readers_are_told_when_their_place_has_changed(
@@ -210,10 +212,58 @@ async def test_nothing_is_told_to_who_stands_where_they_stood(
     turn = await handed_in(front, make_turn())
     for _ in range(3):
         await front._tell(args=[3000, turn.id])
-    assert await redis.xlen(keys.log(turn.id)) == 2
+    assert await redis.hget(keys.turn(turn.id), "seq") == b"1"
 
     await redis.hincrby(keys.turn(turn.id), "told_at", -15_000)
     await front._tell(args=[3000, turn.id])
     await front._tell(args=[3000, turn.id])
 
-    assert await redis.xlen(keys.log(turn.id)) == 3
+    assert await redis.hget(keys.turn(turn.id), "seq") == b"2"
+
+
+async def test_a_turn_that_waits_has_no_log_and_is_replayed_and_begun_as_its_readers_were_told(
+    front: Front, line: Line, make_turn: MakeTurn, redis: Redis
+) -> None:
+    await handed_in(front, make_turn())
+    turn = make_turn(owner="bob")
+    async with front.submit(turn) as live, asyncio.timeout(10):
+        line.claim(1)
+        await redis.hincrby(keys.turn(turn.id), "told_at", -15_000)
+        await front._tell(args=[3000, turn.id])
+        assert not await redis.exists(keys.log(turn.id))
+        replayed = [await replay(front, turn, after) for after in (-1, 0, 1, 2)]
+        line.claim(1)
+        begun = await replay(front, turn, -1)
+        heard: list[bytes] = []
+        async for batch in live.batches():
+            heard += batch
+            if len(heard) == 4:
+                break
+
+    assert [len(events) for events in replayed] == [3, 2, 1, 0]
+    assert heard == begun
+    assert heard[:3] == replayed[0]
+    positions = [json.loads(event)["queue"]["position"] for event in heard[1:3]]
+    assert positions == [2, 1]
+
+
+async def replay(front: Front, turn: Turn, after: int) -> list[bytes]:
+    async with front.follow(turn.id, turn.owner, after=after) as follower:
+        return list(follower._ready)
+
+
+async def test_a_waiting_response_says_its_place_as_its_events_do(
+    front: Front, line: Line, make_turn: MakeTurn
+) -> None:
+    await handed_in(front, make_turn())
+    turn = make_turn(owner="bob")
+    async with front.submit(turn) as follower:
+        queued = json.loads((await anext(follower.batches()))[1])
+    seen = json.loads(await front.stored.response(turn.id, "bob"))
+    line.claim(1)
+    moved = json.loads(await front.stored.response(turn.id, "bob"))
+    line.claim(1)
+
+    assert seen["queue"] == queued["queue"] == queued["response"]["queue"]
+    assert moved["queue"]["position"] == 1
+    assert "queue" not in json.loads(await front.stored.response(turn.id, "bob"))

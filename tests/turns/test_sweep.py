@@ -43,7 +43,7 @@ async def test_a_running_turn_not_stored_that_nobody_reads_is_stopped_at_its_wor
     await redis.zadd(keys.watches(), {running.id: 1})
     line.sweep()
 
-    assert line.beat([(running.id, 1)], {}) == [Standing.CANCEL]
+    assert line.beat([(running.id, 1)], {}, rows=4) == [Standing.CANCEL]
 
 
 async def test_a_stored_turn_goes_on_without_a_reader(
@@ -100,7 +100,7 @@ async def test_turns_wait_as_long_as_a_worker_lives(
 ) -> None:
     turn = await handed_in(front, make_turn())
     await redis.hset(keys.turn(turn.id), "since", 1)
-    line.beat([], {})
+    line.beat([], {}, rows=4)
     line.sweep()
 
     assert await redis.zcard(keys.line(MODEL, "default")) == 1
@@ -145,6 +145,6 @@ async def test_after_an_outage_those_who_live_on_renew_their_leases_first(
     await redis.hset(keys.swept(), "last", 1)
 
     assert make_line("w1").sweep() == []
-    assert living.beat([(turn.id, 1)], {}) == [Standing.OK]
+    assert living.beat([(turn.id, 1)], {}, rows=4) == [Standing.OK]
     await redis.hset(keys.swept(), "calm", 0)
     assert make_line("w1").sweep() == []

@@ -62,7 +62,8 @@ class Clerk:
 
     def beat(self) -> None:
         """Show a sign of life, as a worker does four times a second."""
-        self.line.beat([], {"created": 0, "context": 64, "temperature": 1.0, "top_p": 1.0})
+        about = {"created": 0, "context": 64, "temperature": 1.0, "top_p": 1.0}
+        self.line.beat([], about, rows=1)
 
     def say(self, *slices: str) -> None:
         """Write slices of the answer, in one step."""
@@ -280,7 +281,7 @@ async def test_stop_keeps_what_was_said_by_then(node: str, clerk: Clerk) -> None
 
         await opened.page.keyboard.press("Escape")
         async with asyncio.timeout(20):
-            while clerk.line.beat([(claimed.id, claimed.attempt)], {}) != ["cancel"]:
+            while clerk.line.beat([(claimed.id, claimed.attempt)], {}, rows=4) != ["cancel"]:
                 await asyncio.sleep(0.02)
         clerk.end("cancelled")
 

@@ -11,7 +11,7 @@ while at <= #ARGV do
   local final = ARGV[events + 2 * count]
   at = events + 2 * count + (final == '' and 1 or 4)
 
-  local record = redis.call('HMGET', turn_key(id), 'attempt', 'seq', 'status', 'store', 'worker')
+  local record = redis.call('HMGET', turn_key(id), 'attempt', 'seq', 'status', 'store', 'worker', 'nodes')
   local verdict = 'ok'
   if not record[1] then verdict = 'gone'
   elseif record[1] ~= attempt then verdict = 'stale'
@@ -22,10 +22,9 @@ while at <= #ARGV do
   elseif record[3] ~= 'in_progress' then verdict = 'ended'
   elseif first ~= tonumber(record[2]) + 1 then verdict = 'hole'
   else
-    local nodes = redis.call('SMEMBERS', followers_key(id))
     for i = 0, count - 1 do
       local last = final ~= '' and i == count - 1
-      emit(id, first + i, ARGV[events + 2 * i], ARGV[events + 2 * i + 1], last, nodes)
+      emit(id, first + i, ARGV[events + 2 * i], ARGV[events + 2 * i + 1], last, record[6])
     end
     redis.call('HSET', turn_key(id), 'seq', first + count - 1)
     if final ~= '' then

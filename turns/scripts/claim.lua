@@ -1,24 +1,23 @@
 -- Give a worker the turn at the head of the line, or nothing, and note how many rows it has free then.
 -- A repeated nonce gets the same turn again: a call that timed out may have run.
 local model, worker, nonce = ARGV[1], ARGV[2], ARGV[3]
-local free_rows, lease_ms = tonumber(ARGV[4]), tonumber(ARGV[5])
+local free_rows, lease_ms, alive_ms = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
 
 local function head_of_line()
-  for _, tier in ipairs(TIERS) do
-    while true do
-      local popped = redis.call('ZPOPMIN', line_key(model, tier))
-      if not popped[1] then break end
-      local id = string.match(popped[1], ':(.*)$')
-      local status = redis.call('HGET', turn_key(id), 'status')
-      if status == 'queued' or status == 'in_progress' then
-        local tag = tonumber(popped[2])
-        if tag > tonumber(redis.call('HGET', clocks_key(model), tier) or 0) then
-          redis.call('HSET', clocks_key(model), tier, tag)
-        end
-        redis.call('ZREMRANGEBYSCORE', tags_key(model, tier), '-inf', tag)
-        return id, status
-      end
+  local rows = staff(model, now_ms() - alive_ms).rows
+  local tier = next_tier(model, rows)
+  while tier do
+    local popped = redis.call('ZPOPMIN', line_key(model, tier))
+    local id = string.match(popped[1], ':(.*)$')
+    local status = redis.call('HGET', turn_key(id), 'status')
+    if status == 'queued' or status == 'in_progress' then
+      local tag, clocks = tonumber(popped[2]), clocks_key(model)
+      if tag > tonumber(redis.call('HGET', clocks, tier) or 0) then redis.call('HSET', clocks, tier, tag) end
+      redis.call('ZREMRANGEBYSCORE', tags_key(model, tier), '-inf', tag)
+      redis.call('HSET', clocks, 'served:' .. tier, redis.call('HINCRBY', clocks, 'claims', 1))
+      return id, status
     end
+    tier = next_tier(model, rows)
   end
 end
 
@@ -41,11 +40,12 @@ redis.call('HSET', free_key(model), worker, id and math.max(free_rows - 1, 0) or
 if not id then return {} end
 
 if status == 'queued' then
-  local started = redis.call('HMGET', turn_key(id), 'seq', 'response')
-  local seq = tonumber(started[1]) + 1
+  local waited = record_of(id)
+  begin_log(id, waited)
+  local seq = tonumber(waited.seq) + 1
   redis.call('HSET', turn_key(id), 'seq', seq)
-  emit(id, seq, lifecycle('response.in_progress', seq, 'in_progress', 'null', '', started[2]), '', false,
-    redis.call('SMEMBERS', followers_key(id)))
+  emit(id, seq, lifecycle('response.in_progress', seq, 'in_progress', 'null', '', waited.response), '', false,
+    waited.nodes)
   send_mail()
 end
 

@@ -3,5 +3,5 @@ local id, owner = ARGV[1], ARGV[2]
 local record = redis.call('HMGET', turn_key(id), 'owner', 'status')
 if not record[1] or record[1] ~= owner then return 'response_not_found' end
 if record[2] == 'queued' or record[2] == 'in_progress' then return 'response_running' end
-redis.call('DEL', turn_key(id), log_key(id), followers_key(id))
+redis.call('DEL', turn_key(id), log_key(id))
 return 'ok'

@@ -1,4 +1,4 @@
--- Make a turn: its record, its first two events and its place in line, and ring a worker with a free row.
+-- Make a turn: its record and its place in line, and ring a worker with a free row. Gives its first two events.
 -- Run twice with one id it answers the same and makes nothing new.
 local id, owner, model, tier, node = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local parent, parent_cached, store = ARGV[6], ARGV[7], ARGV[8]
@@ -18,8 +18,12 @@ if once ~= '' then
   if made[1] and made[2] ~= body then return {'idempotency_key_reused'} end
   if made[1] then return {'known', made[1]} end
 end
-if redis.call('EXISTS', turn_key(id)) == 1 then
-  if job ~= '' then return {'ok'} end
+local made = record_of(id)
+if made and job ~= '' then return {'ok'} end
+if made and made.status == 'queued' then
+  local events = waiting_events(made)
+  return {'ok', events[1], events[2]}
+elseif made then
   local known = redis.call('XRANGE', log_key(id), '1-0', '2-0')
   return {'ok', known[1][2][2], known[2][2][2]}
 end
@@ -38,8 +42,7 @@ while ancestor ~= '' do
   ancestor, first = found[4] or '', false
 end
 
-local waiting = 0
-for _, name in ipairs(TIERS) do waiting = waiting + redis.call('ZCARD', line_key(model, name)) end
+local _, waiting = crowd(model)
 if waiting >= longest_line then return {'line_full', waiting} end
 
 -- Start-time fair: an owner's next turn comes one tag after its last, and never before the clock.
@@ -58,26 +61,13 @@ if once ~= '' then
   redis.call('HSET', once_key(owner, once), 'id', id, 'body', body)
   redis.call('EXPIRE', once_key(owner, once), turn_seconds + log_seconds)
 end
+local told = told_of(model, tier, member, now - alive_ms)
 redis.call('HSET', turn_key(id), 'owner', owner, 'model', model, 'tier', tier, 'status', 'queued',
   'attempt', 0, 'seq', 1, 'parent', parent, 'store', store, 'request', request, 'input', input,
-  'response', rest, 'member', member, 'tag', tag, 'since', now)
-if job == '' then
-  redis.call('SADD', followers_key(id), node)
-else
-  redis.call('HSET', turn_key(id), 'job', job, 'number', number)
-end
-
-local position, size = place(model, tier, member)
-local created = lifecycle('response.created', 0, 'queued', 'null', '', rest)
-local queued = queued_event(1, model, position, size, now - alive_ms, rest)
-redis.call('HSET', turn_key(id), 'told', position, 'told_at', now)
-emit(id, 0, created, '', false, {})
-emit(id, 1, queued, '', false, {})
+  'response', rest, 'member', member, 'since', now, 'nodes', node, 'told', told, 'told_at', now)
+if job ~= '' then redis.call('HSET', turn_key(id), 'job', job, 'number', number) end
 -- Nothing of a turn may go while it can still be waited for; `retire` sets what comes after.
-local longest = math.max(store_seconds, turn_seconds + log_seconds)
-for _, key in ipairs({turn_key(id), log_key(id), followers_key(id)}) do
-  redis.call('EXPIRE', key, longest)
-end
+redis.call('EXPIRE', turn_key(id), math.max(store_seconds, turn_seconds + log_seconds))
 
 -- Aim the bell at the live worker with the most free rows; with none free, a freed row claims by itself.
 local rows, best, most = redis.call('HGETALL', free_key(model)), nil, 0
@@ -92,4 +82,6 @@ if best then
   local queue_name = 'turns.' .. model .. '.' .. best
   redis.call('LPUSH', queue_name, (string.gsub(bell, '@queue@', (string.gsub(queue_name, '%%', '%%%%')))))
 end
-return job == '' and {'ok', created, queued} or {'ok'}
+if job ~= '' then return {'ok'} end
+local events = waiting_events({response = rest, told = told})
+return {'ok', events[1], events[2]}

@@ -1,0 +1,55 @@
+-- Put in front of every script, last: how a turn ends that no worker has, or none any more.
+
+-- Take a turn out of its worker's hands.
+local function leave_row(id)
+  redis.call('ZREM', leases_key(), id)
+end
+
+-- End a turn: nothing is waited for any more, and its log and record begin to age.
+local function retire(id, store, log_seconds, store_seconds, unstored_seconds)
+  leave_row(id)
+  redis.call('ZREM', watches_key(), id)
+  redis.call('ZREM', deadlines_key(), id)
+  redis.call('EXPIRE', log_key(id), log_seconds)
+  redis.call('EXPIRE', turn_key(id), store == '1' and store_seconds or unstored_seconds)
+  local job = redis.call('HGET', turn_key(id), 'job')
+  if job then
+    redis.call('RPUSH', job_ended_key(job), id)
+    -- Longer than any turn on it is kept; a job that has ended itself leaves nothing behind.
+    redis.call('EXPIRE', job_ended_key(job), 2 * unstored_seconds)
+  end
+end
+
+-- Write the terminal event of a turn that no worker writes to.
+local function finish(id, record, type, status, error, log_seconds, store_seconds, unstored_seconds)
+  if record.status == 'queued' then begin_log(id, record) end
+  local seq = tonumber(record.seq) + 1
+  redis.call('HSET', turn_key(id), 'seq', seq, 'status', status, 'error', error)
+  emit(id, seq, lifecycle(type, seq, status, error, '', record.response), '', true, record.nodes)
+  retire(id, record.store, log_seconds, store_seconds, unstored_seconds)
+end
+
+-- Stop a turn. One that waits ends at once and its place goes back to its owner, if nothing of the owner's came
+-- after it; one that a worker had begins is marked, and ends in good form at that worker or the next.
+local function stop(id, record, log_seconds, store_seconds, unstored_seconds)
+  local line = line_key(record.model, record.tier)
+  local tag = redis.call('ZSCORE', line, record.member)
+  if not tag or record.status == 'in_progress' then
+    redis.call('HSET', turn_key(id), 'cancel', 1)
+    if record.worker then redis.call('PUBLISH', worker_channel_key(record.model, record.worker), id) end
+    if tag then redis.call('ZADD', line, 0, record.member) end
+    return
+  end
+  redis.call('ZREM', line, record.member)
+  local tags = tags_key(record.model, record.tier)
+  if redis.call('ZSCORE', tags, record.owner) == tag then redis.call('ZINCRBY', tags, -1, record.owner) end
+  redis.call('HSET', turn_key(id), 'output', '')
+  finish(id, record, 'response.incomplete', 'cancelled', 'null', log_seconds, store_seconds, unstored_seconds)
+end
+
+-- End a turn as failed, wherever it is.
+local function fail(id, record, message, log_seconds, store_seconds, unstored_seconds)
+  redis.call('ZREM', line_key(record.model, record.tier), record.member)
+  local error = '{"code":"server_error","message":"' .. message .. '"}'
+  finish(id, record, 'response.failed', 'failed', error, log_seconds, store_seconds, unstored_seconds)
+end

@@ -1,0 +1,90 @@
+-- Put in front of every script, after the prelude: who is next, and where in line a turn stands.
+
+-- Tiers are strict, but for one claim in so many: it goes to the tier, of the others that wait, that was served
+-- longest ago. That is one row's worth, so it is as many as the model has rows.
+local LEAST_BETWEEN_FLOORS = 8
+
+-- The workers of a model that were heard of lately, the rows they have, and how many of those are free.
+local function staff(model, alive_since)
+  local workers = redis.call('ZRANGEBYSCORE', beats_key(model), alive_since, '+inf')
+  local rows, free = 0, 0
+  if #workers > 0 then
+    for _, has in ipairs(redis.call('HMGET', rows_key(model), unpack(workers))) do rows = rows + tonumber(has or 0) end
+    for _, has in ipairs(redis.call('HMGET', free_key(model), unpack(workers))) do free = free + tonumber(has or 0) end
+  end
+  return {workers = #workers, rows = rows, free = free, names = workers}
+end
+
+local function between_floors(rows)
+  return math.max(LEAST_BETWEEN_FLOORS, rows)
+end
+
+-- How many wait for a model in each tier, and in all.
+local function crowd(model)
+  local waiting, size = {}, 0
+  for _, tier in ipairs(TIERS) do
+    waiting[tier] = redis.call('ZCARD', line_key(model, tier))
+    size = size + waiting[tier]
+  end
+  return waiting, size
+end
+
+-- The tier that a model's next claim goes to; nil when nobody waits.
+local function next_tier(model, rows)
+  local waiting, size = crowd(model)
+  if size == 0 then return nil end
+  local best
+  for _, tier in ipairs(TIERS) do
+    if waiting[tier] > 0 then best = tier break end
+  end
+  local claims = tonumber(redis.call('HGET', clocks_key(model), 'claims') or 0) + 1
+  if waiting[best] == size or claims % between_floors(rows) ~= 0 then return best end
+  local longest_ago, served = nil, nil
+  for i = #TIERS, 1, -1 do
+    local tier = TIERS[i]
+    if tier ~= best and waiting[tier] > 0 then
+      local last = tonumber(redis.call('HGET', clocks_key(model), 'served:' .. tier) or 0)
+      if not served or last < served then longest_ago, served = tier, last end
+    end
+  end
+  return longest_ago
+end
+
+-- Where a turn stands among all that wait for its model: which claim from now on will be its, if nobody else comes.
+local function place(model, tier, member, rows)
+  local waiting, size = crowd(model)
+  local rank = redis.call('ZRANK', line_key(model, tier), member) + 1
+  local above, sharing, passed = 0, 0, false
+  for _, name in ipairs(TIERS) do
+    if name == tier then passed = true end
+    if not passed then above = above + waiting[name] end
+    if waiting[name] > 0 then sharing = sharing + 1 end
+  end
+  -- Floors are for all but the best tier, in turn.
+  sharing = sharing - 1
+  if sharing == 0 then return rank, size, rank, above end
+  local every = between_floors(rows)
+  local first = every - tonumber(redis.call('HGET', clocks_key(model), 'claims') or 0) % every
+  local below_best = size
+  for _, name in ipairs(TIERS) do
+    if waiting[name] > 0 then below_best = size - waiting[name] break end
+  end
+  -- The least number of claims after which this turn has had its own.
+  local low, high = 1, size
+  while low < high do
+    local claims = math.floor((low + high) / 2)
+    local floors = claims < first and 0 or 1 + math.floor((claims - first) / every)
+    floors = math.min(floors, below_best)
+    local own = math.max(0, claims - floors - above)
+    if above > 0 then own = own + math.floor(floors / sharing) end
+    if own >= rank then high = claims else low = claims + 1 end
+  end
+  return low, size, rank, above
+end
+
+-- What a turn's readers are told of its place, as the record keeps it.
+local function told_of(model, tier, member, alive_since)
+  local staff = staff(model, alive_since)
+  local position, size = place(model, tier, member, staff.rows)
+  return position .. ' ' .. size .. ' null ' .. staff.workers, position
+end
