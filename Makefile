@@ -8,6 +8,8 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 NEEDS := pyproject.toml constraints.txt
+# The official clients that tests drive: Python ones in an environment of their own, Node ones where npm is.
+CLIENTS := $(VENV)/.python-clients-ready $(VENV)/.node-clients-ready
 BENCHMARKS := dispatch relay slicer append takeover storm
 # Of all that pip says, what shows that it moves. Its warnings and errors pass by on stderr.
 PROGRESS := ^ *((Downloading|Processing) .*|Building editable.*started|Installing collected packages|Successfully installed)
@@ -21,10 +23,10 @@ help: ## This list.
 run: $(VENV)/.run-ready ## Start everything on http://127.0.0.1:8000 until Ctrl-C.
 	@$(BIN)/turnstream up $(ARGS)
 
-test: $(VENV)/.dev-ready ## Run every test but the long ones.
+test: $(VENV)/.dev-ready $(CLIENTS) ## Run every test but the long ones.
 	@$(BIN)/python -m pytest $(ARGS)
 
-test-long: $(VENV)/.dev-ready ## Run every test.
+test-long: $(VENV)/.dev-ready $(CLIENTS) ## Run every test.
 	@$(BIN)/python -m pytest -m "long or not long" $(ARGS)
 
 test-faults: $(VENV)/.dev-ready ## Break everything, at length (some three minutes).
@@ -50,7 +52,7 @@ bench: $(VENV)/.dev-ready ## Run the benchmarks, one after the other.
 	@set -e; for name in $(BENCHMARKS); do echo "== benchmarks.$$name"; $(BIN)/python -m benchmarks.$$name $(ARGS); done
 
 clean: ## Remove the environment and what the tools left.
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) examples/node_modules build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 # torch is installed in the same call as all the rest, so that the pin in constraints.txt decides on its build.
 define install
@@ -66,6 +68,18 @@ $(VENV)/.run-ready: $(NEEDS) | $(BIN)/python
 $(VENV)/.dev-ready: $(NEEDS) | $(BIN)/python
 	$(call install,worker$(comma)dev)
 	@touch $@ $(VENV)/.run-ready
+
+$(VENV)/.python-clients-ready: examples/requirements.txt | $(BIN)/python
+	@echo "installing the Python clients into $(VENV)/clients"
+	@$(BIN)/python -m venv --without-pip --clear $(VENV)/clients
+	@$(BIN)/python -m pip --disable-pip-version-check --python $(VENV)/clients/bin/python install --quiet -r $<
+	@touch $@
+
+$(VENV)/.node-clients-ready: examples/package.json examples/package-lock.json | $(BIN)/python
+	@if command -v npm >/dev/null; then \
+		echo "installing the Node clients into examples/node_modules"; \
+		npm ci --prefix examples --no-audit --no-fund --loglevel=error >/dev/null && touch $@; \
+	else echo "there is no npm: tests with Node clients are skipped"; fi
 
 comma := ,
 

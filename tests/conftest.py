@@ -1,8 +1,14 @@
-"""A real Redis for every test that needs one: started once, emptied before each test."""
+"""What tests share, each started once: a real Redis, a running house, and the official clients.
 
+The house is nobody's own: who breaks it starts another. A failing test shows what it said.
+"""
+
+import shutil
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from redis import Redis
@@ -10,8 +16,11 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from cli.redis_server import PrivateRedis, find_program
+from tests.service import ROOT, Service
 
 START_SECONDS = 20.0
+#: So much of the service's output is shown under a failing test.
+SHOWN_CHARACTERS = 20_000
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +46,45 @@ async def redis(redis_url: str) -> AsyncIterator[AsyncRedis]:
     async with AsyncRedis.from_url(redis_url, protocol=2, decode_responses=False) as client:
         await client.flushall()
         yield client
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """Run `turnstream up` with the demo model. Who breaks it starts one of their own."""
+    with Service(tmp_path_factory.mktemp("service")) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def client_python() -> Path:
+    """Give the Python that has the official clients."""
+    program = ROOT / ".venv" / "clients" / "bin" / "python"
+    if not program.exists():
+        pytest.fail("`make test` installs the Python clients first")
+    return program
+
+
+@pytest.fixture(scope="session")
+def node_modules() -> Path:
+    """Give the folder where Node finds the official clients."""
+    if shutil.which("npm") is None:
+        pytest.skip("there is no npm, and so no Node clients")
+    folder = ROOT / "examples" / "node_modules"
+    if not folder.exists():
+        pytest.fail("`make test` installs the Node clients first")
+    return folder
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[Any]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.failed and isinstance(item, pytest.Function):
+        for value in item.funcargs.values():
+            if isinstance(value, Service):
+                report.sections.append(("turnstream up", value.logs[-SHOWN_CHARACTERS:]))
+    return report
 
 
 def wait_for(private: PrivateRedis, server: "subprocess.Popen[bytes]") -> None:

@@ -56,6 +56,14 @@ def test_every_dependency_is_pinned() -> None:
     assert {normal(re.match(r"[\w.-]+", line)[0]) for line in wanted} <= pinned
 
 
+def test_the_sdk_of_the_tests_is_the_sdk_of_the_examples() -> None:
+    def pin(file: str) -> list[str]:
+        lines = (ROOT / file).read_text().splitlines()
+        return [line for line in lines if line.startswith("openai==")]
+
+    assert pin("constraints.txt") == pin("examples/requirements.txt") != []
+
+
 def test_prompts_imports_the_standard_library_and_itself_only() -> None:
     imported = set()
     for file in (ROOT / "prompts").rglob("*.py"):

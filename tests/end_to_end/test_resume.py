@@ -3,9 +3,7 @@
 import asyncio
 import hashlib
 import json
-import shutil
 import subprocess
-import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,13 +18,11 @@ from websockets.asyncio.client import ClientConnection, connect
 from benchmarks.processes import answers_http, python, running
 from cli.redis_server import free_port
 from tests.faults.proxy import Proxy
+from tests.programs import link_modules
 from tests.service import ROOT, Service
 from turns import keys
 
 ANSWER_SECONDS = 60
-NPM_SECONDS = 120
-#: What the Node example is tested with.
-NODE_PACKAGES = ("openai@7.57", "ws@8.23")
 TERMINAL = {"response.completed", "response.incomplete", "response.failed", "error"}
 #: Who may come in at the other node; `local` is who everybody is at a node without keys.
 OWNERS = ("ann", "bob", "local")
@@ -119,27 +115,13 @@ def key_of(owner: str) -> dict[str, str]:
     return {"Authorization": f"Bearer key-of-{owner}"}
 
 
-@pytest.fixture(scope="session")
-def node_modules(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder where Node finds the official SDK."""
-    npm = shutil.which("npm")
-    if npm is None:
-        pytest.skip("there is no npm")
-    folder = tmp_path_factory.mktemp("node")
-    quiet = ("--no-audit", "--no-fund", "--no-save", "--prefix", str(folder))
-    command = (npm, "install", *quiet, *NODE_PACKAGES)
-    done = subprocess.run(command, capture_output=True, text=True, timeout=NPM_SECONDS, check=False)
-    if done.returncode != 0:
-        pytest.skip(f"npm could not install the SDK: {done.stderr[-300:]}")
-    return folder
-
-
 @pytest.fixture(params=["resume.py", "resume.mjs"])
 def example(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path, str]:
     """Give a program, the folder for its example, and the example's name."""
     if request.param.endswith(".py"):
-        return sys.executable, tmp_path, request.param
-    return "node", request.getfixturevalue("node_modules"), request.param
+        return str(request.getfixturevalue("client_python")), tmp_path, request.param
+    link_modules(tmp_path, request.getfixturevalue("node_modules"))
+    return "node", tmp_path, request.param
 
 
 @pytest.mark.parametrize("first_cut", [WITHIN_THE_FIRST_EVENT, FURTHER_ON])

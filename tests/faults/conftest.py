@@ -7,7 +7,7 @@ perhaps still out of breath.
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import psutil
@@ -20,8 +20,6 @@ from tests.faults.record import fetch
 from tests.service import Service
 from turns import keys
 
-#: So much of the service's output is shown under a failing test.
-SHOWN_CHARACTERS = 20_000
 #: A worker that was killed again and again is started again within half a minute.
 BACK_SECONDS = 90.0
 #: So hot that the answer is long and made of anything, half characters too; the seed keeps it.
@@ -116,15 +114,3 @@ async def until_all_work(house: Service, redis: Redis, seconds: float = 90) -> N
             ):
                 return
             await asyncio.sleep(0.05)
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(
-    item: pytest.Item, call: pytest.CallInfo[Any]
-) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    report = yield
-    if report.failed and isinstance(item, pytest.Function):
-        for value in item.funcargs.values():
-            if isinstance(value, Service):
-                report.sections.append(("turnstream up", value.logs[-SHOWN_CHARACTERS:]))
-    return report

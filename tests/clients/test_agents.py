@@ -1,0 +1,34 @@
+"""The OpenAI Agents SDK, over HTTP and over the socket."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.programs import run
+from tests.service import Service
+
+Said = dict[str, str]
+
+
+@pytest.fixture(scope="module", params=["http", "socket"])
+def said(request: pytest.FixtureRequest, service: Service, client_python: Path) -> Said:
+    """Let a program talk by that transport, once, and give what came of it."""
+    program = Path(__file__).parent / "programs" / "talk_agents.py"
+    said: Said = json.loads(run(client_python, program, request.param, url=service.url))
+    return said
+
+
+def test_an_agent_answers_whole_and_in_a_stream(said: Said) -> None:
+    assert "Titanic" in said["chat"]
+    assert said["stream"] == said["stream_final"] == said["chat"]
+
+
+def test_an_agent_goes_on_by_the_servers_memory_and_by_its_own(said: Said) -> None:
+    assert "Cameron" in said["continue"]
+    assert said["session"] == said["continue"]
+
+
+def test_an_agent_that_stopped_in_the_middle_can_ask_again(said: Said) -> None:
+    assert said["stop"]
+    assert said["after"]

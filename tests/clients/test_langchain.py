@@ -1,0 +1,44 @@
+"""LangChain's ChatOpenAI, by chat completions and by responses."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.programs import run
+from tests.service import Service
+
+Said = dict[str, Any]
+
+
+@pytest.fixture(scope="module", params=["chat", "responses"])
+def said(request: pytest.FixtureRequest, service: Service, client_python: Path) -> Said:
+    """Let a program talk by that protocol, once, and give what came of it."""
+    program = Path(__file__).parent / "programs" / "talk_langchain.py"
+    said: Said = json.loads(run(client_python, program, request.param, url=service.url))
+    return said
+
+
+def test_a_chain_answers_whole_and_in_a_stream(said: Said) -> None:
+    assert "Titanic" in said["chat"]
+    assert said["stream"] == said["chat"]
+    assert said["pieces"] > 1
+
+
+def test_a_chain_is_told_how_many_tokens_it_used(said: Said) -> None:
+    assert said["tokens"] > 0
+
+
+def test_a_chain_may_have_a_system_text(said: Said) -> None:
+    assert said["system"]
+
+
+def test_a_chain_goes_on_by_sending_all_messages_or_the_last_ones_id(said: Said) -> None:
+    assert "Cameron" in said["continue"]
+    assert said.get("continue_by_id", said["continue"]) == said["continue"]
+
+
+def test_a_chain_that_left_in_the_middle_can_ask_again(said: Said) -> None:
+    assert said["stop"]
+    assert said["after"]

@@ -1,0 +1,50 @@
+"""The official Node SDK, over HTTP and over the socket."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.programs import link_modules, run
+from tests.service import Service
+
+Said = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def said(service: Service, node_modules: Path, tmp_path_factory: pytest.TempPathFactory) -> Said:
+    """Let a program talk, once, and give what came of it."""
+    folder = tmp_path_factory.mktemp("node")
+    link_modules(folder, node_modules)
+    program = shutil.copy(Path(__file__).parent / "programs" / "talk_openai.mjs", folder)
+    said: Said = json.loads(run("node", program, url=service.url))
+    return said
+
+
+def test_a_response_comes_whole_and_in_a_stream(said: Said) -> None:
+    assert "Titanic" in said["chat"]
+    assert said["stream"] == said["stream_final"] == said["chat"]
+
+
+def test_a_conversation_goes_on(said: Said) -> None:
+    assert "Cameron" in said["continue"]
+    assert said["socket"] == said["chat"]
+    assert said["socket_continue"] == said["continue"]
+
+
+def test_a_stream_that_was_left_is_read_to_its_end_without_a_gap(said: Said) -> None:
+    assert said["resumed"] == said["resumed_whole"] != ""
+
+
+def test_a_completion_comes_whole_and_in_a_stream(said: Said) -> None:
+    assert said["completion"] == said["chat"]
+    assert said["chunks"] == said["chunks_final"] == said["completion"]
+    assert said["chunks_tokens"] > 0
+
+
+def test_a_turn_on_the_socket_is_stopped_and_keeps_what_was_said(said: Said) -> None:
+    assert said["stop_status"] == "cancelled"
+    assert said["stop"] == said["stop_kept"] != ""
+    assert said["after"]

@@ -1,0 +1,216 @@
+"""The official Python SDK, sync and async, over HTTP and over the socket."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import pytest
+from openai import AsyncOpenAI, BadRequestError, NotFoundError, OpenAI
+from openai.resources.responses.responses import AsyncResponsesConnection, ResponsesConnection
+from openai.types.responses import ResponsesServerEvent
+
+from tests.service import Service
+
+TITANIC = "Do you know the movie Titanic?"
+DIRECTOR = "Who is the director of the movie?"
+#: So hot that it does not end by itself for a while.
+LONG: dict[str, Any] = {"input": "Write a long story.", "temperature": 2, "max_output_tokens": 1500}
+TERMINAL = ("response.completed", "response.incomplete", "response.failed", "error")
+
+# The SDK's own way to connect, which websockets 17 deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:connect\\(\\) must be used:DeprecationWarning")
+
+
+@pytest.fixture
+def client(service: Service) -> Iterator[OpenAI]:
+    with OpenAI(base_url=f"{service.url}/v1", api_key="any", max_retries=0) as client:
+        yield client
+
+
+@pytest.fixture
+async def aclient(service: Service) -> AsyncIterator[AsyncOpenAI]:
+    async with AsyncOpenAI(base_url=f"{service.url}/v1", api_key="any", max_retries=0) as client:
+        yield client
+
+
+def turn(connection: ResponsesConnection, **fields: Any) -> list[ResponsesServerEvent]:
+    connection.response.create(model="demo", **fields)
+    events: list[ResponsesServerEvent] = []
+    for event in connection:
+        events.append(event)
+        if event.type in TERMINAL:
+            break
+    return events
+
+
+async def rest(connection: AsyncResponsesConnection) -> list[ResponsesServerEvent]:
+    events: list[ResponsesServerEvent] = []
+    async for event in connection:
+        events.append(event)
+        if event.type in TERMINAL:
+            break
+    return events
+
+
+def said(events: list[Any]) -> str:
+    return "".join(e.delta for e in events if e.type == "response.output_text.delta")
+
+
+def test_a_sync_socket_carries_a_conversation(client: OpenAI) -> None:
+    with client.responses.connect() as connection:
+        first = turn(connection, input=TITANIC, temperature=0)
+        end: Any = first[-1]
+        second = turn(
+            connection, input=DIRECTOR, temperature=0, previous_response_id=end.response.id
+        )
+
+    assert "Titanic" in said(first) == end.response.output_text
+    assert "Cameron" in said(second)
+
+
+async def test_an_async_socket_stops_a_turn_and_goes_on_with_what_was_said(
+    aclient: AsyncOpenAI,
+) -> None:
+    async with aclient.responses.connect() as connection:
+        await connection.response.create(model="demo", **LONG)
+        events: list[Any] = []
+        async for event in connection:
+            events.append(event)
+            if event.type == "response.output_text.delta":
+                break
+        await connection.send({"type": "response.cancel"})  # type: ignore[arg-type]
+        events += await rest(connection)
+        stopped = events[-1].response
+        await connection.response.create(
+            model="demo", input=TITANIC, temperature=0, previous_response_id=stopped.id
+        )
+        after: Any = await rest(connection)
+
+    assert (events[-1].type, stopped.status) == ("response.incomplete", "cancelled")
+    assert said(events) == stopped.output_text != ""
+    assert after[-1].response.previous_response_id == stopped.id
+
+
+async def test_handlers_of_an_async_socket_are_called(aclient: AsyncOpenAI) -> None:
+    pieces: list[str] = []
+    async with aclient.responses.connect() as connection:
+
+        @connection.on("response.output_text.delta")
+        def piece(event: Any) -> None:
+            pieces.append(event.delta)
+
+        @connection.on("response.completed")
+        async def done(event: Any) -> None:
+            pieces.append(f"|{event.response.output_text}")
+            await connection.close()
+
+        await connection.response.create(model="demo", input=TITANIC)
+        await connection.dispatch_events()
+
+    text, _, whole = "".join(pieces).partition("|")
+    assert text == whole != ""
+
+
+async def test_a_refused_request_is_an_event_and_the_socket_goes_on(aclient: AsyncOpenAI) -> None:
+    async with aclient.responses.connect() as connection:
+        await connection.response.create(model="nobody's", input=TITANIC)
+        refused: Any = await rest(connection)
+        await connection.response.create(model="demo", input=TITANIC)
+        after = await rest(connection)
+
+    assert refused[-1].error.code == "model_not_found"
+    assert after[-1].type == "response.completed"
+
+
+def test_a_response_comes_whole_and_in_streams(client: OpenAI) -> None:
+    asked: dict[str, Any] = {"model": "demo", "input": TITANIC, "temperature": 0}
+
+    whole = client.responses.create(**asked)
+    raw = list(client.responses.create(**asked, stream=True))
+    with client.responses.stream(**asked) as stream:
+        helped = list(stream)
+        final = stream.get_final_response()
+
+    assert "Titanic" in whole.output_text
+    assert said(raw) == said(helped) == final.output_text == whole.output_text
+    assert [event.sequence_number for event in raw] == list(range(len(raw)))
+
+
+def test_a_conversation_goes_on_by_id_and_by_items(client: OpenAI) -> None:
+    first = client.responses.create(model="demo", input=TITANIC, temperature=0)
+
+    by_id = client.responses.create(
+        model="demo", input=DIRECTOR, temperature=0, previous_response_id=first.id
+    )
+    items: Any = [{"role": "user", "content": TITANIC}, *first.output]
+    items.append({"role": "user", "content": DIRECTOR})
+    by_items = client.responses.create(model="demo", input=items, temperature=0)
+
+    assert "Cameron" in by_id.output_text == by_items.output_text
+
+
+def test_a_stream_that_was_left_is_resumed_without_a_gap(client: OpenAI) -> None:
+    with client.responses.create(
+        model="demo", **LONG | {"max_output_tokens": 80}, stream=True
+    ) as stream:
+        head: list[Any] = []
+        for event in stream:
+            head.append(event)
+            if event.type == "response.output_text.delta":
+                break
+    id = head[0].response.id
+
+    tail = list(client.responses.retrieve(id, stream=True, starting_after=head[-1].sequence_number))
+    with client.responses.stream(response_id=id) as again:
+        text = said(list(again))
+
+    assert said(head + tail) == text == client.responses.retrieve(id).output_text != ""
+
+
+def test_a_response_is_stopped_looked_up_and_forgotten(client: OpenAI) -> None:
+    stream = client.responses.create(model="demo", **LONG, stream=True)
+    created: Any = next(iter(stream))
+
+    stopped = client.responses.cancel(created.response.id)
+    stream.close()
+
+    assert stopped.status == "cancelled"
+    assert client.responses.retrieve(stopped.id).status == "cancelled"
+    assert client.responses.input_items.list(stopped.id).data[0].role == "user"  # type: ignore[union-attr]
+    client.responses.delete(stopped.id)
+    with pytest.raises(NotFoundError):
+        client.responses.retrieve(stopped.id)
+
+
+def test_a_completion_comes_whole_and_in_streams(client: OpenAI) -> None:
+    asked: dict[str, Any] = {
+        "model": "demo",
+        "messages": [{"role": "user", "content": TITANIC}],
+        "temperature": 0,
+    }
+
+    whole = client.chat.completions.create(**asked)
+    raw = list(client.chat.completions.create(**asked, stream=True))
+    with client.chat.completions.stream(**asked) as stream:
+        helped = [event.delta for event in stream if event.type == "content.delta"]
+        final = stream.get_final_completion()
+
+    text = whole.choices[0].message.content
+    assert "Titanic" in (text or "")
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in raw) == text
+    assert "".join(helped) == final.choices[0].message.content == text
+
+
+def test_the_models_can_be_listed(client: OpenAI) -> None:
+    assert "demo" in [model.id for model in client.models.list()]
+
+
+def test_an_error_says_what_was_wrong(client: OpenAI) -> None:
+    with pytest.raises(NotFoundError) as unknown:
+        client.responses.create(model="nobody's", input=TITANIC)
+    with pytest.raises(BadRequestError) as bad:
+        client.responses.create(model="demo", input=TITANIC, temperature=9)
+
+    assert (unknown.value.code, unknown.value.param) == ("model_not_found", "model")
+    assert (bad.value.code, bad.value.param) == ("invalid_value", "temperature")
+    assert json.loads(bad.value.response.text)["error"]["message"].startswith("'temperature'")
