@@ -1,5 +1,6 @@
 """Starts a worker process with the options that Celery needs here."""
 
+import gc
 import logging
 import os
 import sys
@@ -31,6 +32,9 @@ def run() -> int:
     queues = f"{queue_of(model)},{queue_of(model, settings.name)}"
     # Celery warns root of pickled messages; ours are JSON, and no other kind is accepted.
     warnings.filterwarnings("ignore", category=SecurityWarning)
+    # A quarter of the start would go into looking for garbage among imports, which all stay. It is
+    # turned on again when the model is there.
+    gc.disable()
     from workers.celery import app
 
     worker_main: Callable[[list[str]], int | None] = app.worker_main
