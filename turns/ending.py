@@ -6,12 +6,13 @@ moment in which what it waits for is done. A loop cancelled only once would then
 
 import asyncio
 from collections.abc import Iterable
+from typing import Any
 
 #: How long a task may take over its end before it is asked again.
 ASK_AGAIN_SECONDS = 0.5
 
 
-async def end(tasks: "Iterable[asyncio.Task[None]]") -> None:
+async def end(tasks: "Iterable[asyncio.Task[Any]]") -> None:
     """Cancel tasks until all have ended; their errors are their group's business."""
     pending = {task for task in tasks if not task.done()}
     while pending:

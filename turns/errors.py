@@ -12,6 +12,7 @@
     * FileNotFound               404
     * JobNotFound                404
     * FileTooLarge               413
+    * NotServed                  404, there is nothing at this address
     * StreamExpired              400, the events are gone though the turn was real
     * ResponseLost               500, Redis lost its data while the response was being read
     * Overloaded                 503, Redis is away or the line is full
@@ -29,6 +30,8 @@ class TurnError(Exception):
     type: ClassVar[str] = "server_error"
     code: str = "server_error"
     param: str | None = None
+    #: After how long asking again may help; None: it never does.
+    retry_seconds: ClassVar[int | None] = None
 
     @property
     def message(self) -> str:
@@ -153,6 +156,17 @@ class FileTooLarge(TurnError):
         super().__init__(f"A file may have {most} bytes at most.")
 
 
+class NotServed(TurnError):
+    """There is nothing at this address."""
+
+    status = 404
+    type = "invalid_request_error"
+    code = "not_found"
+
+    def __init__(self, path: str) -> None:
+        super().__init__(f"Nothing is served at {path[:200]}.")
+
+
 class StreamExpired(TurnError):
     """The response was there, its events are not kept any more."""
 
@@ -168,6 +182,7 @@ class ResponseLost(TurnError):
     """A response that was being read is gone from Redis: its data was lost."""
 
     code = "response_lost"
+    retry_seconds = 1
 
     def __init__(self, id: str) -> None:
         super().__init__(f"Response '{id}' was lost with the data of the queue. Ask again.")
@@ -178,6 +193,7 @@ class Overloaded(TurnError):
 
     status = 503
     code = "overloaded"
+    retry_seconds = 1
 
 
 def error_body(error: TurnError) -> dict[str, str | None]:

@@ -51,6 +51,11 @@ class Follower:
         self._heard = True
         self._watching: asyncio.TimerHandle
 
+    @property
+    def ended(self) -> bool:
+        """Whether the turn is known to have its terminal event."""
+        return self._ended
+
     def preload(self, events: Sequence[bytes]) -> None:
         """Take in the next events, known from elsewhere."""
         self._ready.extend(events)

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
 from turns import keys, scripts
@@ -30,6 +30,9 @@ from turns.turn import Turn
 TEND_SECONDS = 1.0
 #: Turns in one call, so that no call holds up the others for long.
 TEND_AT_ONCE = 200
+#: How long a turn that is not stored outlives a reader who left for good; anybody else who reads it
+#: has been heard of by then.
+LEAVE_SECONDS = 2.5
 
 
 class Front:
@@ -135,6 +138,11 @@ class Front:
                     code="response_not_active",
                     param="response_id",
                 )
+
+    async def leave(self, turn_id: str) -> None:
+        """Say that a reader left: what is not stored ends soon, unless somebody else reads it."""
+        with suppress(Overloaded):
+            await self._answer(self._watch(args=[int(LEAVE_SECONDS * 1000), turn_id]))
 
     async def models(self) -> dict[str, dict[str, Any]]:
         """Say what each model that was ever served told of itself, by name."""

@@ -24,7 +24,7 @@ def rest_of(turn: Turn) -> str:
             "object": "response",
             "created_at": turn.created_at,
             "completed_at": None,
-            "background": False,
+            "background": turn.background,
             "incomplete_details": None,
             "instructions": turn.request.instructions,
             "max_output_tokens": turn.request.max_output_tokens,

@@ -28,7 +28,7 @@ def submission(turn: Turn, settings: TurnSettings, bell: Bell, *, node: str) -> 
         turn.idempotency_key or "",
         turn.fingerprint,
         settings.turn_seconds,
-        settings.watch_seconds * 1000,
+        0 if turn.background else settings.watch_seconds * 1000,
         settings.log_seconds,
         *((turn.job.job, turn.job.epoch, turn.job.number) if turn.job else ("", 0, 0)),
     ]

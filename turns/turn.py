@@ -80,6 +80,8 @@ class Turn:
     metadata: dict[str, str]
     #: Seconds since 1970.
     created_at: int
+    #: Nobody has to read it for it to go on, even if it is not stored.
+    background: bool = False
     #: Another turn of this owner with the same key is this turn; None: there is no key.
     idempotency_key: str | None = None
     #: What was asked for, to tell a repeated request from another one with the same key.

@@ -5,20 +5,21 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
-from turns.errors import TurnError
 from turns.front import open_front
 from turns.model_name import served_name
-from ws_server import chat, health, http, stored
+from ws_server import chat, health, http, models, stored
 from ws_server.access import Access
 from ws_server.directory import Directory
+from ws_server.failures import HANDLERS
+from ws_server.request_id import RequestId
 from ws_server.settings import ServerSettings
-from ws_server.socket import responses_socket
-from ws_server.wire import error_response
+from ws_server.socket import no_such_socket, responses_socket
 
 _STATIC = Path(__file__).parent / "static"
 
@@ -54,9 +55,12 @@ def create_app(settings: ServerSettings) -> Starlette:
             Route("/v1/responses/{id}/input_items", stored.list_input_items),
             Route("/v1/responses/{id}/cancel", http.cancel_response, methods=["POST"]),
             Route("/v1/chat/completions", chat.create_completion, methods=["POST"]),
-            Route("/v1/models", http.list_models),
+            Route("/v1/models", models.list_models),
+            Route("/v1/models/{name:path}", models.get_model),
+            WebSocketRoute("/{path:path}", no_such_socket),
         ],
-        exception_handlers={TurnError: _refuse},
+        middleware=[Middleware(RequestId)],
+        exception_handlers=HANDLERS,
         lifespan=lifespan,
     )
     app.state.access = Access(settings)
@@ -68,8 +72,3 @@ def create_app(settings: ServerSettings) -> Starlette:
 
 async def _page(request: Request) -> Response:
     return FileResponse(_STATIC / "index.html", headers=_PAGE_HEADERS)
-
-
-async def _refuse(request: Request, exc: Exception) -> Response:
-    assert isinstance(exc, TurnError)
-    return error_response(exc)

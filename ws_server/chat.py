@@ -17,7 +17,7 @@ from ws_server.create import with_key
 from ws_server.directory import Directory
 from ws_server.event_stream import EventStream
 from ws_server.http import last_event, read_body
-from ws_server.wire import read_json
+from ws_server.wire import read_json, refused
 
 Json = dict[str, Any]
 
@@ -31,13 +31,13 @@ async def create_completion(request: Request) -> Response:
     create = with_key(chat.create, request.headers.get("idempotency-key"))
     turn = create.turn(owner, await directory.find(create.model), parent_cached=False)
     if chat.stream:
-        return EventStream(front.submit(turn), ChatWire(include_usage=chat.include_usage))
-    end = await last_event(front.submit(turn))
+        return EventStream(front, front.submit(turn), ChatWire(include_usage=chat.include_usage))
+    end = await last_event(request, front.submit(turn))
     if end["type"] == "error":
-        return JSONResponse({"error": end["error"]}, status_code=end["status"])
+        return refused(end)
     response = end["response"]
     if response["status"] == "failed":
-        return JSONResponse({"error": _failure(response)}, status_code=500)
+        return refused({"error": _failure(response)})
     text = "".join(part["text"] for item in response["output"] for part in item["content"])
     message = {"role": "assistant", "content": text, "refusal": None}
     choice = {
@@ -57,6 +57,7 @@ class ChatWire:
     def __init__(self, *, include_usage: bool) -> None:
         self._include_usage = include_usage
         self._head: Json = {}
+        self._ended = False
 
     def event(self, event: bytes) -> bytes:
         """Write what a chat client can use of an event."""
@@ -64,6 +65,9 @@ class ChatWire:
         match read["type"]:
             case "response.created":
                 self._head = _head(read["response"], "chat.completion.chunk")
+                if self._include_usage:
+                    # As the official service does: null in all chunks but the last.
+                    self._head["usage"] = None
                 return self._chunk({"role": "assistant", "content": ""})
             case "response.queued":
                 return f": queued position={read['queue']['position']}\n\n".encode()
@@ -82,6 +86,10 @@ class ChatWire:
         """Write what ended the stream before the turn did."""
         return _data({"error": error_body(error)})
 
+    def end(self) -> bytes:
+        """Write what comes after a whole answer; one that failed is not whole."""
+        return b"data: [DONE]\n\n" if self._ended else b""
+
     def _chunk(self, delta: Json, finish_reason: str | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
         return _data(self._head | {"choices": [choice]})
@@ -90,7 +98,8 @@ class ChatWire:
         written = self._chunk({}, _finish_reason(response))
         if self._include_usage:
             written += _data(self._head | {"choices": [], "usage": _usage(response)})
-        return written + b"data: [DONE]\n\n"
+        self._ended = True
+        return written
 
 
 def _head(response: Json, kind: str) -> Json:
@@ -108,11 +117,22 @@ def _finish_reason(response: Json) -> str:
 
 
 def _usage(response: Json) -> Json:
-    usage = response["usage"] or {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+    usage = response["usage"]
+    if usage is None:
+        # It was cancelled before anything was done for it.
+        usage = {
+            "input_tokens": 0,
+            "input_tokens_details": {"cached_tokens": 0},
+            "output_tokens": 0,
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": 0,
+        }
     return {
         "prompt_tokens": usage["input_tokens"],
         "completion_tokens": usage["output_tokens"],
         "total_tokens": usage["total_tokens"],
+        "prompt_tokens_details": {"cached_tokens": usage["input_tokens_details"]["cached_tokens"]},
+        "completion_tokens_details": {"reasoning_tokens": 0},
     }
 
 

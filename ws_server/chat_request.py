@@ -54,6 +54,7 @@ def read_chat(body: Body) -> ChatRequest:
         truncate=False,
         stop=_stops(body.get("stop")),
         store=field.boolean(body, "store", False),
+        background=False,
         tier=TIERS[field.word(body, "service_tier", "auto", tuple(TIERS))],
         metadata=field.metadata(body),
         idempotency_key=None,

@@ -27,6 +27,8 @@ TIERS: dict[str, Tier] = {
 #: Seeds are kept where JavaScript can hold them.
 _SEEDS = 2**53
 _KEY_LENGTH = 256
+#: Completion windows of somebody who is in no hurry.
+_LATER = ("2h", "8h")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +50,7 @@ class Create:
     truncate: bool
     stop: tuple[str, ...]
     store: bool
+    background: bool
     tier: Tier
     metadata: dict[str, str]
     #: Tells a repeated request; the same key never makes two turns.
@@ -85,6 +88,7 @@ class Create:
             store=self.store,
             metadata=self.metadata,
             created_at=int(time.time()),
+            background=self.background,
             idempotency_key=self.idempotency_key,
             fingerprint=self.fingerprint if self.idempotency_key else "",
         )
@@ -104,6 +108,7 @@ def read_create(body: Body) -> Create:
             code="previous_response_not_found",
             param="previous_response_id",
         )
+    background = field.boolean(body, "background", False)
     truncation = field.word(body, "truncation", "disabled", ("auto", "disabled"))
     return Create(
         model=field.text(body, "model"),
@@ -121,7 +126,8 @@ def read_create(body: Body) -> Create:
         truncate=truncation == "auto",
         stop=(),
         store=field.boolean(body, "store", True),
-        tier=TIERS[field.word(body, "service_tier", "auto", tuple(TIERS))],
+        background=background,
+        tier=_tier(body, background=background),
         metadata=field.metadata(body),
         idempotency_key=_idempotency_key(field.text(body, "idempotency_key")),
     )
@@ -158,9 +164,27 @@ def _idempotency_key(key: str | None) -> str | None:
     return key
 
 
+def _tier(body: Body, *, background: bool) -> Tier:
+    tier = TIERS[field.word(body, "service_tier", "auto", tuple(TIERS))]
+    options = body.get("background_options") or {}
+    if not isinstance(options, dict):
+        raise field.wrong("background_options", "an object")
+    # Known, checked and without effect: related requests are kept no closer than others.
+    field.text(options, "continuation_id")
+    window = options.get("completion_window") or "soonest"
+    if window not in ("soonest", *_LATER):
+        raise field.wrong("background_options.completion_window", "soonest, 2h or 8h")
+    if window == "soonest":
+        return tier
+    if not background or field.boolean(body, "stream", False):
+        raise field.wrong(
+            "background_options.completion_window",
+            "soonest, unless 'background' is true and 'stream' is not",
+        )
+    return "batch"
+
+
 def _refuse_unsupported(body: Body) -> None:
-    if field.boolean(body, "background", False):
-        raise field.unsupported("background", "leave it out, and follow the response.")
     if not field.boolean(body, "generate", True):
         raise field.unsupported("generate", "there is nothing to warm up here.")
     for name in ("conversation", "prompt"):

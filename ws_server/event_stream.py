@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from turns.errors import TurnError
 from turns.follower import Follower
+from turns.front import Front
 from ws_server.wire import error_frame, server_sent
 
 #: Says that the connection lives; clients pass over comments.
@@ -31,6 +32,10 @@ class Wire(Protocol):
         """Write what ended the stream before the turn did."""
         ...
 
+    def end(self) -> bytes:
+        """Write what comes after the last event."""
+        ...
+
 
 class ResponsesWire:
     """Writes events as they are."""
@@ -41,12 +46,19 @@ class ResponsesWire:
     def error(self, error: TurnError) -> bytes:
         return server_sent(error_frame(error, None).encode())
 
+    def end(self) -> bytes:
+        # Open Responses wants it; OpenAI's clients want it or pass over it.
+        return b"data: [DONE]\n\n"
+
 
 class EventStream(Response):
     """Answers with the events of a turn."""
 
-    def __init__(self, following: AbstractAsyncContextManager[Follower], wire: Wire) -> None:
+    def __init__(
+        self, front: Front, following: AbstractAsyncContextManager[Follower], wire: Wire
+    ) -> None:
         super().__init__()
+        self._front = front
         self._following = following
         self._wire = wire
 
@@ -59,6 +71,8 @@ class EventStream(Response):
                 headers={"cache-control": "no-cache", "x-accel-buffering": "no"},
             )
             await stream(scope, receive, send)
+        if not follower.ended:
+            await self._front.leave(follower.turn_id)
 
     async def _written(self, follower: Follower) -> AsyncIterator[bytes]:
         try:
@@ -66,3 +80,4 @@ class EventStream(Response):
                 yield b"".join(map(self._wire.event, batch)) or _STILL_HERE
         except TurnError as exc:
             yield self._wire.error(exc)
+        yield self._wire.end()

@@ -77,7 +77,7 @@ def _request(body: Body) -> Create | Cancel | Resume:
     match body.get("type"):
         case "response.create":
             nested = body.get("response")
-            return read_create(nested if isinstance(nested, dict) else body)
+            return _create(nested if isinstance(nested, dict) else body)
         case "response.cancel":
             return Cancel(field.text(body, "response_id"))
         case "turnstream:response.resume":
@@ -96,6 +96,13 @@ def _request(body: Body) -> Create | Cancel | Resume:
                 code="unknown_event_type",
                 param="type",
             )
+
+
+def _create(body: Body) -> Create:
+    create = read_create(body)
+    if create.background:
+        raise field.unsupported("background", "POST it to /v1/responses instead.")
+    return create
 
 
 def _stream_id(body: Body) -> str | None:

@@ -1,26 +1,32 @@
 """The same turns over HTTP: `/v1/responses` and what belongs to it."""
 
+import asyncio
 import json
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Any
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
 from turns.errors import BadRequest, ResponseNotFound
 from turns.follower import Follower
 from turns.front import Front
 from turns.ids import is_response_id
+from turns.turn import Turn
 from ws_server import field
 from ws_server.create import read_create, with_key
 from ws_server.directory import Directory
 from ws_server.event_stream import EventStream, ResponsesWire
 from ws_server.frames import MESSAGE_BYTES
-from ws_server.wire import read_json
+from ws_server.presence import while_client_waits
+from ws_server.wire import read_json, refused
+
+#: How long a cancel waits for the end that it asked for; a lost worker's turns may take longer.
+CANCEL_SECONDS = 15.0
 
 
 async def create_response(request: Request) -> Response:
-    """`POST /v1/responses`: the whole answer, or with `stream` its events as they come."""
+    """`POST /v1/responses`: the whole answer, its events as they come, or at once what is known."""
     owner = request.app.state.access.admit(request).owner
     front: Front = request.app.state.front
     directory: Directory = request.app.state.directory
@@ -28,21 +34,51 @@ async def create_response(request: Request) -> Response:
     create = with_key(read_create(body), request.headers.get("idempotency-key"))
     turn = create.turn(owner, await directory.find(create.model), parent_cached=False)
     if field.boolean(body, "stream", False):
-        return EventStream(front.submit(turn), ResponsesWire())
-    end = await last_event(front.submit(turn))
+        return EventStream(front, front.submit(turn), ResponsesWire())
+    if create.background:
+        return Response(await _handed_in(front, turn), media_type="application/json")
+    end = await last_event(request, front.submit(turn))
     if end["type"] == "error":
-        return JSONResponse({"error": end["error"]}, status_code=end["status"])
+        return refused(end)
     return JSONResponse(end["response"])
 
 
-async def last_event(following: AbstractAsyncContextManager[Follower]) -> dict[str, Any]:
-    """Wait for the end of a turn and give its terminal event."""
+async def _handed_in(front: Front, turn: Turn) -> str:
+    async with front.submit(turn) as follower:
+        if follower.turn_id != turn.id:
+            # Asked for before, with the same key.
+            return await front.stored.response(follower.turn_id, turn.owner)
+        created = (await anext(follower.batches()))[0]
+    return json.dumps(json.loads(created)["response"], ensure_ascii=False)
+
+
+async def last_event(
+    request: Request, following: AbstractAsyncContextManager[Follower]
+) -> dict[str, Any]:
+    """Wait for the end of a turn and give its terminal event.
+
+    Raises:
+        ClientDisconnect: the client left first; its turn ends soon if it is not stored.
+    """
     async with following as follower:
-        async for batch in follower.batches():
-            if batch:
-                last = batch[-1]
-    end: dict[str, Any] = json.loads(last)
-    return end
+        try:
+            last = await while_client_waits(request, _last(follower))
+        except ClientDisconnect:
+            # Before this reader is counted as gone, it would be taken for somebody else.
+            gone = follower.turn_id
+        else:
+            end: dict[str, Any] = json.loads(last)
+            return end
+    front: Front = request.app.state.front
+    await front.leave(gone)
+    raise ClientDisconnect
+
+
+async def _last(follower: Follower) -> bytes:
+    async for batch in follower.batches():
+        if batch:
+            last = batch[-1]
+    return last
 
 
 async def get_response(request: Request) -> Response:
@@ -54,28 +90,29 @@ async def get_response(request: Request) -> Response:
         found = await front.stored.response(response_id, owner)
         return Response(found, media_type="application/json")
     after = field.starting_after(request.query_params.get("starting_after"))
-    return EventStream(front.follow(response_id, owner, after=after), ResponsesWire())
+    return EventStream(front, front.follow(response_id, owner, after=after), ResponsesWire())
 
 
 async def cancel_response(request: Request) -> Response:
-    """`POST /v1/responses/ID/cancel`: stop it, wherever it is."""
+    """`POST /v1/responses/ID/cancel`: stop it, wherever it is; asked again it answers the same."""
     owner = request.app.state.access.admit(request).owner
     front: Front = request.app.state.front
     response_id = response_id_of(request)
-    await front.cancel(response_id, owner)
-    await last_event(front.follow(response_id, owner, after=-1))
-    return Response(await front.stored.response(response_id, owner), media_type="application/json")
-
-
-async def list_models(request: Request) -> Response:
-    """`GET /v1/models`: every model that can be asked for."""
-    request.app.state.access.admit(request)
-    directory: Directory = request.app.state.directory
-    models = [
-        {"id": model.name, "object": "model", "created": model.created, "owned_by": "turnstream"}
-        for model in await directory.all()
-    ]
-    return JSONResponse({"object": "list", "data": models})
+    try:
+        await front.cancel(response_id, owner)
+    except BadRequest:
+        found = await front.stored.response(response_id, owner)
+        if json.loads(found)["status"] != "cancelled":
+            raise
+    else:
+        with suppress(TimeoutError):
+            async with (
+                asyncio.timeout(CANCEL_SECONDS),
+                front.follow(response_id, owner, after=-1) as follower,
+            ):
+                await _last(follower)
+        found = await front.stored.response(response_id, owner)
+    return Response(found, media_type="application/json")
 
 
 async def read_body(request: Request) -> bytes:
@@ -93,12 +130,12 @@ async def read_body(request: Request) -> bytes:
 
 
 def response_id_of(request: Request) -> str:
-    """Read the response's id from the path.
+    """Read the response's id from the path; a completion's id names its response too.
 
     Raises:
         ResponseNotFound: it can't be the id of a response at all.
     """
-    response_id: str = request.path_params["id"]
+    response_id = request.path_params["id"].replace("chatcmpl-", "resp_", 1)
     if not is_response_id(response_id):
         raise ResponseNotFound(response_id[:80])
-    return response_id
+    return str(response_id)

@@ -13,7 +13,7 @@ from contextlib import suppress
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from turns.ending import end
-from turns.errors import BadRequest, TurnError
+from turns.errors import BadRequest, NotServed, TurnError
 from turns.front import Front
 from turns.turn import Turn
 from ws_server.create import Create
@@ -54,6 +54,11 @@ async def responses_socket(socket: WebSocket) -> None:
         await session.run()
     finally:
         state.sessions.discard(session)
+
+
+async def no_such_socket(socket: WebSocket) -> None:
+    """Answer a handshake at a path where there is no socket."""
+    await socket.send_denial_response(error_response(NotServed(socket.url.path)))
 
 
 async def say_goodbye(sessions: Iterable["Session"]) -> None:

@@ -41,8 +41,17 @@ def on_lane(event: bytes, stream_id: str | None) -> str:
 
 def error_response(error: TurnError) -> JSONResponse:
     """Write an error for HTTP."""
-    headers = {"retry-after": "1"} if error.status == 503 else None
+    headers = {"x-should-retry": "true" if error.retry_seconds else "false"}
+    if error.retry_seconds:
+        headers["retry-after"] = str(error.retry_seconds)
     return JSONResponse({"error": error_body(error)}, status_code=error.status, headers=headers)
+
+
+def refused(event: dict[str, Any]) -> JSONResponse:
+    """Write for HTTP the error that ended a turn; the same turn would end so again."""
+    headers = {"x-should-retry": "false"}
+    status = event.get("status", 500)
+    return JSONResponse({"error": event["error"]}, status_code=status, headers=headers)
 
 
 def server_sent(event: bytes) -> bytes:

@@ -1,8 +1,11 @@
 """Clients of the older protocol are answered by the same turns."""
 
+import json
+
 import httpx2
 import pytest
 from openai import AsyncOpenAI, BadRequestError
+from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
 from tests.service import Service
 
@@ -36,8 +39,15 @@ async def test_a_completion_is_whole_and_a_stream_of_it_adds_up(client: AsyncOpe
     assert [c.choices[0].finish_reason for c in chunks if c.choices][-1] == "stop"
     assert chunks[0].choices[0].delta.role == "assistant"
     assert chunks[-1].choices == []
-    assert chunks[-1].usage is not None
-    assert chunks[-1].usage == whole.usage
+    usage = chunks[-1].usage
+    assert usage is not None
+    assert whole.usage is not None
+    assert usage.completion_tokens == whole.usage.completion_tokens > 0
+    assert usage.prompt_tokens == whole.usage.prompt_tokens
+    # The same prompt was read a moment ago.
+    assert usage.prompt_tokens_details is not None
+    assert usage.prompt_tokens_details.cached_tokens
+    assert all(chunk.usage is None for chunk in chunks[:-1])
     assert len({chunk.id for chunk in chunks}) == 1
 
 
@@ -141,3 +151,19 @@ async def test_a_prompt_found_too_long_by_the_worker_is_said_in_the_stream(
 
     assert "context_length_exceeded" in answer.text
     assert "[DONE]" not in answer.text
+
+
+async def test_all_that_is_sent_is_valid_for_the_official_sdk_to_the_letter(
+    service: Service,
+) -> None:
+    body = {"messages": QUESTION, "max_tokens": 5}
+    async with httpx2.AsyncClient(base_url=service.url, timeout=30) as plain:
+        whole = (await plain.post("/v1/chat/completions", json=body)).json()
+        options = {"stream": True, "stream_options": {"include_usage": True}}
+        stream = (await plain.post("/v1/chat/completions", json=body | options)).text
+
+    ChatCompletion.model_validate(whole, strict=True)
+    lines = [line[6:] for line in stream.splitlines() if line.startswith("data: ")]
+    assert lines.pop() == "[DONE]"
+    for line in lines:
+        ChatCompletionChunk.model_validate(json.loads(line), strict=True)

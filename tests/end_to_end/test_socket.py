@@ -189,7 +189,7 @@ async def test_a_turn_goes_on_when_its_socket_is_gone(service: Service) -> None:
         text = (await client.get(path)).text
         kept = (await client.get(f"/v1/responses/{response_id}")).json()
 
-    events = [json.loads(x[6:]) for x in text.splitlines() if x.startswith("data: ")]
+    events = [json.loads(x[6:]) for x in text.splitlines() if x.startswith("data: {")]
     assert kept["status"] in ("completed", "incomplete")
     assert kept["output"][0]["content"][0]["text"] == said(events) != ""
 

@@ -17,7 +17,7 @@ def fetch(house: Service, path: str, body: dict[str, Any] | None = None) -> Any:
     with urllib.request.urlopen(request, timeout=120) as response:
         text = response.read().decode()
     if "stream=true" in path:
-        return [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: ")]
+        return [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: {")]
     return json.loads(text)
 
 

@@ -14,6 +14,7 @@ from turns import keys
 from turns.front import Front, open_front
 from turns.line import Line, Standing
 from turns.settings import TurnSettings
+from turns.turn import Turn
 
 MakeLine = Callable[..., Line]
 
@@ -148,3 +149,27 @@ async def test_after_an_outage_those_who_live_on_renew_their_leases_first(
     assert living.beat([(turn.id, 1)], {}, rows=4) == [Standing.OK]
     await redis.hset(keys.swept(), "calm", 0)
     assert make_line("w1").sweep() == []
+
+
+async def test_a_turn_whose_only_reader_left_is_stopped_soon_and_one_read_elsewhere_is_not(
+    front: Front, make_turn: MakeTurn, settings: TurnSettings
+) -> None:
+    alone, shared, stored = make_turn(store=False), make_turn(store=False), make_turn()
+    for turn in (alone, shared, stored):
+        await handed_in(front, turn)
+    async with (
+        open_front(settings, "node-2") as other,
+        other.follow(shared.id, shared.owner, after=-1),
+    ):
+        for turn in (alone, shared, stored):
+            await front.leave(turn.id)
+        async with asyncio.timeout(20):
+            while await status_of(front, alone) != "cancelled":
+                await asyncio.sleep(0.05)
+
+        assert await status_of(front, shared) == await status_of(front, stored) == "queued"
+
+
+async def status_of(front: Front, turn: Turn) -> str:
+    status: str = json.loads(await front.stored.response(turn.id, turn.owner))["status"]
+    return status

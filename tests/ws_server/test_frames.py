@@ -164,6 +164,17 @@ def test_a_bad_frame_is_refused_with_a_code(text: str | None, code: str, param: 
         ({"truncation": "some"}, "invalid_value", "truncation"),
         ({"previous_response_id": "x"}, "previous_response_not_found", "previous_response_id"),
         ({"background": True}, "unsupported_parameter", "background"),
+        ({"background_options": 1}, "invalid_value", "background_options"),
+        (
+            {"background_options": {"completion_window": "1h"}},
+            "invalid_value",
+            "background_options.completion_window",
+        ),
+        (
+            {"background_options": {"completion_window": "2h"}},
+            "invalid_value",
+            "background_options.completion_window",
+        ),
         ({"generate": False}, "unsupported_parameter", "generate"),
         ({"conversation": "c"}, "unsupported_parameter", "conversation"),
         ({"tool_choice": "required"}, "unsupported_parameter", "tool_choice"),

@@ -56,7 +56,7 @@ redis.call('ZADD', line_key(model, tier), tag, member)
 local now = now_ms()
 redis.call('SADD', asked_key(), model)
 redis.call('ZADD', deadlines_key(), now + turn_seconds * 1000, id)
-if store == '0' and job == '' then redis.call('ZADD', watches_key(), now + watch_ms, id) end
+if store == '0' and watch_ms > 0 and job == '' then redis.call('ZADD', watches_key(), now + watch_ms, id) end
 if once ~= '' then
   redis.call('HSET', once_key(owner, once), 'id', id, 'body', body)
   redis.call('EXPIRE', once_key(owner, once), turn_seconds + log_seconds)

@@ -81,7 +81,8 @@ export class Connection {
         rest = blocks.pop();
         for (const block of blocks) {
           const at = block.indexOf("data: ");
-          if (at >= 0) yield JSON.parse(block.slice(at + "data: ".length));
+          // What is no object only says that the stream is over.
+          if (at >= 0 && block[at + "data: ".length] === "{") yield JSON.parse(block.slice(at + "data: ".length));
         }
       }
     } finally {

@@ -1,0 +1,37 @@
+"""What a request for a response may ask for beside its words."""
+
+from typing import Any
+
+import pytest
+
+from turns.errors import BadRequest
+from ws_server.create import Create, read_create
+from ws_server.directory import Model
+
+
+def read(**fields: Any) -> Create:
+    return read_create({"input": "Hi"} | fields)
+
+
+def test_a_background_turn_is_one_and_its_response_says_so() -> None:
+    create = read(background=True)
+
+    assert create.turn("ann", Model(name="tiny"), parent_cached=False).background is True
+    assert read().background is False
+
+
+@pytest.mark.parametrize(
+    ("window", "tier"), [("soonest", "priority"), ("2h", "batch"), ("8h", "batch")]
+)
+def test_who_is_in_no_hurry_waits_with_the_batches(window: str, tier: str) -> None:
+    options = {"completion_window": window, "continuation_id": "mine"}
+
+    create = read(background=True, background_options=options, service_tier="priority")
+
+    assert create.tier == tier
+
+
+def test_a_stream_cannot_be_put_off() -> None:
+    options = {"completion_window": "8h"}
+    with pytest.raises(BadRequest, match="completion_window"):
+        read(background=True, stream=True, background_options=options)
