@@ -38,6 +38,11 @@ async def create_completion(request: Request) -> Response:
     response = end["response"]
     if response["status"] == "failed":
         return refused({"error": _failure(response)})
+    return JSONResponse(completion(response))
+
+
+def completion(response: Json) -> Json:
+    """Write an ended response as a completion."""
     text = "".join(part["text"] for item in response["output"] for part in item["content"])
     message = {"role": "assistant", "content": text, "refusal": None}
     choice = {
@@ -46,9 +51,7 @@ async def create_completion(request: Request) -> Response:
         "logprobs": None,
         "finish_reason": _finish_reason(response),
     }
-    return JSONResponse(
-        _head(response, "chat.completion") | {"choices": [choice], "usage": _usage(response)}
-    )
+    return _head(response, "chat.completion") | {"choices": [choice], "usage": _usage(response)}
 
 
 class ChatWire:
