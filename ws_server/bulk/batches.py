@@ -2,7 +2,7 @@
 
 import re
 import time
-from typing import Any, TypedDict, cast
+from typing import Any, TypedDict
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -146,13 +146,10 @@ def _required(body: Body, name: str) -> str:
 
 
 def _output_seconds(value: Any, default: int) -> int:
-    match value:
-        case None:
-            return default
-        case {"anchor": "created_at", **options}:
-            least, most = KEPT_SECONDS
-            options = cast("dict[str, Any]", options)
-            seconds = field.whole(options, "seconds", least=least, most=most)
-            return default if seconds is None else seconds
-        case _:
-            raise field.wrong("output_expires_after", "an object whose anchor is created_at")
+    if value is None:
+        return default
+    if not isinstance(value, dict) or value.get("anchor") != "created_at":
+        raise field.wrong("output_expires_after", "an object whose anchor is created_at")
+    least, most = KEPT_SECONDS
+    seconds = field.whole(value, "seconds", least=least, most=most)
+    return default if seconds is None else seconds
