@@ -35,11 +35,12 @@ test-faults: $(VENV)/.dev-ready ## Break everything, at length (some three minut
 chaos: $(VENV)/.dev-ready ## A thousand turns under random faults; every reader's text is checked.
 	@$(BIN)/python -m scripts.chaos $(ARGS)
 
-check: $(VENV)/.dev-ready ## Format, lint, types and import contracts, as CI holds them.
+check: $(VENV)/.dev-ready ## Format, lint, types, import contracts and published schemas, as CI holds them.
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m scripts.schemas --check
 
 format: $(VENV)/.dev-ready ## Let ruff rewrite what it can.
 	$(BIN)/ruff format .

@@ -22,12 +22,14 @@ An error's `code` is stable: clients may match on it.
 
 from typing import ClassVar
 
+from turns.shapes import Error, ErrorType
+
 
 class TurnError(Exception):
     """Base of every error that reaches a client."""
 
     status: ClassVar[int] = 500
-    type: ClassVar[str] = "server_error"
+    type: ClassVar[ErrorType] = "server_error"
     code: str = "server_error"
     param: str | None = None
     #: After how long asking again may help; None: it never does.
@@ -196,7 +198,7 @@ class Overloaded(TurnError):
     retry_seconds = 1
 
 
-def error_body(error: TurnError) -> dict[str, str | None]:
+def error_body(error: TurnError) -> Error:
     """Write an error the way both wires carry it, inside `{"error": …}`."""
     return {
         "type": error.type,

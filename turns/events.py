@@ -5,17 +5,16 @@ the order of things; everything from the first text on is written here, by the w
 """
 
 import json
-from typing import Any
 
 from turns.errors import TurnError, error_body
 from turns.ids import message_id
 from turns.response import message_item, output_text, whole
+from turns.shapes import Event, MessageStatus
 
 
-def _event(type: str, seq: int, **fields: Any) -> str:
-    return json.dumps(
-        {"type": type, "sequence_number": seq, **fields}, ensure_ascii=False, separators=(",", ":")
-    )
+def _json(event: Event) -> str:
+    # Its type must come first: that is where it is looked for.
+    return json.dumps(event, ensure_ascii=False, separators=(",", ":"))
 
 
 def still_in_progress(seq: int, rest: str) -> str:
@@ -26,50 +25,76 @@ def still_in_progress(seq: int, rest: str) -> str:
 
 def opening(response_id: str, seq: int) -> list[str]:
     """Write the two events that open an answer."""
-    item = {
-        "id": message_id(response_id),
-        "type": "message",
-        "role": "assistant",
-        "status": "in_progress",
-        "content": [],
-    }
+    item = message_item(response_id, "in_progress", "")
     return [
-        _event("response.output_item.added", seq, output_index=0, item=item),
-        _event(
-            "response.content_part.added",
-            seq + 1,
-            item_id=message_id(response_id),
-            output_index=0,
-            content_index=0,
-            part=output_text(""),
+        _json(
+            {
+                "type": "response.output_item.added",
+                "sequence_number": seq,
+                "output_index": 0,
+                "item": item | {"content": []},
+            }
+        ),
+        _json(
+            {
+                "type": "response.content_part.added",
+                "sequence_number": seq + 1,
+                "item_id": item["id"],
+                "output_index": 0,
+                "content_index": 0,
+                "part": output_text(""),
+            }
         ),
     ]
 
 
 def text_delta(response_id: str, seq: int, text: str) -> str:
     """Write a slice."""
-    return _event(
-        "response.output_text.delta",
-        seq,
-        item_id=message_id(response_id),
-        output_index=0,
-        content_index=0,
-        delta=text,
-        logprobs=[],
+    return _json(
+        {
+            "type": "response.output_text.delta",
+            "sequence_number": seq,
+            "item_id": message_id(response_id),
+            "output_index": 0,
+            "content_index": 0,
+            "delta": text,
+            "logprobs": [],
+        }
     )
 
 
-def closing(response_id: str, seq: int, status: str, text: str) -> list[str]:
+def closing(response_id: str, seq: int, status: MessageStatus, text: str) -> list[str]:
     """Write the three events that close an answer; `status` is the item's."""
-    place = {"item_id": message_id(response_id), "output_index": 0, "content_index": 0}
+    item = message_item(response_id, status, text)
     return [
-        _event("response.output_text.done", seq, **place, text=text, logprobs=[]),
-        _event("response.content_part.done", seq + 1, **place, part=output_text(text)),
-        _event(
-            "response.output_item.done",
-            seq + 2,
-            output_index=0,
-            item=message_item(response_id, status, text),
+        _json(
+            {
+                "type": "response.output_text.done",
+                "sequence_number": seq,
+                "item_id": item["id"],
+                "output_index": 0,
+                "content_index": 0,
+                "text": text,
+                "logprobs": [],
+            }
+        ),
+        _json(
+            {
+                "type": "response.content_part.done",
+                "sequence_number": seq + 1,
+                "item_id": item["id"],
+                "output_index": 0,
+                "content_index": 0,
+                "part": output_text(text),
+            }
+        ),
+        _json(
+            {
+                "type": "response.output_item.done",
+                "sequence_number": seq + 2,
+                "output_index": 0,
+                "item": item,
+            }
         ),
     ]
 
@@ -87,7 +112,7 @@ def kept(response_id: str, seq: int, status: str, error: str, rest: str, text: s
     They carry the whole text and their first numbers, `seq` being the last; the slices are gone.
     """
     end = terminal(seq, status, error, rest)
-    item_status = "completed" if status == "completed" else "incomplete"
+    item_status: MessageStatus = "completed" if status == "completed" else "incomplete"
     closed = closing(response_id, seq - 3, item_status, text) if status != "failed" else []
     # At the end of each, since its type must be the first thing in its JSON.
     return [f'{event[:-1]},"snapshot":true}}' for event in (*closed, end)]
@@ -95,4 +120,11 @@ def kept(response_id: str, seq: int, status: str, error: str, rest: str, text: s
 
 def refused(seq: int, error: TurnError) -> str:
     """Write the event that ends a turn whose request turned out to be bad only at the worker."""
-    return _event("error", seq, status=error.status, error=error_body(error))
+    return _json(
+        {
+            "type": "error",
+            "sequence_number": seq,
+            "status": error.status,
+            "error": error_body(error),
+        }
+    )

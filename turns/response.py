@@ -5,15 +5,18 @@ in Redis puts them in front. So `rest` begins after the error and ends with the 
 """
 
 import json
-from typing import Any
+from typing import Literal
 
 from turns.ids import message_id
-from turns.turn import Turn
+from turns.shapes import Cut, MessageItem, MessageStatus, OutputText, ResponseError, ResponseRest
+from turns.turn import Tier, Turn
 
-#: An item of a response's output, as JSON.
-Item = dict[str, Any]
-
-_TIERS = {"priority": "priority", "default": "default", "flex": "flex", "batch": "default"}
+_TIERS: dict[Tier, Literal["priority", "default", "flex"]] = {
+    "priority": "priority",
+    "default": "default",
+    "flex": "flex",
+    "batch": "default",
+}
 
 
 def rest_of(turn: Turn) -> str:
@@ -56,15 +59,15 @@ def rest_of(turn: Turn) -> str:
 def finished_rest(
     rest: str,
     *,
-    item: Item | None,
-    incomplete_reason: str | None,
+    item: MessageItem | None,
+    incomplete_reason: Cut | None,
     input_tokens: int,
     cached_tokens: int,
     output_tokens: int,
     completed_at: int | None,
 ) -> str:
     """Fill in what is known of a response at its end."""
-    body: dict[str, Any] = json.loads("{" + rest)
+    body: ResponseRest = json.loads("{" + rest)
     body["output"] = [item] if item is not None else []
     body["completed_at"] = completed_at
     body["incomplete_details"] = {"reason": incomplete_reason} if incomplete_reason else None
@@ -84,12 +87,13 @@ def whole(status: str, error: str, rest: str, *, queue: str = "") -> str:
     return f'{{"status":"{status}","error":{error},{place}{rest}'
 
 
-def error_json(code: str, message: str) -> str:
-    """Write what a failed response says of its failure; `code` is one of the wire's closed list."""
-    return json.dumps({"code": code, "message": message}, ensure_ascii=False)
+def error_json(code: Literal["server_error", "invalid_prompt"], message: str) -> str:
+    """Write what a failed response says of its failure."""
+    error: ResponseError = {"code": code, "message": message}
+    return json.dumps(error, ensure_ascii=False)
 
 
-def message_item(response_id: str, status: str, text: str) -> Item:
+def message_item(response_id: str, status: MessageStatus, text: str) -> MessageItem:
     """Write an answer as the item of a response's output."""
     return {
         "id": message_id(response_id),
@@ -100,10 +104,10 @@ def message_item(response_id: str, status: str, text: str) -> Item:
     }
 
 
-def output_text(text: str) -> dict[str, Any]:
+def output_text(text: str) -> OutputText:
     """Write text as a part of an item."""
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
 
 
-def _after_error(body: dict[str, Any]) -> str:
+def _after_error(body: ResponseRest) -> str:
     return json.dumps(body, ensure_ascii=False, separators=(",", ":"))[1:]

@@ -12,6 +12,7 @@ from threading import Lock
 from turns import events, response
 from turns.errors import BadRequest
 from turns.log import Append, Entry, Final
+from turns.shapes import Cut, MessageItem, MessageStatus
 from turns.turn import Claimed
 from workers.engine import Finish, FinishReason, Handle
 from workers.slicer import IdSlicer
@@ -138,11 +139,11 @@ class Answer:
             case FinishReason.ERROR:
                 return self._failed(entries, finish.message)
 
-    def _closed(self, entries: list[Entry], status: str, reason: str | None) -> Append:
+    def _closed(self, entries: list[Entry], status: str, reason: Cut | None) -> Append:
         if not self._opened:
             opening = events.opening(self.claimed.id, self._next + len(entries))
             entries = [*entries, *map(Entry, opening)]
-        item_status = "completed" if status == "completed" else "incomplete"
+        item_status: MessageStatus = "completed" if status == "completed" else "incomplete"
         seq = self._next + len(entries)
         closing = events.closing(self.claimed.id, seq, item_status, self._text)
         item = response.message_item(self.claimed.id, item_status, self._text)
@@ -163,7 +164,7 @@ class Answer:
             Final(status="failed", error=error, rest=rest, text=self._text),
         )
 
-    def _rest(self, *, item: response.Item | None, reason: str | None, completed: bool) -> str:
+    def _rest(self, *, item: MessageItem | None, reason: Cut | None, completed: bool) -> str:
         return response.finished_rest(
             self.claimed.rest,
             item=item,

@@ -8,10 +8,23 @@ import json
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse
+from starlette.responses import Response as Answer
 
 from turns.errors import TurnError, error_body
 from turns.front import Front
+from turns.shapes import Error, Response
+from ws_server.bodies import (
+    Chunk,
+    ChunkChoice,
+    Completion,
+    CompletionChoice,
+    CompletionHead,
+    CompletionUsage,
+    Delta,
+    ErrorBody,
+    FinishReason,
+)
 from ws_server.chat_request import read_chat
 from ws_server.create import with_key
 from ws_server.directory import Directory
@@ -19,10 +32,8 @@ from ws_server.event_stream import EventStream
 from ws_server.http import last_event, read_body
 from ws_server.wire import read_json, refused
 
-Json = dict[str, Any]
 
-
-async def create_completion(request: Request) -> Response:
+async def create_completion(request: Request) -> Answer:
     """Answer with the whole completion, or with `stream` a piece at a time."""
     owner = request.app.state.access.admit(request).owner
     front: Front = request.app.state.front
@@ -35,23 +46,10 @@ async def create_completion(request: Request) -> Response:
     end = await last_event(request, front.submit(turn))
     if end["type"] == "error":
         return refused(end)
-    response = end["response"]
+    response: Response = end["response"]
     if response["status"] == "failed":
         return refused({"error": _failure(response)})
-    return JSONResponse(completion(response))
-
-
-def completion(response: Json) -> Json:
-    """Write an ended response as a completion."""
-    text = "".join(part["text"] for item in response["output"] for part in item["content"])
-    message = {"role": "assistant", "content": text, "refusal": None}
-    choice = {
-        "index": 0,
-        "message": message,
-        "logprobs": None,
-        "finish_reason": _finish_reason(response),
-    }
-    return _head(response, "chat.completion") | {"choices": [choice], "usage": _usage(response)}
+    return JSONResponse(_completion(response))
 
 
 class ChatWire:
@@ -59,18 +57,15 @@ class ChatWire:
 
     def __init__(self, *, include_usage: bool) -> None:
         self._include_usage = include_usage
-        self._head: Json = {}
+        self._head: CompletionHead
         self._ended = False
 
     def event(self, event: bytes) -> bytes:
         """Write what a chat client can use of an event."""
-        read: Json = json.loads(event)
+        read: dict[str, Any] = json.loads(event)
         match read["type"]:
             case "response.created":
-                self._head = _head(read["response"], "chat.completion.chunk")
-                if self._include_usage:
-                    # As the official service does: null in all chunks but the last.
-                    self._head["usage"] = None
+                self._head = _head(read["response"])
                 return self._chunk({"role": "assistant", "content": ""})
             case "response.queued":
                 return f": queued position={read['queue']['position']}\n\n".encode()
@@ -93,54 +88,85 @@ class ChatWire:
         """Write what comes after a whole answer; one that failed is not whole."""
         return b"data: [DONE]\n\n" if self._ended else b""
 
-    def _chunk(self, delta: Json, finish_reason: str | None = None) -> bytes:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
-        return _data(self._head | {"choices": [choice]})
+    def _chunk(self, delta: Delta, finish_reason: FinishReason | None = None) -> bytes:
+        choice: ChunkChoice = {
+            "index": 0,
+            "delta": delta,
+            "logprobs": None,
+            "finish_reason": finish_reason,
+        }
+        chunk = self._with([choice])
+        if self._include_usage:
+            # As the official service does: null in all chunks but the last.
+            chunk["usage"] = None
+        return _data(chunk)
 
-    def _end(self, response: Json) -> bytes:
+    def _with(self, choices: list[ChunkChoice]) -> Chunk:
+        return {
+            "id": self._head["id"],
+            "object": "chat.completion.chunk",
+            "created": self._head["created"],
+            "model": self._head["model"],
+            "service_tier": self._head["service_tier"],
+            "choices": choices,
+        }
+
+    def _end(self, response: Response) -> bytes:
         written = self._chunk({}, _finish_reason(response))
         if self._include_usage:
-            written += _data(self._head | {"choices": [], "usage": _usage(response)})
+            last = self._with([])
+            last["usage"] = _usage(response)
+            written += _data(last)
         self._ended = True
         return written
 
 
-def _head(response: Json, kind: str) -> Json:
+def _completion(response: Response) -> Completion:
+    text = "".join(part["text"] for item in response["output"] for part in item["content"])
+    choice: CompletionChoice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": text, "refusal": None},
+        "logprobs": None,
+        "finish_reason": _finish_reason(response),
+    }
+    return {
+        **_head(response),
+        "object": "chat.completion",
+        "choices": [choice],
+        "usage": _usage(response),
+    }
+
+
+def _head(response: Response) -> CompletionHead:
     return {
         "id": "chatcmpl-" + response["id"].removeprefix("resp_"),
-        "object": kind,
         "created": response["created_at"],
         "model": response["model"],
         "service_tier": response["service_tier"],
     }
 
 
-def _finish_reason(response: Json) -> str:
+def _finish_reason(response: Response) -> FinishReason:
     return "length" if response["status"] == "incomplete" else "stop"
 
 
-def _usage(response: Json) -> Json:
+def _usage(response: Response) -> CompletionUsage:
     usage = response["usage"]
-    if usage is None:
-        # It was cancelled before anything was done for it.
-        usage = {
-            "input_tokens": 0,
-            "input_tokens_details": {"cached_tokens": 0},
-            "output_tokens": 0,
-            "output_tokens_details": {"reasoning_tokens": 0},
-            "total_tokens": 0,
-        }
+    # Without any, it was cancelled before anything was done for it.
     return {
-        "prompt_tokens": usage["input_tokens"],
-        "completion_tokens": usage["output_tokens"],
-        "total_tokens": usage["total_tokens"],
-        "prompt_tokens_details": {"cached_tokens": usage["input_tokens_details"]["cached_tokens"]},
+        "prompt_tokens": usage["input_tokens"] if usage else 0,
+        "completion_tokens": usage["output_tokens"] if usage else 0,
+        "total_tokens": usage["total_tokens"] if usage else 0,
+        "prompt_tokens_details": {
+            "cached_tokens": usage["input_tokens_details"]["cached_tokens"] if usage else 0
+        },
         "completion_tokens_details": {"reasoning_tokens": 0},
     }
 
 
-def _failure(response: Json) -> Json:
+def _failure(response: Response) -> Error:
     error = response["error"]
+    assert error is not None, "a failed response says why"
     return {
         "type": "server_error",
         "code": error["code"],
@@ -149,5 +175,5 @@ def _failure(response: Json) -> Json:
     }
 
 
-def _data(body: Json) -> bytes:
+def _data(body: Chunk | ErrorBody) -> bytes:
     return b"data: " + json.dumps(body, ensure_ascii=False).encode() + b"\n\n"

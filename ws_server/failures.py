@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ExceptionHandler
 
 from turns.errors import NotServed, TurnError
+from turns.shapes import Error
 from ws_server.wire import error_response
 
 log = logging.getLogger(__name__)
@@ -27,7 +28,7 @@ async def no_such_route(request: Request, exc: Exception) -> Response:
     assert isinstance(exc, HTTPException)
     if exc.status_code == 404:
         return error_response(NotServed(request.url.path))
-    error = {
+    error: Error = {
         "type": "invalid_request_error",
         "code": "method_not_allowed" if exc.status_code == 405 else "invalid_value",
         "message": f"{exc.detail}: {request.method} {request.url.path[:200]}",
@@ -46,7 +47,7 @@ async def broken(request: Request, exc: Exception) -> Response:
     """Answer when the fault is ours; the server logs the rest of it."""
     request_id = request.scope["request_id"]
     log.error("%s: %s %s failed", request_id, request.method, request.url.path)
-    error = {
+    error: Error = {
         "type": "server_error",
         "code": "server_error",
         "message": f"The server failed. Its log tells why under {request_id}.",

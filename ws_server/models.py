@@ -3,6 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from ws_server import bodies
 from ws_server.directory import Directory, Model
 
 
@@ -10,7 +11,8 @@ async def list_models(request: Request) -> Response:
     """`GET /v1/models`: all of them, by name."""
     request.app.state.access.admit(request)
     directory: Directory = request.app.state.directory
-    return JSONResponse({"object": "list", "data": [_object(m) for m in await directory.all()]})
+    body: bodies.ModelList = {"object": "list", "data": [*map(_object, await directory.all())]}
+    return JSONResponse(body)
 
 
 async def get_model(request: Request) -> Response:
@@ -20,7 +22,7 @@ async def get_model(request: Request) -> Response:
     return JSONResponse(_object(await directory.find(request.path_params["name"])))
 
 
-def _object(model: Model) -> dict[str, object]:
+def _object(model: Model) -> bodies.Model:
     return {
         "id": model.name,
         "object": "model",

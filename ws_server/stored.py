@@ -7,6 +7,7 @@ from turns.front import Front
 from turns.ids import message_id
 from turns.turn import Message
 from ws_server import field
+from ws_server.bodies import Deleted, InputItem, InputItemList, InputText, SaidText
 from ws_server.http import response_id_of
 
 
@@ -16,7 +17,8 @@ async def delete_response(request: Request) -> Response:
     front: Front = request.app.state.front
     id = response_id_of(request)
     await front.stored.delete(id, owner)
-    return JSONResponse({"id": id, "object": "response", "deleted": True})
+    body: Deleted = {"id": id, "object": "response", "deleted": True}
+    return JSONResponse(body)
 
 
 async def list_input_items(request: Request) -> Response:
@@ -34,22 +36,20 @@ async def list_input_items(request: Request) -> Response:
     ids = [item["id"] for item in listed]
     start = ids.index(after) + 1 if (after := query.get("after")) in ids else 0
     page = listed[start : start + limit]
-    return JSONResponse(
-        {
-            "object": "list",
-            "data": page,
-            "first_id": page[0]["id"] if page else None,
-            "last_id": page[-1]["id"] if page else None,
-            "has_more": start + limit < len(listed),
-        }
-    )
+    body: InputItemList = {
+        "object": "list",
+        "data": page,
+        "first_id": page[0]["id"] if page else None,
+        "last_id": page[-1]["id"] if page else None,
+        "has_more": start + limit < len(listed),
+    }
+    return JSONResponse(body)
 
 
-def _item(response_id: str, number: int, message: Message) -> dict[str, object]:
-    kind = "output_text" if message.role == "assistant" else "input_text"
-    part: dict[str, object] = {"type": kind, "text": message.text}
-    if kind == "output_text":
-        part["annotations"] = []
+def _item(response_id: str, number: int, message: Message) -> InputItem:
+    part: InputText | SaidText = {"type": "input_text", "text": message.text}
+    if message.role == "assistant":
+        part = {"type": "output_text", "text": message.text, "annotations": []}
     return {
         "id": f"{message_id(response_id)}_{number}",
         "type": "message",

@@ -6,6 +6,8 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 from turns.errors import BadRequest, TurnError, error_body
+from turns.shapes import ErrorEvent
+from ws_server.bodies import ErrorBody
 from ws_server.field import Body
 
 
@@ -26,10 +28,10 @@ def read_json(text: str | bytes) -> Body:
 
 def error_frame(error: TurnError, stream_id: str | None) -> str:
     """Write an error for the socket."""
-    frame: dict[str, Any] = {"type": "error", "status": error.status}
+    frame: ErrorEvent = {"type": "error", "status": error.status, "error": error_body(error)}
     if stream_id is not None:
         frame["stream_id"] = stream_id
-    return json.dumps(frame | {"error": error_body(error)})
+    return json.dumps(frame)
 
 
 def on_lane(event: bytes, stream_id: str | None) -> str:
@@ -44,7 +46,8 @@ def error_response(error: TurnError) -> JSONResponse:
     headers = {"x-should-retry": "true" if error.retry_seconds else "false"}
     if error.retry_seconds:
         headers["retry-after"] = str(error.retry_seconds)
-    return JSONResponse({"error": error_body(error)}, status_code=error.status, headers=headers)
+    body: ErrorBody = {"error": error_body(error)}
+    return JSONResponse(body, status_code=error.status, headers=headers)
 
 
 def refused(event: dict[str, Any]) -> JSONResponse:

@@ -19,7 +19,7 @@ if once ~= '' then
   if made[1] then return {'known', made[1]} end
 end
 local made = record_of(id)
-if made and job ~= '' then return {'ok', made.status} end
+if made and job ~= '' then return {'ok'} end
 if made and made.status == 'queued' then
   local events = waiting_events(made)
   return {'ok', events[1], events[2]}
@@ -82,6 +82,6 @@ if best then
   local queue_name = 'turns.' .. model .. '.' .. best
   redis.call('LPUSH', queue_name, (string.gsub(bell, '@queue@', (string.gsub(queue_name, '%%', '%%%%')))))
 end
-if job ~= '' then return {'ok', 'queued'} end
+if job ~= '' then return {'ok'} end
 local events = waiting_events({response = rest, told = told})
 return {'ok', events[1], events[2]}

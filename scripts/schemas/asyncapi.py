@@ -1,0 +1,112 @@
+"""The AsyncAPI document: the socket, what is sent to it and what it says."""
+
+from typing import Any
+
+from scripts.schemas.json_schema import components, ref
+from turns import shapes
+from ws_server import requests
+
+Json = dict[str, Any]
+
+_ASKED = requests.Frame.__args__
+_SENT = (*shapes.Event.__args__, shapes.Draining)
+
+
+def document() -> Json:
+    """Write the document."""
+    schemas = components()
+    return {
+        "asyncapi": "3.0.0",
+        "info": {
+            "title": "turnstream, the socket",
+            "version": "1",
+            "description": (
+                "Chat turns over a WebSocket. One JSON object a text frame. Turns of one lane run "
+                "one after the other, lanes run at once. What it all means is in docs/wire.md."
+            ),
+            "license": {"name": "Apache-2.0"},
+        },
+        "defaultContentType": "application/json",
+        "servers": {"local": {"host": "127.0.0.1:8000", "protocol": "ws", "security": _security()}},
+        "channels": {
+            "responses": {
+                "address": "/v1/responses",
+                "messages": {
+                    shape.__name__: {"$ref": f"#/components/messages/{shape.__name__}"}
+                    for shape in (*_ASKED, *_SENT)
+                },
+                "bindings": {"ws": {"method": "GET", "query": _query()}},
+            }
+        },
+        "operations": {
+            "ask": _operation("receive", _ASKED, "What a client may send."),
+            "hear": _operation("send", _SENT, "What a client hears."),
+        },
+        "components": {
+            "messages": {shape.__name__: _message(shape) for shape in (*_ASKED, *_SENT)},
+            "schemas": _reached(schemas, [shape.__name__ for shape in (*_ASKED, *_SENT)]),
+            "securitySchemes": {
+                "key": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": (
+                        "In browsers the subprotocol openai-insecure-api-key.KEY beside responses. "
+                        "A server without keys takes any."
+                    ),
+                }
+            },
+        },
+    }
+
+
+def _security() -> list[Json]:
+    return [{"$ref": "#/components/securitySchemes/key"}]
+
+
+def _query() -> Json:
+    return {
+        "type": "object",
+        "properties": {
+            "model": {"type": "string", "description": "of requests that name none"},
+            "resume_response_id": {"type": "string", "description": "go on reading this response"},
+            "starting_after": {"type": "integer", "description": "the last event that one has"},
+            "stream_id": {"type": "string", "description": "the lane to read it on"},
+        },
+    }
+
+
+def _operation(action: str, shapes: tuple[type, ...], summary: str) -> Json:
+    channel = "#/channels/responses"
+    return {
+        "action": action,
+        "summary": summary,
+        "channel": {"$ref": channel},
+        "messages": [{"$ref": f"{channel}/messages/{shape.__name__}"} for shape in shapes],
+    }
+
+
+def _message(shape: type) -> Json:
+    return {"summary": (shape.__doc__ or "").split("\n")[0], "payload": ref(shape)}
+
+
+def _reached(schemas: Json, names: list[str]) -> Json:
+    """Leave out what no message is made of."""
+    found: dict[str, Json] = {}
+    while names:
+        name = names.pop()
+        if name not in found:
+            found[name] = schemas[name]
+            names += _names_in(schemas[name])
+    return {name: found[name] for name in schemas if name in found}
+
+
+def _names_in(schema: Any) -> list[str]:
+    match schema:
+        case {"$ref": str(target)}:
+            return [target.rpartition("/")[2]]
+        case dict():
+            return [name for value in schema.values() for name in _names_in(value)]
+        case list():
+            return [name for value in schema for name in _names_in(value)]
+        case _:
+            return []

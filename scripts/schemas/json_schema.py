@@ -1,0 +1,68 @@
+"""JSON Schema from the types of the wire."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from turns import shapes
+from ws_server import bodies, requests
+
+Json = dict[str, Any]
+
+#: Each is a schema by its own name, with all that it is made of.
+SENT: tuple[type, ...] = (
+    *shapes.Event.__args__,
+    shapes.Draining,
+    shapes.Response,
+    bodies.ErrorBody,
+    bodies.Deleted,
+    bodies.InputItemList,
+    bodies.ModelList,
+    bodies.Completion,
+    bodies.Chunk,
+    bodies.Health,
+)
+ASKED: tuple[type, ...] = (
+    requests.ResponseBody,
+    requests.CompletionBody,
+    *requests.Frame.__args__,
+)
+_TEMPLATE = "#/components/schemas/{model}"
+
+
+def components() -> Json:
+    """Write every schema, by name: what is sent has no other fields, what is asked may have."""
+    sent = _definitions(SENT)
+    for schema in sent.values():
+        if "properties" in schema:
+            schema["additionalProperties"] = False
+    return sent | _definitions(ASKED)
+
+
+def ref(shape: type) -> Json:
+    """Point to a schema."""
+    return {"$ref": _TEMPLATE.format(model=shape.__name__)}
+
+
+def _definitions(types: Iterable[type]) -> dict[str, Json]:
+    adapters = [(shape, "serialization", TypeAdapter(shape)) for shape in types]
+    _, made = TypeAdapter.json_schemas(adapters, ref_template=_TEMPLATE)  # type: ignore[arg-type]
+    definitions: dict[str, Json] = _untitled(made["$defs"])
+    assert not any("__" in name for name in definitions), "two types have one name"
+    return definitions
+
+
+def _untitled(schema: Any) -> Any:
+    """Leave out the titles, which only repeat the names."""
+    match schema:
+        case dict():
+            return {
+                key: _untitled(value)
+                for key, value in schema.items()
+                if not (key == "title" and isinstance(value, str))
+            }
+        case list():
+            return [_untitled(value) for value in schema]
+        case _:
+            return schema

@@ -1,0 +1,152 @@
+"""The published documents say what the code says, and are well made."""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from starlette.routing import Route
+
+from scripts.schemas.__main__ import written
+from tests.schemas.published import ASYNCAPI, OPENAPI
+from tests.service import ROOT
+from turns.errors import BadRequest
+from turns.settings import TurnSettings
+from ws_server import frames
+from ws_server.app import create_app
+from ws_server.chat_request import read_chat
+from ws_server.create import read_create
+from ws_server.settings import ServerSettings
+
+DOCUMENTS = {"openapi": OPENAPI, "asyncapi": ASYNCAPI}
+#: Served, and no part of what is published: the page, and the document itself.
+PAGES = {"/", "/openapi.json"}
+#: Fields that are read only to be refused.
+REFUSED = {"conversation", "prompt", "generate"}
+#: Fields of a frame that are refused on the socket, or are the other form of a frame.
+ELSEWHERE = {"background", "background_options", "stream", "response"}
+
+
+def test_making_the_documents_again_changes_nothing() -> None:
+    for file, text in written().items():
+        assert file.read_text(encoding="utf-8") == text, "run python -m scripts.schemas"
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_schema_is_one_and_every_reference_leads_somewhere(name: str) -> None:
+    document = DOCUMENTS[name]
+    for schema in document["components"]["schemas"].values():
+        Draft202012Validator.check_schema(schema)
+
+    targets = set(references(document))
+
+    assert targets
+    for target in targets:
+        found: Any = document
+        for step in target.removeprefix("#/").split("/"):
+            found = found[step]
+
+
+def references(node: Any) -> Iterator[str]:
+    match node:
+        case {"$ref": str(target)}:
+            yield target
+        case dict():
+            for value in node.values():
+                yield from references(value)
+        case list():
+            for value in node:
+                yield from references(value)
+
+
+def test_every_path_that_is_served_is_published_and_no_other() -> None:
+    settings = ServerSettings(
+        turns=TurnSettings(redis_url="redis://127.0.0.1:1"),
+        host="127.0.0.1",
+        port=8000,
+        node="n",
+        model="demo",
+        api_keys={},
+        origins=frozenset(),
+    )
+    served = {
+        (re.sub(r":\w+}", "}", route.path), method.lower())
+        for route in create_app(settings).routes
+        if isinstance(route, Route) and route.path not in PAGES
+        for method in route.methods or ()
+        if method != "HEAD"
+    }
+
+    published = {(path, verb) for path, verbs in OPENAPI["paths"].items() for verb in verbs}
+
+    assert served == published
+
+
+class Asked(dict[str, Any]):
+    """A request that remembers which of its fields were looked for."""
+
+    def __init__(self, **fields: Any) -> None:
+        super().__init__(fields)
+        self.names: set[str] = set()
+
+    def get(self, name: str, default: Any = None) -> Any:
+        self.names.add(name)
+        return super().get(name, default)
+
+
+def response_fields() -> set[str]:
+    body = Asked(input="Hi", background=True, background_options={"completion_window": "2h"})
+    read_create(body)
+    return body.names - REFUSED
+
+
+def completion_fields() -> set[str]:
+    body = Asked(messages=[{"role": "user", "content": "Hi"}])
+    read_chat(body)
+    return body.names - REFUSED
+
+
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("ResponseBody", response_fields),
+        ("CompletionBody", completion_fields),
+    ],
+)
+def test_a_body_is_published_with_just_the_fields_that_are_read(
+    name: str, read: Callable[[], set[str]]
+) -> None:
+    assert set(OPENAPI["components"]["schemas"][name]["properties"]) == read()
+
+
+@pytest.mark.parametrize(
+    ("name", "fields"),
+    [
+        ("CreateFrame", {"type": "response.create", "input": "Hi"}),
+        ("CancelFrame", {"type": "response.cancel"}),
+        ("ResumeFrame", {"type": "turnstream:response.resume", "response_id": "resp_1"}),
+    ],
+)
+def test_a_frame_is_published_with_just_the_fields_that_are_read(
+    name: str, fields: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame = Asked(**fields)
+    monkeypatch.setattr(frames, "read_json", lambda text: frame)
+    assert not isinstance(frames.read_frame("").request, BadRequest)
+    read = frame.names - REFUSED - ELSEWHERE
+
+    assert set(ASYNCAPI["components"]["schemas"][name]["properties"]) == read
+
+
+def test_every_code_of_an_error_is_in_the_table_of_the_docs() -> None:
+    docs = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "docs").glob("*.md"))
+    rows = re.findall(r"^\|([^|]+)\| \d{3}", docs, re.MULTILINE)
+    told = set(re.findall(r"`([a-z_]+)`", "".join(rows)))
+    sources = [*(ROOT / "turns").rglob("*.py"), *(ROOT / "ws_server").rglob("*.py")]
+    code = re.compile(r'\bcode(?:: str)?(?: = |=|": )"([a-z_]+)"')
+
+    raised = {name for file in sources for name in code.findall(file.read_text(encoding="utf-8"))}
+
+    assert len(raised) > 20
+    assert {name for name in raised - told if not name.startswith(("batch_", "file_"))} == set()

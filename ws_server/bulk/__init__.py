@@ -1,1 +1,0 @@
-"""Files and batches: many requests at once, answered when nobody else waits."""
