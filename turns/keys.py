@@ -54,6 +54,16 @@ def beats(model: str) -> str:
     return f"ts:beats:{model}"
 
 
+def lent(model: str) -> str:
+    """Sorted set: batch turns that have a row, by when they got it, in milliseconds."""
+    return f"ts:lent:{model}"
+
+
+def recalled(model: str) -> str:
+    """Sorted set: those of them that were told to give it back, by when, in milliseconds."""
+    return f"ts:recalled:{model}"
+
+
 def leases() -> str:
     """Sorted set: until when each claimed turn is believed to be worked on, in milliseconds."""
     return "ts:leases"
@@ -140,7 +150,7 @@ def file_expiries() -> str:
 
 
 def worker_channel(model: str, worker: str) -> str:
-    """Channel: ids of turns that a worker is to end."""
+    """Channel: ids of turns that a worker is to end, or, with `yield` in front, to hand back."""
     return f"ts:worker:{model}:{worker}"
 
 
@@ -159,6 +169,8 @@ _SPELLED: tuple[Callable[..., str], ...] = (
     free,
     rows,
     beats,
+    lent,
+    recalled,
     leases,
     claim,
     watches,

@@ -21,6 +21,8 @@ class Standing(StrEnum):
     OK = "ok"
     #: Somebody asked for its end.
     CANCEL = "cancel"
+    #: People wait for its row.
+    YIELD = "yield"
     #: It is another attempt's by now, or has ended, or is gone.
     LOST = "lost"
 
@@ -79,7 +81,8 @@ class Line:
             rows: how many turns this worker answers at once.
         """
         lease_ms = int(self._settings.lease_seconds * 1000)
-        args: list[str | int] = [self._model, self._worker, lease_ms, json.dumps(dict(about)), rows]
+        args: list[str | int] = [self._model, self._worker, lease_ms, json.dumps(dict(about))]
+        args += [rows, self._settings.alive_ms]
         args += chain.from_iterable(running)
         return [Standing(word.decode()) for word in cast(list[bytes], self._beat(args=args))]
 

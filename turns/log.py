@@ -46,6 +46,11 @@ class Final:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class HandedOn:
+    """The turn goes back to the head of its line, and on from its log later."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Append:
     """One turn's part of an append: its events from number `first` on, whole or not at all."""
@@ -54,7 +59,7 @@ class Append:
     attempt: int
     first: int
     entries: tuple[Entry, ...]
-    final: Final | None = None
+    final: Final | HandedOn | None = None
 
 
 class Log:
@@ -80,6 +85,8 @@ class Log:
             match part.final:
                 case None:
                     args.append("")
+                case HandedOn():
+                    args.append("handed on")
                 case Final(status=status, error=error, rest=rest, text=text):
                     args += [status, error, rest, text]
         verdicts = cast(list[bytes], self._append(args=args))

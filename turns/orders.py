@@ -1,9 +1,10 @@
-"""A worker's ear: which of its turns somebody wants to end, the moment they say so.
+"""A worker's ear: which of its turns are to end, or to give their rows back, at once.
 
 Only quick, like all that is published: who did not hear it learns it from the next beat.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import redis
@@ -14,8 +15,20 @@ from turns import keys
 LISTEN_SECONDS = 1.0
 
 
-def orders(client: "redis.Redis", *, model: str, worker: str) -> Iterator[str | None]:
-    """Give the ids of turns to be ended, and None now and then while there are none.
+_YIELD = "yield "
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What is to become of a turn."""
+
+    turn_id: str
+    #: It gives its row back and goes on later; else it ends.
+    yields: bool = False
+
+
+def orders(client: "redis.Redis", *, model: str, worker: str) -> Iterator[Order | None]:
+    """Give what is ordered, and None now and then while there is nothing.
 
     Raises:
         redis.RedisError: Redis is away; listen again.
@@ -25,4 +38,8 @@ def orders(client: "redis.Redis", *, model: str, worker: str) -> Iterator[str | 
         pubsub.subscribe(keys.worker_channel(model, worker))
         while True:
             message = pubsub.get_message(timeout=LISTEN_SECONDS)
-            yield message["data"].decode() if message else None
+            yield _order(message["data"].decode()) if message else None
+
+
+def _order(text: str) -> Order:
+    return Order(text.removeprefix(_YIELD), yields=text.startswith(_YIELD))

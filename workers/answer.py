@@ -11,7 +11,7 @@ from threading import Lock
 
 from turns import events, response
 from turns.errors import BadRequest
-from turns.log import Append, Entry, Final
+from turns.log import Append, Entry, Final, HandedOn
 from turns.shapes import Cut, MessageItem, MessageStatus
 from turns.turn import Claimed
 from workers.engine import Finish, FinishReason, Handle
@@ -34,6 +34,8 @@ class Answer:
         self.finished = False
         #: A reader asked for the end: what the engine calls cancelled is then the turn's end.
         self.stop_asked = False
+        #: People wait for the row: what the engine calls cancelled then goes on later.
+        self.yield_asked = False
         #: The turn is somebody else's by now, or nobody's: nothing more is written.
         self.dropped = False
         self._slicer = slicer
@@ -52,7 +54,7 @@ class Answer:
     def start(self, handle: Handle) -> None:
         """The engine has the turn."""
         self.handle = handle
-        if self.stop_asked or self.dropped:
+        if self.stop_asked or self.yield_asked or self.dropped:
             handle.cancel()
 
     def put(self, ids: Sequence[int], finish: Finish | None) -> None:
@@ -60,8 +62,16 @@ class Answer:
         with self._lock:
             self._box.extend(ids)
             self._finish = finish
-        if finish is not None:
+        # A row that is given back is free once the turn is in line again, not before: till then it
+        # is counted as coming, and whoever asked for it would be given two.
+        if finish is not None and not self._goes_on(finish):
             self.finished = True
+
+    def give_way(self) -> None:
+        """Give the row back: the turn goes on later from what is logged of it."""
+        self.yield_asked = True
+        if self.handle is not None:
+            self.handle.cancel()
 
     def stop(self) -> None:
         """End the turn because a reader asked for it."""
@@ -72,7 +82,9 @@ class Answer:
     def drop(self) -> None:
         """Give the turn up without a word: it goes on elsewhere, or nowhere."""
         self.dropped = True
-        if self.handle is not None:
+        if self._finish is not None:
+            self.finished = True
+        elif self.handle is not None:
             self.handle.cancel()
 
     def refuse(self, error: BadRequest) -> None:
@@ -91,6 +103,10 @@ class Answer:
         self._unlogged += ids
         self._output_tokens += len(ids)
         text = self._slicer.feed(ids)
+        if finish is not None and self._goes_on(finish):
+            # What is held back stays so: the next attempt computes it again.
+            self.dropped = True
+            return self._append(self._slice(text) if text else [], HandedOn())
         if finish is not None:
             text += self._slicer.finish()
         elif self._slicer.stopped and self.handle is not None:
@@ -101,6 +117,11 @@ class Answer:
         if not entries and time.monotonic() - self._spoke >= HEARTBEAT_SECONDS:
             entries = [Entry(events.still_in_progress(self._next, self.claimed.rest))]
         return self._append(entries) if entries else None
+
+    def _goes_on(self, finish: Finish) -> bool:
+        """Whether the turn goes back to its line."""
+        yields = self.yield_asked and not (self.stop_asked or self.dropped or self._slicer.stopped)
+        return yields and finish.reason is FinishReason.CANCELLED
 
     def _refused(self, error: BadRequest) -> Append:
         body = response.error_json("invalid_prompt", error.message)
@@ -176,7 +197,7 @@ class Answer:
             completed_at=int(time.time()) if completed else None,
         )
 
-    def _append(self, entries: list[Entry], final: Final | None = None) -> Append:
+    def _append(self, entries: list[Entry], final: Final | HandedOn | None = None) -> Append:
         part = Append(
             id=self.claimed.id,
             attempt=self.claimed.attempt,

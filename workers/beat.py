@@ -67,6 +67,8 @@ class Beat:
             match standing:
                 case Standing.CANCEL:
                     answer.stop()
+                case Standing.YIELD:
+                    answer.give_way()
                 case Standing.LOST if answer in self._desk.answers():
                     log.warning("%s: no longer ours", answer.claimed.id)
                     answer.drop()

@@ -50,6 +50,7 @@ class Claimer:
         self._claiming = Lock()
         self._away = False
         self._wake = Event()
+        desk.freed = self._wake.set
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="claimer")
 

@@ -1,5 +1,6 @@
 """The answers that a worker is busy with, shared by its threads."""
 
+from collections.abc import Callable
 from threading import Lock
 
 from workers.answer import Answer
@@ -11,6 +12,8 @@ class Desk:
     def __init__(self, rows: int) -> None:
         self.rows = rows
         self._lock = Lock()
+        #: Called when an answer that had a row until now leaves the desk; never waits.
+        self.freed: Callable[[], None] = lambda: None
         self._answers: dict[tuple[str, int], Answer] = {}
 
     def add(self, answer: Answer) -> None:
@@ -22,6 +25,8 @@ class Desk:
         """Take an answer off the desk."""
         with self._lock:
             self._answers.pop((answer.claimed.id, answer.claimed.attempt), None)
+        if not answer.finished:
+            self.freed()
 
     def clear(self) -> None:
         """Take off what was given up and has left the engine."""

@@ -1,10 +1,11 @@
-"""The thread that hears when a reader wants a turn to end, and has the engine end it."""
+"""The thread that hears when a turn is to end, or its row is wanted, and has the engine end it."""
 
 import logging
 from collections.abc import Callable, Iterator
 from threading import Event, Thread
 
 from turns.line import AWAY
+from turns.orders import Order
 from workers.desk import Desk
 
 log = logging.getLogger(__name__)
@@ -16,10 +17,10 @@ class Stopper:
     """Stops what it is told to stop.
 
     Args:
-        listen: begins to listen; gives ids of turns, and None now and then.
+        listen: begins to listen; gives orders, and None now and then.
     """
 
-    def __init__(self, listen: Callable[[], Iterator[str | None]], desk: Desk) -> None:
+    def __init__(self, listen: Callable[[], Iterator[Order | None]], desk: Desk) -> None:
         self._listen = listen
         self._desk = desk
         self._stopping = Event()
@@ -37,16 +38,20 @@ class Stopper:
     def _run(self) -> None:
         while not self._stopping.is_set():
             try:
-                for id in self._listen():
+                for order in self._listen():
                     if self._stopping.is_set():
                         return
-                    self._end(id)
+                    if order is not None:
+                        self._carry_out(order)
             except AWAY:
                 # The beat says the same, only later.
                 self._stopping.wait(RETRY_SECONDS)
 
-    def _end(self, id: str | None) -> None:
+    def _carry_out(self, order: Order) -> None:
         for answer in self._desk.answers():
-            if answer.claimed.id == id:
-                log.info("%s: stopped", id)
-                answer.stop()
+            if answer.claimed.id == order.turn_id:
+                log.info("%s: %s", order.turn_id, "gives way" if order.yields else "stopped")
+                if order.yields:
+                    answer.give_way()
+                else:
+                    answer.stop()

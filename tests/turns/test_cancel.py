@@ -13,7 +13,7 @@ from turns.errors import BadRequest, PreviousResponseNotFound, ResponseNotFound
 from turns.front import Front
 from turns.line import Line, Standing
 from turns.log import Log
-from turns.orders import orders
+from turns.orders import Order, orders
 from turns.settings import TurnSettings
 
 
@@ -71,10 +71,10 @@ async def test_a_running_turns_worker_hears_at_once_that_it_is_to_stop(
         while (await front._redis.pubsub_numsub(channel))[0][1] == 0:
             await asyncio.sleep(0.01)  # until the worker listens
         await front.cancel(turn.id, "ann")
-        while (id := await waiting) is None:
+        while (order := await waiting) is None:
             waiting = asyncio.create_task(asyncio.to_thread(next, heard))
 
-    assert id == turn.id
+    assert order == Order(turn.id)
     heard.close()
     client.close()
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from turns.errors import ContextLengthExceeded
-from turns.log import Append
+from turns.log import Append, Final, HandedOn
 from turns.turn import Claimed, Message, Request
 from workers.answer import Answer
 from workers.byte_table import ByteTable
@@ -247,3 +247,54 @@ def test_a_stop_that_comes_before_the_engine_has_the_turn_is_kept() -> None:
     answer.start(handle)
 
     assert handle.cancelled
+
+
+def test_a_turn_that_gives_way_says_what_it_has_and_keeps_back_what_it_held_back() -> None:
+    answer = make_answer(stop=("there now",))
+    answer.start(FakeHandle())
+    answer.put([3, 4], None)
+    assert events(taken(answer))[-1]["delta"] == "Hello "
+    answer.put([6, 7], None)
+    answer.give_way()
+    answer.put((), Finish(FinishReason.CANCELLED))
+
+    part = taken(answer)
+
+    assert (part.entries, part.final) == ((), HandedOn())
+    assert answer.take() is None
+    # Its row is free when the turn is in line again.
+    assert not answer.finished
+
+
+@pytest.mark.parametrize("reason", [FinishReason.STOP, FinishReason.LENGTH])
+def test_a_turn_that_ended_before_it_could_give_way_has_ended(reason: FinishReason) -> None:
+    answer = make_answer()
+    answer.give_way()
+    answer.put([3], Finish(reason))
+
+    assert isinstance(taken(answer).final, Final)
+    assert answer.finished
+
+
+def test_a_turn_that_is_stopped_while_it_gives_way_is_stopped() -> None:
+    answer = make_answer()
+    answer.give_way()
+    answer.stop()
+    answer.put([3], Finish(FinishReason.CANCELLED))
+
+    final = taken(answer).final
+    assert isinstance(final, Final)
+    assert final.status == "cancelled"
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_the_row_of_a_turn_that_was_lost_while_it_gave_way_is_free(early: bool) -> None:
+    answer = make_answer()
+    answer.give_way()
+    if early:
+        answer.drop()
+    answer.put([3], Finish(FinishReason.CANCELLED))
+    answer.drop()
+
+    assert answer.take() is None
+    assert answer.finished

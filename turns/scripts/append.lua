@@ -1,7 +1,8 @@
 -- Append the events of one engine step, for any number of turns, and publish them: each turn by itself is
 -- refused or written whole. ARGV after the first four: for each turn id, attempt, number of its first event,
--- count, then event and token ids `count` times, then its final status ('' while it goes on) and, if that
--- is not empty, the error as JSON, the response's rest and the answer's text.
+-- count, then event and token ids `count` times, then its final status: '' while it goes on, 'handed on' to give
+-- the turn back to its line with all that was said; any other is followed by the error as JSON, the response's rest
+-- and the answer's text.
 local worker, log_seconds, store_seconds, unstored_seconds = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local at, verdicts = 5, {}
 
@@ -9,9 +10,11 @@ while at <= #ARGV do
   local id, attempt, first, count = ARGV[at], ARGV[at + 1], tonumber(ARGV[at + 2]), tonumber(ARGV[at + 3])
   local events = at + 4
   local final = ARGV[events + 2 * count]
-  at = events + 2 * count + (final == '' and 1 or 4)
+  local ends = final ~= '' and final ~= 'handed on'
+  at = events + 2 * count + (ends and 4 or 1)
 
-  local record = redis.call('HMGET', turn_key(id), 'attempt', 'seq', 'status', 'store', 'worker', 'nodes')
+  local record = redis.call('HMGET', turn_key(id), 'attempt', 'seq', 'status', 'store', 'worker', 'nodes',
+    'model', 'tier', 'member')
   local verdict = 'ok'
   if not record[1] then verdict = 'gone'
   elseif record[1] ~= attempt then verdict = 'stale'
@@ -23,14 +26,17 @@ while at <= #ARGV do
   elseif first ~= tonumber(record[2]) + 1 then verdict = 'hole'
   else
     for i = 0, count - 1 do
-      local last = final ~= '' and i == count - 1
+      local last = ends and i == count - 1
       emit(id, first + i, ARGV[events + 2 * i], ARGV[events + 2 * i + 1], last, record[6])
     end
     redis.call('HSET', turn_key(id), 'seq', first + count - 1)
-    if final ~= '' then
+    if final == 'handed on' then
+      hand_on(id, record[7], record[8], record[9])
+      redis.call('HINCRBY', free_key(record[7]), worker, 1)
+    elseif ends then
       redis.call('HSET', turn_key(id), 'status', final, 'error', ARGV[at - 3],
         'response', ARGV[at - 2], 'output', ARGV[at - 1])
-      retire(id, record[4], log_seconds, store_seconds, unstored_seconds)
+      retire(id, record[7], record[4], log_seconds, store_seconds, unstored_seconds)
     end
   end
   verdicts[#verdicts + 1] = verdict

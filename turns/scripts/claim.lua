@@ -15,25 +15,23 @@ local function head_of_line()
       if tag > tonumber(redis.call('HGET', clocks, tier) or 0) then redis.call('HSET', clocks, tier, tag) end
       redis.call('ZREMRANGEBYSCORE', tags_key(model, tier), '-inf', tag)
       redis.call('HSET', clocks, 'served:' .. tier, redis.call('HINCRBY', clocks, 'claims', 1))
-      return id, status
+      return id, status, tier
     end
     tier = next_tier(model, rows)
   end
 end
 
 local previous = redis.call('HMGET', claim_key(model, worker), 'nonce', 'id')
-local id, status
+local id, status, tier
 if previous[1] == nonce then
   id = previous[2] ~= '' and previous[2] or nil
   -- Answered before, and since ended or taken by another worker: nothing to do again.
   if id and redis.call('HGET', turn_key(id), 'worker') ~= worker then id = nil end
 else
-  id, status = head_of_line()
+  id, status, tier = head_of_line()
   redis.call('HSET', claim_key(model, worker), 'nonce', nonce, 'id', id or '')
   if id then
-    redis.call('HINCRBY', turn_key(id), 'attempt', 1)
-    redis.call('HSET', turn_key(id), 'status', 'in_progress', 'worker', worker)
-    redis.call('ZADD', leases_key(), now_ms() + lease_ms, id)
+    take_row(id, model, tier, worker, now_ms(), lease_ms)
   end
 end
 redis.call('HSET', free_key(model), worker, id and math.max(free_rows - 1, 0) or free_rows)

@@ -1,13 +1,8 @@
 -- Put in front of every script, last: how a turn ends that no worker has, or none any more.
 
--- Take a turn out of its worker's hands.
-local function leave_row(id)
-  redis.call('ZREM', leases_key(), id)
-end
-
 -- End a turn: nothing is waited for any more, and its log and record begin to age.
-local function retire(id, store, log_seconds, store_seconds, unstored_seconds)
-  leave_row(id)
+local function retire(id, model, store, log_seconds, store_seconds, unstored_seconds)
+  leave_row(id, model)
   redis.call('ZREM', watches_key(), id)
   redis.call('ZREM', deadlines_key(), id)
   redis.call('EXPIRE', log_key(id), log_seconds)
@@ -26,7 +21,7 @@ local function finish(id, record, type, status, error, log_seconds, store_second
   local seq = tonumber(record.seq) + 1
   redis.call('HSET', turn_key(id), 'seq', seq, 'status', status, 'error', error)
   emit(id, seq, lifecycle(type, seq, status, error, '', record.response), '', true, record.nodes)
-  retire(id, record.store, log_seconds, store_seconds, unstored_seconds)
+  retire(id, record.model, record.store, log_seconds, store_seconds, unstored_seconds)
 end
 
 -- Stop a turn. One that waits ends at once and its place goes back to its owner, if nothing of the owner's came

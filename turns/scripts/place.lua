@@ -44,10 +44,12 @@ local function next_tier(model, rows)
     local tier = TIERS[i]
     if tier ~= best and waiting[tier] > 0 then
       local last = tonumber(redis.call('HGET', clocks_key(model), 'served:' .. tier) or 0)
-      if not served or last < served then longest_ago, served = tier, last end
+      -- A batch that has a row keeps it, and that is its share.
+      local shares = tier ~= 'batch' or redis.call('ZCARD', lent_key(model)) == 0
+      if shares and (not served or last < served) then longest_ago, served = tier, last end
     end
   end
-  return longest_ago
+  return longest_ago or best
 end
 
 -- Where a turn stands among all that wait for its model: which claim from now on will be its, if nobody else comes.

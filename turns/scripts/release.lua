@@ -5,10 +5,7 @@ for i = 2, #ARGV, 2 do
   local id = ARGV[i]
   local record = record_of(id)
   if record and record.status == 'in_progress' and record.worker == worker and record.attempt == ARGV[i + 1] then
-    redis.call('HINCRBY', turn_key(id), 'handed', 1)
-    redis.call('HDEL', turn_key(id), 'worker')
-    redis.call('ZREM', leases_key(), id)
-    redis.call('ZADD', line_key(record.model, record.tier), 0, record.member)
+    hand_on(id, record.model, record.tier, record.member)
     moved[#moved + 1] = id
   end
 end

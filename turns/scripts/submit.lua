@@ -82,6 +82,7 @@ if best then
   local queue_name = 'turns.' .. model .. '.' .. best
   redis.call('LPUSH', queue_name, (string.gsub(bell, '@queue@', (string.gsub(queue_name, '%%', '%%%%')))))
 end
+if not best and tier ~= 'batch' then give_way(model, now, staff(model, now - alive_ms)) end
 if job ~= '' then return {'ok'} end
 local events = waiting_events({response = rest, told = told})
 return {'ok', events[1], events[2]}

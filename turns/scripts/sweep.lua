@@ -15,8 +15,8 @@ if now - tonumber(swept[1] or now) > 5000 then calm = now + 1500 end
 redis.call('HSET', swept_key(), 'last', now, 'calm', calm)
 
 for _, id in ipairs(now < calm and {} or overdue(leases_key())) do
-  redis.call('ZREM', leases_key(), id)
   local record = record_of(id)
+  if record then leave_row(id, record.model) else redis.call('ZREM', leases_key(), id) end
   if record and record.status == 'in_progress' then
     moved[#moved + 1] = id
     -- Attempts that a worker handed on in good order are not held against a turn.

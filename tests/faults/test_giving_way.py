@@ -1,0 +1,90 @@
+"""People come before a batch that has every row, and the batch loses nothing by it."""
+
+import asyncio
+import json
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from tests.faults.conftest import QUESTION, Question
+from tests.faults.reader import Reader
+from tests.service import Service
+from turns import keys
+from turns.follower import Follower
+from turns.front import Front, open_front
+from turns.ids import new_response_id
+from turns.settings import TurnSettings
+from turns.turn import Message, Request, Turn
+
+#: More than the two workers have rows.
+BATCH = 20
+Event = dict[str, Any]
+
+
+@pytest.fixture
+async def front(house: Service) -> AsyncIterator[Front]:
+    """Another node of the house, that hands in what the batch API would."""
+    url = house.child("serve").environ()["TURNSTREAM_REDIS_URL"]
+    async with open_front(TurnSettings(redis_url=url), f"bulk-{secrets.token_hex(4)}") as front:
+        yield front
+
+
+def batch_turn() -> Turn:
+    return Turn(
+        id=new_response_id(),
+        owner="bulk",
+        model="demo",
+        tier="batch",
+        messages=(Message("user", QUESTION["input"]),),
+        request=Request(
+            instructions=None,
+            max_output_tokens=QUESTION["max_output_tokens"],
+            temperature=QUESTION["temperature"],
+            top_p=1.0,
+            seed=QUESTION["seed"],
+        ),
+        parent=None,
+        parent_cached=False,
+        store=True,
+        metadata={},
+        created_at=1_800_000_000,
+    )
+
+
+async def read(follower: Follower) -> list[Event]:
+    return [json.loads(event) async for batch in follower.batches() for event in batch]
+
+
+async def test_people_get_rows_of_a_batch_that_has_them_all_and_its_texts_are_whole_and_exact(
+    house: Service, redis: Redis, front: Front, undisturbed: Callable[[Question], str]
+) -> None:
+    expected = undisturbed(QUESTION)
+    turns = [batch_turn() for _ in range(BATCH)]
+    async with asyncio.timeout(150), AsyncExitStack() as stack:
+        followers = [await stack.enter_async_context(front.submit(turn)) for turn in turns]
+        batch = asyncio.gather(*map(read, followers))
+        while redis.zcard(keys.lent("demo")) < 16:
+            await asyncio.sleep(0.01)  # until the batch has every row
+
+        people = [Reader(house.url) for _ in range(3)]
+        await asyncio.gather(
+            *(person.answer(input="Hello", max_output_tokens=4) for person in people)
+        )
+        running = redis.zcard(keys.lent("demo"))
+        logs = await batch
+
+    handed = [int(redis.hget(keys.turn(turn.id), "handed") or 0) for turn in turns]
+    attempts = [int(redis.hget(keys.turn(turn.id), "attempt") or 0) for turn in turns]
+    assert running > 0, "the batch had ended before the people came"
+    # One row for each person, at most.
+    assert 1 <= sum(handed) <= len(people)
+    assert attempts == [1 + times for times in handed]
+    for events in logs:
+        assert [event["sequence_number"] for event in events] == list(range(len(events)))
+        assert events[-1]["type"] in ("response.completed", "response.incomplete")
+        assert "".join(event.get("delta", "") for event in events) == expected
+    assert redis.zcard(keys.recalled("demo")) == 0

@@ -1,0 +1,172 @@
+"""Batch turns give their rows back when people wait, and one row's worth of them goes on."""
+
+from collections.abc import Iterator
+
+import pytest
+from redis import Redis as SyncRedis
+from redis.asyncio import Redis
+
+from tests.turns.conftest import MODEL, MakeTurn, handed_in, slices
+from turns import keys
+from turns.connection import connect
+from turns.front import Front
+from turns.line import Line, Standing
+from turns.log import Append, HandedOn, Log, Verdict
+from turns.settings import TurnSettings
+from turns.turn import Claimed, Tier
+
+ROWS = 3
+
+
+@pytest.fixture
+def told(settings: TurnSettings) -> Iterator[list[str]]:
+    """What the worker is told on its channel; read it with `hear`."""
+    client: SyncRedis = connect(settings.redis_url)
+    heard: list[str] = []
+    with client.pubsub(ignore_subscribe_messages=True) as pubsub:
+        pubsub.subscribe(keys.worker_channel(MODEL, "w0"))
+        pubsub.get_message(timeout=1)
+        heard_by[id(heard)] = pubsub
+        yield heard
+    client.close()
+
+
+heard_by: dict[int, object] = {}
+
+
+def hear(told: list[str]) -> list[str]:
+    """Take in what has been published so far."""
+    pubsub = heard_by[id(told)]
+    while message := pubsub.get_message(timeout=0.05):  # type: ignore[attr-defined]
+        told.append(message["data"].decode())
+    return told
+
+
+async def saturate(
+    front: Front, line: Line, make_turn: MakeTurn, *, rows: int = ROWS, tier: Tier = "batch"
+) -> list[Claimed]:
+    """Fill every row of the one worker, and leave as many in line."""
+    line.beat([], {}, rows=rows)
+    for _ in range(2 * rows):
+        await handed_in(front, make_turn(tier, tier=tier, owner="bulk"))
+    running = [claimed for n in range(rows) if (claimed := line.claim(rows - n)) is not None]
+    # A moment apart, so that it is known which is the latest.
+    for n, claimed in enumerate(running if tier == "batch" else []):
+        line._client.zincrby(keys.lent(MODEL), n - rows, claimed.id)
+    return running
+
+
+def handing_on(claimed: Claimed, seq: int) -> Append:
+    return Append(
+        id=claimed.id, attempt=claimed.attempt, first=seq + 1, entries=(), final=HandedOn()
+    )
+
+
+async def test_each_person_who_waits_is_given_one_row_the_latest_first_and_one_stays(
+    front: Front, line: Line, make_turn: MakeTurn, told: list[str]
+) -> None:
+    first, second, third = await saturate(front, line, make_turn)
+
+    await handed_in(front, make_turn())
+    assert hear(told) == [f"yield {third.id}"]
+    await handed_in(front, make_turn(tier="flex"))
+    assert hear(told) == [f"yield {third.id}", f"yield {second.id}"]
+    await handed_in(front, make_turn())
+    assert len(hear(told)) == 2
+
+    running = [(claimed.id, 1) for claimed in (first, second, third)]
+    standings = line.beat(running, {}, rows=ROWS)
+    assert standings == [Standing.OK, Standing.YIELD, Standing.YIELD]
+    assert len(hear(told)) == 2
+
+
+async def test_a_row_given_back_is_the_persons_and_the_batch_turn_goes_on_from_its_log(
+    front: Front, line: Line, log: Log, make_turn: MakeTurn, redis: Redis
+) -> None:
+    *_, last = await saturate(front, line, make_turn)
+    log.append([slices(last.id, first=3, texts=["a", "b"])])
+    person = await handed_in(front, make_turn())
+
+    assert log.append([handing_on(last, 4)]) == [Verdict.OK]
+    assert log.append([handing_on(last, 4)]) == [Verdict.STALE]
+
+    assert [(claimed := line.claim(1)) and claimed.id] == [person.id]
+    again = line.claim(1)
+    assert again is not None
+    assert (again.id, again.attempt, again.seq, again.ids) == (last.id, 2, 4, (3, 4))
+    assert await redis.hget(keys.turn(last.id), "handed") == b"1"
+    assert await redis.zscore(keys.leases(), last.id) is not None
+
+
+async def test_no_second_row_is_called_back_for_a_person_whose_row_is_free_already(
+    front: Front, line: Line, log: Log, make_turn: MakeTurn, told: list[str]
+) -> None:
+    *_, last = await saturate(front, line, make_turn)
+    await handed_in(front, make_turn())
+    log.append([handing_on(last, 2)])
+
+    line.beat([], {}, rows=ROWS)
+
+    assert len(hear(told)) == 1
+
+
+@pytest.mark.parametrize("tier", ["flex", "default", "priority"])
+async def test_only_batch_turns_give_way(
+    front: Front, line: Line, make_turn: MakeTurn, told: list[str], tier: Tier
+) -> None:
+    await saturate(front, line, make_turn, tier=tier)
+
+    await handed_in(front, make_turn(tier="priority"))
+
+    assert hear(told) == []
+
+
+async def test_nothing_is_called_back_for_a_batch_or_while_a_row_is_free(
+    front: Front, line: Line, make_turn: MakeTurn, told: list[str]
+) -> None:
+    await saturate(front, line, make_turn)
+    await handed_in(front, make_turn(tier="batch"))
+    line.beat([], {}, rows=ROWS)
+    while line.claim(2) is not None:
+        pass
+    await handed_in(front, make_turn())
+
+    assert hear(told) == []
+
+
+async def test_with_one_row_a_batch_turn_runs_for_a_moment_before_it_gives_way(
+    front: Front, line: Line, make_turn: MakeTurn, told: list[str], redis: Redis
+) -> None:
+    [only] = await saturate(front, line, make_turn, rows=1)
+    await handed_in(front, make_turn())
+    assert line.beat([(only.id, 1)], {}, rows=1) == [Standing.OK]
+
+    await redis.zincrby(keys.lent(MODEL), -1000, only.id)
+
+    assert line.beat([(only.id, 1)], {}, rows=1) == [Standing.YIELD]
+    assert hear(told) == [f"yield {only.id}"]
+
+
+async def test_a_batch_that_has_a_row_gets_no_second_one_from_the_floor(
+    front: Front, line: Line, make_turn: MakeTurn
+) -> None:
+    await saturate(front, line, make_turn)
+    for _ in range(20):
+        await handed_in(front, make_turn())
+
+    tiers = [claimed.messages[-1].text for _ in range(16) if (claimed := line.claim(1))]
+
+    assert "batch" not in tiers
+
+
+async def test_what_a_lost_worker_had_counts_as_lent_no_more(
+    front: Front, line: Line, make_turn: MakeTurn, redis: Redis
+) -> None:
+    lost = await saturate(front, line, make_turn)
+    await handed_in(front, make_turn())
+    await redis.zadd(keys.leases(), {claimed.id: 1 for claimed in lost})
+
+    assert len(line.sweep()) == ROWS
+
+    assert await redis.zcard(keys.lent(MODEL)) == 0
+    assert await redis.zcard(keys.recalled(MODEL)) == 0
