@@ -11,14 +11,13 @@ import pytest
 from redis import Redis
 
 from tests.faults.conftest import QUESTION, Question
-from tests.faults.reader import Reader
 from tests.service import Service
 from turns import keys
 from turns.follower import Follower
 from turns.front import Front, open_front
 from turns.ids import new_response_id
 from turns.settings import TurnSettings
-from turns.turn import Message, Request, Turn
+from turns.turn import Message, Request, Tier, Turn
 
 #: More than the two workers have rows.
 BATCH = 20
@@ -33,16 +32,16 @@ async def front(house: Service) -> AsyncIterator[Front]:
         yield front
 
 
-def batch_turn() -> Turn:
+def make_turn(tier: Tier, most_tokens: int) -> Turn:
     return Turn(
         id=new_response_id(),
-        owner="bulk",
+        owner=f"somebody-{tier}",
         model="demo",
-        tier="batch",
+        tier=tier,
         messages=(Message("user", QUESTION["input"]),),
         request=Request(
             instructions=None,
-            max_output_tokens=QUESTION["max_output_tokens"],
+            max_output_tokens=most_tokens,
             temperature=QUESTION["temperature"],
             top_p=1.0,
             seed=QUESTION["seed"],
@@ -63,17 +62,16 @@ async def test_people_get_rows_of_a_batch_that_has_them_all_and_its_texts_are_wh
     house: Service, redis: Redis, front: Front, undisturbed: Callable[[Question], str]
 ) -> None:
     expected = undisturbed(QUESTION)
-    turns = [batch_turn() for _ in range(BATCH)]
+    turns = [make_turn("batch", QUESTION["max_output_tokens"]) for _ in range(BATCH)]
+    people = [make_turn("default", 4) for _ in range(3)]
     async with asyncio.timeout(150), AsyncExitStack() as stack:
         followers = [await stack.enter_async_context(front.submit(turn)) for turn in turns]
         batch = asyncio.gather(*map(read, followers))
         while redis.zcard(keys.lent("demo")) < 16:
             await asyncio.sleep(0.01)  # until the batch has every row
 
-        people = [Reader(house.url) for _ in range(3)]
-        await asyncio.gather(
-            *(person.answer(input="Hello", max_output_tokens=4) for person in people)
-        )
+        asked = [await stack.enter_async_context(front.submit(turn)) for turn in people]
+        answers = await asyncio.gather(*map(read, asked))
         running = redis.zcard(keys.lent("demo"))
         logs = await batch
 
@@ -87,4 +85,5 @@ async def test_people_get_rows_of_a_batch_that_has_them_all_and_its_texts_are_wh
         assert [event["sequence_number"] for event in events] == list(range(len(events)))
         assert events[-1]["type"] in ("response.completed", "response.incomplete")
         assert "".join(event.get("delta", "") for event in events) == expected
+    assert {events[-1]["type"] for events in answers} == {"response.incomplete"}
     assert redis.zcard(keys.recalled("demo")) == 0
