@@ -9,7 +9,7 @@
 FROM python:3.12-slim AS base
 ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN useradd --create-home --uid 10001 turnstream \
-    && install -d -o turnstream -g turnstream /home/turnstream/.cache/huggingface
+    && install -d -o turnstream -g turnstream /home/turnstream/.cache/huggingface /home/turnstream/files
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY cli cli

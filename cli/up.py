@@ -21,7 +21,7 @@ from cli.readiness import answers_turns, redis_answers
 from cli.redis_server import NoRedis, PrivateRedis, find_program
 from cli.supervisor import GiveUp, keep
 from turns import environment
-from turns.settings import TurnSettings
+from turns.settings import TurnSettings, blob_store
 
 #: How often to look whether a turn can be answered, and how often to say that it can't yet.
 LOOK_SECONDS = 0.2
@@ -41,6 +41,8 @@ class UpSettings:
     workers: int
     #: The number of the first worker; the others follow it.
     first_worker: int
+    #: Where the front end keeps files.
+    files: str
     #: None means a private Redis.
     redis_url: str | None
 
@@ -52,11 +54,13 @@ class UpSettings:
             SettingError: naming the variable and what is wrong with it.
         """
         text, whole = environment.text, environment.whole
-        data_dir = text(environ, "DATA_DIR", "")
+        said = text(environ, "DATA_DIR", "")
+        data_dir = Path(said).expanduser() if said else default_data_dir(environ)
         return cls(
             host=text(environ, "HOST", "127.0.0.1"),
             port=whole(environ, "PORT", 8000, least=0, most=65535),
-            data_dir=Path(data_dir).expanduser() if data_dir else default_data_dir(environ),
+            data_dir=data_dir,
+            files=blob_store(text(environ, "FILES", str(data_dir / "files"))),
             model=text(environ, "MODEL", "demo"),
             workers=whole(environ, "WORKERS", 1, least=1, most=64),
             first_worker=whole(environ, "WORKER_INDEX", 0, least=0, most=9999),
@@ -191,6 +195,7 @@ class Up:
             "TURNSTREAM_HOST": settings.host,
             "TURNSTREAM_PORT": str(self.port),
             "TURNSTREAM_MODEL": settings.model,
+            "TURNSTREAM_FILES": settings.files,
             # Lines appear when they are written, not when a buffer is full.
             "PYTHONUNBUFFERED": "1",
         }

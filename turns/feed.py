@@ -32,21 +32,18 @@ class JobLost(Exception):
 
 
 class Verdict(Enum):
-    """What became of a turn that was handed in."""
+    """How a turn stands that was handed in, or told to stop."""
 
-    #: It waits, runs, or has ended: its end is or will be on the job's list.
+    #: It waits or runs, or has just been stopped: its end will be on the job's list.
     TAKEN = auto()
+    #: It had ended before.
+    ENDED = auto()
+    #: There is no such turn.
+    ABSENT = auto()
     #: There is no room for it now.
     LATER = auto()
     NO_PARENT = auto()
     PARENT_RUNNING = auto()
-
-
-_VERDICTS = {
-    b"ok": Verdict.TAKEN,
-    b"previous_response_not_found": Verdict.NO_PARENT,
-    b"previous_response_running": Verdict.PARENT_RUNNING,
-}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,14 +150,13 @@ class Feed:
         answers = await self._many(self._submit, calls)
         if any(answer[0] == b"job_lost" for answer in answers):
             raise JobLost(job.id)
-        return [_VERDICTS.get(answer[0], Verdict.LATER) for answer in answers]
+        return [_handed_in(answer) for answer in answers]
 
-    async def cancel(self, job: Job, ids: Sequence[str]) -> list[bool]:
-        """Stop turns wherever they are; says of each whether it is there, so that its end is or
-        will be on the job's list."""
+    async def cancel(self, job: Job, ids: Sequence[str]) -> list[Verdict]:
+        """Stop turns wherever they are. At most `AT_ONCE`."""
         kept = self._settings.kept_seconds
         calls: list[list[str | int]] = [[id, job.owner, *kept] for id in ids]
-        return [answer != b"response_not_found" for answer in await self._many(self._cancel, calls)]
+        return [_stopped(answer) for answer in await self._many(self._cancel, calls)]
 
     async def ended(self, job: Job, start: int) -> list[str]:
         """Give turns on the job's list of those that have ended, from a place on."""
@@ -212,6 +208,30 @@ class Feed:
                 for args in calls:
                     await script(args=list(args), client=pipe)
                 return await pipe.execute()
+
+
+def _handed_in(answer: Sequence[bytes]) -> Verdict:
+    match answer:
+        case [b"ok", b"queued" | b"in_progress"]:
+            return Verdict.TAKEN
+        case [b"ok", _]:
+            return Verdict.ENDED
+        case [b"previous_response_not_found"]:
+            return Verdict.NO_PARENT
+        case [b"previous_response_running"]:
+            return Verdict.PARENT_RUNNING
+        case _:
+            return Verdict.LATER
+
+
+def _stopped(answer: bytes) -> Verdict:
+    match answer:
+        case b"ok":
+            return Verdict.TAKEN
+        case b"response_not_active":
+            return Verdict.ENDED
+        case _:
+            return Verdict.ABSENT
 
 
 def _held(answer: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from turns import environment
 
@@ -71,3 +72,8 @@ class TurnSettings:
             watch_seconds=whole(environ, "WATCH_SECONDS", 60, least=5, most=DAY),
             longest_line=whole(environ, "LONGEST_LINE", 100_000, least=1, most=10_000_000),
         )
+
+
+def blob_store(url: str) -> str:
+    """Give the URL of a blob store as it is, and a folder by its whole path."""
+    return url if "://" in url else str(Path(url).expanduser().absolute())

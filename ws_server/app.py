@@ -15,6 +15,8 @@ from turns.front import open_front
 from turns.model_name import served_name
 from ws_server import chat, health, http, models, stored
 from ws_server.access import Access
+from ws_server.bulk import batches, files
+from ws_server.bulk.service import open_bulk
 from ws_server.directory import Directory
 from ws_server.failures import HANDLERS
 from ws_server.request_id import RequestId
@@ -42,7 +44,8 @@ def create_app(settings: ServerSettings) -> Starlette:
         async with open_front(settings.turns, settings.node) as front:
             app.state.front = front
             app.state.directory = Directory(front, model)
-            yield
+            async with open_bulk(settings, app.state.directory) as app.state.bulk:
+                yield
 
     app = Starlette(
         routes=[
@@ -60,6 +63,15 @@ def create_app(settings: ServerSettings) -> Starlette:
             Route("/v1/chat/completions", chat.create_completion, methods=["POST"]),
             Route("/v1/models", models.list_models),
             Route("/v1/models/{name:path}", models.get_model),
+            Route("/v1/files", files.create_file, methods=["POST"]),
+            Route("/v1/files", files.list_files),
+            Route("/v1/files/{id}", files.get_file),
+            Route("/v1/files/{id}", files.delete_file, methods=["DELETE"]),
+            Route("/v1/files/{id}/content", files.get_file_content),
+            Route("/v1/batches", batches.create_batch, methods=["POST"]),
+            Route("/v1/batches", batches.list_batches),
+            Route("/v1/batches/{id}", batches.get_batch),
+            Route("/v1/batches/{id}/cancel", batches.cancel_batch, methods=["POST"]),
             WebSocketRoute("/{path:path}", no_such_socket),
         ],
         middleware=[Middleware(RequestId)],

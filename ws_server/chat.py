@@ -49,7 +49,7 @@ async def create_completion(request: Request) -> Answer:
     response: Response = end["response"]
     if response["status"] == "failed":
         return refused({"error": _failure(response)})
-    return JSONResponse(_completion(response))
+    return JSONResponse(completion(response))
 
 
 class ChatWire:
@@ -121,7 +121,8 @@ class ChatWire:
         return written
 
 
-def _completion(response: Response) -> Completion:
+def completion(response: Response) -> Completion:
+    """Write an ended response as a completion."""
     text = "".join(part["text"] for item in response["output"] for part in item["content"])
     choice: CompletionChoice = {
         "index": 0,

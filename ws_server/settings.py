@@ -8,7 +8,10 @@ from dataclasses import dataclass
 
 from turns import environment
 from turns.environment import SettingError
-from turns.settings import TurnSettings
+from turns.settings import DAY, TurnSettings, blob_store
+
+#: Beside the private Redis of `turnstream up`.
+DEFAULT_FILES = "~/.local/share/turnstream/files"
 
 _KEY = re.compile(r"([A-Za-z0-9_.-]{1,64}):([0-9a-fA-F]{64})")
 _ORIGIN = re.compile(r"https?://[^/\s]+")
@@ -29,6 +32,14 @@ class ServerSettings:
     api_keys: Mapping[str, str]
     #: Pages on other hosts that may connect, as `scheme://host[:port]`.
     origins: frozenset[str]
+    #: Where uploaded files and the results of batches are: a folder, or the URL of a bucket.
+    files: str
+    file_bytes: int
+    #: How long a file is kept, unless its owner says otherwise, and a batch after its end.
+    file_seconds: int
+    #: Requests that a file may have, and how many of one batch wait or run at a time.
+    batch_lines: int
+    batch_window: int
 
     @property
     def is_loopback(self) -> bool:
@@ -46,7 +57,8 @@ class ServerSettings:
         Raises:
             SettingError: naming the variable and what is wrong with it.
         """
-        port = environment.whole(environ, "PORT", 8000, least=1, most=65535)
+        whole = environment.whole
+        port = whole(environ, "PORT", 8000, least=1, most=65535)
         settings = cls(
             turns=TurnSettings.read(environ),
             host=environment.text(environ, "HOST", "127.0.0.1"),
@@ -55,6 +67,11 @@ class ServerSettings:
             model=environment.text(environ, "MODEL", "demo"),
             api_keys=_api_keys(environment.text(environ, "API_KEYS", "")),
             origins=_origins(environment.text(environ, "ORIGINS", "")),
+            files=blob_store(environment.text(environ, "FILES", DEFAULT_FILES)),
+            file_bytes=whole(environ, "FILE_BYTES", 2_000_000_000, least=1, most=2**40),
+            file_seconds=whole(environ, "FILE_SECONDS", 30 * DAY, least=60, most=3650 * DAY),
+            batch_lines=whole(environ, "BATCH_LINES", 1_000_000, least=1, most=1_000_000_000),
+            batch_window=whole(environ, "BATCH_WINDOW", 256, least=1, most=10_000),
         )
         if not settings.api_keys and not settings.is_loopback:
             raise SettingError(

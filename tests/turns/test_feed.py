@@ -209,8 +209,12 @@ async def test_a_cancel_says_which_turns_are_there(
 ) -> None:
     await feed.submit(job, [line_of(job, 1)])
 
-    assert await feed.cancel(job, [turn_id(job.id, 1), turn_id(job.id, 2)]) == [True, False]
+    ids = [turn_id(job.id, 1), turn_id(job.id, 2)]
+
+    assert await feed.cancel(job, ids) == [Verdict.TAKEN, Verdict.ABSENT]
+    assert await feed.cancel(job, ids) == [Verdict.ENDED, Verdict.ABSENT]
     assert await feed.ended(job, 0) == [turn_id(job.id, 1)]
+    assert await feed.submit(job, [line_of(job, 1)]) == [Verdict.ENDED]
 
 
 async def test_a_job_moves_on_only_from_where_it_stands(

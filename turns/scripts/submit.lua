@@ -19,7 +19,7 @@ if once ~= '' then
   if made[1] then return {'known', made[1]} end
 end
 local made = record_of(id)
-if made and job ~= '' then return {'ok'} end
+if made and job ~= '' then return {'ok', made.status} end
 if made and made.status == 'queued' then
   local events = waiting_events(made)
   return {'ok', events[1], events[2]}
@@ -83,6 +83,6 @@ if best then
   redis.call('LPUSH', queue_name, (string.gsub(bell, '@queue@', (string.gsub(queue_name, '%%', '%%%%')))))
 end
 if not best and tier ~= 'batch' then give_way(model, now, staff(model, now - alive_ms)) end
-if job ~= '' then return {'ok'} end
+if job ~= '' then return {'ok', 'queued'} end
 local events = waiting_events({response = rest, told = told})
 return {'ok', events[1], events[2]}

@@ -1,0 +1,155 @@
+"""`/v1/batches`: jobs, as the wire says them."""
+
+import re
+import time
+from typing import Any, TypedDict
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from turns.errors import BadRequest
+from turns.jobs import MOMENTS, Job, Plan
+from ws_server import field
+from ws_server.bulk.files import KEPT_SECONDS
+from ws_server.bulk.service import Bulk
+from ws_server.field import Body
+from ws_server.http import read_body
+from ws_server.wire import read_json
+
+_WINDOW = re.compile(r"([1-9]\d{0,5})([mhd])")
+_UNIT_SECONDS = {"m": 60, "h": 3600, "d": 24 * 3600}
+_LONGEST_WINDOW = 7 * 24 * 3600
+
+
+class BatchBody(TypedDict):
+    """A job, as the wire says it; beside these keys it has the moment of each status."""
+
+    id: str
+    object: str
+    endpoint: str
+    errors: dict[str, Any] | None
+    input_file_id: str
+    completion_window: str
+    status: str
+    output_file_id: str | None
+    error_file_id: str | None
+    created_at: int
+    expires_at: int
+    request_counts: dict[str, int]
+    metadata: dict[str, str] | None
+    model: str | None
+    usage: dict[str, Any] | None
+
+
+def batch_body(job: Job) -> dict[str, Any]:
+    """Write a job for the wire."""
+    plan = job.plan
+    body: BatchBody = {
+        "id": job.id,
+        "object": "batch",
+        "endpoint": plan.endpoint,
+        "errors": {"object": "list", "data": job.problems} if job.problems else None,
+        "input_file_id": plan.input_file_id,
+        "completion_window": plan.completion_window,
+        "status": job.status,
+        "output_file_id": job.output_file_id,
+        "error_file_id": job.error_file_id,
+        "created_at": plan.created_at,
+        "expires_at": plan.expires_at,
+        "request_counts": {
+            "total": job.total,
+            "completed": job.completed,
+            "failed": job.failed,
+        },
+        "metadata": plan.metadata,
+        "model": job.model,
+        "usage": {
+            "input_tokens": job.input_tokens,
+            "input_tokens_details": {"cached_tokens": job.cached_tokens},
+            "output_tokens": job.output_tokens,
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": job.input_tokens + job.output_tokens,
+        },
+    }
+    return body | {name: job.moments.get(name) for name in MOMENTS}
+
+
+async def create_batch(request: Request) -> Response:
+    """`POST /v1/batches`: have a file's requests answered."""
+    owner = request.app.state.access.admit(request).owner
+    bulk: Bulk = request.app.state.bulk
+    body = read_json(await read_body(request))
+    plan = _plan(body, bulk.file_seconds)
+    file = await bulk.files.get(plan.input_file_id, owner)
+    if file.purpose != "batch":
+        raise field.wrong("input_file_id", "a file that was uploaded for the purpose 'batch'")
+    job = await bulk.jobs.create(owner, plan, request.headers.get("idempotency-key"))
+    bulk.feeders.wake()
+    return JSONResponse(batch_body(job))
+
+
+async def list_batches(request: Request) -> Response:
+    """`GET /v1/batches`: the owner's, newest first."""
+    owner = request.app.state.access.admit(request).owner
+    bulk: Bulk = request.app.state.bulk
+    query = request.query_params
+    limit = field.whole_text(query.get("limit"), "limit", 20, least=1, most=100)
+    found, more = await bulk.jobs.page(owner, after=query.get("after"), limit=limit)
+    return JSONResponse(
+        {
+            "object": "list",
+            "data": [batch_body(job) for job in found],
+            "first_id": found[0].id if found else None,
+            "last_id": found[-1].id if found else None,
+            "has_more": more,
+        }
+    )
+
+
+async def get_batch(request: Request) -> Response:
+    """`GET /v1/batches/ID`: how it stands."""
+    owner = request.app.state.access.admit(request).owner
+    bulk: Bulk = request.app.state.bulk
+    return JSONResponse(batch_body(await bulk.jobs.get(request.path_params["id"], owner)))
+
+
+async def cancel_batch(request: Request) -> Response:
+    """`POST /v1/batches/ID/cancel`: answer no further request; finished ones are kept."""
+    owner = request.app.state.access.admit(request).owner
+    bulk: Bulk = request.app.state.bulk
+    return JSONResponse(batch_body(await bulk.jobs.cancel(request.path_params["id"], owner)))
+
+
+def _plan(body: Body, kept_seconds: int) -> Plan:
+    window = _required(body, "completion_window")
+    match = _WINDOW.fullmatch(window)
+    seconds = int(match[1]) * _UNIT_SECONDS[match[2]] if match else 0
+    if not 0 < seconds <= _LONGEST_WINDOW:
+        raise field.wrong("completion_window", "a time of at most seven days, such as 24h")
+    now = int(time.time())
+    return Plan(
+        endpoint=_required(body, "endpoint"),
+        input_file_id=_required(body, "input_file_id"),
+        completion_window=window,
+        metadata=field.metadata(body) or None,
+        created_at=now,
+        expires_at=now + seconds,
+        output_seconds=_output_seconds(body.get("output_expires_after"), kept_seconds),
+    )
+
+
+def _required(body: Body, name: str) -> str:
+    value = field.text(body, name)
+    if value is None:
+        raise BadRequest(f"'{name}' is missing.", code="missing_required_parameter", param=name)
+    return value
+
+
+def _output_seconds(value: Any, default: int) -> int:
+    if value is None:
+        return default
+    if not isinstance(value, dict) or value.get("anchor") != "created_at":
+        raise field.wrong("output_expires_after", "an object whose anchor is created_at")
+    least, most = KEPT_SECONDS
+    seconds = field.whole(value, "seconds", least=least, most=most)
+    return default if seconds is None else seconds

@@ -1,0 +1,155 @@
+"""Brings one job to its end: looks at its file, feeds its lines, joins what they gave.
+
+All that it knows is in Redis and in the blob store, so it may be broken off anywhere, and another
+one goes on.
+"""
+
+import asyncio
+import json
+import logging
+import time
+from dataclasses import dataclass, replace
+from typing import Any
+
+from turns.ending import end
+from turns.errors import Overloaded
+from turns.feed import Feed
+from turns.files import Files
+from turns.jobs import Job, Status
+from ws_server.bulk.blobs import Blobs
+from ws_server.bulk.feeding import CANCELLED, EXPIRED, Feeding, patiently
+from ws_server.bulk.line_reader import LineReader
+from ws_server.bulk.output import Output
+from ws_server.bulk.request import ENDPOINTS
+from ws_server.bulk.validation import Findings, validate
+from ws_server.directory import Directory
+
+log = logging.getLogger(__name__)
+
+#: How often the lease is renewed, and it is heard whether somebody cancelled the job.
+RENEW_SECONDS = 1.0
+_ENDPOINT = f"A batch is for one of {', '.join(ENDPOINTS)}."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """How much a job may have and take."""
+
+    #: Lines of one job that wait or run at a time.
+    window: int
+    #: Lines of a file.
+    lines: int
+    #: How long a job is known after its end.
+    kept_seconds: int
+
+
+class Feeder:
+    """The feeder of one job."""
+
+    def __init__(
+        self, job: Job, feed: Feed, files: Files, blobs: Blobs, directory: Directory, limits: Limits
+    ) -> None:
+        self._job = job
+        self._feed = feed
+        self._files = files
+        self._blobs = blobs
+        self._directory = directory
+        self._limits = limits
+        self._output = Output(feed, blobs, job)
+        self._feeding = Feeding(job, feed, self._output, directory, window=limits.window)
+
+    async def run(self) -> None:
+        """Go on from wherever the job stands.
+
+        Raises:
+            BaseExceptionGroup: of JobLost, when another feeder has it, and of OSError, when the
+                blob store is away.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            renewing = tasks.create_task(self._renew(), name="renew")
+            try:
+                await self._run()
+            finally:
+                await end([renewing])
+
+    async def _run(self) -> None:
+        job = self._job
+        try:
+            if job.status is Status.VALIDATING:
+                found = await patiently(self._validate)
+                if found.problems:
+                    await self._finish(Status.FAILED, problems=json.dumps(found.problems))
+                    return
+                job = await patiently(lambda: self._begin(found))
+            self._feeding.job = job
+            if job.status is Status.CANCELLING:
+                self._feeding.stop = CANCELLED
+            elif job.ending is Status.EXPIRED:
+                self._feeding.stop = EXPIRED
+            if job.total:
+                async with self._reader(job.next_line, job.next_offset) as reader:
+                    await self._feeding.run(reader)
+        except FileNotFoundError:
+            problem = _problem("input_file_not_found", "The file was deleted.", "input_file_id")
+            await self._finish(Status.FAILED, problems=json.dumps([problem]))
+            return
+        await self._finish(await patiently(self._last_step))
+
+    async def _validate(self) -> Findings:
+        endpoint = self._job.plan.endpoint
+        if endpoint not in ENDPOINTS:
+            return Findings(0, None, [_problem("invalid_endpoint", _ENDPOINT, "endpoint")])
+        async with self._reader(1, 0) as reader:
+            return await validate(reader, endpoint, self._directory, self._limits.lines)
+
+    async def _begin(self, found: Findings) -> Job:
+        status = await self._feed.step(
+            self._job,
+            Status.VALIDATING,
+            Status.IN_PROGRESS,
+            in_progress_at=int(time.time()),
+            total=found.total,
+            model=found.model or "",
+        )
+        if status is Status.CANCELLING:
+            return replace(self._job, status=status)
+        return replace(self._job, status=status, total=found.total, model=found.model)
+
+    async def _last_step(self) -> Status:
+        if self._feeding.stop:
+            return self._feeding.stop.ending
+        now = int(time.time())
+        status = await self._feed.step(
+            self._job, Status.IN_PROGRESS, Status.FINALIZING, finalizing_at=now
+        )
+        return Status.CANCELLED if status is Status.CANCELLING else Status.COMPLETED
+
+    async def _finish(self, ending: Status, **fields: str) -> None:
+        for kind in ("output", "error"):
+            file = await patiently(lambda kind=kind: self._output.join(kind))  # type: ignore[misc]
+            if file is not None:
+                await patiently(lambda file=file: self._files.add(file))  # type: ignore[misc]
+                fields[f"{kind}_file_id"] = file.id
+        fields[f"{ending}_at"] = str(int(time.time()))
+        kept = self._limits.kept_seconds
+        await patiently(lambda: self._feed.end(self._job, ending, kept, **fields))
+        await self._output.clear()
+        log.info("%s: %s", self._job.id, ending)
+
+    async def _renew(self) -> None:
+        while True:
+            await asyncio.sleep(RENEW_SECONDS)
+            try:
+                status = await self._feed.renew(self._job)
+            except Overloaded:
+                continue
+            if status is Status.CANCELLING and self._feeding.stop is None:
+                self._feeding.stop = CANCELLED
+
+    def _reader(self, line: int, offset: int) -> LineReader:
+        path = f"files/{self._job.plan.input_file_id}"
+        return LineReader(self._blobs, path, line=line, offset=offset)
+
+
+def _problem(code: str, message: str, param: str) -> dict[str, Any]:
+    return {"code": code, "message": message, "param": param, "line": None}

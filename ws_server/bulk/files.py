@@ -1,0 +1,178 @@
+"""`/v1/files`: what goes into batches and what comes out of them, never whole in memory."""
+
+import time
+from collections.abc import AsyncIterator
+from typing import TypedDict
+
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.types import Message, Receive
+
+from turns.errors import BadRequest, FileNotFound, FileTooLarge, Overloaded
+from turns.files import File, new_file_id
+from ws_server import field
+from ws_server.bulk.blobs import CHUNK
+from ws_server.bulk.service import Bulk
+
+#: What the form around a file may have on top of it.
+_FORM_BYTES = 64 * 1024
+#: Bounds of the time that a file is kept, when its owner says it.
+KEPT_SECONDS = (3600, 30 * 24 * 3600)
+
+
+class FileBody(TypedDict):
+    """A file, as the wire says it."""
+
+    id: str
+    object: str
+    bytes: int
+    created_at: int
+    expires_at: int
+    filename: str
+    purpose: str
+    status: str
+
+
+def file_body(file: File) -> FileBody:
+    """Write a file for the wire."""
+    return {
+        "id": file.id,
+        "object": "file",
+        "bytes": file.bytes,
+        "created_at": file.created_at,
+        "expires_at": file.expires_at,
+        "filename": file.filename,
+        "purpose": file.purpose,
+        "status": "processed",
+    }
+
+
+async def create_file(request: Request) -> Response:
+    """`POST /v1/files`: take a file of requests."""
+    owner = request.app.state.access.admit(request).owner
+    bulk: Bulk = request.app.state.bulk
+    bounded = Request(request.scope, _bounded(request, bulk.file_bytes))
+    try:
+        async with bounded.form(max_files=1, max_fields=10) as form:
+            upload = form.get("file")
+            if not isinstance(upload, UploadFile):
+                raise BadRequest(
+                    "'file' is missing.", code="missing_required_parameter", param="file"
+                )
+            fields = {name: str(value) for name, value in form.items() if name != "file"}
+            if fields.get("purpose") != "batch":
+                raise field.wrong("purpose", "batch: other files are not kept here")
+            now = int(time.time())
+            file = File(
+                id=new_file_id(),
+                owner=owner,
+                filename=(upload.filename or "file")[:255],
+                purpose="batch",
+                bytes=upload.size or 0,
+                created_at=now,
+                expires_at=now + _kept_seconds(fields, bulk.file_seconds),
+            )
+            if file.bytes > bulk.file_bytes:
+                raise FileTooLarge(bulk.file_bytes)
+            if file.bytes == 0:
+                raise BadRequest("The file is empty.", code="empty_file", param="file")
+            await bulk.blobs.write(file.path, _content(upload))
+    except HTTPException as exc:
+        raise BadRequest(exc.detail, code="invalid_form") from exc
+    except OSError as exc:
+        raise Overloaded("The file can't be kept now. Try again in a moment.") from exc
+    await bulk.files.add(file)
+    return JSONResponse(file_body(file))
+
+
+async def list_files(request: Request) -> Response:
+    """`GET /v1/files`: the owner's, newest first unless asked otherwise."""
+    owner = request.app.state.access.admit(request).owner
+    bulk: Bulk = request.app.state.bulk
+    query = request.query_params
+    found, more = await bulk.files.page(
+        owner,
+        purpose=query.get("purpose"),
+        after=query.get("after"),
+        limit=field.whole_text(query.get("limit"), "limit", 10_000, least=1, most=10_000),
+        newest_first=field.word(query, "order", "desc", ("asc", "desc")) == "desc",
+    )
+    return JSONResponse(
+        {
+            "object": "list",
+            "data": [file_body(file) for file in found],
+            "first_id": found[0].id if found else None,
+            "last_id": found[-1].id if found else None,
+            "has_more": more,
+        }
+    )
+
+
+async def get_file(request: Request) -> Response:
+    """`GET /v1/files/ID`: what is known of a file."""
+    return JSONResponse(file_body(await _file(request)))
+
+
+async def get_file_content(request: Request) -> Response:
+    """`GET /v1/files/ID/content`: the file itself."""
+    bulk: Bulk = request.app.state.bulk
+    file = await _file(request)
+    try:
+        length = await bulk.blobs.size(file.path)
+    except FileNotFoundError as exc:
+        raise FileNotFound(file.id) from exc
+    except OSError as exc:
+        raise Overloaded("The file can't be read now. Try again in a moment.") from exc
+    return StreamingResponse(
+        bulk.blobs.read(file.path),
+        media_type="application/octet-stream",
+        headers={"content-length": str(length)},
+    )
+
+
+async def delete_file(request: Request) -> Response:
+    """`DELETE /v1/files/ID`: forget a file and its content."""
+    bulk: Bulk = request.app.state.bulk
+    file = await _file(request)
+    try:
+        await bulk.blobs.delete(file.path)
+    except OSError as exc:
+        raise Overloaded("The file can't be removed now. Try again in a moment.") from exc
+    await bulk.files.forget(file)
+    return JSONResponse({"id": file.id, "object": "file", "deleted": True})
+
+
+async def _file(request: Request) -> File:
+    owner = request.app.state.access.admit(request).owner
+    bulk: Bulk = request.app.state.bulk
+    return await bulk.files.get(request.path_params["id"], owner)
+
+
+def _bounded(request: Request, most: int) -> Receive:
+    taken = 0
+
+    async def receive() -> Message:
+        nonlocal taken
+        message = await request.receive()
+        taken += len(message.get("body", b""))
+        if taken > most + _FORM_BYTES:
+            raise FileTooLarge(most)
+        return message
+
+    return receive
+
+
+async def _content(upload: UploadFile) -> AsyncIterator[bytes]:
+    while chunk := await upload.read(CHUNK):
+        yield chunk
+
+
+def _kept_seconds(fields: dict[str, str], default: int) -> int:
+    anchor = fields.get("expires_after[anchor]")
+    if anchor not in (None, "created_at"):
+        raise field.wrong("expires_after[anchor]", "created_at")
+    least, most = KEPT_SECONDS
+    name = "expires_after[seconds]"
+    return field.whole_text(fields.get(name), name, default, least=least, most=most)

@@ -1,0 +1,60 @@
+"""Reads one line of a job's file: a request as it would be made to the endpoint itself."""
+
+from dataclasses import dataclass
+
+from turns.errors import BadRequest
+from ws_server import field
+from ws_server.chat_request import read_chat
+from ws_server.create import Create, read_create
+from ws_server.wire import read_json
+
+RESPONSES = "/v1/responses"
+CHAT = "/v1/chat/completions"
+#: What a job's requests may be for.
+ENDPOINTS = (RESPONSES, CHAT)
+_LONGEST_ID = 512
+
+
+@dataclass(frozen=True, slots=True)
+class BulkRequest:
+    """A line, checked."""
+
+    #: What its result is told by.
+    custom_id: str
+    create: Create
+
+
+def read_request(text: bytes | None, endpoint: str) -> BulkRequest:
+    """Check a line.
+
+    Raises:
+        BadRequest: it is not a request for this endpoint; it says which field is wrong.
+    """
+    if text is None:
+        raise BadRequest("This line is too long.", code="line_too_long")
+    line = read_json(text)
+    custom_id = field.text(line, "custom_id")
+    if custom_id is None:
+        raise BadRequest(
+            "'custom_id' is missing.", code="missing_required_parameter", param="custom_id"
+        )
+    if not 1 <= len(custom_id) <= _LONGEST_ID:
+        raise field.wrong("custom_id", f"1 to {_LONGEST_ID} characters long")
+    if line.get("method") != "POST":
+        raise BadRequest("'method' must be POST.", code="invalid_method", param="method")
+    if line.get("url") != endpoint:
+        raise BadRequest(
+            f"'url' must be the batch's endpoint, {endpoint}.", code="mismatched_url", param="url"
+        )
+    body = line.get("body")
+    if not isinstance(body, dict):
+        raise field.wrong("body", "an object")
+    if field.boolean(body, "stream", False):
+        raise BadRequest(
+            "'body.stream' must be left out: a batch's answers come as a file.",
+            code="unsupported_parameter",
+            param="body.stream",
+        )
+    if endpoint == CHAT:
+        return BulkRequest(custom_id, read_chat(body).create)
+    return BulkRequest(custom_id, read_create(body))

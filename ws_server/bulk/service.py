@@ -1,0 +1,65 @@
+"""What a node has to do with files and batches, for as long as it lives."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from turns.connection import connect_async
+from turns.ending import end
+from turns.feed import Feed
+from turns.files import Files
+from turns.jobs import Job, Jobs
+from ws_server.bulk.blobs import Blobs
+from ws_server.bulk.feeder import Feeder, Limits
+from ws_server.bulk.feeders import Feeders
+from ws_server.directory import Directory
+from ws_server.settings import ServerSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bulk:
+    """What the routes of files and batches use."""
+
+    files: Files
+    jobs: Jobs
+    blobs: Blobs
+    feeders: Feeders
+    #: Bytes that an upload may have.
+    file_bytes: int
+    #: How long a file is kept, unless its owner says otherwise.
+    file_seconds: int
+
+
+@asynccontextmanager
+async def open_bulk(settings: ServerSettings, directory: Directory) -> AsyncIterator[Bulk]:
+    """Open files and batches, and feed jobs while in use."""
+    client = connect_async(settings.turns.redis_url)
+    blobs, files, feed = Blobs(settings.files), Files(client), Feed(client, settings.turns)
+    limits = Limits(
+        window=settings.batch_window,
+        lines=settings.batch_lines,
+        kept_seconds=settings.file_seconds,
+    )
+
+    def make(job: Job) -> Feeder:
+        return Feeder(job, feed, files, blobs, directory, limits)
+
+    feeders = Feeders(feed, files, blobs, make)
+    async with asyncio.TaskGroup() as tasks:
+        always = [
+            tasks.create_task(feeders.run(), name="feeders"),
+            tasks.create_task(feeders.tidy(), name="tidy"),
+        ]
+        try:
+            yield Bulk(
+                files=files,
+                jobs=Jobs(client),
+                blobs=blobs,
+                feeders=feeders,
+                file_bytes=settings.file_bytes,
+                file_seconds=settings.file_seconds,
+            )
+        finally:
+            await end(always)
+            await client.aclose()
