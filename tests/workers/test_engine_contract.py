@@ -1,5 +1,6 @@
 """What every engine promises, held against the model as transformers alone runs it, in float32."""
 
+import itertools
 import random
 import threading
 from collections.abc import Sequence
@@ -174,6 +175,32 @@ def test_a_seed_draws_the_same_whoever_is_in_the_batch(make_engine: MakeEngine) 
         assert answer(engine, prompt, seeded(50, 42)) == alone
         for mate in mates:
             mate.wait()
+
+
+def test_no_draw_however_hot_hangs_on_the_batch(make_engine: MakeEngine) -> None:
+    [prompt, *others] = prompts(9, seed=16, longest=30)
+    hot = [Sampling(max_tokens=25, temperature=2, seed=seed) for seed in range(50)]
+    alone = make_engine(rows=1)
+    expected = [answer(alone, prompt, sampling) for sampling in hot]
+    engine = make_engine(rows=7)
+    stopping = threading.Event()
+
+    def keep_busy(other: list[int]) -> None:
+        """Come and go beside the others, never the same two together for long."""
+        for length in itertools.cycle((3, 11, 7, 2)):
+            if stopping.is_set():
+                return
+            answer(engine, other, seeded(length + len(other) % 5, length))
+
+    with ThreadPoolExecutor(len(others)) as pool:
+        busy = [pool.submit(keep_busy, other) for other in others]
+        try:
+            among = [answer(engine, prompt, sampling) for sampling in hot]
+        finally:
+            stopping.set()
+        for mate in busy:
+            mate.result()
+    assert among == expected
 
 
 def test_another_seed_draws_something_else(make_engine: MakeEngine) -> None:

@@ -1,11 +1,10 @@
 """Choose the next token of each turn from the model's logits.
 
-A draw is counter-based: its random number is a hash of the turn's seed and of the token's place in
-prompt plus output. So a turn says the same thing whoever shares its batch and wherever it was
-resumed, as long as the logits are the same.
+A draw is the likeliest token after noise was added that hangs on seed, place and token alone. So a
+turn says the same thing whoever shares its batch and wherever it was resumed, as long as the logits
+are the same; and a last bit in which they are not matters only where two tokens are that close.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,10 +12,13 @@ import torch
 from torch import Tensor
 
 from workers.engine import Sampling
+from workers.engines import noise
 from workers.engines.penalties import Penalties
 
-#: How many of the likeliest tokens are looked at before all of them are.
-LOOKS_TOKENS = (256, 4096)
+#: Rows of a vocabulary that a CPU looks at together: few enough to stay in its cache.
+CPU_ROWS = 4
+#: A float32 that a logit can be divided by.
+COLDEST = 1e-30
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +43,13 @@ def choose(logits: Tensor, asks: Sequence[Ask]) -> list[int | None]:
     best, ids = logits.max(dim=-1)
     # Only the rows that draw or have penalties pay for it.
     special = [n for n, ask in enumerate(asks) if ask.sampling.temperature > 0 or ask.penalties]
-    if special:
-        ids[special] = _choose(logits[special].float(), [asks[n] for n in special])
+    at_once = CPU_ROWS if logits.device.type == "cpu" else len(asks)
+    for first in range(0, len(special), at_once):
+        some = special[first : first + at_once]
+        ids[some] = _choose(logits[some].float(), [asks[n] for n in some])
     # The maximum is NaN when any logit is.
     ids[~best.isfinite()] = -1
     return [None if id < 0 else id for id in ids.tolist()]
-
-
-def uniform(seed: int, position: int) -> float:
-    """Return the number in [0, 1) that decides the token at this place."""
-    digest = hashlib.blake2b(f"{seed}:{position}".encode(), digest_size=8).digest()
-    # 52 bits: the product with a sum of weights stays below that sum.
-    return (int.from_bytes(digest, "big") >> 12) / 2**52
 
 
 def _choose(logits: Tensor, asks: Sequence[Ask]) -> Tensor:
@@ -60,58 +57,75 @@ def _choose(logits: Tensor, asks: Sequence[Ask]) -> Tensor:
         if ask.penalties:
             ask.penalties.apply(row)
     ids = logits.argmax(dim=-1)
-    drawing = [n for n, ask in enumerate(asks) if ask.sampling.temperature > 0]
-    if drawing:
-        ids[drawing] = _draw(logits[drawing], [asks[n] for n in drawing])
+    size = logits.shape[-1]
+    for limited, draw in ((False, _draw_from_all), (True, _draw_from_likeliest)):
+        rows = [
+            n
+            for n, ask in enumerate(asks)
+            if ask.sampling.temperature > 0 and _limited(ask.sampling, size) is limited
+        ]
+        if rows:
+            samplings = [asks[n].sampling for n in rows]
+            heat = _column([max(s.temperature, COLDEST) for s in samplings], logits)
+            drawing = logits if len(rows) == len(asks) else logits[rows]
+            scaled = (drawing - drawing.amax(dim=-1, keepdim=True)).div_(heat)
+            places = ((asks[n].sampling.seed, asks[n].position) for n in rows)
+            ids[rows] = draw(scaled, noise.keys(places, logits.device), samplings)
     return ids
 
 
-def _draw(logits: Tensor, asks: Sequence[Ask]) -> Tensor:
-    """Draw by the inverse of the cumulative distribution, in the order of the ids.
-
-    That order cannot change with the last bit of a logit, as the order of likelihood can.
-    """
-
-    def column(numbers: Sequence[float]) -> Tensor:
-        return torch.tensor(numbers, dtype=torch.float64, device=logits.device)[:, None]
-
-    samplings = [ask.sampling for ask in asks]
-    logits = logits.double()
-    heat = column([sampling.temperature for sampling in samplings])
-    scaled = (logits - logits.amax(dim=-1, keepdim=True)) / heat
-    if any(sampling.top_k or sampling.top_p < 1 for sampling in samplings):
-        size = logits.shape[-1]
-        top_k = column([sampling.top_k or size for sampling in samplings])
-        top_p = column([sampling.top_p for sampling in samplings])
-        scaled = _likeliest(scaled, top_k, top_p)
-    sums = scaled.exp().cumsum(dim=-1)
-    points = column([uniform(ask.sampling.seed, ask.position) for ask in asks])
-    drawn = torch.searchsorted(sums, points * sums[:, -1:], right=True)[:, 0]
-    # Past the end only if the sums are NaN, which the caller tells apart.
-    return drawn.clamp(max=logits.shape[-1] - 1)
+def _limited(sampling: Sampling, size: int) -> bool:
+    return 0 < sampling.top_k < size or sampling.top_p < 1
 
 
-def _likeliest(scaled: Tensor, top_k: Tensor, top_p: Tensor) -> Tensor:
-    """Rule out all but ``top_k`` tokens, then all but those that hold ``top_p`` of what is left."""
+def _draw_from_all(scaled: Tensor, keys: Tensor, _: Sequence[Sampling]) -> Tensor:
+    every = torch.arange(scaled.shape[-1], dtype=torch.int32, device=scaled.device)
+    return _noisy(scaled, keys, every).argmax(dim=-1)
+
+
+def _draw_from_likeliest(scaled: Tensor, keys: Tensor, samplings: Sequence[Sampling]) -> Tensor:
+    """Draw from ``top_k`` tokens, of these from the fewest that hold ``top_p`` of their weight."""
     size = scaled.shape[-1]
-    limited = top_k < size
-    ruled = limited | (top_p < 1)
-    widest = int(top_k[limited].max()) if limited.any() else 0
-    everything = scaled.exp().sum(dim=-1, keepdim=True)
-    # Sorting a whole vocabulary costs as much as the model; its head is nearly always enough.
-    for width in (*(look for look in LOOKS_TOKENS if widest <= look < size), size):
-        ordered = scaled.topk(width).values
-        rank = torch.arange(width, device=scaled.device)
-        weights = ordered.exp() * (rank < top_k)
-        sums = weights.cumsum(dim=-1)
-        whole = torch.where(limited, sums[:, -1:], everything)
-        kept = (rank < top_k) & (sums - weights < top_p * whole)
-        if not (kept[:, -1:] & ruled).any():
-            break
-    count = kept.sum(dim=-1, keepdim=True).clamp(min=1)
-    last = ordered.gather(-1, count - 1)
-    # Of those as likely as the last one kept, the lower ids stay.
-    above, equal = scaled > last, scaled == last
-    room = count - above.sum(dim=-1, keepdim=True)
-    kept = above | (equal & (equal.cumsum(dim=-1) <= room))
-    return scaled.masked_fill(ruled & ~kept, float("-inf"))
+    top_p = _column([sampling.top_p for sampling in samplings], scaled).double()
+    top_k = torch.tensor([min(s.top_k or size, size) for s in samplings], device=scaled.device)
+    top_k = top_k[:, None]
+    weights = scaled.exp()
+    whole = weights.sum(dim=-1, keepdim=True, dtype=torch.float64)
+    # Sorting a whole vocabulary costs as much as the model. All that weigh less than this do not
+    # hold together what may be left out, so none of them is drawn.
+    candidates = weights >= (1 - top_p) * whole / size
+    ruled = [n for n, sampling in enumerate(samplings) if 0 < sampling.top_k < size]
+    if ruled:
+        most = max(samplings[n].top_k for n in ruled)
+        least = scaled[ruled].topk(most).values.gather(-1, top_k[ruled] - 1)
+        candidates[ruled] = scaled[ruled] >= least
+
+    # The candidates of each row side by side, by id; then by weight, and of equals the lower first.
+    rows, ids = candidates.nonzero(as_tuple=True)
+    counts = candidates.sum(dim=-1)
+    width = max(1, int(counts.max()))
+    places = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[rows]
+    values = scaled.new_full((len(scaled), width), float("-inf"))
+    values[rows, places] = scaled[rows, ids]
+    known = torch.zeros_like(values, dtype=torch.int32)
+    known[rows, places] = ids.int()
+    values, order = values.sort(dim=-1, descending=True, stable=True)
+    known = known.gather(-1, order)
+
+    rank = torch.arange(width, device=values.device)
+    weights = values.exp().double() * (rank < top_k)
+    sums = weights.cumsum(dim=-1)
+    whole = torch.where(top_k < size, sums[:, -1:], whole)
+    left_out = (rank >= top_k) | (sums - weights >= top_p * whole)
+    left_out[:, 0] = False
+    noisy = _noisy(values, keys, known).masked_fill_(left_out, float("-inf"))
+    return known.gather(-1, noisy.argmax(dim=-1, keepdim=True))[:, 0].long()
+
+
+def _noisy(scaled: Tensor, keys: Tensor, ids: Tensor) -> Tensor:
+    # In float64, which adds no rounding of its own that would make two of them equal.
+    return scaled.double().add_(noise.gumbel(keys, ids))
+
+
+def _column(numbers: Sequence[float], like: Tensor) -> Tensor:
+    return torch.tensor(numbers, dtype=torch.float32, device=like.device)[:, None]

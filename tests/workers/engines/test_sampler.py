@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from workers.engine import Sampling
-from workers.engines.sampler import Ask, choose, uniform
+from workers.engines.sampler import Ask, choose
 
 #: Probabilities 0.5, 0.25, 0.125, 0.125 for ids 2, 0, 3, 1.
 LOGITS = torch.tensor([[0.25, 0.125, 0.5, 0.125]]).log()
@@ -112,14 +112,35 @@ def test_what_is_not_a_number_is_told_apart() -> None:
         assert choose(logits, [Ask(sampling, 0)] * 4) == [2, None, None, 2]
 
 
-def test_random_numbers_are_spread_and_never_one() -> None:
-    numbers = [uniform(seed, place) for seed in range(20) for place in range(200)]
-    assert len(set(numbers)) == 4000
-    assert 0 <= min(numbers) < max(numbers) < 1
-    assert sum(numbers) / 4000 == pytest.approx(0.5, abs=0.02)
+def test_draws_from_a_large_vocabulary_follow_the_softmax() -> None:
+    logits = torch.randn(1, 500, generator=torch.Generator().manual_seed(8)) * 2
+    expected = (logits[0] / 1.5).softmax(-1) * 20_000
+    sampling = Sampling(max_tokens=1, temperature=1.5, seed=9)
+    drawn = choose(logits.expand(20_000, -1), asks(sampling, 20_000))
+    counts = torch.bincount(torch.tensor(drawn), minlength=500)
+    often = expected >= 10
+    assert often.sum() > 100
+    # Each term is about 1 when the draws are fair; ids too rare to count are one class.
+    terms = (counts - expected)[often].square() / expected[often]
+    assert terms.mean() == pytest.approx(1, abs=0.4)
+    assert counts[~often].sum() == pytest.approx(expected[~often].sum().item(), rel=0.1)
 
 
-def test_a_draw_is_the_same_in_every_release() -> None:
-    # A turn may be resumed by a worker of another version: these may not change.
-    assert uniform(0, 0) == 0.8336885269740499
-    assert uniform(-5, 17) == 0.26619432084221084
+def test_a_limit_that_leaves_the_drawn_token_changes_nothing() -> None:
+    logits = torch.randn(300, 200, generator=torch.Generator().manual_seed(6)) * 3
+    free = choose(logits, asks(Sampling(max_tokens=1, seed=4), 300))
+    narrow = choose(logits, asks(Sampling(max_tokens=1, seed=4, top_k=5), 300))
+    left = [set(row.topk(5).indices.tolist()) for row in logits]
+    drawn_anyway = [n for n in range(300) if free[n] in left[n]]
+    assert len(drawn_anyway) > 100
+    assert [narrow[n] for n in drawn_anyway] == [free[n] for n in drawn_anyway]
+
+
+def test_a_small_difference_in_the_logits_changes_hardly_any_draw() -> None:
+    generator = torch.Generator().manual_seed(7)
+    logits = torch.randn(4000, 4000, generator=generator)
+    nudged = logits * (1 + 1e-4 * torch.randn(logits.shape, generator=generator))
+    asked = asks(Sampling(max_tokens=1, temperature=2, seed=2), 4000)
+    pairs = zip(choose(logits, asked), choose(nudged, asked), strict=True)
+    # By the inverse of the cumulative distribution it is some ten.
+    assert sum(one != other for one, other in pairs) <= 1
