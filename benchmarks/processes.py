@@ -168,15 +168,21 @@ def front_end(directory: Path, redis_url: str, model: str) -> Iterator[Server]:
 
 @contextmanager
 def server(
-    name: str, *command: str, directory: Path, redis_url: str, model: str = ""
+    name: str,
+    *command: str,
+    directory: Path,
+    redis_url: str,
+    model: str = "",
+    environ: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
     """Run a server that takes its settings as the front end does, and has a `/healthz`."""
     port = free_port()
-    environ = {
+    own = {
         "TURNSTREAM_REDIS_URL": redis_url,
         "TURNSTREAM_PORT": str(port),
         "TURNSTREAM_MODEL": model,
     }
+    environ = own | dict(environ or {})
     with running(name, *command, directory=directory, environ=environ) as process:
         process.wait_until(lambda: answers_http(f"http://127.0.0.1:{port}/healthz"))
         yield Server(process, f"127.0.0.1:{port}")

@@ -9,10 +9,12 @@ import redis.asyncio
 from tests.turns.conftest import MODEL, MakeTurn, ending, slices
 from turns import keys
 from turns.connection import connect_async
+from turns.errors import StreamExpired
 from turns.feed import Feed, JobLost, Mark, Verdict, turn_id
+from turns.front import Front
 from turns.jobs import Job, Jobs, Plan, Status
 from turns.line import Line
-from turns.log import Log
+from turns.log import Append, Entry, Final, Log
 from turns.settings import TurnSettings
 from turns.turn import JobLine, Turn
 
@@ -140,6 +142,61 @@ async def test_a_line_whose_answer_nobody_follows_is_on_the_list_when_it_ends(
     assert ids == [turn_id(job.id, 1)]
     assert end is not None
     assert (end.status, end.rest) == ("completed", '"id":"x"}')
+
+
+async def test_a_line_taken_up_again_goes_on_from_its_ids_though_its_log_has_no_events(
+    redis: "redis.asyncio.Redis",
+    feed: Feed,
+    job: Job,
+    line_of: Callable[..., Turn],
+    line: Line,
+    log: Log,
+) -> None:
+    await feed.submit(job, [line_of(job, 1)])
+    first = line.claim(1)
+    assert first is not None
+    log.append([slices(first.id, first=first.seq + 1, texts=["a", "b"])])
+    written = [entry[b"e"] for _, entry in await redis.xrange(keys.log(first.id))]
+    line.release([(first.id, first.attempt)])
+
+    again = line.claim(1)
+
+    assert written == [b"", b""]
+    assert again is not None
+    assert again.ids == (first.seq + 1, first.seq + 2)
+
+
+async def test_a_line_cannot_be_followed(
+    front: Front, feed: Feed, job: Job, line_of: Callable[..., Turn]
+) -> None:
+    await feed.submit(job, [line_of(job, 1)])
+
+    with pytest.raises(StreamExpired):
+        async with front.follow(turn_id(job.id, 1), "ann", after=-1):
+            pass
+
+
+async def test_a_refusal_by_a_worker_is_told_as_it_was_said(
+    feed: Feed, job: Job, line_of: Callable[..., Turn], line: Line, log: Log
+) -> None:
+    await feed.submit(job, [line_of(job, 1)])
+    claimed = line.claim(1)
+    assert claimed is not None
+    refusal = '{"type":"error","status":400}'
+    final = Final(status="failed", error="null", rest='"id":"x"}', text="")
+    part = Append(
+        id=claimed.id,
+        attempt=1,
+        first=claimed.seq + 1,
+        entries=(Entry(refusal),),
+        final=final,
+    )
+    log.append([part])
+
+    [end] = await feed.ends(await feed.ended(job, 0))
+
+    assert end is not None
+    assert end.last == refusal.encode()
 
 
 async def test_a_line_waits_without_a_reader_though_it_is_not_stored(

@@ -5,6 +5,7 @@ local watch_ms = tonumber(ARGV[6])
 
 local record = redis.call('HMGET', turn_key(id), 'owner', 'status', 'seq', 'store', 'nodes')
 if not record[1] or record[1] ~= owner then return {'response_not_found'} end
+if record[5] == NOBODY then return {'stream_expired'} end
 local live, waits = record[2] == 'queued' or record[2] == 'in_progress', record[2] == 'queued'
 if not waits and redis.call('EXISTS', log_key(id)) == 0 then
   if live or record[4] == '0' then return {'stream_expired'} end

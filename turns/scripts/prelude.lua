@@ -3,6 +3,10 @@
 
 local TIERS = {'priority', 'default', 'flex', 'batch'}
 
+-- Stands in place of nodes on the turn of a job's line: it has no readers, so its log has no events. It keeps the
+-- token ids that another attempt goes on from, and a refusal, whose status and code the record has no place for.
+local NOBODY = '-'
+
 local mail = {}
 
 local function now_ms()
@@ -49,6 +53,11 @@ end
 
 -- Append one event to a turn's log and address it to whoever follows the turn.
 local function emit(id, seq, event, ids, last, nodes)
+  if nodes == NOBODY then
+    local refusal = string.sub(event, 1, 15) == '{"type":"error"'
+    if ids ~= '' or refusal then write(id, seq, refusal and event or '', ids) end
+    return
+  end
   write(id, seq, event, ids)
   post(id, seq, event, last, nodes)
 end
@@ -84,6 +93,7 @@ end
 
 -- Begin the log of a turn that has waited, with all that its readers were told so far.
 local function begin_log(id, record)
+  if record.nodes == NOBODY then return end
   for n, event in ipairs(waiting_events(record)) do write(id, n - 1, event, '') end
   redis.call('EXPIRE', log_key(id), redis.call('TTL', turn_key(id)))
   redis.call('HDEL', turn_key(id), 'told', 'told_at')

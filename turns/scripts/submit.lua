@@ -64,7 +64,7 @@ end
 local told = told_of(model, tier, member, now - alive_ms)
 redis.call('HSET', turn_key(id), 'owner', owner, 'model', model, 'tier', tier, 'status', 'queued',
   'attempt', 0, 'seq', 1, 'parent', parent, 'store', store, 'request', request, 'input', input,
-  'response', rest, 'member', member, 'since', now, 'nodes', node, 'told', told, 'told_at', now)
+  'response', rest, 'member', member, 'since', now, 'nodes', job == '' and node or NOBODY, 'told', told, 'told_at', now)
 if job ~= '' then redis.call('HSET', turn_key(id), 'job', job, 'number', number) end
 -- Nothing of a turn may go while it can still be waited for; `retire` sets what comes after.
 redis.call('EXPIRE', turn_key(id), math.max(store_seconds, turn_seconds + log_seconds))
