@@ -39,6 +39,11 @@ def arrivals() -> str:
     return "ts:arrivals"
 
 
+def pace(model: str) -> str:
+    """Hash: how long turns of each tier had a row of late, and how often they came."""
+    return f"ts:pace:{model}"
+
+
 def free(model: str) -> str:
     """Hash: rows that each worker of a model has free."""
     return f"ts:free:{model}"
@@ -166,6 +171,7 @@ _SPELLED: tuple[Callable[..., str], ...] = (
     tags,
     clocks,
     arrivals,
+    pace,
     free,
     rows,
     beats,

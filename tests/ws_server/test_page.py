@@ -259,6 +259,18 @@ async def test_a_waiting_turn_is_told_its_place_and_that_nobody_is_there(
         await expect(waiting.locator(".note")).to_have_text("Number 2 of 2 in line, 1 worker")
 
 
+async def test_a_waiting_turn_is_told_how_long_once_that_is_known(
+    node: str, clerk: Clerk, redis: Redis
+) -> None:
+    clerk.beat()
+    await redis.hset(keys.pace(MODEL), mapping={"turns:default": 1, "ms:default": 200_000})
+    async with visit(node) as opened:
+        waiting = await opened.ask("One?")
+        await expect(waiting.locator(".note")).to_have_text(
+            "Number 1 of 1 in line, about 4 minutes"
+        )
+
+
 async def test_stop_ends_a_turn_that_still_waits(node: str, clerk: Clerk) -> None:
     async with visit(node) as opened:
         turn = await opened.ask("One?")

@@ -14,7 +14,7 @@ while at <= #ARGV do
   at = events + 2 * count + (ends and 4 or 1)
 
   local record = redis.call('HMGET', turn_key(id), 'attempt', 'seq', 'status', 'store', 'worker', 'nodes',
-    'model', 'tier', 'member')
+    'model', 'tier', 'member', 'began', 'ran')
   local verdict = 'ok'
   if not record[1] then verdict = 'gone'
   elseif record[1] ~= attempt then verdict = 'stale'
@@ -31,11 +31,12 @@ while at <= #ARGV do
     end
     redis.call('HSET', turn_key(id), 'seq', first + count - 1)
     if final == 'handed on' then
-      hand_on(id, record[7], record[8], record[9])
+      hand_on(id, record[7], record[8], record[9], now_ms() - record[10])
       redis.call('HINCRBY', free_key(record[7]), worker, 1)
     elseif ends then
       redis.call('HSET', turn_key(id), 'status', final, 'error', ARGV[at - 3],
         'response', ARGV[at - 2], 'output', ARGV[at - 1])
+      learn_pace(record[7], record[8], now_ms() - record[10] + (record[11] or 0))
       retire(id, record[7], record[4], log_seconds, store_seconds, unstored_seconds)
     end
   end

@@ -4,6 +4,6 @@ local record = record_of(id)
 if not record or record.owner ~= owner then return {'response_not_found'} end
 local queue = ''
 if record.status == 'queued' then
-  queue = queue_json((told_of(record.model, record.tier, record.member, now_ms() - alive_ms)))
+  queue = queue_json((told_of(record.model, record.tier, record.member, now_ms(), alive_ms)))
 end
 return {'ok', record.status, record.error or 'null', record.response, queue}

@@ -83,10 +83,3 @@ local function place(model, tier, member, rows)
   end
   return low, size, rank, above
 end
-
--- What a turn's readers are told of its place, as the record keeps it.
-local function told_of(model, tier, member, alive_since)
-  local staff = staff(model, alive_since)
-  local position, size = place(model, tier, member, staff.rows)
-  return position .. ' ' .. size .. ' null ' .. staff.workers, position
-end

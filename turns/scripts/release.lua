@@ -5,7 +5,7 @@ for i = 2, #ARGV, 2 do
   local id = ARGV[i]
   local record = record_of(id)
   if record and record.status == 'in_progress' and record.worker == worker and record.attempt == ARGV[i + 1] then
-    hand_on(id, record.model, record.tier, record.member)
+    hand_on(id, record.model, record.tier, record.member, now_ms() - tonumber(record.began or now_ms()))
     moved[#moved + 1] = id
   end
 end

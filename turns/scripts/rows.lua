@@ -27,7 +27,7 @@ end
 -- Note that a turn is a worker's from now on.
 local function take_row(id, model, tier, worker, now, lease_ms)
   redis.call('HINCRBY', turn_key(id), 'attempt', 1)
-  redis.call('HSET', turn_key(id), 'status', 'in_progress', 'worker', worker)
+  redis.call('HSET', turn_key(id), 'status', 'in_progress', 'worker', worker, 'began', now)
   redis.call('ZADD', leases_key(), now + lease_ms, id)
   if tier == 'batch' then redis.call('ZADD', lent_key(model), now, id) end
 end
@@ -40,8 +40,9 @@ local function leave_row(id, model)
 end
 
 -- Put a turn that its worker hands on at the head of its line. It is not held against the turn.
-local function hand_on(id, model, tier, member)
+local function hand_on(id, model, tier, member, ran)
   redis.call('HINCRBY', turn_key(id), 'handed', 1)
+  redis.call('HINCRBY', turn_key(id), 'ran', ran)
   redis.call('HDEL', turn_key(id), 'worker')
   redis.call('ZADD', line_key(model, tier), 0, member)
   leave_row(id, model)

@@ -61,7 +61,9 @@ if once ~= '' then
   redis.call('HSET', once_key(owner, once), 'id', id, 'body', body)
   redis.call('EXPIRE', once_key(owner, once), turn_seconds + log_seconds)
 end
-local told = told_of(model, tier, member, now - alive_ms)
+local told = told_of(model, tier, member, now, alive_ms)
+learn_arrival(model, tier, now)
+if tag <= clock + 1 then learn_arrival(model, 'light:' .. tier, now) end
 redis.call('HSET', turn_key(id), 'owner', owner, 'model', model, 'tier', tier, 'status', 'queued',
   'attempt', 0, 'seq', 1, 'parent', parent, 'store', store, 'request', request, 'input', input,
   'response', rest, 'member', member, 'since', now, 'nodes', job == '' and node or NOBODY, 'told', told, 'told_at', now)

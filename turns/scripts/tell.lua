@@ -6,7 +6,7 @@ for i = 2, #ARGV do
   local record = redis.call('HMGET', turn_key(id), 'status', 'model', 'tier', 'member', 'told', 'told_at', 'seq',
     'response', 'nodes')
   if record[1] == 'queued' then
-    local told, position = told_of(record[2], record[3], record[4], now - alive_ms)
+    local told, position = told_of(record[2], record[3], record[4], now, alive_ms)
     local since = now - tonumber(record[6])
     -- Far back in line every step is no news, and each event is kept.
     local pause = position <= 10 and 1000 or 5000

@@ -87,8 +87,13 @@ export class Answer {
   }
 }
 
-function inLine({ position, size, workers }) {
+function inLine({ position, size, eta_seconds: eta, workers }) {
   const place = `Number ${position} of ${size} in line`;
   if (workers === 0) return `${place}. No worker is here to answer yet; the place is kept.`;
+  if (eta !== null && eta >= 1) return `${place}, about ${about(eta)}`;
   return `${place}, ${workers} ${workers === 1 ? "worker" : "workers"}`;
+}
+
+function about(seconds) {
+  return seconds < 90 ? `${Math.ceil(seconds)} seconds` : `${Math.ceil(seconds / 60)} minutes`;
 }

@@ -1,0 +1,217 @@
+"""What a waiting turn is told of its wait, held against the wait: an hour of load on our own clock.
+
+The scripts are the real ones on a real Redis; only what they take for the time is simulated.
+"""
+
+import heapq
+import itertools
+import json
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from statistics import median
+
+import pytest
+from redis import Redis
+
+from tests.turns.conftest import MODEL, MakeTurn
+from turns import keys, scripts
+from turns.bell import Bell
+from turns.connection import connect
+from turns.line import Line
+from turns.log import Append, Entry, Final, HandedOn, Log
+from turns.settings import TurnSettings
+from turns.submission import submission
+from turns.turn import Claimed
+
+NOW = "simulated:now"
+HOUR_MS = 3_600_000
+ROWS = 4
+WORKERS = ("w0", "w1")
+STEP_MS = 50
+#: How long turns of each tier take, in the median; each is drawn anew.
+TAKES_MS = {"priority": 4_000, "default": 8_000, "flex": 8_000, "batch": 15_000}
+
+
+@pytest.fixture
+def clock(settings: TurnSettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Redis]:
+    """A client whose Redis takes `NOW` for the time."""
+    real = scripts.source
+
+    def simulated(name: str) -> str:
+        before, _, after = real(name).partition("local function now_ms()")
+        mine = f"local function now_ms() return tonumber(redis.call('GET', '{NOW}')) end\n"
+        return before + mine + "local function real_ms()" + after
+
+    monkeypatch.setattr(scripts, "source", simulated)
+    with connect(settings.redis_url) as client:
+        yield client
+
+
+@dataclass(slots=True)
+class Told:
+    """What was said when a turn came, and what came of it, in seconds."""
+
+    tier: str
+    eta: float | None
+    came: int
+    waited: float | None = None
+
+
+@dataclass
+class Hour:
+    """The doors of a node and of two workers, and the turns between them."""
+
+    client: Redis
+    settings: TurnSettings
+    make_turn: MakeTurn
+    draw: random.Random
+    told: dict[str, Told] = field(default_factory=dict)
+    running: dict[str, tuple[str, Claimed]] = field(default_factory=dict)
+    work: dict[str, float] = field(default_factory=dict)
+    #: When and in which order what happens.
+    agenda: list[tuple[int, int, Callable[[], None]]] = field(default_factory=list)
+    now: int = 1_800_000_000_000
+
+    def __post_init__(self) -> None:
+        self.order = itertools.count()
+        self.bell = Bell()
+        self.submit = self.client.register_script(scripts.source("submit"))
+        self.lines = {
+            name: Line(self.client, self.settings, model=MODEL, worker=name) for name in WORKERS
+        }
+        self.logs = {name: Log(self.client, self.settings, worker=name) for name in WORKERS}
+
+    def at(self, when: float, what: Callable[[], None]) -> None:
+        heapq.heappush(self.agenda, (int(when), next(self.order), what))
+
+    def run(self) -> None:
+        end = self.now + HOUR_MS
+        while self.agenda and self.agenda[0][0] < end:
+            self.now, _, what = heapq.heappop(self.agenda)
+            self.client.set(NOW, self.now)
+            what()
+
+    def beat(self) -> None:
+        for name, line in self.lines.items():
+            running = [(c.id, c.attempt) for worker, c in self.running.values() if worker == name]
+            line.beat(running, {}, rows=ROWS)
+        self.at(self.now + 1000, self.beat)
+
+    def come(self, tier: str, owner: str) -> None:
+        turn = self.make_turn(tier=tier, owner=owner)
+        answer = self.submit(args=submission(turn, self.settings, self.bell, node="n"))
+        queue = json.loads(answer[2])["queue"]  # type: ignore[index]
+        self.told[turn.id] = Told(tier, queue["eta_seconds"], self.now)
+        self.work[turn.id] = TAKES_MS[tier] * self.draw.lognormvariate(0, 0.6)
+        for name in WORKERS:
+            self.fill(name)
+        for id in self.client.zrange(keys.recalled(MODEL), 0, -1):
+            self.at(self.now + STEP_MS, partial(self.hand_on, id.decode()))
+
+    def fill(self, name: str) -> None:
+        while (free := ROWS - sum(worker == name for worker, _ in self.running.values())) > 0:
+            claimed = self.lines[name].claim(free)
+            if claimed is None:
+                return
+            told = self.told[claimed.id]
+            if told.waited is None:
+                told.waited = (self.now - told.came) / 1000
+            self.running[claimed.id] = (name, claimed)
+            self.at(
+                self.now + self.work[claimed.id],
+                partial(self.end, name, claimed),
+            )
+
+    def end(self, name: str, claimed: Claimed) -> None:
+        if self.running.get(claimed.id) != (name, claimed):
+            return
+        del self.running[claimed.id]
+        final = Final(status="completed", error="null", rest='"id":"x"}', text="")
+        self.write(name, claimed, final)
+        self.fill(name)
+
+    def hand_on(self, id: str) -> None:
+        if id not in self.running:
+            return
+        name, claimed = self.running.pop(id)
+        self.write(name, claimed, HandedOn())
+        self.fill(name)
+
+    def write(self, name: str, claimed: Claimed, final: Final | HandedOn) -> None:
+        entries = (Entry("{}"),) if isinstance(final, Final) else ()
+        part = Append(
+            id=claimed.id,
+            attempt=claimed.attempt,
+            first=claimed.seq + 1,
+            entries=entries,
+            final=final,
+        )
+        assert self.logs[name].append([part]) == ["ok"]
+
+
+def load(hour: Hour) -> None:
+    """Let people come at rates that change, up to more than can be answered, and a batch or two."""
+    draw = hour.draw
+    owners = [f"o{n}" for n in range(8)]
+    when = float(hour.now)
+    # Rows answer some 0.85 turns a second.
+    for minutes, per_second in ((10, 0.5), (10, 1.3), (15, 0.4), (10, 1.1), (15, 0.5)):
+        until = when + minutes * 60_000
+        while (when := when + draw.expovariate(per_second / 1000)) < until:
+            tier = draw.choices(("priority", "default", "flex"), (15, 70, 15))[0]
+            owner = draw.choice(owners)
+            hour.at(when, partial(hour.come, tier, owner))
+        when = until
+    for minute, owner in ((3, "bulk"), (30, "other bulk")):
+        start = hour.now + minute * 60_000
+        for _ in range(150):
+            hour.at(start, partial(hour.come, "batch", owner))
+    # One of them asks for a lot at once.
+    for _ in range(60):
+        hour.at(hour.now + 22 * 60_000, partial(hour.come, "default", "o1"))
+
+
+async def test_over_an_hour_of_load_a_wait_is_within_a_third_of_what_was_told_at_entry(
+    clock: Redis, settings: TurnSettings, make_turn: MakeTurn
+) -> None:
+    hour = Hour(clock, replace(settings, watch_seconds=86_400), make_turn, random.Random(1))
+    hour.client.set(NOW, hour.now)
+    hour.beat()
+    load(hour)
+    hour.run()
+
+    # Who need not wait is told so, and would only flatter the median.
+    waits = [
+        (told.tier, told.eta, told.waited)
+        for told in hour.told.values()
+        if told.eta is not None and told.waited is not None and max(told.eta, told.waited) > 1
+    ]
+    assert len(waits) > 2000
+    # People wait by the thousand here; what a batch waits for are people who have not come yet.
+    for tiers in (tuple(TAKES_MS), ("default",), ("flex",)):
+        off = [abs(waited - eta) / max(waited, 1) for tier, eta, waited in waits if tier in tiers]
+        assert median(off) <= 0.35, tiers
+
+
+async def test_the_wait_is_not_told_while_nothing_is_known_and_is_once_a_turn_has_been_answered(
+    clock: Redis, settings: TurnSettings, make_turn: MakeTurn
+) -> None:
+    hour = Hour(clock, settings, make_turn, random.Random(0))
+    hour.client.set(NOW, hour.now)
+    hour.come("default", "ann")
+    assert [told.eta for told in hour.told.values()] == [None]
+    hour.beat()
+    for name in WORKERS:
+        hour.fill(name)
+    for n in range(20):
+        hour.come("default", f"o{n}")
+
+    # A row is free: there is nothing to wait for. Nobody was answered yet: who knows how long?
+    etas = [told.eta for told in hour.told.values()]
+    assert etas[1:8] == [0.0] * 7
+    assert etas[8:] == [None] * 13
+    hour.run()
+    hour.come("default", "last")
+    assert list(hour.told.values())[-1].eta == 0.0
