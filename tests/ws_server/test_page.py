@@ -260,11 +260,11 @@ async def test_a_waiting_turn_is_told_its_place_and_that_nobody_is_there(
 
 
 async def test_a_waiting_turn_is_told_how_long_once_that_is_known(
-    node: str, clerk: Clerk, redis: Redis
+    node: str, clerk: Clerk, redis: "redis.asyncio.Redis"
 ) -> None:
-    clerk.beat()
     await redis.hset(keys.pace(MODEL), mapping={"turns:default": 1, "ms:default": 200_000})
     async with visit(node) as opened:
+        clerk.beat()
         waiting = await opened.ask("One?")
         await expect(waiting.locator(".note")).to_have_text(
             "Number 1 of 1 in line, about 4 minutes"
