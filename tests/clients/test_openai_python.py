@@ -13,8 +13,13 @@ from tests.service import Service
 
 TITANIC = "Do you know the movie Titanic?"
 DIRECTOR = "Who is the director of the movie?"
-#: So hot that it does not end by itself for a while.
-LONG: dict[str, Any] = {"input": "Write a long story.", "temperature": 2, "max_output_tokens": 1500}
+#: So hot that it does not end by itself for a while; the seed keeps it so.
+LONG: dict[str, Any] = {
+    "input": "Write a long story.",
+    "temperature": 2,
+    "max_output_tokens": 1500,
+    "extra_body": {"seed": 7},
+}
 TERMINAL = ("response.completed", "response.incomplete", "response.failed", "error")
 
 # The SDK's own way to connect, which websockets 17 deprecates.
@@ -72,7 +77,8 @@ async def test_an_async_socket_stops_a_turn_and_goes_on_with_what_was_said(
     aclient: AsyncOpenAI,
 ) -> None:
     async with aclient.responses.connect() as connection:
-        await connection.response.create(model="demo", **LONG)
+        seeded = {"type": "response.create", "model": "demo", "seed": 7} | LONG
+        await connection.send(seeded)  # type: ignore[arg-type]
         events: list[Any] = []
         async for event in connection:
             events.append(event)

@@ -27,7 +27,8 @@ from turns import keys
 
 WAIT_SECONDS = 60
 TERMINAL = {"response.completed", "response.incomplete", "response.failed", "error"}
-LONG = {"input": "Write a long story.", "temperature": 2, "max_output_tokens": 1500}
+#: So hot that it does not end soon; the seed keeps it so.
+LONG = {"input": "Write a long story.", "temperature": 2, "seed": 7, "max_output_tokens": 1500}
 MESSAGES = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 4}
 
 Json = dict[str, Any]

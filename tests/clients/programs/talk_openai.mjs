@@ -5,7 +5,10 @@ import { ResponsesWS } from "openai/resources/responses/ws";
 
 const TITANIC = "Do you know the movie Titanic?";
 const DIRECTOR = "Who is the director of the movie?";
-const LONG = { model: "demo", input: "Write a long story.", temperature: 2, max_output_tokens: 1500 };
+// So hot that it does not end by itself for a while; the seed keeps it so.
+const LONG = {
+  model: "demo", input: "Write a long story.", temperature: 2, seed: 7, max_output_tokens: 1500,
+};
 const END = /^response\.(completed|incomplete|failed)$/;
 const client = new OpenAI({ maxRetries: 0 });
 const said = {};
