@@ -18,6 +18,7 @@ from turns import keys, scripts
 from turns.errors import BadRequest, JobNotFound
 from turns.listing import ids_after
 from turns.reach import reached
+from turns.shapes import Problem
 
 _JOB = re.compile(r"batch_[0-9a-f]{32}")
 
@@ -72,7 +73,7 @@ class Job:
     #: When it came to each of `MOMENTS`, if it did.
     moments: dict[str, int]
     #: What was wrong with its file.
-    problems: list[dict[str, Any]] | None
+    problems: list[Problem] | None
     output_file_id: str | None
     error_file_id: str | None
     #: Which feeder's it is.

@@ -296,6 +296,15 @@ class Draining(TypedDict):
     retry_after_ms: Count
 
 
+class Problem(TypedDict):
+    """What was wrong with a batch's file."""
+
+    code: str | None
+    message: str
+    param: str | None
+    line: int | None
+
+
 Event = (
     Created
     | Queued

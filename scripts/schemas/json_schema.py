@@ -7,6 +7,7 @@ from pydantic import TypeAdapter
 
 from turns import shapes
 from ws_server import bodies, requests
+from ws_server.bulk import bodies as bulk
 
 Json = dict[str, Any]
 
@@ -22,10 +23,15 @@ SENT: tuple[type, ...] = (
     bodies.Completion,
     bodies.Chunk,
     bodies.Health,
+    bulk.FileList,
+    bulk.FileDeleted,
+    bulk.BatchList,
 )
 ASKED: tuple[type, ...] = (
     requests.ResponseBody,
     requests.CompletionBody,
+    bulk.BatchRequest,
+    bulk.FileForm,
     *requests.Frame.__args__,
 )
 _TEMPLATE = "#/components/schemas/{model}"

@@ -13,12 +13,13 @@ from tests.service import Service
 
 TITANIC = "Do you know the movie Titanic?"
 DIRECTOR = "Who is the director of the movie?"
-#: So hot that it does not end by itself for a while; the seed keeps it so.
+ENDLESS = {"frequency_penalty": -2}
+#: What was said is said again and again: it does not end by itself.
 LONG: dict[str, Any] = {
     "input": "Write a long story.",
-    "temperature": 2,
+    "temperature": 0,
     "max_output_tokens": 1500,
-    "extra_body": {"seed": 7},
+    "extra_body": ENDLESS,
 }
 TERMINAL = ("response.completed", "response.incomplete", "response.failed", "error")
 
@@ -77,8 +78,8 @@ async def test_an_async_socket_stops_a_turn_and_goes_on_with_what_was_said(
     aclient: AsyncOpenAI,
 ) -> None:
     async with aclient.responses.connect() as connection:
-        seeded = {"type": "response.create", "model": "demo", "seed": 7} | LONG
-        await connection.send(seeded)  # type: ignore[arg-type]
+        asked = {"type": "response.create", "model": "demo"} | LONG | ENDLESS
+        await connection.send(asked)  # type: ignore[arg-type]
         events: list[Any] = []
         async for event in connection:
             events.append(event)

@@ -12,7 +12,6 @@ from scripts.schemas.__main__ import written
 from tests.schemas.published import ASYNCAPI, OPENAPI
 from tests.service import ROOT
 from turns.errors import BadRequest
-from turns.settings import TurnSettings
 from ws_server import frames
 from ws_server.app import create_app
 from ws_server.chat_request import read_chat
@@ -61,15 +60,7 @@ def references(node: Any) -> Iterator[str]:
 
 
 def test_every_path_that_is_served_is_published_and_no_other() -> None:
-    settings = ServerSettings(
-        turns=TurnSettings(redis_url="redis://127.0.0.1:1"),
-        host="127.0.0.1",
-        port=8000,
-        node="n",
-        model="demo",
-        api_keys={},
-        origins=frozenset(),
-    )
+    settings = ServerSettings.read({"TURNSTREAM_REDIS_URL": "redis://127.0.0.1:1"})
     served = {
         (re.sub(r":\w+}", "}", route.path), method.lower())
         for route in create_app(settings).routes
@@ -143,10 +134,16 @@ def test_every_code_of_an_error_is_in_the_table_of_the_docs() -> None:
     docs = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "docs").glob("*.md"))
     rows = re.findall(r"^\|([^|]+)\| \d{3}", docs, re.MULTILINE)
     told = set(re.findall(r"`([a-z_]+)`", "".join(rows)))
-    sources = [*(ROOT / "turns").rglob("*.py"), *(ROOT / "ws_server").rglob("*.py")]
+    sources = [
+        file
+        for room in ("turns", "ws_server")
+        for file in (ROOT / room).rglob("*.py")
+        # What is wrong with a line of a batch is told in its file, with no status.
+        if file.name not in ("feeder.py", "line_reader.py", "request.py", "validation.py")
+    ]
     code = re.compile(r'\bcode(?:: str)?(?: = |=|": )"([a-z_]+)"')
 
     raised = {name for file in sources for name in code.findall(file.read_text(encoding="utf-8"))}
 
     assert len(raised) > 20
-    assert {name for name in raised - told if not name.startswith(("batch_", "file_"))} == set()
+    assert raised - told == set()

@@ -27,8 +27,13 @@ from turns import keys
 
 WAIT_SECONDS = 60
 TERMINAL = {"response.completed", "response.incomplete", "response.failed", "error"}
-#: So hot that it does not end soon; the seed keeps it so.
-LONG = {"input": "Write a long story.", "temperature": 2, "seed": 7, "max_output_tokens": 1500}
+#: What was said is said again and again: it does not end by itself.
+LONG: dict[str, Any] = {
+    "input": "Write a long story.",
+    "temperature": 0,
+    "frequency_penalty": -2,
+    "max_output_tokens": 1500,
+}
 MESSAGES = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 4}
 
 Json = dict[str, Any]
@@ -115,11 +120,16 @@ async def on_socket(service: Service, redis: "Redis[bytes]") -> list[Json]:
         resume = {"type": "turnstream:response.resume", "response_id": first}
         await socket.send(json.dumps(resume))
         frames += await hear(socket)
-        # Its time over, it is given up.
-        await socket.send(json.dumps({"type": "response.create"} | LONG))
-        begun = await hear(socket, {"response.in_progress"})
-        redis.zadd(keys.deadlines(), {begun[0]["response"]["id"]: 1})
-        return frames + begun + await hear(socket)
+        # Its time over before anybody took it, it is given up.
+        worker = service.child("worker")
+        worker.suspend()
+        try:
+            await socket.send(json.dumps({"type": "response.create", "input": "Hello"}))
+            waiting = await hear(socket, {"response.queued"})
+            redis.zadd(keys.deadlines(), {waiting[0]["response"]["id"]: 1})
+            return frames + waiting + await hear(socket)
+        finally:
+            worker.resume()
 
 
 async def goodbye(url: str, stop: Any) -> list[Json]:

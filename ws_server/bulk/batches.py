@@ -2,14 +2,15 @@
 
 import re
 import time
-from typing import Any, TypedDict
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from turns.errors import BadRequest
-from turns.jobs import MOMENTS, Job, Plan
+from turns.jobs import Job, Plan
 from ws_server import field
+from ws_server.bulk.bodies import BatchBody, BatchList
 from ws_server.bulk.files import KEPT_SECONDS
 from ws_server.bulk.service import Bulk
 from ws_server.field import Body
@@ -21,30 +22,11 @@ _UNIT_SECONDS = {"m": 60, "h": 3600, "d": 24 * 3600}
 _LONGEST_WINDOW = 7 * 24 * 3600
 
 
-class BatchBody(TypedDict):
-    """A job, as the wire says it; beside these keys it has the moment of each status."""
-
-    id: str
-    object: str
-    endpoint: str
-    errors: dict[str, Any] | None
-    input_file_id: str
-    completion_window: str
-    status: str
-    output_file_id: str | None
-    error_file_id: str | None
-    created_at: int
-    expires_at: int
-    request_counts: dict[str, int]
-    metadata: dict[str, str] | None
-    model: str | None
-    usage: dict[str, Any] | None
-
-
-def batch_body(job: Job) -> dict[str, Any]:
+def batch_body(job: Job) -> BatchBody:
     """Write a job for the wire."""
     plan = job.plan
-    body: BatchBody = {
+    moments = job.moments
+    return {
         "id": job.id,
         "object": "batch",
         "endpoint": plan.endpoint,
@@ -70,8 +52,14 @@ def batch_body(job: Job) -> dict[str, Any]:
             "output_tokens_details": {"reasoning_tokens": 0},
             "total_tokens": job.input_tokens + job.output_tokens,
         },
+        "in_progress_at": moments.get("in_progress_at"),
+        "finalizing_at": moments.get("finalizing_at"),
+        "completed_at": moments.get("completed_at"),
+        "failed_at": moments.get("failed_at"),
+        "expired_at": moments.get("expired_at"),
+        "cancelling_at": moments.get("cancelling_at"),
+        "cancelled_at": moments.get("cancelled_at"),
     }
-    return body | {name: job.moments.get(name) for name in MOMENTS}
 
 
 async def create_batch(request: Request) -> Response:
@@ -95,15 +83,14 @@ async def list_batches(request: Request) -> Response:
     query = request.query_params
     limit = field.whole_text(query.get("limit"), "limit", 20, least=1, most=100)
     found, more = await bulk.jobs.page(owner, after=query.get("after"), limit=limit)
-    return JSONResponse(
-        {
-            "object": "list",
-            "data": [batch_body(job) for job in found],
-            "first_id": found[0].id if found else None,
-            "last_id": found[-1].id if found else None,
-            "has_more": more,
-        }
-    )
+    body: BatchList = {
+        "object": "list",
+        "data": [batch_body(job) for job in found],
+        "first_id": found[0].id if found else None,
+        "last_id": found[-1].id if found else None,
+        "has_more": more,
+    }
+    return JSONResponse(body)
 
 
 async def get_batch(request: Request) -> Response:

@@ -9,13 +9,13 @@ import json
 import logging
 import time
 from dataclasses import dataclass, replace
-from typing import Any
 
 from turns.ending import end
 from turns.errors import Overloaded
 from turns.feed import Feed
 from turns.files import Files
 from turns.jobs import Job, Status
+from turns.shapes import Problem
 from ws_server.bulk.blobs import Blobs
 from ws_server.bulk.feeding import CANCELLED, EXPIRED, Feeding, patiently
 from ws_server.bulk.line_reader import LineReader
@@ -151,5 +151,5 @@ class Feeder:
         return LineReader(self._blobs, path, line=line, offset=offset)
 
 
-def _problem(code: str, message: str, param: str) -> dict[str, Any]:
+def _problem(code: str, message: str, param: str) -> Problem:
     return {"code": code, "message": message, "param": param, "line": None}

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import AsyncIterator
-from typing import TypedDict
 
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
@@ -14,25 +13,13 @@ from turns.errors import BadRequest, FileNotFound, FileTooLarge, Overloaded
 from turns.files import File, new_file_id
 from ws_server import field
 from ws_server.bulk.blobs import CHUNK
+from ws_server.bulk.bodies import FileBody, FileDeleted, FileList
 from ws_server.bulk.service import Bulk
 
 #: What the form around a file may have on top of it.
 _FORM_BYTES = 64 * 1024
 #: Bounds of the time that a file is kept, when its owner says it.
 KEPT_SECONDS = (3600, 30 * 24 * 3600)
-
-
-class FileBody(TypedDict):
-    """A file, as the wire says it."""
-
-    id: str
-    object: str
-    bytes: int
-    created_at: int
-    expires_at: int
-    filename: str
-    purpose: str
-    status: str
 
 
 def file_body(file: File) -> FileBody:
@@ -99,15 +86,14 @@ async def list_files(request: Request) -> Response:
         limit=field.whole_text(query.get("limit"), "limit", 10_000, least=1, most=10_000),
         newest_first=field.word(query, "order", "desc", ("asc", "desc")) == "desc",
     )
-    return JSONResponse(
-        {
-            "object": "list",
-            "data": [file_body(file) for file in found],
-            "first_id": found[0].id if found else None,
-            "last_id": found[-1].id if found else None,
-            "has_more": more,
-        }
-    )
+    body: FileList = {
+        "object": "list",
+        "data": [file_body(file) for file in found],
+        "first_id": found[0].id if found else None,
+        "last_id": found[-1].id if found else None,
+        "has_more": more,
+    }
+    return JSONResponse(body)
 
 
 async def get_file(request: Request) -> Response:
@@ -141,7 +127,8 @@ async def delete_file(request: Request) -> Response:
     except OSError as exc:
         raise Overloaded("The file can't be removed now. Try again in a moment.") from exc
     await bulk.files.forget(file)
-    return JSONResponse({"id": file.id, "object": "file", "deleted": True})
+    body: FileDeleted = {"id": file.id, "object": "file", "deleted": True}
+    return JSONResponse(body)
 
 
 async def _file(request: Request) -> File:

@@ -8,9 +8,9 @@ import asyncio
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
-from typing import Any
 
 from turns.errors import BadRequest, ModelNotFound
+from turns.shapes import Problem
 from ws_server.bulk.line_reader import FileLine, LineReader
 from ws_server.bulk.request import read_request
 from ws_server.directory import Directory
@@ -28,7 +28,7 @@ class Findings:
     total: int
     model: str | None
     #: Nothing, if it is good: each has a code, a message, a parameter and a line.
-    problems: list[dict[str, Any]]
+    problems: list[Problem]
 
 
 async def validate(
@@ -69,7 +69,7 @@ class _Looking:
         #: What the first line asked for, and the model that this is.
         self._asked: str | None = None
         self._model: str | None = None
-        self._problems: list[dict[str, Any]] = []
+        self._problems: list[Problem] = []
         self.enough = False
 
     async def look(self, line: FileLine) -> None:

@@ -1,0 +1,102 @@
+"""How an operation is written: what every one of them has is here, once."""
+
+from typing import Any
+
+from scripts.schemas.json_schema import ref
+from ws_server import bodies
+
+Json = dict[str, Any]
+
+#: What may go wrong anywhere: no key, a page of another host, Redis away, or we fail.
+_ANYWHERE = (401, 403, 500, 503)
+_WRONG = {
+    400: "The request is wrong; the error says where.",
+    401: "The key is missing or unknown.",
+    403: "A page of another host asks.",
+    413: "The file is too large.",
+    404: "There is no such thing for this key.",
+    500: "The server, or the worker of this turn, failed.",
+    503: "Redis is away, or the line is full: try again later.",
+}
+
+
+def operation(
+    name: str,
+    summary: str,
+    answer: type | None,
+    *,
+    body: type | None = None,
+    form: type | None = None,
+    parameters: list[Json] | None = None,
+    streams: str = "",
+    wrong: tuple[int, ...] = (),
+) -> Json:
+    """Write an operation that answers with a type's JSON, or with bytes."""
+    content: Json = {"application/octet-stream": {}}
+    if answer is not None:
+        content = {"application/json": {"schema": ref(answer)}}
+    if streams:
+        content["text/event-stream"] = {"schema": {"type": "string", "description": streams}}
+    written: Json = {"operationId": name, "summary": summary}
+    if parameters:
+        written["parameters"] = parameters
+    for kind, shape in (("application/json", body), ("multipart/form-data", form)):
+        if shape is not None:
+            written["requestBody"] = {"required": True, "content": {kind: {"schema": ref(shape)}}}
+    done = {"description": "Done.", "headers": _headers("RequestId"), "content": content}
+    refusals = {str(status): _refusal(status) for status in sorted((*wrong, *_ANYWHERE))}
+    return written | {"responses": {"200": done, **refusals}}
+
+
+def _refusal(status: int) -> Json:
+    names = ("RequestId", "ShouldRetry") + (("RetryAfter",) if status == 503 else ())
+    return {
+        "description": _WRONG[status],
+        "headers": _headers(*names),
+        "content": {"application/json": {"schema": ref(bodies.ErrorBody)}},
+    }
+
+
+def health(name: str, summary: str, *others: int) -> Json:
+    """Write an operation that says how something is."""
+    answer = {
+        "description": "How it is.",
+        "headers": _headers("RequestId"),
+        "content": {"application/json": {"schema": ref(bodies.Health)}},
+    }
+    answers = {str(status): answer for status in (200, *others)}
+    return {"operationId": name, "summary": summary, "security": [{}], "responses": answers}
+
+
+def _headers(*names: str) -> Json:
+    words = {"RequestId": "x-request-id", "ShouldRetry": "x-should-retry"}
+    return {
+        words.get(name, "retry-after"): {"$ref": f"#/components/headers/{name}"} for name in names
+    }
+
+
+def path(name: str, description: str) -> Json:
+    """Write a parameter in the path."""
+    schema = {"type": "string", "minLength": 1}
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": description,
+        "schema": schema,
+    }
+
+
+def query(name: str, schema: Json, description: str) -> Json:
+    """Write a parameter in the query; it may be left out."""
+    return {"name": name, "in": "query", "description": description, "schema": schema}
+
+
+def idempotency_key() -> Json:
+    """Write the header that tells a repeated request."""
+    return {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "Asked again under the same key, it is the same turn.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 256},
+    }

@@ -1,0 +1,134 @@
+"""The shapes of files and batches on the wire; see `ws_server/bodies.py`."""
+
+from typing import Annotated, Literal, NotRequired, Required
+
+from typing_extensions import TypedDict
+
+from turns.jobs import Status
+from turns.shapes import Count, OutputTokensDetails, Problem, Seconds, Words
+from ws_server.bodies import PromptTokensDetails
+from ws_server.requests import Notes
+
+FileId = Annotated[str, Words(pattern="^file-[0-9a-f]{32}$")]
+BatchId = Annotated[str, Words(pattern="^batch_[0-9a-f]{32}$")]
+
+
+class FileBody(TypedDict):
+    """A file of requests, or of answers."""
+
+    id: FileId
+    object: Literal["file"]
+    bytes: Count
+    created_at: Seconds
+    expires_at: Seconds
+    filename: str
+    purpose: str
+    status: Literal["processed"]
+
+
+class FileList(TypedDict):
+    """A page of files."""
+
+    object: Literal["list"]
+    data: list[FileBody]
+    first_id: FileId | None
+    last_id: FileId | None
+    has_more: bool
+
+
+class FileDeleted(TypedDict):
+    """A file is forgotten."""
+
+    id: FileId
+    object: Literal["file"]
+    deleted: Literal[True]
+
+
+class Problems(TypedDict):
+    """All that was wrong with it."""
+
+    object: Literal["list"]
+    data: list[Problem]
+
+
+class RequestCounts(TypedDict):
+    """How many requests a batch has, and what became of them so far."""
+
+    total: Count
+    completed: Count
+    failed: Count
+
+
+class BatchUsage(TypedDict):
+    """Numbers of tokens, of all answers together."""
+
+    input_tokens: Count
+    input_tokens_details: PromptTokensDetails
+    output_tokens: Count
+    output_tokens_details: OutputTokensDetails
+    total_tokens: Count
+
+
+class BatchBody(TypedDict):
+    """A file of requests on its way to a file of answers, with the moment of each status."""
+
+    id: BatchId
+    object: Literal["batch"]
+    endpoint: str
+    errors: Problems | None
+    input_file_id: str
+    completion_window: str
+    status: Annotated[str, Words(enum=[str(status) for status in Status])]
+    output_file_id: FileId | None
+    error_file_id: FileId | None
+    created_at: Seconds
+    expires_at: Seconds
+    request_counts: RequestCounts
+    metadata: dict[str, str] | None
+    model: str | None
+    usage: BatchUsage | None
+    in_progress_at: Seconds | None
+    finalizing_at: Seconds | None
+    completed_at: Seconds | None
+    failed_at: Seconds | None
+    expired_at: Seconds | None
+    cancelling_at: Seconds | None
+    cancelled_at: Seconds | None
+
+
+class BatchList(TypedDict):
+    """A page of batches."""
+
+    object: Literal["list"]
+    data: list[BatchBody]
+    first_id: BatchId | None
+    last_id: BatchId | None
+    has_more: bool
+
+
+Kept = Annotated[int, Words(minimum=3600, maximum=2_592_000)]
+
+
+class OutputExpiry(TypedDict, total=False):
+    """How long a batch's output is kept."""
+
+    anchor: Required[Literal["created_at"]]
+    seconds: Kept | None
+
+
+class BatchRequest(TypedDict):
+    """The body of `POST /v1/batches`."""
+
+    input_file_id: str
+    endpoint: str
+    #: A number of minutes, hours or days: at most seven days.
+    completion_window: Annotated[str, Words(pattern="^[1-9][0-9]{0,5}[mhd]$")]
+    metadata: NotRequired[Notes]
+    output_expires_after: NotRequired[OutputExpiry | None]
+
+
+class FileForm(TypedDict, total=False):
+    """The form of `POST /v1/files`."""
+
+    purpose: Required[Literal["batch"]]
+    file: Required[Annotated[str, Words(contentMediaType="application/octet-stream")]]
