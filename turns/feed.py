@@ -216,7 +216,8 @@ def _handed_in(answer: Sequence[bytes]) -> Verdict:
             return Verdict.TAKEN
         case [b"ok", _]:
             return Verdict.ENDED
-        case [b"previous_response_not_found"]:
+        # Nothing asked: what it goes on from would have had to leave a question open.
+        case [b"previous_response_not_found"] | [b"nothing_asked"]:
             return Verdict.NO_PARENT
         case [b"previous_response_running"]:
             return Verdict.PARENT_RUNNING

@@ -56,12 +56,6 @@ class Follower:
         """Whether the turn is known to have its terminal event."""
         return self._ended
 
-    def preload(self, events: Sequence[bytes]) -> None:
-        """Take in the next events, known from elsewhere."""
-        self._ready.extend(events)
-        self.newest += len(events)
-        self._wake.set()
-
     def take(self, page: Page, *, after: int) -> None:
         """Take in what the log held after an event, but for what has come live meanwhile."""
         fresh = page.events[self.newest - after :]

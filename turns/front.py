@@ -23,7 +23,7 @@ from turns.patience import Patience
 from turns.relay import Relay
 from turns.settings import TurnSettings
 from turns.stored import Stored
-from turns.submission import submission
+from turns.submission import submission, warm_up
 from turns.turn import Turn
 
 #: How often a node says whose readers it has, and looks for what is overdue.
@@ -50,6 +50,7 @@ class Front:
         #: What is kept of turns.
         self.stored = Stored(self._redis, patience, alive_ms=settings.alive_ms)
         self._submit = self._redis.register_script(scripts.source("submit"))
+        self._warm_up = self._redis.register_script(scripts.source("warm_up"))
         self._follow = self._redis.register_script(scripts.source("follow"))
         self._watch = self._redis.register_script(scripts.source("watch"))
         self._sweep = self._redis.register_script(scripts.source("sweep"))
@@ -72,12 +73,9 @@ class Front:
         # Before the turn exists, so that not even its first event is missed.
         self.relay.add(follower)
         try:
-            answer = await self._answer(
-                self._submit(args=submission(turn, self._settings, self._bell, node=self._node))
-            )
-            match answer:
-                case [b"ok", created, queued]:
-                    follower.preload([created, queued])
+            match await self._hand_in(turn):
+                case [b"ok", *events]:
+                    follower.take(Page(events, ends=not turn.generate), after=-1)
                 case [b"known", id]:
                     async with self.follow(id.decode(), turn.owner, after=-1) as known:
                         yield known
@@ -87,6 +85,11 @@ class Front:
                         "This idempotency key was used for another request.",
                         code="idempotency_key_reused",
                         param="idempotency_key",
+                    )
+                case [b"nothing_asked"]:
+                    raise BadRequest(
+                        "'input' must be a question: nothing was asked that waits for an answer.",
+                        param="input",
                     )
                 case [b"previous_response_running"]:
                     raise BadRequest(
@@ -101,6 +104,12 @@ class Front:
             yield follower
         finally:
             self.relay.remove(follower)
+
+    async def _hand_in(self, turn: Turn) -> Any:
+        if not turn.generate:
+            return await self._answer(self._warm_up(args=warm_up(turn, self._settings)))
+        args = submission(turn, self._settings, self._bell, node=self._node)
+        return await self._answer(self._submit(args=args))
 
     @asynccontextmanager
     async def follow(self, turn_id: str, owner: str, *, after: int) -> AsyncIterator[Follower]:

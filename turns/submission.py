@@ -1,7 +1,7 @@
-"""What the submit script is told of a turn, whoever hands it in."""
+"""What the scripts that make a turn are told of it, whoever hands it in."""
 
 from turns.bell import Bell
-from turns.response import rest_of
+from turns.response import finished_rest, rest_of
 from turns.settings import TurnSettings
 from turns.turn import Turn, messages_to_json
 
@@ -31,4 +31,34 @@ def submission(turn: Turn, settings: TurnSettings, bell: Bell, *, node: str) -> 
         0 if turn.background else settings.watch_seconds * 1000,
         settings.log_seconds,
         *((turn.job.job, turn.job.epoch, turn.job.number) if turn.job else ("", 0, 0)),
+        int(turn.asks),
+    ]
+
+
+def warm_up(turn: Turn, settings: TurnSettings) -> list[str | int]:
+    """Write the warm-up script's arguments, in its order."""
+    rest = rest_of(turn)
+    nothing = finished_rest(
+        rest,
+        item=None,
+        incomplete_reason=None,
+        input_tokens=0,
+        cached_tokens=0,
+        output_tokens=0,
+        completed_at=turn.created_at,
+    )
+    return [
+        turn.id,
+        turn.owner,
+        turn.model,
+        int(turn.store),
+        turn.parent or "",
+        int(turn.parent_cached),
+        int(turn.asks),
+        int(any(message.role != "system" for message in turn.messages)),
+        turn.request.to_json(),
+        messages_to_json(turn.messages),
+        rest,
+        nothing,
+        *settings.kept_seconds,
     ]

@@ -82,12 +82,21 @@ class Turn:
     created_at: int
     #: Nobody has to read it for it to go on, even if it is not stored.
     background: bool = False
+    #: False for a warm-up: it is over at once, and only there to be gone on from.
+    generate: bool = True
     #: Another turn of this owner with the same key is this turn; None: there is no key.
     idempotency_key: str | None = None
     #: What was asked for, to tell a repeated request from another one with the same key.
     fingerprint: str = ""
     #: The job that this turn is a line of, which alone reads and forgets it; None for people's.
     job: "JobLine | None" = None
+
+
+    @property
+    def asks(self) -> bool:
+        """Whether it ends in a question; else it needs a warm-up before it that does."""
+        spoken = [message for message in self.messages if message.role != "system"]
+        return bool(spoken) and spoken[-1].role == "user" and bool(spoken[-1].text.strip())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -55,13 +55,5 @@ if tonumber(record[1]) > 1 then
   end
 end
 
--- What was said before, latest first: input and answer of each turn that this one goes on from.
-local said, ancestor = {}, record[6]
-while ancestor and ancestor ~= '' do
-  local past = redis.call('HMGET', turn_key(ancestor), 'input', 'output', 'parent')
-  if not past[1] then break end
-  said[#said + 1] = past[1]
-  said[#said + 1] = past[2] or ''
-  ancestor = past[3]
-end
-return {id, tonumber(record[1]), tonumber(record[2]), record[3], record[4], record[5], table.concat(ids, ','), said}
+return {id, tonumber(record[1]), tonumber(record[2]), record[3], record[4], record[5], table.concat(ids, ','),
+  said_before(record[6])}

@@ -9,6 +9,7 @@ local once, body, turn_seconds, watch_ms = ARGV[17], ARGV[18], tonumber(ARGV[19]
 local log_seconds = tonumber(ARGV[21])
 -- Set for a line of a job. Nobody follows such a turn: its end is put on the job's list, and its feeder reads it.
 local job, epoch, number = ARGV[22], ARGV[23], ARGV[24]
+local asks = ARGV[25]
 
 -- A feeder that lost its job may wake up late: it must not ask again for what has been answered and marked.
 if job ~= '' and redis.call('HGET', job_key(job), 'epoch') ~= epoch then return {'job_lost'} end
@@ -28,19 +29,9 @@ elseif made then
   return {'ok', known[1][2][2], known[2][2][2]}
 end
 
--- The conversation must be whole and the owner's own; using it keeps it.
-local ancestor, first = parent, true
-while ancestor ~= '' do
-  local found = redis.call('HMGET', turn_key(ancestor), 'owner', 'status', 'store', 'parent')
-  if not found[1] or found[1] ~= owner then return {'previous_response_not_found'} end
-  if first then
-    if found[3] == '0' and parent_cached == '0' then return {'previous_response_not_found'} end
-    if found[2] == 'queued' or found[2] == 'in_progress' then return {'previous_response_running'} end
-    if found[2] == 'failed' then return {'previous_response_not_found'} end
-  end
-  redis.call('EXPIRE', turn_key(ancestor), found[3] == '1' and store_seconds or unstored_seconds)
-  ancestor, first = found[4] or '', false
-end
+local refusal = hold_conversation(parent, owner, parent_cached, store_seconds, unstored_seconds)
+if refusal then return {refusal} end
+if asks == '0' and not is_open(parent) then return {'nothing_asked'} end
 
 local _, waiting = crowd(model)
 if waiting >= longest_line then return {'line_full', waiting} end
