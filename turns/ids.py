@@ -16,6 +16,12 @@ def is_response_id(id: str) -> bool:
     return _RESPONSE.fullmatch(id) is not None
 
 
+def response_of_message(id: str) -> str | None:
+    """Give the id of the turn whose answer has this name; None: no answer has."""
+    response_id = "resp_" + id.removeprefix("msg_")
+    return response_id if id.startswith("msg_") and is_response_id(response_id) else None
+
+
 def message_id(response_id: str) -> str:
     """Give the id of a turn's answer; the same for every attempt."""
     return "msg_" + response_id.removeprefix("resp_")

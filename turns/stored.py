@@ -50,6 +50,19 @@ class Stored:
             case _:
                 raise ResponseNotFound(turn_id)
 
+    async def answer(self, turn_id: str, owner: str) -> str:
+        """Give the text of a stored turn's answer.
+
+        Raises:
+            ResponseNotFound: this owner has no such turn, it is not stored, or it has no answer.
+            Overloaded: Redis is away.
+        """
+        match await self._record(turn_id, "owner", "store", "output"):
+            case [bytes(known), b"1", bytes(text)] if known.decode() == owner:
+                return text.decode()
+            case _:
+                raise ResponseNotFound(turn_id)
+
     async def delete(self, turn_id: str, owner: str) -> None:
         """Forget a turn that has ended, with all that was said in it.
 

@@ -91,7 +91,6 @@ class Turn:
     #: The job that this turn is a line of, which alone reads and forgets it; None for people's.
     job: "JobLine | None" = None
 
-
     @property
     def asks(self) -> bool:
         """Whether it ends in a question; else it needs a warm-up before it that does."""

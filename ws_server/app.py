@@ -82,6 +82,7 @@ def create_app(settings: ServerSettings) -> Starlette:
     #: The sockets that are open.
     app.state.sessions = set()
     app.state.model = model
+    app.state.socket_limits = settings.socket
     return app
 
 

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from turns.errors import BadRequest
-from turns.turn import Message
 from ws_server import field, items
 from ws_server.create import (
     TIERS,
@@ -14,6 +13,7 @@ from ws_server.create import (
     refuse_tools,
 )
 from ws_server.field import Body
+from ws_server.items import Input
 
 _MOST_STOPS = 4
 
@@ -38,9 +38,11 @@ def read_chat(body: Body) -> ChatRequest:
     longest = field.whole(body, "max_completion_tokens", least=1, most=1_000_000)
     if longest is None:
         longest = field.whole(body, "max_tokens", least=1, most=1_000_000)
+    said = _said(body.get("messages"))
     create = Create(
         model=field.text(body, "model"),
-        messages=_messages(body.get("messages")),
+        messages=said.messages,
+        references=said.references,
         instructions=None,
         previous_response_id=None,
         max_output_tokens=longest,
@@ -69,10 +71,16 @@ def read_chat(body: Body) -> ChatRequest:
     )
 
 
-def _messages(value: object) -> tuple[Message, ...]:
+def _said(value: object) -> Input:
+    if value is None:
+        raise BadRequest(
+            "'messages' is missing.", code="missing_required_parameter", param="messages"
+        )
     if isinstance(value, str):
         raise field.wrong("messages", "a list of messages")
-    return items.messages(value, "messages")
+    said = items.read_input(value, "messages")
+    items.check_question(said.messages, "messages", goes_on=False)
+    return said
 
 
 def _stops(value: object) -> tuple[str, ...]:

@@ -10,11 +10,12 @@ import time
 from dataclasses import dataclass, replace
 
 from turns.errors import BadRequest
-from turns.ids import is_response_id, new_response_id
+from turns.ids import is_response_id, message_id, new_response_id
 from turns.turn import Message, Request, Tier, Turn
 from ws_server import field, items
 from ws_server.directory import Model
 from ws_server.field import Body
+from ws_server.items import Input, Reference
 
 #: What a request may call a tier, and which it is.
 TIERS: dict[str, Tier] = {
@@ -37,6 +38,8 @@ class Create:
 
     model: str | None
     messages: tuple[Message, ...]
+    #: Answers among the messages that are still to be looked up.
+    references: tuple[Reference, ...] = ()
     instructions: str | None
     previous_response_id: str | None
     max_output_tokens: int | None
@@ -51,6 +54,8 @@ class Create:
     stop: tuple[str, ...]
     store: bool
     background: bool
+    #: False: nothing is answered, the turn is only there to be gone on from.
+    generate: bool = True
     tier: Tier
     metadata: dict[str, str]
     #: Tells a repeated request; the same key never makes two turns.
@@ -62,7 +67,13 @@ class Create:
         return hashlib.sha256(repr(replace(self, idempotency_key=None)).encode()).hexdigest()
 
     def turn(self, owner: str, model: Model, *, parent_cached: bool) -> Turn:
-        """Make the turn, with a name of its own."""
+        """Make the turn, with a name of its own.
+
+        Raises:
+            BadRequest: what it refers to was not looked up, as it can't be where it came from.
+        """
+        for reference in self.references:
+            raise items.item_not_found(message_id(reference.response_id), reference.param)
         return Turn(
             id=new_response_id(),
             owner=owner,
@@ -89,6 +100,7 @@ class Create:
             metadata=self.metadata,
             created_at=int(time.time()),
             background=self.background,
+            generate=self.generate,
             idempotency_key=self.idempotency_key,
             fingerprint=self.fingerprint if self.idempotency_key else "",
         )
@@ -109,10 +121,13 @@ def read_create(body: Body) -> Create:
             param="previous_response_id",
         )
     background = field.boolean(body, "background", False)
+    generate = _generate(body)
+    said = _said(body, generate=generate, goes_on=parent is not None)
     truncation = field.word(body, "truncation", "disabled", ("auto", "disabled"))
     return Create(
         model=field.text(body, "model"),
-        messages=items.messages(body.get("input")),
+        messages=said.messages,
+        references=said.references,
         instructions=items.instructions(field.text(body, "instructions")),
         previous_response_id=parent,
         max_output_tokens=field.whole(body, "max_output_tokens", least=1, most=1_000_000),
@@ -127,6 +142,7 @@ def read_create(body: Body) -> Create:
         stop=(),
         store=field.boolean(body, "store", True),
         background=background,
+        generate=generate,
         tier=_tier(body, background=background),
         metadata=field.metadata(body),
         idempotency_key=_idempotency_key(field.text(body, "idempotency_key")),
@@ -164,6 +180,24 @@ def _idempotency_key(key: str | None) -> str | None:
     return key
 
 
+def _generate(body: Body) -> bool:
+    options = body.get("prompt_cache_options") or {}
+    if not isinstance(options, dict):
+        raise field.wrong("prompt_cache_options", "an object")
+    prewarm = field.boolean(options, "prewarm", False)
+    return field.boolean(body, "generate", not prewarm)
+
+
+def _said(body: Body, *, generate: bool, goes_on: bool) -> Input:
+    value = body.get("input")
+    if value is None and generate:
+        raise BadRequest("'input' is missing.", code="missing_required_parameter", param="input")
+    said = Input(()) if value is None else items.read_input(value)
+    if generate:
+        items.check_question(said.messages, goes_on=goes_on)
+    return said
+
+
 def _tier(body: Body, *, background: bool) -> Tier:
     tier = TIERS[field.word(body, "service_tier", "auto", tuple(TIERS))]
     options = body.get("background_options") or {}
@@ -185,8 +219,6 @@ def _tier(body: Body, *, background: bool) -> Tier:
 
 
 def _refuse_unsupported(body: Body) -> None:
-    if not field.boolean(body, "generate", True):
-        raise field.unsupported("generate", "there is nothing to warm up here.")
     for name in ("conversation", "prompt"):
         if body.get(name) is not None:
             raise field.unsupported(name, "use 'previous_response_id' and 'input'.")

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from turns.errors import BadRequest
+from turns.errors import BadRequest, TurnError
 from ws_server import field
 from ws_server.create import Create, read_create
 from ws_server.field import Body
@@ -33,11 +33,29 @@ class Resume:
 
 
 @dataclass(frozen=True, slots=True)
+class Steer:
+    """Say something to a response while it is being written; never done here, but answered."""
+
+    response_id: str
+    #: As it came: it is given back.
+    input: object
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """What is wrong with a message."""
+
+    error: TurnError
+    #: The response that it wanted to go on from.
+    previous_response_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Frame:
     """A message, and the lane that it is for."""
 
     stream_id: str | None
-    request: Create | Cancel | Resume | BadRequest
+    request: Create | Cancel | Resume | Steer | Refusal
 
 
 def read_frame(text: str | None) -> Frame:
@@ -46,7 +64,7 @@ def read_frame(text: str | None) -> Frame:
     Args:
         text: None for a message that is not text.
     """
-    stream_id: str | None = None
+    stream_id = parent = None
     try:
         if text is None:
             raise BadRequest("Send text, not bytes.", code="invalid_json")
@@ -54,9 +72,10 @@ def read_frame(text: str | None) -> Frame:
             raise BadRequest(f"A message may have {MESSAGE_BYTES} bytes at most.")
         body = read_json(text)
         stream_id = _stream_id(body)
+        parent = _parent(body)
         return Frame(stream_id, _request(body))
     except BadRequest as exc:
-        return Frame(stream_id, exc)
+        return Frame(stream_id, Refusal(exc, parent))
 
 
 def read_resume(query: Mapping[str, str]) -> Frame | None:
@@ -70,32 +89,44 @@ def read_resume(query: Mapping[str, str]) -> Frame | None:
         after = field.starting_after(query.get("starting_after"))
         return Frame(stream_id, Resume(response_id, after))
     except BadRequest as exc:
-        return Frame(stream_id, exc)
+        return Frame(stream_id, Refusal(exc))
 
 
-def _request(body: Body) -> Create | Cancel | Resume:
+def _request(body: Body) -> Create | Cancel | Resume | Steer:
     match body.get("type"):
         case "response.create":
-            nested = body.get("response")
-            return _create(nested if isinstance(nested, dict) else body)
+            return _create(_fields(body))
         case "response.cancel":
             return Cancel(field.text(body, "response_id"))
+        case "response.steer":
+            return Steer(_required(body, "previous_response_id"), body.get("input"))
         case "turnstream:response.resume":
             after = field.whole(body, "starting_after", least=-1, most=10**15)
-            response_id = field.text(body, "response_id")
-            if response_id is None:
-                raise BadRequest(
-                    "'response_id' is missing.",
-                    code="missing_required_parameter",
-                    param="response_id",
-                )
-            return Resume(response_id, -1 if after is None else after)
+            return Resume(_required(body, "response_id"), -1 if after is None else after)
         case other:
             raise BadRequest(
                 f"There is no event of type {str(other)[:80]!r}.",
                 code="unknown_event_type",
                 param="type",
             )
+
+
+def _fields(body: Body) -> Body:
+    # Some clients put them beside the type, some inside.
+    nested = body.get("response")
+    return nested if isinstance(nested, dict) else body
+
+
+def _parent(body: Body) -> str | None:
+    parent = _fields(body).get("previous_response_id")
+    return parent if isinstance(parent, str) else None
+
+
+def _required(body: Body, name: str) -> str:
+    value = field.text(body, name)
+    if value is None:
+        raise BadRequest(f"'{name}' is missing.", code="missing_required_parameter", param=name)
+    return value
 
 
 def _create(body: Body) -> Create:

@@ -19,6 +19,7 @@ from ws_server.directory import Directory
 from ws_server.event_stream import EventStream, ResponsesWire
 from ws_server.frames import MESSAGE_BYTES
 from ws_server.presence import while_client_waits
+from ws_server.references import resolved
 from ws_server.wire import read_json, refused
 
 #: How long a cancel waits for the end that it asked for; a lost worker's turns may take longer.
@@ -32,7 +33,9 @@ async def create_response(request: Request) -> Response:
     directory: Directory = request.app.state.directory
     body = read_json(await read_body(request))
     create = with_key(read_create(body), request.headers.get("idempotency-key"))
-    turn = create.turn(owner, await directory.find(create.model), parent_cached=False)
+    model = await directory.find(create.model)
+    create = await resolved(create, front.stored, owner)
+    turn = create.turn(owner, model, parent_cached=False)
     if field.boolean(body, "stream", False):
         return EventStream(front, front.submit(turn), ResponsesWire())
     if create.background:

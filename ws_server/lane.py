@@ -5,17 +5,17 @@ second request may be said before the first has ended.
 """
 
 import asyncio
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 from typing import Protocol
 
 from starlette.websockets import WebSocketDisconnect
 
-from turns.errors import Overloaded, TurnError
+from turns.errors import BadRequest, Overloaded, TurnError
 from turns.follower import Follower
 from turns.front import Front
 from turns.turn import Turn
 from ws_server.create import Create
-from ws_server.frames import Resume
+from ws_server.frames import Refusal, Resume
 from ws_server.wire import error_frame, on_lane
 
 #: Requests that may wait on one lane; one more is refused.
@@ -25,7 +25,7 @@ REFUSALS = 32
 
 
 #: What stands in a lane's line.
-Request = Create | Resume | TurnError
+Request = Create | Resume | Refusal
 
 
 class Connection(Protocol):
@@ -56,6 +56,10 @@ class Lane:
         self.latest: str | None = None
         self._connection = connection
         self._inbox: asyncio.Queue[Request] = asyncio.Queue(WAITING + REFUSALS)
+        #: Requests that were taken up or wait to be, refusals left out.
+        self._pending = 0
+        #: Somebody wanted the next turn to end before it had begun.
+        self._stop_next = False
 
     def put(self, request: Request) -> None:
         """Put a request, or its refusal, in line; never waits.
@@ -63,20 +67,35 @@ class Lane:
         Raises:
             TooManyWaiting: even refusals have no room any more.
         """
-        if not isinstance(request, TurnError) and self._inbox.qsize() >= WAITING:
-            request = Overloaded(f"{WAITING} requests wait on this lane already.")
+        if not isinstance(request, Refusal) and self._inbox.qsize() >= WAITING:
+            full = Overloaded(f"{WAITING} requests wait on this lane already.")
+            parent = request.previous_response_id if isinstance(request, Create) else None
+            request = Refusal(full, parent)
         try:
             self._inbox.put_nowait(request)
         except asyncio.QueueFull as exc:
             raise TooManyWaiting from exc
+        self._pending += not isinstance(request, Refusal)
+
+    def stop(self) -> str | None:
+        """Say which turn is to be stopped; None: the next one will be, as soon as it begins.
+
+        Raises:
+            BadRequest: nothing runs here and nothing waits to.
+        """
+        if self.running is None:
+            if not self._pending:
+                raise BadRequest("Nothing runs on this lane.", code="response_not_active")
+            self._stop_next = True
+        return self.running
 
     async def run(self) -> None:
         """Answer for as long as the socket lives."""
         try:
             while True:
                 match await self._inbox.get():
-                    case TurnError() as refusal:
-                        await self._connection.send(error_frame(refusal, self.stream_id))
+                    case Refusal() as refusal:
+                        await self._refuse(refusal)
                     case request:
                         async with self._connection.in_flight:
                             await self._answer(request)
@@ -87,17 +106,26 @@ class Lane:
         try:
             async with await self._following(request) as follower:
                 self.running = follower.turn_id
+                if self._stop_next:
+                    with suppress(BadRequest):  # it has ended already
+                        await self._connection.front.cancel(self.running, self._connection.owner)
                 async for batch in follower.batches():
                     for event in batch:
                         await self._connection.send(on_lane(event, self.stream_id))
             self.latest = self.running
-        except TurnError as refusal:
-            # What can't be gone on from is forgotten, as clients expect.
-            if isinstance(request, Create) and request.previous_response_id == self.latest:
-                self.latest = None
-            await self._connection.send(error_frame(refusal, self.stream_id))
+        except TurnError as error:
+            parent = request.previous_response_id if isinstance(request, Create) else None
+            await self._refuse(Refusal(error, parent))
         finally:
             self.running = None
+            self._pending -= 1
+            self._stop_next = False
+
+    async def _refuse(self, refusal: Refusal) -> None:
+        # What can't be gone on from is forgotten, as clients expect; other lanes keep theirs.
+        if refusal.previous_response_id == self.latest:
+            self.latest = None
+        await self._connection.send(error_frame(refusal.error, self.stream_id))
 
     async def _following(self, request: Create | Resume) -> AbstractAsyncContextManager[Follower]:
         front = self._connection.front

@@ -2,9 +2,9 @@
 
 import ipaddress
 import re
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
+from socket import gethostname
 
 from turns import environment
 from turns.environment import SettingError
@@ -15,6 +15,18 @@ DEFAULT_FILES = "~/.local/share/turnstream/files"
 
 _KEY = re.compile(r"([A-Za-z0-9_.-]{1,64}):([0-9a-fA-F]{64})")
 _ORIGIN = re.compile(r"https?://[^/\s]+")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SocketLimits:
+    """What one socket may have."""
+
+    #: How long it may last.
+    seconds: int
+    #: Turns in flight; further ones wait.
+    turns: int
+    #: Named lanes.
+    lanes: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +52,7 @@ class ServerSettings:
     #: Requests that a file may have, and how many of one batch wait or run at a time.
     batch_lines: int
     batch_window: int
+    socket: SocketLimits
 
     @property
     def is_loopback(self) -> bool:
@@ -63,7 +76,7 @@ class ServerSettings:
             turns=TurnSettings.read(environ),
             host=environment.text(environ, "HOST", "127.0.0.1"),
             port=port,
-            node=environment.text(environ, "NODE", f"{socket.gethostname()}:{port}"),
+            node=environment.text(environ, "NODE", f"{gethostname()}:{port}"),
             model=environment.text(environ, "MODEL", "demo"),
             api_keys=_api_keys(environment.text(environ, "API_KEYS", "")),
             origins=_origins(environment.text(environ, "ORIGINS", "")),
@@ -72,6 +85,11 @@ class ServerSettings:
             file_seconds=whole(environ, "FILE_SECONDS", 30 * DAY, least=60, most=3650 * DAY),
             batch_lines=whole(environ, "BATCH_LINES", 1_000_000, least=1, most=1_000_000_000),
             batch_window=whole(environ, "BATCH_WINDOW", 256, least=1, most=10_000),
+            socket=SocketLimits(
+                seconds=whole(environ, "SOCKET_SECONDS", 3600, least=1, most=7 * DAY),
+                turns=whole(environ, "SOCKET_TURNS", 16, least=1, most=10_000),
+                lanes=whole(environ, "SOCKET_LANES", 32, least=1, most=10_000),
+            ),
         )
         if not settings.api_keys and not settings.is_loopback:
             raise SettingError(

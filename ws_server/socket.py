@@ -18,16 +18,13 @@ from turns.front import Front
 from turns.turn import Turn
 from ws_server.create import Create
 from ws_server.directory import Directory
-from ws_server.frames import Cancel, Frame, read_frame, read_resume
+from ws_server.errands import Errands, Say, Stop
+from ws_server.frames import Cancel, Frame, Refusal, Resume, Steer, read_frame, read_resume
 from ws_server.lane import Lane, TooManyWaiting
-from ws_server.wire import error_frame, error_response
+from ws_server.references import resolved
+from ws_server.settings import SocketLimits
+from ws_server.wire import error_frame, error_response, steer_failed
 
-#: Turns in flight on one socket; further ones wait on their lanes.
-IN_FLIGHT = 16
-#: Named lanes on one socket.
-LANES = 32
-#: Cancels that wait to be carried out; a client that sends more is cut off.
-CANCELS = 64
 #: Clients of a node that goes come back spread over so long.
 COME_BACK_MS = 2_000
 GOODBYE_SECONDS = 1.0
@@ -48,6 +45,7 @@ async def responses_socket(socket: WebSocket) -> None:
         state.directory,
         owner=visitor.owner,
         model=socket.query_params.get("model"),
+        limits=state.socket_limits,
     )
     state.sessions.add(session)
     try:
@@ -79,20 +77,28 @@ class Session:
         *,
         owner: str,
         model: str | None,
+        limits: SocketLimits,
     ) -> None:
         self.front = front
-        self.in_flight = asyncio.Semaphore(IN_FLIGHT)
+        #: Turns in flight; further ones wait on their lanes.
+        self.in_flight = asyncio.Semaphore(limits.turns)
         self._socket = socket
         self._directory = directory
         self.owner = owner
         self._model = model
+        self._limits = limits
         self._lanes: dict[str | None, Lane] = {}
-        self._cancels: asyncio.Queue[tuple[Lane, str]] = asyncio.Queue(CANCELS)
+        self._errands = Errands(self)
+        #: This side has said its last word.
+        self._closed = False
 
     async def run(self) -> None:
         """Read until the client leaves, then let go of everything of its own."""
         async with asyncio.TaskGroup() as tasks:
-            running = [tasks.create_task(self._cancel(), name="cancels")]
+            running = [
+                tasks.create_task(self._run_errands(), name="errands"),
+                tasks.create_task(self._end_in_time(), name="end in time"),
+            ]
 
             def start(lane: Lane) -> None:
                 running.append(tasks.create_task(lane.run(), name="lane"))
@@ -103,12 +109,14 @@ class Session:
                 while (message := await self._socket.receive())["type"] == "websocket.receive":
                     self._take(read_frame(message.get("text")), start)
             except (TooManyWaiting, asyncio.QueueFull):
-                await self._socket.close(1008, "too many messages wait to be answered")
+                await self._cut_off()
             finally:
                 await end(running)
 
     async def send(self, text: str) -> None:
         """Send one message; waits while the client is slow to read."""
+        if self._closed:
+            raise WebSocketDisconnect
         await self._socket.send_text(text)
 
     async def say_goodbye(self) -> None:
@@ -122,45 +130,78 @@ class Session:
     async def turn(self, create: Create) -> Turn:
         """Make a turn of a request of this client."""
         model = await self._directory.find(create.model or self._model)
+        create = await resolved(create, self.front.stored, self.owner)
         latest = {lane.latest for lane in self._lanes.values()}
         cached = create.previous_response_id in latest
         return create.turn(self.owner, model, parent_cached=cached)
 
     def _take(self, frame: Frame, start: Callable[[Lane], None]) -> None:
-        if frame.stream_id not in self._lanes:
-            frame = self._within_bounds(frame)
         lane = self._lanes.get(frame.stream_id)
         if lane is None:
+            if frame.stream_id is not None and self._named() >= self._limits.lanes:
+                self._errands.put(Say(error_frame(self._too_many_lanes(), frame.stream_id)))
+                return
             lane = self._lanes[frame.stream_id] = Lane(self, frame.stream_id)
             start(lane)
         self._put(lane, frame)
 
-    def _within_bounds(self, frame: Frame) -> Frame:
-        if frame.stream_id is None or len(self._lanes) - (None in self._lanes) < LANES:
-            return frame
-        refusal = BadRequest(
-            f"A socket has {LANES} named lanes at most.",
+    def _named(self) -> int:
+        return len(self._lanes) - (None in self._lanes)
+
+    def _too_many_lanes(self) -> BadRequest:
+        return BadRequest(
+            f"A socket has {self._limits.lanes} named lanes at most.",
             code="websocket_stream_limit_reached",
             param="stream_id",
         )
-        return Frame(None, refusal)
 
     def _put(self, lane: Lane, frame: Frame) -> None:
         match frame.request:
-            case Cancel(response_id=None) if lane.running is None:
-                lane.put(BadRequest("Nothing runs on this lane.", code="response_not_active"))
-            case Cancel(response_id=id):
-                self._cancels.put_nowait((lane, id or lane.running or ""))
-            case request:
+            case Cancel(response_id=None):
+                try:
+                    response_id = lane.stop()
+                except BadRequest as exc:
+                    lane.put(Refusal(exc))
+                    return
+                if response_id is not None:
+                    self._errands.put(Stop(lane, response_id))
+            case Cancel(response_id=str(response_id)):
+                self._errands.put(Stop(lane, response_id))
+            case Steer(response_id=response_id, input=said):
+                failed = steer_failed(response_id, said, self._lane_of(response_id))
+                self._errands.put(Say(failed))
+            case Create() | Resume() | Refusal() as request:
                 lane.put(request)
 
-    async def _cancel(self) -> None:
-        while True:
-            lane, response_id = await self._cancels.get()
-            try:
-                await self.front.cancel(response_id, self.owner)
-            except TurnError as exc:
-                try:
-                    await self.send(error_frame(exc, lane.stream_id))
-                except WebSocketDisconnect:
-                    return
+    def _lane_of(self, response_id: str) -> str | None:
+        lanes = self._lanes.values()
+        return next(
+            (lane.stream_id for lane in lanes if response_id in (lane.running, lane.latest)), None
+        )
+
+    async def _run_errands(self) -> None:
+        try:
+            await self._errands.run()
+        except WebSocketDisconnect:
+            return
+        except TooManyWaiting:
+            await self._cut_off()
+
+    async def _cut_off(self) -> None:
+        await self._close(1008, "too many messages wait to be answered")
+
+    async def _close(self, code: int, reason: str) -> None:
+        self._closed = True
+        with suppress(WebSocketDisconnect, RuntimeError):
+            await self._socket.close(code, reason)
+
+    async def _end_in_time(self) -> None:
+        await asyncio.sleep(self._limits.seconds)
+        over = BadRequest(
+            f"This connection has lasted for {self._limits.seconds} seconds: open another.",
+            code="websocket_connection_limit_reached",
+        )
+        with suppress(WebSocketDisconnect):
+            await self.send(error_frame(over, None))
+        # 1001, as clients come back by themselves after that.
+        await self._close(1001, "the connection has lasted long enough")

@@ -34,6 +34,22 @@ def error_frame(error: TurnError, stream_id: str | None) -> str:
     return json.dumps(frame)
 
 
+def steer_failed(response_id: str, input: object, stream_id: str | None) -> str:
+    """Write that a response takes nothing in while it is being written; gives the input back."""
+    frame = {
+        "type": "response.steer.failed",
+        # Like an error's, it stands in no response's order.
+        "sequence_number": 0,
+        "steer": {"previous_response_id": response_id, "input": input},
+        "error": {
+            "type": "invalid_request_error",
+            "code": "steering_not_supported",
+            "message": "A response can't be steered here: cancel it and go on from it.",
+        },
+    }
+    return json.dumps(frame if stream_id is None else frame | {"stream_id": stream_id})
+
+
 def on_lane(event: bytes, stream_id: str | None) -> str:
     """Write an event for the socket; on a named lane it says which."""
     if stream_id is None:

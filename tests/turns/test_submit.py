@@ -267,3 +267,52 @@ async def test_a_waiting_response_says_its_place_as_its_events_do(
     assert seen["queue"] == queued["queue"] == queued["response"]["queue"]
     assert moved["queue"]["position"] == 1
     assert "queue" not in json.loads(await front.stored.response(turn.id, "bob"))
+
+
+async def test_who_reads_a_turn_that_lost_its_worker_hears_that_it_goes_on(
+    front: Front, line: Line, log: Log, make_turn: MakeTurn, redis: Redis
+) -> None:
+    turn = make_turn()
+    async with front.submit(turn) as follower, asyncio.timeout(10):
+        line.claim(1)
+        await front._tell(args=[3000, turn.id])
+        line.release([(turn.id, 1)])
+        for _ in range(3):
+            await front._tell(args=[3000, turn.id])
+        again = line.claim(1)
+        assert again is not None
+        log.append([ending(turn.id, attempt=2, first=again.seq + 1)])
+        types = [json.loads(e).get("type") async for batch in follower.batches() for e in batch]
+
+    assert types[2:4] == ["response.in_progress", "response.in_progress"]
+    assert len(types) == 5
+
+
+async def test_a_warm_up_made_twice_under_one_id_is_made_once(
+    front: Front, make_turn: MakeTurn, redis: Redis
+) -> None:
+    turn = dataclasses.replace(make_turn(), generate=False)
+    for _ in range(2):
+        async with front.submit(turn) as follower, asyncio.timeout(10):
+            events = [event async for batch in follower.batches() for event in batch]
+        assert len(events) == 2
+
+    assert await redis.xlen(keys.log(turn.id)) == 2
+    assert await redis.zcard(keys.line(MODEL, "default")) == 0
+    assert await redis.ttl(keys.log(turn.id)) > 0
+
+
+async def test_a_turn_that_asks_nothing_is_refused_unless_a_warm_up_asked_before(
+    front: Front, line: Line, make_turn: MakeTurn
+) -> None:
+    warm = dataclasses.replace(make_turn("Hello?"), generate=False)
+    async with front.submit(warm):
+        pass
+    silent = dataclasses.replace(make_turn(parent=warm.id), messages=())
+    async with front.submit(silent):
+        claimed = line.claim(1)
+
+    assert claimed is not None
+    assert [message.text for message in claimed.messages if message.text] == ["Hello?"]
+    with pytest.raises(BadRequest, match="must be a question"):
+        await handed_in(front, dataclasses.replace(make_turn(), messages=()))

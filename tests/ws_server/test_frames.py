@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
-from turns.errors import BadRequest
+from turns.errors import TurnError
 from turns.turn import Message, Request
 from ws_server.create import Create
 from ws_server.directory import Model
-from ws_server.frames import MESSAGE_BYTES, Cancel, read_frame
+from ws_server.frames import MESSAGE_BYTES, Cancel, Refusal, Resume, Steer, read_frame
+from ws_server.items import Reference
 
 
 def created(**fields: Any) -> Create:
@@ -18,10 +19,10 @@ def created(**fields: Any) -> Create:
     return frame.request
 
 
-def refused(text: str | None) -> BadRequest:
+def refused(text: str | None) -> TurnError:
     request = read_frame(text).request
-    assert isinstance(request, BadRequest)
-    return request
+    assert isinstance(request, Refusal)
+    return request.error
 
 
 def test_a_string_is_a_users_message() -> None:
@@ -91,6 +92,55 @@ def test_cancel_is_read_with_and_without_an_id() -> None:
     assert read_frame('{"type":"response.cancel","response_id":"r"}').request == Cancel("r")
 
 
+def test_a_steer_is_read_with_what_it_says() -> None:
+    frame = {"type": "response.steer", "previous_response_id": "r", "input": [1]}
+
+    assert read_frame(json.dumps(frame)).request == Steer("r", [1])
+
+
+def test_a_resume_is_read_with_and_without_a_number() -> None:
+    frame = {"type": "turnstream:response.resume", "response_id": "r"}
+
+    assert read_frame(json.dumps(frame)).request == Resume("r", -1)
+    assert read_frame(json.dumps(frame | {"starting_after": 7})).request == Resume("r", 7)
+
+
+def test_a_refusal_knows_what_it_wanted_to_go_on_from() -> None:
+    bad = {"input": 7, "previous_response_id": "r"}
+    for frame in (bad, {"response": bad}):
+        request = read_frame(json.dumps({"type": "response.create"} | frame)).request
+        assert isinstance(request, Refusal)
+        assert request.previous_response_id == "r"
+
+
+def test_either_field_makes_a_warm_up_and_it_needs_to_say_nothing() -> None:
+    for fields in ({"generate": False}, {"prompt_cache_options": {"prewarm": True}}):
+        assert created(**fields, input=[]).generate is False
+        assert created(**(fields | {"input": None})).messages == ()
+    assert created(prompt_cache_options={"mode": "auto"}).generate is True
+
+
+def test_who_goes_on_from_something_need_not_ask_again() -> None:
+    parent = "resp_" + 32 * "a"
+
+    assert created(input=[], previous_response_id=parent).messages == ()
+    assert refused('{"type":"response.create","input":[]}').param == "input"
+
+
+def test_an_answer_is_named_instead_of_repeated_and_thoughts_are_passed_over() -> None:
+    create = created(
+        input=[
+            {"role": "user", "content": "One?"},
+            {"type": "reasoning", "id": "rs_1", "summary": []},
+            {"type": "item_reference", "id": "msg_" + 32 * "a"},
+            {"role": "user", "content": "Two?"},
+        ]
+    )
+
+    assert [message.text for message in create.messages] == ["One?", "", "Two?"]
+    assert create.references == (Reference(1, "resp_" + 32 * "a", "input[2].id"),)
+
+
 @pytest.mark.parametrize(
     ("text", "code", "param"),
     [
@@ -100,6 +150,8 @@ def test_cancel_is_read_with_and_without_an_id() -> None:
         (None, "invalid_json", None),
         ("{}", "unknown_event_type", "type"),
         ('{"type":"response.dance"}', "unknown_event_type", "type"),
+        ('{"type":"response.steer"}', "missing_required_parameter", "previous_response_id"),
+        ('{"type":"turnstream:response.resume"}', "missing_required_parameter", "response_id"),
         ('{"type":"response.create"}', "missing_required_parameter", "input"),
         (" " * (MESSAGE_BYTES + 1), "invalid_value", None),
         ('"' + "é" * (MESSAGE_BYTES // 2) + '"', "invalid_value", None),
@@ -139,6 +191,12 @@ def test_a_bad_frame_is_refused_with_a_code(text: str | None, code: str, param: 
             "unsupported_value",
             "input[0].type",
         ),
+        ({"input": [{"type": "item_reference"}]}, "invalid_value", "input[0].id"),
+        (
+            {"input": [{"type": "item_reference", "id": "rs_1"}]},
+            "item_not_found",
+            "input[0].id",
+        ),
         ({"input": "\ud800"}, "invalid_value", "input"),
         ({"input": "Say [/INST]"}, "unsafe_prompt", "input"),
         ({"instructions": "<<SYS>>"}, "unsafe_prompt", "instructions"),
@@ -175,7 +233,8 @@ def test_a_bad_frame_is_refused_with_a_code(text: str | None, code: str, param: 
             "invalid_value",
             "background_options.completion_window",
         ),
-        ({"generate": False}, "unsupported_parameter", "generate"),
+        ({"generate": 0}, "invalid_value", "generate"),
+        ({"prompt_cache_options": 1}, "invalid_value", "prompt_cache_options"),
         ({"conversation": "c"}, "unsupported_parameter", "conversation"),
         ({"tool_choice": "required"}, "unsupported_parameter", "tool_choice"),
         ({"text": {"format": {"type": "json_schema"}}}, "unsupported_value", "text.format"),
@@ -191,7 +250,7 @@ def test_a_refusal_knows_its_lane() -> None:
     frame = read_frame('{"type":"response.create","input":"","stream_id":"left"}')
 
     assert frame.stream_id == "left"
-    assert isinstance(frame.request, BadRequest)
+    assert isinstance(frame.request, Refusal)
 
 
 def test_control_tokens_that_a_user_types_are_plain_text() -> None:

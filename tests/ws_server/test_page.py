@@ -5,16 +5,9 @@ By hand, because then an answer can wait half-way until the page has seen what a
 
 import asyncio
 import hashlib
-import os
-import socket
-import subprocess
-import sys
-import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -22,14 +15,10 @@ import redis.asyncio
 from playwright.async_api import expect
 
 from tests.browser import Visit, visit
-from turns import events, keys
-from turns.connection import connect
-from turns.errors import ContextLengthExceeded
-from turns.line import Line
-from turns.log import Append, Entry, Final, Log, Verdict
-from turns.response import error_json, finished_rest, message_item
-from turns.settings import TurnSettings
-from turns.turn import Claimed
+from tests.ws_server.clerk import Clerk
+from tests.ws_server.conftest import serving
+from turns import keys
+from turns.response import error_json
 
 ROOT = Path(__file__).parents[2]
 MODEL = "tiny"
@@ -37,138 +26,6 @@ KEY = "let-me-in"
 
 #: Text that a careless page would change: spaces, line ends, marks and letters of two code units.
 SLICES = ("Once", "  upon\n", "\n a <b>time</b>", " & 😀", "e\u0301", " the", " end. ")
-
-
-@dataclass(slots=True)
-class Clerk:
-    """A worker that answers what it is told to."""
-
-    line: Line
-    log: Log
-    attempt: int = 0
-    claimed: Claimed | None = None
-    seq: int = 0
-    text: str = ""
-    opened: bool = False
-
-    async def claim(self) -> Claimed:
-        """Take up the next turn, waiting for it if need be."""
-        async with asyncio.timeout(20):
-            while (claimed := self.line.claim(1)) is None:
-                await asyncio.sleep(0.02)
-        self.claimed, self.seq = claimed, claimed.seq + 1
-        self.text, self.opened = "", False
-        return claimed
-
-    def beat(self) -> None:
-        """Show a sign of life, as a worker does four times a second."""
-        about = {"created": 0, "context": 64, "temperature": 1.0, "top_p": 1.0}
-        self.line.beat([], about, rows=1)
-
-    def say(self, *slices: str) -> None:
-        """Write slices of the answer, in one step."""
-        assert self.claimed is not None
-        written: list[str] = []
-        if not self.opened:
-            self.opened = True
-            written += events.opening(self.claimed.id, self.seq)
-        for text in slices:
-            written.append(events.text_delta(self.claimed.id, self.seq + len(written), text))
-        self.text += "".join(slices)
-        self._append(written)
-
-    def end(self, status: str = "completed", *, error: str = "null") -> None:
-        """Write the end of the answer."""
-        assert self.claimed is not None
-        written: list[str] = []
-        if self.opened and status != "failed":
-            written += events.closing(self.claimed.id, self.seq, "completed", self.text)
-        rest = finished_rest(
-            self.claimed.rest,
-            item=message_item(self.claimed.id, "completed", self.text),
-            incomplete_reason="max_output_tokens" if status == "incomplete" else None,
-            input_tokens=3,
-            cached_tokens=0,
-            output_tokens=4,
-            completed_at=5,
-        )
-        written.append(events.terminal(self.seq + len(written), status, error, rest))
-        self._append(written, Final(status=status, error=error, rest=rest, text=self.text))
-
-    def refuse(self) -> None:
-        """Find out late that the request was bad."""
-        assert self.claimed is not None
-        late = ContextLengthExceeded(70, 64)
-        body = error_json("invalid_prompt", late.message)
-        final = Final(status="failed", error=body, rest=self.claimed.rest, text="")
-        self._append([events.refused(self.seq, late)], final)
-
-    def _append(self, written: list[str], final: Final | None = None) -> None:
-        assert self.claimed is not None
-        part = Append(
-            id=self.claimed.id,
-            attempt=self.claimed.attempt,
-            first=self.seq,
-            entries=tuple(map(Entry, written)),
-            final=final,
-        )
-        assert self.log.append([part]) == [Verdict.OK]
-        self.seq += len(written)
-
-
-@pytest.fixture
-def clerk(redis_url: str, redis: "redis.asyncio.Redis") -> Iterator[Clerk]:
-    settings = TurnSettings(redis_url=redis_url)
-    client = connect(redis_url)
-    yield Clerk(
-        Line(client, settings, model=MODEL, worker="w0"), Log(client, settings, worker="w0")
-    )
-    client.close()
-
-
-@contextmanager
-def serving(redis_url: str, directory: Path, **environ: str) -> Iterator[str]:
-    """Run a front end alone."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    mine = {k: v for k, v in os.environ.items() if not k.startswith("TURNSTREAM_")} | {
-        "TURNSTREAM_REDIS_URL": redis_url,
-        "TURNSTREAM_MODEL": MODEL,
-        "TURNSTREAM_PORT": str(port),
-        "PYTHONPATH": str(ROOT),
-        **environ,
-    }
-    with (directory / "serve.log").open("wb") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "cli", "serve"], env=mine, cwd=ROOT, stdout=log, stderr=log
-        )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        wait_until_up(url, process, directory / "serve.log")
-        yield url
-    finally:
-        process.terminate()
-        process.wait(timeout=20)
-
-
-def wait_until_up(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            urllib.request.urlopen(f"{url}/healthz", timeout=5).close()
-            return
-        except urllib.error.URLError:
-            assert process.poll() is None, log.read_text()
-            assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.05)
-
-
-@pytest.fixture(scope="module")
-def node(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A front end that wants no key."""
-    with serving(redis_url, tmp_path_factory.mktemp("node")) as url:
-        yield url
 
 
 @pytest.fixture(scope="module")

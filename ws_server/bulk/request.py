@@ -55,6 +55,9 @@ def read_request(text: bytes | None, endpoint: str) -> BulkRequest:
             code="unsupported_parameter",
             param="body.stream",
         )
-    if endpoint == CHAT:
-        return BulkRequest(custom_id, read_chat(body).create)
-    return BulkRequest(custom_id, read_create(body))
+    create = read_chat(body).create if endpoint == CHAT else read_create(body)
+    if not create.generate:
+        raise field.unsupported("body.generate", "there is nothing to warm up in a batch.")
+    for reference in create.references:
+        raise field.unsupported(reference.param, "say in a batch what was answered.")
+    return BulkRequest(custom_id, create)

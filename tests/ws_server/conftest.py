@@ -1,0 +1,78 @@
+"""A real front end and a real Redis; the worker is played by hand."""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import redis.asyncio
+
+from tests.ws_server.clerk import MODEL, Clerk
+from turns.connection import connect
+from turns.line import Line
+from turns.log import Log
+from turns.settings import TurnSettings
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def clerk(redis_url: str, redis: "redis.asyncio.Redis") -> Iterator[Clerk]:
+    settings = TurnSettings(redis_url=redis_url)
+    client = connect(redis_url)
+    yield Clerk(
+        Line(client, settings, model=MODEL, worker="w0"), Log(client, settings, worker="w0")
+    )
+    client.close()
+
+
+@contextmanager
+def serving(redis_url: str, directory: Path, **environ: str) -> Iterator[str]:
+    """Run a front end alone."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    mine = {k: v for k, v in os.environ.items() if not k.startswith("TURNSTREAM_")} | {
+        "TURNSTREAM_REDIS_URL": redis_url,
+        "TURNSTREAM_MODEL": MODEL,
+        "TURNSTREAM_PORT": str(port),
+        "PYTHONPATH": str(ROOT),
+        **environ,
+    }
+    with (directory / "serve.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "cli", "serve"], env=mine, cwd=ROOT, stdout=log, stderr=log
+        )
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait_until_up(url, process, directory / "serve.log")
+        yield url
+    finally:
+        process.terminate()
+        process.wait(timeout=20)
+
+
+def wait_until_up(url: str, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            urllib.request.urlopen(f"{url}/healthz", timeout=5).close()
+            return
+        except urllib.error.URLError:
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def node(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A front end that wants no key."""
+    with serving(redis_url, tmp_path_factory.mktemp("node")) as url:
+        yield url

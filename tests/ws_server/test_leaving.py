@@ -1,0 +1,70 @@
+"""HTTP clients that leave before their answer has ended; nobody works, so it never would."""
+
+import asyncio
+import json
+
+import httpx2
+import pytest
+from redis.asyncio import Redis
+
+from tests.ws_server.clerk import Clerk
+from turns import keys
+
+WAIT_SECONDS = 20
+
+
+@pytest.fixture
+def http(node: str) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(base_url=node, timeout=WAIT_SECONDS)
+
+
+async def asked_under(redis: Redis, key: str) -> str:
+    """Wait until a turn was made under a key, and give its id: its client has heard nothing yet."""
+    async with asyncio.timeout(WAIT_SECONDS):
+        while not (id := await redis.hget(keys.once("local", key), "id")):  # type: ignore[misc]
+            await asyncio.sleep(0.02)
+    assert isinstance(id, bytes)
+    return id.decode()
+
+
+async def leave(node: str, redis: Redis, *, path: str = "responses", **fields: object) -> str:
+    """Ask, leave as soon as the turn is there, and give its response's id."""
+    body = json.dumps({"input": "Hi", "messages": [{"role": "user", "content": "Hi"}]} | fields)
+    host, port = node.removeprefix("http://").split(":")
+    _, writing = await asyncio.open_connection(host, int(port))
+    lines = (
+        f"POST /v1/{path} HTTP/1.1",
+        f"Host: {host}:{port}",
+        "Idempotency-Key: mine",
+        f"Content-Length: {len(body)}",
+    )
+    writing.write(("\r\n".join(lines) + "\r\n\r\n" + body).encode())
+    response_id = await asked_under(redis, "mine")
+    writing.close()
+    await writing.wait_closed()
+    return response_id
+
+
+@pytest.mark.parametrize("path", ["responses", "chat/completions"])
+@pytest.mark.parametrize("stream", [True, False])
+async def test_what_is_not_stored_ends_when_its_client_has_left(
+    node: str, http: httpx2.AsyncClient, redis: Redis, clerk: Clerk, stream: bool, path: str
+) -> None:
+    clerk.beat()
+    response_id = await leave(node, redis, path=path, stream=stream, store=False)
+
+    async with http, asyncio.timeout(WAIT_SECONDS):
+        while (await http.get(f"/v1/responses/{response_id}")).json()["status"] != "cancelled":
+            await asyncio.sleep(0.1)
+
+
+@pytest.mark.parametrize("kept", [{"store": True}, {"store": False, "background": True}])
+@pytest.mark.parametrize("stream", [True, False])
+async def test_what_is_stored_or_in_the_background_waits_for_its_answer(
+    node: str, redis: Redis, clerk: Clerk, stream: bool, kept: dict[str, bool]
+) -> None:
+    clerk.beat()
+    response_id = await leave(node, redis, stream=stream, **kept)
+
+    assert await redis.zscore(keys.watches(), response_id) is None
+    assert (await clerk.claim()).id == response_id

@@ -1,0 +1,47 @@
+"""A client of the socket that reads one event at a time."""
+
+import asyncio
+import json
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection
+
+READ_SECONDS = 20
+TERMINAL = {"response.completed", "response.incomplete", "response.failed", "error"}
+
+Event = dict[str, Any]
+
+
+async def create(socket: ClientConnection, **fields: Any) -> None:
+    """Ask for a response."""
+    await send(socket, type="response.create", **fields)
+
+
+async def send(socket: ClientConnection, **frame: Any) -> None:
+    """Send a frame."""
+    await socket.send(json.dumps(frame))
+
+
+async def event(socket: ClientConnection) -> Event:
+    """Read the next event."""
+    async with asyncio.timeout(READ_SECONDS):
+        read: Event = json.loads(await socket.recv())
+    return read
+
+
+async def until(socket: ClientConnection, *types: str) -> Event:
+    """Read to the first event of one of these types; the socket's lanes may come mixed."""
+    while (read := await event(socket))["type"] not in types:
+        pass
+    return read
+
+
+async def end(socket: ClientConnection) -> Event:
+    """Read to the next terminal event."""
+    return await until(socket, *TERMINAL)
+
+
+def code_of(error: Event) -> tuple[str, int]:
+    """Give the code and the status of an error."""
+    assert error["type"] == "error", error
+    return error["error"]["code"], error["status"]
