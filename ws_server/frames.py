@@ -72,7 +72,8 @@ def read_frame(text: str | None) -> Frame:
             raise BadRequest(f"A message may have {MESSAGE_BYTES} bytes at most.")
         body = read_json(text)
         stream_id = _stream_id(body)
-        parent = _parent(body)
+        if body.get("type") == "response.create":
+            parent = _parent(body)
         return Frame(stream_id, _request(body))
     except BadRequest as exc:
         return Frame(stream_id, Refusal(exc, parent))

@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Required
 
 from typing_extensions import TypedDict
 
-from turns.shapes import ResponseId, StreamId, Words
+from turns.shapes import MessageId, ResponseId, StreamId, Words
 
 Temperature = Annotated[float, Words(minimum=0, maximum=2)] | None
 Share = Annotated[float, Words(minimum=0, maximum=1)] | None
@@ -47,7 +47,21 @@ class Message(TypedDict, total=False):
     content: Required[str | list[TextPart | RefusalPart]]
 
 
+class ItemReference(TypedDict, total=False):
+    """A stored answer, named instead of repeated."""
+
+    type: Required[Literal["item_reference"]]
+    id: Required[MessageId]
+
+
+class Reasoning(TypedDict, total=False):
+    """Another model's thoughts, handed back by habit; passed over."""
+
+    type: Required[Literal["reasoning"]]
+
+
 Messages = Annotated[list[Message], Words(minItems=1)]
+Items = list[Message | ItemReference | Reasoning]
 
 
 class PlainFormat(TypedDict, total=False):
@@ -60,6 +74,12 @@ class AskedTextOptions(TypedDict, total=False):
     """How the text of an answer is to be written."""
 
     format: PlainFormat | None
+
+
+class PromptCacheOptions(TypedDict, total=False):
+    """Another way to ask for a warm-up."""
+
+    prewarm: bool | None
 
 
 class BackgroundOptions(TypedDict, total=False):
@@ -84,7 +104,7 @@ class Sampling(TypedDict, total=False):
 class ResponseFields(Sampling, total=False):
     """A turn to be answered."""
 
-    input: Required[str | Messages]
+    input: Required[str | Items]
     model: str | None
     instructions: str | None
     previous_response_id: ResponseId | None
@@ -96,6 +116,9 @@ class ResponseFields(Sampling, total=False):
     idempotency_key: Key
     text: AskedTextOptions | None
     tool_choice: ToolChoice
+    #: False is a warm-up: over at once, and there to be gone on from.
+    generate: bool | None
+    prompt_cache_options: PromptCacheOptions | None
 
 
 class ResponseBody(ResponseFields, total=False):
@@ -157,6 +180,14 @@ class CancelFrame(OnLane, total=False):
     response_id: ResponseId | None
 
 
+class SteerFrame(OnLane, total=False):
+    """Say something to a response while it is written; answered with `SteerFailed`."""
+
+    type: Required[Literal["response.steer"]]
+    previous_response_id: Required[str]
+    input: Required[object]
+
+
 class ResumeFrame(OnLane, total=False):
     """Go on reading a response after the event of a number; an addition to the protocol."""
 
@@ -165,4 +196,4 @@ class ResumeFrame(OnLane, total=False):
     starting_after: Annotated[int, Words(minimum=-1)] | None
 
 
-Frame = CreateFrame | NestedCreateFrame | CancelFrame | ResumeFrame
+Frame = CreateFrame | NestedCreateFrame | CancelFrame | SteerFrame | ResumeFrame

@@ -22,11 +22,11 @@ class SocketLimits:
     """What one socket may have."""
 
     #: How long it may last.
-    seconds: int
+    seconds: int = 3600
     #: Turns in flight; further ones wait.
-    turns: int
+    turns: int = 16
     #: Named lanes.
-    lanes: int
+    lanes: int = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 from turns.errors import BadRequest, TurnError, error_body
-from turns.shapes import ErrorEvent
+from turns.shapes import ErrorEvent, SteerFailed
 from ws_server.bodies import ErrorBody
 from ws_server.field import Body
 
@@ -36,7 +36,7 @@ def error_frame(error: TurnError, stream_id: str | None) -> str:
 
 def steer_failed(response_id: str, input: object, stream_id: str | None) -> str:
     """Write that a response takes nothing in while it is being written; gives the input back."""
-    frame = {
+    frame: SteerFailed = {
         "type": "response.steer.failed",
         # Like an error's, it stands in no response's order.
         "sequence_number": 0,
@@ -47,7 +47,9 @@ def steer_failed(response_id: str, input: object, stream_id: str | None) -> str:
             "message": "A response can't be steered here: cancel it and go on from it.",
         },
     }
-    return json.dumps(frame if stream_id is None else frame | {"stream_id": stream_id})
+    if stream_id is not None:
+        frame["stream_id"] = stream_id
+    return json.dumps(frame)
 
 
 def on_lane(event: bytes, stream_id: str | None) -> str:

@@ -9,7 +9,7 @@ from ws_server import requests
 Json = dict[str, Any]
 
 _ASKED = requests.Frame.__args__
-_SENT = (*shapes.Event.__args__, shapes.Draining)
+_SENT = (*shapes.Event.__args__, shapes.SteerFailed, shapes.Draining)
 
 
 def document() -> Json:

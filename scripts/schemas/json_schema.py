@@ -14,6 +14,7 @@ Json = dict[str, Any]
 #: Each is a schema by its own name, with all that it is made of.
 SENT: tuple[type, ...] = (
     *shapes.Event.__args__,
+    shapes.SteerFailed,
     shapes.Draining,
     shapes.Response,
     bodies.ErrorBody,

@@ -113,6 +113,7 @@ async def test_a_bad_file_is_refused_line_by_line(client: AsyncOpenAI) -> None:
         json.dumps(line("stream", stream=True)).encode(),
         json.dumps(line("hot", temperature=3)).encode(),
         json.dumps(line("other", model="nobody")).encode(),
+        json.dumps(line("warm", generate=False)).encode(),
     ]
 
     batch = await over(client, (await made(client, b"\n".join(lines))).id)
@@ -128,6 +129,7 @@ async def test_a_bad_file_is_refused_line_by_line(client: AsyncOpenAI) -> None:
         (8, "unsupported_parameter", "body.stream"),
         (9, "invalid_value", "temperature"),
         (10, "model_not_found", "model"),
+        (11, "unsupported_parameter", "body.generate"),
     ]
     assert batch.output_file_id is None
 

@@ -22,7 +22,7 @@ DOCUMENTS = {"openapi": OPENAPI, "asyncapi": ASYNCAPI}
 #: Served, and no part of what is published: the page, and the document itself.
 PAGES = {"/", "/openapi.json"}
 #: Fields that are read only to be refused.
-REFUSED = {"conversation", "prompt", "generate"}
+REFUSED = {"conversation", "prompt"}
 #: Fields of a frame that are refused on the socket, or are the other form of a frame.
 ELSEWHERE = {"background", "background_options", "stream", "response"}
 
@@ -116,6 +116,7 @@ def test_a_body_is_published_with_just_the_fields_that_are_read(
     [
         ("CreateFrame", {"type": "response.create", "input": "Hi"}),
         ("CancelFrame", {"type": "response.cancel"}),
+        ("SteerFrame", {"type": "response.steer", "previous_response_id": "resp_1"}),
         ("ResumeFrame", {"type": "turnstream:response.resume", "response_id": "resp_1"}),
     ],
 )

@@ -115,6 +115,9 @@ async def on_socket(service: Service, redis: "Redis[bytes]") -> list[Json]:
         frames += await hear(socket, {"response.output_text.delta"})
         await socket.send(json.dumps({"type": "response.cancel"}))
         frames += await hear(socket)
+        steer = {"type": "response.steer", "previous_response_id": first, "input": "Shorter!"}
+        await socket.send(json.dumps(steer))
+        frames += await hear(socket, {"response.steer.failed"})
         # Its slices gone, its end is told from the record.
         redis.delete(keys.log(first))
         resume = {"type": "turnstream:response.resume", "response_id": first}
