@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from prompts.registry import PROMPTS
 from turns import environment
@@ -20,6 +21,8 @@ class WorkerSettings:
     model: str
     device: str
     dtype: str
+    #: Where what a CPU worker compiles for itself is kept; None: it compiles nothing.
+    compile_cache: Path | None
     #: How conversations are written: `auto` goes by the model's config and name.
     prompt: str
     #: Turns answered at once.
@@ -47,14 +50,23 @@ class WorkerSettings:
         if device not in ("auto", "cpu", "cuda") and not device.startswith("cuda:"):
             raise SettingError("DEVICE", f"must be auto, cpu, cuda or cuda:N, not {device!r}")
         environment.choice(environ, "ENGINE", "slot", ("slot",))
+        compiles = environment.choice(environ, "COMPILE", "auto", ("auto", "off"))
         return cls(
             turns=TurnSettings.read(environ),
             model=environment.text(environ, "MODEL", "demo"),
             device=device,
             dtype=environment.choice(environ, "DTYPE", "auto", DTYPES),
+            compile_cache=_cache(environ) if compiles == "auto" else None,
             prompt=environment.choice(environ, "PROMPT", "auto", ("auto", *PROMPTS)),
             rows=environment.whole(environ, "ROWS", 8, least=1, most=4096),
             context=context or None,
             index=environment.whole(environ, "WORKER_INDEX", 0, least=0, most=9999),
             drain_seconds=environment.seconds(environ, "DRAIN_SECONDS", 5.0, least=0.0),
         )
+
+
+def _cache(environ: Mapping[str, str]) -> Path:
+    base = environ.get("XDG_CACHE_HOME", "")
+    # The standard says that a relative path there is to be ignored.
+    parent = Path(base) if base.startswith("/") else Path.home() / ".cache"
+    return parent / "turnstream"

@@ -43,6 +43,7 @@ class Worker:
             dtype=settings.dtype,
             rows=settings.rows,
             context=settings.context,
+            compile_cache=settings.compile_cache,
             after_step=self._after_step,
         )
         self.model = loaded.name

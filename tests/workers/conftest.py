@@ -8,6 +8,7 @@ import torch
 from transformers import LlamaForCausalLM
 
 from tests import tiny_llama
+from workers.engines.decode_op import DecodeOp, load_decode_op
 from workers.engines.slot_engine import SlotEngine
 
 #: Makes a running engine; takes what `SlotEngine` takes, with defaults for all of it.
@@ -37,8 +38,24 @@ def reference(tiny_llama_folder: Path) -> LlamaForCausalLM:
     return model
 
 
+@pytest.fixture(scope="session")
+def compiled_op(tmp_path_factory: pytest.TempPathFactory) -> DecodeOp | None:
+    """The op as this machine compiles it; None where there is no g++."""
+    return load_decode_op(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(params=["compiled", "torch"])
+def decode_op(request: pytest.FixtureRequest, compiled_op: DecodeOp | None) -> DecodeOp | None:
+    """Run a test with the compiled op and without."""
+    if request.param == "torch":
+        return None
+    if compiled_op is None:
+        pytest.skip("there is no g++ here to compile the decode attention with")
+    return compiled_op
+
+
 @pytest.fixture
-def make_engine(tiny_llama_folder: Path) -> Iterator[MakeEngine]:
+def make_engine(tiny_llama_folder: Path, decode_op: DecodeOp | None) -> Iterator[MakeEngine]:
     """Make engines over the tiny Llama, and stop them when the test ends."""
     engines: list[SlotEngine] = []
 
@@ -60,6 +77,7 @@ def make_engine(tiny_llama_folder: Path) -> Iterator[MakeEngine]:
             eos_ids=eos_ids,
             after_step=after_step,
             prompt_tokens=prompt_tokens,
+            decode_op=decode_op,
         )
         engines.append(engine)
         return engine

@@ -7,6 +7,7 @@ to `slot_attention` untouched; transformers therefore builds no mask and keeps n
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -42,7 +43,7 @@ class _Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Stretch:
+class Stretch:
     """A piece of one prompt."""
 
     tokens: slice
@@ -74,8 +75,14 @@ class Step:
         #: Each ``(tokens,)`` int64.
         self.ids, self.positions, self.rows = packed.unbind()
 
-        self.runs = _runs(singles, device)
+        #: How many tokens, the first ones, are their row's only new ones.
+        self.singles = len(singles)
         self.stretches = _stretches(pieces, len(singles), device)
+
+    @cached_property
+    def runs(self) -> list["_Run"]:
+        """The single tokens, by rows that lie side by side."""
+        return _runs(self.parts[: self.singles], self.ids.device)
 
     def last_tokens(self, parts: Sequence[Part]) -> Tensor:
         """Return where each of these parts ends among the step's tokens, ``(parts,)`` int64."""
@@ -110,8 +117,8 @@ def _runs(singles: Sequence[Part], device: torch.device) -> list[_Run]:
     return runs
 
 
-def _stretches(pieces: Sequence[Part], first: int, device: torch.device) -> list[_Stretch]:
-    stretches: list[_Stretch] = []
+def _stretches(pieces: Sequence[Part], first: int, device: torch.device) -> list[Stretch]:
+    stretches: list[Stretch] = []
     for part in pieces:
         size = len(part.ids)
         length = part.start + size
@@ -119,7 +126,7 @@ def _stretches(pieces: Sequence[Part], first: int, device: torch.device) -> list
         if part.start:
             seen = torch.ones(size, length, dtype=torch.bool, device=device).tril(part.start)
         tokens = slice(first, first + size)
-        stretches.append(_Stretch(tokens=tokens, row=part.row, length=length, seen=seen))
+        stretches.append(Stretch(tokens=tokens, row=part.row, length=length, seen=seen))
         first += size
     return stretches
 
@@ -160,18 +167,33 @@ def slot_attention(
             queries[run.tokens], keys[rows], values[rows], run.hidden, scaling
         )
     for stretch in step.stretches:
-        row = (slice(stretch.row, stretch.row + 1), slice(None), slice(stretch.length))
-        answer = nn.functional.scaled_dot_product_attention(
-            query[:, :, stretch.tokens],
-            keys[row],
-            values[row],
-            attn_mask=stretch.seen,
-            is_causal=stretch.seen is None,
-            scale=scaling,
-            enable_gqa=query.shape[1] != key.shape[1],
-        )
-        out[stretch.tokens] = answer[0].transpose(0, 1)
+        out[stretch.tokens] = look_around(stretch, query, keys, values, scaling)
     return out[None], None
+
+
+def look_around(
+    stretch: Stretch, query: Tensor, keys: Tensor, values: Tensor, scaling: float
+) -> Tensor:
+    """Let the tokens of a stretch look at their row, the stretch included.
+
+    Args:
+        query: ``(1, heads, tokens, head_dim)``: those of the whole step.
+        keys: ``(rows, kv_heads, context, head_dim)``, like ``values``.
+
+    Returns:
+        ``(size, heads, head_dim)``.
+    """
+    row = (slice(stretch.row, stretch.row + 1), slice(None), slice(stretch.length))
+    answer = nn.functional.scaled_dot_product_attention(
+        query[:, :, stretch.tokens],
+        keys[row],
+        values[row],
+        attn_mask=stretch.seen,
+        is_causal=stretch.seen is None,
+        scale=scaling,
+        enable_gqa=query.shape[1] != keys.shape[1],
+    )
+    return answer[0].transpose(0, 1)
 
 
 def _look_back(

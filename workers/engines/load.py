@@ -11,6 +11,7 @@ from transformers import LlamaConfig
 
 from workers.engine import CheckpointError, Engine
 from workers.engines.checkpoint import find, load_model, pick_device, pick_dtype
+from workers.engines.decode_op import DTYPES, load_decode_op
 from workers.engines.habits import read_habits
 from workers.engines.kv_slots import bytes_per_token
 from workers.engines.slot_engine import SlotEngine
@@ -47,6 +48,7 @@ def load_engine(
     context: int | None,
     after_step: Callable[[], None],
     threads: int | None = None,
+    compile_cache: Path | None = None,
 ) -> LoadedModel:
     """Load a model and start its engine.
 
@@ -59,6 +61,7 @@ def load_engine(
             as much of it as fits the memory.
         after_step: called on the engine's thread after each step.
         threads: of the CPU, for one step; None takes every core that torch finds.
+        compile_cache: where a CPU's compiled part of the attention is kept; None compiles nothing.
 
     Raises:
         CheckpointError: the model cannot be loaded or its memory does not fit; one line says why.
@@ -73,8 +76,16 @@ def load_engine(
     habits = read_habits(checkpoint.folder)
     tokenizer = load_tokenizer(checkpoint.folder, size=config.vocab_size, eos_ids=habits.eos_ids)
     length = fit_context(config, numbers, rows=rows, context=context, free=_free_bytes(place))
+    decode_op = None
+    if compile_cache and place.type == "cpu" and numbers in DTYPES:
+        decode_op = load_decode_op(compile_cache)
     engine = SlotEngine(
-        llama, rows=rows, context=length, eos_ids=tokenizer.eos_ids, after_step=after_step
+        llama,
+        rows=rows,
+        context=length,
+        eos_ids=tokenizer.eos_ids,
+        after_step=after_step,
+        decode_op=decode_op,
     )
     log.info(
         "model %s on %s in %s: %d rows × %d tokens, %.1f MiB of keys and values",

@@ -24,6 +24,8 @@ from workers.engine import (
 )
 from workers.engines import attention, sampler
 from workers.engines.attention import Part, Step
+from workers.engines.decode_op import DecodeOp
+from workers.engines.fused_attention import fuse
 from workers.engines.kv_slots import KvSlots
 from workers.engines.packed_linear import pack
 from workers.engines.penalties import Penalties, penalties
@@ -63,6 +65,7 @@ class SlotEngine:
         eos_ids: tokens that end an answer.
         after_step: called on the engine's thread once all ``on_step`` calls of a step are made.
         prompt_tokens: how much of the joining prompts one step takes at most.
+        decode_op: what a CPU does part of its attention with; None does all in torch.
     """
 
     def __init__(
@@ -74,8 +77,11 @@ class SlotEngine:
         eos_ids: frozenset[int],
         after_step: Callable[[], None],
         prompt_tokens: int = 512,
+        decode_op: DecodeOp | None = None,
     ) -> None:
         if model.device.type == "cpu":
+            if decode_op and not fuse(model, decode_op):
+                log.info("the compiled decode attention does not suit this model: torch does it")
             pack(model)
         attention.register()
         model.config._attn_implementation = attention.ATTENTION

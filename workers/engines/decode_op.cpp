@@ -1,0 +1,156 @@
+// What a layer does to the tokens of a step between its projections: turns queries and keys by their
+// places, stores keys and values in their rows, and lets the tokens that come alone look back.
+//
+// One call instead of some dozen passes over memory. It knows nothing of torch: compiling takes a
+// second or two, and a new torch changes nothing. Each token's result is computed in an order that
+// hangs on its own row alone, so it is the same bit for bit whoever is in the batch.
+
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+#include <vector>
+
+namespace {
+
+struct bfloat16 {
+  uint16_t bits;
+};
+
+inline float widen(float x) { return x; }
+inline float widen(bfloat16 x) {
+  uint32_t bits = uint32_t(x.bits) << 16;
+  float wide;
+  std::memcpy(&wide, &bits, 4);
+  return wide;
+}
+
+inline void narrow(float x, float &to) { to = x; }
+inline void narrow(float x, bfloat16 &to) {
+  uint32_t bits;
+  std::memcpy(&bits, &x, 4);
+  // To the nearest, of two to the even one; what is not a number must not become infinite.
+  to.bits = std::isnan(x) ? 0x7FC0 : uint16_t((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
+}
+
+struct Step {
+  int64_t tokens, singles, heads, kv_heads, context;
+  const int64_t *rows, *places;
+  float scaling;
+};
+
+template <typename T>
+void rotate(T *head, const T *cos, const T *sin, T *to, int64_t width) {
+  const int64_t half = width / 2;
+  for (int64_t i = 0; i < half; i++) {
+    const float first = widen(head[i]), second = widen(head[i + half]);
+    narrow(first * widen(cos[i]) - second * widen(sin[i]), to[i]);
+    narrow(second * widen(cos[i + half]) + first * widen(sin[i + half]), to[i + half]);
+  }
+}
+
+// One key-value head of one token: `group` queries over `length` keys and values.
+// WIDTH is the width of a head where the compiler may know it, or 0.
+template <typename T, int WIDTH>
+void look_back(const T *queries, const T *keys, const T *values, T *out, int64_t group,
+               int64_t length, int64_t some_width, float scaling, float *scores) {
+  const int64_t width = WIDTH ? WIDTH : some_width;
+  float *wide = scores + group * length;  // the queries, then one answer
+  for (int64_t i = 0; i < group * width; i++) wide[i] = widen(queries[i]) * scaling;
+  for (int64_t at = 0; at < length; at++) {
+    const T *key = keys + at * width;
+    for (int64_t g = 0; g < group; g++) {
+      const float *query = wide + g * width;
+      float sum = 0;
+#pragma omp simd reduction(+ : sum)
+      for (int64_t i = 0; i < width; i++) sum += query[i] * widen(key[i]);
+      scores[g * length + at] = sum;
+    }
+  }
+  float *answer = wide + group * width;
+  for (int64_t g = 0; g < group; g++) {
+    float *weights = scores + g * length;
+    float most = weights[0];
+#pragma omp simd reduction(max : most)
+    for (int64_t at = 0; at < length; at++) most = std::max(most, weights[at]);
+    float whole = 0;
+    for (int64_t at = 0; at < length; at++) weights[at] = std::exp(weights[at] - most);
+#pragma omp simd reduction(+ : whole)
+    for (int64_t at = 0; at < length; at++) whole += weights[at];
+    for (int64_t i = 0; i < width; i++) answer[i] = 0;
+    for (int64_t at = 0; at < length; at++) {
+      const T *value = values + at * width;
+      const float weight = weights[at];
+#pragma omp simd
+      for (int64_t i = 0; i < width; i++) answer[i] += weight * widen(value[i]);
+    }
+    for (int64_t i = 0; i < width; i++) narrow(answer[i] / whole, out[g * width + i]);
+  }
+}
+
+template <typename T>
+void layer(const Step &step, int64_t width, T *qkv, const T *cos, const T *sin, T *keys, T *values,
+           T *out, int threads) {
+  const int64_t heads = step.heads, kv_heads = step.kv_heads, group = heads / kv_heads;
+  const int64_t across = heads + 2 * kv_heads;
+  auto slot = [&](int64_t token, int64_t head, int64_t place) {
+    return ((step.rows[token] * kv_heads + head) * step.context + place) * width;
+  };
+#pragma omp parallel num_threads(threads)
+  {
+#pragma omp for schedule(static)
+    for (int64_t n = 0; n < step.tokens * across; n++) {
+      const int64_t token = n / across, head = n % across;
+      T *from = qkv + n * width;
+      const T *turn = cos + token * width, *other = sin + token * width;
+      if (head < heads) {
+        rotate(from, turn, other, from, width);
+      } else if (head < heads + kv_heads) {
+        rotate(from, turn, other, keys + slot(token, head - heads, step.places[token]), width);
+      } else {
+        const int64_t at = slot(token, head - heads - kv_heads, step.places[token]);
+        std::copy(from, from + width, values + at);
+      }
+    }
+    std::vector<float> scores;
+#pragma omp for schedule(dynamic)
+    for (int64_t n = 0; n < step.singles * kv_heads; n++) {
+      const int64_t token = n / kv_heads, head = n % kv_heads;
+      const int64_t length = step.places[token] + 1;
+      scores.resize(group * (length + width) + width);
+      const T *queries = qkv + (token * across + head * group) * width;
+      const T *k = keys + slot(token, head, 0), *v = values + slot(token, head, 0);
+      T *to = out + (token * heads + head * group) * width;
+      auto *look = width == 64    ? look_back<T, 64>
+                   : width == 128 ? look_back<T, 128>
+                                  : look_back<T, 0>;
+      look(queries, k, v, to, group, length, width, step.scaling, scores.data());
+    }
+  }
+}
+
+}  // namespace
+
+// All tensors are dense. `singles` of the `tokens` come first and are their row's only ones.
+//   qkv          (tokens, heads + 2 kv_heads, width); its queries are turned where they are
+//   cos, sin     (tokens, width)
+//   rows, places (tokens): the row of each token, and its place there
+//   keys, values (rows, kv_heads, context, width)
+//   out          (tokens, heads, width); filled for the singles
+extern "C" void decode_layer(int wide, int64_t tokens, int64_t singles, int64_t heads,
+                             int64_t kv_heads, int64_t width, int64_t context, void *qkv,
+                             const void *cos, const void *sin, const int64_t *rows,
+                             const int64_t *places, void *keys, void *values, void *out,
+                             float scaling, int threads) {
+  const Step step{tokens, singles, heads, kv_heads, context, rows, places, scaling};
+  auto run = [&](auto kind) {
+    using T = decltype(kind);
+    layer<T>(step, width, static_cast<T *>(qkv), static_cast<const T *>(cos),
+             static_cast<const T *>(sin), static_cast<T *>(keys), static_cast<T *>(values),
+             static_cast<T *>(out), threads);
+  };
+  if (wide)
+    run(float{});
+  else
+    run(bfloat16{});
+}

@@ -1,0 +1,81 @@
+"""A layer's attention around the compiled op: one projection in, the op, one projection out.
+
+It takes the place of transformers' own module, and reads the `Step` that its attention function
+reads. Pieces of prompts are left to torch, which is good at them.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import LlamaForCausalLM
+from transformers.models.llama.modeling_llama import LlamaAttention
+
+from workers.engines.attention import Step, look_around
+from workers.engines.decode_op import DTYPES, DecodeOp
+
+
+class FusedAttention(nn.Module):
+    """What `LlamaAttention` computes."""
+
+    def __init__(self, plain: LlamaAttention, op: DecodeOp) -> None:
+        super().__init__()
+        self.qkv_proj = _joined([plain.q_proj, plain.k_proj, plain.v_proj])
+        self.o_proj = plain.o_proj
+        self._op = op
+        self._layer = int(plain.layer_idx)
+        self._width = int(plain.head_dim)
+        self._heads = plain.q_proj.out_features // self._width
+        self._scaling = float(plain.scaling)
+
+    def forward(
+        self,
+        hidden_states: Tensor,
+        *,
+        position_embeddings: tuple[Tensor, Tensor],
+        step: Step,
+        **_: Any,
+    ) -> tuple[Tensor, None]:
+        """Take ``(1, tokens, hidden)`` and return the same, and no weights."""
+        tokens = hidden_states.shape[1]
+        qkv = self.qkv_proj(hidden_states).view(tokens, -1, self._width)
+        cos, sin = position_embeddings
+        keys, values = step.slots.keys[self._layer], step.slots.values[self._layer]
+        out = self._op(
+            qkv,
+            cos[0],
+            sin[0],
+            step.rows,
+            step.positions,
+            keys,
+            values,
+            heads=self._heads,
+            singles=step.singles,
+            scaling=self._scaling,
+        )
+        query = qkv[None, :, : self._heads].transpose(1, 2)
+        for stretch in step.stretches:
+            out[stretch.tokens] = look_around(stretch, query, keys, values, self._scaling)
+        return self.o_proj(out.view(1, tokens, -1)), None
+
+
+def fuse(model: LlamaForCausalLM, op: DecodeOp) -> bool:
+    """Give every layer of a model a `FusedAttention`; say whether the op can do this model."""
+    turned = 2 * model.model.rotary_emb.inv_freq.numel()
+    if model.dtype not in DTYPES or turned != model.model.layers[0].self_attn.head_dim:
+        return False
+    with torch.inference_mode():
+        for layer in model.model.layers:
+            layer.self_attn = FusedAttention(layer.self_attn, op)
+    return True
+
+
+def _joined(layers: list[nn.Linear]) -> nn.Linear:
+    """Make one linear layer that computes what several do, side by side."""
+    sizes = [layer.out_features for layer in layers]
+    joined = nn.Linear(layers[0].in_features, sum(sizes), bias=False, device="meta")
+    joined.weight = nn.Parameter(torch.cat([layer.weight for layer in layers]), requires_grad=False)
+    if layers[0].bias is not None:
+        bias = torch.cat([layer.bias for layer in layers])
+        joined.bias = nn.Parameter(bias, requires_grad=False)
+    return joined
