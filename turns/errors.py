@@ -15,11 +15,14 @@
     * NotServed                  404, there is nothing at this address
     * StreamExpired              400, the events are gone though the turn was real
     * ResponseLost               500, Redis lost its data while the response was being read
+    * TierNotAllowed             403, the key is limited to other tiers
+    * RateLimited                429, the owner has asked for too much
     * Overloaded                 503, Redis is away or the line is full
 
 An error's `code` is stable: clients may match on it.
 """
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 from turns.shapes import Error, ErrorType
@@ -33,7 +36,7 @@ class TurnError(Exception):
     code: str = "server_error"
     param: str | None = None
     #: After how long asking again may help; None: it never does.
-    retry_seconds: ClassVar[int | None] = None
+    retry_seconds: int | None = None
 
     @property
     def message(self) -> str:
@@ -188,6 +191,32 @@ class ResponseLost(TurnError):
 
     def __init__(self, id: str) -> None:
         super().__init__(f"Response '{id}' was lost with the data of the queue. Ask again.")
+
+
+class TierNotAllowed(TurnError):
+    """The owner may not ask in this tier."""
+
+    status = 403
+    type = "invalid_request_error"
+    code = "service_tier_not_allowed"
+    param = "service_tier"
+
+    def __init__(self, tier: str, allowed: Iterable[str]) -> None:
+        super().__init__(f"This key may not ask in tier '{tier}', only in {', '.join(allowed)}.")
+
+
+class RateLimited(TurnError):
+    """The owner has asked for too much; the turn was not taken."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+
+    def __init__(self, limit: str, most: int, wait_ms: int) -> None:
+        self.retry_seconds = max(1, -(-wait_ms // 1000))
+        super().__init__(
+            f"The limit {limit}={most} is reached. Try again in {self.retry_seconds} s."
+        )
 
 
 class Overloaded(TurnError):

@@ -14,8 +14,10 @@ from turns.errors import (
     BadRequest,
     Overloaded,
     PreviousResponseNotFound,
+    RateLimited,
     ResponseNotFound,
     StreamExpired,
+    TierNotAllowed,
 )
 from turns.events import kept
 from turns.follower import PAGE, Follower, Page, ReadLog
@@ -67,8 +69,12 @@ class Front:
         Raises:
             PreviousResponseNotFound: its parent is not there, not the owner's, or not stored.
             BadRequest: its parent is still being answered, or its key was used for something else.
+            TierNotAllowed, RateLimited: its owner may not ask for so much.
             Overloaded: the line is full, or Redis is away.
         """
+        limits = self._settings.limits.of(turn.owner)
+        if turn.tier not in limits.tiers:
+            raise TierNotAllowed(turn.tier, sorted(limits.tiers))
         follower = Follower(turn.id, after=-1, read=self._reader(turn.owner))
         # Before the turn exists, so that not even its first event is missed.
         self.relay.add(follower)
@@ -99,6 +105,9 @@ class Front:
                     )
                 case [b"previous_response_not_found"]:
                     raise PreviousResponseNotFound(turn.parent or "")
+                case [b"limited", limit, wait_ms]:
+                    name = limit.decode()
+                    raise RateLimited(name, getattr(limits, name), wait_ms)
                 case _:
                     raise Overloaded("Too many turns are waiting. Try again later.")
             yield follower

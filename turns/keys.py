@@ -34,6 +34,11 @@ def clocks(model: str) -> str:
     return f"ts:clocks:{model}"
 
 
+def owner(owner: str) -> str:
+    """Hash: turns of an owner that have not ended, that wait, and what of its minute is used up."""
+    return f"ts:owner:{owner}"
+
+
 def arrivals() -> str:
     """Counter: gives equal tags their order of arrival."""
     return "ts:arrivals"
@@ -170,6 +175,7 @@ _SPELLED: tuple[Callable[..., str], ...] = (
     line,
     tags,
     clocks,
+    owner,
     arrivals,
     pace,
     free,

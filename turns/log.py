@@ -44,6 +44,8 @@ class Final:
     error: str
     rest: str
     text: str
+    #: Of question and answer.
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ class Log:
                     args.append("")
                 case HandedOn():
                     args.append("handed on")
-                case Final(status=status, error=error, rest=rest, text=text):
-                    args += [status, error, rest, text]
+                case Final(status=status, error=error, rest=rest, text=text, tokens=tokens):
+                    args += [status, error, rest, text, tokens]
         verdicts = cast(list[bytes], self._append(args=args))
         return [Verdict(verdict.decode()) for verdict in verdicts]

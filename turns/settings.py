@@ -1,10 +1,11 @@
 """What both processes must agree on: where Redis is and how long it keeps things."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from turns import environment
+from turns.limits import OwnerLimits
 
 DAY = 24 * 3600
 
@@ -34,6 +35,8 @@ class TurnSettings:
     watch_seconds: int = 60
     #: Turns that may wait for one model; one more is refused with `overloaded`.
     longest_line: int = 100_000
+    #: What each owner may ask for.
+    limits: OwnerLimits = field(default_factory=OwnerLimits)
 
     @property
     def alive_ms(self) -> int:
@@ -71,6 +74,7 @@ class TurnSettings:
             nobody_seconds=whole(environ, "NOBODY_SECONDS", 600, least=1, most=30 * DAY),
             watch_seconds=whole(environ, "WATCH_SECONDS", 60, least=5, most=DAY),
             longest_line=whole(environ, "LONGEST_LINE", 100_000, least=1, most=10_000_000),
+            limits=OwnerLimits.read(environ),
         )
 
 

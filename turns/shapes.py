@@ -284,6 +284,8 @@ class ErrorEvent(TypedDict):
     type: Literal["error"]
     status: int
     error: Error
+    #: `retry-after` in seconds, where asking again may help.
+    headers: NotRequired[dict[str, str]]
     #: Only if the request became a turn.
     sequence_number: NotRequired[Count]
     stream_id: NotRequired[StreamId]

@@ -1,6 +1,7 @@
 """What the scripts that make a turn are told of it, whoever hands it in."""
 
 from turns.bell import Bell
+from turns.limits import cost
 from turns.response import finished_rest, rest_of
 from turns.settings import TurnSettings
 from turns.turn import Turn, messages_to_json
@@ -32,6 +33,8 @@ def submission(turn: Turn, settings: TurnSettings, bell: Bell, *, node: str) -> 
         settings.log_seconds,
         *((turn.job.job, turn.job.epoch, turn.job.number) if turn.job else ("", 0, 0)),
         int(turn.asks),
+        *settings.limits.of(turn.owner).numbers,
+        cost(turn),
     ]
 
 

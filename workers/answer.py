@@ -128,7 +128,7 @@ class Answer:
         rest = self._rest(item=None, reason=None, completed=False)
         return self._append(
             [Entry(events.refused(self._next, error))],
-            Final(status="failed", error=body, rest=rest, text=""),
+            Final(status="failed", error=body, rest=rest, text="", tokens=self._tokens),
         )
 
     def _slice(self, text: str) -> list[Entry]:
@@ -172,7 +172,7 @@ class Answer:
         end = events.terminal(seq + len(closing), status, _NO_ERROR, rest)
         return self._append(
             [*entries, *map(Entry, closing), Entry(end)],
-            Final(status=status, error=_NO_ERROR, rest=rest, text=self._text),
+            Final(status=status, error=_NO_ERROR, rest=rest, text=self._text, tokens=self._tokens),
         )
 
     def _failed(self, entries: list[Entry], message: str) -> Append:
@@ -182,8 +182,12 @@ class Answer:
         end = events.terminal(self._next + len(entries), "failed", error, rest)
         return self._append(
             [*entries, Entry(end)],
-            Final(status="failed", error=error, rest=rest, text=self._text),
+            Final(status="failed", error=error, rest=rest, text=self._text, tokens=self._tokens),
         )
+
+    @property
+    def _tokens(self) -> int:
+        return self.input_tokens + self._output_tokens
 
     def _rest(self, *, item: MessageItem | None, reason: Cut | None, completed: bool) -> str:
         return response.finished_rest(

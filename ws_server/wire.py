@@ -29,6 +29,8 @@ def read_json(text: str | bytes) -> Body:
 def error_frame(error: TurnError, stream_id: str | None) -> str:
     """Write an error for the socket."""
     frame: ErrorEvent = {"type": "error", "status": error.status, "error": error_body(error)}
+    if error.retry_seconds is not None:
+        frame["headers"] = {"retry-after": str(error.retry_seconds)}
     if stream_id is not None:
         frame["stream_id"] = stream_id
     return json.dumps(frame)

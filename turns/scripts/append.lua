@@ -1,8 +1,8 @@
 -- Append the events of one engine step, for any number of turns, and publish them: each turn by itself is
 -- refused or written whole. ARGV after the first four: for each turn id, attempt, number of its first event,
 -- count, then event and token ids `count` times, then its final status: '' while it goes on, 'handed on' to give
--- the turn back to its line with all that was said; any other is followed by the error as JSON, the response's rest
--- and the answer's text.
+-- the turn back to its line with all that was said; any other is followed by the error as JSON, the response's
+-- rest, the answer's text and the number of tokens of both question and answer.
 local worker, log_seconds, store_seconds, unstored_seconds = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local at, verdicts = 5, {}
 
@@ -11,7 +11,7 @@ while at <= #ARGV do
   local events = at + 4
   local final = ARGV[events + 2 * count]
   local ends = final ~= '' and final ~= 'handed on'
-  at = events + 2 * count + (ends and 4 or 1)
+  at = events + 2 * count + (ends and 5 or 1)
 
   local record = redis.call('HMGET', turn_key(id), 'attempt', 'seq', 'status', 'store', 'worker', 'nodes',
     'model', 'tier', 'member', 'began', 'ran')
@@ -34,10 +34,10 @@ while at <= #ARGV do
       hand_on(id, record[7], record[8], record[9], now_ms() - record[10])
       redis.call('HINCRBY', free_key(record[7]), worker, 1)
     elseif ends then
-      redis.call('HSET', turn_key(id), 'status', final, 'error', ARGV[at - 3],
-        'response', ARGV[at - 2], 'output', ARGV[at - 1])
+      redis.call('HSET', turn_key(id), 'status', final, 'error', ARGV[at - 4],
+        'response', ARGV[at - 3], 'output', ARGV[at - 2])
       learn_pace(record[7], record[8], now_ms() - record[10] + (record[11] or 0))
-      retire(id, record[7], record[4], log_seconds, store_seconds, unstored_seconds)
+      retire(id, record[7], tonumber(ARGV[at - 1]), record[4], log_seconds, store_seconds, unstored_seconds)
     end
   end
   verdicts[#verdicts + 1] = verdict

@@ -1,13 +1,20 @@
 -- Put in front of every script, last: how a turn ends that no worker has, or none any more.
 
--- End a turn: nothing is waited for any more, and its log and record begin to age.
-local function retire(id, model, store, log_seconds, store_seconds, unstored_seconds)
+-- Begin to forget a turn that has ended, log and record.
+local function age(id, store, log_seconds, store_seconds, unstored_seconds)
+  redis.call('EXPIRE', log_key(id), log_seconds)
+  redis.call('EXPIRE', turn_key(id), store == '1' and store_seconds or unstored_seconds)
+end
+
+-- End a turn: nothing is waited for any more. `used` are its tokens.
+local function retire(id, model, used, store, log_seconds, store_seconds, unstored_seconds)
   leave_row(id, model)
   redis.call('ZREM', watches_key(), id)
   redis.call('ZREM', deadlines_key(), id)
-  redis.call('EXPIRE', log_key(id), log_seconds)
-  redis.call('EXPIRE', turn_key(id), store == '1' and store_seconds or unstored_seconds)
-  local job = redis.call('HGET', turn_key(id), 'job')
+  age(id, store, log_seconds, store_seconds, unstored_seconds)
+  local record = redis.call('HMGET', turn_key(id), 'job', 'owner', 'tier', 'cost')
+  local job = record[1]
+  give_room(record[2], record[3], record[4], used)
   if job then
     redis.call('RPUSH', job_ended_key(job), id)
     -- Longer than any turn on it is kept; a job that has ended itself leaves nothing behind.
@@ -17,11 +24,14 @@ end
 
 -- Write the terminal event of a turn that no worker writes to.
 local function finish(id, record, type, status, error, log_seconds, store_seconds, unstored_seconds)
-  if record.status == 'queued' then begin_log(id, record) end
+  if record.status == 'queued' then
+    begin_log(id, record)
+    stop_waiting(record.owner, record.tier)
+  end
   local seq = tonumber(record.seq) + 1
   redis.call('HSET', turn_key(id), 'seq', seq, 'status', status, 'error', error)
   emit(id, seq, lifecycle(type, seq, status, error, '', record.response), '', true, record.nodes)
-  retire(id, record.model, record.store, log_seconds, store_seconds, unstored_seconds)
+  retire(id, record.model, 0, record.store, log_seconds, store_seconds, unstored_seconds)
 end
 
 -- Stop a turn. One that waits ends at once and its place goes back to its owner, if nothing of the owner's came

@@ -36,6 +36,14 @@ if asks == '0' and not is_open(parent) then return {'nothing_asked'} end
 local _, waiting = crowd(model)
 if waiting >= longest_line then return {'line_full', waiting} end
 
+local now = now_ms()
+local limits, tokens = {}, tonumber(ARGV[30])
+for i = 1, 4 do limits[i] = tonumber(ARGV[25 + i]) end
+if tier ~= 'batch' then
+  local limit, wait = take_room(owner, model, limits, tokens, now)
+  if limit then return {'limited', limit, math.ceil(wait)} end
+end
+
 -- Start-time fair: an owner's next turn comes one tag after its last, and never before the clock.
 local clock = tonumber(redis.call('HGET', clocks_key(model), tier) or 0)
 local latest = tonumber(redis.call('ZSCORE', tags_key(model, tier), owner) or 0)
@@ -44,7 +52,6 @@ local member = string.format('%014d:%s', redis.call('INCR', arrivals_key()), id)
 redis.call('ZADD', tags_key(model, tier), tag, owner)
 redis.call('ZADD', line_key(model, tier), tag, member)
 
-local now = now_ms()
 redis.call('SADD', asked_key(), model)
 redis.call('ZADD', deadlines_key(), now + turn_seconds * 1000, id)
 if store == '0' and watch_ms > 0 and job == '' then redis.call('ZADD', watches_key(), now + watch_ms, id) end
@@ -59,8 +66,10 @@ redis.call('HSET', turn_key(id), 'owner', owner, 'model', model, 'tier', tier, '
   'attempt', 0, 'seq', 1, 'parent', parent, 'store', store, 'request', request, 'input', input,
   'response', rest, 'member', member, 'since', now, 'nodes', job == '' and node or NOBODY, 'told', told, 'told_at', now)
 if job ~= '' then redis.call('HSET', turn_key(id), 'job', job, 'number', number) end
+if limits[4] > 0 then redis.call('HSET', turn_key(id), 'cost', tokens) end
 -- Nothing of a turn may go while it can still be waited for; `retire` sets what comes after.
 redis.call('EXPIRE', turn_key(id), math.max(store_seconds, turn_seconds + log_seconds))
+redis.call('EXPIRE', owner_key(owner), turn_seconds + log_seconds)
 
 -- Aim the bell at the live worker with the most free rows; with none free, a freed row claims by itself.
 local rows, best, most = redis.call('HGETALL', free_key(model)), nil, 0

@@ -16,6 +16,6 @@ if redis.call('EXISTS', turn_key(id)) == 0 then
     'response', finished_rest, 'output', '', 'nodes', '', 'open', open and 1 or 0)
   emit(id, 0, created, '', false, '')
   emit(id, 1, completed, '', true, '')
-  retire(id, model, store, log_seconds, store_seconds, unstored_seconds)
+  age(id, store, log_seconds, store_seconds, unstored_seconds)
 end
 return {'ok', created, completed}

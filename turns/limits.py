@@ -1,0 +1,90 @@
+"""How much each owner may ask for, and in which tiers.
+
+Batches are not counted: their feeders keep a bounded number of turns in line, and wait.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+
+from turns import environment
+from turns.environment import SettingError
+from turns.turn import Tier, Turn
+
+#: Tokens that an answer is taken for until its end is known, when its request does not say.
+ANSWER_TOKENS = 256
+_CHARACTERS_PER_TOKEN = 4
+_TIERS: tuple[Tier, ...] = ("priority", "default", "flex", "batch")
+_ENTRY = re.compile(r"(?:([A-Za-z0-9_.-]{1,64}):)?([a-z_]+)=([a-z0-9+]+)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """What one owner may ask for; 0 is no limit."""
+
+    #: Turns that have not ended.
+    in_flight: int = 0
+    #: Turns that no worker has begun.
+    queued: int = 0
+    requests_per_minute: int = 0
+    tokens_per_minute: int = 0
+    tiers: frozenset[Tier] = frozenset(_TIERS)
+
+    @property
+    def numbers(self) -> list[int]:
+        """As the submit script takes them."""
+        return [self.in_flight, self.queued, self.requests_per_minute, self.tokens_per_minute]
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerLimits:
+    """The limits of everybody, and of those who have some of their own."""
+
+    everybody: Limits = Limits()
+    own: Mapping[str, Limits] = field(default_factory=dict)
+
+    def of(self, owner: str) -> Limits:
+        """Give the limits of an owner."""
+        return self.own.get(owner, self.everybody)
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str]) -> "OwnerLimits":
+        """Read `TURNSTREAM_LIMITS`: `NAME=NUMBER` for everybody, `OWNER:NAME=NUMBER` for one, and
+        `tiers=TIER+TIER` likewise.
+
+        Raises:
+            SettingError: an entry can't be read; it says which.
+        """
+        everybody: dict[str, int | frozenset[Tier]] = {}
+        own: dict[str, dict[str, int | frozenset[Tier]]] = {}
+        for entry in environment.text(environ, "LIMITS", "").replace(",", " ").split():
+            match = _ENTRY.fullmatch(entry)
+            if match is None:
+                raise SettingError("LIMITS", f"must be a list of [OWNER:]NAME=VALUE, not {entry!r}")
+            owner, name, value = match.groups()
+            (everybody if owner is None else own.setdefault(owner, {}))[name] = _value(name, value)
+        for_all = replace(Limits(), **everybody)  # type: ignore[arg-type]
+        return cls(
+            for_all,
+            {owner: replace(for_all, **some) for owner, some in own.items()},  # type: ignore[arg-type]
+        )
+
+
+def cost(turn: Turn) -> int:
+    """Estimate a turn's tokens, question and answer, until its end is known."""
+    asked = sum(len(message.text) for message in turn.messages)
+    asked += len(turn.request.instructions or "")
+    return -(-asked // _CHARACTERS_PER_TOKEN) + (turn.request.max_output_tokens or ANSWER_TOKENS)
+
+
+def _value(name: str, value: str) -> int | frozenset[Tier]:
+    if name == "tiers":
+        named = frozenset(tier for tier in _TIERS if tier in value.split("+"))
+        if len(named) != len(value.split("+")):
+            raise SettingError("LIMITS", f"tiers are some of {'+'.join(_TIERS)}, not {value!r}")
+        return named
+    if name not in {field.name for field in fields(Limits)}:
+        raise SettingError("LIMITS", f"knows no limit {name!r}")
+    if not value.isdigit():
+        raise SettingError("LIMITS", f"{name} must be a whole number, not {value!r}")
+    return int(value)
