@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 NEEDS := pyproject.toml constraints.txt
 # The official clients that tests drive: Python ones in an environment of their own, Node ones where npm is.
 CLIENTS := $(VENV)/.python-clients-ready $(VENV)/.node-clients-ready
-BENCHMARKS := dispatch relay slicer append takeover storm
+BENCHMARKS := dispatch relay slicer append takeover storm line
 # Of all that pip says, what shows that it moves. Its warnings and errors pass by on stderr.
 PROGRESS := ^ *((Downloading|Processing) .*|Building editable.*started|Installing collected packages|Successfully installed)
 

@@ -59,6 +59,8 @@ save ""
 appendonly yes
 appendfsync everysec
 maxmemory-policy noeviction
+# A record in one piece takes half the memory. This name for it is understood from Redis 6 on.
+hash-max-ziplist-value 1024
 """
         )
         return cls(

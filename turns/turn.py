@@ -1,7 +1,7 @@
 """A turn as a node hands it in and as a worker takes it up, and its JSON in the record."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 Role = Literal["system", "user", "assistant"]
@@ -41,13 +41,18 @@ class Request:
     truncate: bool = False
 
     def to_json(self) -> str:
-        fields = {name: getattr(self, name) for name in self.__slots__}
-        return json.dumps(fields, separators=(",", ":"))
+        said = {
+            each.name: value
+            for each in fields(self)
+            # What is left open need not be kept for every turn that waits.
+            if (value := getattr(self, each.name)) not in (None, each.default)
+        }
+        return json.dumps(said, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Request":
-        fields = json.loads(text)
-        return cls(**fields | {"stop": tuple(fields["stop"])})
+        said = {"instructions": None, "max_output_tokens": None} | json.loads(text)
+        return cls(**said | {"stop": tuple(said.get("stop", ()))})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,158 @@
+"""What a long line costs: handing a turn in behind 100,000 others, and the memory of each.
+
+Both lines are in one Redis and turns are handed in to them in turns, through a node's own door;
+each is taken out again, so that the lines stay as long as they are. Memory is what the server grows
+by for a waiting turn, without the text of its question, against a stream with a single entry: what
+a turn would own if it had a log from the start.
+"""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import redis
+
+from benchmarks.percentile import percentile
+from benchmarks.processes import end_on_sigterm, redis_server
+from benchmarks.report import Row, report, wants_json
+from turns import scripts
+from turns.bell import Bell
+from turns.front import Front, open_front
+from turns.ids import new_response_id
+from turns.settings import TurnSettings
+from turns.submission import submission
+from turns.turn import Message, Request, Turn, messages_to_json
+
+SHORT, LONG = 100, 100_000
+OWNERS = 1_000
+ROUNDS = 500
+QUESTION = "What is it like to stand in a line as long as this one? " * 4
+#: Turns handed in with one trip while a line is filled.
+AT_ONCE = 500
+STREAMS = 10_000
+MOST_TIMES = 1.5
+MOST_MEMORY = 0.4
+
+
+def turns(model: str) -> Iterator[Turn]:
+    """Make turns of many owners, without an end."""
+    number = 0
+    while True:
+        number += 1
+        yield Turn(
+            id=new_response_id(),
+            owner=f"owner-{number % OWNERS}",
+            model=model,
+            tier="default",
+            messages=(Message("user", QUESTION),),
+            request=Request(
+                instructions=None, max_output_tokens=None, temperature=0.6, top_p=0.9, seed=number
+            ),
+            parent=None,
+            parent_cached=False,
+            store=True,
+            metadata={},
+            created_at=1_800_000_000,
+        )
+
+
+def fill(client: "redis.Redis", settings: TurnSettings, model: str, size: int) -> float:
+    """Hand in so many turns; gives the bytes that each one takes."""
+    submit, bell, coming = client.script_load(scripts.source("submit")), Bell(), turns(model)
+    before = _used(client)
+    for begun in range(0, size, AT_ONCE):
+        with client.pipeline(transaction=False) as pipe:
+            for _ in range(min(AT_ONCE, size - begun)):
+                pipe.evalsha(submit, 0, *submission(next(coming), settings, bell, node="n"))
+            pipe.execute()
+    return (_used(client) - before) / size
+
+
+def stream_bytes(client: "redis.Redis") -> float:
+    """Give the bytes that a stream of one small entry takes."""
+    before = _used(client)
+    for number in range(STREAMS):
+        client.xadd(f"stream:resp_{number:032x}", {"e": "x"}, id="1-0")
+    return (_used(client) - before) / STREAMS
+
+
+async def enqueue(settings: TurnSettings, rounds: int) -> dict[str, list[float]]:
+    """Hand turns in at both lines, one after the other; gives seconds for each."""
+    taken: dict[str, list[float]] = {"short": [], "long": []}
+    async with open_front(settings, "node-1") as front:
+        coming = {model: turns(model) for model in taken}
+        for _ in range(rounds):
+            for model, seconds in taken.items():
+                turn = next(coming[model])
+                seconds.append(await _one(front, turn))
+    return taken
+
+
+async def _one(front: Front, turn: Turn) -> float:
+    # An owner who has nothing in line, as most have.
+    turn = replace(turn, owner=f"new-{turn.id}")
+    start = time.perf_counter()
+    async with front.submit(turn):
+        seconds = time.perf_counter() - start
+    await front.cancel(turn.id, turn.owner)
+    return seconds
+
+
+def _used(client: "redis.Redis") -> int:
+    found: Any = client.info("memory")
+    return int(found["used_memory"])
+
+
+def measure(*, long: int, rounds: int) -> list[Row]:
+    """Run the whole of it on a Redis of its own."""
+    with (
+        TemporaryDirectory() as directory,
+        redis_server(Path(directory)) as url,
+        redis.Redis.from_url(url, protocol=2) as client,
+    ):
+        settings = TurnSettings(redis_url=url, longest_line=2 * long)
+        fill(client, settings, "short", SHORT)
+        waiting = fill(client, settings, "long", long)
+        taken = asyncio.run(enqueue(settings, rounds))
+        stream = stream_bytes(client)
+    text = len(messages_to_json((Message("user", QUESTION),)))
+    rows = []
+    for name, share in (("p50", 0.5), ("p95", 0.95)):
+        ours, theirs = (1e3 * percentile(taken[model], share) for model in ("long", "short"))
+        rows.append(
+            Row(
+                case=f"enqueue_{name}",
+                ours=ours,
+                theirs=theirs,
+                unit="ms",
+                against=f"the same behind {SHORT} turns instead of {long}",
+                ratio=theirs / ours,
+                floor=round(1 / MOST_TIMES, 3),
+            )
+        )
+    rows.append(
+        Row(
+            case="waiting_turn",
+            ours=waiting - text,
+            theirs=stream,
+            unit="bytes",
+            against="a stream of one entry",
+            ratio=stream / (waiting - text),
+            floor=1 / MOST_MEMORY,
+        )
+    )
+    return rows
+
+
+def main() -> None:
+    as_json = wants_json((__doc__ or "").splitlines()[0])
+    end_on_sigterm()
+    report(measure(long=LONG, rounds=ROUNDS), as_json)
+
+
+if __name__ == "__main__":
+    main()
