@@ -69,7 +69,12 @@ class Follower:
     def deliver(self, seq: int, event: bytes, *, last: bool) -> None:
         """Take in a published event; never waits."""
         self._heard = True
-        if seq <= self.newest or self._ended:
+        if self._ended:
+            return
+        if seq <= self.newest:
+            # Also a reader who says that it has more than there is comes to an end.
+            self._ended = last
+            self._wake.set()
             return
         if seq == self.newest + 1 and len(self._ready) < ROOM and not self._behind:
             self._ready.append(event)

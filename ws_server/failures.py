@@ -5,6 +5,7 @@ import logging
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match, Route
 from starlette.types import ExceptionHandler
 
 from turns.errors import NotServed, TurnError
@@ -35,7 +36,21 @@ async def no_such_route(request: Request, exc: Exception) -> Response:
         "param": None,
     }
     headers = {**(exc.headers or {}), "x-should-retry": "false"}
+    if exc.status_code == 405:
+        headers["allow"] = _allowed(request)
     return JSONResponse({"error": error}, status_code=exc.status_code, headers=headers)
+
+
+def _allowed(request: Request) -> str:
+    # Starlette names the methods of the first route of a path only.
+    routes = request.app.routes
+    methods = {
+        method
+        for route in routes
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
+        for method in route.methods or ()
+    }
+    return ", ".join(sorted(methods))
 
 
 async def client_left(request: Request, exc: Exception) -> Response:

@@ -104,7 +104,8 @@ class Sampling(TypedDict, total=False):
 class ResponseFields(Sampling, total=False):
     """A turn to be answered."""
 
-    input: Required[str | Items]
+    #: The last message must be a user's, and not blank.
+    input: Required[Annotated[str, Words(pattern="\\S")] | Items]
     model: str | None
     instructions: str | None
     previous_response_id: ResponseId | None

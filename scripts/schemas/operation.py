@@ -15,6 +15,7 @@ _WRONG = {
     403: "A page of another host asks.",
     413: "The file is too large.",
     404: "There is no such thing for this key.",
+    429: "The owner of this key has used up a limit: try again later.",
     500: "The server, or the worker of this turn, failed.",
     503: "Redis is away, or the line is full: try again later.",
 }
@@ -28,28 +29,53 @@ def operation(
     body: type | None = None,
     form: type | None = None,
     parameters: list[Json] | None = None,
-    streams: str = "",
+    streams: tuple[type, ...] | None = None,
     wrong: tuple[int, ...] = (),
+    leads_to: tuple[str, ...] = (),
 ) -> Json:
-    """Write an operation that answers with a type's JSON, or with bytes."""
+    """Write an operation.
+
+    Args:
+        answer: what it answers with, as JSON; None: with bytes.
+        streams: what it answers with, one after the other, if it is asked to.
+        wrong: statuses beside those that anything may answer with.
+        leads_to: operations on what it made, by its id.
+    """
     content: Json = {"application/octet-stream": {}}
     if answer is not None:
         content = {"application/json": {"schema": ref(answer)}}
-    if streams:
-        content["text/event-stream"] = {"schema": {"type": "string", "description": streams}}
+    if streams is not None:
+        content["text/event-stream"] = {"schema": _server_sent(*streams)}
     written: Json = {"operationId": name, "summary": summary}
     if parameters:
         written["parameters"] = parameters
     for kind, shape in (("application/json", body), ("multipart/form-data", form)):
         if shape is not None:
             written["requestBody"] = {"required": True, "content": {kind: {"schema": ref(shape)}}}
-    done = {"description": "Done.", "headers": _headers("RequestId"), "content": content}
+    done: Json = {"description": "Done.", "headers": _headers("RequestId"), "content": content}
+    if leads_to:
+        by_id = {"parameters": {"id": "$response.body#/id"}}
+        done["links"] = {name: {"operationId": name} | by_id for name in leads_to}
     refusals = {str(status): _refusal(status) for status in sorted((*wrong, *_ANYWHERE))}
     return written | {"responses": {"200": done, **refusals}}
 
 
+def _server_sent(*shapes: type) -> Json:
+    """Write what each event of a stream is: JSON of a kind, and [DONE] at last."""
+    kinds = [ref(shape) for shape in shapes]
+    data = {"type": "string", "contentMediaType": "application/json"}
+    return {
+        "type": "object",
+        "properties": {
+            "event": {"type": "string"},
+            "data": {"anyOf": [{"const": "[DONE]"}, data | {"contentSchema": {"anyOf": kinds}}]},
+        },
+        "required": ["data"],
+    }
+
+
 def _refusal(status: int) -> Json:
-    names = ("RequestId", "ShouldRetry") + (("RetryAfter",) if status == 503 else ())
+    names = ("RequestId", "ShouldRetry") + (("RetryAfter",) if status in (429, 503) else ())
     return {
         "description": _WRONG[status],
         "headers": _headers(*names),

@@ -16,12 +16,13 @@ def paths() -> Json:
         "/v1/responses": {
             "post": operation(
                 "create_response",
-                "Have a turn answered.",
+                "Have a turn answered; with `stream`, its events as they come.",
                 shapes.Response,
                 body=requests.ResponseBody,
                 parameters=[idempotency_key()],
-                streams="Its events, if `stream` is true: see the schemas of this document.",
-                wrong=(400, 404),
+                streams=shapes.Event.__args__,
+                wrong=(400, 404, 429),
+                leads_to=("get_response", "cancel_response", "list_input_items", "delete_response"),
             )
         },
         "/v1/responses/{id}": {
@@ -38,7 +39,7 @@ def paths() -> Json:
                         "Only those after the event of this number.",
                     ),
                 ],
-                streams="Its events from any number on, those to come too.",
+                streams=shapes.Event.__args__,
                 wrong=(400, 404),
             ),
             "delete": operation(
@@ -75,12 +76,13 @@ def paths() -> Json:
         "/v1/chat/completions": {
             "post": operation(
                 "create_completion",
-                "The same turn in the older words.",
+                "The same turn in the older words; with `stream`, a piece at a time.",
                 bodies.Completion,
                 body=requests.CompletionBody,
                 parameters=[idempotency_key()],
-                streams="`Chunk` objects, then [DONE], if `stream` is true.",
-                wrong=(400, 404),
+                streams=(bodies.Chunk, bodies.ErrorBody),
+                wrong=(400, 404, 429),
+                leads_to=("get_response", "cancel_response", "list_input_items", "delete_response"),
             )
         },
         "/v1/models": {
@@ -112,6 +114,7 @@ def _bulk() -> Json:
                 bulk.FileBody,
                 form=bulk.FileForm,
                 wrong=(400, 413),
+                leads_to=("get_file", "get_file_content", "delete_file"),
             ),
             "get": operation(
                 "list_files",
@@ -159,6 +162,7 @@ def _bulk() -> Json:
                 body=bulk.BatchRequest,
                 parameters=[idempotency_key()],
                 wrong=(400, 404),
+                leads_to=("get_batch", "cancel_batch"),
             ),
             "get": operation(
                 "list_batches",

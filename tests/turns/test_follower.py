@@ -52,6 +52,15 @@ async def test_a_repeated_event_is_dropped() -> None:
     assert await taken(follower, 2) == [b"a", b"b"]
 
 
+async def test_a_reader_who_has_more_than_there_is_comes_to_an_end() -> None:
+    follower = Follower("t", after=9, read=Kept().read)
+    follower.deliver(5, b"a", last=False)
+    follower.deliver(6, b"b", last=True)
+
+    async with asyncio.timeout(1):
+        assert [batch async for batch in follower.batches()] == []
+
+
 async def test_a_hole_is_filled_from_the_log_before_anything_after_it() -> None:
     log = Kept(b"a", b"b", b"c", ends=True)
     follower = Follower("t", after=-1, read=log.read)

@@ -24,7 +24,8 @@ if waits then
     if n - 1 > after and #events < most then events[#events + 1] = event end
   end
 else
-  for _, entry in ipairs(redis.call('XRANGE', log_key(id), (after + 2) .. '-0', '+', 'COUNT', most)) do
+  local from = string.format('%.0f-0', after + 2)
+  for _, entry in ipairs(redis.call('XRANGE', log_key(id), from, '+', 'COUNT', most)) do
     events[#events + 1] = entry[2][2]
   end
 end

@@ -131,4 +131,4 @@ class FileForm(TypedDict, total=False):
     """The form of `POST /v1/files`."""
 
     purpose: Required[Literal["batch"]]
-    file: Required[Annotated[str, Words(contentMediaType="application/octet-stream")]]
+    file: Required[Annotated[str, Words(format="binary")]]
