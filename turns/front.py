@@ -9,6 +9,7 @@ from typing import Any, cast
 from turns import keys, scripts
 from turns.bell import Bell
 from turns.connection import connect_async, subscribe_async
+from turns.counts import Counts
 from turns.ending import end
 from turns.errors import (
     BadRequest,
@@ -51,6 +52,8 @@ class Front:
         self._answer = patience.answer
         #: What is kept of turns.
         self.stored = Stored(self._redis, patience, alive_ms=settings.alive_ms)
+        #: How many tokens conversations are.
+        self.counts = Counts(self._redis, patience, self.relay, settings, node)
         self._submit = self._redis.register_script(scripts.source("submit"))
         self._warm_up = self._redis.register_script(scripts.source("warm_up"))
         self._follow = self._redis.register_script(scripts.source("follow"))

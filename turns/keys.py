@@ -109,6 +109,11 @@ def asked() -> str:
     return "ts:asked"
 
 
+def counts(model: str) -> str:
+    """List: conversations whose tokens a worker of a model is asked to count."""
+    return f"ts:counts:{model}"
+
+
 def models() -> str:
     """Hash: what each model that a worker has served says of itself, as JSON."""
     return "ts:models"
@@ -190,6 +195,7 @@ _SPELLED: tuple[Callable[..., str], ...] = (
     once,
     swept,
     asked,
+    counts,
     models,
     job,
     jobs,

@@ -10,13 +10,12 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import redis.asyncio
 from redis.exceptions import RedisError
 
 from turns import keys
-from turns.follower import Follower
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +28,16 @@ RETRY_SECONDS = 0.2
 _HEARTBEAT = b"heartbeat"
 
 
+class Listener(Protocol):
+    """Whoever wants what is published under a name."""
+
+    turn_id: str
+
+    def deliver(self, seq: int, event: bytes, *, last: bool) -> None: ...
+
+    def doubt(self) -> None: ...
+
+
 class Relay:
     """Hands published events to followers."""
 
@@ -38,14 +47,14 @@ class Relay:
         self._channel = keys.node_channel(node)
         self._subscriber = subscriber
         self._commands = commands
-        self._followers: defaultdict[str, set[Follower]] = defaultdict(set)
+        self._followers: defaultdict[str, set[Listener]] = defaultdict(set)
         self._heard = 0.0
 
-    def add(self, follower: Follower) -> None:
+    def add(self, follower: Listener) -> None:
         """Send a turn's events to this follower too, from now on."""
         self._followers[follower.turn_id].add(follower)
 
-    def remove(self, follower: Follower) -> None:
+    def remove(self, follower: Listener) -> None:
         """Stop sending to a follower."""
         group = self._followers.get(follower.turn_id)
         if group is not None:

@@ -95,7 +95,8 @@ class Claimer:
     def _start(self, claimed: Claimed) -> None:
         log.info("%s attempt %d: claimed", claimed.id, claimed.attempt)
         try:
-            prompt = self._prompter.ids(claimed, limit=self._engine.context - 1)
+            limit = self._engine.context - 1
+            prompt = self._prompter.ids(claimed.messages, claimed.request, limit=limit)
         except BadRequest as exc:
             answer = Answer(claimed, self._begin_slicer((), ()))
             self._desk.add(answer)

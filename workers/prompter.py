@@ -11,7 +11,7 @@ from typing import Protocol
 from prompts import AbstractChatPrompt, PromptError, PromptOptions, PromptTooLong
 from prompts.llama2 import ChatPromptMetaLlamaLlama2Chat
 from turns.errors import BadRequest, ContextLengthExceeded, UnsafePrompt
-from turns.turn import Claimed, Message, Request
+from turns.turn import Message, Request
 from workers.engine import Tokenizer
 
 _APART = "\n\n"
@@ -28,10 +28,11 @@ class TemplateTokenizer(Tokenizer, Protocol):
 class Prompter(Protocol):
     """Writes prompts for one model."""
 
-    def ids(self, claimed: Claimed, *, limit: int) -> list[int]:
+    def ids(self, messages: Sequence[Message], request: Request, *, limit: int) -> list[int]:
         """Write the prompt of a turn.
 
         Args:
+            messages: the whole conversation, oldest first.
             limit: tokens that it may have.
 
         Raises:
@@ -47,14 +48,14 @@ class Llama2Prompter:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
 
-    def ids(self, claimed: Claimed, *, limit: int) -> list[int]:
+    def ids(self, messages: Sequence[Message], request: Request, *, limit: int) -> list[int]:
         """Write the prompt of a turn; the oldest turns go first if it may be cut."""
-        prompt = _filled(claimed)
+        prompt = _filled(messages, request)
         opts = PromptOptions(
             bos_id=self._tokenizer.bos_id,
             eos_id=min(self._tokenizer.eos_ids),
             max_prompt_tokens=limit,
-            truncation="auto" if claimed.request.truncate else "disabled",
+            truncation="auto" if request.truncate else "disabled",
         )
         try:
             return prompt.create_prompt_ids(self._tokenizer.encode, opts).ids
@@ -68,11 +69,11 @@ class TemplatePrompter:
     def __init__(self, tokenizer: TemplateTokenizer) -> None:
         self._tokenizer = tokenizer
 
-    def ids(self, claimed: Claimed, *, limit: int) -> list[int]:
+    def ids(self, messages: Sequence[Message], request: Request, *, limit: int) -> list[int]:
         """Write the prompt of a turn; the oldest turns go first if it may be cut."""
-        system = system_text(claimed.messages, claimed.request)
+        system = system_text(messages, request)
         head = [{"role": "system", "content": system}] if system else []
-        spoken = [{"role": m.role, "content": m.text} for m in joined(claimed.messages)]
+        spoken = [{"role": m.role, "content": m.text} for m in joined(messages)]
         while True:
             try:
                 ids = self._tokenizer.render([*head, *spoken])
@@ -80,7 +81,7 @@ class TemplatePrompter:
                 raise BadRequest(str(exc), param="input") from exc
             if len(ids) <= limit:
                 return ids
-            if not claimed.request.truncate or len(spoken) < 3:
+            if not request.truncate or len(spoken) < 3:
                 raise ContextLengthExceeded(len(ids), limit)
             spoken = spoken[2:]
 
@@ -105,12 +106,12 @@ def system_text(messages: Sequence[Message], request: Request) -> str | None:
     return _APART.join(text for text in said if text) or None
 
 
-def _filled(claimed: Claimed) -> AbstractChatPrompt:
+def _filled(messages: Sequence[Message], request: Request) -> AbstractChatPrompt:
     prompt = ChatPromptMetaLlamaLlama2Chat()
     try:
-        if (system := system_text(claimed.messages, claimed.request)) is not None:
+        if (system := system_text(messages, request)) is not None:
             prompt.set_system_prompt(system)
-        for message in joined(claimed.messages):
+        for message in joined(messages):
             if message.role == "user":
                 prompt.add_requester_msg(message.text)
             else:

@@ -11,11 +11,13 @@ import time
 from prompts import ChatPromptMetaLlamaLlama2Chat, prompt_for
 from prompts.registry import PROMPTS
 from turns.connection import connect
+from turns.count_line import CountLine
 from turns.line import Line
 from turns.log import Log
 from turns.orders import orders
 from workers.beat import Beat
 from workers.claimer import Claimer
+from workers.counter import Counter
 from workers.desk import Desk
 from workers.engine import CheckpointError
 from workers.engines.load import LoadedModel, load_engine
@@ -53,6 +55,10 @@ class Worker:
         def line() -> Line:
             return Line(redis, settings.turns, model=loaded.name, worker=settings.name)
 
+        prompter = _prompter(loaded, settings.prompt)
+        self._counter = Counter(
+            CountLine(redis, model=loaded.name), prompter, context=loaded.engine.context
+        )
         self._desk = Desk(loaded.engine.capacity)
         self._publisher = Publisher(self._desk, Log(redis, settings.turns, worker=settings.name))
         self._claimer = Claimer(
@@ -60,7 +66,7 @@ class Worker:
             self._desk,
             self._publisher,
             loaded.engine,
-            _prompter(loaded, settings.prompt),
+            prompter,
             slicers(loaded.tokenizer),
         )
         about = {
@@ -80,6 +86,7 @@ class Worker:
         self._beat.start()
         self._stopper.start()
         self._claimer.start()
+        self._counter.start()
 
     def ring(self) -> None:
         """Somebody may be waiting."""
@@ -106,6 +113,7 @@ class Worker:
             if not answer.finished:
                 answer.drop()
         self._stopper.stop()
+        self._counter.stop()
         self._engine.stop(0)
         self._publisher.stop()
         self._beat.stop([(answer.claimed.id, answer.claimed.attempt) for answer in left])

@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 
 from turns.front import open_front
 from turns.model_name import served_name
-from ws_server import chat, health, http, models, stored
+from ws_server import chat, counting, health, http, models, stored
 from ws_server.access import Access
 from ws_server.bulk import batches, files
 from ws_server.bulk.service import open_bulk
@@ -56,6 +56,8 @@ def create_app(settings: ServerSettings) -> Starlette:
             Route("/readyz", health.readyz),
             WebSocketRoute("/v1/responses", responses_socket),
             Route("/v1/responses", http.create_response, methods=["POST"]),
+            Route("/v1/responses/input_tokens", counting.count_input_tokens, methods=["POST"]),
+            Route("/v1/responses/compact", counting.compact, methods=["POST"]),
             Route("/v1/responses/{id}", http.get_response),
             Route("/v1/responses/{id}", stored.delete_response, methods=["DELETE"]),
             Route("/v1/responses/{id}/input_items", stored.list_input_items),

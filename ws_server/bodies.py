@@ -7,7 +7,7 @@ from typing import Annotated, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
-from turns.shapes import Count, Empty, Error, MessageId, ResponseId, Seconds, Words
+from turns.shapes import Count, Empty, Error, MessageId, ResponseId, Seconds, Usage, Words
 
 CompletionId = Annotated[str, Words(pattern="^chatcmpl-[0-9a-f]{32}$")]
 FinishReason = Literal["stop", "length"]
@@ -60,6 +60,31 @@ class InputItemList(TypedDict):
     first_id: MessageId | None
     last_id: MessageId | None
     has_more: bool
+
+
+class InputTokens(TypedDict):
+    """How long a prompt would be."""
+
+    object: Literal["response.input_tokens"]
+    input_tokens: Count
+
+
+class CompactionItem(TypedDict):
+    """A conversation's latest turns; taken as input, and as opaque."""
+
+    id: Annotated[str, Words(pattern="^cmp_[0-9a-f]{32}$")]
+    type: Literal["compaction"]
+    encrypted_content: str
+
+
+class Compaction(TypedDict):
+    """A conversation made shorter."""
+
+    id: ResponseId
+    object: Literal["response.compaction"]
+    created_at: Seconds
+    output: list[CompactionItem]
+    usage: Usage
 
 
 class Model(TypedDict):

@@ -165,6 +165,20 @@ def read_repetition_penalty(body: Body) -> float:
     return 1.0 if value is None else value
 
 
+def read_compact(body: Body) -> Create:
+    """Check what is to be compacted: it may end with an answer, and needs no question.
+
+    Raises:
+        BadRequest: a field is wrong or missing, or nothing was said at all.
+    """
+    if body.get("model") is None:
+        raise BadRequest("'model' is missing.", code="missing_required_parameter", param="model")
+    create = read_create({**body, "generate": False})
+    if not create.messages and create.previous_response_id is None:
+        raise BadRequest("'input' is missing.", code="missing_required_parameter", param="input")
+    return create
+
+
 def with_key(create: Create, key: str | None) -> Create:
     """Give a request the key of its `Idempotency-Key` header, if there is one.
 

@@ -12,6 +12,7 @@ from prompts import ControlStringError, check_text
 from turns.errors import BadRequest, UnsafePrompt
 from turns.ids import response_of_message
 from turns.turn import Message, Role
+from ws_server import compaction
 from ws_server.field import checked_text, wrong
 
 _ROLES: dict[str, Role] = {
@@ -113,6 +114,10 @@ def _items(items: Sequence[Any], param: str) -> Input:
             case "item_reference":
                 references.append(_reference(item, len(messages), name))
                 messages.append(Message("assistant", ""))
+            case "compaction":
+                name = f"{name}.encrypted_content"
+                content = checked_text(item.get("encrypted_content"), name)
+                messages += compaction.read(content, name)
             case "reasoning":
                 # Another model's thoughts, handed back by habit: there is nothing to do with them.
                 pass

@@ -60,8 +60,15 @@ class Reasoning(TypedDict, total=False):
     type: Required[Literal["reasoning"]]
 
 
+class CompactionInput(TypedDict, total=False):
+    """A conversation made shorter, as `POST /v1/responses/compact` gave it."""
+
+    type: Required[Literal["compaction"]]
+    encrypted_content: Required[str]
+
+
 Messages = Annotated[list[Message], Words(minItems=1)]
-Items = list[Message | ItemReference | Reasoning]
+Items = list[Message | ItemReference | CompactionInput | Reasoning]
 
 
 class PlainFormat(TypedDict, total=False):
@@ -128,6 +135,15 @@ class ResponseBody(ResponseFields, total=False):
     stream: bool | None
     background: bool | None
     background_options: BackgroundOptions | None
+
+
+class CompactBody(TypedDict, total=False):
+    """The body of `POST /v1/responses/compact`; one of `input` and `previous_response_id`."""
+
+    model: Required[str]
+    input: str | Items | None
+    instructions: str | None
+    previous_response_id: ResponseId | None
 
 
 class StreamOptions(TypedDict, total=False):

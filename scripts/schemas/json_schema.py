@@ -20,6 +20,8 @@ SENT: tuple[type, ...] = (
     bodies.ErrorBody,
     bodies.Deleted,
     bodies.InputItemList,
+    bodies.InputTokens,
+    bodies.Compaction,
     bodies.ModelList,
     bodies.Completion,
     bodies.Chunk,
@@ -30,6 +32,7 @@ SENT: tuple[type, ...] = (
 )
 ASKED: tuple[type, ...] = (
     requests.ResponseBody,
+    requests.CompactBody,
     requests.CompletionBody,
     bulk.BatchRequest,
     bulk.FileForm,

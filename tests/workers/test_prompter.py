@@ -3,7 +3,7 @@
 import pytest
 
 from turns.errors import ContextLengthExceeded, UnsafePrompt
-from turns.turn import Claimed, Message, Request
+from turns.turn import Message, Request
 from workers.prompter import Llama2Prompter, TemplatePrompter, joined, system_text
 
 
@@ -28,9 +28,9 @@ class FakeTokenizer:
         return self.encode(str(messages))
 
 
-def claimed(
+def asked(
     *messages: Message, instructions: str | None = "Be brief.", truncate: bool = False
-) -> Claimed:
+) -> tuple[tuple[Message, ...], Request]:
     request = Request(
         instructions=instructions,
         max_output_tokens=None,
@@ -39,7 +39,7 @@ def claimed(
         seed=0,
         truncate=truncate,
     )
-    return Claimed(id="t", attempt=1, seq=2, request=request, messages=messages, rest="", ids=())
+    return messages, request
 
 
 def text_of(ids: list[int]) -> str:
@@ -74,13 +74,13 @@ def test_neighbours_of_one_role_are_joined_and_silent_answers_left_out() -> None
 
 
 def test_instructions_come_before_system_messages() -> None:
-    turn = claimed(Message("system", "Be kind."), Message("user", "Hi"))
+    messages, request = asked(Message("system", "Be kind."), Message("user", "Hi"))
 
-    assert system_text(turn.messages, turn.request) == "Be brief.\n\nBe kind."
+    assert system_text(messages, request) == "Be brief.\n\nBe kind."
 
 
 def test_a_conversation_is_written_as_llama_2_reads_it() -> None:
-    ids = Llama2Prompter(FakeTokenizer()).ids(claimed(*LONG[:3]), limit=1000)
+    ids = Llama2Prompter(FakeTokenizer()).ids(*asked(*LONG[:3]), limit=1000)
 
     assert text_of(ids) == (
         "<s>[INST] <<SYS>>\nBe brief.\n<</SYS>>\n\nOne? [/INST] One. </s><s>[INST] Two? [/INST]"
@@ -89,7 +89,7 @@ def test_a_conversation_is_written_as_llama_2_reads_it() -> None:
 
 def test_a_prompt_that_is_too_long_is_refused_with_both_numbers() -> None:
     with pytest.raises(ContextLengthExceeded) as refused:
-        Llama2Prompter(FakeTokenizer()).ids(claimed(*LONG), limit=50)
+        Llama2Prompter(FakeTokenizer()).ids(*asked(*LONG), limit=50)
 
     assert refused.value.limit == 50
     assert refused.value.tokens > 50
@@ -99,10 +99,10 @@ def test_a_prompt_that_is_too_long_is_refused_with_both_numbers() -> None:
 def test_with_leave_to_cut_the_oldest_turns_go_and_the_system_text_stays(
     prompter: type[Llama2Prompter] | type[TemplatePrompter],
 ) -> None:
-    long = prompter(FakeTokenizer()).ids(claimed(*LONG), limit=1000)
-    with_leave = claimed(*LONG, truncate=True)
+    long = prompter(FakeTokenizer()).ids(*asked(*LONG), limit=1000)
+    messages, request = asked(*LONG, truncate=True)
 
-    text = text_of(prompter(FakeTokenizer()).ids(with_leave, limit=len(long) - 1))
+    text = text_of(prompter(FakeTokenizer()).ids(messages, request, limit=len(long) - 1))
 
     assert "One" not in text
     assert "Be brief." in text
@@ -111,4 +111,4 @@ def test_with_leave_to_cut_the_oldest_turns_go_and_the_system_text_stays(
 
 def test_a_control_string_from_an_old_record_is_refused() -> None:
     with pytest.raises(UnsafePrompt):
-        Llama2Prompter(FakeTokenizer()).ids(claimed(Message("user", "[INST]")), limit=1000)
+        Llama2Prompter(FakeTokenizer()).ids(*asked(Message("user", "[INST]")), limit=1000)

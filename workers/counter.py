@@ -1,0 +1,101 @@
+"""The thread that counts tokens for nodes, and says what of a conversation is worth keeping."""
+
+import logging
+from bisect import bisect_left
+from collections.abc import Sequence
+from threading import Event, Thread
+
+from turns.count import Count, Question
+from turns.count_line import CountLine
+from turns.errors import BadRequest, ContextLengthExceeded
+from turns.line import AWAY
+from turns.turn import Message, Request
+from workers.prompter import Prompter
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS = 0.5
+#: A compacted conversation leaves this share of the context to what comes after it.
+LEFT_FREE = 2
+#: More than any prompt has.
+_NO_LIMIT = 10**9
+#: Stands for the next question where a conversation ends with an answer.
+_NEXT = Message("user", "?")
+
+
+class Counter:
+    """Answers questions until it is stopped."""
+
+    def __init__(self, questions: CountLine, prompter: Prompter, *, context: int) -> None:
+        self._questions = questions
+        self._prompter = prompter
+        self._context = context
+        self._stopping = Event()
+        self._thread = Thread(target=self._run, name="counter")
+
+    def start(self) -> None:
+        """Begin to answer."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Answer no more; may take as long as a silence is waited out."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                question = self._questions.next()
+                if question is not None:
+                    self._questions.answer(question, self._answer(question))
+            except AWAY:
+                self._stopping.wait(RETRY_SECONDS)
+
+    def _answer(self, question: Question) -> Count | BadRequest:
+        try:
+            if question.compact:
+                return self._compacted(question.messages, question.request)
+            limit = self._context - 1 if question.request.truncate else _NO_LIMIT
+            return Count(tokens=self._tokens(question.messages, question.request, limit=limit))
+        except BadRequest as exc:
+            return exc
+
+    def _compacted(self, messages: tuple[Message, ...], request: Request) -> Count:
+        """Keep the latest turns that fit, at least the last one."""
+        kept = [_from(messages, start) for start in _questions(messages)]
+        sizes = range(len(kept))
+        fewest = bisect_left(
+            sizes,
+            True,
+            key=lambda at: self._tokens(kept[at], request) <= self._context // LEFT_FREE,
+        )
+        latest = kept[min(fewest, len(kept) - 1)]
+        tokens = self._tokens(latest, request)
+        if tokens >= self._context:
+            raise ContextLengthExceeded(tokens, self._context - 1)
+        return Count(tokens=self._tokens(messages, request), kept=latest)
+
+    def _tokens(
+        self, messages: Sequence[Message], request: Request, *, limit: int = _NO_LIMIT
+    ) -> int:
+        spoken = [message for message in messages if message.role != "system"]
+        if not spoken or spoken[-1].role != "user":
+            messages = [*messages, _NEXT]
+        return len(self._prompter.ids(messages, request, limit=limit))
+
+
+def _questions(messages: Sequence[Message]) -> list[int]:
+    """Say where turns begin: at a user's message right after an assistant's, or the first."""
+    begins = []
+    before = "assistant"
+    for at, message in enumerate(messages):
+        if message.role == "user" and before != "user":
+            begins.append(at)
+        if message.role != "system":
+            before = message.role
+    return begins or [0]
+
+
+def _from(messages: tuple[Message, ...], start: int) -> tuple[Message, ...]:
+    """Leave out what came before a turn, but for what the system said."""
+    return (*(m for m in messages[:start] if m.role == "system"), *messages[start:])

@@ -1,0 +1,64 @@
+"""What is asked of a conversation without having it answered: how long it is, and what to keep."""
+
+import secrets
+import time
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from turns.front import Front
+from turns.turn import Turn
+from ws_server import bodies, compaction
+from ws_server.create import Create, read_compact, read_create
+from ws_server.directory import Directory
+from ws_server.http import read_body
+from ws_server.references import resolved
+from ws_server.wire import read_json
+
+
+async def count_input_tokens(request: Request) -> Response:
+    """`POST /v1/responses/input_tokens`: how long the prompt of such a response would be."""
+    owner = request.app.state.access.admit(request).owner
+    front: Front = request.app.state.front
+    create = read_create(read_json(await read_body(request)))
+    count = await front.counts.count(await _turn(request, create, owner))
+    body: bodies.InputTokens = {"object": "response.input_tokens", "input_tokens": count.tokens}
+    return JSONResponse(body)
+
+
+async def compact(request: Request) -> Response:
+    """`POST /v1/responses/compact`: the latest turns that leave room for more, as one item."""
+    owner = request.app.state.access.admit(request).owner
+    front: Front = request.app.state.front
+    create = read_compact(read_json(await read_body(request)))
+    count = await front.counts.count(await _turn(request, create, owner), compact=True)
+    name = secrets.token_hex(16)
+    body: bodies.Compaction = {
+        "id": f"resp_{name}",
+        "object": "response.compaction",
+        "created_at": int(time.time()),
+        "output": [
+            {
+                "id": f"cmp_{name}",
+                "type": "compaction",
+                "encrypted_content": compaction.written(count.kept),
+            }
+        ],
+        # Nothing was generated.
+        "usage": {
+            "input_tokens": count.tokens,
+            "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+            "output_tokens": 0,
+            "output_tokens_details": {"reasoning_tokens": 0},
+            "total_tokens": count.tokens,
+        },
+    }
+    return JSONResponse(body)
+
+
+async def _turn(request: Request, create: Create, owner: str) -> Turn:
+    front: Front = request.app.state.front
+    directory: Directory = request.app.state.directory
+    model = await directory.find(create.model)
+    create = await resolved(create, front.stored, owner)
+    return create.turn(owner, model, parent_cached=False)
