@@ -4,9 +4,9 @@ import logging
 from bisect import bisect_left
 from collections.abc import Sequence
 from threading import Event, Thread
+from typing import Protocol
 
 from turns.count import Count, Question
-from turns.count_line import CountLine
 from turns.errors import BadRequest, ContextLengthExceeded
 from turns.line import AWAY
 from turns.turn import Message, Request
@@ -23,10 +23,18 @@ _NO_LIMIT = 10**9
 _NEXT = Message("user", "?")
 
 
+class Questions(Protocol):
+    """Where questions come from, and where what is said goes."""
+
+    def next(self) -> Question | None: ...
+
+    def answer(self, question: Question, answer: Count | BadRequest) -> None: ...
+
+
 class Counter:
     """Answers questions until it is stopped."""
 
-    def __init__(self, questions: CountLine, prompter: Prompter, *, context: int) -> None:
+    def __init__(self, questions: Questions, prompter: Prompter, *, context: int) -> None:
         self._questions = questions
         self._prompter = prompter
         self._context = context

@@ -25,6 +25,24 @@ def paths() -> Json:
                 leads_to=("get_response", "cancel_response", "list_input_items", "delete_response"),
             )
         },
+        "/v1/responses/input_tokens": {
+            "post": operation(
+                "count_input_tokens",
+                "How many tokens the prompt of such a response would have.",
+                bodies.InputTokens,
+                body=requests.ResponseBody,
+                wrong=(400, 404),
+            )
+        },
+        "/v1/responses/compact": {
+            "post": operation(
+                "compact",
+                "A conversation's latest turns, as one item that is taken as input.",
+                bodies.Compaction,
+                body=requests.CompactBody,
+                wrong=(400, 404),
+            )
+        },
         "/v1/responses/{id}": {
             "get": operation(
                 "get_response",

@@ -1,0 +1,126 @@
+"""Asking workers how long a conversation is."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+
+from tests.turns.conftest import MODEL, MakeTurn, ending, handed_in
+from turns.connection import connect
+from turns.count import Count, Question
+from turns.count_line import CountLine
+from turns.errors import BadRequest, Overloaded, PreviousResponseNotFound
+from turns.front import Front
+from turns.line import Line
+from turns.log import Log
+from turns.settings import TurnSettings
+from turns.turn import Message
+
+Say = Callable[[Question], Count | BadRequest]
+
+
+@asynccontextmanager
+async def counting(settings: TurnSettings, say: Say) -> AsyncIterator[list[Question]]:
+    """Play a worker that answers one question; gives what was asked."""
+    client = connect(settings.redis_url)
+    questions = CountLine(client, model=MODEL)
+    asked: list[Question] = []
+
+    def answer_one() -> None:
+        while not asked:
+            question = questions.next()
+            if question is not None:
+                asked.append(question)
+                questions.answer(question, say(question))
+
+    working = asyncio.create_task(asyncio.to_thread(answer_one))
+    yield asked
+    async with asyncio.timeout(10):
+        await working
+    client.close()
+
+
+async def test_a_worker_is_asked_with_all_that_was_said_and_its_answer_comes_back(
+    front: Front, line: Line, log: Log, make_turn: MakeTurn, settings: TurnSettings
+) -> None:
+    parent = await handed_in(front, make_turn("One?"))
+    claimed = line.claim(1)
+    assert claimed is not None
+    log.append([ending(parent.id, first=claimed.seq + 1, text="One.\nIt's “one”.")])
+    line.beat([], {}, rows=1)
+    count = Count(tokens=42, kept=(Message("user", "One\n?"),))
+
+    async with counting(settings, lambda question: count) as asked:
+        told = await front.counts.count(make_turn("Two?", parent=parent.id), compact=True)
+
+    assert told == count
+    assert [message.text for message in asked[0].messages] == ["One?", "One.\nIt's “one”.", "Two?"]
+    assert asked[0].compact is True
+
+
+async def test_a_first_turn_has_nothing_before_it(
+    front: Front, line: Line, make_turn: MakeTurn, settings: TurnSettings
+) -> None:
+    line.beat([], {}, rows=1)
+    async with counting(settings, lambda question: Count(tokens=1)) as asked:
+        await front.counts.count(make_turn("One?"))
+
+    assert asked[0].messages == (Message("user", "One?"),)
+    assert asked[0].compact is False
+
+
+async def test_what_a_worker_refuses_is_refused(
+    front: Front, line: Line, make_turn: MakeTurn, settings: TurnSettings
+) -> None:
+    line.beat([], {}, rows=1)
+    bad = BadRequest("Never", code="unsafe_prompt", param="input")
+    async with counting(settings, lambda question: bad):
+        with pytest.raises(BadRequest, match="Never") as refused:
+            await front.counts.count(make_turn())
+
+    assert (refused.value.code, refused.value.param) == ("unsafe_prompt", "input")
+
+
+async def test_without_a_worker_nobody_is_waited_for(front: Front, make_turn: MakeTurn) -> None:
+    with pytest.raises(Overloaded, match="No worker of model 'tiny' is there"):
+        await front.counts.count(make_turn())
+
+
+async def test_a_worker_that_does_not_answer_is_not_waited_for_long(
+    front: Front, line: Line, make_turn: MakeTurn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("turns.counts.WAIT_SECONDS", 1.0)
+    line.beat([], {}, rows=1)
+
+    with pytest.raises(Overloaded, match="answered in time"):
+        await front.counts.count(make_turn())
+
+    assert front.relay.followed() == []
+
+
+async def test_more_questions_than_anybody_takes_up_are_refused(
+    front: Front, line: Line, make_turn: MakeTurn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("turns.counts.MOST", 1)
+    monkeypatch.setattr("turns.counts.WAIT_SECONDS", 2.0)
+    line.beat([], {}, rows=1)
+    first = asyncio.create_task(front.counts.count(make_turn()))
+    async with asyncio.timeout(10):
+        while not front.relay.followed():
+            await asyncio.sleep(0.01)
+        # Whichever of the two comes first is taken; the other is not.
+        second = asyncio.create_task(front.counts.count(make_turn()))
+        refusals = await asyncio.gather(first, second, return_exceptions=True)
+
+    assert sorted("Too many" in str(refusal) for refusal in refusals) == [False, True]
+
+
+async def test_another_owners_conversation_is_not_there(
+    front: Front, line: Line, make_turn: MakeTurn
+) -> None:
+    line.beat([], {}, rows=1)
+    parent = await handed_in(front, make_turn(owner="ann"))
+
+    with pytest.raises(PreviousResponseNotFound):
+        await front.counts.count(make_turn(owner="bob", parent=parent.id))
