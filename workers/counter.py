@@ -45,9 +45,13 @@ class Counter:
         """Begin to answer."""
         self._thread.start()
 
+    def retire(self) -> None:
+        """Take no more questions; never waits."""
+        self._stopping.set()
+
     def stop(self) -> None:
         """Answer no more; may take as long as a silence is waited out."""
-        self._stopping.set()
+        self.retire()
         self._thread.join()
 
     def _run(self) -> None:

@@ -102,6 +102,7 @@ class Worker:
         What is given up goes on at another worker at once.
         """
         self._leaving = True
+        self._counter.retire()
         self._claimer.stop()
         deadline = time.monotonic() + self._settings.drain_seconds
         while self._desk.answers() and time.monotonic() < deadline:

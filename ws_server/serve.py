@@ -36,8 +36,10 @@ def run() -> int:
         return 2
     if not settings.api_keys:
         logging.info("no API keys are set: any key is taken, from this machine only")
-    # It tells of every socket that comes and goes.
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
+    # It tells of every socket that comes and goes, and takes a refused handshake for a mistake.
+    server_log = logging.getLogger("uvicorn.error")
+    server_log.setLevel(logging.WARNING)
+    server_log.addFilter(lambda record: "completing handshake" not in record.getMessage())
     app = create_app(settings)
     config = uvicorn.Config(
         app,

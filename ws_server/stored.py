@@ -34,7 +34,10 @@ async def list_input_items(request: Request) -> Response:
     if order == "desc":
         listed.reverse()
     ids = [item["id"] for item in listed]
-    start = ids.index(after) + 1 if (after := query.get("after")) in ids else 0
+    after = query.get("after")
+    if after is not None and after not in ids:
+        raise field.wrong("after", "the id of an item of this response")
+    start = 0 if after is None else ids.index(after) + 1
     page = listed[start : start + limit]
     body: InputItemList = {
         "object": "list",

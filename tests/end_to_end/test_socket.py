@@ -222,3 +222,33 @@ async def test_what_was_asked_can_be_listed_and_all_of_it_forgotten(service: Ser
             await client.responses.delete(made.id)
 
     assert texts == ["One?", "One.", "Two?"]
+
+
+# The SDK's own way to connect, which websockets 17 deprecates.
+@pytest.mark.filterwarnings("ignore:connect\\(\\) must be used:DeprecationWarning")
+def test_the_official_sdk_warms_up_steers_in_vain_stops_and_goes_on(service: Service) -> None:
+    client = OpenAI(base_url=f"{service.url}/v1", api_key="any", max_retries=0)
+    with client, client.responses.connect() as connection:
+
+        def until(*types: str) -> Any:
+            return next(event for event in connection if event.type in types)
+
+        connection.response.create(model="demo", generate=False, instructions="Be brief.", input=[])
+        warm = until("response.completed").response
+        connection.response.create(
+            model="demo", input=STORY, temperature=0, previous_response_id=warm.id
+        )
+        running = until("response.created").response
+        until("response.output_text.delta")
+        connection.response.steer(previous_response_id=running.id, input="Shorter!")
+        failed = until("response.steer.failed")
+        connection.send({"type": "response.cancel", "response_id": running.id})  # type: ignore[arg-type]
+        stopped = until("response.incomplete").response
+        connection.response.create(model="demo", input="Hello", previous_response_id=stopped.id)
+        after = until("response.completed").response
+
+    assert (warm.output, warm.usage.total_tokens) == ([], 0)
+    assert (failed.error.code, failed.steer.input) == ("steering_not_supported", "Shorter!")
+    assert stopped.status == "cancelled"
+    assert stopped.output_text
+    assert after.output_text

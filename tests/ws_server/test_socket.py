@@ -1,6 +1,8 @@
 """What one socket may ask and in which order it is answered; the worker is played by hand."""
 
 import asyncio
+import hashlib
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,7 @@ from openai.types.responses import Response
 from openai.types.responses.responses_server_event import ResponsesServerEvent
 from pydantic import TypeAdapter
 from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import InvalidStatus
 
 from tests.ws_server.clerk import Clerk
 from tests.ws_server.conftest import serving
@@ -262,6 +265,26 @@ async def test_a_connection_that_lasted_long_enough_is_told_so_and_closed(
                 await socket.wait_closed()
             assert socket.close_code == 1001
         assert "Traceback" not in (tmp_path / "serve.log").read_text()
+
+
+async def test_a_refused_handshake_is_an_http_answer_and_no_alarm(
+    redis_url: str, clerk: Clerk, tmp_path: Path
+) -> None:
+    keys = "ann:" + hashlib.sha256(b"let-me-in").hexdigest()
+    with serving(redis_url, tmp_path, TURNSTREAM_API_KEYS=keys) as url:
+        for headers in ({}, {"Authorization": "Bearer wrong"}):
+            with pytest.raises(InvalidStatus) as refused:
+                async with connect(socket_url(url), additional_headers=headers):
+                    pass
+            response = refused.value.response
+            body = json.loads(response.body or b"")
+            assert (response.status_code, body["error"]["code"]) == (401, "invalid_api_key")
+            assert response.headers["x-request-id"].startswith("req_")
+        async with connect(
+            socket_url(url), additional_headers={"Authorization": "Bearer let-me-in"}
+        ):
+            pass
+    assert "ERROR" not in (tmp_path / "serve.log").read_text()
 
 
 async def test_the_background_is_for_http(socket: ClientConnection) -> None:

@@ -1,0 +1,265 @@
+"""The rules of Open Responses' acceptance suite that a text model can keep, over HTTP and socket.
+
+The suite itself needs a network to be fetched; its rules are these. Tool calls and images, which
+it asks for too, are not for a text model: they get a clear error.
+"""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Protocol
+
+import httpx2
+import pytest
+from openai.types.responses import Response
+from openai.types.responses.responses_server_event import ResponsesServerEvent
+from pydantic import TypeAdapter
+from websockets.asyncio.client import ClientConnection, connect
+
+from tests.end_to_end.test_socket import TERMINAL, answer, rest
+from tests.service import Service
+
+WAIT_SECONDS = 60
+UNKNOWN = "resp_" + 32 * "e"
+#: Every one of them must be there, null or not.
+KEYS = set(
+    """id object created_at completed_at status background error incomplete_details instructions
+    max_output_tokens max_tool_calls model output parallel_tool_calls previous_response_id reasoning
+    service_tier store temperature text tool_choice tools top_logprobs top_p truncation usage
+    metadata presence_penalty frequency_penalty safety_identifier prompt_cache_key""".split()  # noqa: SIM905  as the text lists them
+)
+TITANIC = [
+    {"type": "message", "role": "user", "content": "Do you know the movie Titanic?"},
+    {
+        "type": "message",
+        "role": "assistant",
+        "content": [{"type": "output_text", "text": "Yes, I do. It is a film of 1997."}],
+        "phase": "final_answer",
+    },
+    {"type": "message", "role": "user", "content": "Who is the director of the movie?"},
+]
+
+Event = dict[str, Any]
+
+
+class Transport(Protocol):
+    """A way to ask: gives the events of one turn, or the one error."""
+
+    async def __call__(self, **fields: Any) -> list[Event]: ...
+
+
+@asynccontextmanager
+async def over_http(service: Service) -> AsyncIterator[Transport]:
+    async with httpx2.AsyncClient(base_url=service.url, timeout=WAIT_SECONDS) as client:
+
+        async def ask(**fields: Any) -> list[Event]:
+            reply = await client.post("/v1/responses", json=fields | {"stream": True})
+            if reply.status_code != 200:
+                return [{"type": "error", "status": reply.status_code} | reply.json()]
+            blocks = reply.text.split("\n\n")
+            assert blocks[-2:] == ["data: [DONE]", ""]
+            events = []
+            for block in blocks[:-2]:
+                name, data = block.split("\n")
+                events.append(json.loads(data.removeprefix("data: ")))
+                assert name == f"event: {events[-1]['type']}"
+            return events
+
+        yield ask
+
+
+@asynccontextmanager
+async def over_socket(service: Service) -> AsyncIterator[Transport]:
+    async with connect(service.url.replace("http", "ws", 1) + "/v1/responses") as socket:
+
+        async def ask(**fields: Any) -> list[Event]:
+            return await answer(socket, **fields)
+
+        yield ask
+
+
+@pytest.fixture(params=[over_http, over_socket])
+async def ask(request: pytest.FixtureRequest, service: Service) -> AsyncIterator[Transport]:
+    async with request.param(service) as transport:
+        yield transport
+
+
+@pytest.fixture
+async def socket(service: Service) -> AsyncIterator[ClientConnection]:
+    async with connect(service.url.replace("http", "ws", 1) + "/v1/responses") as socket:
+        yield socket
+
+
+def final_of(events: list[Event]) -> Response:
+    """Check a turn to the letter, and give its response."""
+    adapter: TypeAdapter[Any] = TypeAdapter(ResponsesServerEvent)
+    for event in events:
+        adapter.validate_python(event, strict=True)
+        if "response" in event:
+            assert set(event["response"]) - {"queue"} == KEYS
+    assert [event["sequence_number"] for event in events] == list(range(len(events)))
+    assert events[0]["type"] == "response.created"
+    assert [event["type"] for event in events if event["type"] in TERMINAL] == [
+        "response.completed"
+    ]
+    final = Response.model_validate(events[-1]["response"], strict=True)
+    assert final.status == "completed"
+    assert final.output_text
+    assert final.usage is not None
+    assert final.usage.total_tokens == final.usage.input_tokens + final.usage.output_tokens > 0
+    return final
+
+
+def error_of(events: list[Event]) -> tuple[int, str]:
+    assert events[-1]["type"] == "error", events[-1]
+    return events[-1]["status"], events[-1]["error"]["code"]
+
+
+async def test_a_plain_turn_is_answered(ask: Transport) -> None:
+    final_of(await ask(model="demo", input="Say hello."))
+
+
+async def test_a_plain_turn_without_a_stream_is_the_same_object(service: Service) -> None:
+    async with httpx2.AsyncClient(base_url=service.url, timeout=WAIT_SECONDS) as client:
+        body = (await client.post("/v1/responses", json={"input": "Say hello."})).json()
+
+    assert set(body) == KEYS
+    assert Response.model_validate(body, strict=True).status == "completed"
+
+
+async def test_a_system_prompt_is_taken(ask: Transport) -> None:
+    system = {"type": "message", "role": "system", "content": "You are a pirate."}
+    user = {"type": "message", "role": "user", "content": "Say hello."}
+
+    final_of(await ask(model="demo", input=[system, user]))
+
+
+async def test_a_conversation_is_taken_with_phases_in_it(ask: Transport) -> None:
+    final = final_of(await ask(model="demo", input=TITANIC, temperature=0))
+
+    assert "Cameron" in final.output_text
+
+
+@pytest.mark.parametrize(
+    ("item", "param"),
+    [
+        (
+            {"role": "user", "content": [{"type": "input_image", "image_url": "data:,"}]},
+            "input[0].content[0].type",
+        ),
+        (
+            {"role": "user", "content": [{"type": "input_file", "file_id": "file-1"}]},
+            "input[0].content[0].type",
+        ),
+        ({"type": "function_call_output", "call_id": "call_1", "output": "7"}, "input[0].type"),
+    ],
+)
+async def test_what_is_no_text_is_refused_by_its_name(
+    ask: Transport, item: Event, param: str
+) -> None:
+    events = await ask(model="demo", input=[item])
+
+    assert error_of(events) == (400, "unsupported_value")
+    assert events[-1]["error"]["param"] == param
+
+
+async def test_tools_are_only_refused_to_who_insists_on_them(ask: Transport) -> None:
+    tools = [{"type": "function", "name": "weather", "parameters": {"type": "object"}}]
+    for choice in ("auto", "none", None):
+        final_of(await ask(model="demo", input="Hello", tools=tools, tool_choice=choice))
+    for choice in ("required", {"type": "function", "name": "weather"}):
+        events = await ask(model="demo", input="Hello", tools=tools, tool_choice=choice)
+        assert error_of(events) == (400, "unsupported_parameter")
+        assert events[-1]["error"]["param"] == "tool_choice"
+
+
+async def test_structured_output_is_refused(ask: Transport) -> None:
+    text = {"format": {"type": "json_schema", "name": "x", "schema": {}}}
+
+    assert error_of(await ask(input="Hello", text=text)) == (400, "unsupported_value")
+
+
+async def test_a_continuation_remembers_what_was_said(ask: Transport) -> None:
+    first = final_of(await ask(input="Do you know the movie Titanic?", temperature=0))
+    question = "Who is the director of the movie?"
+
+    second = final_of(await ask(input=question, previous_response_id=first.id, temperature=0))
+
+    assert "Cameron" in second.output_text
+    assert second.previous_response_id == first.id
+
+
+async def test_an_unknown_previous_response_is_said(ask: Transport) -> None:
+    events = await ask(input="Hello", previous_response_id=UNKNOWN)
+
+    assert error_of(events) == (400, "previous_response_not_found")
+    assert events[-1]["error"]["param"] == "previous_response_id"
+
+
+async def test_a_new_chain_begins_after_compaction(ask: Transport, service: Service) -> None:
+    async with httpx2.AsyncClient(base_url=service.url, timeout=WAIT_SECONDS) as client:
+        body = {"model": "demo", "input": TITANIC[:2]}
+        compacted = (await client.post("/v1/responses/compact", json=body)).json()
+
+    first = final_of(await ask(input=[*compacted["output"], TITANIC[2]], temperature=0))
+    second = final_of(await ask(input="Who starred in it?", previous_response_id=first.id))
+
+    assert "Cameron" in first.output_text
+    assert second.previous_response_id == first.id
+
+
+async def test_turns_one_after_the_other_on_a_socket_never_overlap(
+    socket: ClientConnection,
+) -> None:
+    for text in ("Hello", "Do you know the movie Titanic?"):
+        await socket.send(json.dumps({"type": "response.create", "input": text}))
+    first, second = await rest(socket), await rest(socket)
+
+    assert final_of(first).id != final_of(second).id
+    assert not any("stream_id" in event for event in (*first, *second))
+
+
+async def test_what_is_not_stored_is_gone_after_a_reconnect(
+    service: Service, socket: ClientConnection
+) -> None:
+    first = final_of(await answer(socket, input="Hello", store=False))
+    second = final_of(
+        await answer(socket, input="Hello", store=False, previous_response_id=first.id)
+    )
+    async with over_socket(service) as again:
+        events = await again(input="Hello", previous_response_id=second.id)
+
+    assert error_of(events) == (400, "previous_response_not_found")
+
+
+async def test_a_failed_continuation_evicts_what_it_went_on_from(socket: ClientConnection) -> None:
+    first = final_of(await answer(socket, input="Hello", store=False))
+    output = {"type": "function_call_output", "call_id": "call_unknown", "output": "7"}
+    failed = await answer(socket, input=[output], previous_response_id=first.id, store=False)
+    events = await answer(socket, input="Hello", previous_response_id=first.id, store=False)
+
+    assert failed[-1]["type"] == "error"
+    assert error_of(events) == (400, "previous_response_not_found")
+
+
+async def test_fields_of_habit_are_passed_over(ask: Transport) -> None:
+    final_of(
+        await ask(
+            model="demo",
+            input="Hello",
+            include=["reasoning.encrypted_content"],
+            reasoning={"summary": "auto"},
+            text={"verbosity": "low"},
+            parallel_tool_calls=False,
+            prompt_cache_key="k",
+            prompt_cache_retention="24h",
+            safety_identifier="s",
+            user="u",
+            client_metadata={"a": "b"},
+            stream_options={"include_obfuscation": False},
+            top_logprobs=0,
+            max_tool_calls=None,
+            conversation=None,
+            metadata=None,
+        )
+    )
