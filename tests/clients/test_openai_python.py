@@ -208,8 +208,9 @@ def test_a_completion_comes_whole_and_in_streams(client: OpenAI) -> None:
     assert "".join(helped) == final.choices[0].message.content == text
 
 
-def test_the_models_can_be_listed(client: OpenAI) -> None:
+def test_the_models_can_be_listed_and_looked_at(client: OpenAI) -> None:
     assert "demo" in [model.id for model in client.models.list()]
+    assert client.models.retrieve("demo").owned_by == "turnstream"
 
 
 def test_an_error_says_what_was_wrong(client: OpenAI) -> None:
@@ -221,3 +222,47 @@ def test_an_error_says_what_was_wrong(client: OpenAI) -> None:
     assert (unknown.value.code, unknown.value.param) == ("model_not_found", "model")
     assert (bad.value.code, bad.value.param) == ("invalid_value", "temperature")
     assert json.loads(bad.value.response.text)["error"]["message"].startswith("'temperature'")
+    assert (bad.value.request_id or "").startswith("req_")
+
+
+def test_a_turn_in_the_background_is_looked_at_resumed_and_stopped(client: OpenAI) -> None:
+    background: dict[str, Any] = {"model": "demo", **LONG, "background": True}
+
+    made = client.responses.create(**background)
+    stopped = client.responses.cancel(made.id)
+    again = client.responses.cancel(made.id)
+    with client.responses.create(**background | {"max_output_tokens": 80}, stream=True) as stream:
+        created: Any = next(iter(stream))
+    tail = list(client.responses.retrieve(created.response.id, stream=True, starting_after=0))
+
+    assert made.status == "queued"
+    assert stopped.status == again.status == "cancelled"
+    assert said(tail) == client.responses.retrieve(created.response.id).output_text != ""
+
+
+def test_tokens_are_counted_as_the_turn_itself_has_them(client: OpenAI) -> None:
+    counted = client.responses.input_tokens.count(model="demo", input=TITANIC)
+    answered = client.responses.create(model="demo", input=TITANIC, max_output_tokens=1)
+
+    assert answered.usage is not None
+    assert counted.input_tokens == answered.usage.input_tokens > 0
+
+
+def test_a_conversation_goes_on_from_what_was_compacted(client: OpenAI) -> None:
+    first = client.responses.create(model="demo", input=TITANIC, temperature=0)
+
+    compacted = client.responses.compact(model="demo", previous_response_id=first.id)
+    items: Any = [*compacted.output, {"role": "user", "content": DIRECTOR}]
+    after = client.responses.create(model="demo", input=items, temperature=0)
+
+    assert compacted.output[-1].type == "compaction"
+    assert "Cameron" in after.output_text
+
+
+def test_a_conversation_goes_on_on_a_socket_that_was_warmed_up(client: OpenAI) -> None:
+    with client.responses.connect() as connection:
+        warm: Any = turn(connection, input=TITANIC, generate=False)[-1]
+        after: Any = turn(connection, input=[], previous_response_id=warm.response.id)[-1]
+
+    assert (warm.type, warm.response.output) == ("response.completed", [])
+    assert "Titanic" in after.response.output_text

@@ -27,6 +27,7 @@ TESTED_ELSEWHERE = {
 PYTHON = {
     "first_turn.py": "Titanic",
     "lanes.py": "film: .*Titanic.*\ncat: Once",
+    "background.py": "Titanic.*\ncompleted Hello",
     "conversation.py": "Titanic.*\n> Who is the director.*\n.*Cameron",
     "chat_completions.py": "Cameron",
     "agents_sdk.py": "Titanic.*\n> Who is the director.*\n.*Cameron",

@@ -22,10 +22,11 @@ said.pieces = pieces.length;
 
 const { messages } = await streamed.response;
 const conversation = [{ role: "user", content: TITANIC }, ...messages, { role: "user", content: DIRECTOR }];
-// Without this it names what was said by its id, and sends it no more.
-const unstored = { openai: { store: false } };
-const going = { model, system: "Be brief.", messages: conversation, temperature: 0, providerOptions: unstored };
+// By responses it names what was said by its id and sends it no more, unless told that nothing is stored.
+const going = { model, system: "Be brief.", messages: conversation, temperature: 0 };
 said.continue = (await generateText(going)).text;
+const unstored = { openai: { store: false } };
+said.continue_unstored = (await generateText({ ...going, providerOptions: unstored })).text;
 if (process.argv[2] === "responses") {
   const previousResponseId = whole.providerMetadata.openai.responseId;
   const providerOptions = { openai: { previousResponseId } };
