@@ -13,7 +13,12 @@ import httpx2
 import pytest
 from openai.types import Model
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
-from openai.types.responses import Response, ResponseItem
+from openai.types.responses import (
+    CompactedResponse,
+    InputTokenCountResponse,
+    Response,
+    ResponseItem,
+)
 from openai.types.responses.responses_server_event import ResponsesServerEvent
 from pydantic import TypeAdapter
 from redis import Redis
@@ -204,6 +209,17 @@ async def test_input_items_of_each_role_are_as_published(http: httpx2.AsyncClien
 
     assert wrong(OPENAPI, "InputItemList", items) is None
     assert [item["role"] for item in items["data"]] == ["system", "user", "assistant"]
+
+
+async def test_counts_and_compactions_are_as_published(http: httpx2.AsyncClient) -> None:
+    asked = {"model": "demo", "input": "Hello"}
+    counted = (await http.post("/v1/responses/input_tokens", json=asked)).json()
+    compacted = (await http.post("/v1/responses/compact", json=asked)).json()
+
+    assert wrong(OPENAPI, "InputTokens", counted) is None
+    InputTokenCountResponse.model_validate(counted, strict=True)
+    assert wrong(OPENAPI, "Compaction", compacted) is None
+    CompactedResponse.model_validate(compacted, strict=True)
 
 
 async def test_events_over_http_are_as_published(http: httpx2.AsyncClient) -> None:
