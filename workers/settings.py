@@ -9,6 +9,7 @@ from turns import environment
 from turns.environment import SettingError
 from turns.settings import TurnSettings
 
+ENGINES = ("slot", "vllm")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -19,6 +20,8 @@ class WorkerSettings:
     turns: TurnSettings
     #: `demo`, a folder in Hugging Face layout, or a hub name.
     model: str
+    #: What runs it: `slot`, our own, or `vllm`.
+    engine: str
     device: str
     dtype: str
     #: Where what a CPU worker compiles for itself is kept; None: it compiles nothing.
@@ -29,6 +32,8 @@ class WorkerSettings:
     rows: int
     #: Tokens of prompt and answer together; None takes the model's own.
     context: int | None
+    #: Devices that share the model.
+    tensor_parallel: int
     #: Stable name among the workers of a model: Celery keeps a queue for each.
     index: int
     #: How long running turns may go on after SIGTERM before another worker gets them.
@@ -49,17 +54,22 @@ class WorkerSettings:
         device = environment.text(environ, "DEVICE", "auto")
         if device not in ("auto", "cpu", "cuda") and not device.startswith("cuda:"):
             raise SettingError("DEVICE", f"must be auto, cpu, cuda or cuda:N, not {device!r}")
-        environment.choice(environ, "ENGINE", "slot", ("slot",))
         compiles = environment.choice(environ, "COMPILE", "auto", ("auto", "off"))
+        engine = environment.choice(environ, "ENGINE", "slot", ENGINES)
+        cards = environment.whole(environ, "TENSOR_PARALLEL", 1, least=1, most=64)
+        if cards > 1 and engine != "vllm":
+            raise SettingError("TENSOR_PARALLEL", f"must be 1 for the engine {engine}, not {cards}")
         return cls(
             turns=TurnSettings.read(environ),
             model=environment.text(environ, "MODEL", "demo"),
+            engine=engine,
             device=device,
             dtype=environment.choice(environ, "DTYPE", "auto", DTYPES),
             compile_cache=_cache(environ) if compiles == "auto" else None,
             prompt=environment.choice(environ, "PROMPT", "auto", ("auto", *PROMPTS)),
             rows=environment.whole(environ, "ROWS", 8, least=1, most=4096),
             context=context or None,
+            tensor_parallel=cards,
             index=environment.whole(environ, "WORKER_INDEX", 0, least=0, most=9999),
             drain_seconds=environment.seconds(environ, "DRAIN_SECONDS", 5.0, least=0.0),
         )

@@ -41,6 +41,8 @@ class Worker:
         self._leaving = False
         loaded = load_engine(
             model=settings.model,
+            engine=settings.engine,
+            tensor_parallel=settings.tensor_parallel,
             device=settings.device,
             dtype=settings.dtype,
             rows=settings.rows,

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-from transformers import LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.utils import logging as transformers_logging
 
 from workers.engine import CheckpointError
@@ -100,6 +100,27 @@ def pick_dtype(dtype: str, device: torch.device, *, weight_bytes: int) -> torch.
     if dtype not in _DTYPES:
         raise CheckpointError(f"dtype {dtype}: must be auto, {', '.join(_DTYPES)}")
     return _DTYPES[dtype]
+
+
+def name_of(dtype: torch.dtype) -> str:
+    """Return what a dtype is called in settings."""
+    return str(dtype).removeprefix("torch.")
+
+
+def read_config(checkpoint: Checkpoint) -> LlamaConfig:
+    """Read what a checkpoint's model is built like.
+
+    Raises:
+        CheckpointError: it is not understood.
+    """
+    try:
+        with quiet():
+            config: LlamaConfig = LlamaConfig.from_pretrained(checkpoint.folder)
+    except Exception as exc:  # many libraries, many errors
+        raise CheckpointError(
+            f"model {checkpoint.name}: cannot read its config.json: {first_line(exc)}"
+        ) from exc
+    return config
 
 
 def load_model(

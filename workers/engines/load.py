@@ -1,7 +1,9 @@
 """Make the engine that the settings ask for: what a worker calls once, when it starts."""
 
 import logging
+import math
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +12,16 @@ import torch
 from transformers import LlamaConfig
 
 from workers.engine import CheckpointError, Engine
-from workers.engines.checkpoint import find, load_model, pick_device, pick_dtype
+from workers.engines import vllm_setup
+from workers.engines.checkpoint import (
+    Checkpoint,
+    find,
+    load_model,
+    name_of,
+    pick_device,
+    pick_dtype,
+    read_config,
+)
 from workers.engines.decode_op import DTYPES, load_decode_op
 from workers.engines.habits import read_habits
 from workers.engines.kv_slots import bytes_per_token
@@ -49,6 +60,8 @@ def load_engine(
     after_step: Callable[[], None],
     threads: int | None = None,
     compile_cache: Path | None = None,
+    engine: str = "slot",
+    tensor_parallel: int = 1,
 ) -> LoadedModel:
     """Load a model and start its engine.
 
@@ -62,6 +75,8 @@ def load_engine(
         after_step: called on the engine's thread after each step.
         threads: of the CPU, for one step; None takes every core that torch finds.
         compile_cache: where a CPU's compiled part of the attention is kept; None compiles nothing.
+        engine: ``slot``, or ``vllm`` where that is installed.
+        tensor_parallel: how many devices share the model; only vLLM can have more than one.
 
     Raises:
         CheckpointError: the model cannot be loaded or its memory does not fit; one line says why.
@@ -71,38 +86,98 @@ def load_engine(
     numbers = pick_dtype(dtype, place, weight_bytes=checkpoint.weight_bytes)
     if threads:
         torch.set_num_threads(threads)
-    llama = load_model(checkpoint, device=place, dtype=numbers)
-    config = llama.config
     habits = read_habits(checkpoint.folder)
+    config = read_config(checkpoint)
     tokenizer = load_tokenizer(checkpoint.folder, size=config.vocab_size, eos_ids=habits.eos_ids)
-    length = fit_context(config, numbers, rows=rows, context=context, free=_free_bytes(place))
-    decode_op = None
-    if compile_cache and place.type == "cpu" and numbers in DTYPES:
-        decode_op = load_decode_op(compile_cache)
-    engine = SlotEngine(
-        llama,
-        rows=rows,
-        context=length,
-        eos_ids=tokenizer.eos_ids,
-        after_step=after_step,
-        decode_op=decode_op,
-    )
+    running: Engine
+    if engine == "vllm":
+        running = _start_vllm(
+            checkpoint,
+            config,
+            device=place,
+            dtype=numbers,
+            rows=rows,
+            context=context,
+            tensor_parallel=tensor_parallel,
+            eos_ids=tokenizer.eos_ids,
+            after_step=after_step,
+        )
+    else:
+        llama = load_model(checkpoint, device=place, dtype=numbers)
+        length = fit_context(config, numbers, rows=rows, context=context, free=_free_bytes(place))
+        decode_op = None
+        if compile_cache and place.type == "cpu" and numbers in DTYPES:
+            decode_op = load_decode_op(compile_cache)
+        running = SlotEngine(
+            llama,
+            rows=rows,
+            context=length,
+            eos_ids=tokenizer.eos_ids,
+            after_step=after_step,
+            decode_op=decode_op,
+        )
     log.info(
-        "model %s on %s in %s: %d rows × %d tokens, %.1f MiB of keys and values",
+        "model %s on %s in %s%s: %d rows × %d tokens, %.1f MiB of keys and values",
         checkpoint.name,
         place,
-        str(numbers).removeprefix("torch."),
+        name_of(numbers),
+        " by vLLM" if engine == "vllm" else "",
         rows,
-        length,
-        rows * length * bytes_per_token(config, numbers) / 2**20,
+        running.context,
+        rows * running.context * bytes_per_token(config, numbers) / 2**20,
     )
     return LoadedModel(
         name=checkpoint.name,
-        engine=engine,
+        engine=running,
         tokenizer=tokenizer,
         config=config,
         temperature=habits.temperature,
         top_p=habits.top_p,
+    )
+
+
+def _start_vllm(
+    checkpoint: Checkpoint,
+    config: LlamaConfig,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    rows: int,
+    context: int | None,
+    tensor_parallel: int,
+    eos_ids: frozenset[int],
+    after_step: Callable[[], None],
+) -> Engine:
+    if str(device) != device.type:
+        raise CheckpointError(
+            f"device {device}: vLLM takes the first GPUs; CUDA_VISIBLE_DEVICES says which they are"
+        )
+    vllm_setup.prepare()
+    # Only now may it be imported.
+    from workers.engines.vllm_engine import CPU_BLOCK_TOKENS, VllmEngine
+
+    if device.type == "cpu":
+        # The weights will be in the memory too; stored as they are or twice as wide.
+        free = _free_bytes(device) - 2 * checkpoint.weight_bytes
+        context = fit_context(config, dtype, rows=rows, context=context, free=free)
+        # And a block that is nobody's.
+        blocks = rows * math.ceil(context / CPU_BLOCK_TOKENS) + 1
+        kv_bytes = blocks * CPU_BLOCK_TOKENS * bytes_per_token(config, dtype) // tensor_parallel
+    else:
+        # vLLM looks itself at what is free on its cards.
+        free, kv_bytes = sys.maxsize, None
+        context = fit_context(config, dtype, rows=rows, context=context, free=free)
+    return VllmEngine(
+        checkpoint.folder,
+        device=device.type,
+        dtype=name_of(dtype),
+        rows=rows,
+        context=context,
+        vocabulary=config.vocab_size,
+        eos_ids=eos_ids,
+        after_step=after_step,
+        kv_bytes=kv_bytes,
+        tensor_parallel=tensor_parallel,
     )
 
 

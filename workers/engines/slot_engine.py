@@ -14,14 +14,7 @@ from collections.abc import Callable, Sequence
 import torch
 from transformers import LlamaForCausalLM
 
-from workers.engine import (
-    BadPrompt,
-    EngineDead,
-    Finish,
-    FinishReason,
-    OnStep,
-    Sampling,
-)
+from workers.engine import EngineDead, Finish, FinishReason, OnStep, Sampling
 from workers.engines import attention, sampler
 from workers.engines.attention import Part, Step
 from workers.engines.decode_op import DecodeOp
@@ -29,6 +22,7 @@ from workers.engines.fused_attention import fuse
 from workers.engines.kv_slots import KvSlots
 from workers.engines.packed_linear import pack
 from workers.engines.penalties import Penalties, penalties
+from workers.engines.prompt_check import check_prompt
 from workers.engines.rows import Row, Rows
 from workers.engines.sampler import Ask
 
@@ -124,19 +118,12 @@ class SlotEngine:
     def submit(self, prompt_ids: Sequence[int], sampling: Sampling, on_step: OnStep) -> SlotTurn:
         """Take a turn; see `workers.engine.Engine.submit`."""
         prompt = list(prompt_ids)
-        if not prompt:
-            raise BadPrompt("the prompt is empty")
-        if len(prompt) >= self.context:
-            raise BadPrompt(
-                f"the prompt has {len(prompt)} tokens; the context of {self.context} leaves no room"
-                " for an answer"
-            )
-        if min(prompt) < 0 or max(prompt) >= self._vocabulary:
-            raise BadPrompt(
-                f"the prompt has an id outside the vocabulary of {self._vocabulary} tokens"
-            )
-        if len(prompt) < sampling.answered:
-            raise BadPrompt(f"{sampling.answered} of the prompt's {len(prompt)} ids were answered")
+        check_prompt(
+            prompt,
+            answered=sampling.answered,
+            context=self.context,
+            vocabulary=self._vocabulary,
+        )
         end = min(self.context, len(prompt) + sampling.max_tokens)
         turn = SlotTurn(prompt, sampling, on_step, end)
         with self._work:

@@ -1,0 +1,310 @@
+"""vLLM behind the engine's door, for big cards and for models that need more than one of them.
+
+vLLM computes in processes of its own. The one thread here runs the loop that hands turns in and
+what comes out on; all that a `VllmTurn` holds belongs to it. A turn's draws follow from its seed
+alone here too, but vLLM counts them from where a turn was submitted: what a turn resumed elsewhere
+says from there on is another draw.
+"""
+
+import asyncio
+import hashlib
+import logging
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from contextlib import aclosing, suppress
+from pathlib import Path
+
+from vllm import SamplingParams
+from vllm.engine.arg_utils import AsyncEngineArgs
+from vllm.inputs.engine import tokens_input
+from vllm.outputs import RequestOutput
+from vllm.platforms import current_platform
+from vllm.sampling_params import RequestOutputKind
+from vllm.v1.engine.async_llm import AsyncLLM
+from vllm.v1.engine.exceptions import EngineDeadError
+
+from workers.engine import CheckpointError, EngineDead, Finish, FinishReason, OnStep, Sampling
+from workers.engines.orphans import ended_with_us
+from workers.engines.prompt_check import check_prompt
+
+log = logging.getLogger(__name__)
+
+#: vLLM keeps keys and values in blocks of so many tokens on a CPU, and shares only whole ones.
+CPU_BLOCK_TOKENS = 32
+#: The smallest top_p above the 0 that vLLM refuses: either leaves the likeliest token alone.
+LEAST_TOP_P = 1e-9
+
+
+class VllmTurn:
+    """A turn in a `VllmEngine`."""
+
+    def __init__(
+        self,
+        prompt: list[int],
+        params: SamplingParams,
+        on_step: OnStep,
+        cancel: Callable[["VllmTurn"], None],
+    ) -> None:
+        self.prompt = prompt
+        self.params = params
+        self.on_step = on_step
+        self.ended = False
+        self.task: asyncio.Task[None] | None = None
+        #: How many of the prompt's tokens were there already when the turn joined.
+        self.cached_tokens = 0
+        self._cancel = cancel
+
+    def cancel(self) -> None:
+        """End the turn within a step; a second time, or after its end, changes nothing."""
+        self._cancel(self)
+
+
+class VllmEngine:
+    """Starts vLLM and answers turns with it; returns once vLLM is ready.
+
+    Args:
+        folder: the checkpoint.
+        device: `cpu` or `cuda`, as this vLLM was built for.
+        dtype: `float32`, `bfloat16` or `float16`.
+        rows: how many turns run at once; more wait.
+        context: tokens that a prompt and its answer may have together.
+        vocabulary: how many tokens the model knows.
+        eos_ids: tokens that end an answer.
+        after_step: called on the engine's thread once all ``on_step`` calls of a step are made.
+        kv_bytes: memory for keys and values, on each card; None leaves it to vLLM.
+        tensor_parallel: cards, or processes on a CPU, that share the model.
+
+    Raises:
+        CheckpointError: vLLM cannot start with these.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        device: str,
+        dtype: str,
+        rows: int,
+        context: int,
+        vocabulary: int,
+        eos_ids: frozenset[int],
+        after_step: Callable[[], None],
+        kv_bytes: int | None = None,
+        tensor_parallel: int = 1,
+    ) -> None:
+        if current_platform.device_type != device:
+            raise CheckpointError(
+                f"device {device}: this vLLM was built for {current_platform.device_type or 'none'}"
+            )
+        self.capacity = rows
+        self.context = context
+        self._vocabulary = vocabulary
+        self._eos_ids = eos_ids
+        self._after_step = after_step
+        self._step_ends = False
+        self._turns: dict[VllmTurn, None] = {}
+        self._taken = 0
+        self._over = asyncio.Event()
+
+        # Shared with other threads, under the lock.
+        self._lock = threading.Lock()
+        self._closed = ""
+
+        args = AsyncEngineArgs(
+            model=str(folder),
+            skip_tokenizer_init=True,
+            # What the checkpoint suggests is in each turn's sampling already.
+            generation_config="vllm",
+            dtype=dtype,
+            max_model_len=context,
+            max_num_seqs=rows,
+            block_size=CPU_BLOCK_TOKENS if device == "cpu" else None,
+            kv_cache_memory_bytes=kv_bytes,
+            enable_prefix_caching=True,
+            tensor_parallel_size=tensor_parallel,
+            # Compiling takes longer than it gives back on a CPU.
+            enforce_eager=device == "cpu",
+            disable_log_stats=True,
+        )
+        self._loop: asyncio.AbstractEventLoop
+        self._llm: AsyncLLM
+        ready: Future[None] = Future()
+        self._thread = threading.Thread(
+            target=lambda: asyncio.run(self._serve(args, ready)), name="engine", daemon=True
+        )
+        self._thread.start()
+        try:
+            ready.result()
+        except Exception as exc:
+            self._thread.join()
+            raise CheckpointError(f"vLLM cannot start with {folder}: {exc}") from exc
+
+    def submit(self, prompt_ids: Sequence[int], sampling: Sampling, on_step: OnStep) -> VllmTurn:
+        """Take a turn; see `workers.engine.Engine.submit`."""
+        prompt = list(prompt_ids)
+        check_prompt(
+            prompt, answered=sampling.answered, context=self.context, vocabulary=self._vocabulary
+        )
+        turn = VllmTurn(prompt, self._params(prompt, sampling), on_step, self._cancel_soon)
+        with self._lock:
+            if self._closed:
+                raise EngineDead(self._closed)
+            self._loop.call_soon_threadsafe(self._begin, turn)
+        return turn
+
+    def healthy(self) -> bool:
+        """Whether turns are still taken."""
+        return not self._closed and self._thread.is_alive() and not self._llm.errored
+
+    def stop(self, drain_seconds: float) -> None:
+        """Let the turns taken so far run for this long, cancel the rest, and join the thread."""
+        with self._lock:
+            self._closed = self._closed or "the engine was stopped"
+            # The loop has ended if the engine died or was stopped before.
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._wind_up, drain_seconds)
+        self._thread.join()
+
+    def _params(self, prompt: Sequence[int], sampling: Sampling) -> SamplingParams:
+        # A turn that goes on must not meet the draws of its beginning again.
+        digest = hashlib.blake2b(f"{sampling.seed}:{len(prompt)}".encode(), digest_size=7).digest()
+        return SamplingParams(
+            max_tokens=min(sampling.max_tokens, self.context - len(prompt)),
+            temperature=sampling.temperature,
+            top_p=max(sampling.top_p, LEAST_TOP_P),
+            top_k=sampling.top_k,
+            seed=int.from_bytes(digest, "big"),
+            frequency_penalty=sampling.frequency_penalty,
+            presence_penalty=sampling.presence_penalty,
+            repetition_penalty=sampling.repetition_penalty,
+            # The tokens that end an answer are ours to say.
+            ignore_eos=True,
+            stop_token_ids=sorted(self._eos_ids),
+            detokenize=False,
+            output_kind=RequestOutputKind.DELTA,
+        )
+
+    async def _serve(self, args: AsyncEngineArgs, ready: Future[None]) -> None:
+        self._loop = asyncio.get_running_loop()
+        with ended_with_us() as all_started:
+            try:
+                # Ctrl-C is for the worker, which lets its turns end; what it starts inherits this.
+                signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+                self._llm = AsyncLLM.from_engine_args(args)
+            except Exception as exc:
+                ready.set_exception(exc)
+                return
+            try:
+                all_started()
+                ready.set_result(None)
+                await self._over.wait()
+            finally:
+                self._llm.shutdown()
+
+    def _begin(self, turn: VllmTurn) -> None:
+        self._turns[turn] = None
+        if self._over.is_set():
+            self._finish(turn, [], Finish(FinishReason.ERROR, self._closed))
+            return
+        turn.task = self._loop.create_task(self._answer(turn, f"turn-{self._taken}"))
+        self._taken += 1
+
+    async def _answer(self, turn: VllmTurn, id: str) -> None:
+        """Hand on what vLLM says of one turn; leaving the loop early gives its place back."""
+        try:
+            async with aclosing(
+                self._llm.generate(tokens_input(turn.prompt), turn.params, id)
+            ) as outputs:
+                async for output in outputs:
+                    self._take(turn, output)
+                    if turn.ended and not output.finished:
+                        break
+        except EngineDeadError as exc:
+            self._die(f"the engine died: {exc}")
+        except Exception as exc:
+            log.exception("vLLM failed with a turn")
+            self._finish(turn, [], Finish(FinishReason.ERROR, f"{type(exc).__name__}: {exc}"))
+
+    def _take(self, turn: VllmTurn, output: RequestOutput) -> None:
+        [completion] = output.outputs
+        ids = list(completion.token_ids)
+        turn.cached_tokens = output.num_cached_tokens or turn.cached_tokens
+        match completion.finish_reason:
+            case None:
+                self._tell(turn, ids)
+            case "stop":
+                self._finish(turn, ids[:-1], Finish(FinishReason.STOP))
+            case "length":
+                self._finish(turn, ids, Finish(FinishReason.LENGTH))
+            case reason:
+                message = f"vLLM ended the turn: {reason}"
+                self._finish(turn, ids, Finish(FinishReason.ERROR, message))
+
+    def _tell(self, turn: VllmTurn, ids: Sequence[int]) -> None:
+        try:
+            turn.on_step(ids, None)
+        except Exception as exc:
+            log.exception("a turn's on_step failed; the turn ends here")
+            message = f"the step could not be taken: {type(exc).__name__}: {exc}"
+            self._finish(turn, [], Finish(FinishReason.ERROR, message))
+        self._end_step_soon()
+
+    def _finish(self, turn: VllmTurn, ids: Sequence[int], finish: Finish) -> None:
+        """Tell a turn's end, the one time that it ends."""
+        if turn.ended:
+            return
+        turn.ended = True
+        del self._turns[turn]
+        try:
+            turn.on_step(ids, finish)
+        except Exception:
+            log.exception("a turn's on_step failed at its finish")
+        self._end_step_soon()
+        self._close_when_done()
+
+    def _cancel_soon(self, turn: VllmTurn) -> None:
+        # The loop has ended, and with it every turn, if the engine was stopped.
+        with suppress(RuntimeError):
+            self._loop.call_soon_threadsafe(self._cancel, turn)
+
+    def _cancel(self, turn: VllmTurn) -> None:
+        self._finish(turn, [], Finish(FinishReason.CANCELLED))
+        if turn.task:
+            turn.task.cancel()
+
+    def _end_step_soon(self) -> None:
+        """Call `after_step` when all turns that have news of this step have told it."""
+        if not self._step_ends:
+            self._step_ends = True
+            self._loop.call_soon(self._end_step)
+
+    def _end_step(self) -> None:
+        self._step_ends = False
+        try:
+            self._after_step()
+        except Exception as exc:
+            log.exception("the engine's step loop died")
+            self._die(f"the engine died: {type(exc).__name__}: {exc}")
+
+    def _die(self, message: str) -> None:
+        with self._lock:
+            if self._over.is_set():
+                return
+            self._closed = message
+        for turn in list(self._turns):
+            self._finish(turn, [], Finish(FinishReason.ERROR, message))
+        self._over.set()
+
+    def _wind_up(self, drain_seconds: float) -> None:
+        self._close_when_done()
+        self._loop.call_later(drain_seconds, self._cancel_all)
+
+    def _cancel_all(self) -> None:
+        for turn in list(self._turns):
+            self._cancel(turn)
+
+    def _close_when_done(self) -> None:
+        if self._closed and not self._turns:
+            self._over.set()
