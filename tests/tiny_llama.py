@@ -28,11 +28,11 @@ VOCABULARY = 512
 CONTEXT = 256
 
 
-def make(folder: Path) -> Path:
+def make(folder: Path, *, head_dim: int | None = None) -> Path:
     """Train the tokenizer, draw the weights, save both and return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     _make_tokenizer(folder)
-    _make_model(folder)
+    _make_model(folder, head_dim)
     return folder
 
 
@@ -60,7 +60,7 @@ def _make_tokenizer(folder: Path) -> None:
     LlamaTokenizer.from_pretrained(folder, legacy=True).save_pretrained(folder)
 
 
-def _make_model(folder: Path) -> None:
+def _make_model(folder: Path, head_dim: int | None) -> None:
     config = LlamaConfig(
         vocab_size=VOCABULARY,
         hidden_size=32,
@@ -68,6 +68,7 @@ def _make_model(folder: Path) -> None:
         num_hidden_layers=2,
         num_attention_heads=4,
         num_key_value_heads=2,
+        head_dim=head_dim,
         max_position_embeddings=CONTEXT,
         initializer_range=0.5,
         tie_word_embeddings=False,

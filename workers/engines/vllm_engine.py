@@ -24,6 +24,7 @@ from vllm.platforms import current_platform
 from vllm.sampling_params import RequestOutputKind
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
+from vllm.v1.engine.output_processor import OutputProcessor
 
 from workers.engine import CheckpointError, EngineDead, Finish, FinishReason, OnStep, Sampling
 from workers.engines.orphans import ended_with_us
@@ -130,6 +131,7 @@ class VllmEngine:
         )
         self._loop: asyncio.AbstractEventLoop
         self._llm: AsyncLLM
+        self._requests: OutputProcessor
         ready: Future[None] = Future()
         self._thread = threading.Thread(
             target=lambda: asyncio.run(self._serve(args, ready)), name="engine", daemon=True
@@ -140,6 +142,11 @@ class VllmEngine:
         except Exception as exc:
             self._thread.join()
             raise CheckpointError(f"vLLM cannot start with {folder}: {exc}") from exc
+
+    @property
+    def free_rows(self) -> int:
+        """How many rows no turn has."""
+        return max(0, self.capacity - self._requests.get_num_unfinished_requests())
 
     def submit(self, prompt_ids: Sequence[int], sampling: Sampling, on_step: OnStep) -> VllmTurn:
         """Take a turn; see `workers.engine.Engine.submit`."""
@@ -193,6 +200,7 @@ class VllmEngine:
                 # Ctrl-C is for the worker, which lets its turns end; what it starts inherits this.
                 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
                 self._llm = AsyncLLM.from_engine_args(args)
+                self._requests = self._llm.output_processor
             except Exception as exc:
                 ready.set_exception(exc)
                 return
@@ -202,6 +210,8 @@ class VllmEngine:
                 await self._over.wait()
             finally:
                 self._llm.shutdown()
+                # Left until the interpreter ends, it would trip over what is gone by then.
+                del self._llm
 
     def _begin(self, turn: VllmTurn) -> None:
         self._turns[turn] = None

@@ -1,0 +1,104 @@
+"""Engines of vLLM over a tiny Llama; without vLLM nothing here is collected.
+
+Starting one takes half a minute, so those of the same shape are used again, two at a time.
+"""
+
+from collections.abc import Callable, Iterator
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import torch
+from transformers import LlamaForCausalLM
+
+from tests import tiny_llama
+from workers.engines import vllm_setup
+
+if TYPE_CHECKING:
+    from workers.engines.vllm_engine import VllmEngine
+
+pytest.register_assert_rewrite("tests.workers.test_engine_contract", "tests.workers.listener")
+
+#: The least that vLLM's attention on a CPU knows.
+HEAD_DIM = 32
+#: Each has two processes with a torch of their own.
+MOST_RUNNING = 2
+
+
+# Nobody has vLLM but who asked for it: `make test-vllm`.
+collect_ignore_glob = [] if find_spec("vllm") else ["*"]
+
+
+@pytest.fixture(scope="session")
+def tiny_llama_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A Hugging Face folder with a Llama of a few thousand parameters and its tokenizer."""
+    return tiny_llama.make(tmp_path_factory.mktemp("models") / "tiny", head_dim=HEAD_DIM)
+
+
+@pytest.fixture(scope="session")
+def reference(tiny_llama_folder: Path) -> LlamaForCausalLM:
+    """The tiny Llama as transformers alone runs it; like the engines below, it knows no EOS."""
+    model = LlamaForCausalLM.from_pretrained(tiny_llama_folder, dtype=torch.float32).eval()
+    model.generation_config.eos_token_id = None
+    return model
+
+
+class Engines:
+    """Engines by their shape; who needs another than the last few waits for its start."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._running: dict[tuple[object, ...], VllmEngine] = {}
+        self._after_step: Callable[[], None] = lambda: None
+
+    def make(
+        self,
+        *,
+        rows: int = 4,
+        context: int = tiny_llama.CONTEXT,
+        eos_ids: frozenset[int] = frozenset(),
+        after_step: Callable[[], None] = lambda: None,
+    ) -> "VllmEngine":
+        """Give a running engine; takes what the other engines' fixture takes."""
+        vllm_setup.prepare()
+        from workers.engines.vllm_engine import VllmEngine
+
+        self._after_step = after_step
+        shape = (rows, context, eos_ids)
+        engine = self._running.pop(shape, None)
+        if engine is None or not engine.healthy():
+            while len(self._running) >= MOST_RUNNING:
+                self._running.pop(next(iter(self._running))).stop(0)
+            engine = VllmEngine(
+                self._folder,
+                device="cpu",
+                dtype="float32",
+                rows=rows,
+                context=context,
+                vocabulary=tiny_llama.VOCABULARY,
+                eos_ids=eos_ids,
+                after_step=lambda: self._after_step(),
+                kv_bytes=64 * 2**20,
+            )
+        self._running[shape] = engine
+        return engine
+
+    def stop(self) -> None:
+        """Stop them all."""
+        for engine in self._running.values():
+            engine.stop(0)
+
+
+@pytest.fixture(scope="session")
+def engines(tiny_llama_folder: Path) -> Iterator[Engines]:
+    """All engines of the session."""
+    made = Engines(tiny_llama_folder)
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def make_engine(engines: Engines) -> Callable[..., "VllmEngine"]:
+    """Make an engine over the tiny Llama, or take one that runs."""
+    return engines.make

@@ -1,0 +1,80 @@
+"""The whole house with vLLM in it: an official SDK in front, real processes behind, their deaths."""
+
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import psutil
+import pytest
+from openai import OpenAI
+
+from tests.clients.test_openai_python import (  # noqa: F401
+    LONG,
+    aclient,
+    client,
+    test_a_sync_socket_carries_a_conversation,
+    test_an_async_socket_stops_a_turn_and_goes_on_with_what_was_said,
+)
+from tests.service import Service
+
+#: vLLM takes its time to start, and starts again in some tests.
+ANSWER_SECONDS = 240.0
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:connect\\(\\) must be used:DeprecationWarning",
+)
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with Service(tmp_path_factory.mktemp("service"), "--engine", "vllm") as running:
+        yield running
+
+
+def of_vllm(service: Service) -> list[psutil.Process]:
+    """Return vLLM's processes, its core first."""
+    found = [process for process in service.family() if process.name().startswith("VLLM")]
+    return sorted(found, key=lambda process: process.name())
+
+
+def test_a_second_turn_computes_only_what_is_new(client: OpenAI) -> None:  # noqa: F811
+    first = client.responses.create(model="demo", input="Tell me of the sea. " * 10)
+    second = client.responses.create(model="demo", input="Go on.", previous_response_id=first.id)
+
+    assert first.usage
+    assert second.usage
+    assert first.usage.input_tokens_details.cached_tokens == 0
+    cached = second.usage.input_tokens_details.cached_tokens
+    assert first.usage.input_tokens - 32 < cached <= first.usage.total_tokens
+
+
+def test_when_vllm_dies_the_answer_goes_on_where_it_was(
+    service: Service,
+    client: OpenAI,  # noqa: F811
+) -> None:
+    asked: dict[str, Any] = {"model": "demo", **LONG, "timeout": ANSWER_SECONDS}
+    whole = client.responses.create(**asked).output_text
+    killed = threading.Event()
+    pieces: list[str] = []
+    for event in client.responses.create(stream=True, **asked):
+        if event.type == "response.output_text.delta":
+            pieces.append(event.delta)
+            if not killed.is_set():
+                of_vllm(service)[0].kill()
+                killed.set()
+        last: Any = event
+
+    assert last.type == "response.incomplete"
+    assert last.response.output_text == "".join(pieces)
+    assert whole.startswith(pieces[0])
+    # In float32, and greedily, nobody could tell.
+    assert "".join(pieces) == whole
+
+
+def test_nothing_of_vllm_outlives_a_killed_worker(service: Service) -> None:
+    left = of_vllm(service)
+    assert len(left) == 2
+    service.child("worker").kill()
+
+    assert psutil.wait_procs(left, timeout=20)[1] == []
+    assert service.ask("Hello")["status"] in ("completed", "incomplete")
