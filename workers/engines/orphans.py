@@ -16,7 +16,7 @@ import psutil
 
 #: How often it looks for new processes until it is told that all are there.
 LOOK_SECONDS = 0.5
-ALL_STARTED, ALL_ENDED = b"s", b"e"
+ALL_STARTED, ALL_ENDED, SEEN = b"s", b"e", b"."
 
 
 @contextlib.contextmanager
@@ -28,25 +28,34 @@ def ended_with_us() -> Iterator[Callable[[], None]]:
     watcher = subprocess.Popen(
         [sys.executable, "-I", __file__, str(os.getpid())],
         stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         bufsize=0,
         # Ctrl-C is not for it.
         start_new_session=True,
     )
-    assert watcher.stdin
-    pipe = watcher.stdin
-    try:
-        yield lambda: (pipe.write(ALL_STARTED), None)[1]
-    finally:
-        with contextlib.suppress(BrokenPipeError):
-            pipe.write(ALL_ENDED)
-        pipe.close()
-        watcher.wait()
+    with watcher:
+        assert watcher.stdin
+        assert watcher.stdout
+        told, seen = watcher.stdin, watcher.stdout
+
+        def all_started() -> None:
+            told.write(ALL_STARTED)
+            seen.read(1)
+
+        seen.read(1)
+        try:
+            yield all_started
+        finally:
+            # Somebody may have ended it.
+            with contextlib.suppress(BrokenPipeError):
+                told.write(ALL_ENDED)
 
 
 def watch(worker: psutil.Process) -> None:
     """Return when all has ended; when the worker has ended first, end what it started."""
     others = {psutil.Process(), *worker.children(recursive=True)}
     started: set[psutil.Process] = set()
+    os.write(1, SEEN)
     word = b""
     while word != ALL_ENDED:
         patience = None if word == ALL_STARTED else LOOK_SECONDS
@@ -54,6 +63,8 @@ def watch(worker: psutil.Process) -> None:
             break
         with contextlib.suppress(psutil.NoSuchProcess):
             started |= set(worker.children(recursive=True)) - others
+        if word == ALL_STARTED:
+            os.write(1, SEEN)
     else:
         return
     for process in started:

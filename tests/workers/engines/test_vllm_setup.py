@@ -1,0 +1,29 @@
+"""vLLM is asked for where it is not."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from workers.engine import CheckpointError
+from workers.engines import vllm_setup
+from workers.engines.load import load_engine
+
+
+def test_vllm_that_is_not_there_is_named_with_its_extra(
+    tiny_llama_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in vllm_setup.SETTINGS.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setitem(sys.modules, "vllm", None)
+
+    with pytest.raises(CheckpointError, match=r"^engine vllm: install .* turnstream\[vllm\]"):
+        load_engine(
+            model=str(tiny_llama_folder),
+            engine="vllm",
+            device="cpu",
+            dtype="float32",
+            rows=1,
+            context=None,
+            after_step=lambda: None,
+        )
