@@ -1,0 +1,137 @@
+"""vLLM's CPU build as a peer, in the environment that `make test-vllm` makes for it.
+
+It answers in a process of its own, and sleeps while others are measured: its processes ask each
+other for news without a pause for some seconds after each batch.
+"""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import psutil
+
+#: Where `make test-vllm` installs it.
+PYTHON = Path(__file__).parents[1] / ".venv-vllm/bin/python"
+
+
+class VllmPeer:
+    """Answers prompts, all of them at once, each with the same number of tokens."""
+
+    def __init__(self, process: "subprocess.Popen[str]", max_tokens: int) -> None:
+        self._process = process
+        self._max_tokens = max_tokens
+
+    def __call__(self, prompts: Sequence[Sequence[int]]) -> None:
+        """Answer, and return when each prompt has its answer."""
+        for process in self._family():
+            process.resume()
+        print(
+            json.dumps({"prompts": [*map(list, prompts)], "max_tokens": self._max_tokens}),
+            file=self._process.stdin,
+            flush=True,
+        )
+        self.wait()
+
+    def wait(self) -> None:
+        """Return when it has nothing left to do, and put it to sleep."""
+        assert self._process.stdout
+        if self._process.stdout.readline() != "done\n":
+            raise RuntimeError("vLLM ended; above is why")
+        for process in self._family():
+            process.suspend()
+
+    def end(self) -> None:
+        """End all its processes."""
+        for process in self._family():
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        self._process.wait()
+
+    def _family(self) -> list[psutil.Process]:
+        program = psutil.Process(self._process.pid)
+        return [program, *program.children(recursive=True)]
+
+
+@contextmanager
+def vllm_peer(folder: Path, *, rows: int, context: int, max_tokens: int) -> Iterator[VllmPeer]:
+    """Start it with a checkpoint in bfloat16."""
+    cores = ",".join(map(str, sorted(os.sched_getaffinity(0))))
+    process = subprocess.Popen(
+        [PYTHON, "-P", "-m", "benchmarks.vllm_peer", folder, str(rows), str(context)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=PYTHON.parents[2],
+        env=os.environ
+        | {
+            "PYTHONPATH": str(PYTHON.parents[2]),
+            "VLLM_CPU_OMP_THREADS_BIND": cores,
+            "VLLM_LOGGING_LEVEL": "ERROR",
+            "VLLM_LOGGING_STREAM": "ext://sys.stderr",
+            "VLLM_NO_USAGE_STATS": "1",
+        },
+    )
+    peer = VllmPeer(process, max_tokens)
+    try:
+        peer.wait()
+        yield peer
+    finally:
+        peer.end()
+
+
+async def serve(folder: str, rows: int, context: int) -> None:
+    """Answer what comes in on stdin, a batch a line, and say `done` for each on stdout."""
+    from vllm import SamplingParams
+    from vllm.engine.arg_utils import AsyncEngineArgs
+    from vllm.inputs.engine import tokens_input
+    from vllm.sampling_params import RequestOutputKind
+    from vllm.v1.engine.async_llm import AsyncLLM
+
+    # What libraries print goes elsewhere.
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    llm = AsyncLLM.from_engine_args(
+        AsyncEngineArgs(
+            model=folder,
+            skip_tokenizer_init=True,
+            generation_config="vllm",
+            dtype="bfloat16",
+            max_model_len=context,
+            max_num_seqs=rows,
+            kv_cache_memory_bytes=2 * 2**30,
+            enforce_eager=True,
+            disable_log_stats=True,
+        )
+    )
+
+    async def answer(id: str, prompt: list[int], max_tokens: int) -> None:
+        params = SamplingParams(
+            temperature=0,
+            max_tokens=max_tokens,
+            ignore_eos=True,
+            detokenize=False,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        async for output in llm.generate(tokens_input(prompt), params, id):
+            assert len(output.outputs[0].token_ids) == max_tokens
+
+    batch = 0
+    while True:
+        print("done", file=out, flush=True)
+        line = await asyncio.to_thread(sys.stdin.readline)
+        if not line:
+            return
+        asked = json.loads(line)
+        batch += 1
+        async with asyncio.TaskGroup() as turns:
+            for n, prompt in enumerate(asked["prompts"]):
+                turns.create_task(answer(f"{batch}-{n}", prompt, asked["max_tokens"]))
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
