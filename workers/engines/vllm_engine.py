@@ -7,7 +7,6 @@ says from there on is another draw.
 """
 
 import asyncio
-import hashlib
 import logging
 import signal
 import threading
@@ -21,7 +20,6 @@ from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.inputs.engine import tokens_input
 from vllm.outputs import RequestOutput
 from vllm.platforms import current_platform
-from vllm.sampling_params import RequestOutputKind
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
 from vllm.v1.engine.output_processor import OutputProcessor
@@ -29,13 +27,12 @@ from vllm.v1.engine.output_processor import OutputProcessor
 from workers.engine import CheckpointError, EngineDead, Finish, FinishReason, OnStep, Sampling
 from workers.engines.orphans import ended_with_us
 from workers.engines.prompt_check import check_prompt
+from workers.engines.vllm_sampling import sampling_params
 
 log = logging.getLogger(__name__)
 
 #: vLLM keeps keys and values in blocks of so many tokens on a CPU, and shares only whole ones.
 CPU_BLOCK_TOKENS = 32
-#: The smallest top_p above the 0 that vLLM refuses: either leaves the likeliest token alone.
-LEAST_TOP_P = 1e-9
 
 
 class VllmTurn:
@@ -154,7 +151,8 @@ class VllmEngine:
         check_prompt(
             prompt, answered=sampling.answered, context=self.context, vocabulary=self._vocabulary
         )
-        turn = VllmTurn(prompt, self._params(prompt, sampling), on_step, self._cancel_soon)
+        params = sampling_params(prompt, sampling, context=self.context, eos_ids=self._eos_ids)
+        turn = VllmTurn(prompt, params, on_step, self._cancel_soon)
         with self._lock:
             if self._closed:
                 raise EngineDead(self._closed)
@@ -173,25 +171,6 @@ class VllmEngine:
             with suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._wind_up, drain_seconds)
         self._thread.join()
-
-    def _params(self, prompt: Sequence[int], sampling: Sampling) -> SamplingParams:
-        # A turn that goes on must not meet the draws of its beginning again.
-        digest = hashlib.blake2b(f"{sampling.seed}:{len(prompt)}".encode(), digest_size=7).digest()
-        return SamplingParams(
-            max_tokens=min(sampling.max_tokens, self.context - len(prompt)),
-            temperature=sampling.temperature,
-            top_p=max(sampling.top_p, LEAST_TOP_P),
-            top_k=sampling.top_k,
-            seed=int.from_bytes(digest, "big"),
-            frequency_penalty=sampling.frequency_penalty,
-            presence_penalty=sampling.presence_penalty,
-            repetition_penalty=sampling.repetition_penalty,
-            # The tokens that end an answer are ours to say.
-            ignore_eos=True,
-            stop_token_ids=sorted(self._eos_ids),
-            detokenize=False,
-            output_kind=RequestOutputKind.DELTA,
-        )
 
     async def _serve(self, args: AsyncEngineArgs, ready: Future[None]) -> None:
         self._loop = asyncio.get_running_loop()
