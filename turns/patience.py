@@ -14,6 +14,8 @@ from turns.errors import Overloaded
 
 #: Longest that a client waits to hear that Redis is away, from its asking or Redis's last answer.
 REFUSE_SECONDS = 2.5
+#: How long a call that nobody waits for any more may take to end.
+LAST_WORDS_SECONDS = 0.5
 
 
 class Patience:
@@ -41,4 +43,6 @@ class Patience:
         except (RedisError, OSError, TimeoutError) as exc:
             raise Overloaded("The queue can't be reached. Try again in a moment.") from exc
         finally:
-            answering.cancel()
+            if answering.cancel():
+                # It gives its connection back before somebody closes them all.
+                await asyncio.wait({answering}, timeout=LAST_WORDS_SECONDS)

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from turns.ending import end
 from turns.errors import Overloaded
@@ -34,29 +35,29 @@ class Feeders:
         self._blobs = blobs
         self._make = make
         self._made = asyncio.Event()
+        #: Jobs that are fed here; whoever ends the node ends these last.
+        self.running: set[asyncio.Task[None]] = set()
 
     def wake(self) -> None:
         """A job was made: look at once."""
         self._made.set()
 
     async def run(self) -> None:
-        """Feed until cancelled; what is under way then is let go of, and goes on elsewhere."""
-        running: set[asyncio.Task[None]] = set()
-        try:
-            while True:
-                running = {task for task in running if not task.done()}
-                job = await self._take() if len(running) < MOST_JOBS else None
-                if job is not None:
-                    running.add(asyncio.create_task(self._keep(job), name=job.id))
-                    continue
-                try:
-                    async with asyncio.timeout(LOOK_SECONDS):
-                        await self._made.wait()
-                except TimeoutError:
-                    pass
-                self._made.clear()
-        finally:
-            await end(running)
+        """Take what nobody feeds, for as long as the node lives."""
+        while True:
+            self.running = {task for task in self.running if not task.done()}
+            job = await self._take() if len(self.running) < MOST_JOBS else None
+            if job is not None:
+                self.running.add(asyncio.create_task(self._keep(job), name=job.id))
+                continue
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECONDS):
+                    await self._made.wait()
+            self._made.clear()
+
+    async def end(self) -> None:
+        """Let go of what is fed here: it goes on elsewhere."""
+        await end(self.running)
 
     async def tidy(self) -> None:
         """Remove files whose time is over."""

@@ -62,4 +62,6 @@ async def open_bulk(settings: ServerSettings, directory: Directory) -> AsyncIter
             )
         finally:
             await end(always)
+            # Not by those tasks themselves: whoever is asked twice to end waits for nobody.
+            await feeders.end()
             await client.aclose()

@@ -1,0 +1,156 @@
+"""A job in a room of its own: real Redis, a folder for its files, and a worker played by hand."""
+
+import asyncio
+import json
+import random
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import redis as sync_redis
+import redis.asyncio
+
+from turns import response
+from turns.feed import Feed
+from turns.files import File, Files, new_file_id
+from turns.jobs import Job, Jobs, Plan, Status
+from turns.line import Line
+from turns.log import Append, Entry, Final, Log
+from turns.settings import TurnSettings
+from turns.turn import Claimed
+from ws_server.bulk.blobs import Blobs
+from ws_server.bulk.feeder import Feeder, Limits
+from ws_server.directory import Model
+
+MODEL, OWNER = "tiny", "ann"
+LIMITS = Limits(window=4, lines=1000, kept_seconds=60)
+#: A job that takes longer hangs.
+PATIENCE_SECONDS = 30.0
+
+
+class OneModel:
+    """Knows one model."""
+
+    async def find(self, name: str | None) -> Model:
+        return Model(name=MODEL)
+
+
+class Room:
+    """Everything that a job needs but its feeder."""
+
+    def __init__(
+        self,
+        client: "redis.asyncio.Redis",
+        worker: "sync_redis.Redis",
+        settings: TurnSettings,
+        folder: Path,
+    ) -> None:
+        self.client = client
+        self.jobs, self.files = Jobs(client), Files(client)
+        self.feed, self.blobs = Feed(client, settings), Blobs(str(folder))
+        self.line = Line(worker, settings, model=MODEL, worker="w0")
+        self._log = Log(worker, settings, worker="w0")
+        #: How often each question was answered.
+        self.asked: dict[str, int] = {}
+
+    async def job(self, lines: Sequence[dict[str, Any]], *, seconds: float = 3600) -> Job:
+        """Make a job of some lines, for nobody yet."""
+        now = int(time.time())
+        content = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+        file = File(
+            id=new_file_id(),
+            owner=OWNER,
+            filename="in.jsonl",
+            purpose="batch",
+            bytes=len(content),
+            created_at=now,
+            expires_at=now + 3600,
+        )
+        await self.blobs.put(file.path, content)
+        await self.files.add(file)
+        plan = Plan(
+            endpoint="/v1/responses",
+            input_file_id=file.id,
+            completion_window="1h",
+            metadata=None,
+            created_at=now,
+            expires_at=now + int(seconds),
+            output_seconds=60,
+        )
+        return await self.jobs.create(OWNER, plan, None)
+
+    def feeder(self, job: Job, feed: Feed | None = None, blobs: Blobs | None = None) -> Feeder:
+        """Make a feeder, perhaps with doors that break."""
+        directory: Any = OneModel()
+        return Feeder(job, feed or self.feed, self.files, blobs or self.blobs, directory, LIMITS)
+
+    async def work(self) -> None:
+        """Answer whoever waits, three at a time and in any order, until cancelled."""
+        order = random.Random(1)
+        while True:
+            claimed = [turn for _ in range(3) if (turn := self.line.claim(1)) is not None]
+            order.shuffle(claimed)
+            # All of them: nobody takes up what this worker would leave.
+            for turn in claimed:
+                self._answer(turn)
+            await asyncio.sleep(0.002)
+
+    def answer_one(self) -> bool:
+        """Answer the head of the line, if there is one."""
+        claimed = self.line.claim(1)
+        if claimed is not None:
+            self._answer(claimed)
+        return claimed is not None
+
+    def _answer(self, claimed: Claimed) -> None:
+        question = claimed.messages[-1].text
+        self.asked[question] = self.asked.get(question, 0) + 1
+        self._log.append([answered(claimed, f"to {question}")])
+
+    async def results(self, job: Job) -> tuple[Job, list[dict[str, Any]], list[dict[str, Any]]]:
+        """Look an ended job up, and read what it wrote: answers and errors."""
+        now = await self.jobs.get(job.id, job.owner)
+        return now, await self._read(now.output_file_id), await self._read(now.error_file_id)
+
+    async def _read(self, id: str | None) -> list[dict[str, Any]]:
+        if id is None:
+            return []
+        file = await self.files.get(id, OWNER)
+        content = b"".join([chunk async for chunk in self.blobs.read(file.path)])
+        assert len(content) == file.bytes
+        return [json.loads(line) for line in content.splitlines()]
+
+
+def line_of(number: int, **body: Any) -> dict[str, Any]:
+    asked = {"input": f"question {number}"} | body
+    return {"custom_id": f"c{number}", "method": "POST", "url": "/v1/responses", "body": asked}
+
+
+def answered(claimed: Claimed, text: str) -> Append:
+    """A whole answer, in one event."""
+    rest = response.finished_rest(
+        claimed.rest,
+        item=response.message_item(claimed.id, "completed", text),
+        incomplete_reason=None,
+        input_tokens=3,
+        cached_tokens=1,
+        output_tokens=2,
+        completed_at=1,
+    )
+    return Append(
+        id=claimed.id,
+        attempt=claimed.attempt,
+        first=claimed.seq + 1,
+        entries=(Entry('{"type":"response.completed"}', (1, 2)),),
+        final=Final(status="completed", error="null", rest=rest, text=text),
+    )
+
+
+async def over(room: Room, job: Job) -> Job:
+    """Wait until a job has ended."""
+    ends = (Status.COMPLETED, Status.FAILED, Status.EXPIRED, Status.CANCELLED)
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while (now := await room.jobs.get(job.id, job.owner)).status not in ends:
+            await asyncio.sleep(0.01)
+    return now

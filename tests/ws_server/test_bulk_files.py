@@ -1,0 +1,233 @@
+"""What goes into a batch: lines read in bounded memory, checked one by one, files by owner only."""
+
+import hashlib
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+import redis.asyncio
+
+from ws_server.app import create_app
+from ws_server.bulk import line_reader, validation
+from ws_server.bulk.blobs import Blobs
+from ws_server.bulk.line_reader import LineReader
+from ws_server.bulk.validation import validate
+from ws_server.directory import Model
+from ws_server.settings import ServerSettings
+
+Node = Callable[..., AbstractAsyncContextManager[httpx2.AsyncClient]]
+
+
+@pytest.fixture
+def blobs(tmp_path: Path) -> Blobs:
+    return Blobs(str(tmp_path / "files"))
+
+
+@pytest.fixture
+def node(redis_url: str, redis: "redis.asyncio.Redis", tmp_path: Path) -> Node:
+    """Run a node in this process; ann and bob have keys."""
+
+    @asynccontextmanager
+    async def run(**settings: str) -> AsyncIterator[httpx2.AsyncClient]:
+        keys = {owner: hashlib.sha256(owner.encode()).hexdigest() for owner in ("ann", "bob")}
+        environ = {
+            "REDIS_URL": redis_url,
+            "FILES": str(tmp_path / "files"),
+            "API_KEYS": ",".join(f"{owner}:{key}" for owner, key in keys.items()),
+            **settings,
+        }
+        app = create_app(
+            ServerSettings.read({f"TURNSTREAM_{name}": value for name, value in environ.items()})
+        )
+        transport = httpx2.ASGITransport(app=app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx2.AsyncClient(
+                transport=transport,
+                base_url="http://127.0.0.1",
+                headers={"Authorization": "Bearer ann"},
+            ) as client,
+        ):
+            yield client
+
+    return run
+
+
+async def upload(client: httpx2.AsyncClient, content: bytes, **form: str) -> httpx2.Response:
+    form = {"purpose": "batch"} | form
+    return await client.post("/v1/files", data=form, files={"file": ("in.jsonl", content)})
+
+
+async def read_all(blobs: Blobs, line: int = 1, offset: int = 0) -> list[tuple[Any, ...]]:
+    found = []
+    async with LineReader(blobs, "in", line=line, offset=offset) as reader:
+        while lines := await reader.stretch():
+            found += [(line.number, line.offset, line.text) for line in lines]
+    return found
+
+
+@pytest.mark.parametrize("chunk", [1, 3, 1000])
+async def test_lines_have_their_numbers_and_places_however_they_are_read(
+    blobs: Blobs, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line_reader, "CHUNK", chunk)
+    await blobs.put("in", b"one\n\n \ntwo\r\nthree")
+
+    everything = await read_all(blobs)
+
+    assert everything == [(1, 0, b"one"), (4, 7, b"two\r"), (5, 12, b"three")]
+    for n, (number, offset, _) in enumerate(everything):
+        assert await read_all(blobs, number, offset) == everything[n:]
+
+
+@pytest.mark.parametrize("end", [b"", b"\n", b"\nb"])
+async def test_a_line_that_is_too_long_is_passed_over_and_counted(
+    blobs: Blobs, end: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(line_reader, "CHUNK", 4)
+    monkeypatch.setattr(line_reader, "LONGEST_LINE", 10)
+    await blobs.put("in", b"a\n" + 25 * b"x" + end)
+
+    found = await read_all(blobs)
+
+    assert found[:2] == [(1, 0, b"a"), (2, 2, None)]
+    assert found[2:] == ([(3, 28, b"b")] if end == b"\nb" else [])
+
+
+class OneModel:
+    async def find(self, name: str | None) -> Model:
+        return Model(name="tiny")
+
+
+async def problems(blobs: Blobs, most_lines: int = 1000) -> list[dict[str, Any]]:
+    directory: Any = OneModel()
+    async with LineReader(blobs, "in") as reader:
+        return (await validate(reader, "/v1/responses", directory, most_lines)).problems
+
+
+def request(number: int) -> bytes:
+    line = {"custom_id": f"{number}", "method": "POST", "url": "/v1/responses"}
+    return json.dumps(line | {"body": {"input": "hi"}}).encode() + b"\n"
+
+
+async def test_so_many_problems_are_told_and_no_more(blobs: Blobs) -> None:
+    await blobs.put("in", 2 * validation.MOST_PROBLEMS * b"nonsense\n")
+
+    assert [problem["line"] for problem in await problems(blobs)] == list(range(1, 101))
+
+
+async def test_a_file_with_too_many_lines_is_refused_by_their_number(blobs: Blobs) -> None:
+    await blobs.put("in", b"".join(map(request, range(4))))
+
+    assert await problems(blobs, 4) == []
+    [problem] = await problems(blobs, 3)
+    assert (problem["code"], problem["line"]) == ("too_many_requests", None)
+    assert "3" in problem["message"]
+
+
+async def test_a_file_of_empty_lines_has_no_requests(blobs: Blobs) -> None:
+    await blobs.put("in", b"\n\n")
+
+    assert [problem["code"] for problem in await problems(blobs)] == ["empty_file"]
+
+
+async def test_a_file_that_is_too_large_is_refused_and_leaves_nothing(
+    node: Node, tmp_path: Path
+) -> None:
+    async with node(FILE_BYTES="1000") as client:
+        most = await upload(client, 1000 * b"x")
+        more = await upload(client, 1001 * b"x")
+        much_more = await upload(client, 1_000_000 * b"x")
+
+    assert most.status_code == 200
+    for refused in (more, much_more):
+        assert refused.status_code == 413
+        assert refused.json()["error"]["code"] == "file_too_large"
+    assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == 1
+
+
+@pytest.mark.parametrize(
+    ("form", "param"),
+    [
+        ({"purpose": "fine-tune"}, "purpose"),
+        ({"expires_after[anchor]": "never"}, "expires_after[anchor]"),
+        ({"expires_after[seconds]": "5"}, "expires_after[seconds]"),
+    ],
+)
+async def test_a_bad_field_of_an_upload_is_named(
+    node: Node, form: dict[str, str], param: str
+) -> None:
+    async with node() as client:
+        refused = await upload(client, b"x", **form)
+
+    assert refused.status_code == 400
+    assert refused.json()["error"]["param"] == param
+
+
+@pytest.mark.parametrize("kind", ["multipart/form-data", "multipart/form-data; boundary=x", "a/b"])
+async def test_what_is_no_form_is_refused(node: Node, kind: str) -> None:
+    async with node() as client:
+        refused = await client.post("/v1/files", content=b"x", headers={"content-type": kind})
+
+    assert refused.status_code == 400
+    assert refused.json()["error"]["type"] == "invalid_request_error"
+
+
+async def test_nobody_sees_anothers_files_and_batches(node: Node) -> None:
+    async with node() as client:
+        file = (await upload(client, request(1))).json()["id"]
+        asked = {
+            "input_file_id": file,
+            "endpoint": "/v1/responses",
+            "completion_window": "24h",
+        }
+        batch = (await client.post("/v1/batches", json=asked)).json()["id"]
+        client.headers["Authorization"] = "Bearer bob"
+        answers = [
+            await client.get(f"/v1/files/{file}"),
+            await client.get(f"/v1/files/{file}/content"),
+            await client.delete(f"/v1/files/{file}"),
+            await client.post("/v1/batches", json=asked),
+            await client.get(f"/v1/batches/{batch}"),
+            await client.post(f"/v1/batches/{batch}/cancel"),
+        ]
+        listed = [(await client.get(f"/v1/{what}")).json()["data"] for what in ("files", "batches")]
+
+    assert {answer.status_code for answer in answers} == {404}
+    assert listed == [[], []]
+
+
+async def test_a_batch_asked_for_again_under_its_key_is_the_same(node: Node) -> None:
+    async with node() as client:
+        file = (await upload(client, request(1))).json()["id"]
+        asked = {"input_file_id": file, "endpoint": "/v1/responses"}
+        key = {"idempotency-key": "k"}
+
+        async def make(window: str) -> httpx2.Response:
+            body = asked | {"completion_window": window}
+            return await client.post("/v1/batches", json=body, headers=key)
+
+        first, again, other = await make("24h"), await make("24h"), await make("2h")
+
+    assert first.json()["id"] == again.json()["id"]
+    assert other.json()["error"]["code"] == "idempotency_key_reused"
+
+
+async def test_a_file_whose_time_is_over_goes_away(
+    node: Node, redis: "redis.asyncio.Redis", tmp_path: Path
+) -> None:
+    async with node() as client:
+        file = (await upload(client, b"x")).json()["id"]
+        await redis.zadd("ts:file-expiries", {file: 1})
+    async with node() as client:
+        for _ in range(200):
+            gone = await client.get(f"/v1/files/{file}")
+            if gone.status_code == 404:
+                break
+
+    assert gone.status_code == 404
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
