@@ -1,0 +1,179 @@
+"""The line, held against a model of its rules in Python: whatever comes, the same turn is next."""
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from redis import Redis
+
+from tests.turns.conftest import MODEL, ending
+from turns import keys, scripts
+from turns.bell import Bell
+from turns.connection import connect
+from turns.ids import new_response_id
+from turns.line import Line
+from turns.log import Append, HandedOn, Log
+from turns.settings import TurnSettings
+from turns.submission import submission
+from turns.turn import Claimed, Message, Request, Tier, Turn
+
+TIERS: tuple[Tier, ...] = ("priority", "default", "flex", "batch")
+OWNERS = ("ann", "bob", "eve")
+
+
+@dataclass
+class Rules:
+    """Who is next, in forty lines: owners take turns, tiers are strict but for the floors."""
+
+    every: int
+    #: Of each tier: tag, arrival, id.
+    waiting: dict[Tier, list[tuple[int, int, str]]] = field(
+        default_factory=lambda: {tier: [] for tier in TIERS}
+    )
+    clock: defaultdict[Tier, int] = field(default_factory=lambda: defaultdict(int))
+    last_tag: dict[tuple[Tier, str], int] = field(default_factory=dict)
+    served: defaultdict[Tier, int] = field(default_factory=lambda: defaultdict(int))
+    claims: int = 0
+    arrivals: int = 0
+    batch_rows: set[str] = field(default_factory=set)
+
+    def come(self, id: str, tier: Tier, owner: str) -> None:
+        self.arrivals += 1
+        tag = max(self.clock[tier], self.last_tag.get((tier, owner), 0)) + 1
+        self.last_tag[tier, owner] = tag
+        self.waiting[tier].append((tag, self.arrivals, id))
+
+    def claim(self) -> str | None:
+        tiers = [tier for tier in TIERS if self.waiting[tier]]
+        if not tiers:
+            return None
+        tier = tiers[0]
+        if (self.claims + 1) % self.every == 0:
+            # The lowest first, where none was served before.
+            others = [t for t in reversed(tiers[1:]) if t != "batch" or not self.batch_rows]
+            tier = min(others, key=lambda t: self.served[t], default=tier)
+        place = min(self.waiting[tier])
+        self.waiting[tier].remove(place)
+        self.clock[tier] = max(self.clock[tier], place[0])
+        self.claims += 1
+        self.served[tier] = self.claims
+        if tier == "batch":
+            self.batch_rows.add(place[2])
+        return place[2]
+
+    def stop(self, id: str, tier: Tier, owner: str) -> None:
+        place = next(place for place in self.waiting[tier] if place[2] == id)
+        self.waiting[tier].remove(place)
+        if self.last_tag[tier, owner] == place[0]:
+            self.last_tag[tier, owner] -= 1
+
+    def hand_on(self, id: str, tier: Tier, arrival: int) -> None:
+        self.waiting[tier].append((0, arrival, id))
+        self.batch_rows.discard(id)
+
+
+#: What happens: somebody comes, a worker claims, a waiting turn is stopped, a running one ends or
+#: is handed on. The number picks which, of those there are.
+COMES = st.tuples(st.just("comes"), st.sampled_from(TIERS), st.sampled_from(OWNERS))
+OTHERS = st.tuples(
+    st.sampled_from(("claims", "claims", "claims", "stops", "ends", "hands on")),
+    st.integers(0, 100),
+    st.none(),
+)
+
+
+@pytest.fixture(scope="module")
+def client(redis_url: str) -> Iterator[Redis]:
+    with connect(redis_url) as client:
+        yield client
+
+
+@settings(
+    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    rows=st.sampled_from((1, 4, 10)),
+    crowd=st.lists(COMES, min_size=20, max_size=40),
+    steps=st.lists(st.one_of(COMES, OTHERS), max_size=40),
+)
+def test_whatever_happens_the_next_turn_is_the_one_that_the_rules_name(
+    client: Redis,
+    redis_url: str,
+    rows: int,
+    crowd: list[tuple[str, object, object]],
+    steps: list[tuple[str, object, object]],
+) -> None:
+    client.flushdb()
+    ours = TurnSettings(redis_url=redis_url)
+    line = Line(client, ours, model=MODEL, worker="w0")
+    log = Log(client, ours, worker="w0")
+    submit, cancel = (client.register_script(scripts.source(s)) for s in ("submit", "cancel"))
+    bell, rules, numbers = Bell(), Rules(max(8, rows)), itertools.count(1)
+    line.beat([], {}, rows=rows)
+    made: dict[str, tuple[Turn, int]] = {}
+    waiting: list[str] = []
+    running: list[Claimed] = []
+
+    # In the end everybody is claimed, so that each place in line is looked at.
+    last = [("claims", 0, None)] * (len(crowd) + len(steps))
+    for what, which, owner in [*crowd, *steps, *last]:
+        match what, which:
+            case "comes", str(tier):
+                turn = turn_of(tier, str(owner))
+                assert submit(args=submission(turn, ours, bell, node="n"))[0] == b"ok"  # type: ignore[index]
+                made[turn.id] = turn, next(numbers)
+                rules.come(turn.id, turn.tier, turn.owner)
+                waiting.append(turn.id)
+            case "claims", _:
+                expected, claimed = rules.claim(), line.claim(1)
+                assert (claimed and claimed.id) == expected
+                if claimed is not None:
+                    running.append(claimed)
+                    if claimed.id in waiting:
+                        waiting.remove(claimed.id)
+            case "stops", int(n) if waiting:
+                turn, _ = made[waiting.pop(n % len(waiting))]
+                assert cancel(args=[turn.id, turn.owner, 1, 1, 1]) == b"ok"
+                rules.stop(turn.id, turn.tier, turn.owner)
+            case "ends", int(n) if running:
+                claimed = running.pop(n % len(running))
+                end = ending(claimed.id, attempt=claimed.attempt, first=claimed.seq + 1)
+                assert log.append([end]) == ["ok"]
+                rules.batch_rows.discard(claimed.id)
+            case "hands on", int(n) if running:
+                claimed = running.pop(n % len(running))
+                assert log.append([handing_on(claimed)]) == ["ok"]
+                turn, arrival = made[claimed.id]
+                rules.hand_on(turn.id, turn.tier, arrival)
+        size = sum(map(len, rules.waiting.values()))
+        assert sum(client.zcard(keys.line(MODEL, tier)) for tier in TIERS) == size
+
+
+def turn_of(tier: str, owner: str) -> Turn:
+    return Turn(
+        id=new_response_id(),
+        owner=owner,
+        model=MODEL,
+        tier=tier,  # type: ignore[arg-type]
+        messages=(Message("user", "Hi"),),
+        request=Request(instructions=None, max_output_tokens=8, temperature=0, top_p=1, seed=1),
+        parent=None,
+        parent_cached=False,
+        store=True,
+        metadata={},
+        created_at=1_800_000_000,
+    )
+
+
+def handing_on(claimed: Claimed) -> Append:
+    return Append(
+        id=claimed.id,
+        attempt=claimed.attempt,
+        first=claimed.seq + 1,
+        entries=(),
+        final=HandedOn(),
+    )
