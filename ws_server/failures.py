@@ -37,18 +37,16 @@ async def no_such_route(request: Request, exc: Exception) -> Response:
     }
     headers = {**(exc.headers or {}), "x-should-retry": "false"}
     if exc.status_code == 405:
-        headers["allow"] = _allowed(request)
+        headers["Allow"] = _allowed(request)
     return JSONResponse({"error": error}, status_code=exc.status_code, headers=headers)
 
 
 def _allowed(request: Request) -> str:
-    # Starlette names the methods of the first route of a path only.
-    routes = request.app.routes
+    # Starlette names the methods of one route only, and each of ours has one or two.
+    routes = [route for route in request.app.routes if isinstance(route, Route)]
+    first = next(route for route in routes if route.matches(request.scope)[0] is not Match.NONE)
     methods = {
-        method
-        for route in routes
-        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
-        for method in route.methods or ()
+        method for route in routes if route.path == first.path for method in route.methods or ()
     }
     return ", ".join(sorted(methods))
 

@@ -182,3 +182,19 @@ async def test_a_completion_is_looked_up_by_its_own_id_too(
     kept = (await http.get(f"/v1/responses/{chat.id}")).json()
 
     assert kept["output"][0]["content"][0]["text"] == chat.choices[0].message.content
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/v1/responses", "POST"),
+        ("/v1/responses/compact", "POST"),
+        ("/v1/responses/x", "DELETE, GET, HEAD"),
+    ],
+)
+async def test_a_method_that_is_not_served_is_answered_with_those_that_are(
+    http: httpx2.AsyncClient, path: str, allowed: str
+) -> None:
+    answer = await http.put(path)
+
+    assert (answer.status_code, answer.headers["allow"]) == (405, allowed)

@@ -63,7 +63,7 @@ def test_every_answer_is_as_published_and_none_is_a_failure_of_ours(
         [
             *(str(program), "run", str(document), "--url", service.url),
             *("--checks", ",".join(CHECKS), "--max-time", str(seconds), "--seed", "1"),
-            *("--warnings", "off", "--continue-on-failure"),
+            *("--warnings", "off", "--continue-on-failure", "--request-timeout", "60"),
         ],
         cwd=tmp_path,
         capture_output=True,
