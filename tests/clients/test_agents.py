@@ -29,6 +29,10 @@ def test_an_agent_goes_on_by_the_servers_memory_and_by_its_own(said: Said) -> No
     assert said["session"] == said["continue"]
 
 
+def test_an_agent_that_offers_tools_is_answered_in_words(said: Said) -> None:
+    assert "Titanic" in said["tools"]
+
+
 def test_an_agent_that_stopped_in_the_middle_can_ask_again(said: Said) -> None:
     assert said["stop"]
     assert said["after"]

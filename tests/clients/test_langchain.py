@@ -39,6 +39,10 @@ def test_a_chain_goes_on_by_sending_all_messages_or_the_last_ones_id(said: Said)
     assert said.get("continue_by_id", said["continue"]) == said["continue"]
 
 
+def test_a_chain_that_offers_tools_is_answered_in_words(said: Said) -> None:
+    assert "Titanic" in said["tools"]
+
+
 def test_a_chain_that_left_in_the_middle_can_ask_again(said: Said) -> None:
     assert said["stop"]
     assert said["after"]

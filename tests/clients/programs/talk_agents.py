@@ -15,7 +15,14 @@ from agents import (
     Runner,
     RunResultStreaming,
     SQLiteSession,
+    function_tool,
 )
+
+
+@function_tool
+def director_of(film: str) -> str:
+    """Look up who directed a film."""
+    return f"nobody directed {film}"
 
 
 def main() -> None:
@@ -51,6 +58,11 @@ async def talk(transport: str) -> dict[str, str]:
         agent, "Who is the director of the movie?", run_config=config, session=session
     )
     said["session"] = answer.final_output
+
+    # The model calls no tools; that some are offered does no harm.
+    handy = agent.clone(tools=[director_of])
+    answer = await Runner.run(handy, "Do you know the movie Titanic?", run_config=config)
+    said["tools"] = answer.final_output
 
     long = agent.clone(model_settings=ModelSettings(temperature=2, max_tokens=1500))
     stopped = Runner.run_streamed(long, "Write a long story.", run_config=config)

@@ -10,6 +10,12 @@ from typing import Any
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
 from langchain_openai import ChatOpenAI
 
+
+def director_of(film: str) -> str:
+    """Look up who directed a film."""
+    return f"nobody directed {film}"
+
+
 TITANIC = HumanMessage("Do you know the movie Titanic?")
 DIRECTOR = HumanMessage("Who is the director of the movie?")
 
@@ -37,6 +43,9 @@ def talk(*, responses: bool) -> dict[str, Any]:
     if responses:
         by_id = model.bind(previous_response_id=first.response_metadata["id"])
         said["continue_by_id"] = by_id.invoke([DIRECTOR]).text
+
+    # The model calls no tools; that some are offered does no harm.
+    said["tools"] = model.bind_tools([director_of]).invoke([TITANIC]).text
 
     long = ChatOpenAI(
         model="demo", temperature=2, use_responses_api=responses, max_completion_tokens=1500
