@@ -2,6 +2,7 @@
 
 import httpx2
 import pytest
+from openai import AsyncOpenAI, InternalServerError, NotFoundError
 
 from tests.ws_server.clerk import Clerk
 
@@ -16,3 +17,23 @@ async def test_without_a_worker_the_answer_is_that_nobody_can_count(
     assert (answer.status_code, answer.json()["error"]["code"]) == (503, "overloaded")
     assert answer.headers["x-should-retry"] == "true"
     assert answer.headers["retry-after"] == "1"
+
+
+async def test_the_official_sdk_asks_again_only_when_told_that_it_may_help(
+    node: str, clerk: Clerk
+) -> None:
+    asked: list[str] = []
+
+    async def note(request: httpx2.Request) -> None:
+        asked.append(request.url.path)
+
+    http = httpx2.AsyncClient(event_hooks={"request": [note]})
+    base = f"{node}/v1"
+    async with AsyncOpenAI(base_url=base, api_key="any", max_retries=1, http_client=http) as client:
+        with pytest.raises(InternalServerError) as refused:
+            await client.responses.input_tokens.count(model="tiny", input="Hi")
+        with pytest.raises(NotFoundError):
+            await client.models.retrieve("nobody")
+
+    assert refused.value.request_id
+    assert asked == [*["/v1/responses/input_tokens"] * 2, "/v1/models/nobody"]

@@ -31,8 +31,10 @@ async def event(socket: ClientConnection) -> Event:
 
 async def until(socket: ClientConnection, *types: str) -> Event:
     """Read to the first event of one of these types; the socket's lanes may come mixed."""
-    while (read := await event(socket))["type"] not in types:
-        pass
+    # In all: a turn that waits says so again and again.
+    async with asyncio.timeout(READ_SECONDS):
+        while (read := await event(socket))["type"] not in types:
+            pass
     return read
 
 
