@@ -1,0 +1,237 @@
+"""What a batch that has every row costs people, and what people cost the batch.
+
+One worker with the demo model; a batch keeps twice as many turns outstanding as there are rows, and
+people come at random, a few at a time. Three kinds of time go by in turns, several rounds of each:
+people alone, the batch alone, and both. People's time is from handing in to the first slice; what
+the worker gives is counted in tokens, from the logs.
+"""
+
+import asyncio
+import random
+import sys
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import redis
+
+from benchmarks.percentile import percentile
+from benchmarks.processes import end_on_sigterm, python, redis_server, running
+from benchmarks.report import Row, report, wants_json
+from turns import keys
+from turns.front import Front, open_front
+from turns.ids import new_response_id
+from turns.settings import TurnSettings
+from turns.turn import Message, Request, Tier, Turn
+
+MODEL = "demo"
+ROWS = 8
+ROUNDS = 3
+SECONDS = 20.0
+#: People who come in a second, and the tokens that each is answered with.
+COME, ANSWER = 2.0, 16
+BATCH_ANSWER = 200
+MOST_TIMES, LEAST_SHARE = 1.3, 0.9
+
+
+@dataclass(slots=True)
+class Phase:
+    """What happened while one kind of time went by."""
+
+    first_slices: list[float] = field(default_factory=list)
+    tokens: int = 0
+    seconds: float = 0.0
+
+
+def make_turn(tier: Tier, most_tokens: int) -> Turn:
+    """Make a turn so hot that it goes on to its last token."""
+    return Turn(
+        id=new_response_id(),
+        owner=tier,
+        model=MODEL,
+        tier=tier,
+        messages=(Message("user", "Write a long story."),),
+        request=Request(
+            instructions=None,
+            max_output_tokens=most_tokens,
+            temperature=2.0,
+            top_p=1.0,
+            seed=random.getrandbits(40),
+        ),
+        parent=None,
+        parent_cached=False,
+        store=False,
+        metadata={},
+        created_at=int(time.time()),
+    )
+
+
+class Crowd:
+    """People and a batch at one node."""
+
+    def __init__(self, front: Front) -> None:
+        self._front = front
+        self.turns: list[Turn] = []
+
+    async def person(self, phase: Phase) -> None:
+        """Ask, and note when the first slice came."""
+        turn, begun = make_turn("default", ANSWER), time.perf_counter()
+        self.turns.append(turn)
+        waits = True
+        async with self._front.submit(turn) as follower:
+            async for batch in follower.batches():
+                if waits and any(b"output_text.delta" in event[:40] for event in batch):
+                    phase.first_slices.append(time.perf_counter() - begun)
+                    waits = False
+
+    async def people(self, phase: Phase, until: float) -> None:
+        """Let people come until then, and wait for the last one's answer."""
+        draw = random.Random(7)
+        async with asyncio.TaskGroup() as tasks:
+            while (now := time.perf_counter()) < until:
+                tasks.create_task(self.person(phase))
+                await asyncio.sleep(min(draw.expovariate(COME), max(0.0, until - now)))
+
+    async def batch(self) -> None:
+        """Keep a batch's turns outstanding until cancelled."""
+
+        async def feed() -> None:
+            while True:
+                turn = make_turn("batch", BATCH_ANSWER)
+                self.turns.append(turn)
+                async with self._front.submit(turn) as follower:
+                    async for _ in follower.batches():
+                        pass
+
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(2 * ROWS):
+                tasks.create_task(feed())
+
+
+async def phase_of(
+    client: "redis.Redis", front: Front, *, people: bool, batch: bool, seconds: float
+) -> Phase:
+    """Let one kind of time go by, and leave nothing of it in line or on a row."""
+    phase, crowd = Phase(), Crowd(front)
+    feeding = asyncio.create_task(crowd.batch()) if batch else None
+    if batch:
+        await _until(lambda: client.zcard(keys.lent(MODEL)) == ROWS)
+    before = _tokens(client, crowd.turns)
+    begun = time.perf_counter()
+    if people:
+        await crowd.people(phase, begun + seconds)
+    else:
+        await asyncio.sleep(seconds)
+    phase.tokens = _tokens(client, crowd.turns) - before
+    phase.seconds = time.perf_counter() - begun
+    if feeding is not None:
+        feeding.cancel()
+        with suppress(asyncio.CancelledError):
+            await feeding
+        for turn in crowd.turns:
+            with suppress(Exception):  # most have ended
+                await front.cancel(turn.id, turn.owner)
+        await _until(lambda: client.zcard(keys.leases()) == 0)
+    return phase
+
+
+async def _until(ready: Callable[[], bool]) -> None:
+    async with asyncio.timeout(60):
+        while not ready():  # noqa: ASYNC110  another process makes it so
+            await asyncio.sleep(0.02)
+
+
+def _tokens(client: "redis.Redis", turns: list[Turn]) -> int:
+    with client.pipeline(transaction=False) as pipe:
+        for turn in turns:
+            pipe.xrange(keys.log(turn.id))
+        logs = pipe.execute()
+    return sum(fields[b"t"].count(b",") + 1 for log in logs for _, fields in log if b"t" in fields)
+
+
+async def _measure(client: "redis.Redis", url: str, rounds: int, seconds: float) -> list[Row]:
+    alone, shared, batch = Phase(), Phase(), Phase()
+    async with open_front(TurnSettings(redis_url=url), "node-1") as front:
+        await _until(lambda: client.zcard(keys.beats(MODEL)) > 0)
+        # Once, so that nothing is done for the first time.
+        await phase_of(client, front, people=True, batch=True, seconds=min(3.0, seconds))
+        for number in range(rounds):
+            for total, people, with_batch in (
+                (alone, True, False),
+                (shared, True, True),
+                (batch, False, True),
+            ):
+                once = await phase_of(
+                    client, front, people=people, batch=with_batch, seconds=seconds
+                )
+                total.first_slices += once.first_slices
+                total.tokens += once.tokens
+                total.seconds += once.seconds
+            print(f"round {number + 1} of {rounds}", file=sys.stderr)
+    return rows(alone, shared, batch)
+
+
+def rows(alone: Phase, shared: Phase, batch: Phase) -> list[Row]:
+    """Hold what was shared against what was had alone."""
+    found = []
+    for name, share, floor in (("p50", 0.5, None), ("p95", 0.95, round(1 / MOST_TIMES, 3))):
+        ours, theirs = (1e3 * percentile(p.first_slices, share) for p in (shared, alone))
+        found.append(
+            Row(
+                case=f"first_slice_{name}",
+                ours=ours,
+                theirs=theirs,
+                unit="ms",
+                against="people without the batch",
+                ratio=theirs / ours,
+                floor=floor,
+            )
+        )
+    ours, theirs = shared.tokens / shared.seconds, batch.tokens / batch.seconds
+    found.append(
+        Row(
+            case="tokens",
+            ours=ours,
+            theirs=theirs,
+            unit="tokens/s",
+            against="the batch alone",
+            ratio=ours / theirs,
+            floor=LEAST_SHARE,
+        )
+    )
+    return found
+
+
+def measure(*, rounds: int, seconds: float) -> list[Row]:
+    """Run the whole of it, each process its own."""
+    with (
+        TemporaryDirectory() as name,
+        redis_server(Path(name)) as url,
+        redis.Redis.from_url(url, protocol=2) as client,
+        running(
+            "worker",
+            *python("cli", "worker"),
+            directory=Path(name),
+            environ={
+                "TURNSTREAM_REDIS_URL": url,
+                "TURNSTREAM_MODEL": MODEL,
+                "TURNSTREAM_DEVICE": "cpu",
+                "TURNSTREAM_ROWS": str(ROWS),
+            },
+        ) as worker,
+    ):
+        worker.wait_until(lambda: bool(client.zcard(keys.beats(MODEL))))
+        return asyncio.run(_measure(client, url, rounds, seconds))
+
+
+def main() -> None:
+    as_json = wants_json((__doc__ or "").splitlines()[0])
+    end_on_sigterm()
+    report(measure(rounds=ROUNDS, seconds=SECONDS), as_json)
+
+
+if __name__ == "__main__":
+    main()
