@@ -33,8 +33,9 @@ test-long: $(VENV)/.dev-ready $(CLIENTS) ## Run every test.
 test-faults: $(VENV)/.dev-ready ## Break everything, at length (some three minutes).
 	@$(BIN)/python -m pytest tests/faults -m "long or not long" $(ARGS)
 
+# What vLLM warns of is its own affair.
 test-vllm: $(VLLM_VENV)/.ready ## Run the tests of the engine vllm, on a CPU, in .venv-vllm (some fifteen minutes).
-	@$(VLLM_VENV)/bin/python -m pytest tests/vllm $(ARGS)
+	@$(VLLM_VENV)/bin/python -m pytest tests/vllm -W default $(ARGS)
 
 chaos: $(VENV)/.dev-ready ## A thousand turns under random faults; every reader's text is checked.
 	@$(BIN)/python -m scripts.chaos $(ARGS)

@@ -112,7 +112,18 @@ class Engines:
 
 
 @pytest.fixture(scope="session")
-def engines(tiny_llama_folder: Path) -> Iterator[Engines]:
+def one_thread() -> Iterator[None]:
+    """Keep torch on one thread, here and in vLLM: for models this small a second one only waits."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("OMP_NUM_THREADS", "1")
+        yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def engines(tiny_llama_folder: Path, one_thread: None) -> Iterator[Engines]:
     """All engines of the session."""
     made = Engines(tiny_llama_folder)
     yield made

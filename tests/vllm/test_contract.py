@@ -1,8 +1,3 @@
-"""vLLM keeps what every engine promises, but for what is said here."""
-
-import pytest
+"""vLLM keeps what every engine promises, but for what `conftest.DIFFERENT` says."""
 
 from tests.workers.test_engine_contract import *  # noqa: F403
-
-#: What vLLM and what it is built on warn of is theirs to mend.
-pytestmark = pytest.mark.filterwarnings("default")

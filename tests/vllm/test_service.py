@@ -43,7 +43,8 @@ def test_a_second_turn_computes_only_what_is_new(client: OpenAI) -> None:  # noq
 
     assert first.usage
     assert second.usage
-    assert first.usage.input_tokens_details.cached_tokens == 0
+    # The demo's own beginning may be known from another conversation, the rest of this one is not.
+    assert first.usage.input_tokens_details.cached_tokens < first.usage.input_tokens - 32
     cached = second.usage.input_tokens_details.cached_tokens
     assert first.usage.input_tokens - 32 < cached <= first.usage.total_tokens
 
