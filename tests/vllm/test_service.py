@@ -75,7 +75,9 @@ def test_when_vllm_dies_the_answer_goes_on_where_it_was(
 def test_nothing_of_vllm_outlives_a_killed_worker(service: Service) -> None:
     left = of_vllm(service)
     assert len(left) == 2
-    service.child("worker").kill()
+    worker = left[0].parent()
+    assert worker
+    worker.kill()
 
     assert psutil.wait_procs(left, timeout=20)[1] == []
     assert service.ask("Hello")["status"] in ("completed", "incomplete")
