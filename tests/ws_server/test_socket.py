@@ -138,6 +138,18 @@ async def test_a_failed_fork_on_another_lane_keeps_what_both_go_on_from(
     assert (await event(socket))["type"] == "response.created"
 
 
+async def test_a_failure_makes_its_lane_forget_nothing_but_what_it_went_on_from(
+    socket: ClientConnection, clerk: Clerk
+) -> None:
+    parent = await answered(socket, clerk, store=False)
+    forked = await answered(socket, clerk, store=False, stream_id="fork")
+    await create(socket, input=7, previous_response_id=parent, stream_id="fork")
+    await end(socket)
+    await create(socket, input="Two?", previous_response_id=forked, stream_id="fork")
+
+    assert (await event(socket))["type"] == "response.created"
+
+
 async def test_only_the_latest_of_a_lane_is_remembered(
     socket: ClientConnection, clerk: Clerk
 ) -> None:
