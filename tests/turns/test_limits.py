@@ -16,6 +16,7 @@ from turns.limits import Limits, OwnerLimits, cost
 from turns.line import Line
 from turns.log import Log
 from turns.settings import TurnSettings
+from turns.turn import JobLine
 
 #: Opens a node with limits.
 Limited = Callable[[str], AbstractAsyncContextManager[Front]]
@@ -164,9 +165,21 @@ async def test_a_turn_that_takes_more_than_a_minutes_tokens_goes_when_nothing_el
 async def test_a_batch_is_not_counted(limited: Limited, make_turn: MakeTurn, redis: Redis) -> None:
     text = "in_flight=1 queued=1 requests_per_minute=1 tokens_per_minute=20"
     async with limited(text) as front:
-        for _ in range(3):
-            await handed_in(front, make_turn(tier="batch"))
+        await redis.hset(keys.job("j"), "epoch", 1)  # type: ignore[misc]
+        for number in range(3):
+            line = JobLine(job="j", epoch=1, number=number)
+            await handed_in(front, dataclasses.replace(make_turn(tier="batch"), job=line))
         await handed_in(front, make_turn())
+
+
+async def test_who_asks_in_the_tier_of_the_batches_is_counted_and_gets_the_room_back(
+    limited: Limited, make_turn: MakeTurn, redis: Redis
+) -> None:
+    async with limited("in_flight=1") as front:
+        turn = await handed_in(front, make_turn(tier="batch"))
+        await refusal(front, make_turn, redis, tier="batch")
+        await front.cancel(turn.id, turn.owner)
+        await handed_in(front, make_turn(tier="batch"))
 
 
 async def test_a_tier_that_an_owner_may_not_use_is_refused_by_name(

@@ -74,6 +74,56 @@ async def test_what_a_warm_up_asked_is_answered_without_asking_again(
     assert [m for m in claimed.messages if m.text] == [Message("user", "One?")]
 
 
+async def test_a_coding_agents_first_two_frames_make_one_question(
+    socket: ClientConnection, clerk: Clerk
+) -> None:
+    # As Codex sends them: all it knows first, then only what is new.
+    habits = {
+        "instructions": "You are a coding agent.",
+        "tools": [
+            {"type": "function", "name": "shell", "parameters": {"type": "object"}},
+            {"type": "namespace", "name": "mcp"},
+            {"type": "web_search"},
+        ],
+        "tool_choice": "auto",
+        "parallel_tool_calls": False,
+        "reasoning": {"summary": "auto"},
+        "store": False,
+        "stream": True,
+        "include": ["reasoning.encrypted_content"],
+        "prompt_cache_key": "thread",
+        "client_metadata": {"x-codex": "1"},
+    }
+    context = [
+        {
+            "type": "message",
+            "role": "developer",
+            "content": [{"type": "input_text", "text": "Sandbox."}],
+        },
+        {
+            "type": "message",
+            "role": "user",
+            "content": [{"type": "input_text", "text": "<cwd>/</cwd>"}],
+        },
+    ]
+    await create(socket, **habits, input=context, generate=False)
+    warm = (await end(socket))["response"]["id"]
+    question = {
+        "type": "message",
+        "role": "user",
+        "content": [{"type": "input_text", "text": "Fix it."}],
+    }
+    await create(socket, **habits, input=[question], previous_response_id=warm)
+    claimed = await clerk.claim()
+
+    assert [(m.role, m.text) for m in claimed.messages if m.text] == [
+        ("system", "Sandbox."),
+        ("user", "<cwd>/</cwd>"),
+        ("user", "Fix it."),
+    ]
+    assert claimed.request.instructions == "You are a coding agent."
+
+
 async def test_an_empty_warm_up_leaves_nothing_to_answer(socket: ClientConnection) -> None:
     await create(socket, input=[], generate=False)
     empty = (await end(socket))["response"]["id"]

@@ -39,7 +39,7 @@ if waiting >= longest_line then return {'line_full', waiting} end
 local now = now_ms()
 local limits, tokens = {}, tonumber(ARGV[30])
 for i = 1, 4 do limits[i] = tonumber(ARGV[25 + i]) end
-if tier ~= 'batch' then
+if job == '' then
   local limit, wait = take_room(owner, model, limits, tokens, now)
   if limit then return {'limited', limit, math.ceil(wait)} end
 end
