@@ -91,17 +91,19 @@ def running(
     directory: Path,
     environ: Mapping[str, str] | None = None,
     listen: bool = False,
+    talk: bool = False,
 ) -> Iterator[Process]:
     """Run a program until the block is left.
 
     Args:
         listen: read its standard output from `popen.stdout` instead of logging it.
+        talk: write to its standard input by `popen.stdin`; else it has none.
     """
     log = directory / f"{name}.log"
     with log.open("ab") as output:
         popen = subprocess.Popen(
             arguments,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE if talk else subprocess.DEVNULL,
             stdout=subprocess.PIPE if listen else output,
             stderr=output,
             env=clean_environ() | dict(environ or {}),
@@ -117,8 +119,9 @@ def running(
         except subprocess.TimeoutExpired:
             popen.kill()
             popen.wait()
-        if popen.stdout is not None:
-            popen.stdout.close()
+        for pipe in (popen.stdin, popen.stdout):
+            if pipe is not None:
+                pipe.close()
 
 
 def python(module: str, *arguments: str) -> tuple[str, ...]:

@@ -7,6 +7,8 @@ step brings them. `python -m benchmarks.stub_worker` runs until it is ended.
 import os
 import time
 
+from redis.exceptions import RedisError
+
 from turns import response
 from turns.bell import queue_of
 from turns.connection import connect
@@ -50,25 +52,43 @@ def answered(claimed: Claimed) -> Append:
     )
 
 
-def main() -> None:
-    """Answer whoever waits."""
-    settings = TurnSettings.read(os.environ)
-    client = connect(settings.redis_url)
-    line = Line(client, settings, model=MODEL, worker="w0")
-    log = Log(client, settings, worker="w0")
-    beaten = 0.0
-    while True:
-        if time.monotonic() - beaten > BEAT_SECONDS:
-            beaten = time.monotonic()
+class Stub:
+    """The worker."""
+
+    def __init__(self, settings: TurnSettings) -> None:
+        self._client = connect(settings.redis_url)
+        self._line = Line(self._client, settings, model=MODEL, worker="w0")
+        self._log = Log(self._client, settings, worker="w0")
+        self._step: list[Append] = []
+        self._beaten = 0.0
+
+    def work(self) -> None:
+        """Answer whoever waits; after an error it goes on where it was.
+
+        Raises:
+            RedisError
+        """
+        if time.monotonic() - self._beaten > BEAT_SECONDS:
+            self._line.beat([], _ABOUT, rows=ROWS)
             # It looks by itself, so nobody takes the bells that are rung for it.
-            client.delete(queue_of(MODEL, "w0"))
-            line.beat([], _ABOUT, rows=ROWS)
-        step: list[Append] = []
-        while len(step) < ROWS and (claimed := line.claim(ROWS - len(step))) is not None:
-            step.append(answered(claimed))
-        if step:
-            log.append(step)
+            self._client.delete(queue_of(MODEL, "w0"))
+            self._beaten = time.monotonic()
+        while len(self._step) < ROWS and (claimed := self._line.claim(ROWS - len(self._step))):
+            self._step.append(answered(claimed))
+        if self._step:
+            self._log.append(self._step)
+            self._step = []
         else:
+            time.sleep(IDLE_SECONDS)
+
+
+def main() -> None:
+    """Work until ended."""
+    stub = Stub(TurnSettings.read(os.environ))
+    while True:
+        try:
+            stub.work()
+        except RedisError:
             time.sleep(IDLE_SECONDS)
 
 

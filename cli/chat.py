@@ -51,6 +51,13 @@ class ChatSettings:
         )
 
     @property
+    def http_url(self) -> str:
+        parts = urlsplit(self.url)
+        scheme = {"ws": "http", "wss": "https"}.get(parts.scheme, parts.scheme)
+        path = parts.path.rstrip("/").removesuffix("/v1")
+        return urlunsplit((scheme, parts.netloc, path, "", ""))
+
+    @property
     def socket_url(self) -> str:
         parts = urlsplit(self.url)
         scheme = {"http": "ws", "https": "wss"}.get(parts.scheme, parts.scheme)

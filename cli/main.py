@@ -7,12 +7,13 @@ the part behind the command reads its settings from the environment alone.
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
-from typing import NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
 from cli.exit_code import BAD_SETTING
-from turns.environment import SettingError
+from turns.environment import PREFIX, SettingError
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -27,15 +28,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = make_parser()
     options = vars(parser.parse_args(arguments))
     command = options.pop("command")
-    os.environ.update({name: str(value) for name, value in options.items() if value is not None})
+    settings = {name: options.pop(name) for name in list(options) if name.startswith(PREFIX)}
+    os.environ.update({name: str(value) for name, value in settings.items() if value is not None})
     try:
-        return start(command)
+        return start(command, options)
     except SettingError as exc:
         print(f"turnstream {command}: {exc}", file=sys.stderr)
         return BAD_SETTING
 
 
-def start(command: str) -> int:
+def start(command: str, options: Mapping[str, Any]) -> int:
     """Import no more than the command needs: `serve` must not load what `worker` loads."""
     match command:
         case "up":
@@ -54,6 +56,10 @@ def start(command: str) -> int:
             from cli import chat
 
             return chat.run()
+        case "bulk":
+            from cli import bulk
+
+            return bulk.run(bulk.Run(**options))
     raise AssertionError(command)
 
 
@@ -96,6 +102,30 @@ def make_parser() -> argparse.ArgumentParser:
         # TURNSTREAM_MODEL may be a path, which means nothing on the wire.
         variable="TURNSTREAM_CHAT_MODEL",
     )
+
+    bulk = commands.add_parser("bulk", help="answer a file of requests, line by line")
+    bulk.add_argument("requests", metavar="IN.jsonl", type=Path, help="requests, one a line")
+    bulk.add_argument(
+        "-o", dest="out", metavar="OUT.jsonl", type=Path, required=True, help="where results go"
+    )
+    bulk.add_argument(
+        "--endpoint",
+        choices=("/v1/responses", "/v1/chat/completions"),
+        default="/v1/responses",
+        help="what the requests are for (/v1/responses)",
+    )
+    bulk.add_argument(
+        "--window", metavar="TIME", default="24h", help="when to give up what is left (24h)"
+    )
+    bulk.add_argument(
+        "--ordered", action="store_true", help="results in the order of their requests"
+    )
+    bulk.add_argument(
+        "--local", action="store_true", help="start a service for this run, and use that"
+    )
+    option(bulk, "--url", "URL", "the server (http://127.0.0.1:8000)")
+    option(bulk, "--key", "KEY", "the API key; TURNSTREAM_KEY keeps it out of the process list")
+    option(bulk, "--model", "demo|PATH|NAME", "with --local: the model to answer with (demo)")
     return parser
 
 

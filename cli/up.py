@@ -190,7 +190,7 @@ class Up:
         """Say what to run beside Redis."""
         settings = self.settings
         environ = {
-            **os.environ,
+            **from_source(os.environ),
             "TURNSTREAM_REDIS_URL": redis_url,
             "TURNSTREAM_HOST": settings.host,
             "TURNSTREAM_PORT": str(self.port),
@@ -199,12 +199,6 @@ class Up:
             # Lines appear when they are written, not when a buffer is full.
             "PYTHONUNBUFFERED": "1",
         }
-        source = Path(__file__).parents[1]
-        if (source / "pyproject.toml").is_file():
-            # A source tree need not be installed; -P keeps the folder we are in off the path.
-            environ["PYTHONPATH"] = os.pathsep.join(
-                filter(None, [str(source), os.environ.get("PYTHONPATH")])
-            )
         python = (sys.executable, "-P", "-m", "cli")
         say(
             "turnstream",
@@ -233,6 +227,16 @@ class Up:
             await asyncio.sleep(LOOK_SECONDS)
         host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
         announce(f"ready http://{host}:{self.port}")
+
+
+def from_source(environ: Mapping[str, str]) -> dict[str, str]:
+    """Let children find a source tree, which need not be installed; they are run with -P, which
+    keeps the folder we are in off their path."""
+    source = Path(__file__).parents[1]
+    if not (source / "pyproject.toml").is_file():
+        return dict(environ)
+    path = os.pathsep.join(filter(None, [str(source), environ.get("PYTHONPATH")]))
+    return {**environ, "PYTHONPATH": path}
 
 
 def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -128,6 +128,11 @@ class Service:
         except (OSError, urllib.error.URLError):
             return False
 
+    def get(self, path: str) -> Any:
+        """Get a path that answers in JSON."""
+        with urllib.request.urlopen(self.url + path, timeout=READY_SECONDS) as response:
+            return json.load(response)
+
     def ask(self, text: str) -> dict[str, Any]:
         """Have one short turn answered over HTTP and return the response."""
         request = urllib.request.Request(

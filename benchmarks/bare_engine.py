@@ -1,0 +1,82 @@
+"""The engine by itself: answers a file of prompts as fast as it can, and says how long that took.
+
+`python -m benchmarks.bare_engine IN.jsonl` loads the model that a worker would load, with the same
+settings, and prints `ready`; then, for each line on its standard input, it answers all of the
+file's requests once and prints the seconds and the tokens that it gave.
+"""
+
+import json
+import os
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from turns.turn import Request
+from workers.engine import Engine, Finish, Sampling
+from workers.engines.load import load_engine
+from workers.prompter import Llama2Prompter, Prompter
+from workers.settings import WorkerSettings
+from ws_server.create import Create, read_create
+
+
+def request_of(create: Create) -> Request:
+    """Give what a worker is told of a request."""
+    return Request(
+        instructions=None,
+        max_output_tokens=create.max_output_tokens,
+        temperature=create.temperature or 0.0,
+        top_p=1.0,
+        seed=create.seed or 0,
+    )
+
+
+def answer(engine: Engine, prompter: Prompter, creates: Sequence[Create]) -> int:
+    """Answer all of them, and give the number of tokens."""
+    tokens, left = 0, threading.Semaphore(0)
+
+    def on_step(ids: Sequence[int], finish: Finish | None) -> None:
+        nonlocal tokens
+        tokens += len(ids)
+        if finish:
+            left.release()
+
+    for create in creates:
+        request = request_of(create)
+        prompt = prompter.ids(create.messages, request, limit=engine.context - 1)
+        sampling = Sampling(
+            max_tokens=request.max_output_tokens or engine.context,
+            temperature=request.temperature,
+            seed=request.seed,
+        )
+        engine.submit(prompt, sampling, on_step)
+    for _ in creates:
+        left.acquire()
+    return tokens
+
+
+def main() -> None:
+    """Answer when told to."""
+    settings = WorkerSettings.read(os.environ)
+    loaded = load_engine(
+        model=settings.model,
+        device=settings.device,
+        dtype=settings.dtype,
+        rows=settings.rows,
+        context=settings.context,
+        after_step=lambda: None,
+    )
+    prompter = Llama2Prompter(loaded.tokenizer)
+    with Path(sys.argv[1]).open("rb") as lines:
+        creates = [read_create(json.loads(line)["body"]) for line in lines]
+    print("ready", flush=True)
+    for _ in sys.stdin:
+        begun = time.perf_counter()
+        tokens = answer(loaded.engine, prompter, creates)
+        print(time.perf_counter() - begun, tokens, flush=True)
+    loaded.engine.stop(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,193 @@
+"""A batch against the bare engine, and a large batch against a small one.
+
+Throughput: the same 2,000 requests, once as a batch through the whole house and once handed to the
+engine alone, in turns; same model, same settings, same tokens. Memory: the most that the feeder's
+process and Redis take for a million tiny lines and for ten thousand, with the engine stubbed.
+"""
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import httpx2
+
+from benchmarks import bulk_memory
+from benchmarks.bulk_memory import Peak
+from benchmarks.processes import (
+    answers_http,
+    end_on_sigterm,
+    front_end,
+    python,
+    redis_server,
+    running,
+)
+from benchmarks.report import Row, report
+
+MODEL = "demo"
+REQUESTS = 2_000
+ROUNDS = 2
+TOKENS = 64
+#: Lines of the small batch and of the large one.
+LINES = (10_000, 1_000_000)
+#: What the project promises.
+LEAST_THROUGHPUT, MOST_GROWTH = 0.9, 1.5
+LOOK_SECONDS = 0.1
+_QUESTIONS = ("Do you know the movie Titanic?", "Write a poem.", "What is the capital of France?")
+_OVER = ("completed", "failed", "expired", "cancelled")
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How fast so many tokens came."""
+
+    seconds: float
+    tokens: int
+
+    @property
+    def rate(self) -> float:
+        """Tokens a second."""
+        return self.tokens / self.seconds
+
+
+def write_requests(path: Path, count: int) -> None:
+    """Write requests that are answered the same by everybody."""
+    with path.open("w") as out:
+        for number in range(count):
+            question = f"{_QUESTIONS[number % len(_QUESTIONS)]} ({number})"
+            body = {"input": question, "temperature": 0, "max_output_tokens": TOKENS}
+            line = {"custom_id": f"r{number}", "method": "POST", "url": "/v1/responses"}
+            out.write(json.dumps(line | {"body": body}) + "\n")
+
+
+@contextmanager
+def bare_engine(directory: Path, requests: Path) -> Iterator[Callable[[], Pace]]:
+    """Load the engine by itself; gives what has it answer everything once."""
+    command = python("benchmarks.bare_engine", str(requests))
+    environ = {"TURNSTREAM_MODEL": MODEL, "TURNSTREAM_DEVICE": "cpu"}
+    with running(
+        "engine", *command, directory=directory, environ=environ, listen=True, talk=True
+    ) as process:
+        while process.next_line() != "ready":
+            pass
+
+        def answer() -> Pace:
+            assert process.popen.stdin is not None
+            process.popen.stdin.write("go\n")
+            process.popen.stdin.flush()
+            seconds, tokens = process.next_line().split()
+            return Pace(float(seconds), int(tokens))
+
+        yield answer
+
+
+@contextmanager
+def house(directory: Path, requests: Path) -> Iterator[Callable[[], Pace]]:
+    """Run the whole house with one worker; gives what has it answer everything once, as a batch."""
+    with redis_server(directory) as url, front_end(directory, url, MODEL) as front:
+        environ = {
+            "TURNSTREAM_REDIS_URL": url,
+            "TURNSTREAM_MODEL": MODEL,
+            "TURNSTREAM_DEVICE": "cpu",
+        }
+        worker = running("worker", *python("cli", "worker"), directory=directory, environ=environ)
+        base = f"http://{front.address}"
+        with worker as process, httpx2.Client(base_url=f"{base}/v1", timeout=60) as http:
+            process.wait_until(lambda: answers_http(f"{base}/readyz"))
+            with requests.open("rb") as content:
+                form = {"file": ("in.jsonl", content)}
+                file = http.post("/files", data={"purpose": "batch"}, files=form).json()["id"]
+            yield lambda: as_batch(http, file)
+
+
+def as_batch(http: httpx2.Client, file: str) -> Pace:
+    """Have a file answered, from asking for it to its last result being written."""
+    begun = time.perf_counter()
+    asked = {"input_file_id": file, "endpoint": "/v1/responses", "completion_window": "24h"}
+    batch: dict[str, Any] = http.post("/batches", json=asked).json()
+    while batch["status"] not in _OVER:
+        time.sleep(LOOK_SECONDS)
+        batch = http.get(f"/batches/{batch['id']}").json()
+    seconds = time.perf_counter() - begun
+    if batch["request_counts"]["completed"] != batch["request_counts"]["total"]:
+        raise bulk_memory.NotAnswered(json.dumps(batch))
+    return Pace(seconds, batch["usage"]["output_tokens"])
+
+
+def throughput(directory: Path, *, count: int, rounds: int) -> tuple[Pace, Pace]:
+    """Give the best pace of the house and of the engine, each asleep while the other works."""
+    requests = directory / "requests.jsonl"
+    write_requests(requests, count)
+    ours, theirs = [], []
+    with bare_engine(directory, requests) as engine, house(directory, requests) as batch:
+        for number in range(rounds):
+            theirs.append(engine())
+            ours.append(batch())
+            print(
+                f"round {number + 1}: {ours[-1].rate:.0f} tokens/s as a batch,"
+                f" {theirs[-1].rate:.0f} by the engine",
+                file=sys.stderr,
+            )
+    return max(ours, key=lambda pace: pace.rate), max(theirs, key=lambda pace: pace.rate)
+
+
+def throughput_row(ours: Pace, theirs: Pace) -> Row:
+    return Row(
+        case="bulk_throughput",
+        ours=ours.rate,
+        theirs=theirs.rate,
+        unit="tokens/s",
+        against="the bare engine on the same prompts",
+        ratio=ours.rate / theirs.rate,
+        floor=LEAST_THROUGHPUT,
+    )
+
+
+def memory_rows(small: Peak, large: Peak) -> list[Row]:
+    return [
+        Row(
+            case=f"bulk_memory_{name}",
+            ours=ours / 1e6,
+            theirs=theirs / 1e6,
+            unit="MB",
+            against=f"{small.lines} lines; ours are {large.lines}",
+            ratio=theirs / ours,
+            floor=1 / MOST_GROWTH,
+        )
+        for name, ours, theirs in (
+            ("feeder", large.feeder, small.feeder),
+            ("redis", large.redis, small.redis),
+        )
+    ]
+
+
+def main() -> None:
+    """Measure and report."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    parser.add_argument("--requests", type=int, default=REQUESTS, help="against the engine")
+    parser.add_argument("--lines", type=int, default=LINES[1], help="of the large batch")
+    options = parser.parse_args()
+    end_on_sigterm()
+    rows: list[Row] = []
+    with TemporaryDirectory() as name:
+        directory = Path(name)
+        rows.append(throughput_row(*throughput(directory, count=options.requests, rounds=ROUNDS)))
+        sizes: Sequence[int] = (min(LINES[0], options.lines), options.lines)
+        small, large = (
+            bulk_memory.measure(directory / f"memory-{index}", lines)
+            for index, lines in enumerate(sizes)
+        )
+        rows += memory_rows(small, large)
+        print(f"{large.lines / large.seconds:.0f} lines a second with the stub")
+    report(rows, options.json)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,78 @@
+"""What a bulk run remembers, and how it puts results in order."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cli.bulk_order import in_order
+from cli.bulk_state import Asked, OtherRun, StateFile
+from cli.chat import ChatSettings
+
+ASKED = Asked(input_sha256="abc", endpoint="/v1/responses", window="24h", server="local")
+
+
+def test_a_run_started_again_finds_what_the_first_one_saved(tmp_path: Path) -> None:
+    first = StateFile(tmp_path / "out.jsonl")
+    state = first.save(first.open(ASKED), file_id="file-1", batch_id="batch_1")
+
+    assert StateFile(tmp_path / "out.jsonl").open(ASKED) == state
+
+
+def test_the_key_that_makes_the_batch_is_kept_before_anything_is_asked(tmp_path: Path) -> None:
+    key = StateFile(tmp_path / "out.jsonl").open(ASKED).key
+
+    assert StateFile(tmp_path / "out.jsonl").open(ASKED).key == key
+
+
+@pytest.mark.parametrize(
+    ("field", "named"),
+    [
+        ("input_sha256", "input sha256"),
+        ("endpoint", "endpoint"),
+        ("window", "window"),
+        ("server", "server"),
+    ],
+)
+def test_a_run_asked_for_something_else_is_told_what(
+    tmp_path: Path, field: str, named: str
+) -> None:
+    StateFile(tmp_path / "out.jsonl").open(ASKED)
+
+    with pytest.raises(OtherRun, match=f"another {named}"):
+        StateFile(tmp_path / "out.jsonl").open(replace(ASKED, **{field: "other"}))
+
+
+def test_a_state_that_cannot_be_read_is_no_traceback(tmp_path: Path) -> None:
+    (tmp_path / "out.jsonl.job").write_text("{")
+
+    with pytest.raises(OtherRun, match="remove it"):
+        StateFile(tmp_path / "out.jsonl").open(ASKED)
+
+
+def test_results_are_put_in_the_order_of_their_requests(tmp_path: Path) -> None:
+    def write(name: str, ids: list[str]) -> Path:
+        path = tmp_path / name
+        path.write_text("".join(json.dumps({"custom_id": id}) + "\n" for id in ids))
+        return path
+
+    asked = write("in", ["a", "é", "c", "d"])
+    asked.write_text(asked.read_text() + "\n\n")
+    told = write("told", ["d", "c", "é", "a"])
+    in_order(asked, told, tmp_path / "out")
+
+    ids = [json.loads(line)["custom_id"] for line in (tmp_path / "out").read_text().splitlines()]
+    assert ids == ["a", "é", "c", "d"]
+
+
+@pytest.mark.parametrize(
+    ("url", "http"),
+    [
+        ("http://h:1", "http://h:1"),
+        ("wss://h/v1/", "https://h"),
+        ("https://h/base/v1", "https://h/base"),
+    ],
+)
+def test_the_same_url_serves_chat_and_bulk(url: str, http: str) -> None:
+    assert ChatSettings.read({"TURNSTREAM_URL": url}).http_url == http
