@@ -27,7 +27,9 @@ async def asked_under(redis: Redis, key: str) -> str:
     return id.decode()
 
 
-async def leave(node: str, redis: Redis, *, path: str = "responses", **fields: object) -> str:
+async def leave(
+    node: str, redis: Redis, *, key: str = "mine", path: str = "responses", **fields: object
+) -> str:
     """Ask, leave as soon as the turn is there, and give its response's id."""
     body = json.dumps({"input": "Hi", "messages": [{"role": "user", "content": "Hi"}]} | fields)
     host, port = node.removeprefix("http://").split(":")
@@ -35,27 +37,32 @@ async def leave(node: str, redis: Redis, *, path: str = "responses", **fields: o
     lines = (
         f"POST /v1/{path} HTTP/1.1",
         f"Host: {host}:{port}",
-        "Idempotency-Key: mine",
+        f"Idempotency-Key: {key}",
         f"Content-Length: {len(body)}",
     )
     writing.write(("\r\n".join(lines) + "\r\n\r\n" + body).encode())
-    response_id = await asked_under(redis, "mine")
+    response_id = await asked_under(redis, key)
     writing.close()
     await writing.wait_closed()
     return response_id
 
 
-@pytest.mark.parametrize("path", ["responses", "chat/completions"])
-@pytest.mark.parametrize("stream", [True, False])
 async def test_what_is_not_stored_ends_when_its_client_has_left(
-    node: str, http: httpx2.AsyncClient, redis: Redis, clerk: Clerk, stream: bool, path: str
+    node: str, http: httpx2.AsyncClient, redis: Redis, clerk: Clerk
 ) -> None:
     clerk.beat()
-    response_id = await leave(node, redis, path=path, stream=stream, store=False)
+    left = await asyncio.gather(
+        *(
+            leave(node, redis, key=f"{path}, {stream}", path=path, stream=stream, store=False)
+            for path in ("responses", "chat/completions")
+            for stream in (True, False)
+        )
+    )
 
     async with http, asyncio.timeout(WAIT_SECONDS):
-        while (await http.get(f"/v1/responses/{response_id}")).json()["status"] != "cancelled":
-            await asyncio.sleep(0.1)
+        for response_id in left:
+            while (await http.get(f"/v1/responses/{response_id}")).json()["status"] != "cancelled":
+                await asyncio.sleep(0.1)
 
 
 @pytest.mark.parametrize("kept", [{"store": True}, {"store": False, "background": True}])
