@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from openai.types.responses import Response
 from openai.types.responses.responses_server_event import ResponsesServerEvent
 from pydantic import TypeAdapter
 from websockets.asyncio.client import ClientConnection, connect
-from websockets.exceptions import InvalidStatus
+from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from tests.ws_server.clerk import Clerk
 from tests.ws_server.conftest import serving
@@ -347,6 +348,26 @@ async def test_a_refused_handshake_is_an_http_answer_and_no_alarm(
         ):
             pass
     assert "ERROR" not in (tmp_path / "serve.log").read_text()
+
+
+async def test_a_message_that_is_far_too_large_ends_the_socket(socket: ClientConnection) -> None:
+    with suppress(ConnectionClosed):  # it is cut off before it has said all
+        await socket.send("x" * (4 * 1024 * 1024 + 1))
+    async with asyncio.timeout(20):
+        await socket.wait_closed()
+
+    assert socket.close_code == 1009
+
+
+async def test_who_asks_on_and_on_without_waiting_is_cut_off(socket: ClientConnection) -> None:
+    # One runs, 32 wait, 32 refusals wait behind them.
+    with suppress(ConnectionClosed):
+        for _ in range(70):
+            await create(socket, input="And this?")
+    async with asyncio.timeout(20):
+        await socket.wait_closed()
+
+    assert socket.close_code == 1008
 
 
 async def test_the_background_is_for_http(socket: ClientConnection) -> None:
