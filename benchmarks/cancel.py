@@ -1,9 +1,9 @@
 """How long an answer goes on after its reader has asked for its end, against two steps and 50 ms.
 
 A whole service with the demo model answers several questions at once. One reader asks for the end
-of its answer somewhere in the middle, and what counts is when the last slice was written after
-that: the worker's log in Redis says so to the millisecond, by the terminal event that follows it.
-The step time is measured in the same run, from the slices of the answers themselves.
+of its answer somewhere in the middle, and what counts is when the last slice reaches it after that,
+which is later than it left the worker. The step time is measured in the same run, from the slices
+of the answers themselves.
 """
 
 import json

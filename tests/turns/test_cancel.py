@@ -32,6 +32,19 @@ async def test_a_waiting_turn_ends_at_once_and_is_never_claimed(
     assert line.claim(1) is None
 
 
+async def test_who_stands_behind_a_stopped_turn_moves_up_at_once(
+    front: Front, make_turn: MakeTurn
+) -> None:
+    first, second, third = [await handed_in(front, make_turn()) for _ in range(3)]
+
+    await front.cancel(first.id, "ann")
+
+    places = [
+        json.loads(await front.stored.response(turn.id, "ann"))["queue"] for turn in (second, third)
+    ]
+    assert [(place["position"], place["size"]) for place in places] == [(1, 2), (2, 2)]
+
+
 async def test_a_cancelled_place_goes_back_to_its_owner(
     front: Front, line: Line, make_turn: MakeTurn
 ) -> None:

@@ -1,0 +1,49 @@
+"""Somebody else's socket, another door, another node: whoever knows the id stops the answer."""
+
+import asyncio
+import json
+
+import pytest
+from redis import Redis
+from websockets.asyncio.client import connect
+
+from tests.faults.conftest import BACK_SECONDS, LONG
+from tests.faults.reader import Reader
+from tests.faults.record import fetch, hold_to_the_record
+from tests.service import Service
+from turns import keys
+
+
+async def stop(house: Service, response_id: str, way: str) -> None:
+    if way == "another socket":
+        async with connect(house.url.replace("http", "ws", 1) + "/v1/responses") as socket:
+            await socket.send(json.dumps({"type": "response.cancel", "response_id": response_id}))
+            # Answered in order, so the cancel was carried out when this is refused.
+            await socket.send(json.dumps({"type": "response.cancel", "response_id": "resp_none"}))
+            await socket.recv()
+        return
+    if way == "the next node":
+        house.child("serve").kill()
+        async with asyncio.timeout(BACK_SECONDS):
+            while not await asyncio.to_thread(house.answers):
+                await asyncio.sleep(0.05)
+    path = f"/v1/responses/{response_id}/cancel"
+    answered = await asyncio.to_thread(fetch, house, path, {})
+    assert answered["status"] == "cancelled"
+
+
+@pytest.mark.parametrize("until", ["in_progress", "delta"])
+@pytest.mark.parametrize("way", ["another socket", "HTTP", "the next node"])
+async def test_an_answer_is_stopped_from_elsewhere_and_keeps_what_was_said(
+    house: Service, redis: Redis, reader: Reader, way: str, until: str
+) -> None:
+    # So long that nobody stops it too late, also when a node has to come back first.
+    await reader.read(until=until, **LONG | {"max_output_tokens": 1_900})
+
+    await stop(house, reader.id, way)
+    await reader.read()
+
+    assert reader.final["type"] == "response.incomplete"
+    assert reader.final["response"]["status"] == "cancelled"
+    hold_to_the_record(house, reader)
+    assert redis.zscore(keys.leases(), reader.id) is None
