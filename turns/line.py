@@ -43,8 +43,11 @@ class Line:
         self._release = client.register_script(scripts.source("release"))
         self._sweep = client.register_script(scripts.source("sweep"))
 
-    def claim(self, free_rows: int) -> Claimed | None:
+    def claim(self, free_rows: int, *, instead_of: str = "") -> Claimed | None:
         """Take the head of the line; None when nobody waits.
+
+        A batch turn that is giving its row back is named by `instead_of`, when the row is to be
+        taken before it is free; then None also when only a batch waits.
 
         A claim that was not answered is asked again under the same nonce, so that a turn given out
         by a call that timed out is not forgotten.
@@ -64,6 +67,7 @@ class Line:
                     free_rows,
                     int(self._settings.lease_seconds * 1000),
                     self._settings.alive_ms,
+                    instead_of,
                 ]
             ),
         )

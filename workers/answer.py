@@ -36,6 +36,8 @@ class Answer:
         self.stop_asked = False
         #: People wait for the row: what the engine calls cancelled then goes on later.
         self.yield_asked = False
+        #: The row is somebody's already.
+        self.replaced = False
         #: The turn is somebody else's by now, or nobody's: nothing more is written.
         self.dropped = False
         self._slicer = slicer

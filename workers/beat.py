@@ -68,7 +68,7 @@ class Beat:
                 case Standing.CANCEL:
                     answer.stop()
                 case Standing.YIELD:
-                    answer.give_way()
+                    self._desk.give_way(answer)
                 case Standing.LOST if answer in self._desk.answers():
                     log.warning("%s: no longer ours", answer.claimed.id)
                     answer.drop()

@@ -87,6 +87,15 @@ class Claimer:
                     if claimed is None:
                         return
                     self._start(claimed)
+                for giving in self._desk.coming_rows():
+                    if self._stopping.is_set():
+                        return
+                    # The engine takes up who waits at the step at which the row is free.
+                    claimed = self._line.claim(0, instead_of=giving.claimed.id)
+                    if claimed is None:
+                        return
+                    giving.replaced = True
+                    self._start(claimed)
             except AWAY as exc:
                 if not self._away:
                     log.warning("Redis is away, nothing can be claimed: %s", exc)

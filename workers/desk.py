@@ -12,7 +12,7 @@ class Desk:
     def __init__(self, rows: int) -> None:
         self.rows = rows
         self._lock = Lock()
-        #: Called when an answer that had a row until now leaves the desk; never waits.
+        #: Called when a row has become free, or will within a step; never waits.
         self.freed: Callable[[], None] = lambda: None
         self._answers: dict[tuple[str, int], Answer] = {}
 
@@ -28,6 +28,11 @@ class Desk:
         if not answer.finished:
             self.freed()
 
+    def give_way(self, answer: Answer) -> None:
+        """Have an answer give its row back to people who wait."""
+        answer.give_way()
+        self.freed()
+
     def clear(self) -> None:
         """Take off what was given up and has left the engine."""
         for answer in self.answers():
@@ -38,6 +43,14 @@ class Desk:
         """All of them, in the order in which they came."""
         with self._lock:
             return list(self._answers.values())
+
+    def coming_rows(self) -> list[Answer]:
+        """Those whose rows will be free within a step, and are nobody's yet."""
+        return [
+            answer
+            for answer in self.answers()
+            if answer.yield_asked and not (answer.replaced or answer.finished)
+        ]
 
     def free_rows(self) -> int:
         """Rows of the engine that no answer is using."""

@@ -52,6 +52,6 @@ class Stopper:
             if answer.claimed.id == order.turn_id:
                 log.info("%s: %s", order.turn_id, "gives way" if order.yields else "stopped")
                 if order.yields:
-                    answer.give_way()
+                    self._desk.give_way(answer)
                 else:
                     answer.stop()

@@ -170,3 +170,32 @@ async def test_what_a_lost_worker_had_counts_as_lent_no_more(
 
     assert await redis.zcard(keys.lent(MODEL)) == 0
     assert await redis.zcard(keys.recalled(MODEL)) == 0
+
+
+async def test_a_row_may_be_taken_before_it_is_free_by_a_person_and_once(
+    front: Front, line: Line, log: Log, make_turn: MakeTurn, told: list[str], redis: Redis
+) -> None:
+    *_, second, third = await saturate(front, line, make_turn)
+    assert line.claim(0, instead_of=third.id) is None, "only a batch waits"
+    people = [await handed_in(front, make_turn(owner=f"p{n}")) for n in range(3)]
+    assert hear(told) == [f"yield {third.id}", f"yield {second.id}"]
+
+    taken = [line.claim(0, instead_of=id) for id in (third.id, third.id, second.id)]
+
+    assert [claimed and claimed.id for claimed in taken] == [people[0].id, None, people[1].id]
+    # Neither of the rows is free by this: both have been taken.
+    log.append([handing_on(third, 2), handing_on(second, 2)])
+    assert await redis.hget(keys.free(MODEL), "w0") == b"0"
+    assert await redis.zcard(keys.recalled(MODEL)) == 0
+
+
+async def test_a_row_that_has_been_handed_on_is_taken_as_a_free_one_only(
+    front: Front, line: Line, log: Log, make_turn: MakeTurn, redis: Redis
+) -> None:
+    *_, last = await saturate(front, line, make_turn)
+    person = await handed_in(front, make_turn())
+    log.append([handing_on(last, 2)])
+
+    assert line.claim(0, instead_of=last.id) is None
+    assert await redis.hget(keys.free(MODEL), "w0") == b"1"
+    assert [(claimed := line.claim(1)) and claimed.id] == [person.id]

@@ -2,11 +2,13 @@
 -- A repeated nonce gets the same turn again: a call that timed out may have run.
 local model, worker, nonce = ARGV[1], ARGV[2], ARGV[3]
 local free_rows, lease_ms, alive_ms = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+-- A batch turn that is giving its row back: the row may be taken already, but only by one of those it is wanted for.
+local instead_of = ARGV[7]
 
 local function head_of_line()
   local rows = staff(model, now_ms() - alive_ms).rows
   local tier = next_tier(model, rows)
-  while tier do
+  while tier and not (instead_of ~= '' and tier == 'batch') do
     local popped = redis.call('ZPOPMIN', line_key(model, tier))
     local id = string.match(popped[1], ':(.*)$')
     local status = redis.call('HGET', turn_key(id), 'status')
@@ -27,14 +29,17 @@ if previous[1] == nonce then
   id = previous[2] ~= '' and previous[2] or nil
   -- Answered before, and since ended or taken by another worker: nothing to do again.
   if id and redis.call('HGET', turn_key(id), 'worker') ~= worker then id = nil end
-else
+elseif instead_of == '' or redis.call('ZSCORE', lent_key(model), instead_of) then
   id, status, tier = head_of_line()
   redis.call('HSET', claim_key(model, worker), 'nonce', nonce, 'id', id or '')
   if id then
     take_row(id, model, tier, worker, now_ms(), lease_ms)
+    if instead_of ~= '' then give_row(instead_of, model) end
   end
 end
-redis.call('HSET', free_key(model), worker, id and math.max(free_rows - 1, 0) or free_rows)
+if id or instead_of == '' then
+  redis.call('HSET', free_key(model), worker, id and math.max(free_rows - 1, 0) or free_rows)
+end
 if not id then return {} end
 
 if status == 'queued' then

@@ -32,11 +32,16 @@ local function take_row(id, model, tier, worker, now, lease_ms)
   if tier == 'batch' then redis.call('ZADD', lent_key(model), now, id) end
 end
 
--- Note that a turn is no worker's any more.
+-- Note that a batch turn's row is another's, or free. Tells whether it was still lent.
+local function give_row(id, model)
+  redis.call('ZREM', recalled_key(model), id)
+  return redis.call('ZREM', lent_key(model), id) == 1
+end
+
+-- Note that a turn is no worker's any more; tells whether a row that was lent is free by that.
 local function leave_row(id, model)
   redis.call('ZREM', leases_key(), id)
-  redis.call('ZREM', lent_key(model), id)
-  redis.call('ZREM', recalled_key(model), id)
+  return give_row(id, model)
 end
 
 -- Put a turn that its worker hands on at the head of its line. It is not held against the turn.
@@ -45,5 +50,5 @@ local function hand_on(id, model, tier, member, ran)
   redis.call('HINCRBY', turn_key(id), 'ran', ran)
   redis.call('HDEL', turn_key(id), 'worker')
   redis.call('ZADD', line_key(model, tier), 0, member)
-  leave_row(id, model)
+  return leave_row(id, model)
 end
