@@ -18,7 +18,6 @@ from turns.errors import (
     RateLimited,
     ResponseNotFound,
     StreamExpired,
-    TierNotAllowed,
 )
 from turns.events import kept
 from turns.follower import PAGE, Follower, Page, ReadLog
@@ -76,8 +75,7 @@ class Front:
             Overloaded: the line is full, or Redis is away.
         """
         limits = self._settings.limits.of(turn.owner)
-        if turn.tier not in limits.tiers:
-            raise TierNotAllowed(turn.tier, sorted(limits.tiers))
+        limits.check_tier(turn.tier)
         follower = Follower(turn.id, after=-1, read=self._reader(turn.owner))
         # Before the turn exists, so that not even its first event is missed.
         self.relay.add(follower)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 
 from turns import environment
 from turns.environment import SettingError
+from turns.errors import TierNotAllowed
 from turns.turn import Tier, Turn
 
 #: Tokens that an answer is taken for until its end is known, when its request does not say.
@@ -29,6 +30,15 @@ class Limits:
     requests_per_minute: int = 0
     tokens_per_minute: int = 0
     tiers: frozenset[Tier] = frozenset(_TIERS)
+
+    def check_tier(self, tier: Tier) -> None:
+        """Hold a tier against those that may be asked in.
+
+        Raises:
+            TierNotAllowed: it is none of them.
+        """
+        if tier not in self.tiers:
+            raise TierNotAllowed(tier, [name for name in _TIERS if name in self.tiers])
 
     @property
     def numbers(self) -> list[int]:

@@ -11,7 +11,7 @@ from websockets.asyncio.client import connect
 from tests.ws_server.test_page import serving
 
 QUESTION = {"input": "Hello"}
-LIMITS = "local:tiers=default+flex+batch requests_per_minute=1"
+LIMITS = "local:tiers=default+flex requests_per_minute=1"
 
 
 @pytest.fixture(scope="module")
@@ -56,3 +56,11 @@ async def test_on_the_socket_it_is_an_error_with_the_time_to_wait_and_the_socket
     assert 55 <= int(refused["headers"]["retry-after"]) <= 60
     assert (not_allowed["status"], not_allowed["error"]["param"]) == (403, "service_tier")
     assert "headers" not in not_allowed
+
+
+async def test_a_key_without_the_batch_tier_makes_no_batches(limited_node: str) -> None:
+    async with httpx2.AsyncClient(base_url=limited_node) as client:
+        refused = await client.post("/v1/batches", json={})
+
+    assert refused.status_code == 403
+    assert refused.json()["error"]["code"] == "service_tier_not_allowed"

@@ -66,6 +66,7 @@ async def create_batch(request: Request) -> Response:
     """`POST /v1/batches`: have a file's requests answered."""
     owner = request.app.state.access.admit(request).owner
     bulk: Bulk = request.app.state.bulk
+    bulk.owners.of(owner).check_tier("batch")
     body = read_json(await read_body(request))
     plan = _plan(body, bulk.file_seconds)
     file = await bulk.files.get(plan.input_file_id, owner)

@@ -10,6 +10,7 @@ from turns.ending import end
 from turns.feed import Feed
 from turns.files import Files
 from turns.jobs import Job, Jobs
+from turns.limits import OwnerLimits
 from ws_server.bulk.blobs import Blobs
 from ws_server.bulk.feeder import Feeder, Limits
 from ws_server.bulk.feeders import Feeders
@@ -29,6 +30,8 @@ class Bulk:
     file_bytes: int
     #: How long a file is kept, unless its owner says otherwise.
     file_seconds: int
+    #: What each owner may ask for.
+    owners: OwnerLimits
 
 
 @asynccontextmanager
@@ -59,6 +62,7 @@ async def open_bulk(settings: ServerSettings, directory: Directory) -> AsyncIter
                 feeders=feeders,
                 file_bytes=settings.file_bytes,
                 file_seconds=settings.file_seconds,
+                owners=settings.turns.limits,
             )
         finally:
             await end(always)
