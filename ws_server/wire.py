@@ -6,9 +6,10 @@ from typing import Any
 from starlette.responses import JSONResponse
 
 from turns.errors import BadRequest, TurnError, error_body
-from turns.shapes import ErrorEvent, SteerFailed
+from turns.event_shapes import ErrorEvent
 from ws_server.bodies import ErrorBody
 from ws_server.field import Body
+from ws_server.notices import SteerFailed
 
 
 def read_json(text: str | bytes) -> Body:

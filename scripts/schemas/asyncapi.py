@@ -3,13 +3,13 @@
 from typing import Any
 
 from scripts.schemas.json_schema import components, ref
-from turns import shapes
-from ws_server import requests
+from turns import event_shapes
+from ws_server import notices, requests
 
 Json = dict[str, Any]
 
 _ASKED = requests.Frame.__args__
-_SENT = (*shapes.Event.__args__, shapes.SteerFailed, shapes.Draining)
+_SENT = (*event_shapes.Event.__args__, notices.SteerFailed, notices.Draining)
 
 
 def document() -> Json:

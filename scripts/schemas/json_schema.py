@@ -5,17 +5,17 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from turns import shapes
-from ws_server import bodies, requests
+from turns import event_shapes, shapes
+from ws_server import bodies, notices, requests
 from ws_server.bulk import bodies as bulk
 
 Json = dict[str, Any]
 
 #: Each is a schema by its own name, with all that it is made of.
 SENT: tuple[type, ...] = (
-    *shapes.Event.__args__,
-    shapes.SteerFailed,
-    shapes.Draining,
+    *event_shapes.Event.__args__,
+    notices.SteerFailed,
+    notices.Draining,
     shapes.Response,
     bodies.ErrorBody,
     bodies.Deleted,

@@ -3,7 +3,7 @@
 from typing import Any
 
 from scripts.schemas.operation import health, idempotency_key, operation, path, query
-from turns import shapes
+from turns import event_shapes, shapes
 from ws_server import bodies, requests
 from ws_server.bulk import bodies as bulk
 
@@ -20,7 +20,7 @@ def paths() -> Json:
                 shapes.Response,
                 body=requests.ResponseBody,
                 parameters=[idempotency_key()],
-                streams=shapes.Event.__args__,
+                streams=event_shapes.Event.__args__,
                 wrong=(400, 404, 429),
                 leads_to=("get_response", "cancel_response", "list_input_items", "delete_response"),
             )
@@ -57,7 +57,7 @@ def paths() -> Json:
                         "Only those after the event of this number.",
                     ),
                 ],
-                streams=shapes.Event.__args__,
+                streams=event_shapes.Event.__args__,
                 wrong=(400, 404),
             ),
             "delete": operation(
