@@ -38,6 +38,10 @@ def test_a_stream_that_was_left_is_read_to_its_end_without_a_gap(said: Said) -> 
     assert said["resumed"] == said["resumed_whole"] != ""
 
 
+def test_a_turn_in_the_background_is_stopped(said: Said) -> None:
+    assert (said["background"], said["cancelled"]) == ("queued", "cancelled")
+
+
 def test_a_completion_comes_whole_and_in_a_stream(said: Said) -> None:
     assert said["completion"] == said["chat"]
     assert said["chunks"] == said["chunks_final"] == said["completion"]

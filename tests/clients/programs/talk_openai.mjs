@@ -47,6 +47,10 @@ for await (const event of again) {
 }
 said.resumed_whole = (await client.responses.retrieve(left)).output_text;
 
+const running = await client.responses.create({ ...LONG, background: true });
+said.background = running.status;
+said.cancelled = (await client.responses.cancel(running.id)).status;
+
 // Chat completions.
 const messages = [{ role: "user", content: TITANIC }];
 const asked = { model: "demo", messages, temperature: 0 };
