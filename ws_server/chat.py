@@ -26,6 +26,7 @@ from ws_server.bodies import (
     FinishReason,
 )
 from ws_server.chat_request import read_chat
+from ws_server.completion_id import completion_of
 from ws_server.create import with_key
 from ws_server.directory import Directory
 from ws_server.event_stream import EventStream
@@ -140,7 +141,7 @@ def completion(response: Response) -> Completion:
 
 def _head(response: Response) -> CompletionHead:
     return {
-        "id": "chatcmpl-" + response["id"].removeprefix("resp_"),
+        "id": completion_of(response["id"]),
         "created": response["created_at"],
         "model": response["model"],
         "service_tier": response["service_tier"],

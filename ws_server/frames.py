@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from turns.errors import BadRequest, TurnError
 from ws_server import field
+from ws_server.completion_id import response_of
 from ws_server.create import Create, read_create
 from ws_server.field import Body
 from ws_server.wire import read_json
@@ -81,14 +82,14 @@ def read_frame(text: str | None) -> Frame:
 
 def read_resume(query: Mapping[str, str]) -> Frame | None:
     """Read from a handshake's query what a reconnecting client goes on with; None: nothing."""
-    response_id = query.get("resume_response_id")
-    if response_id is None:
+    resumed = query.get("resume_response_id")
+    if resumed is None:
         return None
     stream_id = None
     try:
         stream_id = _stream_id(query)
         after = field.starting_after(query.get("starting_after"))
-        return Frame(stream_id, Resume(response_id, after))
+        return Frame(stream_id, Resume(response_of(resumed), after))
     except BadRequest as exc:
         return Frame(stream_id, Refusal(exc))
 
@@ -98,12 +99,14 @@ def _request(body: Body) -> Create | Cancel | Resume | Steer:
         case "response.create":
             return _create(_fields(body))
         case "response.cancel":
-            return Cancel(field.text(body, "response_id"))
+            stopped = field.text(body, "response_id")
+            return Cancel(None if stopped is None else response_of(stopped))
         case "response.steer":
             return Steer(_required(body, "previous_response_id"), body.get("input"))
         case "turnstream:response.resume":
             after = field.whole(body, "starting_after", least=-1, most=10**15)
-            return Resume(_required(body, "response_id"), -1 if after is None else after)
+            resumed = response_of(_required(body, "response_id"))
+            return Resume(resumed, -1 if after is None else after)
         case other:
             raise BadRequest(
                 f"There is no event of type {str(other)[:80]!r}.",

@@ -14,6 +14,7 @@ from turns.front import Front
 from turns.ids import is_response_id
 from turns.turn import Turn
 from ws_server import field
+from ws_server.completion_id import response_of
 from ws_server.create import read_create, with_key
 from ws_server.directory import Directory
 from ws_server.event_stream import EventStream, ResponsesWire
@@ -138,7 +139,7 @@ def response_id_of(request: Request) -> str:
     Raises:
         ResponseNotFound: it can't be the id of a response at all.
     """
-    response_id = request.path_params["id"].replace("chatcmpl-", "resp_", 1)
-    if not is_response_id(response_id):
-        raise ResponseNotFound(response_id[:80])
-    return str(response_id)
+    id = response_of(request.path_params["id"])
+    if not is_response_id(id):
+        raise ResponseNotFound(id[:80])
+    return id

@@ -9,7 +9,16 @@ from turns.errors import TurnError
 from turns.turn import Message, Request
 from ws_server.create import Create
 from ws_server.directory import Model
-from ws_server.frames import MESSAGE_BYTES, Cancel, Refusal, Resume, Steer, read_frame
+from ws_server.frames import (
+    MESSAGE_BYTES,
+    Cancel,
+    Frame,
+    Refusal,
+    Resume,
+    Steer,
+    read_frame,
+    read_resume,
+)
 from ws_server.items import Reference
 
 
@@ -103,6 +112,16 @@ def test_a_resume_is_read_with_and_without_a_number() -> None:
 
     assert read_frame(json.dumps(frame)).request == Resume("r", -1)
     assert read_frame(json.dumps(frame | {"starting_after": 7})).request == Resume("r", 7)
+
+
+def test_a_completion_is_stopped_and_resumed_by_its_own_id_too() -> None:
+    of, its = "chatcmpl-" + 32 * "a", "resp_" + 32 * "a"
+    cancel = {"type": "response.cancel", "response_id": of}
+    resume = {"type": "turnstream:response.resume", "response_id": of}
+
+    assert read_frame(json.dumps(cancel)).request == Cancel(its)
+    assert read_frame(json.dumps(resume)).request == Resume(its, -1)
+    assert read_resume({"resume_response_id": of}) == Frame(None, Resume(its, -1))
 
 
 def test_a_refusal_knows_what_it_wanted_to_go_on_from() -> None:
