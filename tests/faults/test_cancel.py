@@ -32,8 +32,10 @@ async def stop(house: Service, response_id: str, way: str) -> None:
     assert answered["status"] == "cancelled"
 
 
-@pytest.mark.parametrize("until", ["in_progress", "delta"])
-@pytest.mark.parametrize("way", ["another socket", "HTTP", "the next node"])
+@pytest.mark.parametrize(
+    ("way", "until"),
+    [("another socket", "delta"), ("HTTP", "in_progress"), ("the next node", "delta")],
+)
 async def test_an_answer_is_stopped_from_elsewhere_and_keeps_what_was_said(
     house: Service, redis: Redis, reader: Reader, way: str, until: str
 ) -> None:

@@ -199,3 +199,15 @@ async def test_a_row_that_has_been_handed_on_is_taken_as_a_free_one_only(
     assert line.claim(0, instead_of=last.id) is None
     assert await redis.hget(keys.free(MODEL), "w0") == b"1"
     assert [(claimed := line.claim(1)) and claimed.id] == [person.id]
+
+
+async def test_a_batch_turn_that_redis_has_lost_stops_nobody_from_coming(
+    front: Front, line: Line, make_turn: MakeTurn, told: list[str], redis: Redis
+) -> None:
+    _, second, third = await saturate(front, line, make_turn)
+    await redis.delete(keys.turn(third.id))
+
+    await handed_in(front, make_turn())
+
+    assert hear(told) == [f"yield {second.id}"]
+    assert await redis.zscore(keys.lent(MODEL), third.id) is None

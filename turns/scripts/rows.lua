@@ -17,9 +17,15 @@ local function give_way(model, now, staff)
   for i = 1, #latest, 2 do
     local id, young = latest[i], now - tonumber(latest[i + 1]) < LEAST_RUN_MS
     if wanted > 0 and not redis.call('ZSCORE', recalled_key(model), id) and not (staff.rows <= 1 and young) then
-      redis.call('ZADD', recalled_key(model), now, id)
-      redis.call('PUBLISH', worker_channel_key(model, redis.call('HGET', turn_key(id), 'worker')), 'yield ' .. id)
-      wanted = wanted - 1
+      local worker = redis.call('HGET', turn_key(id), 'worker')
+      if worker then
+        redis.call('ZADD', recalled_key(model), now, id)
+        redis.call('PUBLISH', worker_channel_key(model, worker), 'yield ' .. id)
+        wanted = wanted - 1
+      else
+        -- Nobody has it: it was lost with its record.
+        redis.call('ZREM', lent_key(model), id)
+      end
     end
   end
 end
