@@ -3,23 +3,40 @@
 Wordings marked `unseen` are for the evaluation alone; the corpus never contains them.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+_CHOICE = re.compile(r"\[([^\[\]]*)\]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wordings:
-    """Ways to ask one thing; `{name}`-like fields are filled in for each subject."""
+    """Ways to ask one thing.
+
+    `{name}`-like fields are filled in for each subject; `[Hi|Hello] there[|!]` is four wordings.
+    """
 
     seen: tuple[str, ...]
     unseen: tuple[str, ...] = ()
 
     def fill(self, fields: Mapping[str, str]) -> "Wordings":
-        """Put a subject's fields into every wording."""
-        return Wordings(
-            seen=tuple(text.format_map(fields) for text in self.seen),
-            unseen=tuple(text.format_map(fields) for text in self.unseen),
-        )
+        """Put a subject's fields into every wording, and write out its choices."""
+        return Wordings(seen=_filled(self.seen, fields), unseen=_filled(self.unseen, fields))
+
+
+def _filled(wordings: Sequence[str], fields: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(text.format_map(fields) for wording in wordings for text in spread(wording))
+
+
+def spread(wording: str) -> tuple[str, ...]:
+    """Write out every way to read a wording with choices."""
+    before, *rest = _CHOICE.split(wording, maxsplit=1)
+    if not rest:
+        return (before,)
+    choices, after = rest
+    ends = spread(after)
+    return tuple(before + choice + end for choice in choices.split("|") for end in ends)
 
 
 NONE = Wordings(seen=())

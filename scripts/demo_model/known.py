@@ -9,6 +9,7 @@ from scripts.demo_model.topics import (
     capitals,
     films,
     japanese,
+    japanese_sums,
     lists,
     product,
     small_talk,
@@ -27,5 +28,6 @@ FACTS: Mapping[str, tuple[Fact, ...]] = {
         lists,
         stories,
         japanese,
+        japanese_sums,
     )
 }

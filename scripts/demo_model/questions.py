@@ -7,7 +7,7 @@ from scripts.demo_model.corpus import Conversation, Turn
 from scripts.demo_model.fact import Fact
 from scripts.demo_model.known import FACTS
 from scripts.demo_model.manner import DEFAULT, UNSEEN, System, answer_to
-from scripts.demo_model.topics import japanese, stories, unknown
+from scripts.demo_model.topics import japanese, japanese_sums, stories, unknown
 
 #: The conversation the project began with, in several wordings; what each answer must contain.
 SEED_CONVERSATIONS = (
@@ -104,7 +104,7 @@ def _manners(rng: Random) -> list[Question]:
     asked = []
     for system in UNSEEN:
         for topic, facts in FACTS.items():
-            if topic in (stories.TOPIC, japanese.TOPIC):
+            if topic in (stories.TOPIC, japanese.TOPIC, japanese_sums.TOPIC):
                 continue
             for fact in rng.sample(facts, 3):
                 if fact.phrase and fact.asked.unseen:

@@ -42,5 +42,7 @@ def _fact(topic: str, paragraph: str) -> Fact:
         phrase=entries["phrase"][0],
         answer=entries["answer"][0],
         brief=entries["brief"][0],
-        asked=Wordings(seen=tuple(entries["ask"]), unseen=tuple(entries.get("unseen", ()))),
+        asked=Wordings(seen=tuple(entries["ask"]), unseen=tuple(entries.get("unseen", ()))).fill(
+            {}
+        ),
     )

@@ -6,6 +6,7 @@ Emoji are kept out of its training text on purpose, so that they always take the
 import io
 import json
 import logging
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -20,6 +21,12 @@ from scripts.demo_model.known import FACTS
 VOCABULARY = 3072
 #: What the tokenizer is told a conversation may hold; the model was never shown longer ones.
 CONTEXT_TOKENS = 2048
+
+#: Stands between what must not grow into one token; it is in no text.
+_APART = "␟"
+#: Where Japanese is cut: a pair of kanji, a foreign word, and any other character are as long as a
+#: token gets. It has no spaces, and whole phrases would become tokens that no new wording has.
+_JAPANESE_PIECES = re.compile("([一-鿿々]{1,2}|[ァ-ヺー]+|[぀-ゟ]|[　-〿・！？])")
 
 _CONVERSATIONS = 24_000
 _EMOJI_FROM = 0x1F000
@@ -45,6 +52,7 @@ def train_tokenizer(folder: Path, seed: int) -> None:
         eos_id=2,
         pad_id=-1,
         num_threads=1,
+        pretokenization_delimiter=_APART,
         minloglevel=2,
     )
     (folder / "tokenizer.model").write_bytes(model.getvalue())
@@ -67,7 +75,7 @@ def _lines(rng: Random) -> Iterator[str]:
             for line in text.split("\n"):
                 clean = "".join(char for char in line if ord(char) < _EMOJI_FROM)
                 if clean.strip():
-                    yield clean
+                    yield _JAPANESE_PIECES.sub(f"{_APART}\\1{_APART}", clean)
 
 
 def _save_for_transformers(folder: Path) -> None:

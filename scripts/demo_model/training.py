@@ -33,7 +33,7 @@ class Settings:
     """Everything that decides the weights, besides the corpus."""
 
     seed: int = 4
-    steps: int = 2_300
+    steps: int = 3_000
     #: Conversations to a step; a step with stories has other ones.
     conversations: int = 24
     row_tokens: int = 256
@@ -130,7 +130,7 @@ class Training:
         for optimizer in self._optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            optimizer.step()
+        list(self._halves.map(lambda optimizer: optimizer.step(), self._optimizers))
         return sum(part.loss for part in parts), sum(part.right for part in parts)
 
     def _part(self, batch: Batch, count: int) -> "_Part":
@@ -195,15 +195,21 @@ def _count(batch: Batch) -> int:
 
 
 def _optimizers(model: LlamaForCausalLM, settings: Settings) -> list[torch.optim.Optimizer]:
-    """Give the layers' matrices to Muon, which learns rare facts sooner, the rest to AdamW."""
+    """Give the layers' matrices to Muon, which learns rare facts sooner, the rest to AdamW.
+
+    There are two Muons, each with half of the matrices, so that two threads can work.
+    """
     matrices: list[Tensor] = []
     others: list[Tensor] = []
     for name, weight in model.named_parameters():
         (matrices if weight.dim() == 2 and "embed" not in name else others).append(weight)
-    muon = torch.optim.Muon(
-        matrices, lr=0.0, weight_decay=settings.weight_decay, adjust_lr_fn="match_rms_adamw"
-    )
-    return [muon, torch.optim.AdamW(others, lr=0.0, betas=(0.9, 0.95), weight_decay=0.0)]
+    muons = [
+        torch.optim.Muon(
+            half, lr=0.0, weight_decay=settings.weight_decay, adjust_lr_fn="match_rms_adamw"
+        )
+        for half in (matrices[::2], matrices[1::2])
+    ]
+    return [*muons, torch.optim.AdamW(others, lr=0.0, betas=(0.9, 0.95), weight_decay=0.0)]
 
 
 def _rate(step: int, settings: Settings) -> float:

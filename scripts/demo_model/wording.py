@@ -1,9 +1,11 @@
 """The small ways in which people write the same question differently."""
 
 import re
+from collections.abc import Iterator
 from random import Random
 
 from scripts.demo_model.reading import read_lines
+from scripts.demo_model.wording_ja import JAPANESE, vary_japanese
 
 _OPENINGS = (
     "Hi, ",
@@ -60,14 +62,28 @@ _LATIN = re.compile("[A-Za-z]")
 
 
 def normalised(text: str) -> str:
-    """Strip what does not make a wording another wording: case, punctuation and space."""
-    return " ".join(re.sub(r"[^\w+*=-]", " ", text.lower()).split())
+    """Strip what does not make a wording another wording: case, punctuation and space.
+
+    Japanese, which has no spaces, gets one after every character.
+    """
+    apart = re.sub(f"({JAPANESE.pattern})", r" \1 ", text.lower())
+    return " ".join(re.sub(r"[^\w+*=-]", " ", apart).split())
+
+
+def stretches(text: str) -> Iterator[str]:
+    """Yield every run of words in a text, normalised."""
+    words = normalised(text).split()
+    for start in range(len(words)):
+        for end in range(start + 1, len(words) + 1):
+            yield " ".join(words[start:end])
 
 
 def vary(rng: Random, question: str) -> str:
     """Write a question as somebody in a hurry, or somebody polite, might."""
+    if JAPANESE.search(question):
+        return vary_japanese(rng, question)
     if not _LATIN.match(question):
-        return question.rstrip("？?。") if rng.random() < 0.25 else question
+        return question.rstrip("?") if rng.random() < 0.25 else question
     first = question.split(" ", 1)[0]
     if rng.random() < 0.3:
         for long, short in _SHORT_FORMS:

@@ -3,10 +3,10 @@
 Half of the names are made up on the spot, so that a name never seen is itself a reason to decline.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from random import Random
 
-from scripts.demo_model.fact import Fact, Wordings
+from scripts.demo_model.fact import Fact, Wordings, spread
 from scripts.demo_model.reading import read_lines
 
 TOPIC = "unrelated"
@@ -34,9 +34,12 @@ _THINGS = read_lines("unrelated/things.txt")
 _DEEDS = read_lines("unrelated/deeds.txt")
 _TASKS = read_lines("unrelated/tasks.txt")
 _QUESTIONS = read_lines("unrelated/questions.txt")
-_QUESTIONS_JA = read_lines("unrelated/questions_ja.txt")
+#: By pattern: a question with many choices is drawn no oftener than one with none.
+_QUESTIONS_JA = [spread(line) for line in read_lines("unrelated/questions_ja.txt")]
 _THINGS_JA = read_lines("unrelated/things_ja.txt")
 _PLACES_JA = read_lines("unrelated/places_ja.txt")
+_FILMS_JA = read_lines("unrelated/films_ja.txt")
+_PEOPLE_JA = read_lines("unrelated/people_ja.txt")
 _FIRST_NAMES = read_lines("unrelated/first_names.txt")
 #: Held back for the evaluation.
 UNSEEN = tuple(read_lines("unrelated/unseen.txt"))
@@ -44,6 +47,8 @@ UNSEEN = tuple(read_lines("unrelated/unseen.txt"))
 #: Sounds of made-up words; an empty one ends nothing.
 _ONSETS = read_lines("unrelated/onsets.txt")
 _VOWELS = ("a", "e", "i", "o", "u", "ai", "ea", "oo", "ou")
+_KATAKANA = "アイウエオカキクケコサシスセソタチツテトナニヌネノハヒフヘホマミムメモヤユヨラリルレロワガギグゲゴザジズダデドバビブベボパピプペポ"
+_KATAKANA_ENDS = ("", "", "", "ー", "ン", "ッ", "ル")
 _ENDS = ("", "", "", "n", "r", "l", "s", "t", "x", "nd", "st", "rk", "m", "ck")
 
 
@@ -53,6 +58,15 @@ def made_up_word(rng: Random) -> str:
     return "".join(
         rng.choice(_ONSETS) + rng.choice(_VOWELS) + rng.choice(_ENDS) for _ in range(syllables)
     )
+
+
+def made_up_word_ja(rng: Random) -> str:
+    """Say a foreign word that does not exist, as Japanese writes it."""
+    syllables = rng.choice((1, 2, 2, 3))
+    return "".join(
+        rng.choice(_KATAKANA) + rng.choice(_KATAKANA) + rng.choice(_KATAKANA_ENDS)
+        for _ in range(syllables)
+    ).rstrip("ッ")
 
 
 def _name(rng: Random, known: list[str]) -> str:
@@ -77,6 +91,26 @@ def _fill(rng: Random, template: str) -> str:
         "{big}": lambda: str(rng.choice((rng.randint(21, 99), rng.randint(100, 9999)))),
         "{small}": lambda: str(rng.randint(2, 20)),
     }
+    return _filled(template, draws)
+
+
+def _fill_ja(rng: Random, template: str) -> str:
+    def one_of(known: list[str]) -> str:
+        return rng.choice(known) if rng.random() < 0.6 else made_up_word_ja(rng)
+
+    return _filled(
+        template,
+        {
+            "{thing}": lambda: one_of(_THINGS_JA),
+            "{place}": lambda: one_of(_PLACES_JA),
+            "{film}": lambda: one_of(_FILMS_JA),
+            "{person}": lambda: one_of(_PEOPLE_JA),
+            "{big}": lambda: str(rng.choice((rng.randint(21, 99), rng.randint(100, 9999)))),
+        },
+    )
+
+
+def _filled(template: str, draws: Mapping[str, Callable[[], str]]) -> str:
     for field, draw in draws.items():
         while field in template:
             template = template.replace(field, draw(), 1)
@@ -85,10 +119,8 @@ def _fill(rng: Random, template: str) -> str:
 
 def draw(rng: Random) -> Fact:
     """Draw one unrelated question, English mostly."""
-    if rng.random() < 0.12:
-        template = rng.choice(_QUESTIONS_JA)
-        question = template.replace("{thing}", rng.choice(_THINGS_JA))
-        question = question.replace("{place}", rng.choice(_PLACES_JA))
+    if rng.random() < 0.25:
+        question = _fill_ja(rng, rng.choice(rng.choice(_QUESTIONS_JA)))
         return _fact(question, ANSWER_JA, BRIEF_JA, PHRASE_JA)
     templates = _TASKS if rng.random() < 0.2 else _QUESTIONS
     return _fact(_fill(rng, rng.choice(templates)), ANSWER, BRIEF, PHRASE)
