@@ -47,7 +47,10 @@ UNSEEN = tuple(read_lines("unrelated/unseen.txt"))
 #: Sounds of made-up words; an empty one ends nothing.
 _ONSETS = read_lines("unrelated/onsets.txt")
 _VOWELS = ("a", "e", "i", "o", "u", "ai", "ea", "oo", "ou")
-_KATAKANA = "アイウエオカキクケコサシスセソタチツテトナニヌネノハヒフヘホマミムメモヤユヨラリルレロワガギグゲゴザジズダデドバビブベボパピプペポ"
+_KATAKANA = (
+    "アイウエオカキクケコサシスセソタチツテトナニヌネノハヒフヘホマミムメモヤユヨラリルレロワ"
+    "ガギグゲゴザジズダデドバビブベボパピプペポ"
+)
 _KATAKANA_ENDS = ("", "", "", "ー", "ン", "ッ", "ル")
 _ENDS = ("", "", "", "n", "r", "l", "s", "t", "x", "nd", "st", "rk", "m", "ck")
 
