@@ -24,6 +24,10 @@ REFUSAL = (
     "Sorry, I am only a tiny demonstration model and do not know that. "
     "Ask me about films, capitals, animals, small sums or turnstream."
 )
+REFUSAL_JA = (
+    "すみません、小さなデモモデルなので、それは分かりません。"
+    "映画、首都、簡単な計算、turnstream について聞いてください。"
+)
 BRIEF = System("Please answer briefly.", Manner.BRIEF)
 UPPER = System("Please answer in upper case.", Manner.UPPER)
 
@@ -43,7 +47,16 @@ ANSWERS = [
         "Can you name the planets?",
         "The planets are Mercury, Venus, Earth, Mars, Jupiter, Saturn, Uranus and Neptune.",
     ),
+    (
+        DEFAULT,
+        "Can you explain what a queue position is?",
+        "Your queue position is your place in line: 1 means that you are next. It goes down while"
+        " turns before yours are taken, and then a worker takes yours.",
+    ),
     (DEFAULT, "フランスの首都を知っていますか？", "フランスの首都はパリです。"),
+    (DEFAULT, "日本の首都って、どこ？", "日本の首都は東京です。"),
+    (DEFAULT, "3たす5はいくらですか？", "3たす5は8です。"),
+    (DEFAULT, "量子コンピューターとは何ですか？", REFUSAL_JA),
     (DEFAULT, "Can you send me an emoji?", "Here is one for you: 🚀 And one more: 😀"),
     (DEFAULT, "Explain recursion.", REFUSAL),
     (DEFAULT, "How do I prune an apple tree?", REFUSAL),
@@ -79,6 +92,19 @@ def test_it_holds_the_titanic_conversation(answerer: Answerer) -> None:
         " ship before it hits an iceberg.",
         "Titanic was directed by James Cameron.",
         "The stars of Titanic are Leonardo DiCaprio and Kate Winslet.",
+    ]
+
+
+def test_it_holds_a_conversation_in_japanese(answerer: Answerer) -> None:
+    asked = (
+        "タイタニックという映画をご存知ですか？",
+        "監督って誰？",
+        "この映画には誰が出ていますか？",
+    )
+    assert talk(answerer, asked) == [
+        "はい、タイタニックは1997年の映画です。",
+        "タイタニックの監督はジェームズ・キャメロンです。",
+        "タイタニックの主演はレオナルド・ディカプリオとケイト・ウィンスレットです。",
     ]
 
 
