@@ -9,6 +9,7 @@ import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,13 +33,30 @@ def in_turns(
     contenders: Mapping[str, Callable[[], object]], *, rounds: int = 5
 ) -> dict[str, float]:
     """Run the contenders one after the other, several rounds; answer each one's best seconds."""
-    best = dict.fromkeys(contenders, float("inf"))
+    return {name: min(taken) for name, taken in in_rounds(contenders, rounds=rounds).items()}
+
+
+def in_rounds(
+    contenders: Mapping[str, Callable[[], object]], *, rounds: int
+) -> dict[str, list[float]]:
+    """Run the contenders one after the other, several rounds; answer each one's seconds by round.
+
+    Each round begins with another one of them.
+    """
+    taken: dict[str, list[float]] = {name: [] for name in contenders}
+    order = list(contenders)
     for _ in range(rounds):
-        for name, run in contenders.items():
+        for name in order:
             start = time.perf_counter()
-            run()
-            best[name] = min(best[name], time.perf_counter() - start)
-    return best
+            contenders[name]()
+            taken[name].append(time.perf_counter() - start)
+        order.append(order.pop(0))
+    return taken
+
+
+def median_ratio(theirs: Sequence[float], ours: Sequence[float]) -> float:
+    """Return the median of what each round says, so that one disturbed round decides nothing."""
+    return median(their / our for their, our in zip(theirs, ours, strict=True))
 
 
 def wants_json(description: str) -> bool:

@@ -6,8 +6,10 @@ perhaps still out of breath.
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import psutil
@@ -17,9 +19,10 @@ from redis import Redis
 from tests.faults.proxy import Proxy
 from tests.faults.reader import Reader, text_of
 from tests.faults.record import fetch
-from tests.service import Service
+from tests.service import ROOT, Service
 from turns import keys
 
+SABOTEUR = Path(__file__).parent / "saboteur"
 #: A worker that was killed again and again is started again within half a minute.
 BACK_SECONDS = 90.0
 #: So hot that the answer is long and made of anything, half characters too; the seed keeps it.
@@ -41,6 +44,8 @@ def building(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         "TURNSTREAM_MOST_ATTEMPTS": "5",
     }
     directory = tmp_path_factory.mktemp("house")
+    # Any worker's engine can be made to fail; see there.
+    environ |= {"SABOTAGE": str(directory), "PYTHONPATH": f"{SABOTEUR}{os.pathsep}{ROOT}"}
     with Service(directory, "--workers", "2", environ=environ) as service:
         yield service
 

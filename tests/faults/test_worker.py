@@ -14,6 +14,9 @@ from tests.faults.record import hold_to_the_record
 from tests.service import Service
 from turns import keys
 
+#: What was said already weighs on what will be: another attempt must count the same.
+PENALISED = QUESTION | {"frequency_penalty": 0.2, "presence_penalty": 0.2}
+
 Undisturbed = Callable[[Question], str]
 
 
@@ -59,6 +62,33 @@ async def test_a_turn_goes_on_at_another_worker_without_the_reader_noticing(
     hold_to_the_record(house, reader)
     if fault is not signal.SIGTERM:  # it may have time to finish
         assert attempts(redis, reader) == 2
+
+
+async def test_an_engine_that_dies_hands_its_turns_on_and_its_process_begins_again(
+    house: Service,
+    redis: Redis,
+    workers: dict[str, psutil.Process],
+    undisturbed: Undisturbed,
+) -> None:
+    expected = undisturbed(PENALISED)
+    readers = [Reader(house.url) for _ in range(3)]
+    await asyncio.gather(
+        *(reader.read(until="output_text.delta", **PENALISED) for reader in readers)
+    )
+    struck = runs_at(redis, readers[0])
+    (house.directory / struck).touch()
+    await asyncio.gather(*(reader.read() for reader in readers))
+
+    for reader in readers:
+        assert reader.text == expected
+        assert reader.resumes == 0
+        hold_to_the_record(house, reader)
+    assert attempts(redis, readers[0]) == 2
+    async with asyncio.timeout(30):
+        await asyncio.to_thread(workers[struck].wait)
+    assert "the engine died; this process ends so that another can begin" in house.logs
+    await until_all_work(house, redis)
+    assert worker_names(house)[struck].pid != workers[struck].pid
 
 
 async def test_what_a_zombie_wants_to_write_is_refused(

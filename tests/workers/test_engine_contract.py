@@ -6,6 +6,7 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -15,6 +16,9 @@ from tests import tiny_llama
 from tests.workers.conftest import MakeEngine
 from tests.workers.listener import PATIENCE_SECONDS, Listener, answer, start
 from workers.engine import BadPrompt, EngineDead, Finish, FinishReason, Sampling
+from workers.engines.slicing import slicers
+from workers.engines.tokenizer import load_tokenizer
+from workers.slicer import IdSlicer
 
 CANCELLED = Finish(FinishReason.CANCELLED)
 LENGTH = Finish(FinishReason.LENGTH)
@@ -244,6 +248,80 @@ def test_a_turn_that_waits_for_a_row_can_be_cancelled(make_engine: MakeEngine) -
     assert told_at == [3]
 
 
+def test_a_turn_cancelled_amid_its_prompt_says_nothing_and_frees_its_row(
+    make_engine: MakeEngine, reference: LlamaForCausalLM
+) -> None:
+    engine = make_engine(rows=2, prompt_tokens=16)
+    [long] = prompts(1, seed=17, longest=200)
+    long = (long * 200)[:200]  # some dozen steps to read
+    reading: list[Listener] = []
+    ended_at: list[int] = []
+
+    def cancel_while_it_reads(listener: Listener) -> None:
+        step = len(listener.ids)
+        if step == 2:
+            reading.append(start(engine, long, greedy(5)))
+        if step == 5:
+            assert engine.free_rows == 0
+            reading[0].cancel()
+        if step > 5 and not ended_at:
+            ended_at.append(step)
+            assert reading[0].finishes == [CANCELLED]
+            assert engine.free_rows == 1
+
+    running = start(engine, [1, 9, 8], greedy(12), cancel_while_it_reads)
+    assert running.wait() == LENGTH
+    assert (reading[0].ids, reading[0].finishes, ended_at) == ([], [CANCELLED], [6])
+    assert answer(engine, long, greedy(5)) == generated(reference, long, 5)
+
+
+def test_a_turn_cancelled_at_its_first_token_has_told_it_before(make_engine: MakeEngine) -> None:
+    engine = make_engine()
+    turn = start(engine, [1, 30, 31], greedy(50), Listener.cancel)
+    assert turn.wait() == CANCELLED
+    assert len(turn.ids) == 1
+
+
+def test_a_turn_asked_twice_at_once_is_two_turns(
+    make_engine: MakeEngine, reference: LlamaForCausalLM
+) -> None:
+    engine = make_engine()
+    [prompt] = prompts(1, seed=18)
+    both = [start(engine, prompt, greedy(20)) for _ in range(2)]
+    for turn in both:
+        assert turn.wait() == LENGTH
+        assert turn.ids == generated(reference, prompt, 20)
+
+
+def test_a_stop_string_across_a_tokens_border_ends_the_answer_before_itself(
+    make_engine: MakeEngine, tiny_llama_folder: Path, reference: LlamaForCausalLM
+) -> None:
+    tokenizer = load_tokenizer(tiny_llama_folder, size=tiny_llama.VOCABULARY, eos_ids=frozenset())
+    begin = slicers(tokenizer)
+    for prompt in prompts(4, seed=19):
+        whole = generated(reference, prompt, 30)
+        reader = begin(prompt, ())
+        pieces = [reader.feed([id]) for id in whole]
+        # The end of one token's text and the beginning of the next one's.
+        border = next(n for n in range(5, 29) if pieces[n] and pieces[n + 1])
+        stop = pieces[border][-1] + pieces[border + 1][0]
+        slicer = begin(prompt, (stop,))
+        text: list[str] = []
+        engine = make_engine()
+
+        def show(listener: Listener, slicer: IdSlicer = slicer, text: list[str] = text) -> None:
+            text.append(slicer.feed(listener.ids[-1:]))
+            if slicer.stopped:
+                listener.cancel()
+
+        turn = start(engine, prompt, greedy(30), show)
+        turn.wait()
+        said = "".join(pieces)
+        assert stop in said
+        assert "".join(text) == said[: said.index(stop)]
+        assert turn.finishes == [CANCELLED]
+
+
 def test_a_turn_cancelled_midway_ends_within_a_step(make_engine: MakeEngine) -> None:
     engine = make_engine()
 
@@ -370,20 +448,20 @@ def test_when_the_loop_dies_every_turn_ends_once_in_error(make_engine: MakeEngin
     assert [turn.calls_after_finish for turn in turns] == [0, 0, 0]
 
 
-def test_two_hundred_random_turns_are_neither_lost_nor_mixed_up(make_engine: MakeEngine) -> None:
+def test_five_hundred_random_turns_are_neither_lost_nor_mixed_up(make_engine: MakeEngine) -> None:
     rng = random.Random(10)
-    queue = prompts(200, seed=10, longest=60)
-    for n in range(0, 200, 4):  # some carry on where another one began
+    queue = prompts(500, seed=10, longest=60)
+    for n in range(0, 500, 4):  # some carry on where another one began
         queue[n] = queue[n // 2][:30] + queue[n]
     samplings = [
         greedy(rng.randrange(1, 14)) if n % 3 else seeded(rng.randrange(1, 14), n)
-        for n in range(200)
+        for n in range(500)
     ]
     one_by_one = make_engine(rows=1)
     expected = [answer(one_by_one, *turn) for turn in zip(queue, samplings, strict=True)]
 
     engine = make_engine(rows=8)
-    cancelled = set(range(3, 200, 17))
+    cancelled = set(range(3, 500, 17))
 
     def run(n: int) -> Listener:
         def cancel_at_two(listener: Listener) -> None:
@@ -395,7 +473,7 @@ def test_two_hundred_random_turns_are_neither_lost_nor_mixed_up(make_engine: Mak
         return listener
 
     with ThreadPoolExecutor(12) as pool:
-        listeners = list(pool.map(run, range(200)))
+        listeners = list(pool.map(run, range(500)))
     for n, listener in enumerate(listeners):
         assert len(listener.finishes) == 1
         assert listener.calls_after_finish == 0

@@ -1,0 +1,135 @@
+"""The same prompts answered by the whole service, socket to socket, and by its engine alone.
+
+Sixteen readers ask at once and read every event. The engine alone gets the very ids that the worker
+makes of their questions, in this process, while the service rests.
+"""
+
+import asyncio
+import json
+import random
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from shutil import copy
+
+from websockets.asyncio.client import ClientConnection, connect
+
+from benchmarks.batch import CONTEXT, NEW_TOKENS, SHAPE, TURNS, answer, new_model
+from benchmarks.processes import answers_http, front_end, python, redis_server, running
+from turns.turn import Message, Request
+from workers.engines.checkpoint import DEMO_FOLDER
+from workers.engines.load import LoadedModel, load_engine
+from workers.prompter import Llama2Prompter
+
+MODEL = "m160"
+#: A batch that takes longer hangs.
+PATIENCE_SECONDS = 300.0
+_ENDS = ("response.completed", "response.incomplete", "response.failed", "error")
+
+
+class ServiceFailed(Exception):
+    """An answer was not what it should be."""
+
+
+def make_checkpoint(folder: Path) -> None:
+    """Save a model of the usual shape that never says EOS, with the demo model's tokenizer."""
+    demo = json.loads((DEMO_FOLDER / "config.json").read_text())
+    shape = type(SHAPE)(**SHAPE.to_dict() | {"vocab_size": demo["vocab_size"]})
+    model = new_model(shape)
+    # The likeliest token's logit is above 0.
+    model.lm_head.weight.data[demo["eos_token_id"]] = 0
+    model.save_pretrained(folder)
+    for file in DEMO_FOLDER.glob("tokenizer*"):
+        copy(file, folder)
+
+
+def questions(seed: int) -> list[str]:
+    """Make questions of some forty tokens that nobody has asked yet."""
+    draw = random.Random(seed)
+    return [" ".join(str(draw.randrange(10**6)) for _ in range(5)) for _ in range(TURNS)]
+
+
+class BareEngine:
+    """The engine as the worker makes it, here."""
+
+    def __init__(self, folder: Path, cache: Path) -> None:
+        self._loaded: LoadedModel = load_engine(
+            model=str(folder),
+            device="cpu",
+            dtype="bfloat16",
+            rows=TURNS,
+            context=CONTEXT,
+            after_step=lambda: None,
+            compile_cache=cache,
+        )
+        self._prompter = Llama2Prompter(self._loaded.tokenizer)
+
+    def run(self, asked: list[str]) -> None:
+        """Answer all."""
+        answer(self._loaded.engine, [self._ids(text) for text in asked])
+
+    def stop(self) -> None:
+        """End its thread."""
+        self._loaded.engine.stop(0)
+
+    def _ids(self, text: str) -> list[int]:
+        request = Request(
+            instructions=None, max_output_tokens=NEW_TOKENS, temperature=0, top_p=1, seed=0
+        )
+        return self._prompter.ids((Message("user", text),), request, limit=CONTEXT)
+
+
+class Service:
+    """The whole of it, in processes of its own."""
+
+    def __init__(self, address: str) -> None:
+        self._url = f"ws://{address}/v1/responses"
+
+    def run(self, asked: list[str]) -> None:
+        """Have each question answered on a socket of its own.
+
+        Raises:
+            ServiceFailed: an answer does not have all its tokens.
+        """
+        tokens = asyncio.run(self._run(asked))
+        if tokens != [NEW_TOKENS] * len(asked):
+            raise ServiceFailed(f"answers of {tokens} tokens, not {NEW_TOKENS} each")
+
+    async def _run(self, asked: list[str]) -> list[int]:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            sockets = await asyncio.gather(*(connect(self._url) for _ in asked))
+            try:
+                return list(await asyncio.gather(*map(_ask, sockets, asked)))
+            finally:
+                await asyncio.gather(*(socket.close() for socket in sockets))
+
+
+async def _ask(socket: ClientConnection, text: str) -> int:
+    question = {"input": text, "temperature": 0, "max_output_tokens": NEW_TOKENS}
+    await socket.send(json.dumps({"type": "response.create"} | question))
+    async for frame in socket:
+        event = json.loads(frame)
+        if event["type"] in _ENDS:
+            return int(event.get("response", {}).get("usage", {}).get("output_tokens", 0))
+    raise ServiceFailed("the socket was closed")
+
+
+@contextmanager
+def service(directory: Path, folder: Path) -> Iterator[Service]:
+    """Run Redis, a front end and a worker with this model until the block is left."""
+    with ExitStack() as stack:
+        redis_url = stack.enter_context(redis_server(directory))
+        front = stack.enter_context(front_end(directory, redis_url, folder.name))
+        environ = {
+            "TURNSTREAM_REDIS_URL": redis_url,
+            "TURNSTREAM_MODEL": str(folder),
+            "TURNSTREAM_DEVICE": "cpu",
+            "TURNSTREAM_DTYPE": "bfloat16",
+            "TURNSTREAM_PROMPT": "llama-2-chat",
+            "TURNSTREAM_ROWS": str(TURNS),
+            "TURNSTREAM_CONTEXT": str(CONTEXT),
+        }
+        worker = running("worker", *python("cli", "worker"), directory=directory, environ=environ)
+        process = stack.enter_context(worker)
+        process.wait_until(lambda: answers_http(f"http://{front.address}/readyz"))
+        yield Service(front.address)

@@ -1,0 +1,75 @@
+"""The engine benchmark at its smallest: everybody answers, a ratio is the median of the rounds."""
+
+from pathlib import Path
+
+import psutil
+import pytest
+from transformers import LlamaConfig
+
+from benchmarks import arrivals, batch, engine, whole_service
+from benchmarks.arrivals import Arrivals, engine_waits, static_waits
+from benchmarks.batch import Asker, answer, engines, new_model, peers
+
+SMALL = LlamaConfig(
+    vocab_size=batch.SHAPE.vocab_size,
+    hidden_size=32,
+    intermediate_size=64,
+    num_hidden_layers=1,
+    num_attention_heads=2,
+    max_position_embeddings=2048,
+)
+
+
+@pytest.mark.long
+def test_everybody_who_is_compared_answers_whole_batches(tmp_path: Path) -> None:
+    model, asker = new_model(SMALL), Asker()
+    ours = engines(model, tmp_path)
+    for running in ours.values():
+        answer(running, asker.batch(2))
+        running.stop(0)
+    for peer in peers(model).values():
+        peer(asker.batch(2))
+    assert "torch" in ours
+
+
+def test_who_arrives_while_a_static_batch_runs_waits_for_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrivals, "NEW_TOKENS", 20)
+    model, asker = new_model(SMALL), Asker()
+    ours = engines(model, tmp_path)["torch"]
+    coming = Arrivals(asker, count=4, gap=0.001, seed=1)
+    assert coming.times == sorted(coming.times)
+    assert engine_waits(ours, coming) > 0
+    assert static_waits(model, coming) > 0
+    ours.stop(0)
+
+
+def test_a_ratio_is_the_median_of_the_rounds() -> None:
+    taken = {
+        "compiled": [1.0, 2.0, 4.0],
+        "torch": [2.0, 2.0, 2.0],
+        "generate": [3.0, 4.0, 4.0],
+        "continuous": [4.0, 8.0, 100.0],
+    }
+    rows = {row.case: row for row in engine.batch_rows(taken, batch.WEIGHTS_A_TOKEN * 4096.0)}
+
+    assert {case: (row.ratio, row.floor) for case, row in rows.items()} == {
+        "cpu_batch_vs_generate": (2.0, 2.0),
+        "cpu_batch_vs_generate_no_compiler": (2.0, 1.2),
+        "cpu_batch_vs_transformers_cb": (4.0, 2.5),
+        "cpu_batch_vs_transformers_cb_no_compiler": (4.0, 1.5),
+        "cpu_batch_of_gemm_limit": (0.5, None),
+    }
+
+
+@pytest.mark.long
+def test_the_service_gives_every_token_and_leaves_nothing_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(whole_service, "SHAPE", SMALL)
+    others = psutil.Process().children(recursive=True)
+    row = engine.service_row(tmp_path, tmp_path / "cache", rounds=1)
+
+    assert row.ratio > 0
+    assert psutil.Process().children(recursive=True) == others
