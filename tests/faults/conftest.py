@@ -25,8 +25,16 @@ from turns import keys
 SABOTEUR = Path(__file__).parent / "saboteur"
 #: A worker that was killed again and again is started again within half a minute.
 BACK_SECONDS = 90.0
-#: So hot that the answer is long and made of anything, half characters too; the seed keeps it.
-QUESTION = {"input": "Write a long story.", "temperature": 2, "seed": 7, "max_output_tokens": 300}
+#: The seed decides what is said, and what was said weighs on what will be: another attempt must
+#: draw and count the same. At any seed the demo model has some hundred tokens to say.
+QUESTION = {
+    "input": "Write a long story.",
+    "temperature": 1,
+    "seed": 7,
+    "frequency_penalty": 0.2,
+    "presence_penalty": 0.2,
+    "max_output_tokens": 300,
+}
 #: Takes seconds.
 LONG = QUESTION | {"max_output_tokens": 1500}
 
