@@ -45,6 +45,8 @@ def make_turn(tier: Tier, most_tokens: int) -> Turn:
             temperature=QUESTION["temperature"],
             top_p=1.0,
             seed=QUESTION["seed"],
+            frequency_penalty=QUESTION["frequency_penalty"],
+            presence_penalty=QUESTION["presence_penalty"],
         ),
         parent=None,
         parent_cached=False,
