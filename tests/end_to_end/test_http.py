@@ -16,7 +16,12 @@ from websockets.exceptions import InvalidStatus
 from tests.service import Service
 
 WAIT_SECONDS = 60
-STORY: dict[str, Any] = {"input": "Write a long story.", "temperature": 0}
+#: What was said is said again and again: it does not end by itself.
+STORY: dict[str, Any] = {
+    "input": "Write a long story.",
+    "temperature": 0,
+    "extra_body": {"frequency_penalty": -2},
+}
 RUNNING = ("queued", "in_progress")
 
 
