@@ -12,11 +12,18 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
 
+from workers.engines.orphans import ended_with_us
+
+if TYPE_CHECKING:
+    from transformers import LlamaForCausalLM
+
+ROOT = Path(__file__).parents[1]
 #: Where `make test-vllm` installs it.
-PYTHON = Path(__file__).parents[1] / ".venv-vllm/bin/python"
+PYTHON = ROOT / ".venv-vllm/bin/python"
 
 
 class VllmPeer:
@@ -60,28 +67,46 @@ class VllmPeer:
 @contextmanager
 def vllm_peer(folder: Path, *, rows: int, context: int, max_tokens: int) -> Iterator[VllmPeer]:
     """Start it with a checkpoint in bfloat16."""
+    arguments = (folder, str(rows), str(context))
     cores = ",".join(map(str, sorted(os.sched_getaffinity(0))))
-    process = subprocess.Popen(
-        [PYTHON, "-P", "-m", "benchmarks.vllm_peer", folder, str(rows), str(context)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=PYTHON.parents[2],
-        env=os.environ
-        | {
-            "PYTHONPATH": str(PYTHON.parents[2]),
-            "VLLM_CPU_OMP_THREADS_BIND": cores,
-            "VLLM_LOGGING_LEVEL": "ERROR",
-            "VLLM_LOGGING_STREAM": "ext://sys.stderr",
-            "VLLM_NO_USAGE_STATS": "1",
-        },
-    )
-    peer = VllmPeer(process, max_tokens)
-    try:
-        peer.wait()
-        yield peer
-    finally:
-        peer.end()
+    environ = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "VLLM_CPU_OMP_THREADS_BIND": cores,
+        "VLLM_LOGGING_LEVEL": "ERROR",
+        "VLLM_LOGGING_STREAM": "ext://sys.stderr",
+        "VLLM_NO_USAGE_STATS": "1",
+    }
+    # Asleep, it could not notice that nobody is there any more.
+    with ended_with_us() as all_started:
+        process = subprocess.Popen(
+            [PYTHON, "-P", "-m", "benchmarks.vllm_peer", *arguments],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env=environ,
+        )
+        peer = VllmPeer(process, max_tokens)
+        try:
+            peer.wait()
+            all_started()
+            yield peer
+        finally:
+            peer.end()
+
+
+@contextmanager
+def where_installed(
+    model: "LlamaForCausalLM", folder: Path, *, rows: int, context: int, max_tokens: int
+) -> Iterator[dict[str, VllmPeer]]:
+    """Give the peer, with this model, by its name; nobody where vLLM is not installed."""
+    if not PYTHON.exists():
+        print(f"no vLLM to compare with: `make test-vllm` installs it in {PYTHON.parents[1].name}")
+        yield {}
+        return
+    model.save_pretrained(folder)
+    with vllm_peer(folder, rows=rows, context=context, max_tokens=max_tokens) as peer:
+        yield {"vllm": peer}
 
 
 async def serve(folder: str, rows: int, context: int) -> None:

@@ -1,0 +1,23 @@
+"""The benchmark's vLLM answers whole batches, sleeps in between, and leaves nothing behind."""
+
+from pathlib import Path
+
+import psutil
+import pytest
+
+from benchmarks import vllm_peer
+
+
+@pytest.mark.skipif(not vllm_peer.PYTHON.exists(), reason="it looks for vLLM in .venv-vllm")
+def test_the_peer_sleeps_between_its_batches_and_leaves_nothing_running(
+    tiny_llama_folder: Path,
+) -> None:
+    others = set(psutil.Process().children(recursive=True))
+    with vllm_peer.vllm_peer(tiny_llama_folder, rows=4, context=128, max_tokens=8) as peer:
+        peer([[1, 5, 6], [1, 7]])
+        peer([[1, 8]])
+        family = set(psutil.Process().children(recursive=True)) - others
+        asleep = [process for process in family if process.status() == psutil.STATUS_STOPPED]
+
+    assert len(asleep) >= 3
+    assert psutil.wait_procs(family, timeout=20)[1] == []
