@@ -38,14 +38,23 @@ DIFFERENT = {
         "so they do, and vLLM takes what was answered for prompt"
     ),
 }
+#: Tests of the contract that ask of an engine what vLLM does not have, and what that is.
+WITHOUT = {
+    "test_a_turn_cancelled_amid_its_prompt_says_nothing_and_frees_its_row": (
+        "vLLM reads a short prompt in one step, whatever else it does"
+    ),
+}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Expect what is different to be so."""
     for item in items:
-        reason = DIFFERENT.get(item.name)
-        if reason and item.path.parent == Path(__file__).parent:
+        if item.path.parent != Path(__file__).parent:
+            continue
+        if reason := DIFFERENT.get(item.name):
             item.add_marker(pytest.mark.xfail(reason=reason, strict=True))
+        if reason := WITHOUT.get(item.name):
+            item.add_marker(pytest.mark.skip(reason=reason))
 
 
 @pytest.fixture(scope="session")
@@ -77,8 +86,13 @@ class Engines:
         context: int = tiny_llama.CONTEXT,
         eos_ids: frozenset[int] = frozenset(),
         after_step: Callable[[], None] = lambda: None,
+        prompt_tokens: int = 0,
     ) -> "VllmEngine":
-        """Give a running engine; takes what the other engines' fixture takes."""
+        """Give a running engine; takes what the other engines' fixture takes.
+
+        Args:
+            prompt_tokens: for engines that read a prompt in pieces of a size they are told.
+        """
         vllm_setup.prepare()
         from workers.engines.vllm_engine import VllmEngine
 

@@ -2,8 +2,7 @@
 
 vLLM computes in processes of its own. The one thread here runs the loop that hands turns in and
 what comes out on; all that a `VllmTurn` holds belongs to it. A turn's draws follow from its seed
-alone here too, but vLLM counts them from where a turn was submitted: what a turn resumed elsewhere
-says from there on is another draw.
+alone here too, but from where it was submitted: resumed elsewhere it goes on with another draw.
 """
 
 import asyncio
@@ -33,6 +32,8 @@ log = logging.getLogger(__name__)
 
 #: vLLM keeps keys and values in blocks of so many tokens on a CPU, and shares only whole ones.
 CPU_BLOCK_TOKENS = 32
+#: How long its processes may take to end by themselves; no turn is left in them then.
+END_SECONDS = 2.0
 
 
 class VllmTurn:
@@ -188,7 +189,7 @@ class VllmEngine:
                 ready.set_result(None)
                 await self._over.wait()
             finally:
-                self._llm.shutdown()
+                self._llm.shutdown(timeout=END_SECONDS)
                 # Left until the interpreter ends, it would trip over what is gone by then.
                 del self._llm
 
