@@ -71,6 +71,8 @@ def vllm_peer(folder: Path, *, rows: int, context: int, max_tokens: int) -> Iter
     cores = ",".join(map(str, sorted(os.sched_getaffinity(0))))
     environ = os.environ | {
         "PYTHONPATH": str(ROOT),
+        # As vLLM advises for a CPU; the library came with it.
+        "LD_PRELOAD": str(PYTHON.parents[1] / "lib/libiomp5.so"),
         "VLLM_CPU_OMP_THREADS_BIND": cores,
         "VLLM_LOGGING_LEVEL": "ERROR",
         "VLLM_LOGGING_STREAM": "ext://sys.stderr",
