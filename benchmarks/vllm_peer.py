@@ -12,14 +12,10 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import psutil
 
 from workers.engines.orphans import ended_with_us
-
-if TYPE_CHECKING:
-    from transformers import LlamaForCausalLM
 
 ROOT = Path(__file__).parents[1]
 #: Where `make test-vllm` installs it.
@@ -95,20 +91,6 @@ def vllm_peer(folder: Path, *, rows: int, context: int, max_tokens: int) -> Iter
             yield peer
         finally:
             peer.end()
-
-
-@contextmanager
-def where_installed(
-    model: "LlamaForCausalLM", folder: Path, *, rows: int, context: int, max_tokens: int
-) -> Iterator[dict[str, VllmPeer]]:
-    """Give the peer, with this model, by its name; nobody where vLLM is not installed."""
-    if not PYTHON.exists():
-        print(f"no vLLM to compare with: `make test-vllm` installs it in {PYTHON.parents[1].name}")
-        yield {}
-        return
-    model.save_pretrained(folder)
-    with vllm_peer(folder, rows=rows, context=context, max_tokens=max_tokens) as peer:
-        yield {"vllm": peer}
 
 
 async def serve(folder: str, rows: int, context: int) -> None:
