@@ -119,6 +119,8 @@ class Claimed:
     rest: str
     #: Token ids whose text is in the log already.
     ids: tuple[int, ...]
+    #: Nobody reads it while it is written, as of a job's line.
+    unread: bool = False
 
 
 def messages_to_json(messages: tuple[Message, ...]) -> str:

@@ -19,6 +19,8 @@ from workers.slicer import IdSlicer
 
 #: A turn that has nothing to show for so long says that it is being answered all the same.
 HEARTBEAT_SECONDS = 10.0
+#: A turn that nobody reads is written only so often; so much another attempt computes again.
+UNREAD_SECONDS = 0.25
 _NO_ERROR = "null"
 
 
@@ -101,6 +103,8 @@ class Answer:
         if self._refusal is not None:
             return self._refused(self._refusal)
         with self._lock:
+            if self._finish is None and self._may_wait():
+                return None
             ids, self._box, finish = self._box, [], self._finish
         self._unlogged += ids
         self._output_tokens += len(ids)
@@ -119,6 +123,12 @@ class Answer:
         if not entries and time.monotonic() - self._spoke >= HEARTBEAT_SECONDS:
             entries = [Entry(events.still_in_progress(self._next, self.claimed.rest))]
         return self._append(entries) if entries else None
+
+    def _may_wait(self) -> bool:
+        # A stop string must be seen when it comes: its answer ends there.
+        if not self.claimed.unread or self.claimed.request.stop:
+            return False
+        return time.monotonic() - self._spoke < UNREAD_SECONDS
 
     def _goes_on(self, finish: Finish) -> bool:
         """Whether the turn goes back to its line."""

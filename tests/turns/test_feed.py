@@ -163,6 +163,8 @@ async def test_a_line_taken_up_again_goes_on_from_its_ids_though_its_log_has_no_
 
     assert written == [b"", b""]
     assert again is not None
+    assert first.unread
+    assert again.unread
     assert again.ids == (first.seq + 1, first.seq + 2)
 
 

@@ -28,9 +28,16 @@ class FakeHandle:
 
 
 def make_answer(
-    *, attempt: int = 1, seq: int = 2, ids: tuple[int, ...] = (), stop: tuple[str, ...] = ()
+    *,
+    attempt: int = 1,
+    seq: int = 2,
+    ids: tuple[int, ...] = (),
+    stop: tuple[str, ...] = (),
+    unread: bool = False,
 ) -> Answer:
-    request = Request(instructions=None, max_output_tokens=None, temperature=0, top_p=1, seed=0)
+    request = Request(
+        instructions=None, max_output_tokens=None, temperature=0, top_p=1, seed=0, stop=stop
+    )
     claimed = Claimed(
         id=ID,
         attempt=attempt,
@@ -39,6 +46,7 @@ def make_answer(
         messages=(Message("user", "Hi"),),
         rest=f'"id":"{ID}","output":[],"usage":null}}',
         ids=ids,
+        unread=unread,
     )
     return Answer(claimed, Slicer(ByteTable.from_tokens(TOKENS, {0, 1, 2}), stop=stop))
 
@@ -65,6 +73,32 @@ def test_the_first_slice_opens_the_answer_and_goes_on_from_the_log() -> None:
     assert [event["sequence_number"] for event in events(part)] == [3, 4, 5]
     assert events(part)[-1]["delta"] == "Hello"
     assert part.entries[-1].ids == (3,)
+
+
+def test_a_turn_that_nobody_reads_is_written_seldom_and_whole_at_its_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answer = make_answer(unread=True)
+    answer.put([3], None)
+    assert answer.take() is None
+
+    monkeypatch.setattr("workers.answer.UNREAD_SECONDS", 0)
+    assert taken(answer).entries[-1].ids == (3,)
+
+    monkeypatch.setattr("workers.answer.UNREAD_SECONDS", 60)
+    answer.put([3], None)
+    assert answer.take() is None
+    answer.put([], Finish(FinishReason.STOP))
+    end = taken(answer)
+    assert end.final is not None
+    assert [entry.ids for entry in end.entries if entry.ids] == [(3,)]
+
+
+def test_a_stop_string_is_seen_at_once_though_nobody_reads() -> None:
+    answer = make_answer(unread=True, stop=("x",))
+    answer.put([3], None)
+
+    assert taken(answer).entries[-1].ids == (3,)
 
 
 def test_a_turn_with_nothing_to_show_says_from_time_to_time_that_it_lives(
