@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from tests.faults.conftest import QUESTION, Question
+from tests.faults.conftest import QUESTION, Question, until_all_work
 from tests.service import Service
 from turns import keys
 from turns.follower import Follower
@@ -63,6 +63,7 @@ async def read(follower: Follower) -> list[Event]:
 async def test_people_get_rows_of_a_batch_that_has_them_all_and_its_texts_are_whole_and_exact(
     house: Service, redis: Redis, front: Front, undisturbed: Callable[[Question], str]
 ) -> None:
+    await until_all_work(house, redis)
     expected = undisturbed(QUESTION)
     turns = [make_turn("batch", QUESTION["max_output_tokens"]) for _ in range(BATCH)]
     people = [make_turn("default", 4) for _ in range(3)]
