@@ -4,7 +4,9 @@ All that is compared takes turns in one run, and a ratio is the median of what e
 """
 
 import time
+from argparse import ArgumentParser
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -14,13 +16,15 @@ import torch
 from torch import nn
 from transformers import LlamaForCausalLM
 
-from benchmarks import arrivals, whole_service
+from benchmarks import arrivals, vllm_peer, whole_service
 from benchmarks.arrivals import Arrivals, engine_waits, static_waits
 from benchmarks.batch import (
+    CONTEXT,
     NEW_TOKENS,
     TURNS,
     WEIGHTS_A_TOKEN,
     Asker,
+    Peer,
     answer,
     engines,
     new_model,
@@ -28,7 +32,7 @@ from benchmarks.batch import (
     timed,
 )
 from benchmarks.processes import end_on_sigterm
-from benchmarks.report import Row, in_rounds, median_ratio, report, wants_json
+from benchmarks.report import Row, in_rounds, median_ratio, report
 from workers.engine import Engine
 from workers.engines.packed_linear import PackedLinear
 
@@ -36,6 +40,8 @@ ROUNDS = 3
 HISTORY_TOKENS = 900
 ARRIVALS = 48
 
+#: Seconds that passed, or that the processor worked.
+Clock = Callable[[], float]
 #: Seconds by round, of each who was measured.
 Taken = Mapping[str, Sequence[float]]
 _TOKENS = TURNS * NEW_TOKENS
@@ -45,9 +51,19 @@ _FLOORS = {
     ("torch", "generate"): 1.2,
     ("compiled", "continuous"): 2.5,
     ("torch", "continuous"): 1.5,
+    ("compiled", "vllm"): 1.1,
+    ("torch", "vllm"): 0.7,
 }
-_CASES = {"generate": "cpu_batch_vs_generate", "continuous": "cpu_batch_vs_transformers_cb"}
-_PEERS = {"generate": "static padded generate", "continuous": "transformers' continuous batching"}
+_CASES = {
+    "generate": "cpu_batch_vs_generate",
+    "continuous": "cpu_batch_vs_transformers_cb",
+    "vllm": "cpu_batch_vs_vllm_cpu",
+}
+_PEERS = {
+    "generate": "static padded generate",
+    "continuous": "transformers' continuous batching",
+    "vllm": "vLLM's CPU build, eager",
+}
 
 
 def multiplier(seconds: float = 1.0) -> Callable[[], float]:
@@ -113,17 +129,26 @@ def second_turn(engine: Engine, asker: Asker) -> tuple[float, float]:
     return fresh, first_token([*history, *asker.text(32)])
 
 
-def wait_row(case: str, theirs: Sequence[float], ours: Sequence[float], against: str) -> Row:
+def wait_rows(engine: Engine, model: LlamaForCausalLM, *, batch_seconds: float) -> list[Row]:
     """Compare waits for a first token; the promise is 0.3 of the other's."""
-    return Row(
-        case=case,
-        ours=median(ours),
-        theirs=median(theirs),
-        unit="s",
-        against=against,
-        ratio=median_ratio(theirs, ours),
-        floor=1 / 0.3,
-    )
+    asker = Asker(seed=2)
+    fresh, carried_on = zip(*(second_turn(engine, asker) for _ in range(5)), strict=True)
+    theirs, ours = arrival_waits(engine, model, asker, batch_seconds=batch_seconds, rounds=2)
+    return [
+        Row(
+            case=case,
+            ours=median(our_waits),
+            theirs=median(their_waits),
+            unit="s",
+            against=against,
+            ratio=median_ratio(their_waits, our_waits),
+            floor=1 / 0.3,
+        )
+        for case, their_waits, our_waits, against in (
+            ("second_turn_first_token", fresh, carried_on, "a first turn of the same length"),
+            ("arrivals_first_token", theirs, ours, "static batches"),
+        )
+    ]
 
 
 def arrival_waits(
@@ -171,37 +196,57 @@ def service_row(directory: Path, cache: Path, *, rounds: int) -> Row:
     )
 
 
+def batches(
+    directory: Path, engines: Mapping[str, Engine], model: LlamaForCausalLM, clock: Clock
+) -> tuple[Taken, float]:
+    """Return the seconds that each one's batches took, and this machine's products a second."""
+    asker, multiply, products = Asker(), multiplier(), list[float]()
+    runs: dict[str, Peer] = {name: partial(answer, engine) for name, engine in engines.items()}
+    runs |= peers(model)
+    with ExitStack() as stack:
+        # Its processes are not ours, and so is their CPU time.
+        if vllm_peer.PYTHON.exists() and clock is time.perf_counter:
+            folder = directory / "for_peers"
+            model.save_pretrained(folder)
+            runs["vllm"] = stack.enter_context(
+                vllm_peer.vllm_peer(folder, rows=TURNS, context=CONTEXT, max_tokens=NEW_TOKENS)
+            )
+        for run in runs.values():
+            run(asker.batch(1))  # to warm up
+        timed_runs = timed(runs, asker) | {"gemm": lambda: products.append(multiply())}
+        taken = in_rounds(timed_runs, rounds=ROUNDS, clock=clock)
+    return taken, max(products)
+
+
 def main() -> None:
     """Measure and report."""
-    as_json = wants_json(__doc__ or "")
+    parser = ArgumentParser(description=__doc__)
+    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
+    parser.add_argument(
+        "--one-thread",
+        action="store_true",
+        help="compare the CPU time of batches on one thread: steadier on a busy machine",
+    )
+    options = parser.parse_args()
+    clock = time.perf_counter
+    if options.one_thread:
+        torch.set_num_threads(1)
+        clock = time.process_time
     end_on_sigterm()
     with TemporaryDirectory() as name:
         directory = Path(name)
-        cache = directory / "cache"
-        model, asker, multiply = new_model(), Asker(), multiplier()
+        model, cache = new_model(), directory / "cache"
         ours = engines(model, cache)
-        best = ours.get("compiled", ours["torch"])
-        runs = {engine: partial(answer, running) for engine, running in ours.items()}
-        products: list[float] = []
-        for engine in ours.values():
-            answer(engine, asker.batch(), 4)  # to warm up
-        taken = in_rounds(
-            timed(runs | peers(model), asker) | {"gemm": lambda: products.append(multiply())},
-            rounds=ROUNDS,
-        )
-        rows = batch_rows(taken, max(products))
-        fresh, carried_on = zip(*(second_turn(best, asker) for _ in range(5)), strict=True)
-        rows.append(
-            wait_row(
-                "second_turn_first_token", fresh, carried_on, "a first turn of the same length"
-            )
-        )
-        waits = arrival_waits(best, model, asker, batch_seconds=median(taken["generate"]), rounds=2)
-        rows.append(wait_row("arrivals_first_token", *waits, "static batches"))
+        taken, products = batches(directory, ours, model, clock)
+        rows = batch_rows(taken, products)
+        if not options.one_thread:
+            best = ours.get("compiled", ours["torch"])
+            rows += wait_rows(best, model, batch_seconds=median(taken["generate"]))
         for engine in ours.values():
             engine.stop(0)
-        rows.append(service_row(directory, cache, rounds=ROUNDS))
-    report(rows, as_json)
+        if not options.one_thread:
+            rows.append(service_row(directory, cache, rounds=ROUNDS))
+    report(rows, options.json)
 
 
 if __name__ == "__main__":

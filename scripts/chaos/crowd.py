@@ -19,8 +19,7 @@ QUESTIONS = 60
 LONGEST_ANSWER = 400
 #: Longest that a reader thinks before the next question.
 THINK_SECONDS = 3.0
-#: Draws of a much flatter distribution fall between two tokens so often that the last bit of a
-#: logit, which depends on the batch, would decide one in a thousand of them.
+#: Hot enough that the seed matters, and not so hot that answers are short.
 TEMPERATURE = 1
 #: Of ten turns, how many are asked from two sockets at once under one key.
 TWINS = 2
