@@ -47,7 +47,7 @@ class Phase:
 
 
 def make_turn(tier: Tier, most_tokens: int) -> Turn:
-    """Make a turn so hot that it goes on to its last token."""
+    """Make a turn whose answer is drawn anew each time, and so of any length up to that."""
     return Turn(
         id=new_response_id(),
         owner=tier,

@@ -2,20 +2,32 @@
 
 import asyncio
 import json
+from collections.abc import Iterable
 from contextlib import suppress
 
+import psutil
 import pytest
 from redis import Redis
 from websockets.asyncio.client import connect
 
-from tests.faults.conftest import BACK_SECONDS, LONG, worker_names
+from tests.faults.conftest import BACK_SECONDS, until_all_work, worker_names
 from tests.faults.reader import Reader
 from tests.faults.record import fetch, hold_to_the_record
 from tests.service import Service
 from turns import keys
 
+#: What was said is said again, so that only its length ends it; seconds later.
+ENDLESS = {
+    "input": "Write a long story.",
+    "temperature": 0,
+    "frequency_penalty": -2,
+    "max_output_tokens": 1500,
+}
 
-async def stop(house: Service, response_id: str, way: str) -> None:
+
+async def stop(
+    house: Service, workers: Iterable[psutil.Process], response_id: str, way: str
+) -> None:
     if way == "another socket":
         async with connect(house.url.replace("http", "ws", 1) + "/v1/responses") as socket:
             await socket.send(json.dumps({"type": "response.cancel", "response_id": response_id}))
@@ -25,7 +37,6 @@ async def stop(house: Service, response_id: str, way: str) -> None:
         return
     if way == "the next node":
         # Asleep meanwhile, so that the answer is not over before the node is back.
-        workers = worker_names(house).values()
         for worker in workers:
             worker.suspend()
         try:
@@ -55,9 +66,12 @@ async def until_back(house: Service) -> None:
 async def test_an_answer_is_stopped_from_elsewhere_and_keeps_what_was_said(
     house: Service, redis: Redis, reader: Reader, way: str, until: str
 ) -> None:
-    await reader.read(until=until, **LONG)
+    # Known beforehand: to look for them takes a while on a busy machine.
+    await until_all_work(house, redis)
+    workers = list(worker_names(house).values())
+    await reader.read(until=until, **ENDLESS)
 
-    await stop(house, reader.id, way)
+    await stop(house, workers, reader.id, way)
     await reader.read()
 
     assert reader.final["type"] == "response.incomplete"
