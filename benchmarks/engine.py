@@ -51,8 +51,6 @@ _FLOORS = {
     ("torch", "generate"): 1.2,
     ("compiled", "continuous"): 2.5,
     ("torch", "continuous"): 1.5,
-    ("compiled", "vllm"): 1.1,
-    ("torch", "vllm"): 0.7,
 }
 _CASES = {
     "generate": "cpu_batch_vs_generate",
@@ -97,7 +95,7 @@ def batch_rows(taken: Taken, products: float) -> list[Row]:
                         unit="tokens/s",
                         against=_PEERS[peer],
                         ratio=median_ratio(taken[peer], taken[ours]),
-                        floor=_FLOORS[ours, peer],
+                        floor=_FLOORS.get((ours, peer)),
                     )
                 )
     best = "compiled" if "compiled" in taken else "torch"
