@@ -83,7 +83,8 @@ async def test_people_get_rows_of_a_batch_that_has_them_all_and_its_texts_are_wh
     assert running > 0, "the batch had ended before the people came"
     # One row for each person, at most.
     assert 1 <= sum(handed) <= len(people)
-    assert attempts == [1 + times for times in handed]
+    # More if a machine out of breath lost a lease of one second meanwhile.
+    assert all(tries > times for tries, times in zip(attempts, handed, strict=True))
     for events in logs:
         assert [event["sequence_number"] for event in events] == list(range(len(events)))
         assert events[-1]["type"] in ("response.completed", "response.incomplete")

@@ -87,10 +87,11 @@ async def test_a_redis_that_sleeps_is_waited_for_and_a_turn_asked_meanwhile_is_m
     made = int(redis.get(keys.arrivals()) or 0)
     store.send_signal(signal.SIGSTOP)
     late = Reader(house.url)
-    asking = asyncio.create_task(late.answer(**LONG))
+    # All go on reading meanwhile: a client that lets frames pile up hears no pong either.
+    reading = asyncio.gather(late.answer(**LONG), *(reader.read() for reader in readers))
     await asyncio.sleep(seconds)
     store.send_signal(signal.SIGCONT)
-    await asyncio.gather(asking, *(reader.read() for reader in readers))
+    await reading
 
     assert late.refusals > 0
     assert int(redis.get(keys.arrivals()) or 0) == made + 1
