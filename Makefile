@@ -34,7 +34,7 @@ test-faults: $(VENV)/.dev-ready ## Break everything, at length (some three minut
 	@$(BIN)/python -m pytest tests/faults -m "long or not long" $(ARGS)
 
 # What vLLM warns of is its own affair.
-test-vllm: $(VLLM_VENV)/.ready ## Run the tests of the engine vllm, on a CPU, in .venv-vllm (some fifteen minutes).
+test-vllm: $(VLLM_VENV)/.ready ## Run the tests of the engine vllm, on a CPU, in .venv-vllm (takes long).
 	@$(VLLM_VENV)/bin/python -m pytest tests/vllm -W default $(ARGS)
 
 chaos: $(VENV)/.dev-ready ## A thousand turns under random faults; every reader's text is checked.

@@ -11,6 +11,7 @@ import httpx2
 import pytest
 import redis.asyncio
 
+from turns import keys
 from ws_server.app import create_app
 from ws_server.bulk import line_reader, validation
 from ws_server.bulk.blobs import Blobs
@@ -222,7 +223,7 @@ async def test_a_file_whose_time_is_over_goes_away(
 ) -> None:
     async with node() as client:
         file = (await upload(client, b"x")).json()["id"]
-        await redis.zadd("ts:file-expiries", {file: 1})
+        await redis.zadd(keys.file_expiries(), {file: 1})
     async with node() as client:
         for _ in range(200):
             gone = await client.get(f"/v1/files/{file}")

@@ -144,7 +144,8 @@ class Feeding:
             verdicts = await self._feed.cancel(self.job, [each.id for each in wanted])
         else:
             verdicts = await self._feed.submit(self.job, await self._turns(wanted))
-        ended = [each for each, verdict in zip(wanted, verdicts, strict=True) if verdict is _ENDED]
+        answered = zip(wanted, verdicts, strict=True)
+        ended = [each for each, verdict in answered if verdict is Verdict.ENDED]
         ends = await self._feed.ends([each.id for each in ended])
         # From here on nothing can fail half-way.
         for _ in lines:
@@ -252,9 +253,6 @@ class Feeding:
             case _:
                 assert self.stop is not None
                 return never_ran(each.id, number, custom_id, self.stop.code, self.stop.message)
-
-
-_ENDED = Verdict.ENDED
 
 
 def _sent(wanted: Wanted) -> Sent:
