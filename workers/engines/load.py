@@ -5,6 +5,7 @@ import math
 import os
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,19 +104,22 @@ def load_engine(
             after_step=after_step,
         )
     else:
-        llama = load_model(checkpoint, device=place, dtype=numbers)
-        length = fit_context(config, numbers, rows=rows, context=context, free=_free_bytes(place))
-        decode_op = None
-        if compile_cache and place.type == "cpu" and numbers in DTYPES:
-            decode_op = load_decode_op(compile_cache)
-        running = SlotEngine(
-            llama,
-            rows=rows,
-            context=length,
-            eos_ids=tokenizer.eos_ids,
-            after_step=after_step,
-            decode_op=decode_op,
-        )
+        # GNU OpenMP gives each thread that computes helpers of its own, for as long as it lives.
+        # Once they are more than the cores, all sleep between two products, and waking them takes
+        # half of a step. So whoever loads is gone when the engine's thread begins.
+        with ThreadPoolExecutor(1, "loader") as passing:
+            running = passing.submit(
+                _start_slot,
+                checkpoint,
+                config,
+                device=place,
+                dtype=numbers,
+                rows=rows,
+                context=context,
+                eos_ids=tokenizer.eos_ids,
+                after_step=after_step,
+                compile_cache=compile_cache,
+            ).result()
     log.info(
         "model %s on %s in %s%s: %d rows × %d tokens, %.1f MiB of keys and values",
         checkpoint.name,
@@ -133,6 +137,33 @@ def load_engine(
         config=config,
         temperature=habits.temperature,
         top_p=habits.top_p,
+    )
+
+
+def _start_slot(
+    checkpoint: Checkpoint,
+    config: LlamaConfig,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    rows: int,
+    context: int | None,
+    eos_ids: frozenset[int],
+    after_step: Callable[[], None],
+    compile_cache: Path | None,
+) -> Engine:
+    llama = load_model(checkpoint, device=device, dtype=dtype)
+    length = fit_context(config, dtype, rows=rows, context=context, free=_free_bytes(device))
+    decode_op = None
+    if compile_cache and device.type == "cpu" and dtype in DTYPES:
+        decode_op = load_decode_op(compile_cache)
+    return SlotEngine(
+        llama,
+        rows=rows,
+        context=length,
+        eos_ids=eos_ids,
+        after_step=after_step,
+        decode_op=decode_op,
     )
 
 

@@ -2,6 +2,7 @@
 
 import logging
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from transformers import LlamaConfig
 
 from tests import tiny_llama
+from tests.programs import run
 from tests.workers.listener import answer
 from workers.engine import CheckpointError, Engine, Sampling, Tokenizer
 from workers.engines.load import fit_context, load_engine
@@ -94,3 +96,32 @@ def test_a_model_that_cannot_be_loaded_starts_no_thread() -> None:
             context=None,
             after_step=lambda: None,
         )
+
+
+THREADS_OF_A_WORKER = """
+import os, threading, torch
+from workers.engine import Sampling
+from workers.engines.load import load_engine
+
+def native() -> int:
+    return len(os.listdir("/proc/self/task")) - threading.active_count()
+
+before, done = native(), threading.Event()
+engine = load_engine(
+    model="demo", device="cpu", dtype="auto", rows=2, context=None,
+    after_step=lambda: None,
+).engine
+answer = Sampling(max_tokens=9, temperature=0)
+engine.submit([1, 5, 6, 7], answer, lambda ids, finish: finish and done.set())
+assert done.wait(60)
+print("helpers besides the engine's:", native() - before - (torch.get_num_threads() - 1))
+engine.stop(0)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
+def test_whoever_loaded_a_model_leaves_no_thread_behind_that_the_engine_must_share_cores_with() -> (
+    None
+):
+    # In a process of its own: this one has computed already.
+    assert run(sys.executable, "-c", THREADS_OF_A_WORKER) == "helpers besides the engine's: 0\n"
