@@ -29,7 +29,7 @@ from turns.turn import Message, Request, Tier, Turn
 
 MODEL = "demo"
 ROWS = 8
-ROUNDS = 3
+ROUNDS = 5
 SECONDS = 20.0
 #: People who come in a second, and the tokens that each is answered with.
 COME, ANSWER = 2.0, 16

@@ -118,7 +118,7 @@ AWAY = (RedisError,)
 
 
 def _claimed(answer: Sequence[Any]) -> Claimed:
-    id, attempt, seq, request, asked, rest, ids, said, unread = answer
+    id, attempt, seq, request, asked, rest, ids, said, unread, tier = answer
     return Claimed(
         id=id.decode(),
         attempt=attempt,
@@ -127,6 +127,7 @@ def _claimed(answer: Sequence[Any]) -> Claimed:
         messages=(*_conversation(said), *messages_from_json(asked)),
         rest=rest.decode(),
         ids=tuple(int(number) for number in ids.split(b",")) if ids else (),
+        tier=tier.decode(),
         unread=bool(unread),
     )
 

@@ -119,6 +119,7 @@ class Claimed:
     rest: str
     #: Token ids whose text is in the log already.
     ids: tuple[int, ...]
+    tier: Tier = "default"
     #: Nobody reads it while it is written, as of a job's line.
     unread: bool = False
 

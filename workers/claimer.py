@@ -136,9 +136,14 @@ class Claimer:
             repetition_penalty=request.repetition_penalty,
             answered=len(claimed.ids),
         )
-        on_step = partial(self._on_step, answer)
         try:
-            answer.start(self._engine.submit([*prompt, *claimed.ids], sampling, on_step))
+            handle = self._engine.submit(
+                [*prompt, *claimed.ids],
+                sampling,
+                partial(self._on_step, answer),
+                patient=claimed.tier == "batch",
+            )
+            answer.start(handle)
         except BadPrompt as exc:
             answer.refuse(BadRequest(str(exc), param="input"))
         except EngineDead:

@@ -126,10 +126,20 @@ class Engine(Protocol):
         """How many tokens a prompt and its answer may have together."""
         ...
 
-    def submit(self, prompt_ids: Sequence[int], sampling: Sampling, on_step: OnStep) -> Handle:
+    def submit(
+        self,
+        prompt_ids: Sequence[int],
+        sampling: Sampling,
+        on_step: OnStep,
+        *,
+        patient: bool = False,
+    ) -> Handle:
         """Take a turn; it joins at the next step with a free row, first come first served.
 
         An answer that reaches the end of the context ends with LENGTH. Any thread may call this.
+
+        Args:
+            patient: others come first wherever the engine has a choice; what is said is the same.
 
         Raises:
             BadPrompt: no ids, an id outside the vocabulary, fewer than were answered, or no room

@@ -32,6 +32,16 @@ async def test_a_better_tier_goes_first(front: Front, line: Line, make_turn: Mak
     assert await claimed_texts(line) == ["priority", "default", "flex", "batch"]
 
 
+@pytest.mark.parametrize("tier", ["priority", "default", "flex", "batch"])
+async def test_a_claim_tells_the_tier_that_the_turn_was_handed_in_with(
+    front: Front, line: Line, make_turn: MakeTurn, tier: str
+) -> None:
+    await handed_in(front, make_turn(tier=tier))
+    claimed = line.claim(1)
+    assert claimed is not None
+    assert claimed.tier == tier
+
+
 @pytest.mark.parametrize(("rows", "every"), [(4, 8), (8, 8), (10, 10)])
 async def test_one_claim_in_eight_or_in_as_many_as_there_are_rows_goes_to_a_tier_below_in_turn(
     front: Front, line: Line, make_turn: MakeTurn, rows: int, every: int

@@ -54,7 +54,7 @@ if status == 'queued' then
 end
 
 local record = redis.call('HMGET', turn_key(id), 'attempt', 'seq', 'request', 'input', 'response', 'parent',
-  'nodes')
+  'nodes', 'tier')
 local ids = {}
 if tonumber(record[1]) > 1 then
   for _, entry in ipairs(redis.call('XRANGE', log_key(id), '-', '+')) do
@@ -63,4 +63,4 @@ if tonumber(record[1]) > 1 then
 end
 
 return {id, tonumber(record[1]), tonumber(record[2]), record[3], record[4], record[5], table.concat(ids, ','),
-  said_before(record[6]), record[7] == NOBODY and 1 or 0}
+  said_before(record[6]), record[7] == NOBODY and 1 or 0, record[8]}

@@ -21,32 +21,13 @@ from workers.engines.decode_op import DecodeOp
 from workers.engines.fused_attention import fuse
 from workers.engines.kv_slots import KvSlots
 from workers.engines.packed_linear import pack
-from workers.engines.penalties import Penalties, penalties
+from workers.engines.penalties import penalties
 from workers.engines.prompt_check import check_prompt
 from workers.engines.rows import Row, Rows
 from workers.engines.sampler import Ask
+from workers.engines.slot_turn import SlotTurn
 
 log = logging.getLogger(__name__)
-
-
-class SlotTurn:
-    """A turn in a `SlotEngine`; all but `cancel` belongs to the engine's thread."""
-
-    def __init__(self, prompt: list[int], sampling: Sampling, on_step: OnStep, end: int) -> None:
-        self.prompt = prompt
-        self.sampling = sampling
-        self.on_step = on_step
-        #: How many tokens prompt and answer may have together.
-        self.end = end
-        self.row: Row | None = None
-        self.cancelled = False
-        self.penalties: Penalties | None = None
-        #: How many of the prompt's tokens were there already when the turn joined.
-        self.cached_tokens = 0
-
-    def cancel(self) -> None:
-        """End the turn within a step; a second time, or after its end, changes nothing."""
-        self.cancelled = True
 
 
 class SlotEngine:
@@ -90,6 +71,7 @@ class SlotEngine:
         )
         self._rows = Rows(rows)
         self._running: list[SlotTurn] = []
+        self._sitting_out = False
 
         # Shared with other threads, under the condition.
         self._work = threading.Condition()
@@ -115,7 +97,14 @@ class SlotEngine:
         """How many rows no turn has."""
         return self._rows.free
 
-    def submit(self, prompt_ids: Sequence[int], sampling: Sampling, on_step: OnStep) -> SlotTurn:
+    def submit(
+        self,
+        prompt_ids: Sequence[int],
+        sampling: Sampling,
+        on_step: OnStep,
+        *,
+        patient: bool = False,
+    ) -> SlotTurn:
         """Take a turn; see `workers.engine.Engine.submit`."""
         prompt = list(prompt_ids)
         check_prompt(
@@ -125,7 +114,7 @@ class SlotEngine:
             vocabulary=self._vocabulary,
         )
         end = min(self.context, len(prompt) + sampling.max_tokens)
-        turn = SlotTurn(prompt, sampling, on_step, end)
+        turn = SlotTurn(prompt, sampling, on_step, end=end, patient=patient)
         with self._work:
             if self._closed:
                 raise EngineDead(self._closed)
@@ -203,7 +192,13 @@ class SlotEngine:
         """Pick every answering turn's next token, and prompt pieces in the order of joining."""
         parts: list[tuple[SlotTurn, Part]] = []
         room = self._prompt_tokens
+        # Who has said nothing yet is waited for most. But nobody sits out two steps on end, so that
+        # no crowd of them holds up the others for good.
+        silent = any(turn.silent for turn in self._running if not turn.patient)
+        self._sitting_out = silent and not self._sitting_out
         for turn in self._running:
+            if turn.patient and self._sitting_out:
+                continue
             row = turn.row
             assert row is not None
             missing = len(row.ids) - row.written

@@ -14,7 +14,6 @@ from concurrent.futures import Future
 from contextlib import aclosing, suppress
 from pathlib import Path
 
-from vllm import SamplingParams
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.inputs.engine import tokens_input
 from vllm.outputs import RequestOutput
@@ -27,6 +26,7 @@ from workers.engine import CheckpointError, EngineDead, Finish, FinishReason, On
 from workers.engines.orphans import ended_with_us
 from workers.engines.prompt_check import check_prompt
 from workers.engines.vllm_sampling import sampling_params
+from workers.engines.vllm_turn import VllmTurn
 
 log = logging.getLogger(__name__)
 
@@ -34,30 +34,6 @@ log = logging.getLogger(__name__)
 CPU_BLOCK_TOKENS = 32
 #: How long its processes may take to end by themselves; no turn is left in them then.
 END_SECONDS = 2.0
-
-
-class VllmTurn:
-    """A turn in a `VllmEngine`."""
-
-    def __init__(
-        self,
-        prompt: list[int],
-        params: SamplingParams,
-        on_step: OnStep,
-        cancel: Callable[["VllmTurn"], None],
-    ) -> None:
-        self.prompt = prompt
-        self.params = params
-        self.on_step = on_step
-        self.ended = False
-        self.task: asyncio.Task[None] | None = None
-        #: How many of the prompt's tokens were there already when the turn joined.
-        self.cached_tokens = 0
-        self._cancel = cancel
-
-    def cancel(self) -> None:
-        """End the turn within a step; a second time, or after its end, changes nothing."""
-        self._cancel(self)
 
 
 class VllmEngine:
@@ -119,6 +95,7 @@ class VllmEngine:
             dtype=dtype,
             max_model_len=context,
             max_num_seqs=rows,
+            scheduling_policy="priority",
             block_size=CPU_BLOCK_TOKENS if device == "cpu" else None,
             kv_cache_memory_bytes=kv_bytes,
             enable_prefix_caching=True,
@@ -146,14 +123,21 @@ class VllmEngine:
         """How many rows no turn has."""
         return max(0, self.capacity - self._requests.get_num_unfinished_requests())
 
-    def submit(self, prompt_ids: Sequence[int], sampling: Sampling, on_step: OnStep) -> VllmTurn:
+    def submit(
+        self,
+        prompt_ids: Sequence[int],
+        sampling: Sampling,
+        on_step: OnStep,
+        *,
+        patient: bool = False,
+    ) -> VllmTurn:
         """Take a turn; see `workers.engine.Engine.submit`."""
         prompt = list(prompt_ids)
         check_prompt(
             prompt, answered=sampling.answered, context=self.context, vocabulary=self._vocabulary
         )
         params = sampling_params(prompt, sampling, context=self.context, eos_ids=self._eos_ids)
-        turn = VllmTurn(prompt, params, on_step, self._cancel_soon)
+        turn = VllmTurn(prompt, params, on_step, self._cancel_soon, patient=patient)
         with self._lock:
             if self._closed:
                 raise EngineDead(self._closed)
@@ -204,8 +188,9 @@ class VllmEngine:
     async def _answer(self, turn: VllmTurn, id: str) -> None:
         """Hand on what vLLM says of one turn; leaving the loop early gives its place back."""
         try:
+            prompt, later = tokens_input(turn.prompt), int(turn.patient)
             async with aclosing(
-                self._llm.generate(tokens_input(turn.prompt), turn.params, id)
+                self._llm.generate(prompt, turn.params, id, priority=later)
             ) as outputs:
                 async for output in outputs:
                     self._take(turn, output)

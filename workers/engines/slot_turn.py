@@ -1,0 +1,34 @@
+"""One turn in a `SlotEngine`, from its being handed in to its end."""
+
+from workers.engine import OnStep, Sampling
+from workers.engines.penalties import Penalties
+from workers.engines.rows import Row
+
+
+class SlotTurn:
+    """A turn in a `SlotEngine`; all but `cancel` belongs to the engine's thread."""
+
+    def __init__(
+        self, prompt: list[int], sampling: Sampling, on_step: OnStep, *, end: int, patient: bool
+    ) -> None:
+        self.prompt = prompt
+        self.sampling = sampling
+        self.on_step = on_step
+        #: How many tokens prompt and answer may have together.
+        self.end = end
+        #: It sits out steps with others who have said nothing yet.
+        self.patient = patient
+        self.row: Row | None = None
+        self.cancelled = False
+        self.penalties: Penalties | None = None
+        #: How many of the prompt's tokens were there already when the turn joined.
+        self.cached_tokens = 0
+
+    @property
+    def silent(self) -> bool:
+        """Whether a turn that has its row has said nothing yet."""
+        return self.row is not None and len(self.row.ids) == len(self.prompt)
+
+    def cancel(self) -> None:
+        """End the turn within a step; a second time, or after its end, changes nothing."""
+        self.cancelled = True
