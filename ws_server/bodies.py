@@ -5,9 +5,10 @@ As in `turns/shapes.py`: plain dictionaries, and the published schemas are made 
 
 from typing import Annotated, Literal, NotRequired
 
-from typing_extensions import TypedDict
+from typing_extensions import TypeAliasType, TypedDict
 
 from turns.shapes import Count, Empty, Error, MessageId, ResponseId, Seconds, Usage, Words
+from ws_server.list_page import ListPage
 
 CompletionId = Annotated[str, Words(pattern="^chatcmpl-[0-9a-f]{32}$")]
 FinishReason = Literal["stop", "length"]
@@ -52,14 +53,7 @@ class InputItem(TypedDict):
     content: list[InputText | SaidText]
 
 
-class InputItemList(TypedDict):
-    """A page of messages."""
-
-    object: Literal["list"]
-    data: list[InputItem]
-    first_id: MessageId | None
-    last_id: MessageId | None
-    has_more: bool
+InputItemList = TypeAliasType("InputItemList", ListPage[InputItem, MessageId])
 
 
 class InputTokens(TypedDict):

@@ -9,6 +9,7 @@ from turns.turn import Message
 from ws_server import field
 from ws_server.bodies import Deleted, InputItem, InputItemList, InputText, SaidText
 from ws_server.http import response_id_of
+from ws_server.list_page import list_page
 
 
 async def delete_response(request: Request) -> Response:
@@ -38,14 +39,7 @@ async def list_input_items(request: Request) -> Response:
     if after is not None and after not in ids:
         raise field.wrong("after", "the id of an item of this response")
     start = 0 if after is None else ids.index(after) + 1
-    page = listed[start : start + limit]
-    body: InputItemList = {
-        "object": "list",
-        "data": page,
-        "first_id": page[0]["id"] if page else None,
-        "last_id": page[-1]["id"] if page else None,
-        "has_more": start + limit < len(listed),
-    }
+    body: InputItemList = list_page(listed[start : start + limit], more=start + limit < len(listed))
     return JSONResponse(body)
 
 

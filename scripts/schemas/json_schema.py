@@ -4,15 +4,18 @@ from collections.abc import Iterable
 from typing import Any
 
 from pydantic import TypeAdapter
+from typing_extensions import TypeAliasType
 
 from turns import event_shapes, shapes
 from ws_server import bodies, notices, requests
 from ws_server.bulk import bodies as bulk
 
 Json = dict[str, Any]
+#: A class, or a name for one whose type variables are filled in.
+Shape = type | TypeAliasType
 
 #: Each is a schema by its own name, with all that it is made of.
-SENT: tuple[type, ...] = (
+SENT: tuple[Shape, ...] = (
     *event_shapes.Event.__args__,
     notices.SteerFailed,
     notices.Draining,
@@ -50,12 +53,12 @@ def components() -> Json:
     return sent | _definitions(ASKED)
 
 
-def ref(shape: type) -> Json:
+def ref(shape: Shape) -> Json:
     """Point to a schema."""
     return {"$ref": _TEMPLATE.format(model=shape.__name__)}
 
 
-def _definitions(types: Iterable[type]) -> dict[str, Json]:
+def _definitions(types: Iterable[Any]) -> dict[str, Json]:
     adapters = [(shape, "serialization", TypeAdapter(shape)) for shape in types]
     _, made = TypeAdapter.json_schemas(adapters, ref_template=_TEMPLATE)  # type: ignore[arg-type]
     definitions: dict[str, Json] = _untitled(made["$defs"])

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from scripts.schemas.json_schema import ref
+from scripts.schemas.json_schema import Shape, ref
 from ws_server import bodies
 
 Json = dict[str, Any]
@@ -24,7 +24,7 @@ _WRONG = {
 def operation(
     name: str,
     summary: str,
-    answer: type | None,
+    answer: Shape | None,
     *,
     body: type | None = None,
     form: type | None = None,

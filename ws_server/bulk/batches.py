@@ -15,6 +15,7 @@ from ws_server.bulk.files import KEPT_SECONDS
 from ws_server.bulk.service import Bulk
 from ws_server.field import Body
 from ws_server.http import read_body
+from ws_server.list_page import list_page
 from ws_server.wire import read_json
 
 _WINDOW = re.compile(r"([1-9]\d{0,5})([mhd])")
@@ -84,13 +85,7 @@ async def list_batches(request: Request) -> Response:
     query = request.query_params
     limit = field.whole_text(query.get("limit"), "limit", 20, least=1, most=100)
     found, more = await bulk.jobs.page(owner, after=query.get("after"), limit=limit)
-    body: BatchList = {
-        "object": "list",
-        "data": [batch_body(job) for job in found],
-        "first_id": found[0].id if found else None,
-        "last_id": found[-1].id if found else None,
-        "has_more": more,
-    }
+    body: BatchList = list_page([batch_body(job) for job in found], more=more)
     return JSONResponse(body)
 
 

@@ -2,11 +2,12 @@
 
 from typing import Annotated, Literal, NotRequired, Required
 
-from typing_extensions import TypedDict
+from typing_extensions import TypeAliasType, TypedDict
 
 from turns.jobs import Status
 from turns.shapes import Count, OutputTokensDetails, Problem, Seconds, Words
 from ws_server.bodies import PromptTokensDetails
+from ws_server.list_page import ListPage
 from ws_server.requests import Notes
 
 FileId = Annotated[str, Words(pattern="^file-[0-9a-f]{32}$")]
@@ -26,14 +27,7 @@ class FileBody(TypedDict):
     status: Literal["processed"]
 
 
-class FileList(TypedDict):
-    """A page of files."""
-
-    object: Literal["list"]
-    data: list[FileBody]
-    first_id: FileId | None
-    last_id: FileId | None
-    has_more: bool
+FileList = TypeAliasType("FileList", ListPage[FileBody, FileId])
 
 
 class FileDeleted(TypedDict):
@@ -96,14 +90,7 @@ class BatchBody(TypedDict):
     cancelled_at: Seconds | None
 
 
-class BatchList(TypedDict):
-    """A page of batches."""
-
-    object: Literal["list"]
-    data: list[BatchBody]
-    first_id: BatchId | None
-    last_id: BatchId | None
-    has_more: bool
+BatchList = TypeAliasType("BatchList", ListPage[BatchBody, BatchId])
 
 
 Kept = Annotated[int, Words(minimum=3600, maximum=2_592_000)]

@@ -15,6 +15,7 @@ from ws_server import field
 from ws_server.bulk.blobs import CHUNK
 from ws_server.bulk.bodies import FileBody, FileDeleted, FileList
 from ws_server.bulk.service import Bulk
+from ws_server.list_page import list_page
 
 #: What the form around a file may have on top of it.
 _FORM_BYTES = 64 * 1024
@@ -86,13 +87,7 @@ async def list_files(request: Request) -> Response:
         limit=field.whole_text(query.get("limit"), "limit", 10_000, least=1, most=10_000),
         newest_first=field.word(query, "order", "desc", ("asc", "desc")) == "desc",
     )
-    body: FileList = {
-        "object": "list",
-        "data": [file_body(file) for file in found],
-        "first_id": found[0].id if found else None,
-        "last_id": found[-1].id if found else None,
-        "has_more": more,
-    }
+    body: FileList = list_page([file_body(file) for file in found], more=more)
     return JSONResponse(body)
 
 
