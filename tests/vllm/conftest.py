@@ -18,7 +18,7 @@ from workers.engines import vllm_setup
 if TYPE_CHECKING:
     from workers.engines.vllm_engine import VllmEngine
 
-pytest.register_assert_rewrite("tests.workers.test_engine_contract", "tests.workers.listener")
+pytest.register_assert_rewrite("tests.workers.contract", "tests.workers.listener")
 
 #: The least that vLLM's attention on a CPU knows.
 HEAD_DIM = 32

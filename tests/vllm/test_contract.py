@@ -1,3 +1,8 @@
 """vLLM keeps what every engine promises, but for what `conftest.DIFFERENT` says."""
 
-from tests.workers.test_engine_contract import *  # noqa: F403
+from tests.workers.contract.test_cancelling import *  # noqa: F403
+from tests.workers.contract.test_draws import *  # noqa: F403
+from tests.workers.contract.test_failing import *  # noqa: F403
+from tests.workers.contract.test_greedy import *  # noqa: F403
+from tests.workers.contract.test_stopping import *  # noqa: F403
+from tests.workers.contract.test_together import *  # noqa: F403

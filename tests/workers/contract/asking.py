@@ -1,0 +1,41 @@
+"""How the contract's tests ask an engine, and what transformers alone would answer."""
+
+import random
+from collections.abc import Sequence
+
+import torch
+from transformers import LlamaForCausalLM
+
+from tests import tiny_llama
+from workers.engine import Finish, FinishReason, Sampling
+
+CANCELLED = Finish(FinishReason.CANCELLED)
+LENGTH = Finish(FinishReason.LENGTH)
+STOP = Finish(FinishReason.STOP)
+
+
+def prompts(count: int, *, seed: int, longest: int = 90) -> list[list[int]]:
+    """Return random prompts, short ones and ones that take several steps to read."""
+    rng = random.Random(seed)
+    return [
+        [1, *(rng.randrange(3, tiny_llama.VOCABULARY) for _ in range(rng.randrange(1, longest)))]
+        for _ in range(count)
+    ]
+
+
+def greedy(max_tokens: int) -> Sampling:
+    return Sampling(max_tokens=max_tokens, temperature=0)
+
+
+def seeded(max_tokens: int, seed: int) -> Sampling:
+    return Sampling(max_tokens=max_tokens, temperature=0.9, top_p=0.95, top_k=200, seed=seed)
+
+
+def generated(
+    model: LlamaForCausalLM, prompt: Sequence[int], max_tokens: int, **settings: float
+) -> list[int]:
+    """Return what transformers' own loop answers."""
+    output = model.generate(
+        torch.tensor([prompt]), max_new_tokens=max_tokens, do_sample=False, **settings
+    )
+    return output[0, len(prompt) :].tolist()

@@ -1,0 +1,90 @@
+"""A seed gives the same draws whoever is in the batch and wherever the turn is resumed."""
+
+import itertools
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from tests.workers.conftest import MakeEngine
+from tests.workers.contract.asking import greedy, prompts, seeded
+from tests.workers.listener import Listener, answer, start
+from workers.engine import Sampling
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        greedy(40),
+        seeded(40, 11),
+        replace(
+            seeded(40, 12),
+            frequency_penalty=0.6,
+            presence_penalty=0.4,
+            repetition_penalty=1.2,
+        ),
+    ],
+    ids=["greedy", "seeded", "penalised"],
+)
+def test_a_turn_resumed_at_any_cut_goes_on_the_same(
+    make_engine: MakeEngine, sampling: Sampling
+) -> None:
+    [prompt] = prompts(1, seed=5)
+    whole = answer(make_engine(rows=1), prompt, sampling)
+    assert len(whole) == 40
+    engine = make_engine(rows=5)
+
+    def resumed(cut: int) -> Listener:
+        rest = replace(sampling, max_tokens=40 - cut, answered=cut)
+        return start(engine, prompt + whole[:cut], rest)
+
+    for cut, listener in enumerate([resumed(cut) for cut in range(40)]):
+        listener.wait()
+        assert whole[:cut] + listener.ids == whole
+
+
+def test_a_seed_draws_the_same_whoever_is_in_the_batch(make_engine: MakeEngine) -> None:
+    engine = make_engine(rows=6)
+    [prompt, *others] = prompts(13, seed=6)
+    alone = answer(engine, prompt, seeded(50, 42))
+    for first in (0, 6):
+        mates = [
+            start(engine, other, seeded(60, n)) for n, other in enumerate(others[first : first + 5])
+        ]
+        assert answer(engine, prompt, seeded(50, 42)) == alone
+        for mate in mates:
+            mate.wait()
+
+
+def test_no_draw_however_hot_hangs_on_the_batch(make_engine: MakeEngine) -> None:
+    [prompt, *others] = prompts(9, seed=16, longest=30)
+    hot = [Sampling(max_tokens=25, temperature=2, seed=seed) for seed in range(50)]
+    alone = make_engine(rows=1)
+    expected = [answer(alone, prompt, sampling) for sampling in hot]
+    engine = make_engine(rows=7)
+    stopping = threading.Event()
+
+    def keep_busy(other: list[int]) -> None:
+        """Come and go beside the others, never the same two together for long."""
+        for length in itertools.cycle((3, 11, 7, 2)):
+            if stopping.is_set():
+                return
+            answer(engine, other, seeded(length + len(other) % 5, length))
+
+    with ThreadPoolExecutor(len(others)) as pool:
+        busy = [pool.submit(keep_busy, other) for other in others]
+        try:
+            among = [answer(engine, prompt, sampling) for sampling in hot]
+        finally:
+            stopping.set()
+        for mate in busy:
+            mate.result()
+    assert among == expected
+
+
+def test_another_seed_draws_something_else(make_engine: MakeEngine) -> None:
+    engine = make_engine()
+    [prompt] = prompts(1, seed=7)
+    answers = {tuple(answer(engine, prompt, seeded(30, seed))) for seed in range(5)}
+    assert len(answers) == 5

@@ -1,0 +1,41 @@
+"""An engine that stops brings its turns to an end and leaves nothing running."""
+
+import threading
+
+import pytest
+from transformers import LlamaForCausalLM
+
+from tests.workers.conftest import MakeEngine
+from tests.workers.contract.asking import CANCELLED, LENGTH, generated, greedy, prompts
+from tests.workers.listener import PATIENCE_SECONDS, start
+from workers.engine import EngineDead
+
+
+def test_stop_lets_what_runs_come_to_its_end(
+    make_engine: MakeEngine, reference: LlamaForCausalLM
+) -> None:
+    engine = make_engine(rows=2)
+    queue = prompts(5, seed=12)
+    turns = [start(engine, prompt, greedy(30)) for prompt in queue]
+    engine.stop(PATIENCE_SECONDS)
+    assert [turn.finishes for turn in turns] == [[LENGTH]] * 5
+    assert [turn.ids for turn in turns] == [generated(reference, prompt, 30) for prompt in queue]
+
+
+def test_stop_cancels_what_runs_too_long(make_engine: MakeEngine) -> None:
+    engine = make_engine(rows=2)
+    turns = [start(engine, [1, 5, n], greedy(250)) for n in range(10, 15)]
+    engine.stop(0)
+    assert [turn.finishes for turn in turns] == [[CANCELLED]] * 5
+
+
+def test_a_stopped_engine_takes_no_turn_and_leaves_no_thread(make_engine: MakeEngine) -> None:
+    before = threading.active_count()
+    engine = make_engine()
+    assert engine.healthy()
+    engine.stop(1)
+    engine.stop(1)
+    assert not engine.healthy()
+    assert threading.active_count() == before
+    with pytest.raises(EngineDead, match="stopped"):
+        start(engine, [1, 5], greedy(5))

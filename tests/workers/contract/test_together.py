@@ -1,0 +1,86 @@
+"""Turns that are answered together are neither lost nor mixed up."""
+
+import random
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+from transformers import LlamaForCausalLM
+
+from tests.workers.conftest import MakeEngine
+from tests.workers.contract.asking import CANCELLED, LENGTH, generated, greedy, prompts, seeded
+from tests.workers.listener import PATIENCE_SECONDS, Listener, answer, start
+
+
+def test_a_turn_asked_twice_at_once_is_two_turns(
+    make_engine: MakeEngine, reference: LlamaForCausalLM
+) -> None:
+    engine = make_engine()
+    [prompt] = prompts(1, seed=18)
+    both = [start(engine, prompt, greedy(20)) for _ in range(2)]
+    for turn in both:
+        assert turn.wait() == LENGTH
+        assert turn.ids == generated(reference, prompt, 20)
+
+
+def test_after_step_follows_every_on_step_of_its_step(make_engine: MakeEngine) -> None:
+    seen: list[str] = []
+    steps: list[list[str]] = []
+
+    def after_step() -> None:
+        steps.append(seen.copy())
+        seen.clear()
+
+    engine = make_engine(after_step=after_step)
+    both = threading.Event()
+
+    def hold_until_both_are_there(listener: Listener) -> None:
+        assert both.wait(PATIENCE_SECONDS)
+        seen.append("first")
+
+    first = start(engine, [1, 5], greedy(6), hold_until_both_are_there)
+    second = start(engine, [1, 6], greedy(6), lambda _: seen.append("second"))
+    both.set()
+    first.wait()
+    second.wait()
+    engine.stop(PATIENCE_SECONDS)
+    assert ["first", "second"] in steps
+    assert all(len(step) == len(set(step)) for step in steps)
+    assert seen == []
+
+
+def test_five_hundred_random_turns_are_neither_lost_nor_mixed_up(make_engine: MakeEngine) -> None:
+    rng = random.Random(10)
+    queue = prompts(500, seed=10, longest=60)
+    for n in range(0, 500, 4):  # some carry on where another one began
+        queue[n] = queue[n // 2][:30] + queue[n]
+    samplings = [
+        greedy(rng.randrange(1, 14)) if n % 3 else seeded(rng.randrange(1, 14), n)
+        for n in range(500)
+    ]
+    one_by_one = make_engine(rows=1)
+    expected = [answer(one_by_one, *turn) for turn in zip(queue, samplings, strict=True)]
+
+    engine = make_engine(rows=8)
+    cancelled = set(range(3, 500, 17))
+
+    def run(n: int) -> Listener:
+        def cancel_at_two(listener: Listener) -> None:
+            if n in cancelled and len(listener.ids) == 2:
+                listener.cancel()
+
+        listener = start(engine, queue[n], samplings[n], cancel_at_two)
+        listener.wait()
+        return listener
+
+    with ThreadPoolExecutor(12) as pool:
+        listeners = list(pool.map(run, range(500)))
+    for n, listener in enumerate(listeners):
+        assert len(listener.finishes) == 1
+        assert listener.calls_after_finish == 0
+        if listener.finishes == [CANCELLED]:
+            assert n in cancelled
+            assert listener.ids == expected[n][: len(listener.ids)]
+        else:
+            assert listener.ids == expected[n]
+    engine.stop(PATIENCE_SECONDS)
+    assert engine.free_rows == 8
