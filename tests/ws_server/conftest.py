@@ -7,14 +7,17 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import redis.asyncio
+from websockets.asyncio.client import ClientConnection
+from websockets.asyncio.client import connect as connect_socket
 
 from tests.ws_server.clerk import MODEL, Clerk
+from tests.ws_server.wire_client import socket_url
 from turns.connection import connect
 from turns.line import Line
 from turns.log import Log
@@ -76,3 +79,11 @@ def node(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
     """A front end that wants no key."""
     with serving(redis_url, tmp_path_factory.mktemp("node")) as url:
         yield url
+
+
+@pytest.fixture(name="socket")
+async def open_socket(node: str, clerk: Clerk) -> AsyncIterator[ClientConnection]:
+    """A socket to the node; a worker has just given a sign of life."""
+    clerk.beat()
+    async with connect_socket(socket_url(node)) as socket:
+        yield socket

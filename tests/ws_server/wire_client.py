@@ -6,10 +6,17 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection
 
+from tests.ws_server.clerk import Clerk
+
 READ_SECONDS = 20
 TERMINAL = {"response.completed", "response.incomplete", "response.failed", "error"}
 
 Event = dict[str, Any]
+
+
+def socket_url(node: str, query: str = "") -> str:
+    """Give the address of a node's socket."""
+    return node.replace("http", "ws", 1) + "/v1/responses" + query
 
 
 async def create(socket: ClientConnection, **fields: Any) -> None:
@@ -41,6 +48,16 @@ async def until(socket: ClientConnection, *types: str) -> Event:
 async def end(socket: ClientConnection) -> Event:
     """Read to the next terminal event."""
     return await until(socket, *TERMINAL)
+
+
+async def answered(socket: ClientConnection, clerk: Clerk, **fields: Any) -> str:
+    """Have a turn answered by hand, and give its response's id."""
+    await create(socket, **({"input": "One?"} | fields))
+    await clerk.claim()
+    clerk.say("One.")
+    clerk.end()
+    response_id: str = (await end(socket))["response"]["id"]
+    return response_id
 
 
 def code_of(error: Event) -> tuple[str, int]:

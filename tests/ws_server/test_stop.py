@@ -1,0 +1,70 @@
+"""Stop reaches a turn of this socket wherever it stands; a turn cannot be steered."""
+
+import pytest
+from openai.types.responses.responses_server_event import ResponsesServerEvent
+from pydantic import TypeAdapter
+from websockets.asyncio.client import ClientConnection
+
+from tests.ws_server.clerk import Clerk
+from tests.ws_server.wire_client import answered, code_of, create, end, event, send, until
+
+UNKNOWN = "resp_" + 32 * "f"
+
+
+async def test_stop_reaches_a_turn_that_has_not_begun_yet(socket: ClientConnection) -> None:
+    for _ in range(5):
+        await create(socket, input="One?")
+        await send(socket, type="response.cancel")
+
+        last = await end(socket)
+
+        assert (last["type"], last["response"]["status"]) == ("response.incomplete", "cancelled")
+
+
+async def test_stop_by_id_reaches_a_turn_of_another_lane(socket: ClientConnection) -> None:
+    await create(socket, input="One?", stream_id="left")
+    response_id = (await event(socket))["response"]["id"]
+    await send(socket, type="response.cancel", response_id=response_id)
+
+    last = await end(socket)
+
+    assert (last["stream_id"], last["response"]["status"]) == ("left", "cancelled")
+
+
+@pytest.mark.parametrize("which", ["ended", "unknown"])
+async def test_what_cannot_be_stopped_is_said_after_what_runs_on_the_lane(
+    socket: ClientConnection, clerk: Clerk, which: str
+) -> None:
+    ended = await answered(socket, clerk)
+    await create(socket, input="Two?")
+    await clerk.claim()
+    await until(socket, "response.in_progress")
+    await send(socket, type="response.cancel", response_id=ended if which == "ended" else UNKNOWN)
+    clerk.say("Two.")
+    assert (await until(socket, "response.output_text.delta", "error"))["type"] != "error"
+    clerk.end()
+
+    assert (await end(socket))["type"] == "response.completed"
+    assert code_of(await end(socket)) == ("response_not_active", 400)
+
+
+async def test_stop_with_nothing_running_is_refused(socket: ClientConnection) -> None:
+    await send(socket, type="response.cancel")
+
+    assert code_of(await event(socket)) == ("response_not_active", 400)
+
+
+async def test_a_steer_is_refused_at_once_and_its_words_are_given_back(
+    socket: ClientConnection, clerk: Clerk
+) -> None:
+    await create(socket, input="One?", stream_id="left")
+    running = (await event(socket))["response"]["id"]
+    said = [{"type": "message", "role": "user", "content": "Shorter!"}]
+    await send(socket, type="response.steer", previous_response_id=running, input=said)
+
+    failed = await until(socket, "response.steer.failed")
+
+    TypeAdapter(ResponsesServerEvent).validate_python(failed, strict=True)
+    assert failed["steer"] == {"previous_response_id": running, "input": said}
+    assert failed["error"]["code"] == "steering_not_supported"
+    assert failed["stream_id"] == "left"

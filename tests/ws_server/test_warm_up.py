@@ -1,0 +1,96 @@
+"""A warm-up is answered with nothing at once, and its words count as said."""
+
+from openai.types.responses import Response
+from websockets.asyncio.client import ClientConnection
+
+from tests.ws_server.clerk import Clerk
+from tests.ws_server.wire_client import code_of, create, end, event
+from turns.turn import Message
+
+
+async def test_a_warm_up_is_over_at_once_and_its_words_count_as_said(
+    socket: ClientConnection, clerk: Clerk
+) -> None:
+    await create(socket, input="One?", generate=False, store=False)
+    created, completed = await event(socket), await event(socket)
+    await create(socket, input="Two?", previous_response_id=completed["response"]["id"])
+    claimed = await clerk.claim()
+
+    assert (created["type"], completed["type"]) == ("response.created", "response.completed")
+    assert [created["sequence_number"], completed["sequence_number"]] == [0, 1]
+    final = Response.model_validate(completed["response"], strict=True)
+    assert (final.status, final.output) == ("completed", [])
+    assert final.usage is not None
+    assert final.usage.total_tokens == 0
+    assert [m.text for m in claimed.messages if m.text] == ["One?", "Two?"]
+
+
+async def test_what_a_warm_up_asked_is_answered_without_asking_again(
+    socket: ClientConnection, clerk: Clerk
+) -> None:
+    await create(socket, input="One?", prompt_cache_options={"prewarm": True})
+    first = (await end(socket))["response"]["id"]
+    await create(socket, input=[], generate=False, previous_response_id=first)
+    second = (await end(socket))["response"]["id"]
+    await create(socket, input=[], previous_response_id=second)
+    claimed = await clerk.claim()
+
+    assert [m for m in claimed.messages if m.text] == [Message("user", "One?")]
+
+
+async def test_a_coding_agents_first_two_frames_make_one_question(
+    socket: ClientConnection, clerk: Clerk
+) -> None:
+    # As Codex sends them: all it knows first, then only what is new.
+    habits = {
+        "instructions": "You are a coding agent.",
+        "tools": [
+            {"type": "function", "name": "shell", "parameters": {"type": "object"}},
+            {"type": "namespace", "name": "mcp"},
+            {"type": "web_search"},
+        ],
+        "tool_choice": "auto",
+        "parallel_tool_calls": False,
+        "reasoning": {"summary": "auto"},
+        "store": False,
+        "stream": True,
+        "include": ["reasoning.encrypted_content"],
+        "prompt_cache_key": "thread",
+        "client_metadata": {"x-codex": "1"},
+    }
+    context = [
+        {
+            "type": "message",
+            "role": "developer",
+            "content": [{"type": "input_text", "text": "Sandbox."}],
+        },
+        {
+            "type": "message",
+            "role": "user",
+            "content": [{"type": "input_text", "text": "<cwd>/</cwd>"}],
+        },
+    ]
+    await create(socket, **habits, input=context, generate=False)
+    warm = (await end(socket))["response"]["id"]
+    question = {
+        "type": "message",
+        "role": "user",
+        "content": [{"type": "input_text", "text": "Fix it."}],
+    }
+    await create(socket, **habits, input=[question], previous_response_id=warm)
+    claimed = await clerk.claim()
+
+    assert [(m.role, m.text) for m in claimed.messages if m.text] == [
+        ("system", "Sandbox."),
+        ("user", "<cwd>/</cwd>"),
+        ("user", "Fix it."),
+    ]
+    assert claimed.request.instructions == "You are a coding agent."
+
+
+async def test_an_empty_warm_up_leaves_nothing_to_answer(socket: ClientConnection) -> None:
+    await create(socket, input=[], generate=False)
+    empty = (await end(socket))["response"]["id"]
+    await create(socket, input=[], previous_response_id=empty)
+
+    assert code_of(await end(socket)) == ("invalid_value", 400)
