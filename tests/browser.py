@@ -12,6 +12,9 @@ from playwright.async_api import Locator, Page, async_playwright
 #: Whatever the page waits for, on a busy machine.
 PATIENCE_MS = 60_000
 
+#: Text that a careless page would change: spaces, line ends, marks and letters of two code units.
+SLICES = ("Once", "  upon\n", "\n a <b>time</b>", " & 😀", "e\u0301", " the", " end. ")
+
 _PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 _OPTIONS = (
     "--no-sandbox",
@@ -56,6 +59,11 @@ class Visit:
     async def connection(self, state: str) -> None:
         """Wait until the page says so of its connection."""
         await self.page.locator(f'#connection[data-state="{state}"]').wait_for()
+
+    def assert_nothing_went_wrong(self) -> None:
+        """Nothing was complained of, and nobody was asked but the host of the page."""
+        assert self.errors == [], self.errors
+        assert self.hosts == {urlsplit(self.page.url).netloc}, self.hosts
 
 
 async def answer(turn: Locator) -> str:

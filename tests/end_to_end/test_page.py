@@ -59,8 +59,7 @@ async def test_three_turns_in_the_page_are_what_the_server_keeps(service: Servic
             assert response["previous_response_id"] == previous
             previous = response["id"]
         assert await opened.page.locator(".turn").count() == 3
-        assert opened.errors == []
-        assert opened.hosts == {service.url.removeprefix("http://")}
+        opened.assert_nothing_went_wrong()
 
 
 async def test_stop_ends_a_long_answer_and_keeps_its_beginning(service: Service) -> None:

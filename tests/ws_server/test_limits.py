@@ -8,7 +8,7 @@ import pytest
 import redis.asyncio
 from websockets.asyncio.client import connect
 
-from tests.ws_server.test_page import serving
+from tests.ws_server.conftest import serving
 
 QUESTION = {"input": "Hello"}
 LIMITS = "local:tiers=default+flex requests_per_minute=1"

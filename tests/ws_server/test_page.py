@@ -5,27 +5,20 @@ By hand, because then an answer can wait half-way until the page has seen what a
 
 import asyncio
 import hashlib
-import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import redis.asyncio
 from playwright.async_api import expect
 
-from tests.browser import Visit, visit
-from tests.ws_server.clerk import Clerk
+from tests.browser import SLICES, visit
+from tests.ws_server.clerk import MODEL, Clerk
 from tests.ws_server.conftest import serving
 from turns import keys
 from turns.response import error_json
 
-ROOT = Path(__file__).parents[2]
-MODEL = "tiny"
 KEY = "let-me-in"
-
-#: Text that a careless page would change: spaces, line ends, marks and letters of two code units.
-SLICES = ("Once", "  upon\n", "\n a <b>time</b>", " & 😀", "e\u0301", " the", " end. ")
 
 
 @pytest.fixture(scope="module")
@@ -35,11 +28,6 @@ def locked_node(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
     directory = tmp_path_factory.mktemp("locked")
     with serving(redis_url, directory, TURNSTREAM_API_KEYS=keys) as url:
         yield url
-
-
-def assert_nothing_went_wrong(opened: Visit, url: str) -> None:
-    assert opened.errors == []
-    assert opened.hosts == {url.removeprefix("http://")}
 
 
 async def test_an_answer_is_shown_as_it_grows_and_kept_to_the_last_space(
@@ -62,7 +50,7 @@ async def test_an_answer_is_shown_as_it_grows_and_kept_to_the_last_space(
         assert await turn.get_attribute("aria-busy") == "false"
         assert await turn.locator(".answer b").count() == 0
         assert await opened.page.locator("#announcement").text_content() == "".join(SLICES).strip()
-        assert_nothing_went_wrong(opened, node)
+        opened.assert_nothing_went_wrong()
 
 
 async def test_a_conversation_goes_on_until_a_new_one_is_begun(node: str, clerk: Clerk) -> None:
@@ -100,7 +88,7 @@ async def test_nothing_of_an_abandoned_answer_is_shown_in_the_next_conversation(
         clerk.end()
 
         assert await opened.becomes(new, "completed") == "new words"
-        assert_nothing_went_wrong(opened, node)
+        opened.assert_nothing_went_wrong()
 
 
 async def test_a_waiting_turn_is_told_its_place_and_that_nobody_is_there(
@@ -138,7 +126,7 @@ async def test_stop_ends_a_turn_that_still_waits(node: str, clerk: Clerk) -> Non
         assert await opened.becomes(turn, "cancelled") == ""
         await expect(turn.locator(".note")).to_have_text("Stopped")
         assert clerk.line.claim(1) is None
-        assert_nothing_went_wrong(opened, node)
+        opened.assert_nothing_went_wrong()
 
 
 async def test_stop_keeps_what_was_said_by_then(node: str, clerk: Clerk) -> None:
@@ -156,132 +144,7 @@ async def test_stop_keeps_what_was_said_by_then(node: str, clerk: Clerk) -> None
 
         assert await opened.becomes(turn, "cancelled") == "So far"
         await expect(turn.locator(".note")).to_have_text("Stopped")
-        assert_nothing_went_wrong(opened, node)
-
-
-#: Wraps the page's sockets: what happens to the fourth slice of an answer is up to a test.
-AT_THE_FOURTH_SLICE = """
-let slices = 0;
-window.WebSocket = class extends WebSocket {
-  constructor(...args) {
-    super(...args);
-    this.addEventListener("message", (event) => {
-      if (!event.isTrusted || !event.data.includes('"response.output_text.delta"')) return;
-      if (++slices === 4) { %s }
-    });
-  }
-};
-"""
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        pytest.param("event.stopImmediatePropagation(); this.close();", id="the socket is cut"),
-        pytest.param("event.stopImmediatePropagation();", id="an event is lost"),
-        pytest.param(
-            "this.dispatchEvent(new MessageEvent('message', { data: event.data }));",
-            id="an event comes twice",
-        ),
-        pytest.param("dispatchEvent(new Event('offline'));", id="the network goes away"),
-        pytest.param(
-            """this.dispatchEvent(new MessageEvent("message", {
-              data: '{"type":"turnstream:server.draining","retry_after_ms":5}' }));""",
-            id="the server says something of its own",
-        ),
-    ],
-)
-async def test_no_character_is_lost_or_doubled_when(node: str, clerk: Clerk, fault: str) -> None:
-    async with visit(node, before=AT_THE_FOURTH_SLICE % fault) as opened:
-        turn = await opened.ask("One?")
-        await clerk.claim()
-        for text in SLICES[:5]:
-            clerk.say(text)
-        # The rest is said only when the page has caught up: it must have asked for it.
-        await expect(turn.locator(".answer")).to_have_text("".join(SLICES[:5]))
-        clerk.say(*SLICES[5:])
-        clerk.end()
-
-        assert await opened.becomes(turn, "completed") == "".join(SLICES)
-
-        again = await opened.ask("Two?")
-        await clerk.claim()
-        clerk.say("Still here.")
-        clerk.end()
-        assert await opened.becomes(again, "completed") == "Still here."
-        assert_nothing_went_wrong(opened, node)
-
-
-#: Wraps the page's sockets: what happens to the first turn on its way out is up to a test.
-AT_THE_FIRST_TURN = """
-let turns = 0;
-window.WebSocket = class extends WebSocket {
-  send(text) {
-    if (++turns === 1) { %s } else super.send(text);
-  }
-};
-"""
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        pytest.param("this.close();", id="before it was sent"),
-        pytest.param("super.send(text); this.close();", id="after it was sent"),
-        pytest.param(
-            "super.send(text); setTimeout(() => this.close(), 0); this.onmessage = null;",
-            id="before the page heard of it",
-        ),
-    ],
-)
-async def test_a_turn_whose_socket_is_lost_is_asked_once(
-    node: str, clerk: Clerk, fault: str
-) -> None:
-    async with visit(node, before=AT_THE_FIRST_TURN % fault) as opened:
-        turn = await opened.ask("One?")
-        claimed = await clerk.claim()
-        clerk.say("Once.")
-        clerk.end()
-
-        assert await opened.becomes(turn, "completed") == "Once."
-        assert await turn.get_attribute("data-response") == claimed.id
-        assert clerk.line.claim(1) is None
-        assert_nothing_went_wrong(opened, node)
-
-
-async def test_a_page_without_a_network_says_so_and_comes_back(node: str, clerk: Clerk) -> None:
-    async with visit(node) as opened:
-        turn = await opened.ask("One?")
-        await clerk.claim()
-        clerk.say("Half")
-        await opened.becomes(turn, "writing")
-
-        await opened.page.context.set_offline(True)
-        await opened.connection("offline")
-        clerk.say(" and half")
-        clerk.end()
-        await opened.page.context.set_offline(False)
-
-        await opened.connection("connected")
-        assert await opened.becomes(turn, "completed") == "Half and half"
-
-
-async def test_an_answer_whose_events_are_gone_is_still_shown_whole(
-    node: str, clerk: Clerk, redis: "redis.asyncio.Redis"
-) -> None:
-    async with visit(node) as opened:
-        turn = await opened.ask("One?")
-        claimed = await clerk.claim()
-        clerk.say("Half")
-        await opened.becomes(turn, "writing")
-        await opened.page.context.set_offline(True)
-        await opened.connection("offline")
-        clerk.say(" and half")
-        clerk.end()
-        await redis.delete(keys.log(claimed.id))
-        await opened.page.context.set_offline(False)
-
-        assert await opened.becomes(turn, "completed") == "Half and half"
+        opened.assert_nothing_went_wrong()
 
 
 async def test_a_refusal_is_said_in_words_and_gives_the_question_back(

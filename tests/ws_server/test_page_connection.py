@@ -1,0 +1,133 @@
+"""The page loses no character and asks no turn twice, whatever becomes of its socket."""
+
+import pytest
+import redis.asyncio
+from playwright.async_api import expect
+
+from tests.browser import SLICES, visit
+from tests.ws_server.clerk import Clerk
+from turns import keys
+
+#: Wraps the page's sockets: what happens to the fourth slice of an answer is up to a test.
+AT_THE_FOURTH_SLICE = """
+let slices = 0;
+window.WebSocket = class extends WebSocket {
+  constructor(...args) {
+    super(...args);
+    this.addEventListener("message", (event) => {
+      if (!event.isTrusted || !event.data.includes('"response.output_text.delta"')) return;
+      if (++slices === 4) { %s }
+    });
+  }
+};
+"""
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param("event.stopImmediatePropagation(); this.close();", id="the socket is cut"),
+        pytest.param("event.stopImmediatePropagation();", id="an event is lost"),
+        pytest.param(
+            "this.dispatchEvent(new MessageEvent('message', { data: event.data }));",
+            id="an event comes twice",
+        ),
+        pytest.param("dispatchEvent(new Event('offline'));", id="the network goes away"),
+        pytest.param(
+            """this.dispatchEvent(new MessageEvent("message", {
+              data: '{"type":"turnstream:server.draining","retry_after_ms":5}' }));""",
+            id="the server says something of its own",
+        ),
+    ],
+)
+async def test_no_character_is_lost_or_doubled_when(node: str, clerk: Clerk, fault: str) -> None:
+    async with visit(node, before=AT_THE_FOURTH_SLICE % fault) as opened:
+        turn = await opened.ask("One?")
+        await clerk.claim()
+        for text in SLICES[:5]:
+            clerk.say(text)
+        # The rest is said only when the page has caught up: it must have asked for it.
+        await expect(turn.locator(".answer")).to_have_text("".join(SLICES[:5]))
+        clerk.say(*SLICES[5:])
+        clerk.end()
+
+        assert await opened.becomes(turn, "completed") == "".join(SLICES)
+
+        again = await opened.ask("Two?")
+        await clerk.claim()
+        clerk.say("Still here.")
+        clerk.end()
+        assert await opened.becomes(again, "completed") == "Still here."
+        opened.assert_nothing_went_wrong()
+
+
+#: Wraps the page's sockets: what happens to the first turn on its way out is up to a test.
+AT_THE_FIRST_TURN = """
+let turns = 0;
+window.WebSocket = class extends WebSocket {
+  send(text) {
+    if (++turns === 1) { %s } else super.send(text);
+  }
+};
+"""
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param("this.close();", id="before it was sent"),
+        pytest.param("super.send(text); this.close();", id="after it was sent"),
+        pytest.param(
+            "super.send(text); setTimeout(() => this.close(), 0); this.onmessage = null;",
+            id="before the page heard of it",
+        ),
+    ],
+)
+async def test_a_turn_whose_socket_is_lost_is_asked_once(
+    node: str, clerk: Clerk, fault: str
+) -> None:
+    async with visit(node, before=AT_THE_FIRST_TURN % fault) as opened:
+        turn = await opened.ask("One?")
+        claimed = await clerk.claim()
+        clerk.say("Once.")
+        clerk.end()
+
+        assert await opened.becomes(turn, "completed") == "Once."
+        assert await turn.get_attribute("data-response") == claimed.id
+        assert clerk.line.claim(1) is None
+        opened.assert_nothing_went_wrong()
+
+
+async def test_a_page_without_a_network_says_so_and_comes_back(node: str, clerk: Clerk) -> None:
+    async with visit(node) as opened:
+        turn = await opened.ask("One?")
+        await clerk.claim()
+        clerk.say("Half")
+        await opened.becomes(turn, "writing")
+
+        await opened.page.context.set_offline(True)
+        await opened.connection("offline")
+        clerk.say(" and half")
+        clerk.end()
+        await opened.page.context.set_offline(False)
+
+        await opened.connection("connected")
+        assert await opened.becomes(turn, "completed") == "Half and half"
+
+
+async def test_an_answer_whose_events_are_gone_is_still_shown_whole(
+    node: str, clerk: Clerk, redis: "redis.asyncio.Redis"
+) -> None:
+    async with visit(node) as opened:
+        turn = await opened.ask("One?")
+        claimed = await clerk.claim()
+        clerk.say("Half")
+        await opened.becomes(turn, "writing")
+        await opened.page.context.set_offline(True)
+        await opened.connection("offline")
+        clerk.say(" and half")
+        clerk.end()
+        await redis.delete(keys.log(claimed.id))
+        await opened.page.context.set_offline(False)
+
+        assert await opened.becomes(turn, "completed") == "Half and half"
