@@ -4,14 +4,16 @@ import asyncio
 import json
 import random
 import time
+from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import redis as sync_redis
 import redis.asyncio
 
-from turns import response
+from turns import keys, response
 from turns.feed import Feed
 from turns.files import File, Files, new_file_id
 from turns.jobs import Job, Jobs, Plan, Status
@@ -27,6 +29,10 @@ MODEL, OWNER = "tiny", "ann"
 LIMITS = Limits(window=4, lines=1000, kept_seconds=60)
 #: A job that takes longer hangs.
 PATIENCE_SECONDS = 30.0
+
+
+class Crash(BaseException):
+    """The feeder's process ends here."""
 
 
 class OneModel:
@@ -80,10 +86,10 @@ class Room:
         )
         return await self.jobs.create(OWNER, plan, None)
 
-    def feeder(self, job: Job, feed: Feed | None = None, blobs: Blobs | None = None) -> Feeder:
-        """Make a feeder, perhaps with doors that break."""
+    def feeder(self, job: Job) -> Feeder:
+        """Make a feeder."""
         directory: Any = OneModel()
-        return Feeder(job, feed or self.feed, self.files, blobs or self.blobs, directory, LIMITS)
+        return Feeder(job, self.feed, self.files, self.blobs, directory, LIMITS)
 
     async def work(self) -> None:
         """Answer whoever waits, three at a time and in any order, until cancelled."""
@@ -154,3 +160,31 @@ async def over(room: Room, job: Job) -> Job:
         while (now := await room.jobs.get(job.id, job.owner)).status not in ends:
             await asyncio.sleep(0.01)
     return now
+
+
+async def taken(room: Room) -> Job:
+    """Take the job, as the next node does when a lease has run out."""
+    for id in await room.client.zrange(keys.job_leases(), 0, -1):
+        await room.client.zadd(keys.job_leases(), {id: 0})
+    job = await room.feed.take()
+    assert job is not None
+    return job
+
+
+async def run(room: Room) -> None:
+    """Feed the job that is there, while somebody answers."""
+    feeder = room.feeder(await taken(room))
+    working = asyncio.create_task(room.work())
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await feeder.run()
+    finally:
+        working.cancel()
+        with suppress(asyncio.CancelledError):
+            await working
+
+
+def once_each(lines: list[Any], *results: list[Any]) -> bool:
+    """Say whether each line has one result, and nothing else has."""
+    found = Counter(result["custom_id"] for some in results for result in some)
+    return found == Counter(line["custom_id"] for line in lines)

@@ -16,12 +16,14 @@ import redis.asyncio
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as connect_socket
 
+from tests.ws_server.bulk_house import Room
 from tests.ws_server.clerk import MODEL, Clerk
 from tests.ws_server.wire_client import socket_url
-from turns.connection import connect
+from turns.connection import connect, connect_async
 from turns.line import Line
 from turns.log import Log
 from turns.settings import TurnSettings
+from ws_server.bulk import output
 
 ROOT = Path(__file__).parents[2]
 
@@ -87,3 +89,21 @@ async def open_socket(node: str, clerk: Clerk) -> AsyncIterator[ClientConnection
     clerk.beat()
     async with connect_socket(socket_url(node)) as socket:
         yield socket
+
+
+@pytest.fixture
+async def room(
+    redis_url: str,
+    redis: "redis.asyncio.Redis",
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncIterator[Room]:
+    """Everything that a job needs but its feeder."""
+    # Small parts, so that a few lines make several; but larger than the window, so that more may
+    # have ended than the next feeder first hands in.
+    monkeypatch.setattr(output, "MOST_LINES", 7)
+    settings = TurnSettings(redis_url=redis_url)
+    client, worker = connect_async(redis_url), connect(redis_url)
+    yield Room(client, worker, settings, tmp_path / "files")
+    await client.aclose()
+    worker.close()

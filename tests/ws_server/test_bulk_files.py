@@ -11,6 +11,7 @@ import httpx2
 import pytest
 import redis.asyncio
 
+from tests.ws_server.bulk_house import Crash
 from turns import keys
 from ws_server.app import create_app
 from ws_server.bulk import line_reader, validation
@@ -97,6 +98,17 @@ async def test_a_line_that_is_too_long_is_passed_over_and_counted(
 
     assert found[:2] == [(1, 0, b"a"), (2, 2, None)]
     assert found[2:] == ([(3, 28, b"b")] if end == b"\nb" else [])
+
+
+async def test_what_is_half_written_is_not_there(blobs: Blobs, tmp_path: Path) -> None:
+    async def broken() -> AsyncIterator[bytes]:
+        yield b"some"
+        raise Crash
+
+    with pytest.raises(Crash):
+        await blobs.write("files/a", broken())
+
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 class OneModel:

@@ -1,0 +1,119 @@
+"""A job that is not answered to its last line says why, and keeps what was answered."""
+
+import asyncio
+
+import pytest
+import redis.asyncio
+
+from tests.ws_server.bulk_house import OWNER, Room, line_of, once_each, over, taken
+from turns import keys
+from turns.connection import connect
+from turns.ending import end
+from turns.feed import turn_id
+from turns.jobs import Status
+from turns.line import Line
+from turns.settings import TurnSettings
+from ws_server.bulk import feeding
+
+
+async def test_a_line_that_ends_its_workers_becomes_an_error_line(
+    room: Room, redis_url: str, redis: "redis.asyncio.Redis"
+) -> None:
+    job = await room.job([line_of(1), line_of(2)])
+    settings = TurnSettings(redis_url=redis_url)
+    client = connect(redis_url)
+    poisoned = Line(client, settings, model="tiny", worker="w1")
+    feeder = asyncio.create_task(room.feeder(await taken(room)).run())
+    poison = turn_id(job.id, 1)
+    losses = 0
+    async with asyncio.timeout(20):
+        while losses < settings.most_attempts:
+            claimed = poisoned.claim(1)
+            if claimed is None:
+                await asyncio.sleep(0.01)
+            elif claimed.id == poison:
+                losses += 1
+                await redis.zadd(keys.leases(), {poison: 0})
+                poisoned.sweep()
+            else:
+                poisoned.release([(claimed.id, claimed.attempt)])
+                await redis.zadd(keys.line("tiny", "batch"), {f"{'9' * 14}:{claimed.id}": 1e9})
+        while room.answer_one() is False:
+            await asyncio.sleep(0.01)
+        await feeder
+    client.close()
+    now, good, [bad] = await room.results(job)
+
+    assert (now.completed, now.failed) == (1, 1)
+    assert [result["custom_id"] for result in good] == ["c2"]
+    assert bad["custom_id"] == "c1"
+    assert bad["response"]["status_code"] == 500
+    assert "3 attempts" in bad["response"]["body"]["error"]["message"]
+
+
+async def test_lines_that_are_not_answered_in_time_are_expired_and_the_rest_kept(
+    room: Room,
+) -> None:
+    lines = [line_of(n) for n in range(9)]
+    job = await room.job(lines, seconds=2)
+    feeder = asyncio.create_task(room.feeder(await taken(room)).run())
+    async with asyncio.timeout(20):
+        for _ in range(2):
+            while not room.answer_one():
+                await asyncio.sleep(0.01)
+        await feeder
+    now, good, bad = await room.results(job)
+
+    assert now.status is Status.EXPIRED
+    assert {"finalizing_at", "expired_at"} <= set(now.moments)
+    assert (now.completed, now.failed) == (2, 7)
+    assert {result["error"]["code"] for result in bad} == {"batch_expired"}
+    assert once_each(lines, good, bad)
+
+
+async def test_a_cancel_is_carried_out_by_the_next_feeder_too(room: Room) -> None:
+    lines = [line_of(n) for n in range(9)]
+    job = await room.job(lines)
+    first = asyncio.create_task(room.feeder(await taken(room)).run())
+    async with asyncio.timeout(20):
+        while not room.answer_one():
+            await asyncio.sleep(0.01)
+    await end([first])
+    await room.jobs.cancel(job.id, OWNER)
+    await room.feeder(await taken(room)).run()
+    now, good, bad = await room.results(job)
+
+    assert now.status is Status.CANCELLED
+    assert len(good) == 1
+    assert {result["error"]["code"] for result in bad} == {"batch_cancelled"}
+    assert once_each(lines, good, bad)
+
+
+async def test_a_turn_that_will_not_stop_is_given_up_in_the_end(
+    room: Room, monkeypatch: pytest.MonkeyPatch, redis: "redis.asyncio.Redis"
+) -> None:
+    monkeypatch.setattr(feeding, "STOP_SECONDS", 0.2)
+    job = await room.job([line_of(1)])
+    feeder = asyncio.create_task(room.feeder(await taken(room)).run())
+    async with asyncio.timeout(20):
+        while room.line.claim(1) is None:
+            await asyncio.sleep(0.01)
+        await room.jobs.cancel(job.id, OWNER)
+        await feeder
+    now, _, [bad] = await room.results(job)
+
+    assert now.status is Status.CANCELLED
+    assert bad["error"]["code"] == "batch_cancelled"
+    assert await redis.zcard(keys.leases()) == 0
+
+
+async def test_a_batch_whose_file_was_deleted_fails_and_says_so(room: Room) -> None:
+    job = await room.job([line_of(1)])
+    await room.blobs.delete(f"files/{job.plan.input_file_id}")
+
+    await room.feeder(await taken(room)).run()
+
+    now = await over(room, job)
+    assert now.status is Status.FAILED
+    assert now.problems is not None
+    assert [problem["code"] for problem in now.problems] == ["input_file_not_found"]
