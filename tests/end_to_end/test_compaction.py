@@ -19,12 +19,6 @@ async def client(service: Service) -> AsyncIterator[AsyncOpenAI]:
         yield client
 
 
-@pytest.fixture
-async def http(service: Service) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=service.url, timeout=60) as client:
-        yield client
-
-
 async def test_a_count_is_what_the_turn_itself_then_says(client: AsyncOpenAI) -> None:
     first = await client.responses.create(model="demo", input="Hello")
     asked: dict[str, Any] = {

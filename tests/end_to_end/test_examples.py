@@ -21,7 +21,7 @@ from tests.service import ROOT, Service
 #: Examples with a test of their own here, or elsewhere.
 ALONE = {"browser.html", "echo_drift.py"}
 TESTED_ELSEWHERE = {
-    "resume.py",  # through a line that is cut: test_resume.py
+    "resume.py",  # through a line that is cut: test_resume_examples.py
     "resume.mjs",
 }
 PYTHON = {

@@ -26,12 +26,6 @@ RUNNING = ("queued", "in_progress")
 
 
 @pytest.fixture
-async def http(service: Service) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=service.url, timeout=WAIT_SECONDS) as client:
-        yield client
-
-
-@pytest.fixture
 async def client(service: Service) -> AsyncIterator[AsyncOpenAI]:
     async with AsyncOpenAI(base_url=f"{service.url}/v1", api_key="any", max_retries=0) as client:
         yield client

@@ -1,87 +1,24 @@
-"""Coming back to a turn: by the SDKs' own hooks, by handshake, by frame, by key, at any node."""
+"""Coming back to a turn: by handshake, by frame, at any node, with its log there or gone."""
 
 import asyncio
 import hashlib
 import json
-import subprocess
-from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
-from typing import Any
-from urllib.parse import urlencode, urlsplit
-from uuid import uuid4
+from collections.abc import Iterator
 
 import httpx2
 import pytest
 from redis import Redis
-from websockets.asyncio.client import ClientConnection, connect
+from websockets.asyncio.client import connect
 
 from benchmarks.processes import answers_http, python, running
 from cli.redis_server import free_port
-from tests.faults.proxy import Proxy
-from tests.programs import link_modules
-from tests.service import ROOT, Service
+from tests.end_to_end.story import Event, ask, begun, numbers, read, resumed, socket_url
+from tests.faults.reader import said, text_of
+from tests.service import Service
 from turns import keys
 
-ANSWER_SECONDS = 60
-TERMINAL = {"response.completed", "response.incomplete", "response.failed", "error"}
 #: Who may come in at the other node; `local` is who everybody is at a node without keys.
 OWNERS = ("ann", "bob", "local")
-#: At any seed it does not end soon.
-STORY = {"input": "Write a long story.", "temperature": 1, "seed": 7, "max_output_tokens": 300}
-#: Cuts a first connection amid its first event, and later ones amid later events.
-WITHIN_THE_FIRST_EVENT, FURTHER_ON = 400, 5000
-
-Event = dict[str, Any]
-
-
-def socket_url(url: str, **query: object) -> str:
-    return f"{url.replace('http', 'ws', 1)}/v1/responses?{urlencode(query)}"
-
-
-async def read(socket: ClientConnection, *, until: str = "") -> list[Event]:
-    """Read to the terminal event, or to the first whose type ends so."""
-    events: list[Event] = []
-    async with asyncio.timeout(ANSWER_SECONDS):
-        while not events or events[-1]["type"] not in TERMINAL:
-            events.append(json.loads(await socket.recv()))
-            if until and events[-1]["type"].endswith(until):
-                break
-    return events
-
-
-async def ask(socket: ClientConnection, **fields: Any) -> None:
-    await socket.send(json.dumps({"type": "response.create"} | fields))
-
-
-async def begun(url: str, headers: dict[str, str] | None = None, **fields: Any) -> list[Event]:
-    """Ask for a story, and drop the connection at its first words."""
-    async with connect(socket_url(url), additional_headers=headers) as socket:
-        await ask(socket, **STORY | fields)
-        return await read(socket, until="delta")
-
-
-async def resumed(socket: ClientConnection, **fields: Any) -> list[Event]:
-    await socket.send(json.dumps({"type": "turnstream:response.resume"} | fields))
-    return await read(socket)
-
-
-def numbers(events: list[Event]) -> list[int]:
-    return [event["sequence_number"] for event in events]
-
-
-def said(events: list[Event]) -> str:
-    return "".join(e["delta"] for e in events if e["type"] == "response.output_text.delta")
-
-
-def text_of(response: Event) -> str:
-    text: str = response["output"][0]["content"][0]["text"]
-    return text
-
-
-@pytest.fixture
-async def http(service: Service) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=service.url, timeout=ANSWER_SECONDS) as client:
-        yield client
 
 
 @pytest.fixture(scope="module")
@@ -113,51 +50,6 @@ def redis_url(service: Service) -> str:
 
 def key_of(owner: str) -> dict[str, str]:
     return {"Authorization": f"Bearer key-of-{owner}"}
-
-
-@pytest.fixture(params=["resume.py", "resume.mjs"])
-def example(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path, str]:
-    """Give a program, the folder for its example, and the example's name."""
-    if request.param.endswith(".py"):
-        return str(request.getfixturevalue("client_python")), tmp_path, request.param
-    link_modules(tmp_path, request.getfixturevalue("node_modules"))
-    return "node", tmp_path, request.param
-
-
-@pytest.mark.parametrize("first_cut", [WITHIN_THE_FIRST_EVENT, FURTHER_ON])
-async def test_an_example_prints_its_answer_without_a_gap_though_it_is_cut_again_and_again(
-    service: Service, example: tuple[str, Path, str], http: httpx2.AsyncClient, first_cut: int
-) -> None:
-    program, folder, name = example
-    source = (ROOT / "examples" / name).read_text(encoding="utf-8")
-    key = f"key-{uuid4()}"
-    for theirs in ("str(uuid.uuid4())", "randomUUID()"):
-        source = source.replace(theirs, json.dumps(key))
-    async with Proxy(urlsplit(service.url).port or 0) as proxy:
-        proxy.reset_after = first_cut
-        source = source.replace("127.0.0.1:8000", f"127.0.0.1:{proxy.port}")
-        (folder / name).write_text(source, encoding="utf-8")
-        process = await asyncio.create_subprocess_exec(
-            program, name, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                while proxy.connections < 2 and process.returncode is None:
-                    await asyncio.sleep(0.01)
-                proxy.reset_after = FURTHER_ON
-                printed, complaints = await process.communicate()
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-
-    assert complaints.decode() == ""
-    assert proxy.connections > 1
-    # Asked again under its key, it says which turn it was.
-    question = {"model": "demo", "input": "Do you know the Titanic movie?"}
-    again = await http.post("/v1/responses", json=question, headers={"Idempotency-Key": key})
-    kept = (await http.get(f"/v1/responses/{again.json()['id']}")).json()
-    assert printed.decode().removesuffix("\n") == text_of(kept) != ""
 
 
 async def test_a_turn_goes_on_where_it_was_by_the_query_of_a_handshake(service: Service) -> None:
@@ -304,36 +196,3 @@ async def test_of_an_unstored_turn_whose_log_is_gone_it_is_said_that_it_expired(
         [refusal] = await resumed(socket, response_id=response_id, starting_after=4)
 
     assert (refusal["status"], refusal["error"]["code"]) == (400, "stream_expired")
-
-
-async def test_one_key_is_one_turn_on_the_socket_and_over_http(
-    service: Service, http: httpx2.AsyncClient
-) -> None:
-    key, body = str(uuid4()), {"input": "Hello", "max_output_tokens": 8}
-
-    async with connect(socket_url(service.url)) as socket:
-        await ask(socket, **body, idempotency_key=key)
-        first = await read(socket)
-        await ask(socket, **body, idempotency_key=key)
-        second = await read(socket)
-    third = await http.post("/v1/responses", json=body, headers={"Idempotency-Key": key})
-
-    assert second == first
-    assert third.json() == first[-1]["response"]
-
-
-async def test_a_key_that_was_used_for_something_else_is_refused(
-    service: Service, http: httpx2.AsyncClient
-) -> None:
-    key, body = str(uuid4()), {"input": "Hello", "max_output_tokens": 8}
-    headers = {"Idempotency-Key": key}
-    await http.post("/v1/responses", json=body, headers=headers)
-
-    other = await http.post("/v1/responses", json=body | {"input": "Bye"}, headers=headers)
-    async with connect(socket_url(service.url)) as socket:
-        await ask(socket, **body | {"input": "Bye"}, idempotency_key=key)
-        [refusal] = await read(socket)
-
-    assert (other.status_code, refusal["status"]) == (400, 400)
-    assert other.json()["error"] == refusal["error"]
-    assert refusal["error"]["code"] == "idempotency_key_reused"

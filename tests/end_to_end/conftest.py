@@ -1,0 +1,17 @@
+"""How tests that come in by the front door ask without an SDK."""
+
+from collections.abc import AsyncIterator
+
+import httpx2
+import pytest
+
+from tests.service import Service
+
+ANSWER_SECONDS = 60
+
+
+@pytest.fixture
+async def http(service: Service) -> AsyncIterator[httpx2.AsyncClient]:
+    """An HTTP client of the service."""
+    async with httpx2.AsyncClient(base_url=service.url, timeout=ANSWER_SECONDS) as client:
+        yield client
