@@ -1,4 +1,4 @@
-"""What the workers' tests share: a tiny Llama, and engines that run on it."""
+"""What the workers' tests share: a tiny Llama, engines that run on it, and tokenizers."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -7,7 +7,8 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM
 
-from tests import tiny_llama
+from tests import sentencepiece_model, tiny_llama
+from tests.workers.echo_bench import Bench, bench
 from workers.engines.decode_op import DecodeOp, load_decode_op
 from workers.engines.slot_engine import SlotEngine
 
@@ -85,3 +86,21 @@ def make_engine(tiny_llama_folder: Path, decode_op: DecodeOp | None) -> Iterator
     yield make
     for engine in engines:
         engine.stop(0)
+
+
+@pytest.fixture(scope="session")
+def echo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tokenizer of Llama 2's kind, as a folder."""
+    return sentencepiece_model.train(tmp_path_factory.mktemp("tokenizer"))
+
+
+@pytest.fixture(scope="session")
+def prefixing(echo_folder: Path) -> Bench:
+    """A space before every stretch: transformers 4 fast, or 5 with ``legacy=True``."""
+    return bench(echo_folder, legacy=True)
+
+
+@pytest.fixture(scope="session")
+def plain(echo_folder: Path) -> Bench:
+    """A space before the first stretch only: transformers 5 by default."""
+    return bench(echo_folder, legacy=False)
