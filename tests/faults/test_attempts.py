@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.faults.proxy import Proxy
-from tests.workers.test_answer import STOP, TOKENS, FakeHandle
+from tests.workers.answering import STOP, TOKENS, FakeHandle
 from turns import keys
 from turns.connection import connect
 from turns.front import Front, open_front

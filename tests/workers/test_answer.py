@@ -1,64 +1,10 @@
-"""What an attempt writes of what its engine says."""
-
-import json
-from typing import Any
+"""What an attempt writes of what its engine says, and what it leaves to another attempt."""
 
 import pytest
 
-from turns.errors import ContextLengthExceeded
-from turns.log import Append, Final, HandedOn
-from turns.turn import Claimed, Message, Request
-from workers.answer import Answer
-from workers.byte_table import ByteTable
+from tests.workers.answering import ID, STOP, FakeHandle, events, make_answer, taken
+from turns.log import Final, HandedOn
 from workers.engine import Finish, FinishReason
-from workers.slicer import Slicer
-
-ID = "resp_" + 32 * "a"
-#: Ids 3, 4 and 5 are text; 6 to 9 are the four bytes of an emoji.
-TOKENS = ["<unk>", "<s>", "</s>", "▁Hello", "▁there", "!", "<0xF0>", "<0x9F>", "<0x98>", "<0x80>"]
-STOP = Finish(FinishReason.STOP)
-
-
-class FakeHandle:
-    cached_tokens = 5
-    cancelled = False
-
-    def cancel(self) -> None:
-        self.cancelled = True
-
-
-def make_answer(
-    *,
-    attempt: int = 1,
-    seq: int = 2,
-    ids: tuple[int, ...] = (),
-    stop: tuple[str, ...] = (),
-    unread: bool = False,
-) -> Answer:
-    request = Request(
-        instructions=None, max_output_tokens=None, temperature=0, top_p=1, seed=0, stop=stop
-    )
-    claimed = Claimed(
-        id=ID,
-        attempt=attempt,
-        seq=seq,
-        request=request,
-        messages=(Message("user", "Hi"),),
-        rest=f'"id":"{ID}","output":[],"usage":null}}',
-        ids=ids,
-        unread=unread,
-    )
-    return Answer(claimed, Slicer(ByteTable.from_tokens(TOKENS, {0, 1, 2}), stop=stop))
-
-
-def taken(answer: Answer) -> Append:
-    part = answer.take()
-    assert part is not None
-    return part
-
-
-def events(part: Append) -> list[dict[str, Any]]:
-    return [json.loads(entry.event) for entry in part.entries]
 
 
 def test_the_first_slice_opens_the_answer_and_goes_on_from_the_log() -> None:
@@ -145,95 +91,6 @@ def test_half_a_character_is_neither_shown_nor_are_its_ids_logged() -> None:
     assert part.entries[-1].ids == (6, 7, 8, 9)
 
 
-def test_the_end_closes_the_answer_and_carries_the_whole_text() -> None:
-    answer = make_answer()
-    answer.input_tokens = 7
-    answer.start(FakeHandle())
-    answer.put([3], None)
-    answer.take()
-    answer.put([4], STOP)
-
-    part = taken(answer)
-
-    types = [event["type"].removeprefix("response.") for event in events(part)]
-    assert types == [
-        "output_text.delta",
-        "output_text.done",
-        "content_part.done",
-        "output_item.done",
-        "completed",
-    ]
-    response = events(part)[-1]["response"]
-    assert response["output"][0]["content"][0]["text"] == "Hello there"
-    assert response["usage"]["total_tokens"] == 7 + 2
-    assert response["usage"]["input_tokens_details"]["cached_tokens"] == 5
-    assert part.final is not None
-    assert (part.final.status, part.final.text) == ("completed", "Hello there")
-
-
-def test_an_answer_that_said_nothing_is_still_whole() -> None:
-    answer = make_answer()
-    answer.put([], STOP)
-
-    types = [event["type"].removeprefix("response.") for event in events(taken(answer))]
-
-    assert types == [
-        "output_item.added",
-        "content_part.added",
-        "output_text.done",
-        "content_part.done",
-        "output_item.done",
-        "completed",
-    ]
-
-
-@pytest.mark.parametrize(
-    ("finish", "stop", "status", "event"),
-    [
-        (Finish(FinishReason.LENGTH), False, "incomplete", "response.incomplete"),
-        (Finish(FinishReason.CANCELLED), True, "cancelled", "response.incomplete"),
-        (Finish(FinishReason.ERROR, "out of luck"), False, "failed", "response.failed"),
-    ],
-)
-def test_every_end_is_one_terminal_event(
-    finish: Finish, stop: bool, status: str, event: str
-) -> None:
-    answer = make_answer()
-    if stop:
-        answer.stop()
-    answer.put([3], finish)
-
-    part = taken(answer)
-
-    assert part.final is not None
-    assert part.final.status == status
-    assert events(part)[-1]["type"] == event
-    assert events(part)[-1]["response"]["status"] == status
-
-
-def test_a_stop_string_ends_the_answer_before_itself_and_frees_the_row() -> None:
-    answer = make_answer(stop=("there",))
-    handle = FakeHandle()
-    answer.start(handle)
-    answer.put([3, 4], None)
-    answer.take()
-    assert handle.cancelled
-    answer.put([5], Finish(FinishReason.CANCELLED))
-
-    part = taken(answer)
-
-    assert part.final is not None
-    assert (part.final.status, part.final.text) == ("completed", "Hello ")
-
-
-def test_what_is_cancelled_without_being_asked_for_ends_in_silence() -> None:
-    answer = make_answer()
-    answer.put([3], Finish(FinishReason.CANCELLED))
-
-    assert answer.take() is None
-    assert answer.dropped
-
-
 def test_another_attempt_goes_on_without_opening_again_and_ends_with_all_the_text() -> None:
     answer = make_answer(attempt=2, seq=5, ids=(3, 4))
     answer.put([5], STOP)
@@ -246,41 +103,6 @@ def test_another_attempt_goes_on_without_opening_again_and_ends_with_all_the_tex
     response = events(part)[-1]["response"]
     assert response["output"][0]["content"][0]["text"] == "Hello there!"
     assert response["usage"]["output_tokens"] == 3
-
-
-def test_a_request_found_bad_late_ends_with_an_error_event() -> None:
-    answer = make_answer()
-    answer.refuse(ContextLengthExceeded(9, 8))
-
-    part = taken(answer)
-
-    [event] = events(part)
-    assert (event["type"], event["status"], event["sequence_number"]) == ("error", 400, 3)
-    assert event["error"]["code"] == "context_length_exceeded"
-    assert part.final is not None
-    assert part.final.status == "failed"
-
-
-def test_what_was_given_up_says_nothing_more_and_leaves_the_engine() -> None:
-    answer = make_answer()
-    handle = FakeHandle()
-    answer.start(handle)
-    answer.put([3], None)
-
-    answer.drop()
-
-    assert answer.take() is None
-    assert handle.cancelled
-
-
-def test_a_stop_that_comes_before_the_engine_has_the_turn_is_kept() -> None:
-    answer = make_answer()
-    handle = FakeHandle()
-
-    answer.stop()
-    answer.start(handle)
-
-    assert handle.cancelled
 
 
 def test_a_turn_that_gives_way_says_what_it_has_and_keeps_back_what_it_held_back() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from tests.workers.test_answer import STOP, FakeHandle, make_answer
+from tests.workers.answering import STOP, FakeHandle, make_answer
 from turns.log import Append, Verdict
 from workers.answer import Answer
 from workers.desk import Desk
