@@ -2,17 +2,21 @@
 
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 
 import pytest
 import redis.asyncio
 
-from turns.connection import connect
+from tests.turns.feeding import PLAN
+from turns.connection import connect, connect_async
+from turns.feed import Feed, turn_id
 from turns.front import Front, open_front
 from turns.ids import new_response_id
+from turns.jobs import Job, Jobs
 from turns.line import Line
 from turns.log import Append, Entry, Final, Log
 from turns.settings import TurnSettings
-from turns.turn import Message, Request, Turn
+from turns.turn import JobLine, Message, Request, Turn
 
 MODEL = "tiny"
 
@@ -89,6 +93,40 @@ def make_turn() -> MakeTurn:
             idempotency_key=key,
             fingerprint=text,
         )
+
+    return make
+
+
+@pytest.fixture
+async def client(settings: TurnSettings) -> AsyncIterator["redis.asyncio.Redis"]:
+    """A client as a front has it."""
+    client = connect_async(settings.redis_url)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+def feed(client: "redis.asyncio.Redis", settings: TurnSettings) -> Feed:
+    return Feed(client, settings)
+
+
+@pytest.fixture
+async def job(client: "redis.asyncio.Redis", feed: Feed) -> Job:
+    """A job of ann's, taken."""
+    await Jobs(client).create("ann", PLAN, None)
+    job = await feed.take()
+    assert job is not None
+    return job
+
+
+@pytest.fixture
+def line_of(make_turn: MakeTurn) -> Callable[..., Turn]:
+    """Make a line of a job, by its number."""
+
+    def make(job: Job, number: int) -> Turn:
+        origin = JobLine(job=job.id, epoch=job.epoch, number=number)
+        turn = make_turn(tier="batch", store=False)
+        return replace(turn, id=turn_id(job.id, number), job=origin)
 
     return make
 
