@@ -1,4 +1,4 @@
-"""What handing in a turn makes, refuses and rings."""
+"""What handing in a turn makes, and what it refuses."""
 
 import asyncio
 import dataclasses
@@ -16,7 +16,6 @@ from turns.front import Front, open_front
 from turns.line import Line
 from turns.log import Log
 from turns.settings import TurnSettings
-from turns.turn import Turn
 
 
 async def test_a_turn_begins_with_created_and_queued_and_its_place(
@@ -97,45 +96,6 @@ async def test_a_full_line_refuses_and_keeps_nothing(
     assert not await redis.exists(keys.turn(refused.id))
 
 
-async def test_the_worker_with_most_free_rows_is_rung(
-    front: Front, make_line: object, make_turn: MakeTurn, redis: Redis
-) -> None:
-    for worker, rows in (("w0", 1), ("w1", 3)):
-        line = make_line(worker)  # type: ignore[operator]
-        line.beat([], {}, rows=4)
-        line.claim(rows)
-
-    turns = [await handed_in(front, make_turn()) for _ in range(4)]
-
-    bells = {w: await redis.lrange(f"turns.{MODEL}.{w}", 0, -1) for w in ("w0", "w1")}
-    assert {worker: len(rung) for worker, rung in bells.items()} == {"w0": 1, "w1": 3}
-    assert json.loads(bells["w1"][-1])["headers"]["argsrepr"] == f"('{turns[0].id}',)"
-
-
-async def test_nobody_is_rung_when_no_row_is_free(
-    front: Front, line: Line, make_turn: MakeTurn, redis: Redis
-) -> None:
-    line.beat([], {}, rows=4)
-    line.claim(1)
-
-    await handed_in(front, make_turn())
-    await handed_in(front, make_turn())
-
-    assert await redis.llen(f"turns.{MODEL}.w0") == 1
-
-
-async def test_a_bell_never_carries_what_was_said(
-    front: Front, line: Line, make_turn: MakeTurn, redis: Redis
-) -> None:
-    line.beat([], {}, rows=4)
-    line.claim(1)
-
-    await handed_in(front, make_turn("a secret"))
-
-    [bell] = await redis.lrange(f"turns.{MODEL}.w0", 0, -1)
-    assert b"secret" not in bell
-
-
 async def test_a_redis_that_is_down_is_said_within_three_seconds(make_turn: MakeTurn) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -166,126 +126,6 @@ async def test_more_readers_than_connections_wait_for_one_and_none_is_refused(
     await asyncio.gather(*(handed_in(front, make_turn()) for _ in range(200)))
 
     assert await redis.zcard(keys.line(MODEL, "default")) == 200
-
-
-async def test_a_turn_that_waits_is_kept_for_as_long_as_it_may_wait_however_short_the_storing(
-    settings: TurnSettings, line: Line, make_turn: MakeTurn, redis: Redis
-) -> None:
-    brief = dataclasses.replace(settings, store_seconds=60, log_seconds=1)
-    async with open_front(brief, "node-2") as front:
-        turn = await handed_in(front, make_turn())
-
-    assert await redis.ttl(keys.turn(turn.id)) >= settings.turn_seconds
-    line.claim(1)
-    assert await redis.ttl(keys.log(turn.id)) >= settings.turn_seconds - 60
-
-
-async def test_readers_are_told_when_their_place_has_changed(
-    monkeypatch: pytest.MonkeyPatch,
-    settings: TurnSettings,
-    line: Line,
-    make_turn: MakeTurn,
-    redis: Redis,
-) -> None:
-    monkeypatch.setattr("turns.front.TEND_SECONDS", 0.02)
-    async with open_front(settings, "node-1") as front:
-        await handed_in(front, make_turn())
-        turn = make_turn(owner="bob")
-        async with front.submit(turn) as follower, asyncio.timeout(10):
-            batches = follower.batches()
-            assert json.loads((await anext(batches))[-1])["queue"]["position"] == 2
-            line.claim(1)
-            while not (batch := await anext(batches)):
-                pass  # nothing has come for a while
-            told = json.loads(batch[0])
-            claimed = line.claim(1)
-
-    assert (told["type"], told["sequence_number"]) == ("response.queued", 2)
-    assert told["queue"]["position"] == 1
-    assert claimed is not None
-    assert claimed.seq == 3
-
-
-async def test_nothing_is_told_to_who_stands_where_they_stood(
-    front: Front, make_turn: MakeTurn, redis: Redis
-) -> None:
-    turn = await handed_in(front, make_turn())
-    for _ in range(3):
-        await front._tell(args=[3000, turn.id])
-    assert await redis.hget(keys.turn(turn.id), "seq") == b"1"
-
-    await redis.hincrby(keys.turn(turn.id), "told_at", -15_000)
-    await front._tell(args=[3000, turn.id])
-    await front._tell(args=[3000, turn.id])
-
-    assert await redis.hget(keys.turn(turn.id), "seq") == b"2"
-
-
-async def test_a_turn_that_waits_has_no_log_and_is_replayed_and_begun_as_its_readers_were_told(
-    front: Front, line: Line, make_turn: MakeTurn, redis: Redis
-) -> None:
-    await handed_in(front, make_turn())
-    turn = make_turn(owner="bob")
-    async with front.submit(turn) as live, asyncio.timeout(10):
-        line.claim(1)
-        await redis.hincrby(keys.turn(turn.id), "told_at", -15_000)
-        await front._tell(args=[3000, turn.id])
-        assert not await redis.exists(keys.log(turn.id))
-        replayed = [await replay(front, turn, after) for after in (-1, 0, 1, 2)]
-        line.claim(1)
-        begun = await replay(front, turn, -1)
-        heard: list[bytes] = []
-        async for batch in live.batches():
-            heard += batch
-            if len(heard) == 4:
-                break
-
-    assert [len(events) for events in replayed] == [3, 2, 1, 0]
-    assert heard == begun
-    assert heard[:3] == replayed[0]
-    positions = [json.loads(event)["queue"]["position"] for event in heard[1:3]]
-    assert positions == [2, 1]
-
-
-async def replay(front: Front, turn: Turn, after: int) -> list[bytes]:
-    async with front.follow(turn.id, turn.owner, after=after) as follower:
-        return list(follower._ready)
-
-
-async def test_a_waiting_response_says_its_place_as_its_events_do(
-    front: Front, line: Line, make_turn: MakeTurn
-) -> None:
-    await handed_in(front, make_turn())
-    turn = make_turn(owner="bob")
-    async with front.submit(turn) as follower:
-        queued = json.loads((await anext(follower.batches()))[1])
-    seen = json.loads(await front.stored.response(turn.id, "bob"))
-    line.claim(1)
-    moved = json.loads(await front.stored.response(turn.id, "bob"))
-    line.claim(1)
-
-    assert seen["queue"] == queued["queue"] == queued["response"]["queue"]
-    assert moved["queue"]["position"] == 1
-    assert "queue" not in json.loads(await front.stored.response(turn.id, "bob"))
-
-
-async def test_who_reads_a_turn_that_lost_its_worker_hears_that_it_goes_on(
-    front: Front, line: Line, log: Log, make_turn: MakeTurn, redis: Redis
-) -> None:
-    turn = make_turn()
-    async with front.submit(turn) as follower, asyncio.timeout(10):
-        line.claim(1)
-        await front._tell(args=[3000, turn.id])
-        line.release([(turn.id, 1)])
-        for _ in range(3):
-            await front._tell(args=[3000, turn.id])
-        again = line.claim(1)
-        assert again is not None
-        log.append([ending(turn.id, attempt=2, first=again.seq + 1)])
-        types = [json.loads(e).get("type") async for batch in follower.batches() for e in batch]
-
-    assert types[2:4] == ["response.in_progress", "response.in_progress"]
-    assert len(types) == 5
 
 
 async def test_a_warm_up_made_twice_under_one_id_is_made_once(

@@ -1,0 +1,48 @@
+"""Who is rung when a turn is handed in, and what the bell says."""
+
+import json
+
+from redis.asyncio import Redis
+
+from tests.turns.conftest import MODEL, MakeTurn, handed_in
+from turns.front import Front
+from turns.line import Line
+
+
+async def test_the_worker_with_most_free_rows_is_rung(
+    front: Front, make_line: object, make_turn: MakeTurn, redis: Redis
+) -> None:
+    for worker, rows in (("w0", 1), ("w1", 3)):
+        line = make_line(worker)  # type: ignore[operator]
+        line.beat([], {}, rows=4)
+        line.claim(rows)
+
+    turns = [await handed_in(front, make_turn()) for _ in range(4)]
+
+    bells = {w: await redis.lrange(f"turns.{MODEL}.{w}", 0, -1) for w in ("w0", "w1")}
+    assert {worker: len(rung) for worker, rung in bells.items()} == {"w0": 1, "w1": 3}
+    assert json.loads(bells["w1"][-1])["headers"]["argsrepr"] == f"('{turns[0].id}',)"
+
+
+async def test_nobody_is_rung_when_no_row_is_free(
+    front: Front, line: Line, make_turn: MakeTurn, redis: Redis
+) -> None:
+    line.beat([], {}, rows=4)
+    line.claim(1)
+
+    await handed_in(front, make_turn())
+    await handed_in(front, make_turn())
+
+    assert await redis.llen(f"turns.{MODEL}.w0") == 1
+
+
+async def test_a_bell_never_carries_what_was_said(
+    front: Front, line: Line, make_turn: MakeTurn, redis: Redis
+) -> None:
+    line.beat([], {}, rows=4)
+    line.claim(1)
+
+    await handed_in(front, make_turn("a secret"))
+
+    [bell] = await redis.lrange(f"turns.{MODEL}.w0", 0, -1)
+    assert b"secret" not in bell
