@@ -2,20 +2,24 @@
 
 A Llama of 161M parameters with random weights: what it says is noise, what it costs is not. A peer
 is a function that takes prompts and returns when each of them has its answer; another one is
-another entry in `peers`.
+another case in `load`.
 """
 
+import json
+import os
 import random
+import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import torch
 from transformers import ContinuousBatchingConfig, GenerationConfig, LlamaConfig, LlamaForCausalLM
 
 from workers.engine import Engine, Finish, Sampling
-from workers.engines.decode_op import load_decode_op
+from workers.engines.decode_op import DecodeOp, load_decode_op
 from workers.engines.slot_engine import SlotEngine
 
 TURNS = 16
@@ -53,30 +57,40 @@ class Asker:
         return [self.text(self._random.randrange(32, 64)) for _ in range(turns)]
 
 
-def peers(model: LlamaForCausalLM) -> dict[str, Peer]:
-    """Give everybody who is measured, each with a copy of the model."""
-    padded, paged = deepcopy(model), deepcopy(model)
-    return {
-        "generate": lambda prompts: padded_generate(padded, prompts),
-        "continuous": lambda prompts: continuous_generate(paged, prompts),
-    }
+def our_engines(cache: Path) -> list[str]:
+    """Name our engine in its two ways, with the compiled op only where there is a g++."""
+    return ["compiled", "torch"] if load_decode_op(cache) else ["torch"]
 
 
-def engines(model: LlamaForCausalLM, cache: Path) -> dict[str, SlotEngine]:
-    """Start our engine with the compiled op and without; only without where there is no g++."""
-    op = load_decode_op(cache)
-    return {
-        name: SlotEngine(
-            deepcopy(model),
-            rows=TURNS,
-            context=CONTEXT,
-            eos_ids=frozenset(),
-            after_step=lambda: None,
-            decode_op=with_op,
-        )
-        for name, with_op in {"compiled": op, "torch": None}.items()
-        if with_op or name == "torch"
-    }
+def load(name: str, folder: Path, cache: Path) -> Peer:
+    """Make one of those who are compared, with a checkpoint.
+
+    Args:
+        cache: where the compiled op is kept.
+    """
+    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
+    match name:
+        case "compiled":
+            return partial(answer, start_engine(model, load_decode_op(cache)))
+        case "torch":
+            return partial(answer, start_engine(model, None))
+        case "generate":
+            return partial(padded_generate, model)
+        case "continuous":
+            return partial(continuous_generate, model)
+    raise ValueError(f"there is nobody called {name}")
+
+
+def start_engine(model: LlamaForCausalLM, decode_op: DecodeOp | None) -> SlotEngine:
+    """Start our engine."""
+    return SlotEngine(
+        model,
+        rows=TURNS,
+        context=CONTEXT,
+        eos_ids=frozenset(),
+        after_step=lambda: None,
+        decode_op=decode_op,
+    )
 
 
 def answer(engine: Engine, prompts: Prompts, max_tokens: int = NEW_TOKENS) -> None:
@@ -139,3 +153,21 @@ def timed(runs: Mapping[str, Peer], asker: Asker) -> dict[str, Callable[[], None
         return lambda: peer(asker.batch())
 
     return {name: once(peer) for name, peer in runs.items()}
+
+
+def main() -> None:
+    """Be one of them, for `benchmarks.contender`."""
+    # What libraries print goes elsewhere.
+    out = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    name, folder, cache = sys.argv[1:]
+    with ThreadPoolExecutor(1) as passing:
+        peer = passing.submit(load, name, Path(folder), Path(cache)).result()
+    print("done", file=out, flush=True)
+    for line in sys.stdin:
+        peer(json.loads(line))
+        print("done", file=out, flush=True)
+
+
+if __name__ == "__main__":
+    main()

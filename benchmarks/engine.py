@@ -1,13 +1,15 @@
 """The engine on a CPU, held against transformers' own ways to answer many prompts at once.
 
-All that is compared takes turns in one run, and a ratio is the median of what each round says.
+All that is compared takes turns in one run, each in a process of its own, and a ratio is the median
+of what each round says.
 """
 
 import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from functools import partial
+from copy import deepcopy
+from itertools import count
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -24,24 +26,23 @@ from benchmarks.batch import (
     TURNS,
     WEIGHTS_A_TOKEN,
     Asker,
-    Peer,
     answer,
-    engines,
     new_model,
-    peers,
+    our_engines,
+    start_engine,
     timed,
 )
+from benchmarks.contender import contender
 from benchmarks.processes import end_on_sigterm
 from benchmarks.report import Row, in_rounds, median_ratio, report
 from workers.engine import Engine
+from workers.engines.decode_op import load_decode_op
 from workers.engines.packed_linear import PackedLinear
 
 ROUNDS = 3
 HISTORY_TOKENS = 900
 ARRIVALS = 48
 
-#: Seconds that passed, or that the processor worked.
-Clock = Callable[[], float]
 #: Seconds by round, of each who was measured.
 Taken = Mapping[str, Sequence[float]]
 _TOKENS = TURNS * NEW_TOKENS
@@ -170,19 +171,18 @@ def service_row(directory: Path, cache: Path, *, rounds: int) -> Row:
     """Compare the whole service with its engine."""
     folder = directory / whole_service.MODEL
     whole_service.make_checkpoint(folder)
-    bare = whole_service.BareEngine(folder, cache)
-    try:
-        with whole_service.service(directory, folder) as service:
-            asked = iter(range(10**6))
-
-            def once(run: Callable[[list[str]], None]) -> Callable[[], None]:
-                return lambda: run(whole_service.questions(next(asked)))
-
-            runs = {"service": once(service.run), "bare": once(bare.run)}
-            in_rounds(runs, rounds=1)  # to warm up, and to remember the system prompt
-            taken = in_rounds(runs, rounds=rounds)
-    finally:
-        bare.stop()
+    write = whole_service.writer(folder)
+    with (
+        contender(our_engines(cache)[0], folder, cache) as bare,
+        whole_service.service(directory, folder) as service,
+    ):
+        asked = map(whole_service.questions, count())
+        runs: dict[str, Callable[[], None]] = {
+            "service": lambda: service.run(next(asked)),
+            "bare": lambda: bare([write(text) for text in next(asked)]),
+        }
+        in_rounds(runs, rounds=1)  # to warm up, and to remember the system prompt
+        taken = in_rounds(runs, rounds=rounds)
     return Row(
         case="service_vs_bare_engine",
         ours=_TOKENS / median(taken["service"]),
@@ -194,23 +194,32 @@ def service_row(directory: Path, cache: Path, *, rounds: int) -> Row:
     )
 
 
-def batches(
-    directory: Path, engines: Mapping[str, Engine], model: LlamaForCausalLM, clock: Clock
-) -> tuple[Taken, float]:
-    """Return the seconds that each one's batches took, and this machine's products a second."""
+def batches(directory: Path, cache: Path, *, one_thread: bool) -> tuple[Taken, float]:
+    """Return the seconds that each one's batches took, and this machine's products a second.
+
+    Args:
+        directory: where the checkpoint is.
+        one_thread: the seconds are those that one thread's processor worked.
+    """
     asker, multiply, products = Asker(), multiplier(), list[float]()
-    runs: dict[str, Peer] = {name: partial(answer, engine) for name, engine in engines.items()}
-    runs |= peers(model)
+    folder, threads = directory / "m160", 1 if one_thread else None
+    new_model().save_pretrained(folder)
     with ExitStack() as stack:
-        # Its processes are not ours, and so is their CPU time.
-        if vllm_peer.PYTHON.exists() and clock is time.perf_counter:
-            folder = directory / "for_peers"
-            model.save_pretrained(folder)
+        runs = {
+            name: stack.enter_context(contender(name, folder, cache, threads=threads))
+            for name in (*our_engines(cache), "generate", "continuous")
+        }
+        if vllm_peer.PYTHON.exists() and not one_thread:
             runs["vllm"] = stack.enter_context(
                 vllm_peer.vllm_peer(folder, rows=TURNS, context=CONTEXT, max_tokens=NEW_TOKENS)
             )
         for run in runs.values():
             run(asker.batch(1))  # to warm up
+
+        def worked() -> float:
+            return sum(run.cpu_seconds() for run in runs.values())
+
+        clock = worked if one_thread else time.perf_counter
         timed_runs = timed(runs, asker) | {"gemm": lambda: products.append(multiply())}
         taken = in_rounds(timed_runs, rounds=ROUNDS, clock=clock)
     return taken, max(products)
@@ -226,23 +235,18 @@ def main() -> None:
         help="compare the CPU time of batches on one thread: steadier on a busy machine",
     )
     options = parser.parse_args()
-    clock = time.perf_counter
     if options.one_thread:
         torch.set_num_threads(1)
-        clock = time.process_time
     end_on_sigterm()
     with TemporaryDirectory() as name:
-        directory = Path(name)
-        model, cache = new_model(), directory / "cache"
-        ours = engines(model, cache)
-        taken, products = batches(directory, ours, model, clock)
+        directory, cache = Path(name), Path(name, "cache")
+        taken, products = batches(directory, cache, one_thread=options.one_thread)
         rows = batch_rows(taken, products)
         if not options.one_thread:
-            best = ours.get("compiled", ours["torch"])
-            rows += wait_rows(best, model, batch_seconds=median(taken["generate"]))
-        for engine in ours.values():
+            model = new_model()
+            engine = start_engine(deepcopy(model), load_decode_op(cache))
+            rows += wait_rows(engine, model, batch_seconds=median(taken["generate"]))
             engine.stop(0)
-        if not options.one_thread:
             rows.append(service_row(directory, cache, rounds=ROUNDS))
     report(rows, options.json)
 

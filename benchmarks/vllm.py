@@ -4,12 +4,13 @@ It needs `.venv-vllm`, which `make test-vllm` makes, so `make bench` leaves it o
 """
 
 import sys
-from functools import partial
+from contextlib import ExitStack
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 
-from benchmarks.batch import CONTEXT, NEW_TOKENS, TURNS, Asker, answer, engines, new_model, timed
+from benchmarks.batch import CONTEXT, NEW_TOKENS, TURNS, Asker, new_model, our_engines, timed
+from benchmarks.contender import contender
 from benchmarks.processes import end_on_sigterm
 from benchmarks.report import Row, in_rounds, median_ratio, report, wants_json
 from benchmarks.vllm_peer import PYTHON, vllm_peer
@@ -25,30 +26,32 @@ def main() -> None:
     if not PYTHON.exists():
         sys.exit(f"{PYTHON.parents[1].name} is not there: `make test-vllm` makes it")
     end_on_sigterm()
-    model, asker = new_model(), Asker()
-    with TemporaryDirectory() as name:
-        folder = Path(name, "model")
-        model.save_pretrained(folder)
-        ours = engines(model, Path(name, "cache"))
-        with vllm_peer(folder, rows=TURNS, context=CONTEXT, max_tokens=NEW_TOKENS) as peer:
-            runs = {engine: partial(answer, running) for engine, running in ours.items()}
-            contenders = timed(runs | {"vllm": peer}, asker)
-            in_rounds(contenders, rounds=1)  # to warm up
-            taken = in_rounds(contenders, rounds=ROUNDS)
-        for running in ours.values():
-            running.stop(0)
+    asker = Asker()
+    with TemporaryDirectory() as name, ExitStack() as stack:
+        folder, cache = Path(name, "model"), Path(name, "cache")
+        new_model().save_pretrained(folder)
+        runs = {
+            who: stack.enter_context(contender(who, folder, cache)) for who in our_engines(cache)
+        }
+        runs["vllm"] = stack.enter_context(
+            vllm_peer(folder, rows=TURNS, context=CONTEXT, max_tokens=NEW_TOKENS)
+        )
+        contenders = timed(runs, asker)
+        in_rounds(contenders, rounds=1)  # to warm up
+        taken = in_rounds(contenders, rounds=ROUNDS)
     tokens = TURNS * NEW_TOKENS
     report(
         [
             Row(
-                case=CASES[engine],
-                ours=tokens / median(taken[engine]),
+                case=CASES[who],
+                ours=tokens / median(taken[who]),
                 theirs=tokens / median(taken["vllm"]),
                 unit="tokens/s",
                 against="vLLM's CPU build",
-                ratio=median_ratio(taken["vllm"], taken[engine]),
+                ratio=median_ratio(taken["vllm"], taken[who]),
             )
-            for engine in ours
+            for who in taken
+            if who in CASES
         ],
         as_json,
     )

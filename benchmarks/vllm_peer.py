@@ -9,12 +9,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import psutil
-
+from benchmarks.contender import Contender
 from workers.engines.orphans import ended_with_us
 
 ROOT = Path(__file__).parents[1]
@@ -22,48 +21,10 @@ ROOT = Path(__file__).parents[1]
 PYTHON = ROOT / ".venv-vllm/bin/python"
 
 
-class VllmPeer:
-    """Answers prompts, all of them at once, each with the same number of tokens."""
-
-    def __init__(self, process: "subprocess.Popen[str]", max_tokens: int) -> None:
-        self._process = process
-        self._max_tokens = max_tokens
-
-    def __call__(self, prompts: Sequence[Sequence[int]]) -> None:
-        """Answer, and return when each prompt has its answer."""
-        for process in self._family():
-            process.resume()
-        print(
-            json.dumps({"prompts": [*map(list, prompts)], "max_tokens": self._max_tokens}),
-            file=self._process.stdin,
-            flush=True,
-        )
-        self.wait()
-
-    def wait(self) -> None:
-        """Return when it has nothing left to do, and put it to sleep."""
-        assert self._process.stdout
-        if self._process.stdout.readline() != "done\n":
-            raise RuntimeError("vLLM ended; above is why")
-        for process in self._family():
-            process.suspend()
-
-    def end(self) -> None:
-        """End all its processes."""
-        for process in self._family():
-            with suppress(psutil.NoSuchProcess):
-                process.kill()
-        self._process.wait()
-
-    def _family(self) -> list[psutil.Process]:
-        program = psutil.Process(self._process.pid)
-        return [program, *program.children(recursive=True)]
-
-
 @contextmanager
-def vllm_peer(folder: Path, *, rows: int, context: int, max_tokens: int) -> Iterator[VllmPeer]:
+def vllm_peer(folder: Path, *, rows: int, context: int, max_tokens: int) -> Iterator[Contender]:
     """Start it with a checkpoint in bfloat16."""
-    arguments = (folder, str(rows), str(context))
+    arguments = (folder, str(rows), str(context), str(max_tokens))
     cores = ",".join(map(str, sorted(os.sched_getaffinity(0))))
     environ = os.environ | {
         "PYTHONPATH": str(ROOT),
@@ -84,7 +45,7 @@ def vllm_peer(folder: Path, *, rows: int, context: int, max_tokens: int) -> Iter
             cwd=ROOT,
             env=environ,
         )
-        peer = VllmPeer(process, max_tokens)
+        peer = Contender(process)
         try:
             peer.wait()
             all_started()
@@ -93,7 +54,7 @@ def vllm_peer(folder: Path, *, rows: int, context: int, max_tokens: int) -> Iter
             peer.end()
 
 
-async def serve(folder: str, rows: int, context: int) -> None:
+async def serve(folder: str, rows: int, context: int, max_tokens: int) -> None:
     """Answer what comes in on stdin, a batch a line, and say `done` for each on stdout."""
     from vllm import SamplingParams
     from vllm.engine.arg_utils import AsyncEngineArgs
@@ -118,7 +79,7 @@ async def serve(folder: str, rows: int, context: int) -> None:
         )
     )
 
-    async def answer(id: str, prompt: list[int], max_tokens: int) -> None:
+    async def answer(id: str, prompt: list[int]) -> None:
         params = SamplingParams(
             temperature=0,
             max_tokens=max_tokens,
@@ -135,12 +96,11 @@ async def serve(folder: str, rows: int, context: int) -> None:
         line = await asyncio.to_thread(sys.stdin.readline)
         if not line:
             return
-        asked = json.loads(line)
         batch += 1
         async with asyncio.TaskGroup() as turns:
-            for n, prompt in enumerate(asked["prompts"]):
-                turns.create_task(answer(f"{batch}-{n}", prompt, asked["max_tokens"]))
+            for n, prompt in enumerate(json.loads(line)):
+                turns.create_task(answer(f"{batch}-{n}", prompt))
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
+    asyncio.run(serve(sys.argv[1], *map(int, sys.argv[2:])))

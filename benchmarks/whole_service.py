@@ -1,24 +1,25 @@
 """The same prompts answered by the whole service, socket to socket, and by its engine alone.
 
 Sixteen readers ask at once and read every event. The engine alone gets the very ids that the worker
-makes of their questions, in this process, while the service rests.
+makes of their questions, in a process of its own, while the service rests.
 """
 
 import asyncio
 import json
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from shutil import copy
 
+from transformers import LlamaConfig
 from websockets.asyncio.client import ClientConnection, connect
 
-from benchmarks.batch import CONTEXT, NEW_TOKENS, SHAPE, TURNS, answer, new_model
+from benchmarks.batch import CONTEXT, NEW_TOKENS, SHAPE, TURNS, new_model
 from benchmarks.processes import answers_http, front_end, python, redis_server, running
 from turns.turn import Message, Request
 from workers.engines.checkpoint import DEMO_FOLDER
-from workers.engines.load import LoadedModel, load_engine
+from workers.engines.tokenizer import load_tokenizer
 from workers.prompter import Llama2Prompter
 
 MODEL = "m160"
@@ -49,34 +50,17 @@ def questions(seed: int) -> list[str]:
     return [" ".join(str(draw.randrange(10**6)) for _ in range(5)) for _ in range(TURNS)]
 
 
-class BareEngine:
-    """The engine as the worker makes it, here."""
-
-    def __init__(self, folder: Path, cache: Path) -> None:
-        self._loaded: LoadedModel = load_engine(
-            model=str(folder),
-            device="cpu",
-            dtype="bfloat16",
-            rows=TURNS,
-            context=CONTEXT,
-            after_step=lambda: None,
-            compile_cache=cache,
-        )
-        self._prompter = Llama2Prompter(self._loaded.tokenizer)
-
-    def run(self, asked: list[str]) -> None:
-        """Answer all."""
-        answer(self._loaded.engine, [self._ids(text) for text in asked])
-
-    def stop(self) -> None:
-        """End its thread."""
-        self._loaded.engine.stop(0)
-
-    def _ids(self, text: str) -> list[int]:
-        request = Request(
-            instructions=None, max_output_tokens=NEW_TOKENS, temperature=0, top_p=1, seed=0
-        )
-        return self._prompter.ids((Message("user", text),), request, limit=CONTEXT)
+def writer(folder: Path) -> Callable[[str], list[int]]:
+    """Give what makes the ids of a question, as the worker makes them."""
+    config = LlamaConfig.from_pretrained(folder)
+    tokenizer = load_tokenizer(
+        folder, size=config.vocab_size, eos_ids=frozenset({config.eos_token_id})
+    )
+    prompter = Llama2Prompter(tokenizer)
+    request = Request(
+        instructions=None, max_output_tokens=NEW_TOKENS, temperature=0, top_p=1, seed=0
+    )
+    return lambda text: prompter.ids((Message("user", text),), request, limit=CONTEXT)
 
 
 class Service:

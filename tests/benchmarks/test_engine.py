@@ -1,5 +1,6 @@
 """The engine benchmark at its smallest: everybody answers, a ratio is the median of the rounds."""
 
+from copy import deepcopy
 from pathlib import Path
 
 import psutil
@@ -8,7 +9,8 @@ from transformers import LlamaConfig
 
 from benchmarks import arrivals, batch, engine, whole_service
 from benchmarks.arrivals import Arrivals, engine_waits, static_waits
-from benchmarks.batch import Asker, answer, engines, new_model, peers
+from benchmarks.batch import Asker, new_model, our_engines, start_engine
+from benchmarks.contender import contender
 
 SMALL = LlamaConfig(
     vocab_size=batch.SHAPE.vocab_size,
@@ -20,29 +22,42 @@ SMALL = LlamaConfig(
 )
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of the small shape."""
+    folder = tmp_path_factory.mktemp("models") / "small"
+    new_model(SMALL).save_pretrained(folder)
+    return folder
+
+
 @pytest.mark.long
-def test_everybody_who_is_compared_answers_whole_batches(tmp_path: Path) -> None:
-    model, asker = new_model(SMALL), Asker()
-    ours = engines(model, tmp_path)
-    for running in ours.values():
-        answer(running, asker.batch(2))
-        running.stop(0)
-    for peer in peers(model).values():
-        peer(asker.batch(2))
-    assert "torch" in ours
+@pytest.mark.parametrize("name", ["compiled", "torch", "generate", "continuous"])
+def test_everybody_who_is_compared_answers_whole_batches_and_sleeps_in_between(
+    name: str, folder: Path, tmp_path: Path
+) -> None:
+    if name == "compiled" and name not in our_engines(tmp_path / "cache"):
+        pytest.skip("there is no g++ here to compile the decode attention with")
+    asker = Asker()
+    with contender(name, folder, tmp_path / "cache") as one:
+        worked = one.cpu_seconds()
+        one(asker.batch(2))
+        assert one.cpu_seconds() > worked
+        [process] = psutil.Process().children()
+        assert process.status() == psutil.STATUS_STOPPED
+    assert not process.is_running()
 
 
 def test_who_arrives_while_a_static_batch_runs_waits_for_its_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(arrivals, "NEW_TOKENS", 20)
     model, asker = new_model(SMALL), Asker()
-    ours = engines(model, tmp_path)["torch"]
+    running = start_engine(deepcopy(model), None)
     coming = Arrivals(asker, count=4, gap=0.001, seed=1)
     assert coming.times == sorted(coming.times)
-    assert engine_waits(ours, coming) > 0
+    assert engine_waits(running, coming) > 0
     assert static_waits(model, coming) > 0
-    ours.stop(0)
+    running.stop(0)
 
 
 def test_a_ratio_is_the_median_of_the_rounds() -> None:
