@@ -65,6 +65,7 @@ def main() -> None:
         dtype=settings.dtype,
         rows=settings.rows,
         context=settings.context,
+        compile_cache=settings.compile_cache,
         after_step=lambda: None,
     )
     prompter = Llama2Prompter(loaded.tokenizer)

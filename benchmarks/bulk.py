@@ -29,6 +29,7 @@ from benchmarks.processes import (
     running,
 )
 from benchmarks.report import Row, report
+from workers import openmp
 
 MODEL = "demo"
 REQUESTS = 2_000
@@ -70,7 +71,7 @@ def write_requests(path: Path, count: int) -> None:
 def bare_engine(directory: Path, requests: Path) -> Iterator[Callable[[], Pace]]:
     """Load the engine by itself; gives what has it answer everything once."""
     command = python("benchmarks.bare_engine", str(requests))
-    environ = {"TURNSTREAM_MODEL": MODEL, "TURNSTREAM_DEVICE": "cpu"}
+    environ = {"TURNSTREAM_MODEL": MODEL, "TURNSTREAM_DEVICE": "cpu"} | openmp.SETTINGS
     with running(
         "engine", *command, directory=directory, environ=environ, listen=True, talk=True
     ) as process:

@@ -12,6 +12,7 @@ from celery.exceptions import SecurityWarning
 from turns.bell import queue_of
 from turns.environment import SettingError
 from turns.model_name import served_name
+from workers import openmp
 from workers.settings import WorkerSettings
 
 #: Celery threads that hear bells; they claim one after the other, so more would only wait.
@@ -35,6 +36,7 @@ def run() -> int:
     # A quarter of the start would go into looking for garbage among imports, which all stay. It is
     # turned on again when the model is there.
     gc.disable()
+    openmp.prepare()
     from workers.celery import app
 
     worker_main: Callable[[list[str]], int | None] = app.worker_main
