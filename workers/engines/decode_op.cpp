@@ -33,6 +33,22 @@ inline void narrow(float x, bfloat16 &to) {
   to.bits = std::isnan(x) ? 0x7FC0 : uint16_t((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
 }
 
+// e to a power that is not above 0, to float's precision. Unlike the library's it can be done for many
+// numbers at once.
+inline float exp_below(float x) {
+  x = std::max(x, -87.0f);
+  const float twos = std::nearbyint(x * 1.44269504f);
+  // What is left is at most half of ln 2; ln 2 in two parts, so that nothing of it is lost.
+  const float rest = (x - twos * 0.693359375f) + twos * 2.12194440e-4f;
+  float sum = 1.0f / 5040;
+  for (float factor : {1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f})
+    sum = sum * rest + factor;
+  const int32_t exponent = (int32_t(twos) + 127) << 23;
+  float power;
+  std::memcpy(&power, &exponent, 4);
+  return sum * power;
+}
+
 struct Step {
   int64_t tokens, singles, heads, kv_heads, context;
   const int64_t *rows, *places;
@@ -49,16 +65,24 @@ void rotate(T *head, const T *cos, const T *sin, T *to, int64_t width) {
   }
 }
 
-// One key-value head of one token: `group` queries over `length` keys and values.
+// Set a key or a value that is needed later on its way here. The heads of the rows lie far apart, and a
+// processor that reads ahead by itself does so only once it has seen where it goes.
+template <typename T> inline void fetch(const T *from, int64_t width) {
+  for (int64_t i = 0; i < width; i += 64 / int64_t(sizeof(T))) __builtin_prefetch(from + i);
+}
+
+// One key-value head of one token: `group` queries over `length` keys and values, and after them come
+// as many keys of `next`.
 // WIDTH is the width of a head where the compiler may know it, or 0.
 template <typename T, int WIDTH>
-void look_back(const T *queries, const T *keys, const T *values, T *out, int64_t group,
+void look_back(const T *queries, const T *keys, const T *values, const T *next, T *out, int64_t group,
                int64_t length, int64_t some_width, float scaling, float *scores) {
   const int64_t width = WIDTH ? WIDTH : some_width;
   float *wide = scores + group * length;  // the queries, then one answer
   for (int64_t i = 0; i < group * width; i++) wide[i] = widen(queries[i]) * scaling;
   for (int64_t at = 0; at < length; at++) {
     const T *key = keys + at * width;
+    fetch(values + at * width, width);
     for (int64_t g = 0; g < group; g++) {
       const float *query = wide + g * width;
       float sum = 0;
@@ -74,12 +98,14 @@ void look_back(const T *queries, const T *keys, const T *values, T *out, int64_t
 #pragma omp simd reduction(max : most)
     for (int64_t at = 0; at < length; at++) most = std::max(most, weights[at]);
     float whole = 0;
-    for (int64_t at = 0; at < length; at++) weights[at] = std::exp(weights[at] - most);
+#pragma omp simd
+    for (int64_t at = 0; at < length; at++) weights[at] = exp_below(weights[at] - most);
 #pragma omp simd reduction(+ : whole)
     for (int64_t at = 0; at < length; at++) whole += weights[at];
     for (int64_t i = 0; i < width; i++) answer[i] = 0;
     for (int64_t at = 0; at < length; at++) {
       const T *value = values + at * width;
+      if (g == 0) fetch(next + at * width, width);
       const float weight = weights[at];
 #pragma omp simd
       for (int64_t i = 0; i < width; i++) answer[i] += weight * widen(value[i]);
@@ -113,18 +139,22 @@ void layer(const Step &step, int64_t width, T *qkv, const T *cos, const T *sin, 
       }
     }
     std::vector<float> scores;
-#pragma omp for schedule(dynamic)
-    for (int64_t n = 0; n < step.singles * kv_heads; n++) {
+    const int64_t heads_alone = step.singles * kv_heads;
+    // In turn, so that each thread has as many of every row and knows its next one.
+#pragma omp for schedule(static, 1)
+    for (int64_t n = 0; n < heads_alone; n++) {
       const int64_t token = n / kv_heads, head = n % kv_heads;
       const int64_t length = step.places[token] + 1;
       scores.resize(group * (length + width) + width);
       const T *queries = qkv + (token * across + head * group) * width;
       const T *k = keys + slot(token, head, 0), *v = values + slot(token, head, 0);
       T *to = out + (token * heads + head * group) * width;
+      const int64_t after = std::min(n + threads, heads_alone - 1);
+      const T *next = keys + slot(after / kv_heads, after % kv_heads, 0);
       auto *look = width == 64    ? look_back<T, 64>
                    : width == 128 ? look_back<T, 128>
                                   : look_back<T, 0>;
-      look(queries, k, v, to, group, length, width, step.scaling, scores.data());
+      look(queries, k, v, next, to, group, length, width, step.scaling, scores.data());
     }
   }
 }
