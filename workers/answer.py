@@ -61,8 +61,8 @@ class Answer:
         if self.stop_asked or self.yield_asked or self.dropped:
             handle.cancel()
 
-    def put(self, ids: Sequence[int], finish: Finish | None) -> None:
-        """Take in what a step brought; called on the engine's thread."""
+    def put(self, ids: Sequence[int], finish: Finish | None) -> bool:
+        """Take in what a step brought, on the engine's thread; tell whether to write it now."""
         with self._lock:
             self._box.extend(ids)
             self._finish = finish
@@ -70,6 +70,7 @@ class Answer:
         # is counted as coming, and whoever asked for it would be given two.
         if finish is not None and not self._goes_on(finish):
             self.finished = True
+        return finish is not None or not self._may_wait()
 
     def give_way(self) -> None:
         """Give the row back: the turn goes on later from what is logged of it."""
@@ -128,7 +129,8 @@ class Answer:
         # A stop string must be seen when it comes: its answer ends there.
         if not self.claimed.unread or self.claimed.request.stop:
             return False
-        return time.monotonic() - self._spoke < UNREAD_SECONDS
+        # All of them are written at the same moments, in one call.
+        return time.monotonic() // UNREAD_SECONDS == self._spoke // UNREAD_SECONDS
 
     def _goes_on(self, finish: Finish) -> bool:
         """Whether the turn goes back to its line."""

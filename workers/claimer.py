@@ -156,6 +156,7 @@ class Claimer:
             if not self._engine.healthy():
                 # The process will end for it; another attempt goes on from what is logged.
                 answer.drop()
-        answer.put(ids, finish)
+        if answer.put(ids, finish):
+            self._publisher.expect()
         if finish is not None:
             self._wake.set()

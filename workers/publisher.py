@@ -26,6 +26,7 @@ class Publisher:
         self._desk = desk
         self._log = turns_log
         self._wake = Event()
+        self._expected = False
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="publisher")
 
@@ -34,8 +35,18 @@ class Publisher:
         self._thread.start()
 
     def wake(self) -> None:
-        """Say that a step has brought something; never waits."""
+        """Say that there is something to write; never waits."""
         self._wake.set()
+
+    def expect(self) -> None:
+        """Say, on the engine's thread, that the step that runs brings something to write."""
+        self._expected = True
+
+    def after_step(self) -> None:
+        """Say, on the engine's thread, that a step is over; never waits."""
+        if self._expected:
+            self._expected = False
+            self._wake.set()
 
     def stop(self) -> None:
         """Write what has gathered, once more, and end."""

@@ -122,7 +122,7 @@ class Worker:
         self._beat.stop([(answer.claimed.id, answer.claimed.attempt) for answer in left])
 
     def _after_step(self) -> None:
-        self._publisher.wake()
+        self._publisher.after_step()
 
     def _check(self) -> None:
         # An engine that was stopped takes no turns either; nobody is to be alarmed by that.

@@ -24,20 +24,35 @@ def test_the_first_slice_opens_the_answer_and_goes_on_from_the_log() -> None:
 def test_a_turn_that_nobody_reads_is_written_seldom_and_whole_at_its_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr("time.monotonic", lambda: 100.0)
     answer = make_answer(unread=True)
-    answer.put([3], None)
+    assert not answer.put([3], None)
     assert answer.take() is None
 
-    monkeypatch.setattr("workers.answer.UNREAD_SECONDS", 0)
-    assert taken(answer).entries[-1].ids == (3,)
+    monkeypatch.setattr("time.monotonic", lambda: 100.25)
+    assert answer.put([3], None)
+    assert taken(answer).entries[-1].ids == (3, 3)
 
-    monkeypatch.setattr("workers.answer.UNREAD_SECONDS", 60)
-    answer.put([3], None)
+    assert not answer.put([3], None)
     assert answer.take() is None
-    answer.put([], Finish(FinishReason.STOP))
+    assert answer.put([], Finish(FinishReason.STOP))
     end = taken(answer)
     assert end.final is not None
     assert [entry.ids for entry in end.entries if entry.ids] == [(3,)]
+
+
+def test_turns_that_nobody_reads_are_written_at_the_same_moments_whenever_they_began(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    answers = []
+    for began in (100.01, 100.1, 100.2):
+        monkeypatch.setattr("time.monotonic", lambda began=began: began)
+        answers.append(make_answer(unread=True))
+
+    monkeypatch.setattr("time.monotonic", lambda: 100.24)
+    assert [answer.put([3], None) for answer in answers] == [False] * 3
+    monkeypatch.setattr("time.monotonic", lambda: 100.26)
+    assert [answer.put([3], None) for answer in answers] == [True] * 3
 
 
 def test_a_stop_string_is_seen_at_once_though_nobody_reads() -> None:

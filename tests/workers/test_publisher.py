@@ -77,6 +77,18 @@ def test_all_turns_of_a_step_are_written_in_one_call(start: Start) -> None:
     assert [part.attempt for part in log.appends[0]] == [0, 1, 2]
 
 
+def test_a_step_that_brings_nothing_to_write_wakes_nobody(start: Start) -> None:
+    desk, log, publisher = start()
+    begun(desk)
+
+    publisher.after_step()
+    assert not log.appended.acquire(timeout=0.2)
+
+    publisher.expect()
+    publisher.after_step()
+    log.wait(1)
+
+
 def test_while_redis_is_away_the_same_is_written_again_and_the_rest_gathers(start: Start) -> None:
     desk, log, publisher = start()
     log.answers = [RedisConnectionError("away")] * 3

@@ -35,6 +35,9 @@ log = logging.getLogger(__name__)
 MIN_CONTEXT_TOKENS = 512
 #: How much of the free memory keys and values may take; the rest is for activations.
 KV_SHARE = 0.8
+#: Weights of this size are read through before a second thread is awake: its core is better left to
+#: others.
+ALONE_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +62,6 @@ def load_engine(
     rows: int,
     context: int | None,
     after_step: Callable[[], None],
-    threads: int | None = None,
     compile_cache: Path | None = None,
     engine: str = "slot",
     tensor_parallel: int = 1,
@@ -74,7 +76,6 @@ def load_engine(
         context: tokens of prompt and answer together; None takes what the model was made for, or
             as much of it as fits the memory.
         after_step: called on the engine's thread after each step.
-        threads: of the CPU, for one step; None takes every core that torch finds.
         compile_cache: where a CPU's compiled part of the attention is kept; None compiles nothing.
         engine: ``slot``, or ``vllm`` where that is installed.
         tensor_parallel: how many devices share the model; only vLLM can have more than one.
@@ -85,8 +86,8 @@ def load_engine(
     checkpoint = find(model)
     place = pick_device(device)
     numbers = pick_dtype(dtype, place, weight_bytes=checkpoint.weight_bytes)
-    if threads:
-        torch.set_num_threads(threads)
+    if checkpoint.weight_bytes <= ALONE_BYTES and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1)
     habits = read_habits(checkpoint.folder)
     config = read_config(checkpoint)
     tokenizer = load_tokenizer(checkpoint.folder, size=config.vocab_size, eos_ids=habits.eos_ids)

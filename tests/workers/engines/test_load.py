@@ -114,14 +114,24 @@ engine = load_engine(
 answer = Sampling(max_tokens=9, temperature=0)
 engine.submit([1, 5, 6, 7], answer, lambda ids, finish: finish and done.set())
 assert done.wait(60)
-print("helpers besides the engine's:", native() - before - (torch.get_num_threads() - 1))
+threads = torch.get_num_threads()
+print(threads, "threads, helpers besides the engine's:", native() - before - (threads - 1))
 engine.stop(0)
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
-def test_whoever_loaded_a_model_leaves_no_thread_behind_that_the_engine_must_share_cores_with() -> (
-    None
-):
+def test_whoever_loaded_a_model_leaves_no_thread_behind_that_the_engine_must_share_cores_with(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     # In a process of its own: this one has computed already.
-    assert run(sys.executable, "-c", THREADS_OF_A_WORKER) == "helpers besides the engine's: 0\n"
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    told = run(sys.executable, "-c", THREADS_OF_A_WORKER)
+    assert told == "2 threads, helpers besides the engine's: 0\n"
+
+
+def test_a_small_model_has_a_thread_to_itself_and_leaves_the_other_cores_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    assert run(sys.executable, "-c", THREADS_OF_A_WORKER).startswith("1 threads")
