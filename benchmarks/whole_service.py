@@ -98,21 +98,25 @@ async def _ask(socket: ClientConnection, text: str) -> int:
     raise ServiceFailed("the socket was closed")
 
 
+def settings(folder: Path) -> dict[str, str]:
+    """Give what a worker with this model is started with."""
+    return {
+        "TURNSTREAM_MODEL": str(folder),
+        "TURNSTREAM_DEVICE": "cpu",
+        "TURNSTREAM_DTYPE": "bfloat16",
+        "TURNSTREAM_PROMPT": "llama-2-chat",
+        "TURNSTREAM_ROWS": str(TURNS),
+        "TURNSTREAM_CONTEXT": str(CONTEXT),
+    }
+
+
 @contextmanager
 def service(directory: Path, folder: Path) -> Iterator[Service]:
     """Run Redis, a front end and a worker with this model until the block is left."""
     with ExitStack() as stack:
         redis_url = stack.enter_context(redis_server(directory))
         front = stack.enter_context(front_end(directory, redis_url, folder.name))
-        environ = {
-            "TURNSTREAM_REDIS_URL": redis_url,
-            "TURNSTREAM_MODEL": str(folder),
-            "TURNSTREAM_DEVICE": "cpu",
-            "TURNSTREAM_DTYPE": "bfloat16",
-            "TURNSTREAM_PROMPT": "llama-2-chat",
-            "TURNSTREAM_ROWS": str(TURNS),
-            "TURNSTREAM_CONTEXT": str(CONTEXT),
-        }
+        environ = settings(folder) | {"TURNSTREAM_REDIS_URL": redis_url}
         worker = running("worker", *python("cli", "worker"), directory=directory, environ=environ)
         process = stack.enter_context(worker)
         process.wait_until(lambda: answers_http(f"http://{front.address}/readyz"))
