@@ -24,7 +24,7 @@ from ws_server.directory import Directory
 
 #: How often ended turns are looked for while there are none, and how soon what found Redis away, or
 #: no room in line, is tried again.
-LOOK_SECONDS = 0.02
+LOOK_SECONDS = 0.1
 RETRY_SECONDS = 0.25
 #: Turns that were told to stop and haven't by then are given up.
 STOP_SECONDS = 60.0
