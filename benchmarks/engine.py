@@ -52,6 +52,8 @@ _FLOORS = {
     ("torch", "generate"): 1.2,
     ("compiled", "continuous"): 2.5,
     ("torch", "continuous"): 1.5,
+    ("compiled", "vllm"): 1.1,
+    ("torch", "vllm"): 0.7,
 }
 _CASES = {
     "generate": "cpu_batch_vs_generate",
