@@ -29,7 +29,7 @@ from benchmarks.processes import (
     redis_server,
     running,
 )
-from benchmarks.report import Row, report
+from benchmarks.report import Row, median_ratio, report
 from workers import openmp
 
 #: In so many batches, since a machine's speed changes in the minutes that one takes.
@@ -166,7 +166,8 @@ def throughput_row(
         theirs=median(pace.rate for pace in theirs),
         unit="tokens/s",
         against="the bare engine on the same prompts",
-        ratio=median(our.rate / their.rate for our, their in zip(ours, theirs, strict=True)),
+        # Of rates, so the other way round than of seconds.
+        ratio=median_ratio([pace.rate for pace in ours], [pace.rate for pace in theirs]),
         floor=floor,
     )
 

@@ -14,11 +14,15 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.processes import python, running
+from benchmarks.processes import ProcessFailed, python, running
 from workers import openmp
 
 #: Our engine, which a worker starts with settings for its threads; peers have their usual ones.
 OURS = ("compiled", "torch")
+
+
+class Ended(Exception):
+    """A contender is gone before its batch was answered."""
 
 
 class Contender:
@@ -35,10 +39,14 @@ class Contender:
         self.wait()
 
     def wait(self) -> None:
-        """Return when it has nothing left to do, and put it to sleep."""
+        """Return when it has nothing left to do, and put it to sleep.
+
+        Raises:
+            Ended: it says nothing more.
+        """
         assert self._process.stdout
         if self._process.stdout.readline() != "done\n":
-            raise RuntimeError("it ended; above is why")
+            raise Ended("it ended before its batch was answered")
         for process in self._family():
             process.suspend()
 
@@ -81,6 +89,8 @@ def contender(
         try:
             one.wait()
             yield one
+        except Ended as exc:
+            raise ProcessFailed(f"{name} ended:\n{process.last_words()}") from exc
         finally:
             # Asleep it would not hear that it is to end.
             one.end()

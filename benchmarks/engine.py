@@ -204,7 +204,7 @@ def batches(directory: Path, cache: Path, *, one_thread: bool) -> tuple[Taken, f
         one_thread: the seconds are those that one thread's processor worked.
     """
     asker, multiply, products = Asker(), multiplier(), list[float]()
-    folder, threads = directory / "m160", 1 if one_thread else None
+    folder, threads = directory / "model", 1 if one_thread else None
     new_model().save_pretrained(folder)
     with ExitStack() as stack:
         runs = {

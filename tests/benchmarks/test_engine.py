@@ -11,6 +11,7 @@ from benchmarks import arrivals, batch, engine, whole_service
 from benchmarks.arrivals import Arrivals, engine_waits, static_waits
 from benchmarks.batch import Asker, new_model, our_engines, start_engine
 from benchmarks.contender import contender
+from benchmarks.processes import ProcessFailed
 
 SMALL = LlamaConfig(
     vocab_size=batch.SHAPE.vocab_size,
@@ -45,6 +46,15 @@ def test_everybody_who_is_compared_answers_whole_batches_and_sleeps_in_between(
         [process] = psutil.Process().children()
         assert process.status() == psutil.STATUS_STOPPED
     assert not process.is_running()
+
+
+@pytest.mark.long
+def test_who_cannot_load_says_why(folder: Path, tmp_path: Path) -> None:
+    with (
+        pytest.raises(ProcessFailed, match="there is nobody called nobody"),
+        contender("nobody", folder, tmp_path / "cache"),
+    ):
+        pass
 
 
 def test_who_arrives_while_a_static_batch_runs_waits_for_its_end(
