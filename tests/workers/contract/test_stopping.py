@@ -1,6 +1,7 @@
 """An engine that stops brings its turns to an end and leaves nothing running."""
 
 import threading
+from copy import deepcopy
 
 import pytest
 from transformers import LlamaForCausalLM
@@ -29,9 +30,13 @@ def test_stop_cancels_what_runs_too_long(make_engine: MakeEngine) -> None:
     assert [turn.finishes for turn in turns] == [[CANCELLED]] * 5
 
 
-def test_a_stopped_engine_takes_no_turn_and_leaves_no_thread(make_engine: MakeEngine) -> None:
+def test_a_stopped_engine_takes_no_turn_and_leaves_no_thread(
+    make_engine: MakeEngine, reference: LlamaForCausalLM
+) -> None:
+    # Nothing is loaded: the threads by which transformers loads a model outlive the loading.
+    model = deepcopy(reference)
     before = set(threading.enumerate())
-    engine = make_engine()
+    engine = make_engine(model=model)
     assert engine.healthy()
     engine.stop(1)
     engine.stop(1)
