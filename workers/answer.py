@@ -62,7 +62,7 @@ class Answer:
             handle.cancel()
 
     def put(self, ids: Sequence[int], finish: Finish | None) -> bool:
-        """Take in what a step brought, on the engine's thread; tell whether to write it now."""
+        """Take in what a step brought, on the engine's thread; tell whether to write it at once."""
         with self._lock:
             self._box.extend(ids)
             self._finish = finish
@@ -70,7 +70,7 @@ class Answer:
         # is counted as coming, and whoever asked for it would be given two.
         if finish is not None and not self._goes_on(finish):
             self.finished = True
-        return finish is not None or not self._may_wait()
+        return finish is not None or self._pressing
 
     def give_way(self) -> None:
         """Give the row back: the turn goes on later from what is logged of it."""
@@ -125,9 +125,14 @@ class Answer:
             entries = [Entry(events.still_in_progress(self._next, self.claimed.rest))]
         return self._append(entries) if entries else None
 
-    def _may_wait(self) -> bool:
+    @property
+    def _pressing(self) -> bool:
+        """Whether what comes is to be written at once."""
         # A stop string must be seen when it comes: its answer ends there.
-        if not self.claimed.unread or self.claimed.request.stop:
+        return bool(self.claimed.request.stop) or not (self._opened or self.claimed.unread)
+
+    def _may_wait(self) -> bool:
+        if not self.claimed.unread or self._pressing:
             return False
         # All of them are written at the same moments, in one call.
         return time.monotonic() // UNREAD_SECONDS == self._spoke // UNREAD_SECONDS

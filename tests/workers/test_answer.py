@@ -21,6 +21,21 @@ def test_the_first_slice_opens_the_answer_and_goes_on_from_the_log() -> None:
     assert part.entries[-1].ids == (3,)
 
 
+def test_first_words_and_the_end_are_written_at_once_and_what_is_between_may_gather() -> None:
+    answer = make_answer()
+    assert answer.put([3], None)
+    taken(answer)
+    assert not answer.put([4], None)
+    assert answer.put([5], STOP)
+
+
+def test_an_answer_whose_first_token_shows_nothing_is_still_in_a_hurry() -> None:
+    answer = make_answer()
+    assert answer.put([6], None)
+    assert answer.take() is None
+    assert answer.put([7], None)
+
+
 def test_a_turn_that_nobody_reads_is_written_seldom_and_whole_at_its_end(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -30,7 +45,7 @@ def test_a_turn_that_nobody_reads_is_written_seldom_and_whole_at_its_end(
     assert answer.take() is None
 
     monkeypatch.setattr("time.monotonic", lambda: 100.25)
-    assert answer.put([3], None)
+    assert not answer.put([3], None)
     assert taken(answer).entries[-1].ids == (3, 3)
 
     assert not answer.put([3], None)
@@ -49,10 +64,12 @@ def test_turns_that_nobody_reads_are_written_at_the_same_moments_whenever_they_b
         monkeypatch.setattr("time.monotonic", lambda began=began: began)
         answers.append(make_answer(unread=True))
 
+    for answer in answers:
+        answer.put([3], None)
     monkeypatch.setattr("time.monotonic", lambda: 100.24)
-    assert [answer.put([3], None) for answer in answers] == [False] * 3
+    assert [answer.take() for answer in answers] == [None] * 3
     monkeypatch.setattr("time.monotonic", lambda: 100.26)
-    assert [answer.put([3], None) for answer in answers] == [True] * 3
+    assert [taken(answer).entries[-1].ids for answer in answers] == [(3,)] * 3
 
 
 def test_a_stop_string_is_seen_at_once_though_nobody_reads() -> None:

@@ -54,8 +54,8 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
         publisher.stop()
 
 
-def begun(desk: Desk) -> Answer:
-    answer = make_answer()
+def begun(desk: Desk, *, attempt: int = 1) -> Answer:
+    answer = make_answer(attempt=attempt)
     desk.add(answer)
     answer.start(FakeHandle())
     answer.put([3], None)
@@ -77,16 +77,39 @@ def test_all_turns_of_a_step_are_written_in_one_call(start: Start) -> None:
     assert [part.attempt for part in log.appends[0]] == [0, 1, 2]
 
 
-def test_a_step_that_brings_nothing_to_write_wakes_nobody(start: Start) -> None:
+def test_what_gathers_is_written_though_nobody_says_so(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.publisher.HEARTBEAT_SECONDS", 240)
     desk, log, publisher = start()
-    begun(desk)
+    answer = begun(desk)
+    publisher.wake()
+    log.wait(1)
 
+    answer.put([4], None)
+    log.wait(1)
+
+    assert [entry.ids for entry in log.appends[-1][0].entries] == [(4,)]
+
+
+def test_a_step_that_brings_something_pressing_is_written_when_it_is_over(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("workers.publisher.PACE_SECONDS", 60)
+    desk, log, publisher = start()
+    first = begun(desk)
+    publisher.wake()
+    log.wait(1)
+
+    first.put([4], None)
     publisher.after_step()
-    assert not log.appended.acquire(timeout=0.2)
-
+    assert not log.appended.acquire(timeout=0.1)
+    begun(desk, attempt=2)
     publisher.expect()
     publisher.after_step()
     log.wait(1)
+
+    assert [part.entries[-1].ids for part in log.appends[-1]] == [(4,), (3,)]
 
 
 def test_while_redis_is_away_the_same_is_written_again_and_the_rest_gathers(start: Start) -> None:
