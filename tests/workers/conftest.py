@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from transformers import LlamaForCausalLM
 
 from tests import sentencepiece_model, tiny_llama
 from tests.workers.echo_bench import Bench, bench
+from tests.workers.plain_recorder import PlainRecorder
 from workers.engines.decode_op import DecodeOp, load_decode_op
 from workers.engines.slot_engine import SlotEngine
 
@@ -45,18 +47,21 @@ def compiled_op(tmp_path_factory: pytest.TempPathFactory) -> DecodeOp | None:
     return load_decode_op(tmp_path_factory.mktemp("cache"))
 
 
-@pytest.fixture(params=["compiled", "torch"])
-def decode_op(request: pytest.FixtureRequest, compiled_op: DecodeOp | None) -> DecodeOp | None:
-    """Run a test with the compiled op and without."""
-    if request.param == "torch":
-        return None
+@pytest.fixture(params=["compiled", "torch", "as-on-a-gpu"])
+def way(request: pytest.FixtureRequest, compiled_op: DecodeOp | None) -> dict[str, Any]:
+    """Run a test with each way in which an engine can go about its steps."""
+    match request.param:
+        case "torch":
+            return {}
+        case "as-on-a-gpu":
+            return {"ahead": True, "recorder": PlainRecorder()}
     if compiled_op is None:
         pytest.skip("there is no g++ here to compile the decode attention with")
-    return compiled_op
+    return {"decode_op": compiled_op}
 
 
 @pytest.fixture
-def make_engine(tiny_llama_folder: Path, decode_op: DecodeOp | None) -> Iterator[MakeEngine]:
+def make_engine(tiny_llama_folder: Path, way: dict[str, Any]) -> Iterator[MakeEngine]:
     """Make engines over the tiny Llama, and stop them when the test ends."""
     engines: list[SlotEngine] = []
 
@@ -68,6 +73,7 @@ def make_engine(tiny_llama_folder: Path, decode_op: DecodeOp | None) -> Iterator
         after_step: Callable[[], None] = lambda: None,
         prompt_tokens: int = 48,
         model: LlamaForCausalLM | None = None,
+        **others: Any,
     ) -> SlotEngine:
         if model is None:
             model = LlamaForCausalLM.from_pretrained(tiny_llama_folder, dtype=torch.float32).eval()
@@ -78,7 +84,7 @@ def make_engine(tiny_llama_folder: Path, decode_op: DecodeOp | None) -> Iterator
             eos_ids=eos_ids,
             after_step=after_step,
             prompt_tokens=prompt_tokens,
-            decode_op=decode_op,
+            **(way | others),
         )
         engines.append(engine)
         return engine

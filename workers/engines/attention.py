@@ -5,6 +5,7 @@ must know whose token is whose, and it learns that from the `Step`, which the mo
 to `slot_attention` untouched; transformers therefore builds no mask and keeps no cache of its own.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,12 +13,15 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AttentionInterface
+from transformers import AttentionInterface, LlamaForCausalLM
 
 from workers.engines.kv_slots import KvSlots
+from workers.engines.upload import upload
 
 #: What `slot_attention` is called in transformers' table of attention functions.
 ATTENTION = "turnstream_slots"
+#: Stands for the token that was chosen last for a row, where only the device knows it yet.
+LATEST = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +58,40 @@ class Stretch:
     seen: Tensor | None
 
 
-class Step:
-    """What one pass of the model works on.
+class Step(ABC):
+    """What one pass of the model works on."""
+
+    slots: KvSlots
+    #: Each ``(tokens,)`` int64.
+    ids: Tensor
+    positions: Tensor
+    rows: Tensor
+
+    def hidden(self, model: LlamaForCausalLM) -> Tensor:
+        """Run the model up to its head, ``(tokens, hidden_size)``."""
+        out: Tensor = model.model(
+            input_ids=self.ids[None],
+            position_ids=self.positions[None],
+            use_cache=False,
+            step=self,
+        ).last_hidden_state[0]
+        return out
+
+    @abstractmethod
+    def look(self, query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
+        """Let every token look at its own row, itself included.
+
+        Args:
+            query: ``(1, heads, tokens, head_dim)``.
+            keys: ``(rows, kv_heads, context, head_dim)``, like ``values``.
+
+        Returns:
+            ``(tokens, heads, head_dim)``.
+        """
+
+
+class PackedStep(Step):
+    """The tokens of any turns, end to end.
 
     Args:
         parts: every row at most once.
@@ -71,9 +107,9 @@ class Step:
         ids = [id for part in self.parts for id in part.ids]
         positions = [part.start + n for part in self.parts for n in range(len(part.ids))]
         rows = [part.row for part in self.parts for _ in part.ids]
-        packed = torch.tensor([ids, positions, rows]).to(device, non_blocking=True)
-        #: Each ``(tokens,)`` int64.
-        self.ids, self.positions, self.rows = packed.unbind()
+        self.ids, self.positions, self.rows = upload([ids, positions, rows], device).unbind()
+        if LATEST in ids:
+            self.ids = torch.where(self.ids == LATEST, slots.latest[self.rows], self.ids)
 
         #: How many tokens, the first ones, are their row's only new ones.
         self.singles = len(singles)
@@ -84,6 +120,19 @@ class Step:
         """The single tokens, by rows that lie side by side."""
         return _runs(self.parts[: self.singles], self.ids.device)
 
+    def look(self, query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
+        """Let every token look at its own row; see `Step.look`."""
+        queries = query[0].transpose(0, 1)
+        out = torch.empty_like(queries, memory_format=torch.contiguous_format)
+        for run in self.runs:
+            rows = (run.rows, slice(None), slice(run.length))
+            out[run.tokens] = _look_back(
+                queries[run.tokens], keys[rows], values[rows], run.hidden, scaling
+            )
+        for stretch in self.stretches:
+            out[stretch.tokens] = look_around(stretch, query, keys, values, scaling)
+        return out
+
     def last_tokens(self, parts: Sequence[Part]) -> Tensor:
         """Return where each of these parts ends among the step's tokens, ``(parts,)`` int64."""
         ends: dict[int, int] = {}
@@ -91,8 +140,7 @@ class Step:
         for part in self.parts:
             end += len(part.ids)
             ends[part.row] = end - 1
-        last = torch.tensor([ends[part.row] for part in parts], dtype=torch.int64)
-        return last.to(self.ids.device, non_blocking=True)
+        return upload([ends[part.row] for part in parts], self.ids.device)
 
 
 def _runs(singles: Sequence[Part], device: torch.device) -> list[_Run]:
@@ -158,17 +206,7 @@ def slot_attention(
     keys, values = step.slots.keys[layer], step.slots.values[layer]
     keys[step.rows, :, step.positions] = key[0].transpose(0, 1)
     values[step.rows, :, step.positions] = value[0].transpose(0, 1)
-
-    queries = query[0].transpose(0, 1)
-    out = torch.empty_like(queries, memory_format=torch.contiguous_format)
-    for run in step.runs:
-        rows = (run.rows, slice(None), slice(run.length))
-        out[run.tokens] = _look_back(
-            queries[run.tokens], keys[rows], values[rows], run.hidden, scaling
-        )
-    for stretch in step.stretches:
-        out[stretch.tokens] = look_around(stretch, query, keys, values, scaling)
-    return out[None], None
+    return step.look(query, keys, values, scaling)[None], None
 
 
 def look_around(

@@ -1,6 +1,6 @@
 """A layer's attention around the compiled op: one projection in, the op, one projection out.
 
-It takes the place of transformers' own module, and reads the `Step` that its attention function
+It takes the place of transformers' own module, and reads the step that its attention function
 reads. Pieces of prompts are left to torch, which is good at them.
 """
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers import LlamaForCausalLM
 from transformers.models.llama.modeling_llama import LlamaAttention
 
-from workers.engines.attention import Step, look_around
+from workers.engines.attention import PackedStep, look_around
 from workers.engines.decode_op import DTYPES, DecodeOp
 
 
@@ -33,7 +33,7 @@ class FusedAttention(nn.Module):
         hidden_states: Tensor,
         *,
         position_embeddings: tuple[Tensor, Tensor],
-        step: Step,
+        step: PackedStep,
         **_: Any,
     ) -> tuple[Tensor, None]:
         """Take ``(1, tokens, hidden)`` and return the same, and no weights."""

@@ -1,15 +1,23 @@
-"""The keys and values of every row: one fixed block of memory per layer, made once at start.
+"""What the device keeps of every row: keys and values, in one block per layer made once at start.
 
 What lies in a row past the tokens written there is left over from earlier turns: readers mask it.
 A masked NaN still poisons a weighted sum, so a row that may hold one is cleared.
 """
 
+import math
+
 import torch
+from torch import Tensor
 from transformers import LlamaConfig
 
 
 class KvSlots:
-    """Keys and values, each ``(rows, kv_heads, context, head_dim)`` per layer."""
+    """Keys and values, each ``(rows, kv_heads, context, head_dim)`` per layer, and last tokens.
+
+    Args:
+        page_tokens: what a row is read in: its tokens lie side by side then, in whole pages, and
+            not each head's for themselves.
+    """
 
     def __init__(
         self,
@@ -19,19 +27,35 @@ class KvSlots:
         context: int,
         dtype: torch.dtype,
         device: torch.device,
+        page_tokens: int | None = None,
     ) -> None:
         heads, width = kv_shape(config)
-        shape = (rows, heads, context, width)
-        layers = range(config.num_hidden_layers)
+        pages = math.ceil(context / page_tokens) if page_tokens else 0
+
+        def block() -> Tensor:
+            if page_tokens:
+                shape = (rows, pages * page_tokens, heads, width)
+                return torch.zeros(shape, dtype=dtype, device=device).transpose(1, 2)
+            return torch.zeros((rows, heads, context, width), dtype=dtype, device=device)
+
         self.rows = rows
         self.context = context
-        self.keys = [torch.zeros(shape, dtype=dtype, device=device) for _ in layers]
-        self.values = [torch.zeros(shape, dtype=dtype, device=device) for _ in layers]
+        self.keys = [block() for _ in range(config.num_hidden_layers)]
+        self.values = [block() for _ in range(config.num_hidden_layers)]
+        #: ``(rows, pages)`` int32: the pages of each row.
+        self.table = torch.arange(rows * pages, dtype=torch.int32, device=device).view(rows, pages)
+        self._page_tokens = page_tokens
+        #: ``(rows,)`` int64: the token that was chosen last for each row.
+        self.latest = torch.zeros(rows, dtype=torch.int64, device=device)
 
     def copy(self, *, source: int, target: int, length: int) -> None:
         """Give ``target`` the first ``length`` tokens of ``source``."""
         for slots in (*self.keys, *self.values):
             slots[target, :, :length] = slots[source, :, :length]
+
+    def paged(self, block: Tensor) -> Tensor:
+        """Return a layer's keys or values as ``(pages, page_tokens, kv_heads, head_dim)``."""
+        return block.transpose(1, 2).unflatten(1, (-1, self._page_tokens)).flatten(0, 1)
 
     def clear(self, row: int) -> None:
         """Make every number of a row finite again."""

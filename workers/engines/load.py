@@ -23,6 +23,7 @@ from workers.engines.checkpoint import (
     pick_dtype,
     read_config,
 )
+from workers.engines.cuda_recorder import CudaRecorder
 from workers.engines.decode_op import DTYPES, load_decode_op
 from workers.engines.habits import read_habits
 from workers.engines.kv_slots import bytes_per_token
@@ -165,6 +166,7 @@ def _start_slot(
         eos_ids=eos_ids,
         after_step=after_step,
         decode_op=decode_op,
+        recorder=CudaRecorder(device) if CudaRecorder.suits(device, dtype) else None,
     )
 
 

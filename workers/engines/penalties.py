@@ -45,8 +45,8 @@ class Penalties:
         self._met = torch.zeros(vocabulary, dtype=torch.bool, device=device)
         self._met[known] = True
 
-    def add(self, id: int) -> None:
-        """Take note of a token that the answer has just said."""
+    def add(self, id: Tensor) -> None:
+        """Take note of a token that was chosen for the answer, ``(1,)`` int64."""
         self._said[id] += 1
         self._met[id] = True
 

@@ -18,8 +18,10 @@ class Row:
     index: int
     #: The tokens of the turn that has, or last had, this row.
     ids: list[int] = field(default_factory=list)
-    #: How many of them are in the slots.
+    #: How many tokens of the turn are in the slots.
     written: int = 0
+    #: Tokens that were chosen, and are not known here yet.
+    unknown: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,11 +59,13 @@ class Rows:
         self._free.remove(row)
         row.ids = list(prompt)
         row.written = kept
+        row.unknown = 0
         return Seat(row=row, source=nearest if kept and nearest is not row else None)
 
     def leave(self, row: Row) -> None:
-        """Give a row back; it remembers what was written."""
+        """Give a row back; it remembers what was written of what is known."""
         del row.ids[row.written :]
+        row.written = len(row.ids)
         self._free.append(row)
 
 

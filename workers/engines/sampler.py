@@ -14,11 +14,14 @@ from torch import Tensor
 from workers.engine import Sampling
 from workers.engines import noise
 from workers.engines.penalties import Penalties
+from workers.engines.upload import upload
 
 #: Rows of a vocabulary that a CPU looks at together: few enough to stay in its cache.
 CPU_ROWS = 4
 #: A float32 that a logit can be divided by.
 COLDEST = 1e-30
+#: Stands for the token that cannot be chosen.
+NOT_A_NUMBER = -1
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,14 +34,14 @@ class Ask:
     penalties: Penalties | None = None
 
 
-def choose(logits: Tensor, asks: Sequence[Ask]) -> list[int | None]:
-    """Choose one token per turn.
+def choose(logits: Tensor, asks: Sequence[Ask]) -> Tensor:
+    """Choose one token per turn, without waiting for a GPU to have chosen.
 
     Args:
         logits: ``(turns, vocabulary)``.
 
     Returns:
-        A token id per turn, None where the logits are not numbers.
+        ``(turns,)`` int64: ids of tokens, `NOT_A_NUMBER` where the logits are not numbers.
     """
     best, ids = logits.max(dim=-1)
     # Only the rows that draw or have penalties pay for it.
@@ -46,10 +49,10 @@ def choose(logits: Tensor, asks: Sequence[Ask]) -> list[int | None]:
     at_once = CPU_ROWS if logits.device.type == "cpu" else len(asks)
     for first in range(0, len(special), at_once):
         some = special[first : first + at_once]
-        ids[some] = _choose(logits[some].float(), [asks[n] for n in some])
+        at = upload(some, logits.device)
+        ids[at] = _choose(logits[at].float(), [asks[n] for n in some])
     # The maximum is NaN when any logit is.
-    ids[~best.isfinite()] = -1
-    return [None if id < 0 else id for id in ids.tolist()]
+    return ids.masked_fill_(~best.isfinite(), NOT_A_NUMBER)
 
 
 def _choose(logits: Tensor, asks: Sequence[Ask]) -> Tensor:
@@ -67,10 +70,11 @@ def _choose(logits: Tensor, asks: Sequence[Ask]) -> Tensor:
         if rows:
             samplings = [asks[n].sampling for n in rows]
             heat = _column([max(s.temperature, COLDEST) for s in samplings], logits)
-            drawing = logits if len(rows) == len(asks) else logits[rows]
+            at = upload(rows, logits.device)
+            drawing = logits if len(rows) == len(asks) else logits[at]
             scaled = (drawing - drawing.amax(dim=-1, keepdim=True)).div_(heat)
             places = ((asks[n].sampling.seed, asks[n].position) for n in rows)
-            ids[rows] = draw(scaled, noise.keys(places, logits.device), samplings)
+            ids[at] = draw(scaled, noise.keys(places, logits.device), samplings)
     return ids
 
 
@@ -87,32 +91,12 @@ def _draw_from_likeliest(scaled: Tensor, keys: Tensor, samplings: Sequence[Sampl
     """Draw from ``top_k`` tokens, of these from the fewest that hold ``top_p`` of their weight."""
     size = scaled.shape[-1]
     top_p = _column([sampling.top_p for sampling in samplings], scaled).double()
-    top_k = torch.tensor([min(s.top_k or size, size) for s in samplings], device=scaled.device)
-    top_k = top_k[:, None]
-    weights = scaled.exp()
-    whole = weights.sum(dim=-1, keepdim=True, dtype=torch.float64)
-    # Sorting a whole vocabulary costs as much as the model. All that weigh less than this do not
-    # hold together what may be left out, so none of them is drawn.
-    candidates = weights >= (1 - top_p) * whole / size
-    ruled = [n for n, sampling in enumerate(samplings) if 0 < sampling.top_k < size]
-    if ruled:
-        most = max(samplings[n].top_k for n in ruled)
-        least = scaled[ruled].topk(most).values.gather(-1, top_k[ruled] - 1)
-        candidates[ruled] = scaled[ruled] >= least
+    top_k = upload([[min(s.top_k or size, size)] for s in samplings], scaled.device)
+    whole = scaled.exp().sum(dim=-1, keepdim=True, dtype=torch.float64)
+    sort = _sort_candidates if scaled.device.type == "cpu" else _sort_all
+    values, known = sort(scaled, top_k, (1 - top_p) * whole / size)
 
-    # The candidates of each row side by side, by id; then by weight, and of equals the lower first.
-    rows, ids = candidates.nonzero(as_tuple=True)
-    counts = candidates.sum(dim=-1)
-    width = max(1, int(counts.max()))
-    places = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[rows]
-    values = scaled.new_full((len(scaled), width), float("-inf"))
-    values[rows, places] = scaled[rows, ids]
-    known = torch.zeros_like(values, dtype=torch.int32)
-    known[rows, places] = ids.int()
-    values, order = values.sort(dim=-1, descending=True, stable=True)
-    known = known.gather(-1, order)
-
-    rank = torch.arange(width, device=values.device)
+    rank = torch.arange(values.shape[-1], device=values.device)
     weights = values.exp().double() * (rank < top_k)
     sums = weights.cumsum(dim=-1)
     whole = torch.where(top_k < size, sums[:, -1:], whole)
@@ -122,10 +106,48 @@ def _draw_from_likeliest(scaled: Tensor, keys: Tensor, samplings: Sequence[Sampl
     return known.gather(-1, noisy.argmax(dim=-1, keepdim=True))[:, 0].long()
 
 
+def _sort_all(scaled: Tensor, top_k: Tensor, least: Tensor) -> tuple[Tensor, Tensor]:
+    """Sort each row by weight, of equals the lower id first; return values and ids."""
+    values, ids = scaled.sort(dim=-1, descending=True, stable=True)
+    return values, ids.int()
+
+
+def _sort_candidates(scaled: Tensor, top_k: Tensor, least: Tensor) -> tuple[Tensor, Tensor]:
+    """Sort only what may be drawn: for a CPU, to which a vocabulary is as much as the model.
+
+    Args:
+        top_k: ``(draws, 1)``.
+        least: ``(draws, 1)``: all tokens of a smaller weight do not hold together what `top_p`
+            leaves out, so none of them is drawn.
+
+    Returns:
+        Values and ids, each ``(draws, the most candidates)``; no weight where there are fewer.
+    """
+    size = scaled.shape[-1]
+    candidates = scaled.exp() >= least
+    ruled = (top_k[:, 0] < size).nonzero()[:, 0]
+    if len(ruled):
+        some = scaled[ruled]
+        most = some.topk(int(top_k[ruled].max())).values
+        candidates[ruled] = some >= most.gather(-1, top_k[ruled] - 1)
+
+    # Side by side, by id; then by weight.
+    rows, ids = candidates.nonzero(as_tuple=True)
+    counts = candidates.sum(dim=-1)
+    width = max(1, int(counts.max()))
+    places = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[rows]
+    values = scaled.new_full((len(scaled), width), float("-inf"))
+    values[rows, places] = scaled[rows, ids]
+    known = torch.zeros_like(values, dtype=torch.int32)
+    known[rows, places] = ids.int()
+    values, order = values.sort(dim=-1, descending=True, stable=True)
+    return values, known.gather(-1, order)
+
+
 def _noisy(scaled: Tensor, keys: Tensor, ids: Tensor) -> Tensor:
     # In float64, which adds no rounding of its own that would make two of them equal.
     return scaled.double().add_(noise.gumbel(keys, ids))
 
 
 def _column(numbers: Sequence[float], like: Tensor) -> Tensor:
-    return torch.tensor(numbers, dtype=torch.float32, device=like.device)[:, None]
+    return upload(numbers, like.device, torch.float32)[:, None]

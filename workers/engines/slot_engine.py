@@ -3,6 +3,8 @@
 Each step is one pass of the model over one token of every answering turn and a bounded piece of the
 prompts that are joining, so a long prompt costs the others no more than one such piece. A turn
 joins at the step after it was submitted, leaves at its end, and its row is taken again at once.
+
+While a GPU computes a step, the next one is launched already, its tokens known to the GPU alone.
 """
 
 import logging
@@ -12,20 +14,25 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 import torch
+from torch import Tensor
 from transformers import LlamaForCausalLM
 
 from workers.engine import EngineDead, Finish, FinishReason, OnStep, Sampling
 from workers.engines import attention, sampler
-from workers.engines.attention import Part, Step
+from workers.engines.attention import PackedStep, Part
 from workers.engines.decode_op import DecodeOp
+from workers.engines.flight import Flight
 from workers.engines.fused_attention import fuse
 from workers.engines.kv_slots import KvSlots
 from workers.engines.packed_linear import pack
 from workers.engines.penalties import penalties
 from workers.engines.prompt_check import check_prompt
+from workers.engines.recorded_steps import Recorder, recorded_steps
 from workers.engines.rows import Row, Rows
-from workers.engines.sampler import Ask
+from workers.engines.sampler import NOT_A_NUMBER, Ask
 from workers.engines.slot_turn import SlotTurn
+from workers.engines.step_plan import StepPlan
+from workers.engines.upload import upload
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +48,9 @@ class SlotEngine:
         after_step: called on the engine's thread once all ``on_step`` calls of a step are made.
         prompt_tokens: how much of the joining prompts one step takes at most.
         decode_op: what a CPU does part of its attention with; None does all in torch.
+        ahead: whether a step is launched before the last one's ids are known; None does so on a
+            GPU. What a turn that has ended says in the next step is nobody's.
+        recorder: what a GPU records steps with; None launches each anew.
     """
 
     def __init__(
@@ -53,6 +63,8 @@ class SlotEngine:
         after_step: Callable[[], None],
         prompt_tokens: int = 512,
         decode_op: DecodeOp | None = None,
+        ahead: bool | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         if model.device.type == "cpu":
             if decode_op and not fuse(model, decode_op):
@@ -65,13 +77,20 @@ class SlotEngine:
         self._vocabulary = model.config.vocab_size
         self._eos_ids = eos_ids
         self._after_step = after_step
-        self._prompt_tokens = prompt_tokens
+        self._plan = StepPlan(prompt_tokens)
         self._slots = KvSlots(
-            model.config, rows=rows, context=context, dtype=model.dtype, device=model.device
+            model.config,
+            rows=rows,
+            context=context,
+            dtype=model.dtype,
+            device=model.device,
+            page_tokens=recorder.page_tokens if recorder else None,
         )
+        self._recorded = recorded_steps(model, self._slots, recorder) if recorder else None
         self._rows = Rows(rows)
         self._running: list[SlotTurn] = []
-        self._sitting_out = False
+        self._ahead = model.device.type == "cuda" if ahead is None else ahead
+        self._flight: Flight | None = None
 
         # Shared with other threads, under the condition.
         self._work = threading.Condition()
@@ -146,7 +165,7 @@ class SlotEngine:
     def _has_work(self) -> bool:
         """Wait for a turn; False when the engine was stopped and none is left."""
         with self._work:
-            while not (self._running or self._waiting):
+            while not (self._running or self._waiting or self._flight):
                 if self._closed:
                     return False
                 self._work.wait()
@@ -158,9 +177,12 @@ class SlotEngine:
     def _step(self) -> None:
         self._drop_cancelled()
         self._seat_waiting()
-        parts = self._next_parts()
-        if parts:
-            self._advance(parts)
+        parts = self._plan.next_parts(self._running)
+        flight = self._launch(parts) if parts else None
+        if self._ahead:
+            flight, self._flight = self._flight, flight
+        if flight:
+            self._settle(flight)
         self._after_step()
 
     def _drop_cancelled(self) -> None:
@@ -188,52 +210,46 @@ class SlotEngine:
             )
             self._running.append(turn)
 
-    def _next_parts(self) -> list[tuple[SlotTurn, Part]]:
-        """Pick every answering turn's next token, and prompt pieces in the order of joining."""
-        parts: list[tuple[SlotTurn, Part]] = []
-        room = self._prompt_tokens
-        # Who has said nothing yet is waited for most. But nobody sits out two steps on end, so that
-        # no crowd of them holds up the others for good.
-        silent = any(turn.silent for turn in self._running if not turn.patient)
-        self._sitting_out = silent and not self._sitting_out
-        for turn in self._running:
-            if turn.patient and self._sitting_out:
-                continue
-            row = turn.row
-            assert row is not None
-            missing = len(row.ids) - row.written
-            answering = missing == 1
-            size = 1 if answering else min(missing, room)
-            if size:
-                ids = row.ids[row.written : row.written + size]
-                parts.append((turn, Part(row=row.index, start=row.written, ids=ids)))
-                room -= 0 if answering else size
-        return parts
-
-    def _advance(self, parts: list[tuple[SlotTurn, Part]]) -> None:
-        """Run the model once and hand every turn whose prompt is complete its next token."""
-        step = Step(self._slots, [part for _, part in parts], self._device)
+    def _launch(self, parts: list[tuple[SlotTurn, Part]]) -> Flight | None:
+        """Run the model once; every turn whose prompt is complete gets its next token."""
+        step = PackedStep(self._slots, [part for _, part in parts], self._device)
         asking: list[tuple[SlotTurn, Row, Part]] = []
         for turn, part in parts:
-            assert turn.row is not None
-            turn.row.written += len(part.ids)
-            if turn.row.written == len(turn.row.ids):
-                asking.append((turn, turn.row, part))
-        hidden = self._model.model(
-            input_ids=step.ids[None],
-            position_ids=step.positions[None],
-            use_cache=False,
-            step=step,
-        ).last_hidden_state[0]
+            row = turn.row
+            assert row is not None
+            row.written += len(part.ids)
+            if row.written == len(row.ids) + row.unknown:
+                row.unknown += 1
+                asking.append((turn, row, part))
         if not asking:
-            return
-        last_tokens = step.last_tokens([part for _, _, part in asking])
+            step.hidden(self._model)
+            return None
         ids = sampler.choose(
-            self._model.lm_head(hidden[last_tokens]),
+            self._logits(step, [part for _, _, part in asking]),
             [Ask(turn.sampling, row.written, turn.penalties) for turn, row, _ in asking],
         )
-        for (turn, row, _), id in zip(asking, ids, strict=True):
-            if id is None:
+        for n, (turn, _, _) in enumerate(asking):
+            if turn.penalties:
+                turn.penalties.add(ids[n : n + 1])
+        if self._ahead:
+            rows = upload([row.index for _, row, _ in asking], self._device)
+            # One that is not a number is a token like any other, till the host hears of it.
+            self._slots.latest[rows] = ids.clamp(min=0)
+        return Flight([(turn, row) for turn, row, _ in asking], ids)
+
+    def _logits(self, step: PackedStep, asking: Sequence[Part]) -> Tensor:
+        """Run the model; return what it says at the end of some parts, ``(parts, vocabulary)``."""
+        if self._recorded and not step.stretches:
+            return self._recorded.logits(step)[step.last_tokens(asking)]
+        return self._model.lm_head(step.hidden(self._model)[step.last_tokens(asking)])
+
+    def _settle(self, flight: Flight) -> None:
+        """Hand every turn the token that a step chose for it."""
+        for (turn, row), id in zip(flight.answered, flight.ids(), strict=True):
+            if turn.over:
+                continue
+            row.unknown -= 1
+            if id == NOT_A_NUMBER:
                 # What the row holds is poison for whoever comes next.
                 self._slots.clear(row.index)
                 row.written = 0
@@ -243,8 +259,6 @@ class SlotEngine:
                 self._finish(turn, [], Finish(FinishReason.STOP))
             else:
                 row.ids.append(id)
-                if turn.penalties:
-                    turn.penalties.add(id)
                 if len(row.ids) == turn.end:
                     self._finish(turn, [id], Finish(FinishReason.LENGTH))
                 else:
@@ -260,6 +274,7 @@ class SlotEngine:
 
     def _finish(self, turn: SlotTurn, ids: Sequence[int], finish: Finish) -> None:
         """Give the turn's row back and tell its end, the one time that it ends."""
+        turn.over = True
         if turn.row:
             self._rows.leave(turn.row)
             self._running.remove(turn)

@@ -20,6 +20,8 @@ class SlotTurn:
         self.patient = patient
         self.row: Row | None = None
         self.cancelled = False
+        #: Its finish was told.
+        self.over = False
         self.penalties: Penalties | None = None
         #: How many of the prompt's tokens were there already when the turn joined.
         self.cached_tokens = 0
@@ -27,7 +29,8 @@ class SlotTurn:
     @property
     def silent(self) -> bool:
         """Whether a turn that has its row has said nothing yet."""
-        return self.row is not None and len(self.row.ids) == len(self.prompt)
+        row = self.row
+        return row is not None and len(row.ids) + row.unknown == len(self.prompt)
 
     def cancel(self) -> None:
         """End the turn within a step; a second time, or after its end, changes nothing."""

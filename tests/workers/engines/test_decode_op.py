@@ -11,7 +11,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from workers.engines import attention, decode_op
-from workers.engines.attention import Part, Step
+from workers.engines.attention import PackedStep, Part
 from workers.engines.decode_op import DecodeOp, load_decode_op
 from workers.engines.fused_attention import fuse
 from workers.engines.kv_slots import KvSlots
@@ -148,14 +148,8 @@ def test_a_fused_model_says_what_the_plain_one_says(op: DecodeOp, bias: bool) ->
                 [Part(row=0, start=0, ids=range(20)), Part(row=1, start=0, ids=[7])],
                 [Part(row=0, start=20, ids=[3]), Part(row=1, start=1, ids=range(9))],
             ):
-                step = Step(slots, parts, model.device)
-                out = model.model(
-                    input_ids=step.ids[None],
-                    position_ids=step.positions[None],
-                    use_cache=False,
-                    step=step,
-                )
-        return out.last_hidden_state
+                out = PackedStep(slots, parts, model.device).hidden(model)
+        return out
 
     plain = hidden()
     assert fuse(model, op)

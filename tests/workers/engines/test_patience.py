@@ -58,7 +58,8 @@ class Meeting:
 
 def meet(make_engine: MakeEngine, prompt: list[int], *, patient: bool) -> list[set[str]]:
     meeting = Meeting(prompt, patient=patient)
-    engine = make_engine(rows=2, prompt_tokens=16, after_step=meeting.after_step)
+    # So that each step tells itself what it took up.
+    engine = make_engine(rows=2, prompt_tokens=16, after_step=meeting.after_step, ahead=False)
     assert meeting.run(engine) == answer(engine, PROMPT, greedy(30))
     return meeting.since_coming()
 

@@ -65,7 +65,7 @@ def test_tokens_said_one_by_one_weigh_like_those_known_from_the_start() -> None:
     settings = {"repetition_penalty": 1.3, "frequency_penalty": 0.3, "presence_penalty": 0.2}
     told = made(IDS[:ANSWER], **settings)
     for id in IDS[ANSWER:]:
-        told.add(id)
+        told.add(torch.tensor([id]))
     assert torch.equal(applied(told), applied(made(**settings)))
 
 
@@ -82,9 +82,9 @@ def test_who_asks_for_none_has_none() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_penalty_changes_the_choice_of_its_own_row_alone(dtype: torch.dtype) -> None:
     likeliest = made([5], 0, presence_penalty=2.0)
-    likeliest.add(5)  # now at 4 - 2, level with id 0
+    likeliest.add(torch.tensor([5]))  # now at 4 - 2, level with id 0
     likeliest_twice = made([5, 5], 0, frequency_penalty=1.5)
     rows = logits().to(dtype).expand(3, -1).contiguous()
     asked = [Ask(sampling(), 9), Ask(sampling(), 9, likeliest), Ask(sampling(), 9, likeliest_twice)]
-    assert choose(rows, asked) == [5, 0, 0]
+    assert choose(rows, asked).tolist() == [5, 0, 0]
     assert torch.equal(rows, logits().to(dtype).expand(3, -1))

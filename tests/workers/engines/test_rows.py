@@ -65,3 +65,14 @@ def test_a_few_common_tokens_are_not_worth_a_search() -> None:
     rows.leave(fill(rows, [1, 2, 3, 4], [5]))
     seat = rows.take([1, 2, 3, 9])
     assert (seat.row.index, seat.row.written, seat.source) == (1, 0, None)
+
+
+def test_a_row_remembers_nothing_that_its_turn_has_not_heard() -> None:
+    rows = Rows(1)
+    row = fill(rows, SYSTEM, [5, 6])
+    # Two steps ran ahead: one token's keys were written, the next was chosen.
+    row.written, row.unknown = len(row.ids) + 1, 2
+    rows.leave(row)
+    assert row.written == len(row.ids) == len(SYSTEM) + 2
+    seat = rows.take([*SYSTEM, 5, 6, 7])
+    assert (seat.row.written, seat.row.unknown) == (len(SYSTEM) + 2, 0)

@@ -97,6 +97,7 @@ def test_a_long_prompt_holds_the_others_up_for_one_piece_at_a_time(
     sizes: list[int] = []
     model = _watched(reference, lambda tokens: sizes.append(tokens))
     engine = make_engine(rows=2, prompt_tokens=16, model=model)
+    sizes.clear()
 
     def join(listener: Listener) -> None:
         if len(listener.ids) == 2:
@@ -162,7 +163,8 @@ def test_a_row_that_held_no_numbers_is_clean_for_the_next_turn(
 
 def test_an_engine_at_rest_runs_no_steps(make_engine: MakeEngine) -> None:
     steps: list[None] = []
-    engine = make_engine(after_step=lambda: steps.append(None))
+    # One that runs ahead has a last step in which it only hears of the one before.
+    engine = make_engine(after_step=lambda: steps.append(None), ahead=False)
     answer(engine, [1, 5, 6], greedy(7))
     engine.stop(1)
     assert len(steps) == 7

@@ -1,0 +1,106 @@
+"""A recorded step says what a plain one says; one that does not is not used, and the log tells."""
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor
+from transformers import LlamaForCausalLM
+
+from tests import tiny_llama
+from tests.workers.plain_recorder import PlainRecorder
+from workers.engines import attention
+from workers.engines.attention import PackedStep, Part
+from workers.engines.kv_slots import KvSlots
+from workers.engines.recorded_steps import RecordedSteps, recorded_steps
+
+ROWS = 6
+
+
+@pytest.fixture
+def model(tiny_llama_folder: Path) -> LlamaForCausalLM:
+    attention.register()
+    model = LlamaForCausalLM.from_pretrained(tiny_llama_folder, dtype=torch.float32).eval()
+    model.config._attn_implementation = attention.ATTENTION
+    return model
+
+
+def make_slots(model: LlamaForCausalLM) -> KvSlots:
+    return KvSlots(
+        model.config,
+        rows=ROWS,
+        context=tiny_llama.CONTEXT - 1,
+        dtype=model.dtype,
+        device=model.device,
+        page_tokens=PlainRecorder.page_tokens,
+    )
+
+
+def after_prompts(model: LlamaForCausalLM, slots: KvSlots, rows: Sequence[int]) -> PackedStep:
+    """Read a prompt of its own length into each row; return the step that goes on from there."""
+    prompts = [Part(row=row, start=0, ids=range(3, 25 + 7 * row)) for row in rows]
+    PackedStep(slots, prompts, model.device).hidden(model)
+    parts = [Part(row=row, start=22 + 7 * row, ids=[40 + row]) for row in rows]
+    return PackedStep(slots, parts, model.device)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("rows", [[3], [0, 5], [5, 1, 2], [0, 1, 2, 4, 5], range(6)])
+def test_a_recorded_step_says_what_a_plain_one_says(
+    model: LlamaForCausalLM, rows: Sequence[int]
+) -> None:
+    slots = make_slots(model)
+    recorded = recorded_steps(model, slots, PlainRecorder())
+    assert recorded
+    step = after_prompts(model, slots, rows)
+    plain = model.lm_head(step.hidden(model))
+    torch.testing.assert_close(recorded.logits(step), plain, rtol=1e-3, atol=1e-4)
+
+
+@torch.inference_mode()
+def test_what_a_step_does_not_bring_is_left_alone(model: LlamaForCausalLM) -> None:
+    slots = make_slots(model)
+    recorded = RecordedSteps(model, slots, PlainRecorder())
+    step = after_prompts(model, slots, [1, 2, 4])
+    rest = [0, 3, 5]
+    before = [block[rest].clone() for block in (*slots.keys, *slots.values)]
+    recorded.logits(step)
+    after = [block[rest] for block in (*slots.keys, *slots.values)]
+    assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
+
+
+def test_there_is_a_recording_for_each_doubling_and_for_all_rows(model: LlamaForCausalLM) -> None:
+    recorded = RecordedSteps(model, make_slots(model), PlainRecorder())
+    assert [recording.size for recording in recorded.recordings] == [1, 2, 4, 6]
+
+
+class Failing(PlainRecorder):
+    def record(self, compute: Callable[[], Tensor]) -> Callable[[], Tensor]:
+        raise RuntimeError("the driver is too old")
+
+
+class Mistaken(PlainRecorder):
+    def record(self, compute: Callable[[], Tensor]) -> Callable[[], Tensor]:
+        out = compute()
+        return lambda: out.flip(-1)
+
+
+class Poisoned(PlainRecorder):
+    def record(self, compute: Callable[[], Tensor]) -> Callable[[], Tensor]:
+        return lambda: compute() * float("nan")
+
+
+@pytest.mark.parametrize(
+    ("recorder", "says"),
+    [(Failing(), "too old"), (Mistaken(), "off by"), (Poisoned(), "off by nan")],
+    ids=["fails", "says something else", "says nothing"],
+)
+def test_a_recording_that_is_not_right_is_not_used(
+    model: LlamaForCausalLM, recorder: PlainRecorder, says: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        assert recorded_steps(model, make_slots(model), recorder) is None
+    assert "each is launched anew" in caplog.text
+    assert says in caplog.text
