@@ -40,7 +40,7 @@ LEASE_SECONDS = TurnSettings().lease_seconds
 #: How many leases a takeover may take.
 MOST_LEASES = 2.0
 #: Slices that are read before the kill, drawn anew each time.
-SLICES = (5, 60)
+SLICES = (2, 20)
 #: What takes longer will never come.
 PATIENCE_SECONDS = 60.0
 #: So hot that the answer is long.
@@ -189,11 +189,11 @@ def one(house: House, slices: int) -> Takeover:
         while events[-1]["type"] not in _ENDS and len(events) - 1 <= written:
             events.append(_next(socket))
         seconds = time.perf_counter() - begun
+        house.workers.start(index)
         if len(events) - 1 <= written:
             raise TooShort
         while events[-1]["type"] not in _ENDS:
             events.append(_next(socket))
-    house.workers.start(index)
     if events[-1]["type"] in ("response.failed", "error"):
         raise ProcessFailed(json.dumps(events[-1]))
     faults = sum(event["sequence_number"] != place for place, event in enumerate(events))
