@@ -8,7 +8,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from cli.bulk_service import PAUSE_SECONDS, BulkService, Json, Refused, ServiceA
 from cli.bulk_state import Asked, OtherRun, State, StateFile, sha256_of
 from cli.chat import ChatSettings
 from cli.exit_code import BAD_SETTING, INTERRUPTED, SOME_FAILED
+from cli.interrupt import remembered_interrupt
 
 _OVER = ("completed", "failed", "expired", "cancelled")
 _BAD_REQUEST, _NOT_FOUND = 400, 404
@@ -55,8 +56,11 @@ def run(asked: Run) -> int:
             )
         )
         data_dir = asked.out.with_name(asked.out.name + ".data")
-        with _service(asked, settings, data_dir) as service:
-            batch = _carry_out(asked, service, state_file, state)
+        with (
+            remembered_interrupt() as check_interrupt,
+            _service(asked, settings, data_dir) as service,
+        ):
+            batch = _carry_out(asked, service, state_file, state, check_interrupt)
             if batch["status"] != "failed":
                 _fetch(asked, service, batch)
     except KeyboardInterrupt:
@@ -88,7 +92,13 @@ def _service(asked: Run, settings: ChatSettings, data_dir: Path) -> Iterator[Bul
         yield service
 
 
-def _carry_out(asked: Run, service: BulkService, file: StateFile, state: State) -> Json:
+def _carry_out(
+    asked: Run,
+    service: BulkService,
+    file: StateFile,
+    state: State,
+    check_interrupt: Callable[[], None],
+) -> Json:
     """Have the batch made, if it isn't yet, and wait for its end."""
     if state.batch_id is not None:
         try:
@@ -104,10 +114,10 @@ def _carry_out(asked: Run, service: BulkService, file: StateFile, state: State) 
             state = file.save(state, file_id=service.upload(asked.requests))
         batch = service.create(state.file_id or "", asked.endpoint, asked.window, state.key)
         file.save(state, batch_id=batch["id"])
-    return _wait(service, batch)
+    return _wait(service, batch, check_interrupt)
 
 
-def _wait(service: BulkService, batch: Json) -> Json:
+def _wait(service: BulkService, batch: Json, check_interrupt: Callable[[], None]) -> Json:
     done = _counts(batch)[1]
     with tqdm(unit="line", initial=done, smoothing=0.1, dynamic_ncols=True, disable=None) as bar:
 
@@ -123,6 +133,7 @@ def _wait(service: BulkService, batch: Json) -> Json:
             if batch["status"] in _OVER:
                 return batch
             time.sleep(PAUSE_SECONDS)
+            check_interrupt()
             batch = service.batch(batch["id"], away)
 
 
