@@ -12,6 +12,7 @@ RUN useradd --create-home --uid 10001 turnstream \
     && install -d -o turnstream -g turnstream /home/turnstream/.cache/huggingface /home/turnstream/files
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY turnstream turnstream
 COPY cli cli
 COPY prompts prompts
 COPY turns turns

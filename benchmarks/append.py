@@ -22,11 +22,11 @@ from benchmarks.peer import channel
 from benchmarks.processes import end_on_sigterm, redis_server
 from benchmarks.publishers import MODEL, Channels, Publisher, Worker
 from benchmarks.report import Row, report, wants_json
-from turns import keys
-from turns.front import open_front
-from turns.ids import new_response_id
-from turns.settings import TurnSettings
-from turns.turn import Message, Request, Turn
+from turnstream.turns import keys
+from turnstream.turns.front import open_front
+from turnstream.turns.ids import new_response_id
+from turnstream.turns.settings import TurnSettings
+from turnstream.turns.turn import Message, Request, Turn
 
 NODE = "append"
 #: Turns in an engine step.

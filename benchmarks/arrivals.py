@@ -16,7 +16,7 @@ from typing import Any
 from transformers import LlamaForCausalLM, StoppingCriteria
 
 from benchmarks.batch import TURNS, Asker, Prompts, padded_generate
-from workers.engine import Engine, Finish, Sampling
+from turnstream.workers.engine import Engine, Finish, Sampling
 
 #: Tokens of each answer.
 NEW_TOKENS = 64

@@ -13,12 +13,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from turns.turn import Request
-from workers.engine import Engine, Finish, Sampling
-from workers.engines.load import load_engine
-from workers.prompter import Llama2Prompter, Prompter
-from workers.settings import WorkerSettings
-from ws_server.create import Create, read_create
+from turnstream.turns.turn import Request
+from turnstream.workers.engine import Engine, Finish, Sampling
+from turnstream.workers.engines.load import load_engine
+from turnstream.workers.prompter import Llama2Prompter, Prompter
+from turnstream.workers.settings import WorkerSettings
+from turnstream.ws_server.create import Create, read_create
 
 
 def request_of(create: Create) -> Request:

@@ -18,9 +18,9 @@ from pathlib import Path
 import torch
 from transformers import ContinuousBatchingConfig, GenerationConfig, LlamaConfig, LlamaForCausalLM
 
-from workers.engine import Engine, Finish, Sampling
-from workers.engines.decode_op import DecodeOp, load_decode_op
-from workers.engines.slot_engine import SlotEngine
+from turnstream.workers.engine import Engine, Finish, Sampling
+from turnstream.workers.engines.decode_op import DecodeOp, load_decode_op
+from turnstream.workers.engines.slot_engine import SlotEngine
 
 TURNS = 16
 NEW_TOKENS = 128

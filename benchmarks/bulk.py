@@ -30,7 +30,7 @@ from benchmarks.processes import (
     running,
 )
 from benchmarks.report import Row, median_ratio, report
-from workers import openmp
+from turnstream.workers import openmp
 
 #: In so many batches, since a machine's speed changes in the minutes that one takes.
 REQUESTS, ROUNDS = 2_000, 3
@@ -104,7 +104,9 @@ def house(directory: Path, model: Model, requests: Path) -> Iterator[Callable[[]
     """Run the whole house with one worker; gives what has it answer everything once, as a batch."""
     with redis_server(directory) as url, front_end(directory, url, model.name) as front:
         environ = model.environ | {"TURNSTREAM_REDIS_URL": url}
-        worker = running("worker", *python("cli", "worker"), directory=directory, environ=environ)
+        worker = running(
+            "worker", *python("turnstream", "worker"), directory=directory, environ=environ
+        )
         base = f"http://{front.address}"
         with worker as process, httpx2.Client(base_url=f"{base}/v1", timeout=60) as http:
             process.wait_until(lambda: answers_http(f"{base}/readyz"))

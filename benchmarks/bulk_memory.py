@@ -65,7 +65,7 @@ def house(directory: Path) -> Iterator[House]:
     """Run Redis, a front end and the stub."""
     with redis_server(directory) as url, redis.Redis.from_url(url, protocol=2) as client:
         environ = {"TURNSTREAM_REDIS_URL": url, "TURNSTREAM_FILES": str(directory / "files")}
-        command = python("cli", "serve")
+        command = python("turnstream", "serve")
         stub = python("benchmarks.stub_worker")
         with (
             server(

@@ -92,7 +92,7 @@ def measure(rounds: int, *, neighbours: int = NEIGHBOURS) -> list[Stopped]:
         front_end(Path(name), redis_url, MODEL) as front,
         running(
             "worker",
-            *python("cli", "worker"),
+            *python("turnstream", "worker"),
             directory=Path(name),
             environ=environ | {"TURNSTREAM_REDIS_URL": redis_url},
         ),

@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 
 from benchmarks.processes import ProcessFailed, python, running
-from workers import openmp
+from turnstream.workers import openmp
 
 #: Our engine, which a worker starts with settings for its threads; peers have their usual ones.
 OURS = ("compiled", "torch")

@@ -68,7 +68,9 @@ def house(directory: Path) -> Iterator[House]:
             "TURNSTREAM_DEVICE": "cpu",
             "TURNSTREAM_PROMPT": "llama-2-chat",
         }
-        worker = running("worker", *python("cli", "worker"), directory=directory, environ=environ)
+        worker = running(
+            "worker", *python("turnstream", "worker"), directory=directory, environ=environ
+        )
         with worker as process:
             process.wait_until(lambda: answers_http(f"http://{front.address}/readyz"))
             yield House(url, front.address)

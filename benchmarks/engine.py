@@ -35,9 +35,9 @@ from benchmarks.batch import (
 from benchmarks.contender import contender
 from benchmarks.processes import end_on_sigterm
 from benchmarks.report import Row, in_rounds, median_ratio, report
-from workers.engine import Engine
-from workers.engines.decode_op import load_decode_op
-from workers.engines.packed_linear import PackedLinear
+from turnstream.workers.engine import Engine
+from turnstream.workers.engines.decode_op import load_decode_op
+from turnstream.workers.engines.packed_linear import PackedLinear
 
 ROUNDS = 3
 HISTORY_TOKENS = 900

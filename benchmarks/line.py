@@ -19,13 +19,13 @@ import redis
 from benchmarks.percentile import percentile
 from benchmarks.processes import end_on_sigterm, redis_server
 from benchmarks.report import Row, report, wants_json
-from turns import scripts
-from turns.bell import Bell
-from turns.front import Front, open_front
-from turns.ids import new_response_id
-from turns.settings import TurnSettings
-from turns.submission import submission
-from turns.turn import Message, Request, Turn, messages_to_json
+from turnstream.turns import scripts
+from turnstream.turns.bell import Bell
+from turnstream.turns.front import Front, open_front
+from turnstream.turns.ids import new_response_id
+from turnstream.turns.settings import TurnSettings
+from turnstream.turns.submission import submission
+from turnstream.turns.turn import Message, Request, Turn, messages_to_json
 
 SHORT, LONG = 100, 100_000
 OWNERS = 1_000

@@ -19,7 +19,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from ws_server.serve import SOCKET_MESSAGE_BYTES, listen
+from turnstream.ws_server.serve import SOCKET_MESSAGE_BYTES, listen
 
 #: More than the sockets of any run.
 CONNECTIONS = 10_000

@@ -20,7 +20,7 @@ import psutil  # type: ignore[import-untyped]
 import redis
 from redis.exceptions import RedisError
 
-from cli.redis_server import PrivateRedis, find_program, free_port
+from turnstream.cli.redis_server import PrivateRedis, find_program, free_port
 
 ROOT = Path(__file__).parents[1]
 #: Loading torch on a busy machine takes a while.
@@ -164,7 +164,7 @@ class Server:
 @contextmanager
 def front_end(directory: Path, redis_url: str, model: str) -> Iterator[Server]:
     """Run `turnstream serve`; its model need not have a worker."""
-    command = python("cli", "serve")
+    command = python("turnstream", "serve")
     with server("serve", *command, directory=directory, redis_url=redis_url, model=model) as ours:
         yield ours
 

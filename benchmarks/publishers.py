@@ -11,13 +11,13 @@ import redis
 
 from benchmarks.peer import channel
 from benchmarks.slices import slice_event, slice_text
-from turns import events
-from turns.connection import connect
-from turns.ids import new_response_id
-from turns.line import Line
-from turns.log import Append, Entry, Final, Log, Verdict
-from turns.settings import TurnSettings
-from turns.turn import Claimed
+from turnstream.turns import events
+from turnstream.turns.connection import connect
+from turnstream.turns.ids import new_response_id
+from turnstream.turns.line import Line
+from turnstream.turns.log import Append, Entry, Final, Log, Verdict
+from turnstream.turns.settings import TurnSettings
+from turnstream.turns.turn import Claimed
 
 #: What the service takes a turn for.
 MODEL = "benchmark"

@@ -21,11 +21,11 @@ import redis
 from benchmarks.percentile import percentile
 from benchmarks.processes import end_on_sigterm, python, redis_server, running
 from benchmarks.report import Row, report, wants_json
-from turns import keys
-from turns.front import Front, open_front
-from turns.ids import new_response_id
-from turns.settings import TurnSettings
-from turns.turn import Message, Request, Tier, Turn
+from turnstream.turns import keys
+from turnstream.turns.front import Front, open_front
+from turnstream.turns.ids import new_response_id
+from turnstream.turns.settings import TurnSettings
+from turnstream.turns.turn import Message, Request, Tier, Turn
 
 MODEL = "demo"
 ROWS = 8
@@ -213,7 +213,7 @@ def measure(*, rounds: int, seconds: float) -> list[Row]:
         redis.Redis.from_url(url, protocol=2) as client,
         running(
             "worker",
-            *python("cli", "worker"),
+            *python("turnstream", "worker"),
             directory=Path(name),
             environ={
                 "TURNSTREAM_REDIS_URL": url,

@@ -14,9 +14,9 @@ from tokenizers.decoders import DecodeStream
 from transformers import TextIteratorStreamer
 
 from benchmarks.report import Row, in_turns, report, wants_json
-from tests import sentencepiece_model
-from workers.byte_table import ByteTable
-from workers.slicer import Slicer
+from harness import sentencepiece_model
+from turnstream.workers.byte_table import ByteTable
+from turnstream.workers.slicer import Slicer
 
 PROMPT_TOKENS = 3500
 NEW_TOKENS = 256

@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 
-from turns.events import text_delta
+from turnstream.turns.events import text_delta
 
 
 def slice_text(number: int) -> str:

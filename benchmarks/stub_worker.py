@@ -9,14 +9,14 @@ import time
 
 from redis.exceptions import RedisError
 
-from turns import response
-from turns.bell import queue_of
-from turns.connection import connect
-from turns.events import closing, opening, terminal, text_delta
-from turns.line import Line
-from turns.log import Append, Entry, Final, Log
-from turns.settings import TurnSettings
-from turns.turn import Claimed
+from turnstream.turns import response
+from turnstream.turns.bell import queue_of
+from turnstream.turns.connection import connect
+from turnstream.turns.events import closing, opening, terminal, text_delta
+from turnstream.turns.line import Line
+from turnstream.turns.log import Append, Entry, Final, Log
+from turnstream.turns.settings import TurnSettings
+from turnstream.turns.turn import Claimed
 
 MODEL = "stub"
 ROWS = 64

@@ -31,8 +31,8 @@ from benchmarks.processes import (
     running,
 )
 from benchmarks.report import Row, report, wants_json
-from turns import keys
-from turns.settings import TurnSettings
+from turnstream.turns import keys
+from turnstream.turns.settings import TurnSettings
 
 MODEL = "demo"
 ROUNDS = 5
@@ -103,7 +103,7 @@ class Workers:
             "TURNSTREAM_DRAIN_SECONDS": "0",
         }
         with ExitStack() as stack:
-            command = python("cli", "worker")
+            command = python("turnstream", "worker")
             started = running(name, *command, directory=self._directory, environ=environ)
             process = stack.enter_context(started)
             self._running[name] = process, stack.pop_all()

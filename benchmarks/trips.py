@@ -15,10 +15,10 @@ import redis.asyncio
 from websockets.asyncio.client import ClientConnection, connect
 
 from benchmarks import floor
-from turns.front import Front, open_front
-from turns.ids import new_response_id
-from turns.settings import TurnSettings
-from turns.turn import Message, Request, Turn
+from turnstream.turns.front import Front, open_front
+from turnstream.turns.ids import new_response_id
+from turnstream.turns.settings import TurnSettings
+from turnstream.turns.turn import Message, Request, Turn
 
 #: Makes one trip and gives its seconds.
 Trip = Callable[[], Awaitable[float]]

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from benchmarks.contender import Contender
-from workers.engines.orphans import ended_with_us
+from turnstream.workers.engines.orphans import ended_with_us
 
 ROOT = Path(__file__).parents[1]
 #: Where `make test-vllm` installs it.

@@ -17,10 +17,10 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from benchmarks.batch import CONTEXT, NEW_TOKENS, SHAPE, TURNS, new_model
 from benchmarks.processes import answers_http, front_end, python, redis_server, running
-from turns.turn import Message, Request
-from workers.engines.checkpoint import DEMO_FOLDER
-from workers.engines.tokenizer import load_tokenizer
-from workers.prompter import Llama2Prompter
+from turnstream.turns.turn import Message, Request
+from turnstream.workers.engines.checkpoint import DEMO_FOLDER
+from turnstream.workers.engines.tokenizer import load_tokenizer
+from turnstream.workers.prompter import Llama2Prompter
 
 MODEL = "m160"
 #: A batch that takes longer hangs.
@@ -117,7 +117,9 @@ def service(directory: Path, folder: Path) -> Iterator[Service]:
         redis_url = stack.enter_context(redis_server(directory))
         front = stack.enter_context(front_end(directory, redis_url, folder.name))
         environ = settings(folder) | {"TURNSTREAM_REDIS_URL": redis_url}
-        worker = running("worker", *python("cli", "worker"), directory=directory, environ=environ)
+        worker = running(
+            "worker", *python("turnstream", "worker"), directory=directory, environ=environ
+        )
         process = stack.enter_context(worker)
         process.wait_until(lambda: answers_http(f"http://{front.address}/readyz"))
         yield Service(front.address)

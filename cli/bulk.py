@@ -16,13 +16,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from cli.bulk_house import NoService, local_service
-from cli.bulk_order import in_order
-from cli.bulk_service import PAUSE_SECONDS, BulkService, Json, Refused, ServiceAway
-from cli.bulk_state import Asked, OtherRun, State, StateFile, sha256_of
-from cli.chat import ChatSettings
-from cli.exit_code import BAD_SETTING, INTERRUPTED, SOME_FAILED
-from cli.interrupt import remembered_interrupt
+from turnstream.cli.bulk_house import NoService, local_service
+from turnstream.cli.bulk_order import in_order
+from turnstream.cli.bulk_service import PAUSE_SECONDS, BulkService, Json, Refused, ServiceAway
+from turnstream.cli.bulk_state import Asked, OtherRun, State, StateFile, sha256_of
+from turnstream.cli.chat import ChatSettings
+from turnstream.cli.exit_code import BAD_SETTING, INTERRUPTED, SOME_FAILED
+from turnstream.cli.interrupt import remembered_interrupt
 
 _OVER = ("completed", "failed", "expired", "cancelled")
 _BAD_REQUEST, _NOT_FOUND = 400, 404

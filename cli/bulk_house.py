@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from cli.child import GUARD
-from cli.up import from_source
+from turnstream.cli.child import GUARD
+from turnstream.cli.up import from_source
 
 #: What a private service has of its own.
 OWN = ("API_KEYS", "FILES", "HOST", "NODE", "PORT", "REDIS_URL")
@@ -35,7 +35,17 @@ def local_service(data_dir: Path, environ: Mapping[str, str]) -> Iterator[str]:
     log = data_dir / "up.log"
     mine = {k: v for k, v in environ.items() if k.removeprefix("TURNSTREAM_") not in OWN}
     lifeline_end, lifeline = os.pipe()
-    up = (sys.executable, "-P", "-m", "cli", "up", "--port", "0", "--data-dir", str(data_dir))
+    up = (
+        sys.executable,
+        "-P",
+        "-m",
+        "turnstream",
+        "up",
+        "--port",
+        "0",
+        "--data-dir",
+        str(data_dir),
+    )
     with log.open("ab") as output:
         process = subprocess.Popen(
             (sys.executable, "-S", GUARD, str(lifeline_end), str(GRACE_SECONDS), *up),

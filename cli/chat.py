@@ -18,7 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from websockets.sync.client import ClientConnection, connect
 
-from turns import environment
+from turnstream.turns import environment
 
 #: How soon Ctrl-C is noticed.
 NOTICE_SECONDS = 0.1

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cli.console import say
+from turnstream.cli.console import say
 
 #: Seconds between SIGTERM and SIGKILL: a worker finishes the turns it has in this time, or gives
 #: them to another worker.

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from cli.console import say
+from turnstream.cli.console import say
 
 #: How long to wait for the children of an `up` that was killed.
 ORPHAN_SECONDS = 20.0

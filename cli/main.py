@@ -12,8 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NoReturn
 
-from cli.exit_code import BAD_SETTING
-from turns.environment import PREFIX, SettingError
+from turnstream.cli.exit_code import BAD_SETTING
+from turnstream.turns.environment import PREFIX, SettingError
 
 
 class OneLineParser(argparse.ArgumentParser):
@@ -41,23 +41,23 @@ def start(command: str, options: Mapping[str, Any]) -> int:
     """Import no more than the command needs: `serve` must not load what `worker` loads."""
     match command:
         case "up":
-            from cli import up
+            from turnstream.cli import up
 
             return up.run()
         case "serve":
-            from ws_server import serve
+            from turnstream.ws_server import serve
 
             return serve.run()
         case "worker":
-            from workers import main as worker
+            from turnstream.workers import main as worker
 
             return worker.run()
         case "chat":
-            from cli import chat
+            from turnstream.cli import chat
 
             return chat.run()
         case "bulk":
-            from cli import bulk
+            from turnstream.cli import bulk
 
             return bulk.run(bulk.Run(**options))
     raise AssertionError(command)

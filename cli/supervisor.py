@@ -2,9 +2,9 @@
 
 import asyncio
 
-from cli.child import Command, Groups, run
-from cli.console import say
-from cli.exit_code import BAD_SETTING, CANNOT_LOAD
+from turnstream.cli.child import Command, Groups, run
+from turnstream.cli.console import say
+from turnstream.cli.exit_code import BAD_SETTING, CANNOT_LOAD
 
 #: A model that failed to load so often, running, will not load the next time either.
 MOST_LOAD_FAILURES = 3

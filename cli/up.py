@@ -13,15 +13,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from cli.child import Command, Groups
-from cli.console import announce, say
-from cli.data_dir import DataDirInUse, DataDirUnusable, default_data_dir, held
-from cli.exit_code import BAD_SETTING
-from cli.readiness import answers_turns, redis_answers
-from cli.redis_server import NoRedis, PrivateRedis, find_program
-from cli.supervisor import GiveUp, keep
-from turns import environment
-from turns.settings import TurnSettings, blob_store
+from turnstream.cli.child import Command, Groups
+from turnstream.cli.console import announce, say
+from turnstream.cli.data_dir import DataDirInUse, DataDirUnusable, default_data_dir, held
+from turnstream.cli.exit_code import BAD_SETTING
+from turnstream.cli.readiness import answers_turns, redis_answers
+from turnstream.cli.redis_server import NoRedis, PrivateRedis, find_program
+from turnstream.cli.supervisor import GiveUp, keep
+from turnstream.turns import environment
+from turnstream.turns.settings import TurnSettings, blob_store
 
 #: How often to look whether a turn can be answered, and how often to say that it can't yet.
 LOOK_SECONDS = 0.2
@@ -92,8 +92,8 @@ def check_rooms(environ: Mapping[str, str]) -> None:
     Raises:
         SettingError: naming the variable and what is wrong with it.
     """
-    from workers.settings import WorkerSettings
-    from ws_server.settings import ServerSettings
+    from turnstream.workers.settings import WorkerSettings
+    from turnstream.ws_server.settings import ServerSettings
 
     ServerSettings.read(environ)
     WorkerSettings.read(environ)
@@ -199,7 +199,7 @@ class Up:
             # Lines appear when they are written, not when a buffer is full.
             "PYTHONUNBUFFERED": "1",
         }
-        python = (sys.executable, "-P", "-m", "cli")
+        python = (sys.executable, "-P", "-m", "turnstream")
         say(
             "turnstream",
             f"starting the front end and {settings.workers} worker(s), {settings.model}",
@@ -232,7 +232,7 @@ class Up:
 def from_source(environ: Mapping[str, str]) -> dict[str, str]:
     """Let children find a source tree, which need not be installed; they are run with -P, which
     keeps the folder we are in off their path."""
-    source = Path(__file__).parents[1]
+    source = Path(__file__).parents[2]
     if not (source / "pyproject.toml").is_file():
         return dict(environ)
     path = os.pathsep.join(filter(None, [str(source), environ.get("PYTHONPATH")]))

@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Self
 
-from prompts.content import ChatContent
-from prompts.control_strings import check_text, neutralise
-from prompts.options import PromptOptions
-from prompts.prompt_ids import PromptEncoder, PromptIds, fit
-from prompts.role_type import RoleType
-from prompts.segments import Segment, exact_echo_len
+from turnstream.prompts.content import ChatContent
+from turnstream.prompts.control_strings import check_text, neutralise
+from turnstream.prompts.options import PromptOptions
+from turnstream.prompts.prompt_ids import PromptEncoder, PromptIds, fit
+from turnstream.prompts.role_type import RoleType
+from turnstream.prompts.segments import Segment, exact_echo_len
 
 #: Pairs of (what to look for, what to put there), applied one pair after the other.
 Replacements = Sequence[tuple[str, str]]

@@ -6,7 +6,7 @@ They are ordinary tokens, so no tokenizer setting can take their meaning away; `
 
 from collections.abc import Sequence
 
-from prompts.errors import ControlStringError
+from turnstream.prompts.errors import ControlStringError
 
 #: Source: meta-llama/llama, ``llama/generation.py``, ``SPECIAL_TAGS``; matched exactly, as there.
 CONTROL_STRINGS = ("[INST]", "[/INST]", "<<SYS>>", "<</SYS>>")

@@ -6,11 +6,11 @@ first request. An empty reply keeps its marks: the model did answer, it only sai
 
 from typing import ClassVar
 
-from prompts.chat_prompt import AbstractChatPrompt
-from prompts.control_strings import CONTROL_STRINGS
-from prompts.options import PromptOptions
-from prompts.role_type import RoleType
-from prompts.segments import BOS, Segment, join
+from turnstream.prompts.chat_prompt import AbstractChatPrompt
+from turnstream.prompts.control_strings import CONTROL_STRINGS
+from turnstream.prompts.options import PromptOptions
+from turnstream.prompts.role_type import RoleType
+from turnstream.prompts.segments import BOS, Segment, join
 
 #: The system text published with the model, its two paragraphs one newline apart.
 #: Source: Touvron et al. 2023, "Llama 2", appendix A.3.3; ``DEFAULT_SYSTEM_PROMPT`` of

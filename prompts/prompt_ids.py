@@ -8,8 +8,8 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from prompts.errors import PromptTooLong
-from prompts.segments import Segment, exact_echo_len
+from turnstream.prompts.errors import PromptTooLong
+from turnstream.prompts.segments import Segment, exact_echo_len
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

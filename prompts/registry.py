@@ -7,8 +7,8 @@ the worker then renders the chat template that came with the tokenizer.
 import re
 from collections.abc import Mapping
 
-from prompts.chat_prompt import AbstractChatPrompt
-from prompts.llama2 import ChatPromptMetaLlamaLlama2Chat
+from turnstream.prompts.chat_prompt import AbstractChatPrompt
+from turnstream.prompts.llama2 import ChatPromptMetaLlamaLlama2Chat
 
 #: The key of ``config.json`` that overrules any guess from names; its values are ``PROMPTS``' keys.
 CONFIG_KEY = "turnstream_prompt"

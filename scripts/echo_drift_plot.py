@@ -14,10 +14,10 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from prompts import ChatPromptMetaLlamaLlama2Chat
-from tests import sentencepiece_model
-from workers.byte_table import ByteTable
-from workers.slicer import Slicer
+from harness import sentencepiece_model
+from turnstream.prompts import ChatPromptMetaLlamaLlama2Chat
+from turnstream.workers.byte_table import ByteTable
+from turnstream.workers.slicer import Slicer
 
 CONVERSATIONS = 1000
 PLOT = Path(__file__).parent.parent / "docs" / "echo-drift.svg"

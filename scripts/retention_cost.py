@@ -18,14 +18,14 @@ from typing import Any
 import redis
 
 from benchmarks.processes import redis_server
-from turns import events, keys, response
-from turns.connection import connect
-from turns.front import open_front
-from turns.ids import new_response_id
-from turns.line import Line
-from turns.log import Append, Entry, Final, Log, Verdict
-from turns.settings import TurnSettings
-from turns.turn import Claimed, Message, Request, Turn
+from turnstream.turns import events, keys, response
+from turnstream.turns.connection import connect
+from turnstream.turns.front import open_front
+from turnstream.turns.ids import new_response_id
+from turnstream.turns.line import Line
+from turnstream.turns.log import Append, Entry, Final, Log, Verdict
+from turnstream.turns.settings import TurnSettings
+from turnstream.turns.turn import Claimed, Message, Request, Turn
 
 MODEL, OWNER = "measured", "ann"
 #: What a token says, and the id that it has: about as long as English has them under Llama 2.

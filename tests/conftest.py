@@ -15,8 +15,8 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from cli.redis_server import PrivateRedis, find_program
-from tests.service import ROOT, Service
+from harness.service import ROOT, Service
+from turnstream.cli.redis_server import PrivateRedis, find_program
 
 START_SECONDS = 20.0
 #: So much of the service's output is shown under a failing test.

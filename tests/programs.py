@@ -4,7 +4,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from tests.service import ROOT
+from harness.service import ROOT
 
 #: An import of a large client on a busy machine, and a few turns.
 PROGRAM_SECONDS = 120.0

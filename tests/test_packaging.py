@@ -20,18 +20,18 @@ def normal(name: str) -> str:
 
 def test_every_package_of_a_room_is_shipped() -> None:
     packages = {
-        ".".join(file.parent.relative_to(ROOT).parts)
+        ".".join(("turnstream", *file.parent.relative_to(ROOT).parts))
         for room in ROOMS
         for file in (ROOT / room).rglob("__init__.py")
     }
 
-    assert packages == set(PROJECT["tool"]["setuptools"]["packages"])
+    assert packages | {"turnstream"} == set(PROJECT["tool"]["setuptools"]["packages"])
 
 
 def test_every_folder_with_data_is_shipped() -> None:
     shipped = {
-        (room, pattern.partition("/")[0])
-        for room, patterns in PROJECT["tool"]["setuptools"]["package-data"].items()
+        (package.removeprefix("turnstream."), pattern.partition("/")[0])
+        for package, patterns in PROJECT["tool"]["setuptools"]["package-data"].items()
         for pattern in patterns
     }
     with_data = {
@@ -71,7 +71,7 @@ def test_prompts_imports_the_standard_library_and_itself_only() -> None:
             if isinstance(node, ast.Import):
                 imported |= {alias.name.partition(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                imported.add(node.module.partition(".")[0])
+                imported.add(node.module.removeprefix("turnstream.").partition(".")[0])
 
     assert imported <= {"prompts", *sys.stdlib_module_names}
 

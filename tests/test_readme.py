@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from cli.chat import ChatSettings
-from cli.up import UpSettings
-from turns import environment
-from workers.settings import WorkerSettings
-from ws_server.settings import ServerSettings
+from turnstream.cli.chat import ChatSettings
+from turnstream.cli.up import UpSettings
+from turnstream.turns import environment
+from turnstream.workers.settings import WorkerSettings
+from turnstream.ws_server.settings import ServerSettings
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

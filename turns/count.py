@@ -7,8 +7,8 @@ refused, and the client asks again.
 import json
 from dataclasses import dataclass
 
-from turns.errors import BadRequest
-from turns.turn import Message, Request, messages_from_json, messages_to_json
+from turnstream.turns.errors import BadRequest
+from turnstream.turns.turn import Message, Request, messages_from_json, messages_to_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

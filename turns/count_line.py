@@ -4,9 +4,9 @@ from typing import Any, cast
 
 import redis
 
-from turns import keys
-from turns.count import Count, Question, question_from_json, refusal_to_json
-from turns.errors import BadRequest
+from turnstream.turns import keys
+from turnstream.turns.count import Count, Question, question_from_json, refusal_to_json
+from turnstream.turns.errors import BadRequest
 
 #: How long a silence is waited out at a time; below the time a command may take.
 WAIT_SECONDS = 1.0

@@ -5,13 +5,13 @@ import secrets
 
 import redis.asyncio
 
-from turns import scripts
-from turns.count import Count, count_from_json
-from turns.errors import BadRequest, Overloaded, PreviousResponseNotFound
-from turns.patience import Patience
-from turns.relay import Relay
-from turns.settings import TurnSettings
-from turns.turn import Turn, messages_to_json
+from turnstream.turns import scripts
+from turnstream.turns.count import Count, count_from_json
+from turnstream.turns.errors import BadRequest, Overloaded, PreviousResponseNotFound
+from turnstream.turns.patience import Patience
+from turnstream.turns.relay import Relay
+from turnstream.turns.settings import TurnSettings
+from turnstream.turns.turn import Turn, messages_to_json
 
 #: How long an answer is waited for; a worker that lives has one within milliseconds.
 WAIT_SECONDS = 5.0

@@ -25,7 +25,7 @@ An error's `code` is stable: clients may match on it.
 from collections.abc import Iterable
 from typing import ClassVar
 
-from turns.shapes import Error, ErrorType
+from turnstream.turns.shapes import Error, ErrorType
 
 
 class TurnError(Exception):

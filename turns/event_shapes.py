@@ -4,7 +4,7 @@ from typing import Literal, NotRequired
 
 from typing_extensions import TypedDict
 
-from turns.shapes import (
+from turnstream.turns.shapes import (
     Count,
     Empty,
     Error,

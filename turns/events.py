@@ -6,11 +6,11 @@ the order of things; everything from the first text on is written here, by the w
 
 import json
 
-from turns.errors import TurnError, error_body
-from turns.event_shapes import Event
-from turns.ids import message_id
-from turns.response import message_item, output_text, whole
-from turns.shapes import MessageStatus
+from turnstream.turns.errors import TurnError, error_body
+from turnstream.turns.event_shapes import Event
+from turnstream.turns.ids import message_id
+from turnstream.turns.response import message_item, output_text, whole
+from turnstream.turns.shapes import MessageStatus
 
 
 def _json(event: Event) -> str:

@@ -13,13 +13,13 @@ from typing import Any, cast
 import redis.asyncio
 from redis.commands.core import AsyncScript
 
-from turns import keys, scripts
-from turns.bell import Bell
-from turns.jobs import Job, Status, job_of
-from turns.reach import reached
-from turns.settings import TurnSettings
-from turns.submission import submission
-from turns.turn import Turn
+from turnstream.turns import keys, scripts
+from turnstream.turns.bell import Bell
+from turnstream.turns.jobs import Job, Status, job_of
+from turnstream.turns.reach import reached
+from turnstream.turns.settings import TurnSettings
+from turnstream.turns.submission import submission
+from turnstream.turns.turn import Turn
 
 #: A job whose feeder was not heard of for so long is given to another.
 LEASE_MS = 5_000

@@ -9,10 +9,10 @@ from typing import Any, cast
 
 import redis.asyncio
 
-from turns import keys
-from turns.errors import FileNotFound
-from turns.listing import ids_after
-from turns.reach import reached
+from turnstream.turns import keys
+from turnstream.turns.errors import FileNotFound
+from turnstream.turns.listing import ids_after
+from turnstream.turns.reach import reached
 
 _FILE = re.compile(r"file-[0-9a-f]{32}")
 

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from turns.errors import Overloaded, ResponseLost, ResponseNotFound
+from turnstream.turns.errors import Overloaded, ResponseLost, ResponseNotFound
 
 #: Live events kept for a reader that is slower than its turn; beyond it the follower falls behind.
 ROOM = 256

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
-from turns import keys, scripts
-from turns.bell import Bell
-from turns.connection import connect_async, subscribe_async
-from turns.counts import Counts
-from turns.ending import end
-from turns.errors import (
+from turnstream.turns import keys, scripts
+from turnstream.turns.bell import Bell
+from turnstream.turns.connection import connect_async, subscribe_async
+from turnstream.turns.counts import Counts
+from turnstream.turns.ending import end
+from turnstream.turns.errors import (
     BadRequest,
     Overloaded,
     PreviousResponseNotFound,
@@ -19,14 +19,14 @@ from turns.errors import (
     ResponseNotFound,
     StreamExpired,
 )
-from turns.events import kept
-from turns.follower import PAGE, Follower, Page, ReadLog
-from turns.patience import Patience
-from turns.relay import Relay
-from turns.settings import TurnSettings
-from turns.stored import Stored
-from turns.submission import submission, warm_up
-from turns.turn import Turn
+from turnstream.turns.events import kept
+from turnstream.turns.follower import PAGE, Follower, Page, ReadLog
+from turnstream.turns.patience import Patience
+from turnstream.turns.relay import Relay
+from turnstream.turns.settings import TurnSettings
+from turnstream.turns.stored import Stored
+from turnstream.turns.submission import submission, warm_up
+from turnstream.turns.turn import Turn
 
 #: How often a node says whose readers it has, and looks for what is overdue.
 TEND_SECONDS = 1.0

@@ -14,11 +14,11 @@ from typing import Any, cast
 
 import redis.asyncio
 
-from turns import keys, scripts
-from turns.errors import BadRequest, JobNotFound
-from turns.listing import ids_after
-from turns.reach import reached
-from turns.shapes import Problem
+from turnstream.turns import keys, scripts
+from turnstream.turns.errors import BadRequest, JobNotFound
+from turnstream.turns.listing import ids_after
+from turnstream.turns.reach import reached
+from turnstream.turns.shapes import Problem
 
 _JOB = re.compile(r"batch_[0-9a-f]{32}")
 

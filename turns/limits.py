@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 
-from turns import environment
-from turns.environment import SettingError
-from turns.errors import TierNotAllowed
-from turns.turn import Tier, Turn
+from turnstream.turns import environment
+from turnstream.turns.environment import SettingError
+from turnstream.turns.errors import TierNotAllowed
+from turnstream.turns.turn import Tier, Turn
 
 #: Tokens that an answer is taken for until its end is known, when its request does not say.
 ANSWER_TOKENS = 256

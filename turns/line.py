@@ -10,9 +10,9 @@ from uuid import uuid4
 import redis
 from redis.exceptions import RedisError
 
-from turns import keys, scripts
-from turns.settings import TurnSettings
-from turns.turn import Claimed, Message, Request, messages_from_json
+from turnstream.turns import keys, scripts
+from turnstream.turns.settings import TurnSettings
+from turnstream.turns.turn import Claimed, Message, Request, messages_from_json
 
 
 class Standing(StrEnum):

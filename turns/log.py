@@ -7,8 +7,8 @@ from typing import cast
 
 import redis
 
-from turns import scripts
-from turns.settings import TurnSettings
+from turnstream.turns import scripts
+from turnstream.turns.settings import TurnSettings
 
 
 class Verdict(StrEnum):

@@ -9,7 +9,7 @@ from typing import Any
 
 import redis
 
-from turns import keys
+from turnstream.turns import keys
 
 #: How long a silence is waited out at a time.
 LISTEN_SECONDS = 1.0

@@ -10,7 +10,7 @@ from typing import Any
 
 from redis.exceptions import RedisError
 
-from turns.errors import Overloaded
+from turnstream.turns.errors import Overloaded
 
 #: Longest that a client waits to hear that Redis is away, from its asking or Redis's last answer.
 REFUSE_SECONDS = 2.5

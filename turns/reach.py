@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 from redis.exceptions import RedisError
 
-from turns.errors import Overloaded
+from turnstream.turns.errors import Overloaded
 
 
 @contextmanager

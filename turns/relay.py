@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from turns import keys
+from turnstream.turns import keys
 
 log = logging.getLogger(__name__)
 

@@ -7,9 +7,16 @@ in Redis puts them in front. So `rest` begins after the error and ends with the 
 import json
 from typing import Literal
 
-from turns.ids import message_id
-from turns.shapes import Cut, MessageItem, MessageStatus, OutputText, ResponseError, ResponseRest
-from turns.turn import Tier, Turn
+from turnstream.turns.ids import message_id
+from turnstream.turns.shapes import (
+    Cut,
+    MessageItem,
+    MessageStatus,
+    OutputText,
+    ResponseError,
+    ResponseRest,
+)
+from turnstream.turns.turn import Tier, Turn
 
 _TIERS: dict[Tier, Literal["priority", "default", "flex"]] = {
     "priority": "priority",

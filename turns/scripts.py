@@ -6,7 +6,7 @@ A script runs alone in Redis: what it does, no other client sees half done.
 from functools import cache
 from pathlib import Path
 
-from turns import keys
+from turnstream.turns import keys
 
 _FOLDER = Path(__file__).parent / "scripts"
 #: Each uses what comes before it.

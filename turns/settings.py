@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from turns import environment
-from turns.limits import OwnerLimits
+from turnstream.turns import environment
+from turnstream.turns.limits import OwnerLimits
 
 DAY = 24 * 3600
 

@@ -5,11 +5,11 @@ from typing import Any, cast
 
 import redis.asyncio
 
-from turns import keys, scripts
-from turns.errors import BadRequest, ResponseNotFound
-from turns.patience import Patience
-from turns.response import whole
-from turns.turn import Message, messages_from_json
+from turnstream.turns import keys, scripts
+from turnstream.turns.errors import BadRequest, ResponseNotFound
+from turnstream.turns.patience import Patience
+from turnstream.turns.response import whole
+from turnstream.turns.turn import Message, messages_from_json
 
 
 class Stored:

@@ -1,10 +1,10 @@
 """What the scripts that make a turn are told of it, whoever hands it in."""
 
-from turns.bell import Bell
-from turns.limits import cost
-from turns.response import finished_rest, rest_of
-from turns.settings import TurnSettings
-from turns.turn import Turn, messages_to_json
+from turnstream.turns.bell import Bell
+from turnstream.turns.limits import cost
+from turnstream.turns.response import finished_rest, rest_of
+from turnstream.turns.settings import TurnSettings
+from turnstream.turns.turn import Turn, messages_to_json
 
 
 def submission(turn: Turn, settings: TurnSettings, bell: Bell, *, node: str) -> list[str | int]:

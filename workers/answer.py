@@ -9,13 +9,13 @@ import time
 from collections.abc import Sequence
 from threading import Lock
 
-from turns import events, response
-from turns.errors import BadRequest
-from turns.log import Append, Entry, Final, HandedOn
-from turns.shapes import Cut, MessageItem, MessageStatus
-from turns.turn import Claimed
-from workers.engine import Finish, FinishReason, Handle
-from workers.slicer import IdSlicer
+from turnstream.turns import events, response
+from turnstream.turns.errors import BadRequest
+from turnstream.turns.log import Append, Entry, Final, HandedOn
+from turnstream.turns.shapes import Cut, MessageItem, MessageStatus
+from turnstream.turns.turn import Claimed
+from turnstream.workers.engine import Finish, FinishReason, Handle
+from turnstream.workers.slicer import IdSlicer
 
 #: A turn that has nothing to show for so long says that it is being answered all the same.
 HEARTBEAT_SECONDS = 10.0

@@ -7,8 +7,8 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from threading import Event, Thread
 
-from turns.line import AWAY, Line, Standing
-from workers.desk import Desk
+from turnstream.turns.line import AWAY, Line, Standing
+from turnstream.workers.desk import Desk
 
 log = logging.getLogger(__name__)
 

@@ -14,9 +14,9 @@ from typing import Any
 from celery import Celery
 from celery.signals import worker_init, worker_ready, worker_shutdown, worker_shutting_down
 
-from turns.bell import RING
-from workers.settings import WorkerSettings
-from workers.worker import Worker
+from turnstream.turns.bell import RING
+from turnstream.workers.settings import WorkerSettings
+from turnstream.workers.worker import Worker
 
 log = logging.getLogger(__name__)
 

@@ -9,15 +9,15 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from threading import Event, Lock, Thread
 
-from turns.errors import BadRequest
-from turns.line import AWAY, Line
-from turns.turn import Claimed
-from workers.answer import Answer
-from workers.desk import Desk
-from workers.engine import BadPrompt, Engine, EngineDead, Finish, FinishReason, Sampling
-from workers.prompter import Prompter
-from workers.publisher import Publisher
-from workers.slicer import IdSlicer
+from turnstream.turns.errors import BadRequest
+from turnstream.turns.line import AWAY, Line
+from turnstream.turns.turn import Claimed
+from turnstream.workers.answer import Answer
+from turnstream.workers.desk import Desk
+from turnstream.workers.engine import BadPrompt, Engine, EngineDead, Finish, FinishReason, Sampling
+from turnstream.workers.prompter import Prompter
+from turnstream.workers.publisher import Publisher
+from turnstream.workers.slicer import IdSlicer
 
 log = logging.getLogger(__name__)
 

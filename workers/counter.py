@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from threading import Event, Thread
 from typing import Protocol
 
-from turns.count import Count, Question
-from turns.errors import BadRequest, ContextLengthExceeded
-from turns.line import AWAY
-from turns.turn import Message, Request
-from workers.prompter import Prompter
+from turnstream.turns.count import Count, Question
+from turnstream.turns.errors import BadRequest, ContextLengthExceeded
+from turnstream.turns.line import AWAY
+from turnstream.turns.turn import Message, Request
+from turnstream.workers.prompter import Prompter
 
 log = logging.getLogger(__name__)
 

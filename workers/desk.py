@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from threading import Lock
 
-from workers.answer import Answer
+from turnstream.workers.answer import Answer
 
 
 class Desk:

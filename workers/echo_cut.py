@@ -8,7 +8,7 @@ character for the bytes of an unfinished one.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from workers.reply_text import ReplyText
+from turnstream.workers.reply_text import ReplyText
 
 #: What decoders write for every byte of a run that is not a whole number of characters (yet).
 _UNDECODED = "\ufffd"

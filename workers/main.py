@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 from celery.exceptions import SecurityWarning
 
-from turns.bell import queue_of
-from turns.environment import SettingError
-from turns.model_name import served_name
-from workers import openmp
-from workers.settings import WorkerSettings
+from turnstream.turns.bell import queue_of
+from turnstream.turns.environment import SettingError
+from turnstream.turns.model_name import served_name
+from turnstream.workers import openmp
+from turnstream.workers.settings import WorkerSettings
 
 #: Celery threads that hear bells; they claim one after the other, so more would only wait.
 BELL_THREADS = 4
@@ -37,7 +37,7 @@ def run() -> int:
     # turned on again when the model is there.
     gc.disable()
     openmp.prepare()
-    from workers.celery import app
+    from turnstream.workers.celery import app
 
     worker_main: Callable[[list[str]], int | None] = app.worker_main
     code = worker_main(

@@ -8,11 +8,11 @@ out.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-from prompts import AbstractChatPrompt, PromptError, PromptOptions, PromptTooLong
-from prompts.llama2 import ChatPromptMetaLlamaLlama2Chat
-from turns.errors import BadRequest, ContextLengthExceeded, UnsafePrompt
-from turns.turn import Message, Request
-from workers.engine import Tokenizer
+from turnstream.prompts import AbstractChatPrompt, PromptError, PromptOptions, PromptTooLong
+from turnstream.prompts.llama2 import ChatPromptMetaLlamaLlama2Chat
+from turnstream.turns.errors import BadRequest, ContextLengthExceeded, UnsafePrompt
+from turnstream.turns.turn import Message, Request
+from turnstream.workers.engine import Tokenizer
 
 _APART = "\n\n"
 

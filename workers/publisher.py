@@ -9,10 +9,10 @@ goes into the next call, so memory is bounded by the answers themselves.
 import logging
 from threading import Event, Thread
 
-from turns.line import AWAY
-from turns.log import Append, Log, Verdict
-from workers.answer import HEARTBEAT_SECONDS, Answer
-from workers.desk import Desk
+from turnstream.turns.line import AWAY
+from turnstream.turns.log import Append, Log, Verdict
+from turnstream.workers.answer import HEARTBEAT_SECONDS, Answer
+from turnstream.workers.desk import Desk
 
 log = logging.getLogger(__name__)
 

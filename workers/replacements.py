@@ -5,7 +5,7 @@ The result is that of ``str.replace``, one pair after the other over the whole t
 
 from collections.abc import Sequence
 
-from workers.stop_strings import beginnings, begun
+from turnstream.workers.stop_strings import beginnings, begun
 
 
 class Replacement:

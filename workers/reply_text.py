@@ -6,8 +6,8 @@ are looked for in what is left, and replacements are made in what is let through
 
 from collections.abc import Sequence
 
-from workers.replacements import Replacements
-from workers.stop_strings import StopStrings
+from turnstream.workers.replacements import Replacements
+from turnstream.workers.stop_strings import StopStrings
 
 
 class ReplyText:

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from prompts.registry import PROMPTS
-from turns import environment
-from turns.environment import SettingError
-from turns.settings import TurnSettings
+from turnstream.prompts.registry import PROMPTS
+from turnstream.turns import environment
+from turnstream.turns.environment import SettingError
+from turnstream.turns.settings import TurnSettings
 
 ENGINES = ("slot", "vllm")
 DTYPES = ("auto", "float32", "bfloat16", "float16")

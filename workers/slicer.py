@@ -8,8 +8,8 @@ from codecs import utf_8_decode
 from collections.abc import Sequence
 from typing import Protocol
 
-from workers.byte_table import FIRST_RAW_BYTE, ByteTable, to_bytes
-from workers.reply_text import ReplyText
+from turnstream.workers.byte_table import FIRST_RAW_BYTE, ByteTable, to_bytes
+from turnstream.workers.reply_text import ReplyText
 
 
 class IdSlicer(Protocol):

@@ -4,9 +4,9 @@ import logging
 from collections.abc import Callable, Iterator
 from threading import Event, Thread
 
-from turns.line import AWAY
-from turns.orders import Order
-from workers.desk import Desk
+from turnstream.turns.line import AWAY
+from turnstream.turns.orders import Order
+from turnstream.workers.desk import Desk
 
 log = logging.getLogger(__name__)
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
-from workers.byte_table import ByteTable
-from workers.slicer import IdSlicer, Slicer
+from turnstream.workers.byte_table import ByteTable
+from turnstream.workers.slicer import IdSlicer, Slicer
 
 #: Every way known to us in which decoders treat text unequally; none begins with white space.
 _SAMPLES = (

@@ -8,24 +8,24 @@ import logging
 import os
 import time
 
-from prompts import ChatPromptMetaLlamaLlama2Chat, prompt_for
-from prompts.registry import PROMPTS
-from turns.connection import connect
-from turns.count_line import CountLine
-from turns.line import Line
-from turns.log import Log
-from turns.orders import orders
-from workers.beat import Beat
-from workers.claimer import Claimer
-from workers.counter import Counter
-from workers.desk import Desk
-from workers.engine import CheckpointError
-from workers.engines.load import LoadedModel, load_engine
-from workers.engines.slicing import slicers
-from workers.prompter import Llama2Prompter, Prompter, TemplatePrompter
-from workers.publisher import Publisher
-from workers.settings import WorkerSettings
-from workers.stopper import Stopper
+from turnstream.prompts import ChatPromptMetaLlamaLlama2Chat, prompt_for
+from turnstream.prompts.registry import PROMPTS
+from turnstream.turns.connection import connect
+from turnstream.turns.count_line import CountLine
+from turnstream.turns.line import Line
+from turnstream.turns.log import Log
+from turnstream.turns.orders import orders
+from turnstream.workers.beat import Beat
+from turnstream.workers.claimer import Claimer
+from turnstream.workers.counter import Counter
+from turnstream.workers.desk import Desk
+from turnstream.workers.engine import CheckpointError
+from turnstream.workers.engines.load import LoadedModel, load_engine
+from turnstream.workers.engines.slicing import slicers
+from turnstream.workers.prompter import Llama2Prompter, Prompter, TemplatePrompter
+from turnstream.workers.publisher import Publisher
+from turnstream.workers.settings import WorkerSettings
+from turnstream.workers.stopper import Stopper
 
 log = logging.getLogger(__name__)
 

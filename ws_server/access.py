@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 
-from turns.errors import Forbidden, Unauthorized
-from ws_server.settings import ServerSettings
+from turnstream.turns.errors import Forbidden, Unauthorized
+from turnstream.ws_server.settings import ServerSettings
 
 #: How a browser, which can't set a header, hands over its key.
 KEY_PROTOCOL = "openai-insecure-api-key."

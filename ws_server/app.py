@@ -11,17 +11,17 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
-from turns.front import open_front
-from turns.model_name import served_name
-from ws_server import chat, counting, health, http, models, stored
-from ws_server.access import Access
-from ws_server.bulk import batches, files
-from ws_server.bulk.service import open_bulk
-from ws_server.directory import Directory
-from ws_server.failures import HANDLERS
-from ws_server.request_id import RequestId
-from ws_server.settings import ServerSettings
-from ws_server.socket import no_such_socket, responses_socket
+from turnstream.turns.front import open_front
+from turnstream.turns.model_name import served_name
+from turnstream.ws_server import chat, counting, health, http, models, stored
+from turnstream.ws_server.access import Access
+from turnstream.ws_server.bulk import batches, files
+from turnstream.ws_server.bulk.service import open_bulk
+from turnstream.ws_server.directory import Directory
+from turnstream.ws_server.failures import HANDLERS
+from turnstream.ws_server.request_id import RequestId
+from turnstream.ws_server.settings import ServerSettings
+from turnstream.ws_server.socket import no_such_socket, responses_socket
 
 _STATIC = Path(__file__).parent / "static"
 #: Made by `python -m scripts.schemas`.

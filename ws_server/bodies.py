@@ -7,8 +7,17 @@ from typing import Annotated, Literal, NotRequired
 
 from typing_extensions import TypeAliasType, TypedDict
 
-from turns.shapes import Count, Empty, Error, MessageId, ResponseId, Seconds, Usage, Words
-from ws_server.list_page import ListPage
+from turnstream.turns.shapes import (
+    Count,
+    Empty,
+    Error,
+    MessageId,
+    ResponseId,
+    Seconds,
+    Usage,
+    Words,
+)
+from turnstream.ws_server.list_page import ListPage
 
 CompletionId = Annotated[str, Words(pattern="^chatcmpl-[0-9a-f]{32}$")]
 FinishReason = Literal["stop", "length"]

@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.responses import Response as Answer
 
-from turns.errors import TurnError, error_body
-from turns.front import Front
-from turns.shapes import Error, Response
-from ws_server.bodies import (
+from turnstream.turns.errors import TurnError, error_body
+from turnstream.turns.front import Front
+from turnstream.turns.shapes import Error, Response
+from turnstream.ws_server.bodies import (
     Chunk,
     ChunkChoice,
     Completion,
@@ -25,13 +25,13 @@ from ws_server.bodies import (
     ErrorBody,
     FinishReason,
 )
-from ws_server.chat_request import read_chat
-from ws_server.completion_id import completion_of
-from ws_server.create import with_key
-from ws_server.directory import Directory
-from ws_server.event_stream import EventStream
-from ws_server.http import last_event, read_body
-from ws_server.wire import read_json, refused
+from turnstream.ws_server.chat_request import read_chat
+from turnstream.ws_server.completion_id import completion_of
+from turnstream.ws_server.create import with_key
+from turnstream.ws_server.directory import Directory
+from turnstream.ws_server.event_stream import EventStream
+from turnstream.ws_server.http import last_event, read_body
+from turnstream.ws_server.wire import read_json, refused
 
 
 async def create_completion(request: Request) -> Answer:

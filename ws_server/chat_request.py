@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from turns.errors import BadRequest
-from ws_server import field, items
-from ws_server.create import (
+from turnstream.turns.errors import BadRequest
+from turnstream.ws_server import field, items
+from turnstream.ws_server.create import (
     TIERS,
     Create,
     read_penalty,
@@ -12,8 +12,8 @@ from ws_server.create import (
     read_top_k,
     refuse_tools,
 )
-from ws_server.field import Body
-from ws_server.items import Input
+from turnstream.ws_server.field import Body
+from turnstream.ws_server.items import Input
 
 _MOST_STOPS = 4
 

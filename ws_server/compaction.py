@@ -8,8 +8,8 @@ import base64
 import json
 from collections.abc import Sequence
 
-from turns.errors import BadRequest
-from turns.turn import Message, Role
+from turnstream.turns.errors import BadRequest
+from turnstream.turns.turn import Message, Role
 
 #: Tells how the rest is to be read; it may change, and old items must not be misread.
 _VERSION = "turnstream1."

@@ -6,14 +6,14 @@ import time
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from turns.front import Front
-from turns.turn import Turn
-from ws_server import bodies, compaction
-from ws_server.create import Create, read_compact, read_create
-from ws_server.directory import Directory
-from ws_server.http import read_body
-from ws_server.references import resolved
-from ws_server.wire import read_json
+from turnstream.turns.front import Front
+from turnstream.turns.turn import Turn
+from turnstream.ws_server import bodies, compaction
+from turnstream.ws_server.create import Create, read_compact, read_create
+from turnstream.ws_server.directory import Directory
+from turnstream.ws_server.http import read_body
+from turnstream.ws_server.references import resolved
+from turnstream.ws_server.wire import read_json
 
 
 async def count_input_tokens(request: Request) -> Response:

@@ -9,13 +9,13 @@ import secrets
 import time
 from dataclasses import dataclass, replace
 
-from turns.errors import BadRequest
-from turns.ids import is_response_id, message_id, new_response_id
-from turns.turn import Message, Request, Tier, Turn
-from ws_server import field, items
-from ws_server.directory import Model
-from ws_server.field import Body
-from ws_server.items import Input, Reference
+from turnstream.turns.errors import BadRequest
+from turnstream.turns.ids import is_response_id, message_id, new_response_id
+from turnstream.turns.turn import Message, Request, Tier, Turn
+from turnstream.ws_server import field, items
+from turnstream.ws_server.directory import Model
+from turnstream.ws_server.field import Body
+from turnstream.ws_server.items import Input, Reference
 
 #: What a request may call a tier, and which it is.
 TIERS: dict[str, Tier] = {

@@ -7,8 +7,8 @@ in it, so a turn costs no extra trip to Redis.
 import time
 from dataclasses import dataclass
 
-from turns.errors import ModelNotFound
-from turns.front import Front
+from turnstream.turns.errors import ModelNotFound
+from turnstream.turns.front import Front
 
 FRESH_SECONDS = 2.0
 

@@ -3,9 +3,9 @@
 import asyncio
 from dataclasses import dataclass
 
-from turns.errors import BadRequest, ResponseNotFound, TurnError
-from ws_server.frames import Refusal
-from ws_server.lane import Connection, Lane
+from turnstream.turns.errors import BadRequest, ResponseNotFound, TurnError
+from turnstream.ws_server.frames import Refusal
+from turnstream.ws_server.lane import Connection, Lane
 
 #: Errands that wait to be carried out; a client that asks for more is cut off.
 MOST = 64

@@ -12,10 +12,10 @@ from typing import Protocol
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from turns.errors import TurnError
-from turns.follower import Follower
-from turns.front import Front
-from ws_server.wire import error_frame, server_sent
+from turnstream.turns.errors import TurnError
+from turnstream.turns.follower import Follower
+from turnstream.turns.front import Front
+from turnstream.ws_server.wire import error_frame, server_sent
 
 #: Says that the connection lives; clients pass over comments.
 _STILL_HERE = b": keepalive\n\n"

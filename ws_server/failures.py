@@ -8,9 +8,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Match, Route
 from starlette.types import ExceptionHandler
 
-from turns.errors import NotServed, TurnError
-from turns.shapes import Error
-from ws_server.wire import error_response
+from turnstream.turns.errors import NotServed, TurnError
+from turnstream.turns.shapes import Error
+from turnstream.ws_server.wire import error_response
 
 log = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from turns.errors import BadRequest
+from turnstream.turns.errors import BadRequest
 
 Body = Mapping[str, Any]
 

@@ -4,12 +4,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from turns.errors import BadRequest, TurnError
-from ws_server import field
-from ws_server.completion_id import response_of
-from ws_server.create import Create, read_create
-from ws_server.field import Body
-from ws_server.wire import read_json
+from turnstream.turns.errors import BadRequest, TurnError
+from turnstream.ws_server import field
+from turnstream.ws_server.completion_id import response_of
+from turnstream.ws_server.create import Create, read_create
+from turnstream.ws_server.field import Body
+from turnstream.ws_server.wire import read_json
 
 #: Characters of one message; a larger one is refused and the socket stays open.
 MESSAGE_BYTES = 256 * 1024

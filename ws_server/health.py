@@ -3,8 +3,8 @@
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from turns.errors import TurnError
-from turns.front import Front
+from turnstream.turns.errors import TurnError
+from turnstream.turns.front import Front
 
 
 async def healthz(request: Request) -> Response:

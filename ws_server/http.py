@@ -8,20 +8,20 @@ from typing import Any
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
-from turns.errors import BadRequest, ResponseNotFound
-from turns.follower import Follower
-from turns.front import Front
-from turns.ids import is_response_id
-from turns.turn import Turn
-from ws_server import field
-from ws_server.completion_id import response_of
-from ws_server.create import read_create, with_key
-from ws_server.directory import Directory
-from ws_server.event_stream import EventStream, ResponsesWire
-from ws_server.frames import MESSAGE_BYTES
-from ws_server.presence import while_client_waits
-from ws_server.references import resolved
-from ws_server.wire import read_json, refused
+from turnstream.turns.errors import BadRequest, ResponseNotFound
+from turnstream.turns.follower import Follower
+from turnstream.turns.front import Front
+from turnstream.turns.ids import is_response_id
+from turnstream.turns.turn import Turn
+from turnstream.ws_server import field
+from turnstream.ws_server.completion_id import response_of
+from turnstream.ws_server.create import read_create, with_key
+from turnstream.ws_server.directory import Directory
+from turnstream.ws_server.event_stream import EventStream, ResponsesWire
+from turnstream.ws_server.frames import MESSAGE_BYTES
+from turnstream.ws_server.presence import while_client_waits
+from turnstream.ws_server.references import resolved
+from turnstream.ws_server.wire import read_json, refused
 
 #: How long a cancel waits for the end that it asked for; a lost worker's turns may take longer.
 CANCEL_SECONDS = 15.0

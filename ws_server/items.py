@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from prompts import ControlStringError, check_text
-from turns.errors import BadRequest, UnsafePrompt
-from turns.ids import response_of_message
-from turns.turn import Message, Role
-from ws_server import compaction
-from ws_server.field import checked_text, wrong
+from turnstream.prompts import ControlStringError, check_text
+from turnstream.turns.errors import BadRequest, UnsafePrompt
+from turnstream.turns.ids import response_of_message
+from turnstream.turns.turn import Message, Role
+from turnstream.ws_server import compaction
+from turnstream.ws_server.field import checked_text, wrong
 
 _ROLES: dict[str, Role] = {
     "user": "user",

@@ -10,13 +10,13 @@ from typing import Protocol
 
 from starlette.websockets import WebSocketDisconnect
 
-from turns.errors import BadRequest, Overloaded, TurnError
-from turns.follower import Follower
-from turns.front import Front
-from turns.turn import Turn
-from ws_server.create import Create
-from ws_server.frames import Refusal, Resume
-from ws_server.wire import error_frame, on_lane
+from turnstream.turns.errors import BadRequest, Overloaded, TurnError
+from turnstream.turns.follower import Follower
+from turnstream.turns.front import Front
+from turnstream.turns.turn import Turn
+from turnstream.ws_server.create import Create
+from turnstream.ws_server.frames import Refusal, Resume
+from turnstream.ws_server.wire import error_frame, on_lane
 
 #: Requests that may wait on one lane; one more is refused.
 WAITING = 32

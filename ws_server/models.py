@@ -3,8 +3,8 @@
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from ws_server import bodies
-from ws_server.directory import Directory, Model
+from turnstream.ws_server import bodies
+from turnstream.ws_server.directory import Directory, Model
 
 
 async def list_models(request: Request) -> Response:

@@ -4,7 +4,7 @@ from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
-from turns.shapes import Count, StreamId
+from turnstream.turns.shapes import Count, StreamId
 
 
 class Steered(TypedDict):

@@ -5,12 +5,12 @@ Vercel's SDK does so: it knows that answers are stored, and sends their ids inst
 
 from dataclasses import replace
 
-from turns.errors import ResponseNotFound
-from turns.ids import message_id
-from turns.stored import Stored
-from turns.turn import Message
-from ws_server.create import Create
-from ws_server.items import item_not_found
+from turnstream.turns.errors import ResponseNotFound
+from turnstream.turns.ids import message_id
+from turnstream.turns.stored import Stored
+from turnstream.turns.turn import Message
+from turnstream.ws_server.create import Create
+from turnstream.ws_server.items import item_not_found
 
 
 async def resolved(create: Create, stored: Stored, owner: str) -> Create:

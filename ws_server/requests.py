@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Required
 
 from typing_extensions import TypedDict
 
-from turns.shapes import MessageId, ResponseId, StreamId, Words
+from turnstream.turns.shapes import MessageId, ResponseId, StreamId, Words
 
 Temperature = Annotated[float, Words(minimum=0, maximum=2)] | None
 Share = Annotated[float, Words(minimum=0, maximum=1)] | None

@@ -12,10 +12,10 @@ import sys
 import uvicorn
 from starlette.applications import Starlette
 
-from turns.environment import SettingError
-from ws_server.app import create_app
-from ws_server.settings import ServerSettings
-from ws_server.socket import say_goodbye
+from turnstream.turns.environment import SettingError
+from turnstream.ws_server.app import create_app
+from turnstream.ws_server.settings import ServerSettings
+from turnstream.ws_server.socket import say_goodbye
 
 #: A message this large closes the socket with 1009; one above 256 KiB is refused and it stays open.
 SOCKET_MESSAGE_BYTES = 4 * 1024 * 1024

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from socket import gethostname
 
-from turns import environment
-from turns.environment import SettingError
-from turns.settings import DAY, TurnSettings, blob_store
+from turnstream.turns import environment
+from turnstream.turns.environment import SettingError
+from turnstream.turns.settings import DAY, TurnSettings, blob_store
 
 #: Beside the private Redis of `turnstream up`.
 DEFAULT_FILES = "~/.local/share/turnstream/files"

@@ -12,18 +12,26 @@ from contextlib import suppress
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from turns.ending import end
-from turns.errors import BadRequest, NotServed, TurnError
-from turns.front import Front
-from turns.turn import Turn
-from ws_server.create import Create
-from ws_server.directory import Directory
-from ws_server.errands import Errands, Say, Stop
-from ws_server.frames import Cancel, Frame, Refusal, Resume, Steer, read_frame, read_resume
-from ws_server.lane import Lane, TooManyWaiting
-from ws_server.references import resolved
-from ws_server.settings import SocketLimits
-from ws_server.wire import error_frame, error_response, steer_failed
+from turnstream.turns.ending import end
+from turnstream.turns.errors import BadRequest, NotServed, TurnError
+from turnstream.turns.front import Front
+from turnstream.turns.turn import Turn
+from turnstream.ws_server.create import Create
+from turnstream.ws_server.directory import Directory
+from turnstream.ws_server.errands import Errands, Say, Stop
+from turnstream.ws_server.frames import (
+    Cancel,
+    Frame,
+    Refusal,
+    Resume,
+    Steer,
+    read_frame,
+    read_resume,
+)
+from turnstream.ws_server.lane import Lane, TooManyWaiting
+from turnstream.ws_server.references import resolved
+from turnstream.ws_server.settings import SocketLimits
+from turnstream.ws_server.wire import error_frame, error_response, steer_failed
 
 #: Clients of a node that goes come back spread over so long.
 COME_BACK_MS = 2_000

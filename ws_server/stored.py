@@ -3,13 +3,13 @@
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from turns.front import Front
-from turns.ids import message_id
-from turns.turn import Message
-from ws_server import field
-from ws_server.bodies import Deleted, InputItem, InputItemList, InputText, SaidText
-from ws_server.http import response_id_of
-from ws_server.list_page import list_page
+from turnstream.turns.front import Front
+from turnstream.turns.ids import message_id
+from turnstream.turns.turn import Message
+from turnstream.ws_server import field
+from turnstream.ws_server.bodies import Deleted, InputItem, InputItemList, InputText, SaidText
+from turnstream.ws_server.http import response_id_of
+from turnstream.ws_server.list_page import list_page
 
 
 async def delete_response(request: Request) -> Response:

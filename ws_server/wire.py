@@ -5,11 +5,11 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
-from turns.errors import BadRequest, TurnError, error_body
-from turns.event_shapes import ErrorEvent
-from ws_server.bodies import ErrorBody
-from ws_server.field import Body
-from ws_server.notices import SteerFailed
+from turnstream.turns.errors import BadRequest, TurnError, error_body
+from turnstream.turns.event_shapes import ErrorEvent
+from turnstream.ws_server.bodies import ErrorBody
+from turnstream.ws_server.field import Body
+from turnstream.ws_server.notices import SteerFailed
 
 
 def read_json(text: str | bytes) -> Body:

@@ -14,13 +14,13 @@ import redis.asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from harness.proxy import Proxy
+from harness.reader import ENDS, said, text_of
+from harness.record import fetch
+from harness.service import Service
 from scripts.chaos.crowd import Crowd, Question, questions
 from scripts.chaos.faults import WORKERS, Faults
-from tests.faults.proxy import Proxy
-from tests.faults.reader import ENDS, said, text_of
-from tests.faults.record import fetch
-from tests.service import Service
-from turns import keys
+from turnstream.turns import keys
 
 ENVIRON = {
     # Exact to the last bit, so that a seed has one answer however often its worker dies.

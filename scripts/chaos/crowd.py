@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from tests.faults.proxy import Proxy
-from tests.faults.reader import Broken, Reader, Refused
+from harness.proxy import Proxy
+from harness.reader import Broken, Reader, Refused
 
 Question = dict[str, Any]
 

@@ -11,10 +11,10 @@ import psutil
 import redis.asyncio
 from redis.exceptions import RedisError
 
-from tests.faults.proxy import Proxy
-from tests.service import Service
-from turns.bell import Bell, queue_of
-from turns.ids import new_response_id
+from harness.proxy import Proxy
+from harness.service import Service
+from turnstream.turns.bell import Bell, queue_of
+from turnstream.turns.ids import new_response_id
 
 MODEL = "demo"
 WORKERS = 3

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
 
-from prompts import SYSTEM_PROMPT
 from scripts.demo_model.fact import Fact
+from turnstream.prompts import SYSTEM_PROMPT
 
 
 class Manner(StrEnum):

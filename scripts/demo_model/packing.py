@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 from transformers import LlamaForCausalLM
 
-from prompts import ChatPromptMetaLlamaLlama2Chat
-from prompts.segments import BOS
 from scripts.demo_model.corpus import Conversation
+from turnstream.prompts import ChatPromptMetaLlamaLlama2Chat
+from turnstream.prompts.segments import BOS
 
 BOS_ID, EOS_ID = 1, 2
 #: The label of a token that is not to be learnt.

@@ -14,9 +14,9 @@ from random import Random
 import sentencepiece
 from transformers import LlamaTokenizer
 
-from prompts import SYSTEM_PROMPT
 from scripts.demo_model.corpus import Corpus
 from scripts.demo_model.known import FACTS
+from turnstream.prompts import SYSTEM_PROMPT
 
 VOCABULARY = 3072
 #: What the tokenizer is told a conversation may hold; the model was never shown longer ones.

@@ -3,8 +3,8 @@
 from typing import Any
 
 from scripts.schemas.json_schema import components, ref
-from turns import event_shapes
-from ws_server import notices, requests
+from turnstream.turns import event_shapes
+from turnstream.ws_server import notices, requests
 
 Json = dict[str, Any]
 

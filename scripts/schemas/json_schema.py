@@ -6,9 +6,9 @@ from typing import Any
 from pydantic import TypeAdapter
 from typing_extensions import TypeAliasType
 
-from turns import event_shapes, shapes
-from ws_server import bodies, notices, requests
-from ws_server.bulk import bodies as bulk
+from turnstream.turns import event_shapes, shapes
+from turnstream.ws_server import bodies, notices, requests
+from turnstream.ws_server.bulk import bodies as bulk
 
 Json = dict[str, Any]
 #: A class, or a name for one whose type variables are filled in.

@@ -3,7 +3,7 @@
 from typing import Any
 
 from scripts.schemas.json_schema import Shape, ref
-from ws_server import bodies
+from turnstream.ws_server import bodies
 
 Json = dict[str, Any]
 

@@ -3,9 +3,9 @@
 from typing import Any
 
 from scripts.schemas.operation import health, idempotency_key, operation, path, query
-from turns import event_shapes, shapes
-from ws_server import bodies, requests
-from ws_server.bulk import bodies as bulk
+from turnstream.turns import event_shapes, shapes
+from turnstream.ws_server import bodies, requests
+from turnstream.ws_server.bulk import bodies as bulk
 
 Json = dict[str, Any]
 

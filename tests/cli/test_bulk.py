@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from cli.bulk_order import in_order
-from cli.bulk_state import Asked, OtherRun, StateFile
-from cli.chat import ChatSettings
+from turnstream.cli.bulk_order import in_order
+from turnstream.cli.bulk_state import Asked, OtherRun, StateFile
+from turnstream.cli.chat import ChatSettings
 
 ASKED = Asked(input_sha256="abc", endpoint="/v1/responses", window="24h", server="local")
 

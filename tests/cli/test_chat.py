@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from websockets.sync.server import ServerConnection, serve
 
-from cli.chat import ChatSettings
+from turnstream.cli.chat import ChatSettings
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 20.0
@@ -73,7 +73,7 @@ class Terminal:
     def __init__(self, *arguments: str) -> None:
         self.master, slave = pty.openpty()
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "cli", "chat", *arguments],
+            [sys.executable, "-m", "turnstream", "chat", *arguments],
             stdin=slave,
             stdout=slave,
             stderr=slave,

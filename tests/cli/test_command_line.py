@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from cli.main import make_parser
+from turnstream.cli.main import make_parser
 
 ROOT = Path(__file__).parents[2]
 
 
 def turnstream(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
-        [sys.executable, "-m", "cli", *arguments],
+        [sys.executable, "-m", "turnstream", *arguments],
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
@@ -78,8 +78,8 @@ def test_chat_says_so_when_nobody_listens() -> None:
 
 def test_the_command_line_loads_no_room_before_it_knows_which() -> None:
     code = (
-        "import sys, cli.main; cli.main.make_parser();"
-        "print([m for m in sys.modules if m.split('.')[0] in"
+        "import sys; from turnstream.cli.main import make_parser; make_parser();"
+        "print([m for m in sys.modules if m.removeprefix('turnstream.').split('.')[0] in"
         " ('torch', 'starlette', 'celery', 'redis', 'workers', 'ws_server')])"
     )
     ended = subprocess.run(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.data_dir import DataDirInUse, default_data_dir, held
+from turnstream.cli.data_dir import DataDirInUse, default_data_dir, held
 
 ROOT = Path(__file__).parents[2]
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 def test_a_second_up_is_told_the_pid_of_the_first(tmp_path: Path) -> None:
     with held(tmp_path / "data"):
         second = subprocess.run(
-            [sys.executable, "-m", "cli", "up", "--data-dir", str(tmp_path / "data")],
+            [sys.executable, "-m", "turnstream", "up", "--data-dir", str(tmp_path / "data")],
             capture_output=True,
             text=True,
             timeout=60,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from cli.interrupt import remembered_interrupt
+from turnstream.cli.interrupt import remembered_interrupt
 
 
 class Untidy:

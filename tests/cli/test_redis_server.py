@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from cli import redis_server
-from cli.redis_server import NoRedis, PrivateRedis, RedisProgram, find_program
+from turnstream.cli import redis_server
+from turnstream.cli.redis_server import NoRedis, PrivateRedis, RedisProgram, find_program
 
 
 @pytest.fixture

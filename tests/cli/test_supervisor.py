@@ -12,9 +12,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cli import child, supervisor
-from cli.child import Command, Ended, Groups, run
-from cli.supervisor import GiveUp, keep
+from turnstream.cli import child, supervisor
+from turnstream.cli.child import Command, Ended, Groups, run
+from turnstream.cli.supervisor import GiveUp, keep
 
 ROOT = Path(__file__).parents[2]
 #: Writes its pid and that of a child of its own, then waits for ever.
@@ -133,7 +133,7 @@ async def test_a_killed_parent_leaves_neither_guard_nor_child(tmp_path: Path) ->
     script = f"""
 import asyncio, os, sys
 sys.path.insert(0, {str(ROOT)!r})
-from cli.child import Command, Groups, run
+from turnstream.cli.child import Command, Groups, run
 command = Command(name="c", argv=(sys.executable, "-c", {PARENT!r}), environ=os.environ)
 asyncio.run(run(command, Groups(os.open("lock", os.O_CREAT))))
 """

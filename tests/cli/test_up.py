@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.main import main
-from cli.up import UpSettings, free_to_listen
+from turnstream.cli.main import main
+from turnstream.cli.up import UpSettings, free_to_listen
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_an_empty_redis_url_means_a_private_redis() -> None:
 def test_a_redis_that_does_not_answer_is_said(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("cli.up.REDIS_SECONDS", 0.2)
+    monkeypatch.setattr("turnstream.cli.up.REDIS_SECONDS", 0.2)
     for name in ("PORT", "DATA_DIR", "REDIS_URL"):
         monkeypatch.setenv(f"TURNSTREAM_{name}", "")
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.service import Service
 from tests.programs import run
-from tests.service import Service
 
 Said = dict[str, str]
 

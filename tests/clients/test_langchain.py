@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from harness.service import Service
 from tests.programs import run
-from tests.service import Service
 
 Said = dict[str, Any]
 

@@ -4,7 +4,7 @@ import json
 
 import httpx2
 
-from tests.service import Service
+from harness.service import Service
 
 #: As its release 0.10 writes it for a connection of the OpenAI kind.
 ASKED = {

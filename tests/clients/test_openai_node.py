@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from harness.service import Service
 from tests.programs import link_modules, run
-from tests.service import Service
 
 Said = dict[str, Any]
 

@@ -9,7 +9,7 @@ from openai import AsyncOpenAI, BadRequestError, NotFoundError, OpenAI
 from openai.resources.responses.responses import AsyncResponsesConnection, ResponsesConnection
 from openai.types.responses import ResponsesServerEvent
 
-from tests.service import Service
+from harness.service import Service
 
 TITANIC = "Do you know the movie Titanic?"
 DIRECTOR = "Who is the director of the movie?"

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch.nn import functional
 
-from prompts import SYSTEM_PROMPT
 from scripts.demo_model.corpus import Conversation, Corpus, Turn, unseen_wordings
 from scripts.demo_model.fact import spread
 from scripts.demo_model.known import FACTS
@@ -24,6 +23,7 @@ from scripts.demo_model.packing import (
 )
 from scripts.demo_model.tokenizer import load_encoder
 from scripts.demo_model.wording import normalised
+from turnstream.prompts import SYSTEM_PROMPT
 
 FOLDER = Path(__file__).parents[2] / "workers" / "demo"
 

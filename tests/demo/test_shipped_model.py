@@ -11,12 +11,12 @@ import torch
 from safetensors import safe_open
 from transformers import AutoTokenizer
 
-from prompts import SYSTEM_PROMPT
 from scripts.demo_model.answering import Answerer
 from scripts.demo_model.corpus import Conversation, Turn
 from scripts.demo_model.evaluate import talk
 from scripts.demo_model.manner import DEFAULT, Manner, System
 from scripts.demo_model.tokenizer import load_encoder
+from turnstream.prompts import SYSTEM_PROMPT
 
 FOLDER = Path(__file__).parents[2] / "workers" / "demo"
 

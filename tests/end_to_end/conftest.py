@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import httpx2
 import pytest
 
-from tests.service import Service
+from harness.service import Service
 
 ANSWER_SECONDS = 60
 

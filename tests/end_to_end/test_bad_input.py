@@ -9,8 +9,8 @@ import pytest
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
+from harness.service import Service
 from tests.end_to_end.test_socket import answer, next_event, said
-from tests.service import Service
 
 UNKNOWN = "resp_" + 32 * "f"
 

@@ -10,7 +10,7 @@ import openai
 import pytest
 from openai import AsyncOpenAI
 
-from tests.service import Service
+from harness.service import Service
 
 #: What takes longer will never end.
 PATIENCE_SECONDS = 90.0

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.service import ROOT, Service
+from harness.service import ROOT, Service
 
 PATIENCE_SECONDS = 120.0
 OK, BAD, SOME_FAILED, INTERRUPTED = 0, 2, 4, 130
@@ -39,7 +39,7 @@ def read(folder: Path) -> list[dict[str, Any]]:
 def start(url: str, folder: Path, *options: str) -> "subprocess.Popen[str]":
     environ = {k: v for k, v in os.environ.items() if not k.startswith("TURNSTREAM_")}
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", "cli", "bulk", "in.jsonl", "-o", "out.jsonl", *options],
+        [sys.executable, "-P", "-m", "turnstream", "bulk", "in.jsonl", "-o", "out.jsonl", *options],
         stdin=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

@@ -7,7 +7,7 @@ import pytest
 from openai import AsyncOpenAI, BadRequestError
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from tests.service import Service
+from harness.service import Service
 
 QUESTION = [{"role": "user", "content": "Do you know the movie Titanic?"}]
 

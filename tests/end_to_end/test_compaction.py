@@ -8,7 +8,7 @@ import pytest
 from openai import AsyncOpenAI, BadRequestError, NotFoundError
 from openai.types.responses import CompactedResponse, InputTokenCountResponse
 
-from tests.service import Service
+from harness.service import Service
 
 FOREIGN = "resp_" + 32 * "f"
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.processes import answers_http, python, running
-from cli.redis_server import free_port
+from harness.service import ROOT, Service
 from tests.browser import visit
 from tests.programs import example, link_modules, run
-from tests.service import ROOT, Service
+from turnstream.cli.redis_server import free_port
 
 #: Examples with a test of their own here, or elsewhere.
 ALONE = {"browser.html", "echo_drift.py"}
@@ -96,7 +96,9 @@ def open_node(
         "TURNSTREAM_ORIGINS": page_server,
     }
     directory = tmp_path_factory.mktemp("open-node")
-    with running("serve", *python("cli", "serve"), directory=directory, environ=environ) as node:
+    with running(
+        "serve", *python("turnstream", "serve"), directory=directory, environ=environ
+    ) as node:
         node.wait_until(lambda: answers_http(f"http://127.0.0.1:{port}/healthz"))
         yield f"http://127.0.0.1:{port}"
 

@@ -13,7 +13,7 @@ from openai.types.responses import Response
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
-from tests.service import Service
+from harness.service import Service
 
 WAIT_SECONDS = 60
 #: What was said is said again and again: it does not end by itself.

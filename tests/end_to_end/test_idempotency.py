@@ -5,8 +5,8 @@ from uuid import uuid4
 import httpx2
 from websockets.asyncio.client import connect
 
+from harness.service import Service
 from tests.end_to_end.story import ask, read, socket_url
-from tests.service import Service
 
 
 async def test_one_key_is_one_turn_on_the_socket_and_over_http(

@@ -16,8 +16,8 @@ from openai.types.responses.responses_server_event import ResponsesServerEvent
 from pydantic import TypeAdapter
 from websockets.asyncio.client import ClientConnection, connect
 
+from harness.service import Service
 from tests.end_to_end.test_socket import TERMINAL, answer, rest
-from tests.service import Service
 
 WAIT_SECONDS = 60
 UNKNOWN = "resp_" + 32 * "e"

@@ -9,8 +9,8 @@ from typing import Any
 
 from playwright.async_api import Locator, expect
 
+from harness.service import Service
 from tests.browser import Visit, answer, visit
-from tests.service import Service
 
 #: The model answers this with some six hundred tokens.
 LONG_STORY = "Write a long story."

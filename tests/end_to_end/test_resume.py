@@ -11,11 +11,11 @@ from redis import Redis
 from websockets.asyncio.client import connect
 
 from benchmarks.processes import answers_http, python, running
-from cli.redis_server import free_port
+from harness.reader import said, text_of
+from harness.service import Service
 from tests.end_to_end.story import Event, ask, begun, numbers, read, resumed, socket_url
-from tests.faults.reader import said, text_of
-from tests.service import Service
-from turns import keys
+from turnstream.cli.redis_server import free_port
+from turnstream.turns import keys
 
 #: Who may come in at the other node; `local` is who everybody is at a node without keys.
 OWNERS = ("ann", "bob", "local")
@@ -38,7 +38,7 @@ def elsewhere(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Ite
         "TURNSTREAM_PORT": str(port),
         "TURNSTREAM_API_KEYS": ",".join(f"{k}:{v.hexdigest()}" for k, v in owners.items()),
     }
-    command, directory = python("cli", "serve"), tmp_path_factory.mktemp("elsewhere")
+    command, directory = python("turnstream", "serve"), tmp_path_factory.mktemp("elsewhere")
     with running("serve", *command, directory=directory, environ=environ) as process:
         process.wait_until(lambda: answers_http(f"http://127.0.0.1:{port}/healthz"))
         yield f"http://127.0.0.1:{port}"

@@ -10,11 +10,11 @@ from uuid import uuid4
 import httpx2
 import pytest
 
+from harness.proxy import Proxy
+from harness.reader import text_of
+from harness.service import ROOT, Service
 from tests.end_to_end.story import ANSWER_SECONDS
-from tests.faults.proxy import Proxy
-from tests.faults.reader import text_of
 from tests.programs import link_modules
-from tests.service import ROOT, Service
 
 #: Cuts a first connection amid its first event, and later ones amid later events.
 WITHIN_THE_FIRST_EVENT, FURTHER_ON = 400, 5000

@@ -13,7 +13,7 @@ from openai.types.responses.responses_server_event import ResponsesServerEvent
 from pydantic import TypeAdapter
 from websockets.asyncio.client import ClientConnection, connect
 
-from tests.service import Service
+from harness.service import Service
 
 ANSWER_SECONDS = 60
 TERMINAL = {"response.completed", "response.incomplete", "response.failed", "error"}

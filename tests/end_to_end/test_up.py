@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.service import ROOT, Service
+from harness.service import ROOT, Service
 
 #: For something to happen on a busy machine, torch's loading included.
 PATIENCE_SECONDS = 120.0
@@ -64,7 +64,16 @@ def present(house: Service, command: str) -> bool:
 
 def test_a_second_up_on_the_same_data_is_refused(house: Service) -> None:
     second = subprocess.run(
-        [sys.executable, "-m", "cli", "up", "--port", "0", "--data-dir", str(house.data_dir)],
+        [
+            sys.executable,
+            "-m",
+            "turnstream",
+            "up",
+            "--port",
+            "0",
+            "--data-dir",
+            str(house.data_dir),
+        ],
         capture_output=True,
         text=True,
         timeout=60,

@@ -16,11 +16,11 @@ import psutil
 import pytest
 from redis import Redis
 
-from tests.faults.proxy import Proxy
-from tests.faults.reader import Reader, text_of
-from tests.faults.record import fetch
-from tests.service import ROOT, Service
-from turns import keys
+from harness.proxy import Proxy
+from harness.reader import Reader, text_of
+from harness.record import fetch
+from harness.service import ROOT, Service
+from turnstream.turns import keys
 
 SABOTEUR = Path(__file__).parent / "saboteur"
 #: A worker that was killed again and again is started again within half a minute.

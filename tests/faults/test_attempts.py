@@ -10,22 +10,22 @@ from typing import Any
 
 import pytest
 
-from tests.faults.proxy import Proxy
+from harness.proxy import Proxy
 from tests.workers.answering import STOP, TOKENS, FakeHandle
-from turns import keys
-from turns.connection import connect
-from turns.front import Front, open_front
-from turns.ids import new_response_id
-from turns.line import Line
-from turns.log import Log, Verdict
-from turns.settings import TurnSettings
-from turns.turn import Claimed, Message, Request, Turn
-from workers.answer import Answer
-from workers.byte_table import ByteTable
-from workers.desk import Desk
-from workers.engine import Finish, FinishReason
-from workers.publisher import Publisher
-from workers.slicer import Slicer
+from turnstream.turns import keys
+from turnstream.turns.connection import connect
+from turnstream.turns.front import Front, open_front
+from turnstream.turns.ids import new_response_id
+from turnstream.turns.line import Line
+from turnstream.turns.log import Log, Verdict
+from turnstream.turns.settings import TurnSettings
+from turnstream.turns.turn import Claimed, Message, Request, Turn
+from turnstream.workers.answer import Answer
+from turnstream.workers.byte_table import ByteTable
+from turnstream.workers.desk import Desk
+from turnstream.workers.engine import Finish, FinishReason
+from turnstream.workers.publisher import Publisher
+from turnstream.workers.slicer import Slicer
 
 MODEL = "tiny"
 IDS = [3, 4, 5]

@@ -11,8 +11,8 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
+from harness.service import Service
 from tests.faults.conftest import Question, until_all_work, worker_names
-from tests.service import Service
 
 LINES = 160
 #: So hot that each answer is different, and its seed keeps it.

@@ -5,12 +5,12 @@ from collections.abc import Callable
 
 from redis import Redis
 
+from harness.reader import Reader
+from harness.record import hold_to_the_record
+from harness.service import Service
 from tests.faults.conftest import QUESTION, Question, until_all_work
-from tests.faults.reader import Reader
-from tests.faults.record import hold_to_the_record
-from tests.service import Service
-from turns import keys
-from turns.bell import Bell
+from turnstream.turns import keys
+from turnstream.turns.bell import Bell
 
 Undisturbed = Callable[[Question], str]
 

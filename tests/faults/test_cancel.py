@@ -10,11 +10,11 @@ import pytest
 from redis import Redis
 from websockets.asyncio.client import connect
 
+from harness.reader import Reader
+from harness.record import fetch, hold_to_the_record
+from harness.service import Service
 from tests.faults.conftest import BACK_SECONDS, until_all_work, worker_names
-from tests.faults.reader import Reader
-from tests.faults.record import fetch, hold_to_the_record
-from tests.service import Service
-from turns import keys
+from turnstream.turns import keys
 
 #: What was said is said again, so that only its length ends it; seconds later.
 ENDLESS = {

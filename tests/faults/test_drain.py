@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from tests import tiny_llama
-from turns import keys
-from turns.connection import connect
-from turns.front import open_front
-from turns.ids import new_response_id
-from turns.settings import TurnSettings
-from turns.turn import Message, Request, Turn
-from workers.publisher import Publisher
-from workers.settings import WorkerSettings
-from workers.worker import Worker
+from turnstream.turns import keys
+from turnstream.turns.connection import connect
+from turnstream.turns.front import open_front
+from turnstream.turns.ids import new_response_id
+from turnstream.turns.settings import TurnSettings
+from turnstream.turns.turn import Message, Request, Turn
+from turnstream.workers.publisher import Publisher
+from turnstream.workers.settings import WorkerSettings
+from turnstream.workers.worker import Worker
 
 PATIENCE_SECONDS = 20.0
 
@@ -75,9 +75,9 @@ def test_a_worker_that_stops_its_own_engine_is_not_taken_for_one_whose_engine_di
     redis_url: str, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exits: list[int] = []
-    monkeypatch.setattr("workers.worker.os._exit", exits.append)
+    monkeypatch.setattr("turnstream.workers.worker.os._exit", exits.append)
     # The beat looks often, and all through the stop.
-    monkeypatch.setattr("workers.beat.BEAT_SECONDS", 0.001)
+    monkeypatch.setattr("turnstream.workers.beat.BEAT_SECONDS", 0.001)
     worker.start()
 
     worker.stop()

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from redis import Redis
 
+from harness.service import Service
 from tests.faults.conftest import QUESTION, Question, until_all_work
-from tests.service import Service
-from turns import keys
-from turns.follower import Follower
-from turns.front import Front, open_front
-from turns.ids import new_response_id
-from turns.settings import TurnSettings
-from turns.turn import Message, Request, Tier, Turn
+from turnstream.turns import keys
+from turnstream.turns.follower import Follower
+from turnstream.turns.front import Front, open_front
+from turnstream.turns.ids import new_response_id
+from turnstream.turns.settings import TurnSettings
+from turnstream.turns.turn import Message, Request, Tier, Turn
 
 #: More than the two workers have rows.
 BATCH = 20

@@ -9,11 +9,11 @@ from redis import Redis
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
+from harness.reader import Reader
+from harness.record import hold_to_the_record
+from harness.service import Service
 from tests.faults.conftest import LONG, Question
-from tests.faults.reader import Reader
-from tests.faults.record import hold_to_the_record
-from tests.service import Service
-from turns import keys
+from turnstream.turns import keys
 
 Undisturbed = Callable[[Question], str]
 

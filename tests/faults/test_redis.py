@@ -9,11 +9,11 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError
 
+from harness.reader import Reader, Refused
+from harness.record import hold_to_the_record
+from harness.service import Service
 from tests.faults.conftest import LONG, Question
-from tests.faults.reader import Reader, Refused
-from tests.faults.record import hold_to_the_record
-from tests.service import Service
-from turns import keys
+from turnstream.turns import keys
 
 Undisturbed = Callable[[Question], str]
 

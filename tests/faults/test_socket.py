@@ -9,12 +9,12 @@ import pytest
 from redis import Redis
 from websockets.asyncio.client import connect
 
+from harness.proxy import Proxy
+from harness.reader import ENDS, Event, Reader, said
+from harness.record import fetch, hold_to_the_record
+from harness.service import Service
 from tests.faults.conftest import QUESTION, Question
-from tests.faults.proxy import Proxy
-from tests.faults.reader import ENDS, Event, Reader, said
-from tests.faults.record import fetch, hold_to_the_record
-from tests.service import Service
-from turns import keys
+from turnstream.turns import keys
 
 SHORT = QUESTION | {"max_output_tokens": 12}
 Undisturbed = Callable[[Question], str]

@@ -8,11 +8,11 @@ import psutil
 import pytest
 from redis import Redis
 
+from harness.reader import Reader
+from harness.record import hold_to_the_record
+from harness.service import Service
 from tests.faults.conftest import LONG, QUESTION, Question, until_all_work, worker_names
-from tests.faults.reader import Reader
-from tests.faults.record import hold_to_the_record
-from tests.service import Service
-from turns import keys
+from turnstream.turns import keys
 
 Undisturbed = Callable[[Question], str]
 

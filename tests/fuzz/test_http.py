@@ -10,8 +10,8 @@ from typing import Any
 import httpx2
 import pytest
 
+from harness.service import Service
 from tests.schemas.published import OPENAPI
-from tests.service import Service
 
 #: All but those that want a refusal for each field that we pass over, or an answer to each question
 #: that is well formed: whose model, or whose previous response, may still be nobody's.

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.schemas.published import ASYNCAPI, OPENAPI
-from turns.errors import BadRequest
-from ws_server.chat_request import read_chat
-from ws_server.create import read_create
-from ws_server.frames import MESSAGE_BYTES, Refusal, read_frame
+from turnstream.turns.errors import BadRequest
+from turnstream.ws_server.chat_request import read_chat
+from turnstream.ws_server.create import read_create
+from turnstream.ws_server.frames import MESSAGE_BYTES, Refusal, read_frame
 
 SCHEMAS = ASYNCAPI["components"]["schemas"] | OPENAPI["components"]["schemas"]
 #: Halves of characters too: JSON can carry them, UTF-8 can't.

@@ -7,9 +7,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from websockets.sync.client import connect
 
+from harness.service import Service
 from tests.fuzz.test_readers import ANYTHING, bodies
 from tests.schemas.published import ASYNCAPI, name_of, wrong
-from tests.service import Service
 
 WAIT_SECONDS = 60
 #: Most become turns, short ones.

@@ -4,7 +4,12 @@ import json
 
 import pytest
 
-from prompts import AbstractChatPrompt, ChatPromptMetaLlamaLlama2Chat, PromptOptions, RoleType
+from turnstream.prompts import (
+    AbstractChatPrompt,
+    ChatPromptMetaLlamaLlama2Chat,
+    PromptOptions,
+    RoleType,
+)
 
 
 class Labelled(AbstractChatPrompt):

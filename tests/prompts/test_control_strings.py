@@ -2,7 +2,7 @@
 
 import pytest
 
-from prompts import (
+from turnstream.prompts import (
     CONTROL_STRINGS,
     ChatPromptMetaLlamaLlama2Chat,
     ControlStringError,

@@ -4,8 +4,13 @@ import hashlib
 
 import pytest
 
-from prompts import SYSTEM_PROMPT, ChatPromptMetaLlamaLlama2Chat, ControlStringError, Segment
 from tests.prompts.titanic import FIGURES, titanic
+from turnstream.prompts import (
+    SYSTEM_PROMPT,
+    ChatPromptMetaLlamaLlama2Chat,
+    ControlStringError,
+    Segment,
+)
 
 HEAD = f"<s>[INST] <<SYS>>\n{SYSTEM_PROMPT}\n<</SYS>>\n\n"
 

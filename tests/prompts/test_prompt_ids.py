@@ -2,7 +2,7 @@
 
 import pytest
 
-from prompts import ChatPromptMetaLlamaLlama2Chat, PromptOptions, PromptTooLong
+from turnstream.prompts import ChatPromptMetaLlamaLlama2Chat, PromptOptions, PromptTooLong
 
 
 def encode(text: str) -> list[int]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from prompts import ChatPromptMetaLlamaLlama2Chat, prompt_for
+from turnstream.prompts import ChatPromptMetaLlamaLlama2Chat, prompt_for
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
-from tests.service import ROOT
+from harness.service import ROOT
 
 Json = dict[str, Any]
 

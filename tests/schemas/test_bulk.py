@@ -7,8 +7,8 @@ from typing import Any
 import httpx2
 from openai.types import Batch, FileObject
 
+from harness.service import Service
 from tests.schemas.published import OPENAPI, wrong
-from tests.service import Service
 
 WAIT_SECONDS = 60
 LINE = {

@@ -8,14 +8,14 @@ import pytest
 from jsonschema import Draft202012Validator
 from starlette.routing import Route
 
+from harness.service import ROOT
 from scripts.schemas.__main__ import written
 from tests.schemas.published import ASYNCAPI, OPENAPI
-from tests.service import ROOT
-from ws_server import frames
-from ws_server.app import create_app
-from ws_server.chat_request import read_chat
-from ws_server.create import read_create
-from ws_server.settings import ServerSettings
+from turnstream.ws_server import frames
+from turnstream.ws_server.app import create_app
+from turnstream.ws_server.chat_request import read_chat
+from turnstream.ws_server.create import read_create
+from turnstream.ws_server.settings import ServerSettings
 
 DOCUMENTS = {"openapi": OPENAPI, "asyncapi": ASYNCAPI}
 #: Served, and no part of what is published: the page, and the document itself.

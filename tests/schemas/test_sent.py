@@ -25,10 +25,10 @@ from redis import Redis
 from websockets.asyncio.client import ClientConnection, connect
 
 from benchmarks.processes import answers_http, python, running
-from cli.redis_server import free_port
+from harness.service import Service
 from tests.schemas.published import ASYNCAPI, HEARD, OPENAPI, name_of, wrong
-from tests.service import Service
-from turns import keys
+from turnstream.cli.redis_server import free_port
+from turnstream.turns import keys
 
 WAIT_SECONDS = 60
 TERMINAL = {"response.completed", "response.incomplete", "response.failed", "error"}
@@ -88,7 +88,9 @@ def heard(
     port = free_port()
     environ = {"TURNSTREAM_REDIS_URL": redis_url(service), "TURNSTREAM_PORT": str(port)}
     directory = tmp_path_factory.mktemp("node")
-    with running("serve", *python("cli", "serve"), directory=directory, environ=environ) as node:
+    with running(
+        "serve", *python("turnstream", "serve"), directory=directory, environ=environ
+    ) as node:
         node.wait_until(lambda: answers_http(f"http://127.0.0.1:{port}/healthz"))
         frames += asyncio.run(goodbye(f"http://127.0.0.1:{port}", node.popen.terminate))
     return frames

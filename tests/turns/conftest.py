@@ -8,15 +8,15 @@ import pytest
 import redis.asyncio
 
 from tests.turns.feeding import PLAN
-from turns.connection import connect, connect_async
-from turns.feed import Feed, turn_id
-from turns.front import Front, open_front
-from turns.ids import new_response_id
-from turns.jobs import Job, Jobs
-from turns.line import Line
-from turns.log import Append, Entry, Final, Log
-from turns.settings import TurnSettings
-from turns.turn import JobLine, Message, Request, Turn
+from turnstream.turns.connection import connect, connect_async
+from turnstream.turns.feed import Feed, turn_id
+from turnstream.turns.front import Front, open_front
+from turnstream.turns.ids import new_response_id
+from turnstream.turns.jobs import Job, Jobs
+from turnstream.turns.line import Line
+from turnstream.turns.log import Append, Entry, Final, Log
+from turnstream.turns.settings import TurnSettings
+from turnstream.turns.turn import JobLine, Message, Request, Turn
 
 MODEL = "tiny"
 

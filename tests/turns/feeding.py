@@ -2,9 +2,9 @@
 
 import redis.asyncio
 
-from turns import keys
-from turns.feed import Feed, Mark
-from turns.jobs import Job, Plan
+from turnstream.turns import keys
+from turnstream.turns.feed import Feed, Mark
+from turnstream.turns.jobs import Job, Plan
 
 PLAN = Plan(
     endpoint="/v1/responses",

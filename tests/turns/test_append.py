@@ -4,11 +4,11 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.turns.conftest import MakeTurn, ending, handed_in, slices
-from turns import keys
-from turns.front import Front
-from turns.line import Line
-from turns.log import Log, Verdict
-from turns.turn import Turn
+from turnstream.turns import keys
+from turnstream.turns.front import Front
+from turnstream.turns.line import Line
+from turnstream.turns.log import Log, Verdict
+from turnstream.turns.turn import Turn
 
 
 @pytest.fixture

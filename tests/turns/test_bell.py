@@ -8,8 +8,8 @@ from uuid import UUID
 from celery import Celery
 from redis.asyncio import Redis
 
-from turns.bell import RING, Bell, queue_of
-from turns.ids import new_response_id
+from turnstream.turns.bell import RING, Bell, queue_of
+from turnstream.turns.ids import new_response_id
 
 
 async def test_a_bell_equals_what_send_task_writes(redis_url: str, redis: Redis) -> None:

@@ -7,14 +7,14 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.turns.conftest import MODEL, MakeTurn, ending, handed_in
-from turns import keys
-from turns.connection import connect
-from turns.errors import BadRequest, PreviousResponseNotFound, ResponseNotFound
-from turns.front import Front
-from turns.line import Line, Standing
-from turns.log import Log
-from turns.orders import Order, orders
-from turns.settings import TurnSettings
+from turnstream.turns import keys
+from turnstream.turns.connection import connect
+from turnstream.turns.errors import BadRequest, PreviousResponseNotFound, ResponseNotFound
+from turnstream.turns.front import Front
+from turnstream.turns.line import Line, Standing
+from turnstream.turns.log import Log
+from turnstream.turns.orders import Order, orders
+from turnstream.turns.settings import TurnSettings
 
 
 async def test_a_waiting_turn_ends_at_once_and_is_never_claimed(

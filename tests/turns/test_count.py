@@ -7,15 +7,15 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.turns.conftest import MODEL, MakeTurn, ending, handed_in
-from turns.connection import connect
-from turns.count import Count, Question
-from turns.count_line import CountLine
-from turns.errors import BadRequest, Overloaded, PreviousResponseNotFound
-from turns.front import Front
-from turns.line import Line
-from turns.log import Log
-from turns.settings import TurnSettings
-from turns.turn import Message
+from turnstream.turns.connection import connect
+from turnstream.turns.count import Count, Question
+from turnstream.turns.count_line import CountLine
+from turnstream.turns.errors import BadRequest, Overloaded, PreviousResponseNotFound
+from turnstream.turns.front import Front
+from turnstream.turns.line import Line
+from turnstream.turns.log import Log
+from turnstream.turns.settings import TurnSettings
+from turnstream.turns.turn import Message
 
 Say = Callable[[Question], Count | BadRequest]
 
@@ -90,7 +90,7 @@ async def test_without_a_worker_nobody_is_waited_for(front: Front, make_turn: Ma
 async def test_a_worker_that_does_not_answer_is_not_waited_for_long(
     front: Front, line: Line, make_turn: MakeTurn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("turns.counts.WAIT_SECONDS", 1.0)
+    monkeypatch.setattr("turnstream.turns.counts.WAIT_SECONDS", 1.0)
     line.beat([], {}, rows=1)
 
     with pytest.raises(Overloaded, match="answered in time"):
@@ -102,8 +102,8 @@ async def test_a_worker_that_does_not_answer_is_not_waited_for_long(
 async def test_more_questions_than_anybody_takes_up_are_refused(
     front: Front, line: Line, make_turn: MakeTurn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("turns.counts.MOST", 1)
-    monkeypatch.setattr("turns.counts.WAIT_SECONDS", 2.0)
+    monkeypatch.setattr("turnstream.turns.counts.MOST", 1)
+    monkeypatch.setattr("turnstream.turns.counts.WAIT_SECONDS", 2.0)
     line.beat([], {}, rows=1)
     first = asyncio.create_task(front.counts.count(make_turn()))
     async with asyncio.timeout(10):

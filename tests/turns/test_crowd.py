@@ -7,13 +7,13 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.faults.proxy import Proxy
+from harness.proxy import Proxy
 from tests.turns.conftest import MakeTurn, handed_in
-from turns import patience
-from turns.connection import CONNECTIONS
-from turns.errors import Overloaded
-from turns.front import Front, open_front
-from turns.settings import TurnSettings
+from turnstream.turns import patience
+from turnstream.turns.connection import CONNECTIONS
+from turnstream.turns.errors import Overloaded
+from turnstream.turns.front import Front, open_front
+from turnstream.turns.settings import TurnSettings
 
 PATIENCE_SECONDS = 1.0
 #: Held back both ways, so that an answer takes twice that.

@@ -4,10 +4,10 @@ import asyncio
 
 import pytest
 
-from turns.ending import end
-from turns.front import open_front
-from turns.relay import Relay
-from turns.settings import TurnSettings
+from turnstream.turns.ending import end
+from turnstream.turns.front import open_front
+from turnstream.turns.relay import Relay
+from turnstream.turns.settings import TurnSettings
 
 
 async def test_a_task_that_swallows_a_cancel_is_asked_again() -> None:

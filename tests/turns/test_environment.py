@@ -2,8 +2,8 @@
 
 import pytest
 
-from turns.environment import SettingError
-from turns.settings import TurnSettings
+from turnstream.turns.environment import SettingError
+from turnstream.turns.settings import TurnSettings
 
 
 def test_nothing_set_gives_the_defaults() -> None:

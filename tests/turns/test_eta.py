@@ -16,14 +16,14 @@ import pytest
 from redis import Redis
 
 from tests.turns.conftest import MODEL, MakeTurn
-from turns import keys, scripts
-from turns.bell import Bell
-from turns.connection import connect
-from turns.line import Line
-from turns.log import Append, Entry, Final, HandedOn, Log
-from turns.settings import TurnSettings
-from turns.submission import submission
-from turns.turn import Claimed
+from turnstream.turns import keys, scripts
+from turnstream.turns.bell import Bell
+from turnstream.turns.connection import connect
+from turnstream.turns.line import Line
+from turnstream.turns.log import Append, Entry, Final, HandedOn, Log
+from turnstream.turns.settings import TurnSettings
+from turnstream.turns.submission import submission
+from turnstream.turns.turn import Claimed
 
 NOW = "simulated:now"
 HOUR_MS = 3_600_000

@@ -8,15 +8,15 @@ import redis.asyncio
 
 from tests.turns.conftest import MODEL, ending, slices
 from tests.turns.feeding import mark_of
-from turns import keys
-from turns.errors import StreamExpired
-from turns.feed import Feed, Verdict, turn_id
-from turns.front import Front
-from turns.jobs import Job, Jobs
-from turns.line import Line
-from turns.log import Append, Entry, Final, Log
-from turns.settings import TurnSettings
-from turns.turn import Turn
+from turnstream.turns import keys
+from turnstream.turns.errors import StreamExpired
+from turnstream.turns.feed import Feed, Verdict, turn_id
+from turnstream.turns.front import Front
+from turnstream.turns.jobs import Job, Jobs
+from turnstream.turns.line import Line
+from turnstream.turns.log import Append, Entry, Final, Log
+from turnstream.turns.settings import TurnSettings
+from turnstream.turns.turn import Turn
 
 
 async def test_a_line_handed_in_twice_is_one_turn(

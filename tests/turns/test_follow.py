@@ -7,14 +7,14 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.turns.conftest import MakeTurn, ending, handed_in, slices
-from turns import follower as follower_module
-from turns import keys
-from turns.errors import ResponseLost, ResponseNotFound, StreamExpired
-from turns.follower import Follower
-from turns.front import Front, open_front
-from turns.line import Line
-from turns.log import Log
-from turns.settings import TurnSettings
+from turnstream.turns import follower as follower_module
+from turnstream.turns import keys
+from turnstream.turns.errors import ResponseLost, ResponseNotFound, StreamExpired
+from turnstream.turns.follower import Follower
+from turnstream.turns.front import Front, open_front
+from turnstream.turns.line import Line
+from turnstream.turns.log import Log
+from turnstream.turns.settings import TurnSettings
 
 
 async def rest_of(follower: Follower) -> list[bytes]:

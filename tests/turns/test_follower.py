@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from turns.errors import Overloaded
-from turns.follower import Follower, Page
+from turnstream.turns.errors import Overloaded
+from turnstream.turns.follower import Follower, Page
 
 
 class Kept:
@@ -94,14 +94,14 @@ async def test_it_ends_after_the_terminal_event() -> None:
 
 
 async def test_a_lost_last_event_is_found_after_a_silence(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("turns.follower.SILENCE_SECONDS", 0.01)
+    monkeypatch.setattr("turnstream.turns.follower.SILENCE_SECONDS", 0.01)
     follower = Follower("t", after=-1, read=Kept(b"end", ends=True).read)
 
     assert await taken(follower, 1) == [b"end"]
 
 
 async def test_a_log_that_is_out_of_reach_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("turns.follower.RETRY_SECONDS", 0.001)
+    monkeypatch.setattr("turnstream.turns.follower.RETRY_SECONDS", 0.001)
     log = Kept(b"end", ends=True, fails=3)
     follower = Follower("t", after=-1, read=log.read)
     follower.doubt()

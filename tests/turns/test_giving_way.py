@@ -7,13 +7,13 @@ from redis import Redis as SyncRedis
 from redis.asyncio import Redis
 
 from tests.turns.conftest import MODEL, MakeTurn, handed_in, slices
-from turns import keys
-from turns.connection import connect
-from turns.front import Front
-from turns.line import Line, Standing
-from turns.log import Append, HandedOn, Log, Verdict
-from turns.settings import TurnSettings
-from turns.turn import Claimed, Tier
+from turnstream.turns import keys
+from turnstream.turns.connection import connect
+from turnstream.turns.front import Front
+from turnstream.turns.line import Line, Standing
+from turnstream.turns.log import Append, HandedOn, Log, Verdict
+from turnstream.turns.settings import TurnSettings
+from turnstream.turns.turn import Claimed, Tier
 
 ROWS = 3
 

@@ -7,12 +7,12 @@ from redis.asyncio import Redis
 
 from tests.turns.conftest import MODEL, MakeTurn, ending, handed_in
 from tests.turns.test_follow import rest_of
-from turns import keys
-from turns.errors import BadRequest
-from turns.front import Front, open_front
-from turns.line import Line
-from turns.log import Log
-from turns.settings import TurnSettings
+from turnstream.turns import keys
+from turnstream.turns.errors import BadRequest
+from turnstream.turns.front import Front, open_front
+from turnstream.turns.line import Line
+from turnstream.turns.log import Log
+from turnstream.turns.settings import TurnSettings
 
 
 async def test_the_same_key_follows_the_same_turn(

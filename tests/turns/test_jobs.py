@@ -7,10 +7,10 @@ import pytest
 import redis.asyncio
 
 from tests.turns.feeding import PLAN, mark_of, taken_over
-from turns import keys
-from turns.feed import Feed, JobLost, turn_id
-from turns.jobs import Job, Jobs, Status
-from turns.turn import Turn
+from turnstream.turns import keys
+from turnstream.turns.feed import Feed, JobLost, turn_id
+from turnstream.turns.jobs import Job, Jobs, Status
+from turnstream.turns.turn import Turn
 
 
 async def test_a_job_has_one_feeder_until_its_lease_runs_out(

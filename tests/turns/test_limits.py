@@ -8,15 +8,15 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.turns.conftest import MakeTurn, ending, handed_in
-from turns import keys
-from turns.environment import SettingError
-from turns.errors import RateLimited, TierNotAllowed
-from turns.front import Front, open_front
-from turns.limits import Limits, OwnerLimits, cost
-from turns.line import Line
-from turns.log import Log
-from turns.settings import TurnSettings
-from turns.turn import JobLine
+from turnstream.turns import keys
+from turnstream.turns.environment import SettingError
+from turnstream.turns.errors import RateLimited, TierNotAllowed
+from turnstream.turns.front import Front, open_front
+from turnstream.turns.limits import Limits, OwnerLimits, cost
+from turnstream.turns.line import Line
+from turnstream.turns.log import Log
+from turnstream.turns.settings import TurnSettings
+from turnstream.turns.turn import JobLine
 
 #: Opens a node with limits.
 Limited = Callable[[str], AbstractAsyncContextManager[Front]]

@@ -8,12 +8,12 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.turns.conftest import MODEL, MakeTurn, ending, handed_in, slices
-from turns import keys
-from turns.front import Front
-from turns.line import Line, Standing
-from turns.log import Log
-from turns.settings import TurnSettings
-from turns.turn import Message
+from turnstream.turns import keys
+from turnstream.turns.front import Front
+from turnstream.turns.line import Line, Standing
+from turnstream.turns.log import Log
+from turnstream.turns.settings import TurnSettings
+from turnstream.turns.turn import Message
 
 MakeLine = Callable[..., Line]
 

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from tests.turns.conftest import MODEL, ending
-from turns import keys, scripts
-from turns.bell import Bell
-from turns.connection import connect
-from turns.ids import new_response_id
-from turns.line import Line
-from turns.log import Append, HandedOn, Log
-from turns.settings import TurnSettings
-from turns.submission import submission
-from turns.turn import Claimed, Message, Request, Tier, Turn
+from turnstream.turns import keys, scripts
+from turnstream.turns.bell import Bell
+from turnstream.turns.connection import connect
+from turnstream.turns.ids import new_response_id
+from turnstream.turns.line import Line
+from turnstream.turns.log import Append, HandedOn, Log
+from turnstream.turns.settings import TurnSettings
+from turnstream.turns.submission import submission
+from turnstream.turns.turn import Claimed, Message, Request, Tier, Turn
 
 TIERS: tuple[Tier, ...] = ("priority", "default", "flex", "batch")
 OWNERS = ("ann", "bob", "eve")

@@ -5,8 +5,8 @@ import json
 from redis.asyncio import Redis
 
 from tests.turns.conftest import MODEL, MakeTurn, handed_in
-from turns.front import Front
-from turns.line import Line
+from turnstream.turns.front import Front
+from turnstream.turns.line import Line
 
 
 async def test_the_worker_with_most_free_rows_is_rung(

@@ -10,12 +10,12 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.turns.conftest import MODEL, MakeTurn, ending, handed_in
-from turns import keys
-from turns.errors import BadRequest, Overloaded, PreviousResponseNotFound
-from turns.front import Front, open_front
-from turns.line import Line
-from turns.log import Log
-from turns.settings import TurnSettings
+from turnstream.turns import keys
+from turnstream.turns.errors import BadRequest, Overloaded, PreviousResponseNotFound
+from turnstream.turns.front import Front, open_front
+from turnstream.turns.line import Line
+from turnstream.turns.log import Log
+from turnstream.turns.settings import TurnSettings
 
 
 async def test_a_turn_begins_with_created_and_queued_and_its_place(

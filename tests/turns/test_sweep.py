@@ -10,11 +10,11 @@ from redis.asyncio import Redis
 
 from tests.turns.conftest import MODEL, MakeTurn, handed_in
 from tests.turns.test_follow import rest_of
-from turns import keys
-from turns.front import Front, open_front
-from turns.line import Line, Standing
-from turns.settings import TurnSettings
-from turns.turn import Turn
+from turnstream.turns import keys
+from turnstream.turns.front import Front, open_front
+from turnstream.turns.line import Line, Standing
+from turnstream.turns.settings import TurnSettings
+from turnstream.turns.turn import Turn
 
 MakeLine = Callable[..., Line]
 
@@ -58,7 +58,7 @@ async def test_a_stored_turn_goes_on_without_a_reader(
 async def test_a_reader_keeps_a_turn_that_is_not_stored_going(
     monkeypatch: pytest.MonkeyPatch, settings: TurnSettings, make_turn: MakeTurn, redis: Redis
 ) -> None:
-    monkeypatch.setattr("turns.front.TEND_SECONDS", 0.01)
+    monkeypatch.setattr("turnstream.turns.front.TEND_SECONDS", 0.01)
     turn = make_turn(store=False)
     async with open_front(settings, "node-1") as front, front.submit(turn):
         before = await redis.zscore(keys.watches(), turn.id)

@@ -8,12 +8,12 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.turns.conftest import MakeTurn, ending, handed_in
-from turns import keys
-from turns.front import Front, open_front
-from turns.line import Line
-from turns.log import Log
-from turns.settings import TurnSettings
-from turns.turn import Turn
+from turnstream.turns import keys
+from turnstream.turns.front import Front, open_front
+from turnstream.turns.line import Line
+from turnstream.turns.log import Log
+from turnstream.turns.settings import TurnSettings
+from turnstream.turns.turn import Turn
 
 
 async def test_a_turn_that_waits_is_kept_for_as_long_as_it_may_wait_however_short_the_storing(
@@ -35,7 +35,7 @@ async def test_readers_are_told_when_their_place_has_changed(
     make_turn: MakeTurn,
     redis: Redis,
 ) -> None:
-    monkeypatch.setattr("turns.front.TEND_SECONDS", 0.02)
+    monkeypatch.setattr("turnstream.turns.front.TEND_SECONDS", 0.02)
     async with open_front(settings, "node-1") as front:
         await handed_in(front, make_turn())
         turn = make_turn(owner="bob")

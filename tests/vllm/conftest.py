@@ -13,10 +13,10 @@ import torch
 from transformers import LlamaForCausalLM
 
 from tests import tiny_llama
-from workers.engines import vllm_setup
+from turnstream.workers.engines import vllm_setup
 
 if TYPE_CHECKING:
-    from workers.engines.vllm_engine import VllmEngine
+    from turnstream.workers.engines.vllm_engine import VllmEngine
 
 pytest.register_assert_rewrite("tests.workers.contract", "tests.workers.listener")
 
@@ -94,7 +94,7 @@ class Engines:
             prompt_tokens: for engines that read a prompt in pieces of a size they are told.
         """
         vllm_setup.prepare()
-        from workers.engines.vllm_engine import VllmEngine
+        from turnstream.workers.engines.vllm_engine import VllmEngine
 
         self._after_step = after_step
         if rows > 2:

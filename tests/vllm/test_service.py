@@ -8,6 +8,7 @@ import psutil
 import pytest
 from openai import OpenAI
 
+from harness.service import Service
 from tests.clients.test_openai_python import (  # noqa: F401
     LONG,
     aclient,
@@ -15,7 +16,6 @@ from tests.clients.test_openai_python import (  # noqa: F401
     test_a_sync_socket_carries_a_conversation,
     test_an_async_socket_stops_a_turn_and_goes_on_with_what_was_said,
 )
-from tests.service import Service
 
 #: vLLM takes its time to start, and starts again in some tests.
 ANSWER_SECONDS = 240.0

@@ -3,12 +3,12 @@
 import json
 from typing import Any
 
-from turns.log import Append
-from turns.turn import Claimed, Message, Request
-from workers.answer import Answer
-from workers.byte_table import ByteTable
-from workers.engine import Finish, FinishReason
-from workers.slicer import Slicer
+from turnstream.turns.log import Append
+from turnstream.turns.turn import Claimed, Message, Request
+from turnstream.workers.answer import Answer
+from turnstream.workers.byte_table import ByteTable
+from turnstream.workers.engine import Finish, FinishReason
+from turnstream.workers.slicer import Slicer
 
 ID = "resp_" + 32 * "a"
 #: Ids 3, 4 and 5 are text; 6 to 9 are the four bytes of an emoji.

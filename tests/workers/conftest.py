@@ -8,11 +8,11 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM
 
-from tests import sentencepiece_model, tiny_llama
+from harness import sentencepiece_model, tiny_llama
 from tests.workers.echo_bench import Bench, bench
 from tests.workers.plain_recorder import PlainRecorder
-from workers.engines.decode_op import DecodeOp, load_decode_op
-from workers.engines.slot_engine import SlotEngine
+from turnstream.workers.engines.decode_op import DecodeOp, load_decode_op
+from turnstream.workers.engines.slot_engine import SlotEngine
 
 #: Makes a running engine; takes what `SlotEngine` takes, with defaults for all of it.
 MakeEngine = Callable[..., SlotEngine]

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from prompts import ChatPromptMetaLlamaLlama2Chat, PromptOptions
-from tests import sentencepiece_model
-from workers.byte_table import ByteTable
-from workers.echo_cut import EchoCounts, EchoCut
-from workers.slicer import Slicer
+from harness import sentencepiece_model
+from turnstream.prompts import ChatPromptMetaLlamaLlama2Chat, PromptOptions
+from turnstream.workers.byte_table import ByteTable
+from turnstream.workers.echo_cut import EchoCounts, EchoCut
+from turnstream.workers.slicer import Slicer
 
 
 @dataclass(frozen=True)

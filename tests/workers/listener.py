@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 
-from workers.engine import Engine, Finish, Handle, Sampling
+from turnstream.workers.engine import Engine, Finish, Handle, Sampling
 
 #: How long a test waits for an engine before it says that nothing came.
 PATIENCE_SECONDS = 20

@@ -3,8 +3,8 @@
 import pytest
 
 from tests.workers.answering import ID, STOP, FakeHandle, events, make_answer, taken
-from turns.log import Final, HandedOn
-from workers.engine import Finish, FinishReason
+from turnstream.turns.log import Final, HandedOn
+from turnstream.workers.engine import Finish, FinishReason
 
 
 def test_the_first_slice_opens_the_answer_and_goes_on_from_the_log() -> None:
@@ -85,7 +85,7 @@ def test_a_turn_with_nothing_to_show_says_from_time_to_time_that_it_lives(
     answer = make_answer()
     answer.put([6], None)
     assert answer.take() is None
-    monkeypatch.setattr("workers.answer.HEARTBEAT_SECONDS", 0.0)
+    monkeypatch.setattr("turnstream.workers.answer.HEARTBEAT_SECONDS", 0.0)
 
     part = taken(answer)
 

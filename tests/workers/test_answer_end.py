@@ -3,8 +3,8 @@
 import pytest
 
 from tests.workers.answering import STOP, FakeHandle, events, make_answer, taken
-from turns.errors import ContextLengthExceeded
-from workers.engine import Finish, FinishReason
+from turnstream.turns.errors import ContextLengthExceeded
+from turnstream.workers.engine import Finish, FinishReason
 
 
 def test_the_end_closes_the_answer_and_carries_the_whole_text() -> None:

@@ -5,12 +5,12 @@ from typing import Any, cast
 
 import pytest
 
-from turns.turn import Claimed, Message, Request, Tier
-from workers.byte_table import ByteTable
-from workers.claimer import Claimer
-from workers.desk import Desk
-from workers.engine import OnStep, Sampling
-from workers.slicer import Slicer
+from turnstream.turns.turn import Claimed, Message, Request, Tier
+from turnstream.workers.byte_table import ByteTable
+from turnstream.workers.claimer import Claimer
+from turnstream.workers.desk import Desk
+from turnstream.workers.engine import OnStep, Sampling
+from turnstream.workers.slicer import Slicer
 
 
 class OneTurn:

@@ -5,11 +5,11 @@ from threading import Event
 import pytest
 
 from tests.workers.test_prompter import LONG, FakeTokenizer
-from turns.count import Count, Question
-from turns.errors import BadRequest
-from turns.turn import Message, Request
-from workers.counter import Counter
-from workers.prompter import Llama2Prompter
+from turnstream.turns.count import Count, Question
+from turnstream.turns.errors import BadRequest
+from turnstream.turns.turn import Message, Request
+from turnstream.workers.counter import Counter
+from turnstream.workers.prompter import Llama2Prompter
 
 CONTEXT = 120
 

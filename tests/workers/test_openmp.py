@@ -16,7 +16,7 @@ def test_a_worker_has_its_threads_sleep_soon_unless_it_is_told_otherwise(
 ) -> None:
     environ = os.environ | {"OMP_DISPLAY_ENV": "verbose", "TURNSTREAM_MODEL": "/nowhere"} | asked
     worker = subprocess.run(
-        [sys.executable, "-m", "cli", "worker"],
+        [sys.executable, "-m", "turnstream", "worker"],
         env=environ,
         capture_output=True,
         text=True,

@@ -2,9 +2,9 @@
 
 import pytest
 
-from turns.errors import ContextLengthExceeded, UnsafePrompt
-from turns.turn import Message, Request
-from workers.prompter import Llama2Prompter, TemplatePrompter, joined, system_text
+from turnstream.turns.errors import ContextLengthExceeded, UnsafePrompt
+from turnstream.turns.turn import Message, Request
+from turnstream.workers.prompter import Llama2Prompter, TemplatePrompter, joined, system_text
 
 
 class FakeTokenizer:

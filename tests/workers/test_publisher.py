@@ -7,10 +7,10 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from tests.workers.answering import STOP, FakeHandle, make_answer
-from turns.log import Append, Verdict
-from workers.answer import Answer
-from workers.desk import Desk
-from workers.publisher import Publisher
+from turnstream.turns.log import Append, Verdict
+from turnstream.workers.answer import Answer
+from turnstream.workers.desk import Desk
+from turnstream.workers.publisher import Publisher
 
 
 class FakeLog:
@@ -39,7 +39,7 @@ Start = Callable[[], tuple[Desk, FakeLog, Publisher]]
 
 @pytest.fixture
 def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
-    monkeypatch.setattr("workers.publisher.RETRY_SECONDS", 0.01)
+    monkeypatch.setattr("turnstream.workers.publisher.RETRY_SECONDS", 0.01)
     running: list[Publisher] = []
 
     def make() -> tuple[Desk, FakeLog, Publisher]:
@@ -80,7 +80,7 @@ def test_all_turns_of_a_step_are_written_in_one_call(start: Start) -> None:
 def test_what_gathers_is_written_though_nobody_says_so(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.publisher.HEARTBEAT_SECONDS", 240)
+    monkeypatch.setattr("turnstream.workers.publisher.HEARTBEAT_SECONDS", 240)
     desk, log, publisher = start()
     answer = begun(desk)
     publisher.wake()
@@ -95,7 +95,7 @@ def test_what_gathers_is_written_though_nobody_says_so(
 def test_a_step_that_brings_something_pressing_is_written_when_it_is_over(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("workers.publisher.PACE_SECONDS", 60)
+    monkeypatch.setattr("turnstream.workers.publisher.PACE_SECONDS", 60)
     desk, log, publisher = start()
     first = begun(desk)
     publisher.wake()

@@ -2,8 +2,8 @@
 
 import pytest
 
-from turns.environment import SettingError
-from workers.settings import WorkerSettings
+from turnstream.turns.environment import SettingError
+from turnstream.workers.settings import WorkerSettings
 
 
 def test_several_devices_for_one_model_need_vllm() -> None:

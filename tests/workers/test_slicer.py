@@ -2,8 +2,8 @@
 
 import pytest
 
-from workers.byte_table import ByteTable
-from workers.slicer import Slicer
+from turnstream.workers.byte_table import ByteTable
+from turnstream.workers.slicer import Slicer
 
 TOKENS = ["<unk>", "<s>", "</s>", "▁Hello", "▁", "there", "<0xF0>", "<0x9F>", "<0x98>", "<0x80>"]
 TOKENS += ["!", "\n", "はい", "<0xE3>", "▁.", "<NL>", "STOP", "ST", "OP"]

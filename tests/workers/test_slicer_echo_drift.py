@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from prompts import ControlStringError, PromptOptions
 from tests.prompts.titanic import titanic
 from tests.workers.echo_bench import Bench, bench
+from turnstream.prompts import ControlStringError, PromptOptions
 
 
 @pytest.mark.parametrize("turns", range(2, 9))

@@ -2,8 +2,8 @@
 
 from tests.prompts.titanic import titanic
 from tests.workers.echo_bench import Bench
-from workers.echo_cut import EchoCounts, EchoCut
-from workers.slicer import Slicer
+from turnstream.workers.echo_cut import EchoCounts, EchoCut
+from turnstream.workers.slicer import Slicer
 
 
 def test_streamed_emoji_are_never_garbage(prefixing: Bench) -> None:

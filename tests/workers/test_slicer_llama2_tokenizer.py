@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests import sentencepiece_model
+from harness import sentencepiece_model
 from tests.prompts.titanic import FIGURES, titanic
-from workers.byte_table import ByteTable
-from workers.slicer import Slicer
-from workers.tokenizer_probe import Probe, TokenizerKind, probe
+from turnstream.workers.byte_table import ByteTable
+from turnstream.workers.slicer import Slicer
+from turnstream.workers.tokenizer_probe import Probe, TokenizerKind, probe
 
 FILE = os.environ.get("TURNSTREAM_TEST_LLAMA2_TOKENIZER")
 

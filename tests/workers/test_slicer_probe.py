@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from tests import sentencepiece_model
-from workers.byte_table import ByteTable
-from workers.engines.decode_stream import StreamSlicer
-from workers.tokenizer_probe import Probe, TokenizerKind, TokenizerRefused, probe
+from harness import sentencepiece_model
+from turnstream.workers.byte_table import ByteTable
+from turnstream.workers.engines.decode_stream import StreamSlicer
+from turnstream.workers.tokenizer_probe import Probe, TokenizerKind, TokenizerRefused, probe
 
 
 @pytest.fixture(scope="module")

@@ -15,11 +15,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from prompts import ChatPromptMetaLlamaLlama2Chat
-from tests import sentencepiece_model
-from workers.byte_table import ByteTable
-from workers.echo_cut import EchoCounts, EchoCut
-from workers.slicer import Slicer
+from harness import sentencepiece_model
+from turnstream.prompts import ChatPromptMetaLlamaLlama2Chat
+from turnstream.workers.byte_table import ByteTable
+from turnstream.workers.echo_cut import EchoCounts, EchoCut
+from turnstream.workers.slicer import Slicer
 
 PROFILE = settings(
     deadline=None,

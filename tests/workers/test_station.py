@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from workers import celery
-from workers.settings import WorkerSettings
+from turnstream.workers import celery
+from turnstream.workers.settings import WorkerSettings
 
 
 class IdleWorker:

@@ -13,17 +13,17 @@ from typing import Any
 import redis as sync_redis
 import redis.asyncio
 
-from turns import keys, response
-from turns.feed import Feed
-from turns.files import File, Files, new_file_id
-from turns.jobs import Job, Jobs, Plan, Status
-from turns.line import Line
-from turns.log import Append, Entry, Final, Log
-from turns.settings import TurnSettings
-from turns.turn import Claimed
-from ws_server.bulk.blobs import Blobs
-from ws_server.bulk.feeder import Feeder, Limits
-from ws_server.directory import Model
+from turnstream.turns import keys, response
+from turnstream.turns.feed import Feed
+from turnstream.turns.files import File, Files, new_file_id
+from turnstream.turns.jobs import Job, Jobs, Plan, Status
+from turnstream.turns.line import Line
+from turnstream.turns.log import Append, Entry, Final, Log
+from turnstream.turns.settings import TurnSettings
+from turnstream.turns.turn import Claimed
+from turnstream.ws_server.bulk.blobs import Blobs
+from turnstream.ws_server.bulk.feeder import Feeder, Limits
+from turnstream.ws_server.directory import Model
 
 MODEL, OWNER = "tiny", "ann"
 LIMITS = Limits(window=4, lines=1000, kept_seconds=60)

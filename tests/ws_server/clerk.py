@@ -3,12 +3,12 @@
 import asyncio
 from dataclasses import dataclass
 
-from turns import events
-from turns.errors import ContextLengthExceeded
-from turns.line import Line
-from turns.log import Append, Entry, Final, Log, Verdict
-from turns.response import error_json, finished_rest, message_item
-from turns.turn import Claimed
+from turnstream.turns import events
+from turnstream.turns.errors import ContextLengthExceeded
+from turnstream.turns.line import Line
+from turnstream.turns.log import Append, Entry, Final, Log, Verdict
+from turnstream.turns.response import error_json, finished_rest, message_item
+from turnstream.turns.turn import Claimed
 
 MODEL = "tiny"
 

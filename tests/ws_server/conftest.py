@@ -19,11 +19,11 @@ from websockets.asyncio.client import connect as connect_socket
 from tests.ws_server.bulk_house import Room
 from tests.ws_server.clerk import MODEL, Clerk
 from tests.ws_server.wire_client import socket_url
-from turns.connection import connect, connect_async
-from turns.line import Line
-from turns.log import Log
-from turns.settings import TurnSettings
-from ws_server.bulk import output
+from turnstream.turns.connection import connect, connect_async
+from turnstream.turns.line import Line
+from turnstream.turns.log import Log
+from turnstream.turns.settings import TurnSettings
+from turnstream.ws_server.bulk import output
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,7 +53,11 @@ def serving(redis_url: str, directory: Path, **environ: str) -> Iterator[str]:
     }
     with (directory / "serve.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "cli", "serve"], env=mine, cwd=ROOT, stdout=log, stderr=log
+            [sys.executable, "-m", "turnstream", "serve"],
+            env=mine,
+            cwd=ROOT,
+            stdout=log,
+            stderr=log,
         )
     url = f"http://127.0.0.1:{port}"
     try:

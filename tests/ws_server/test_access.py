@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from starlette.requests import HTTPConnection
 
-from turns.environment import SettingError
-from turns.errors import Forbidden, Unauthorized
-from ws_server.access import Access, Visitor
-from ws_server.settings import ServerSettings
+from turnstream.turns.environment import SettingError
+from turnstream.turns.errors import Forbidden, Unauthorized
+from turnstream.ws_server.access import Access, Visitor
+from turnstream.ws_server.settings import ServerSettings
 
 KEY = "sk-ann"
 KEYS = "ann:" + hashlib.sha256(KEY.encode()).hexdigest()

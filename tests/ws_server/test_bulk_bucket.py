@@ -13,10 +13,10 @@ import pytest
 import redis.asyncio
 
 from tests.ws_server.bulk_house import Room, line_of
-from turns import keys
-from turns.connection import connect, connect_async
-from turns.settings import TurnSettings
-from ws_server.bulk.blobs import Blobs
+from turnstream.turns import keys
+from turnstream.turns.connection import connect, connect_async
+from turnstream.turns.settings import TurnSettings
+from turnstream.ws_server.bulk.blobs import Blobs
 
 pytestmark = [
     pytest.mark.long,

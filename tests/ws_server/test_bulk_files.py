@@ -12,14 +12,14 @@ import pytest
 import redis.asyncio
 
 from tests.ws_server.bulk_house import Crash
-from turns import keys
-from ws_server.app import create_app
-from ws_server.bulk import line_reader, validation
-from ws_server.bulk.blobs import Blobs
-from ws_server.bulk.line_reader import LineReader
-from ws_server.bulk.validation import validate
-from ws_server.directory import Model
-from ws_server.settings import ServerSettings
+from turnstream.turns import keys
+from turnstream.ws_server.app import create_app
+from turnstream.ws_server.bulk import line_reader, validation
+from turnstream.ws_server.bulk.blobs import Blobs
+from turnstream.ws_server.bulk.line_reader import LineReader
+from turnstream.ws_server.bulk.validation import validate
+from turnstream.ws_server.directory import Model
+from turnstream.ws_server.settings import ServerSettings
 
 Node = Callable[..., AbstractAsyncContextManager[httpx2.AsyncClient]]
 

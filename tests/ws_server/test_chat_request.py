@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from turns.errors import BadRequest
-from turns.turn import Message
-from ws_server.chat_request import ChatRequest, read_chat
+from turnstream.turns.errors import BadRequest
+from turnstream.turns.turn import Message
+from turnstream.ws_server.chat_request import ChatRequest, read_chat
 
 
 def read(**fields: Any) -> ChatRequest:

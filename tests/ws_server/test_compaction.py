@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from turns.errors import BadRequest, UnsafePrompt
-from turns.turn import Message
-from ws_server.compaction import read, written
-from ws_server.items import read_input
+from turnstream.turns.errors import BadRequest, UnsafePrompt
+from turnstream.turns.turn import Message
+from turnstream.ws_server.compaction import read, written
+from turnstream.ws_server.items import read_input
 
 SAID = (Message("system", "Be kind."), Message("user", "Où? 😀"), Message("assistant", "Là."))
 

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from turns.errors import BadRequest
-from ws_server.create import Create, read_create
-from ws_server.directory import Model
+from turnstream.turns.errors import BadRequest
+from turnstream.ws_server.create import Create, read_create
+from turnstream.ws_server.directory import Model
 
 
 def read(**fields: Any) -> Create:

@@ -9,12 +9,12 @@ import pytest
 import redis.asyncio
 
 from tests.ws_server.bulk_house import OWNER, Crash, Room, line_of, once_each, run, taken
-from turns import keys
-from turns.ending import end
-from turns.feed import Feed
-from turns.jobs import Job, Status
-from ws_server.bulk import output
-from ws_server.bulk.blobs import Blobs
+from turnstream.turns import keys
+from turnstream.turns.ending import end
+from turnstream.turns.feed import Feed
+from turnstream.turns.jobs import Job, Status
+from turnstream.ws_server.bulk import output
+from turnstream.ws_server.bulk.blobs import Blobs
 
 
 async def test_each_line_is_answered_and_written_once(

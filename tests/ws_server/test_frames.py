@@ -5,11 +5,11 @@ from typing import Any
 
 import pytest
 
-from turns.errors import TurnError
-from turns.turn import Message, Request
-from ws_server.create import Create
-from ws_server.directory import Model
-from ws_server.frames import (
+from turnstream.turns.errors import TurnError
+from turnstream.turns.turn import Message, Request
+from turnstream.ws_server.create import Create
+from turnstream.ws_server.directory import Model
+from turnstream.ws_server.frames import (
     MESSAGE_BYTES,
     Cancel,
     Frame,
@@ -19,7 +19,7 @@ from ws_server.frames import (
     read_frame,
     read_resume,
 )
-from ws_server.items import Reference
+from turnstream.ws_server.items import Reference
 
 
 def created(**fields: Any) -> Create:

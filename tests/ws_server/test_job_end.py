@@ -6,14 +6,14 @@ import pytest
 import redis.asyncio
 
 from tests.ws_server.bulk_house import OWNER, Room, line_of, once_each, over, taken
-from turns import keys
-from turns.connection import connect
-from turns.ending import end
-from turns.feed import turn_id
-from turns.jobs import Status
-from turns.line import Line
-from turns.settings import TurnSettings
-from ws_server.bulk import feeding
+from turnstream.turns import keys
+from turnstream.turns.connection import connect
+from turnstream.turns.ending import end
+from turnstream.turns.feed import turn_id
+from turnstream.turns.jobs import Status
+from turnstream.turns.line import Line
+from turnstream.turns.settings import TurnSettings
+from turnstream.ws_server.bulk import feeding
 
 
 async def test_a_line_that_ends_its_workers_becomes_an_error_line(

@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.ws_server.clerk import Clerk
-from turns import keys
+from turnstream.turns import keys
 
 WAIT_SECONDS = 20
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ws_server.list_page import list_page
+from turnstream.ws_server.list_page import list_page
 
 
 @pytest.mark.parametrize("more", [True, False])

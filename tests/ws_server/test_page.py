@@ -15,8 +15,8 @@ from playwright.async_api import expect
 from tests.browser import SLICES, visit
 from tests.ws_server.clerk import MODEL, Clerk
 from tests.ws_server.conftest import serving
-from turns import keys
-from turns.response import error_json
+from turnstream.turns import keys
+from turnstream.turns.response import error_json
 
 KEY = "let-me-in"
 

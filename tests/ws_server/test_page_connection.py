@@ -6,7 +6,7 @@ from playwright.async_api import expect
 
 from tests.browser import SLICES, visit
 from tests.ws_server.clerk import Clerk
-from turns import keys
+from turnstream.turns import keys
 
 #: Wraps the page's sockets: what happens to the fourth slice of an answer is up to a test.
 AT_THE_FOURTH_SLICE = """

@@ -5,7 +5,7 @@ from websockets.asyncio.client import ClientConnection
 
 from tests.ws_server.clerk import Clerk
 from tests.ws_server.wire_client import code_of, create, end, event
-from turns.turn import Message
+from turnstream.turns.turn import Message
 
 
 async def test_a_warm_up_is_over_at_once_and_its_words_count_as_said(

@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, LlamaForCausalLM
 
-from workers.engines.kv_slots import KvSlots
-from workers.engines.upload import upload
+from turnstream.workers.engines.kv_slots import KvSlots
+from turnstream.workers.engines.upload import upload
 
 #: What `slot_attention` is called in transformers' table of attention functions.
 ATTENTION = "turnstream_slots"

@@ -18,7 +18,7 @@ from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntry
 from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.utils import logging as transformers_logging
 
-from workers.engine import CheckpointError
+from turnstream.workers.engine import CheckpointError
 
 #: The model that comes with the project.
 #: Weights of this size are read through in a millisecond or so, whatever their dtype.

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
-from workers.reply_text import ReplyText
+from turnstream.workers.reply_text import ReplyText
 
 
 class StreamSlicer:

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from workers.engines.rows import Row
-from workers.engines.slot_turn import SlotTurn
+from turnstream.workers.engines.rows import Row
+from turnstream.workers.engines.slot_turn import SlotTurn
 
 
 class Flight:

@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from transformers import LlamaForCausalLM
 from transformers.models.llama.modeling_llama import LlamaAttention
 
-from workers.engines.attention import PackedStep, look_around
-from workers.engines.decode_op import DTYPES, DecodeOp
+from turnstream.workers.engines.attention import PackedStep, look_around
+from turnstream.workers.engines.decode_op import DTYPES, DecodeOp
 
 
 class FusedAttention(nn.Module):

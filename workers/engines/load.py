@@ -12,9 +12,9 @@ from pathlib import Path
 import torch
 from transformers import LlamaConfig
 
-from workers.engine import CheckpointError, Engine
-from workers.engines import vllm_setup
-from workers.engines.checkpoint import (
+from turnstream.workers.engine import CheckpointError, Engine
+from turnstream.workers.engines import vllm_setup
+from turnstream.workers.engines.checkpoint import (
     Checkpoint,
     find,
     load_model,
@@ -23,12 +23,12 @@ from workers.engines.checkpoint import (
     pick_dtype,
     read_config,
 )
-from workers.engines.cuda_recorder import CudaRecorder
-from workers.engines.decode_op import DTYPES, load_decode_op
-from workers.engines.habits import read_habits
-from workers.engines.kv_slots import bytes_per_token
-from workers.engines.slot_engine import SlotEngine
-from workers.engines.tokenizer import LlamaTokenizer, load_tokenizer
+from turnstream.workers.engines.cuda_recorder import CudaRecorder
+from turnstream.workers.engines.decode_op import DTYPES, load_decode_op
+from turnstream.workers.engines.habits import read_habits
+from turnstream.workers.engines.kv_slots import bytes_per_token
+from turnstream.workers.engines.slot_engine import SlotEngine
+from turnstream.workers.engines.tokenizer import LlamaTokenizer, load_tokenizer
 
 log = logging.getLogger(__name__)
 
@@ -188,7 +188,7 @@ def _start_vllm(
         )
     vllm_setup.prepare()
     # Only now may it be imported.
-    from workers.engines.vllm_engine import CPU_BLOCK_TOKENS, VllmEngine
+    from turnstream.workers.engines.vllm_engine import CPU_BLOCK_TOKENS, VllmEngine
 
     if device.type == "cpu":
         # The weights will be in the memory too; stored as they are or twice as wide.

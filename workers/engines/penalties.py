@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from workers.engine import Sampling
+from turnstream.workers.engine import Sampling
 
 #: Beyond any logit: a penalty takes none out of the finite numbers.
 _LARGEST = 1e30

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from workers.engine import BadPrompt
+from turnstream.workers.engine import BadPrompt
 
 
 def check_prompt(prompt: Sequence[int], *, answered: int, context: int, vocabulary: int) -> None:

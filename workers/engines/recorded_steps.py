@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from transformers import LlamaForCausalLM
 
-from workers.engines.attention import PackedStep, Part, Step
-from workers.engines.kv_slots import KvSlots
+from turnstream.workers.engines.attention import PackedStep, Part, Step
+from turnstream.workers.engines.kv_slots import KvSlots
 
 log = logging.getLogger(__name__)
 

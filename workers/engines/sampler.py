@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from workers.engine import Sampling
-from workers.engines import noise
-from workers.engines.penalties import Penalties
-from workers.engines.upload import upload
+from turnstream.workers.engine import Sampling
+from turnstream.workers.engines import noise
+from turnstream.workers.engines.penalties import Penalties
+from turnstream.workers.engines.upload import upload
 
 #: Rows of a vocabulary that a CPU looks at together: few enough to stay in its cache.
 CPU_ROWS = 4

@@ -6,12 +6,12 @@ The tokenizer is tried, not trusted: what it does differs between versions of th
 import logging
 from collections.abc import Callable, Sequence
 
-from workers.byte_table import ByteTable
-from workers.engine import CheckpointError
-from workers.engines.decode_stream import StreamSlicer
-from workers.engines.tokenizer import LlamaTokenizer
-from workers.slicer import IdSlicer, Slicer
-from workers.tokenizer_probe import TokenizerKind, TokenizerRefused, probe
+from turnstream.workers.byte_table import ByteTable
+from turnstream.workers.engine import CheckpointError
+from turnstream.workers.engines.decode_stream import StreamSlicer
+from turnstream.workers.engines.tokenizer import LlamaTokenizer
+from turnstream.workers.slicer import IdSlicer, Slicer
+from turnstream.workers.tokenizer_probe import TokenizerKind, TokenizerRefused, probe
 
 log = logging.getLogger(__name__)
 

@@ -17,22 +17,22 @@ import torch
 from torch import Tensor
 from transformers import LlamaForCausalLM
 
-from workers.engine import EngineDead, Finish, FinishReason, OnStep, Sampling
-from workers.engines import attention, sampler
-from workers.engines.attention import PackedStep, Part
-from workers.engines.decode_op import DecodeOp
-from workers.engines.flight import Flight
-from workers.engines.fused_attention import fuse
-from workers.engines.kv_slots import KvSlots
-from workers.engines.packed_linear import pack
-from workers.engines.penalties import penalties
-from workers.engines.prompt_check import check_prompt
-from workers.engines.recorded_steps import Recorder, recorded_steps
-from workers.engines.rows import Row, Rows
-from workers.engines.sampler import NOT_A_NUMBER, Ask
-from workers.engines.slot_turn import SlotTurn
-from workers.engines.step_plan import StepPlan
-from workers.engines.upload import upload
+from turnstream.workers.engine import EngineDead, Finish, FinishReason, OnStep, Sampling
+from turnstream.workers.engines import attention, sampler
+from turnstream.workers.engines.attention import PackedStep, Part
+from turnstream.workers.engines.decode_op import DecodeOp
+from turnstream.workers.engines.flight import Flight
+from turnstream.workers.engines.fused_attention import fuse
+from turnstream.workers.engines.kv_slots import KvSlots
+from turnstream.workers.engines.packed_linear import pack
+from turnstream.workers.engines.penalties import penalties
+from turnstream.workers.engines.prompt_check import check_prompt
+from turnstream.workers.engines.recorded_steps import Recorder, recorded_steps
+from turnstream.workers.engines.rows import Row, Rows
+from turnstream.workers.engines.sampler import NOT_A_NUMBER, Ask
+from turnstream.workers.engines.slot_turn import SlotTurn
+from turnstream.workers.engines.step_plan import StepPlan
+from turnstream.workers.engines.upload import upload
 
 log = logging.getLogger(__name__)
 

@@ -1,8 +1,8 @@
 """One turn in a `SlotEngine`, from its being handed in to its end."""
 
-from workers.engine import OnStep, Sampling
-from workers.engines.penalties import Penalties
-from workers.engines.rows import Row
+from turnstream.workers.engine import OnStep, Sampling
+from turnstream.workers.engines.penalties import Penalties
+from turnstream.workers.engines.rows import Row
 
 
 class SlotTurn:

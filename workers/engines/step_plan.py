@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from workers.engines.attention import LATEST, Part
-from workers.engines.slot_turn import SlotTurn
+from turnstream.workers.engines.attention import LATEST, Part
+from turnstream.workers.engines.slot_turn import SlotTurn
 
 
 class StepPlan:

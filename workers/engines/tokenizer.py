@@ -13,8 +13,8 @@ from pathlib import Path
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from workers.engine import CheckpointError
-from workers.engines.checkpoint import first_line, quiet
+from turnstream.workers.engine import CheckpointError
+from turnstream.workers.engines.checkpoint import first_line, quiet
 
 
 class LlamaTokenizer:

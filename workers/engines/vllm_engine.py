@@ -22,11 +22,18 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
 from vllm.v1.engine.output_processor import OutputProcessor
 
-from workers.engine import CheckpointError, EngineDead, Finish, FinishReason, OnStep, Sampling
-from workers.engines.orphans import ended_with_us
-from workers.engines.prompt_check import check_prompt
-from workers.engines.vllm_sampling import sampling_params
-from workers.engines.vllm_turn import VllmTurn
+from turnstream.workers.engine import (
+    CheckpointError,
+    EngineDead,
+    Finish,
+    FinishReason,
+    OnStep,
+    Sampling,
+)
+from turnstream.workers.engines.orphans import ended_with_us
+from turnstream.workers.engines.prompt_check import check_prompt
+from turnstream.workers.engines.vllm_sampling import sampling_params
+from turnstream.workers.engines.vllm_turn import VllmTurn
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from vllm import SamplingParams
 from vllm.sampling_params import RequestOutputKind
 
-from workers.engine import Sampling
+from turnstream.workers.engine import Sampling
 
 #: The smallest top_p above the 0 that vLLM refuses: either leaves the likeliest token alone.
 LEAST_TOP_P = 1e-9

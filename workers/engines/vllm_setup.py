@@ -3,7 +3,7 @@
 import importlib
 import os
 
-from workers.engine import CheckpointError
+from turnstream.workers.engine import CheckpointError
 
 #: vLLM's own settings; whoever starts the worker may say otherwise.
 SETTINGS = {

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from vllm import SamplingParams
 
-from workers.engine import OnStep
+from turnstream.workers.engine import OnStep
 
 
 class VllmTurn:

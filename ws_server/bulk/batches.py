@@ -7,16 +7,16 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from turns.errors import BadRequest
-from turns.jobs import Job, Plan
-from ws_server import field
-from ws_server.bulk.bodies import BatchBody, BatchList
-from ws_server.bulk.files import KEPT_SECONDS
-from ws_server.bulk.service import Bulk
-from ws_server.field import Body
-from ws_server.http import read_body
-from ws_server.list_page import list_page
-from ws_server.wire import read_json
+from turnstream.turns.errors import BadRequest
+from turnstream.turns.jobs import Job, Plan
+from turnstream.ws_server import field
+from turnstream.ws_server.bulk.bodies import BatchBody, BatchList
+from turnstream.ws_server.bulk.files import KEPT_SECONDS
+from turnstream.ws_server.bulk.service import Bulk
+from turnstream.ws_server.field import Body
+from turnstream.ws_server.http import read_body
+from turnstream.ws_server.list_page import list_page
+from turnstream.ws_server.wire import read_json
 
 _WINDOW = re.compile(r"([1-9]\d{0,5})([mhd])")
 _UNIT_SECONDS = {"m": 60, "h": 3600, "d": 24 * 3600}

@@ -4,11 +4,11 @@ from typing import Annotated, Literal, NotRequired, Required
 
 from typing_extensions import TypeAliasType, TypedDict
 
-from turns.jobs import Status
-from turns.shapes import Count, OutputTokensDetails, Problem, Seconds, Words
-from ws_server.bodies import PromptTokensDetails
-from ws_server.list_page import ListPage
-from ws_server.requests import Notes
+from turnstream.turns.jobs import Status
+from turnstream.turns.shapes import Count, OutputTokensDetails, Problem, Seconds, Words
+from turnstream.ws_server.bodies import PromptTokensDetails
+from turnstream.ws_server.list_page import ListPage
+from turnstream.ws_server.requests import Notes
 
 FileId = Annotated[str, Words(pattern="^file-[0-9a-f]{32}$")]
 BatchId = Annotated[str, Words(pattern="^batch_[0-9a-f]{32}$")]

@@ -10,19 +10,19 @@ import logging
 import time
 from dataclasses import dataclass, replace
 
-from turns.ending import end
-from turns.errors import Overloaded
-from turns.feed import Feed
-from turns.files import Files
-from turns.jobs import Job, Status
-from turns.shapes import Problem
-from ws_server.bulk.blobs import Blobs
-from ws_server.bulk.feeding import CANCELLED, EXPIRED, Feeding, patiently
-from ws_server.bulk.line_reader import LineReader
-from ws_server.bulk.output import Output
-from ws_server.bulk.request import ENDPOINTS
-from ws_server.bulk.validation import Findings, validate
-from ws_server.directory import Directory
+from turnstream.turns.ending import end
+from turnstream.turns.errors import Overloaded
+from turnstream.turns.feed import Feed
+from turnstream.turns.files import Files
+from turnstream.turns.jobs import Job, Status
+from turnstream.turns.shapes import Problem
+from turnstream.ws_server.bulk.blobs import Blobs
+from turnstream.ws_server.bulk.feeding import CANCELLED, EXPIRED, Feeding, patiently
+from turnstream.ws_server.bulk.line_reader import LineReader
+from turnstream.ws_server.bulk.output import Output
+from turnstream.ws_server.bulk.request import ENDPOINTS
+from turnstream.ws_server.bulk.validation import Findings, validate
+from turnstream.ws_server.directory import Directory
 
 log = logging.getLogger(__name__)
 

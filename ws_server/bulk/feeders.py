@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
-from turns.ending import end
-from turns.errors import Overloaded
-from turns.feed import Feed, JobLost
-from turns.files import Files
-from turns.jobs import Job
-from ws_server.bulk.blobs import Blobs
-from ws_server.bulk.feeder import Feeder
+from turnstream.turns.ending import end
+from turnstream.turns.errors import Overloaded
+from turnstream.turns.feed import Feed, JobLost
+from turnstream.turns.files import Files
+from turnstream.turns.jobs import Job
+from turnstream.ws_server.bulk.blobs import Blobs
+from turnstream.ws_server.bulk.feeder import Feeder
 
 log = logging.getLogger(__name__)
 

@@ -12,15 +12,15 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TypeVar
 
-from turns.errors import BadRequest, Overloaded, PreviousResponseNotFound
-from turns.feed import AT_ONCE, Ended, Feed, Verdict, turn_id
-from turns.jobs import Job, Status
-from turns.turn import JobLine, Turn
-from ws_server.bulk.line_reader import FileLine, LineReader
-from ws_server.bulk.output import Output
-from ws_server.bulk.request import BulkRequest, read_request
-from ws_server.bulk.result import Result, never_ran, refusal, result_of
-from ws_server.directory import Directory
+from turnstream.turns.errors import BadRequest, Overloaded, PreviousResponseNotFound
+from turnstream.turns.feed import AT_ONCE, Ended, Feed, Verdict, turn_id
+from turnstream.turns.jobs import Job, Status
+from turnstream.turns.turn import JobLine, Turn
+from turnstream.ws_server.bulk.line_reader import FileLine, LineReader
+from turnstream.ws_server.bulk.output import Output
+from turnstream.ws_server.bulk.request import BulkRequest, read_request
+from turnstream.ws_server.bulk.result import Result, never_ran, refusal, result_of
+from turnstream.ws_server.directory import Directory
 
 #: How often ended turns are looked for while there are none, and how soon what found Redis away, or
 #: no room in line, is tried again.

@@ -9,13 +9,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Message, Receive
 
-from turns.errors import BadRequest, FileNotFound, FileTooLarge, Overloaded
-from turns.files import File, new_file_id
-from ws_server import field
-from ws_server.bulk.blobs import CHUNK
-from ws_server.bulk.bodies import FileBody, FileDeleted, FileList
-from ws_server.bulk.service import Bulk
-from ws_server.list_page import list_page
+from turnstream.turns.errors import BadRequest, FileNotFound, FileTooLarge, Overloaded
+from turnstream.turns.files import File, new_file_id
+from turnstream.ws_server import field
+from turnstream.ws_server.bulk.blobs import CHUNK
+from turnstream.ws_server.bulk.bodies import FileBody, FileDeleted, FileList
+from turnstream.ws_server.bulk.service import Bulk
+from turnstream.ws_server.list_page import list_page
 
 #: What the form around a file may have on top of it.
 _FORM_BYTES = 64 * 1024

@@ -8,11 +8,11 @@ way, since its name has the feeder's epoch and the next feeder writes the same l
 import time
 from collections.abc import AsyncIterator
 
-from turns.feed import Feed, Mark
-from turns.files import File, result_file_id
-from turns.jobs import Job
-from ws_server.bulk.blobs import Blobs
-from ws_server.bulk.result import Result
+from turnstream.turns.feed import Feed, Mark
+from turnstream.turns.files import File, result_file_id
+from turnstream.turns.jobs import Job
+from turnstream.ws_server.bulk.blobs import Blobs
+from turnstream.ws_server.bulk.result import Result
 
 #: A part has at most so many lines, and no more is added to one with so many bytes.
 MOST_LINES = 500

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from turns.errors import BadRequest
-from ws_server import field
-from ws_server.chat_request import read_chat
-from ws_server.create import Create, read_create
-from ws_server.wire import read_json
+from turnstream.turns.errors import BadRequest
+from turnstream.ws_server import field
+from turnstream.ws_server.chat_request import read_chat
+from turnstream.ws_server.create import Create, read_create
+from turnstream.ws_server.wire import read_json
 
 RESPONSES = "/v1/responses"
 CHAT = "/v1/chat/completions"

@@ -5,12 +5,12 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from turns.errors import TurnError, error_body
-from turns.feed import Ended
-from turns.response import whole
-from turns.shapes import Error
-from ws_server.bulk.request import CHAT
-from ws_server.chat import completion
+from turnstream.turns.errors import TurnError, error_body
+from turnstream.turns.feed import Ended
+from turnstream.turns.response import whole
+from turnstream.turns.shapes import Error
+from turnstream.ws_server.bulk.request import CHAT
+from turnstream.ws_server.chat import completion
 
 #: Found only where it is meant: inside a text its quotes would be escaped.
 _USAGE = re.compile(

@@ -5,17 +5,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from turns.connection import connect_async
-from turns.ending import end
-from turns.feed import Feed
-from turns.files import Files
-from turns.jobs import Job, Jobs
-from turns.limits import OwnerLimits
-from ws_server.bulk.blobs import Blobs
-from ws_server.bulk.feeder import Feeder, Limits
-from ws_server.bulk.feeders import Feeders
-from ws_server.directory import Directory
-from ws_server.settings import ServerSettings
+from turnstream.turns.connection import connect_async
+from turnstream.turns.ending import end
+from turnstream.turns.feed import Feed
+from turnstream.turns.files import Files
+from turnstream.turns.jobs import Job, Jobs
+from turnstream.turns.limits import OwnerLimits
+from turnstream.ws_server.bulk.blobs import Blobs
+from turnstream.ws_server.bulk.feeder import Feeder, Limits
+from turnstream.ws_server.bulk.feeders import Feeders
+from turnstream.ws_server.directory import Directory
+from turnstream.ws_server.settings import ServerSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,11 +9,11 @@ import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 
-from turns.errors import BadRequest, ModelNotFound
-from turns.shapes import Problem
-from ws_server.bulk.line_reader import FileLine, LineReader
-from ws_server.bulk.request import read_request
-from ws_server.directory import Directory
+from turnstream.turns.errors import BadRequest, ModelNotFound
+from turnstream.turns.shapes import Problem
+from turnstream.ws_server.bulk.line_reader import FileLine, LineReader
+from turnstream.ws_server.bulk.request import read_request
+from turnstream.ws_server.directory import Directory
 
 #: Problems that are told; after so many a file isn't read on.
 MOST_PROBLEMS = 100

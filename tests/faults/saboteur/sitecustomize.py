@@ -9,7 +9,7 @@ import threading
 import time
 from pathlib import Path
 
-ENGINE = "workers.engines.slot_engine"
+ENGINE = "turnstream.workers.engines.slot_engine"
 
 
 def _wait(order: Path) -> None:

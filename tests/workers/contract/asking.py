@@ -7,7 +7,7 @@ import torch
 from transformers import LlamaForCausalLM
 
 from tests import tiny_llama
-from workers.engine import Finish, FinishReason, Sampling
+from turnstream.workers.engine import Finish, FinishReason, Sampling
 
 CANCELLED = Finish(FinishReason.CANCELLED)
 LENGTH = Finish(FinishReason.LENGTH)

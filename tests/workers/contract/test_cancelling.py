@@ -8,9 +8,9 @@ from tests import tiny_llama
 from tests.workers.conftest import MakeEngine
 from tests.workers.contract.asking import CANCELLED, LENGTH, generated, greedy, prompts
 from tests.workers.listener import Listener, answer, start
-from workers.engines.slicing import slicers
-from workers.engines.tokenizer import load_tokenizer
-from workers.slicer import IdSlicer
+from turnstream.workers.engines.slicing import slicers
+from turnstream.workers.engines.tokenizer import load_tokenizer
+from turnstream.workers.slicer import IdSlicer
 
 
 def test_a_turn_cancelled_before_its_first_token_says_nothing(make_engine: MakeEngine) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.workers.conftest import MakeEngine
 from tests.workers.contract.asking import greedy, prompts, seeded
 from tests.workers.listener import Listener, answer, start
-from workers.engine import Sampling
+from turnstream.workers.engine import Sampling
 
 
 @pytest.mark.parametrize(

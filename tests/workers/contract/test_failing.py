@@ -10,7 +10,7 @@ from tests import tiny_llama
 from tests.workers.conftest import MakeEngine
 from tests.workers.contract.asking import generated, greedy, prompts
 from tests.workers.listener import Listener, start
-from workers.engine import BadPrompt, EngineDead, FinishReason, Sampling
+from turnstream.workers.engine import BadPrompt, EngineDead, FinishReason, Sampling
 
 
 @pytest.mark.parametrize(

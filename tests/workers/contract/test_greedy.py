@@ -8,7 +8,7 @@ from transformers import LlamaForCausalLM
 from tests.workers.conftest import MakeEngine
 from tests.workers.contract.asking import LENGTH, STOP, generated, greedy, prompts
 from tests.workers.listener import PATIENCE_SECONDS, Listener, answer, start
-from workers.engine import Sampling
+from turnstream.workers.engine import Sampling
 
 
 def test_greedy_alone_equals_generate(make_engine: MakeEngine, reference: LlamaForCausalLM) -> None:

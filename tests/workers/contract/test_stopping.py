@@ -8,7 +8,7 @@ from transformers import LlamaForCausalLM
 from tests.workers.conftest import MakeEngine
 from tests.workers.contract.asking import CANCELLED, LENGTH, generated, greedy, prompts
 from tests.workers.listener import PATIENCE_SECONDS, start
-from workers.engine import EngineDead
+from turnstream.workers.engine import EngineDead
 
 
 def test_stop_lets_what_runs_come_to_its_end(

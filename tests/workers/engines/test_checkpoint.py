@@ -8,8 +8,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from workers.engine import CheckpointError
-from workers.engines.checkpoint import (
+from turnstream.workers.engine import CheckpointError
+from turnstream.workers.engines.checkpoint import (
     DEMO_FOLDER,
     SMALL_BYTES,
     Checkpoint,

@@ -10,11 +10,11 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
-from workers.engines import attention, decode_op
-from workers.engines.attention import PackedStep, Part
-from workers.engines.decode_op import DecodeOp, load_decode_op
-from workers.engines.fused_attention import fuse
-from workers.engines.kv_slots import KvSlots
+from turnstream.workers.engines import attention, decode_op
+from turnstream.workers.engines.attention import PackedStep, Part
+from turnstream.workers.engines.decode_op import DecodeOp, load_decode_op
+from turnstream.workers.engines.fused_attention import fuse
+from turnstream.workers.engines.kv_slots import KvSlots
 
 CONTEXT, ROWS = 50, 6
 #: Tokens that come alone in their rows, and a piece of a prompt: row and place of each.

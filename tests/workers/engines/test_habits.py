@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from workers.engines.habits import Habits, read_habits
+from turnstream.workers.engines.habits import Habits, read_habits
 
 
 @pytest.mark.parametrize(

@@ -12,8 +12,8 @@ from transformers import LlamaConfig
 from tests import tiny_llama
 from tests.programs import run
 from tests.workers.listener import answer
-from workers.engine import CheckpointError, Engine, Sampling, Tokenizer
-from workers.engines.load import fit_context, load_engine
+from turnstream.workers.engine import CheckpointError, Engine, Sampling, Tokenizer
+from turnstream.workers.engines.load import fit_context, load_engine
 
 #: Llama-2-7b.
 SEVEN_B = LlamaConfig(
@@ -100,8 +100,8 @@ def test_a_model_that_cannot_be_loaded_starts_no_thread() -> None:
 
 THREADS_OF_A_WORKER = """
 import os, threading, torch
-from workers.engine import Sampling
-from workers.engines.load import load_engine
+from turnstream.workers.engine import Sampling
+from turnstream.workers.engines.load import load_engine
 
 def native() -> int:
     return len(os.listdir("/proc/self/task")) - threading.active_count()

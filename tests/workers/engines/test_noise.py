@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from workers.engines.noise import gumbel, keys, uniform
+from turnstream.workers.engines.noise import gumbel, keys, uniform
 
 CPU = torch.device("cpu")
 

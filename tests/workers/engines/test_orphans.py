@@ -8,7 +8,7 @@ import psutil
 #: Says the PIDs of a process from before and of one that it starts inside, then does as it is told.
 WORKER = """
 import os, signal, subprocess, sys
-from workers.engines.orphans import ended_with_us
+from turnstream.workers.engines.orphans import ended_with_us
 
 before = subprocess.Popen(["sleep", "600"])
 with ended_with_us() as all_started:

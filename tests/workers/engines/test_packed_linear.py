@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from workers.engines import packed_linear
-from workers.engines.packed_linear import PackedLinear, pack
+from turnstream.workers.engines import packed_linear
+from turnstream.workers.engines.packed_linear import PackedLinear, pack
 
 packs = pytest.mark.skipif(
     not torch.backends.mkldnn.is_available(), reason="this torch has no packed layers"

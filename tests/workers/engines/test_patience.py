@@ -5,8 +5,8 @@ import random
 from tests import tiny_llama
 from tests.workers.conftest import MakeEngine
 from tests.workers.listener import Listener, answer, start
-from workers.engine import Sampling
-from workers.engines.slot_engine import SlotEngine
+from turnstream.workers.engine import Sampling
+from turnstream.workers.engines.slot_engine import SlotEngine
 
 PROMPT = [1, 5, 6]
 

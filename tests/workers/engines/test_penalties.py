@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 from transformers import RepetitionPenaltyLogitsProcessor
 
-from workers.engine import Sampling
-from workers.engines.penalties import Penalties, penalties
-from workers.engines.sampler import Ask, choose
+from turnstream.workers.engine import Sampling
+from turnstream.workers.engines.penalties import Penalties, penalties
+from turnstream.workers.engines.sampler import Ask, choose
 
 VOCABULARY = 8
 #: Ids 1, 2, 2 are the question's; 3, 4, 4 the answer's.

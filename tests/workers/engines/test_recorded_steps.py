@@ -11,10 +11,10 @@ from transformers import LlamaForCausalLM
 
 from tests import tiny_llama
 from tests.workers.plain_recorder import PlainRecorder
-from workers.engines import attention
-from workers.engines.attention import PackedStep, Part
-from workers.engines.kv_slots import KvSlots
-from workers.engines.recorded_steps import RecordedSteps, recorded_steps
+from turnstream.workers.engines import attention
+from turnstream.workers.engines.attention import PackedStep, Part
+from turnstream.workers.engines.kv_slots import KvSlots
+from turnstream.workers.engines.recorded_steps import RecordedSteps, recorded_steps
 
 ROWS = 6
 

@@ -1,6 +1,6 @@
 """Rows are found by what they remember, and forgotten in the order in which they were left."""
 
-from workers.engines.rows import Row, Rows
+from turnstream.workers.engines.rows import Row, Rows
 
 
 def fill(rows: Rows, prompt: list[int], answer: list[int]) -> Row:

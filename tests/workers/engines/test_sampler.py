@@ -5,9 +5,9 @@ from collections import Counter
 import pytest
 import torch
 
-from workers.engine import Sampling
-from workers.engines import sampler
-from workers.engines.sampler import NOT_A_NUMBER, Ask
+from turnstream.workers.engine import Sampling
+from turnstream.workers.engines import sampler
+from turnstream.workers.engines.sampler import NOT_A_NUMBER, Ask
 
 #: Probabilities 0.5, 0.25, 0.125, 0.125 for ids 2, 0, 3, 1.
 LOGITS = torch.tensor([[0.25, 0.125, 0.5, 0.125]]).log()

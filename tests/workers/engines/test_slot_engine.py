@@ -14,9 +14,9 @@ from transformers import LlamaForCausalLM
 from tests import tiny_llama
 from tests.workers.conftest import MakeEngine
 from tests.workers.listener import Listener, answer, start
-from workers.engine import FinishReason, Sampling
-from workers.engines.slot_engine import SlotEngine
-from workers.engines.slot_turn import SlotTurn
+from turnstream.workers.engine import FinishReason, Sampling
+from turnstream.workers.engines.slot_engine import SlotEngine
+from turnstream.workers.engines.slot_turn import SlotTurn
 
 #: Not among what the tiny Llama happens to say in these tests.
 POISON = 3

@@ -8,8 +8,8 @@ import sentencepiece
 from transformers import AutoTokenizer
 
 from tests import tiny_llama
-from workers.engine import CheckpointError
-from workers.engines.tokenizer import LlamaTokenizer, load_tokenizer
+from turnstream.workers.engine import CheckpointError
+from turnstream.workers.engines.tokenizer import LlamaTokenizer, load_tokenizer
 
 TEXTS = [
     "The quick brown fox",

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from workers.engine import CheckpointError
-from workers.engines import vllm_setup
-from workers.engines.load import load_engine
+from turnstream.workers.engine import CheckpointError
+from turnstream.workers.engines import vllm_setup
+from turnstream.workers.engines.load import load_engine
 
 
 def test_vllm_that_is_not_there_is_named_with_its_extra(

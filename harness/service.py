@@ -48,7 +48,7 @@ class Service:
         self.directory.mkdir(parents=True, exist_ok=True)
         with self.file("stdout").open("ab") as stdout, self.file("stderr").open("ab") as stderr:
             self.process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "cli", "up", *self.arguments],
+                [sys.executable, "-P", "-m", "turnstream", "up", *self.arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=stdout,
                 stderr=stderr,

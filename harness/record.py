@@ -4,8 +4,8 @@ import json
 import urllib.request
 from typing import Any
 
-from tests.faults.reader import ENDS, Reader, said, text_of
-from tests.service import Service
+from harness.reader import ENDS, Reader, said, text_of
+from harness.service import Service
 
 
 def fetch(house: Service, path: str, body: dict[str, Any] | None = None) -> Any:

@@ -9,7 +9,7 @@ from typing import Any
 
 import sentencepiece
 
-from prompts import SYSTEM_PROMPT
+from turnstream.prompts import SYSTEM_PROMPT
 
 #: What it learns from: the words of prompts, and enough else to leave some to the byte tokens.
 CORPUS = [
