@@ -14,8 +14,8 @@ from benchmarks.slices import slice_event, slice_text
 from turnstream.turns import events
 from turnstream.turns.connection import connect
 from turnstream.turns.ids import new_response_id
-from turnstream.turns.line import Line
 from turnstream.turns.log import Append, Entry, Final, Log, Verdict
+from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Claimed
 
@@ -50,7 +50,7 @@ class Worker:
     def __init__(self, redis_url: str, sockets: int, *, lease_seconds: float = 5.0) -> None:
         settings = TurnSettings(redis_url=redis_url, lease_seconds=lease_seconds)
         client = connect(redis_url)
-        self._line = Line(client, settings, model=MODEL, worker="w0")
+        self._queue = TurnQueue(client, settings, model=MODEL, worker="w0")
         self._log = Log(client, settings, worker="w0")
         self._sockets = sockets
         self._turns: list[Claimed] = []
@@ -96,7 +96,7 @@ class Worker:
         claimed: list[Claimed] = []
         deadline = time.monotonic() + CLAIM_SECONDS
         while len(claimed) < self._sockets:
-            turn = self._line.claim(self._sockets - len(claimed))
+            turn = self._queue.claim(self._sockets - len(claimed))
             if turn is not None:
                 claimed.append(turn)
             elif time.monotonic() > deadline:

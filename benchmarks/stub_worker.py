@@ -13,8 +13,8 @@ from turnstream.turns import response
 from turnstream.turns.bell import queue_of
 from turnstream.turns.connection import connect
 from turnstream.turns.events import closing, opening, terminal, text_delta
-from turnstream.turns.line import Line
 from turnstream.turns.log import Append, Entry, Final, Log
+from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Claimed
 
@@ -57,7 +57,7 @@ class Stub:
 
     def __init__(self, settings: TurnSettings) -> None:
         self._client = connect(settings.redis_url)
-        self._line = Line(self._client, settings, model=MODEL, worker="w0")
+        self._queue = TurnQueue(self._client, settings, model=MODEL, worker="w0")
         self._log = Log(self._client, settings, worker="w0")
         self._step: list[Append] = []
         self._beaten = 0.0
@@ -69,11 +69,11 @@ class Stub:
             RedisError
         """
         if time.monotonic() - self._beaten > BEAT_SECONDS:
-            self._line.beat([], _ABOUT, rows=ROWS)
+            self._queue.beat([], _ABOUT, rows=ROWS)
             # It looks by itself, so nobody takes the bells that are rung for it.
             self._client.delete(queue_of(MODEL, "w0"))
             self._beaten = time.monotonic()
-        while len(self._step) < ROWS and (claimed := self._line.claim(ROWS - len(self._step))):
+        while len(self._step) < ROWS and (claimed := self._queue.claim(ROWS - len(self._step))):
             self._step.append(answered(claimed))
         if self._step:
             self._log.append(self._step)

@@ -22,8 +22,8 @@ from turnstream.turns import events, keys, response
 from turnstream.turns.connection import connect
 from turnstream.turns.front import open_front
 from turnstream.turns.ids import new_response_id
-from turnstream.turns.line import Line
 from turnstream.turns.log import Append, Entry, Final, Log, Verdict
+from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Claimed, Message, Request, Turn
 
@@ -66,7 +66,7 @@ def measure(redis_url: str, size: Size) -> dict[str, Cost]:
     settings = TurnSettings(redis_url=redis_url)
     made = list(_turns(size))
     client = connect(redis_url)
-    worker = Line(client, settings, model=MODEL, worker="w0")
+    worker = TurnQueue(client, settings, model=MODEL, worker="w0")
     log = Log(client, settings, worker="w0")
     # The scripts are loaded before anything is measured.
     worker.claim(0)

@@ -18,9 +18,9 @@ def log(id: str) -> str:
     return f"ts:log:{id}"
 
 
-def line(model: str, tier: str) -> str:
-    """Sorted set: who waits for a model in a tier; lowest tag first."""
-    return f"ts:line:{model}:{tier}"
+def queue(model: str, tier: str) -> str:
+    """Sorted set: turns that wait for a model in a tier; lowest tag first."""
+    return f"ts:queue:{model}:{tier}"
 
 
 def tags(model: str, tier: str) -> str:
@@ -177,7 +177,7 @@ def node_channel(node: str) -> str:
 _SPELLED: tuple[Callable[..., str], ...] = (
     turn,
     log,
-    line,
+    queue,
     tags,
     clocks,
     owner,

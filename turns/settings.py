@@ -34,7 +34,7 @@ class TurnSettings:
     #: How long a turn that is not stored goes on without a reader.
     watch_seconds: int = 60
     #: Turns that may wait for one model; one more is refused with `overloaded`.
-    longest_line: int = 100_000
+    max_queued: int = 100_000
     #: What each owner may ask for.
     limits: OwnerLimits = field(default_factory=OwnerLimits)
 
@@ -73,7 +73,7 @@ class TurnSettings:
             turn_seconds=whole(environ, "TURN_SECONDS", DAY, least=1, most=30 * DAY),
             nobody_seconds=whole(environ, "NOBODY_SECONDS", 600, least=1, most=30 * DAY),
             watch_seconds=whole(environ, "WATCH_SECONDS", 60, least=5, most=DAY),
-            longest_line=whole(environ, "LONGEST_LINE", 100_000, least=1, most=10_000_000),
+            max_queued=whole(environ, "MAX_QUEUED", 100_000, least=1, most=10_000_000),
             limits=OwnerLimits.read(environ),
         )
 

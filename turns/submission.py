@@ -23,7 +23,7 @@ def submission(turn: Turn, settings: TurnSettings, bell: Bell, *, node: str) -> 
         rest_of(turn),
         bell.text(turn.id),
         settings.alive_ms,
-        settings.longest_line,
+        settings.max_queued,
         settings.store_seconds,
         settings.unstored_seconds,
         turn.idempotency_key or "",

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from threading import Event, Thread
 
-from turnstream.turns.line import AWAY, Line, Standing
+from turnstream.turns.queue import AWAY, Standing, TurnQueue
 from turnstream.workers.desk import Desk
 
 log = logging.getLogger(__name__)
@@ -20,13 +20,13 @@ class Beat:
 
     def __init__(
         self,
-        line: Line,
+        queue: TurnQueue,
         desk: Desk,
         *,
         about: Mapping[str, object],
         check: Callable[[], None],
     ) -> None:
-        self._line = line
+        self._queue = queue
         self._desk = desk
         self._about = about
         #: Called at every beat; ends the process when the engine has died.
@@ -44,8 +44,8 @@ class Beat:
         self._stopping.set()
         self._thread.join()
         try:
-            self._line.release(unfinished)
-            self._line.leave()
+            self._queue.release(unfinished)
+            self._queue.leave()
         except AWAY as exc:
             log.warning("Redis is away, could not say good-bye: %s", exc)
 
@@ -58,8 +58,8 @@ class Beat:
         answers = self._desk.answers()
         running = [(answer.claimed.id, answer.claimed.attempt) for answer in answers]
         try:
-            standings = self._line.beat(running, self._about, rows=self._desk.rows)
-            for id in self._line.sweep():
+            standings = self._queue.beat(running, self._about, rows=self._desk.rows)
+            for id in self._queue.sweep():
                 log.warning("%s: its worker was lost", id)
         except AWAY:
             return

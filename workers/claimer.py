@@ -10,7 +10,7 @@ from functools import partial
 from threading import Event, Lock, Thread
 
 from turnstream.turns.errors import BadRequest
-from turnstream.turns.line import AWAY, Line
+from turnstream.turns.queue import AWAY, TurnQueue
 from turnstream.turns.turn import Claimed
 from turnstream.workers.answer import Answer
 from turnstream.workers.desk import Desk
@@ -33,14 +33,14 @@ class Claimer:
 
     def __init__(
         self,
-        line: Line,
+        queue: TurnQueue,
         desk: Desk,
         publisher: Publisher,
         engine: Engine,
         prompter: Prompter,
         begin_slicer: BeginSlicer,
     ) -> None:
-        self._line = line
+        self._queue = queue
         self._desk = desk
         self._publisher = publisher
         self._engine = engine
@@ -82,7 +82,7 @@ class Claimer:
         with self._claiming:
             try:
                 while not self._stopping.is_set() and (rows := self._desk.free_rows()) > 0:
-                    claimed = self._line.claim(rows)
+                    claimed = self._queue.claim(rows)
                     self._away = False
                     if claimed is None:
                         return
@@ -91,7 +91,7 @@ class Claimer:
                     if self._stopping.is_set():
                         return
                     # The engine takes up who waits at the step at which the row is free.
-                    claimed = self._line.claim(0, instead_of=giving.claimed.id)
+                    claimed = self._queue.claim(0, instead_of=giving.claimed.id)
                     if claimed is None:
                         return
                     giving.replaced = True

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from turnstream.turns.count import Count, Question
 from turnstream.turns.errors import BadRequest, ContextLengthExceeded
-from turnstream.turns.line import AWAY
+from turnstream.turns.queue import AWAY
 from turnstream.turns.turn import Message, Request
 from turnstream.workers.prompter import Prompter
 

@@ -9,8 +9,8 @@ goes into the next call, so memory is bounded by the answers themselves.
 import logging
 from threading import Event, Thread
 
-from turnstream.turns.line import AWAY
 from turnstream.turns.log import Append, Log, Verdict
+from turnstream.turns.queue import AWAY
 from turnstream.workers.answer import HEARTBEAT_SECONDS, Answer
 from turnstream.workers.desk import Desk
 

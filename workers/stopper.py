@@ -4,8 +4,8 @@ import logging
 from collections.abc import Callable, Iterator
 from threading import Event, Thread
 
-from turnstream.turns.line import AWAY
 from turnstream.turns.orders import Order
+from turnstream.turns.queue import AWAY
 from turnstream.workers.desk import Desk
 
 log = logging.getLogger(__name__)

@@ -12,9 +12,9 @@ from turnstream.prompts import ChatPromptMetaLlamaLlama2Chat, prompt_for
 from turnstream.prompts.registry import PROMPTS
 from turnstream.turns.connection import connect
 from turnstream.turns.count_line import CountLine
-from turnstream.turns.line import Line
 from turnstream.turns.log import Log
 from turnstream.turns.orders import orders
+from turnstream.turns.queue import TurnQueue
 from turnstream.workers.beat import Beat
 from turnstream.workers.claimer import Claimer
 from turnstream.workers.counter import Counter
@@ -54,8 +54,8 @@ class Worker:
         self._engine = loaded.engine
         redis = connect(settings.turns.redis_url)
 
-        def line() -> Line:
-            return Line(redis, settings.turns, model=loaded.name, worker=settings.name)
+        def queue() -> TurnQueue:
+            return TurnQueue(redis, settings.turns, model=loaded.name, worker=settings.name)
 
         prompter = _prompter(loaded, settings.prompt)
         self._counter = Counter(
@@ -64,7 +64,7 @@ class Worker:
         self._desk = Desk(loaded.engine.capacity)
         self._publisher = Publisher(self._desk, Log(redis, settings.turns, worker=settings.name))
         self._claimer = Claimer(
-            line(),
+            queue(),
             self._desk,
             self._publisher,
             loaded.engine,
@@ -80,7 +80,7 @@ class Worker:
         self._stopper = Stopper(
             lambda: orders(redis, model=loaded.name, worker=settings.name), self._desk
         )
-        self._beat = Beat(line(), self._desk, about=about, check=self._check)
+        self._beat = Beat(queue(), self._desk, about=about, check=self._check)
 
     def start(self) -> None:
         """Begin to claim and answer."""

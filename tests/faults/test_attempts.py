@@ -16,8 +16,8 @@ from turnstream.turns import keys
 from turnstream.turns.connection import connect
 from turnstream.turns.front import Front, open_front
 from turnstream.turns.ids import new_response_id
-from turnstream.turns.line import Line
 from turnstream.turns.log import Log, Verdict
+from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Claimed, Message, Request, Turn
 from turnstream.workers.answer import Answer
@@ -38,11 +38,11 @@ class Station:
 
     def __init__(self, settings: TurnSettings, name: str) -> None:
         self.client = connect(settings.redis_url)
-        self.line = Line(self.client, settings, model=MODEL, worker=name)
+        self.queue = TurnQueue(self.client, settings, model=MODEL, worker=name)
         self.log = Log(self.client, settings, worker=name)
 
     def claim(self) -> Answer:
-        claimed = self.line.claim(1)
+        claimed = self.queue.claim(1)
         assert claimed is not None
         return begin(claimed)
 
@@ -104,7 +104,7 @@ async def turn(front: Front) -> Turn:
 def lose(station: Station, turn: Turn) -> None:
     """Let the lease run out and the turn go back to the line."""
     station.client.zadd(keys.leases(), {turn.id: 1})
-    assert station.line.sweep() == [turn.id]
+    assert station.queue.sweep() == [turn.id]
 
 
 async def events_of(front: Front, turn: Turn) -> list[Event]:

@@ -67,7 +67,7 @@ async def test_an_answer_that_is_finished_but_not_written_is_handed_on_at_once(
             worker.stop()
 
         assert client.hget(keys.turn(turn.id), "handed") == b"1"
-        assert client.zcard(keys.line(worker.model, "default")) == 1
+        assert client.zcard(keys.queue(worker.model, "default")) == 1
         assert client.zscore(keys.leases(), turn.id) is None
 
 

@@ -13,8 +13,8 @@ from turnstream.turns.feed import Feed, turn_id
 from turnstream.turns.front import Front, open_front
 from turnstream.turns.ids import new_response_id
 from turnstream.turns.jobs import Job, Jobs
-from turnstream.turns.line import Line
 from turnstream.turns.log import Append, Entry, Final, Log
+from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import JobLine, Message, Request, Turn
 
@@ -36,19 +36,19 @@ async def front(settings: TurnSettings) -> AsyncIterator[Front]:
 
 
 @pytest.fixture
-def make_line(settings: TurnSettings) -> Iterator[Callable[..., Line]]:
+def make_queue(settings: TurnSettings) -> Iterator[Callable[..., TurnQueue]]:
     client = connect(settings.redis_url)
 
-    def make(worker: str = "w0", settings: TurnSettings = settings) -> Line:
-        return Line(client, settings, model=MODEL, worker=worker)
+    def make(worker: str = "w0", settings: TurnSettings = settings) -> TurnQueue:
+        return TurnQueue(client, settings, model=MODEL, worker=worker)
 
     yield make
     client.close()
 
 
 @pytest.fixture
-def line(make_line: Callable[..., Line]) -> Line:
-    return make_line()
+def queue(make_queue: Callable[..., TurnQueue]) -> TurnQueue:
+    return make_queue()
 
 
 @pytest.fixture

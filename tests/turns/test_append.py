@@ -6,16 +6,16 @@ from redis.asyncio import Redis
 from tests.turns.conftest import MakeTurn, ending, handed_in, slices
 from turnstream.turns import keys
 from turnstream.turns.front import Front
-from turnstream.turns.line import Line
 from turnstream.turns.log import Log, Verdict
+from turnstream.turns.queue import TurnQueue
 from turnstream.turns.turn import Turn
 
 
 @pytest.fixture
-async def turn(front: Front, line: Line, make_turn: MakeTurn) -> Turn:
+async def turn(front: Front, queue: TurnQueue, make_turn: MakeTurn) -> Turn:
     """A turn that w0 has claimed: its log ends with number 2, `response.in_progress`."""
     turn = await handed_in(front, make_turn())
-    assert line.claim(1) is not None
+    assert queue.claim(1) is not None
     return turn
 
 
@@ -73,10 +73,10 @@ async def test_a_turn_that_is_gone_is_said_to_be(log: Log, turn: Turn, redis: Re
 
 
 async def test_one_refused_turn_does_not_stop_the_others_of_its_step(
-    log: Log, front: Front, line: Line, make_turn: MakeTurn, turn: Turn
+    log: Log, front: Front, queue: TurnQueue, make_turn: MakeTurn, turn: Turn
 ) -> None:
     other = await handed_in(front, make_turn())
-    line.claim(1)
+    queue.claim(1)
 
     verdicts = log.append(
         [

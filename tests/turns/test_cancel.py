@@ -11,14 +11,14 @@ from turnstream.turns import keys
 from turnstream.turns.connection import connect
 from turnstream.turns.errors import BadRequest, PreviousResponseNotFound, ResponseNotFound
 from turnstream.turns.front import Front
-from turnstream.turns.line import Line, Standing
 from turnstream.turns.log import Log
 from turnstream.turns.orders import Order, orders
+from turnstream.turns.queue import Standing, TurnQueue
 from turnstream.turns.settings import TurnSettings
 
 
 async def test_a_waiting_turn_ends_at_once_and_is_never_claimed(
-    front: Front, line: Line, make_turn: MakeTurn
+    front: Front, queue: TurnQueue, make_turn: MakeTurn
 ) -> None:
     turn = make_turn()
     async with front.submit(turn) as follower:
@@ -29,7 +29,7 @@ async def test_a_waiting_turn_ends_at_once_and_is_never_claimed(
     last = json.loads(events[-1])
     assert (last["type"], last["sequence_number"]) == ("response.incomplete", 2)
     assert last["response"]["status"] == "cancelled"
-    assert line.claim(1) is None
+    assert queue.claim(1) is None
 
 
 async def test_who_stands_behind_a_stopped_turn_moves_up_at_once(
@@ -46,7 +46,7 @@ async def test_who_stands_behind_a_stopped_turn_moves_up_at_once(
 
 
 async def test_a_cancelled_place_goes_back_to_its_owner(
-    front: Front, line: Line, make_turn: MakeTurn
+    front: Front, queue: TurnQueue, make_turn: MakeTurn
 ) -> None:
     for _ in range(5):
         turn = await handed_in(front, make_turn("never", owner="ann"))
@@ -55,27 +55,27 @@ async def test_a_cancelled_place_goes_back_to_its_owner(
         await handed_in(front, make_turn(text, owner="bob"))
     await handed_in(front, make_turn("a1", owner="ann"))
 
-    texts = [claimed.messages[0].text for _ in range(3) if (claimed := line.claim(1))]
+    texts = [claimed.messages[0].text for _ in range(3) if (claimed := queue.claim(1))]
 
     assert texts == ["b1", "a1", "b2"]
 
 
 async def test_a_running_turn_is_stopped_by_its_workers_next_beat(
-    front: Front, line: Line, make_turn: MakeTurn
+    front: Front, queue: TurnQueue, make_turn: MakeTurn
 ) -> None:
     turn = await handed_in(front, make_turn())
-    line.claim(1)
+    queue.claim(1)
 
     await front.cancel(turn.id, "ann")
 
-    assert line.beat([(turn.id, 1)], {}, rows=4) == [Standing.CANCEL]
+    assert queue.beat([(turn.id, 1)], {}, rows=4) == [Standing.CANCEL]
 
 
 async def test_a_running_turns_worker_hears_at_once_that_it_is_to_stop(
-    front: Front, line: Line, make_turn: MakeTurn, settings: TurnSettings
+    front: Front, queue: TurnQueue, make_turn: MakeTurn, settings: TurnSettings
 ) -> None:
     turn = await handed_in(front, make_turn())
-    line.claim(1)
+    queue.claim(1)
     client = connect(settings.redis_url)
     heard = orders(client, model=MODEL, worker="w0")
     waiting = asyncio.create_task(asyncio.to_thread(next, heard))
@@ -93,10 +93,10 @@ async def test_a_running_turns_worker_hears_at_once_that_it_is_to_stop(
 
 
 async def test_an_ended_turn_cannot_be_stopped(
-    front: Front, line: Line, log: Log, make_turn: MakeTurn
+    front: Front, queue: TurnQueue, log: Log, make_turn: MakeTurn
 ) -> None:
     turn = await handed_in(front, make_turn())
-    line.claim(1)
+    queue.claim(1)
     log.append([ending(turn.id, first=3)])
 
     with pytest.raises(BadRequest) as refused:
@@ -106,12 +106,12 @@ async def test_an_ended_turn_cannot_be_stopped(
 
 
 async def test_an_answer_under_way_cannot_be_forgotten_and_an_ended_one_is_gone(
-    front: Front, line: Line, log: Log, make_turn: MakeTurn, redis: Redis
+    front: Front, queue: TurnQueue, log: Log, make_turn: MakeTurn, redis: Redis
 ) -> None:
     turn = await handed_in(front, make_turn())
     with pytest.raises(BadRequest, match="cancel it first"):
         await front.stored.delete(turn.id, "ann")
-    line.claim(1)
+    queue.claim(1)
     log.append([ending(turn.id, first=3)])
     with pytest.raises(ResponseNotFound):
         await front.stored.delete(turn.id, "bob")
@@ -124,17 +124,17 @@ async def test_an_answer_under_way_cannot_be_forgotten_and_an_ended_one_is_gone(
 
 
 async def test_a_stopped_turn_that_waits_for_another_attempt_stays_in_line(
-    front: Front, line: Line, make_turn: MakeTurn, redis: Redis
+    front: Front, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
     turn = await handed_in(front, make_turn())
-    line.claim(1)
+    queue.claim(1)
     await redis.zadd(keys.leases(), {turn.id: 1})
-    line.sweep()
+    queue.sweep()
 
     await front.cancel(turn.id, "ann")
 
-    taken = line.claim(1)
+    taken = queue.claim(1)
     assert taken is not None
     assert taken.attempt == 2
-    assert line.beat([(turn.id, 2)], {}, rows=4) == [Standing.CANCEL]
-    assert await redis.zcard(keys.line(MODEL, "default")) == 0
+    assert queue.beat([(turn.id, 2)], {}, rows=4) == [Standing.CANCEL]
+    assert await redis.zcard(keys.queue(MODEL, "default")) == 0

@@ -12,8 +12,8 @@ from turnstream.turns.count import Count, Question
 from turnstream.turns.count_line import CountLine
 from turnstream.turns.errors import BadRequest, Overloaded, PreviousResponseNotFound
 from turnstream.turns.front import Front
-from turnstream.turns.line import Line
 from turnstream.turns.log import Log
+from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Message
 
@@ -42,13 +42,13 @@ async def counting(settings: TurnSettings, say: Say) -> AsyncIterator[list[Quest
 
 
 async def test_a_worker_is_asked_with_all_that_was_said_and_its_answer_comes_back(
-    front: Front, line: Line, log: Log, make_turn: MakeTurn, settings: TurnSettings
+    front: Front, queue: TurnQueue, log: Log, make_turn: MakeTurn, settings: TurnSettings
 ) -> None:
     parent = await handed_in(front, make_turn("One?"))
-    claimed = line.claim(1)
+    claimed = queue.claim(1)
     assert claimed is not None
     log.append([ending(parent.id, first=claimed.seq + 1, text="One.\nIt's “one”.")])
-    line.beat([], {}, rows=1)
+    queue.beat([], {}, rows=1)
     count = Count(tokens=42, kept=(Message("user", "One\n?"),))
 
     async with counting(settings, lambda question: count) as asked:
@@ -60,9 +60,9 @@ async def test_a_worker_is_asked_with_all_that_was_said_and_its_answer_comes_bac
 
 
 async def test_a_first_turn_has_nothing_before_it(
-    front: Front, line: Line, make_turn: MakeTurn, settings: TurnSettings
+    front: Front, queue: TurnQueue, make_turn: MakeTurn, settings: TurnSettings
 ) -> None:
-    line.beat([], {}, rows=1)
+    queue.beat([], {}, rows=1)
     async with counting(settings, lambda question: Count(tokens=1)) as asked:
         await front.counts.count(make_turn("One?"))
 
@@ -71,9 +71,9 @@ async def test_a_first_turn_has_nothing_before_it(
 
 
 async def test_what_a_worker_refuses_is_refused(
-    front: Front, line: Line, make_turn: MakeTurn, settings: TurnSettings
+    front: Front, queue: TurnQueue, make_turn: MakeTurn, settings: TurnSettings
 ) -> None:
-    line.beat([], {}, rows=1)
+    queue.beat([], {}, rows=1)
     bad = BadRequest("Never", code="unsafe_prompt", param="input")
     async with counting(settings, lambda question: bad):
         with pytest.raises(BadRequest, match="Never") as refused:
@@ -88,10 +88,10 @@ async def test_without_a_worker_nobody_is_waited_for(front: Front, make_turn: Ma
 
 
 async def test_a_worker_that_does_not_answer_is_not_waited_for_long(
-    front: Front, line: Line, make_turn: MakeTurn, monkeypatch: pytest.MonkeyPatch
+    front: Front, queue: TurnQueue, make_turn: MakeTurn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("turnstream.turns.counts.WAIT_SECONDS", 1.0)
-    line.beat([], {}, rows=1)
+    queue.beat([], {}, rows=1)
 
     with pytest.raises(Overloaded, match="answered in time"):
         await front.counts.count(make_turn())
@@ -100,11 +100,11 @@ async def test_a_worker_that_does_not_answer_is_not_waited_for_long(
 
 
 async def test_more_questions_than_anybody_takes_up_are_refused(
-    front: Front, line: Line, make_turn: MakeTurn, monkeypatch: pytest.MonkeyPatch
+    front: Front, queue: TurnQueue, make_turn: MakeTurn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("turnstream.turns.counts.MOST", 1)
     monkeypatch.setattr("turnstream.turns.counts.WAIT_SECONDS", 2.0)
-    line.beat([], {}, rows=1)
+    queue.beat([], {}, rows=1)
     first = asyncio.create_task(front.counts.count(make_turn()))
     async with asyncio.timeout(10):
         while not front.relay.followed():
@@ -117,9 +117,9 @@ async def test_more_questions_than_anybody_takes_up_are_refused(
 
 
 async def test_another_owners_conversation_is_not_there(
-    front: Front, line: Line, make_turn: MakeTurn
+    front: Front, queue: TurnQueue, make_turn: MakeTurn
 ) -> None:
-    line.beat([], {}, rows=1)
+    queue.beat([], {}, rows=1)
     parent = await handed_in(front, make_turn(owner="ann"))
 
     with pytest.raises(PreviousResponseNotFound):

@@ -19,8 +19,8 @@ from tests.turns.conftest import MODEL, MakeTurn
 from turnstream.turns import keys, scripts
 from turnstream.turns.bell import Bell
 from turnstream.turns.connection import connect
-from turnstream.turns.line import Line
 from turnstream.turns.log import Append, Entry, Final, HandedOn, Log
+from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.submission import submission
 from turnstream.turns.turn import Claimed
@@ -78,8 +78,9 @@ class Hour:
         self.order = itertools.count()
         self.bell = Bell()
         self.submit = self.client.register_script(scripts.source("submit"))
-        self.lines = {
-            name: Line(self.client, self.settings, model=MODEL, worker=name) for name in WORKERS
+        self.queues = {
+            name: TurnQueue(self.client, self.settings, model=MODEL, worker=name)
+            for name in WORKERS
         }
         self.logs = {name: Log(self.client, self.settings, worker=name) for name in WORKERS}
 
@@ -94,9 +95,9 @@ class Hour:
             what()
 
     def beat(self) -> None:
-        for name, line in self.lines.items():
+        for name, queue in self.queues.items():
             running = [(c.id, c.attempt) for worker, c in self.running.values() if worker == name]
-            line.beat(running, {}, rows=ROWS)
+            queue.beat(running, {}, rows=ROWS)
         self.at(self.now + 1000, self.beat)
 
     def come(self, tier: str, owner: str) -> None:
@@ -112,7 +113,7 @@ class Hour:
 
     def fill(self, name: str) -> None:
         while (free := ROWS - sum(worker == name for worker, _ in self.running.values())) > 0:
-            claimed = self.lines[name].claim(free)
+            claimed = self.queues[name].claim(free)
             if claimed is None:
                 return
             told = self.told[claimed.id]

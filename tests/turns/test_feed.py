@@ -13,8 +13,8 @@ from turnstream.turns.errors import StreamExpired
 from turnstream.turns.feed import Feed, Verdict, turn_id
 from turnstream.turns.front import Front
 from turnstream.turns.jobs import Job, Jobs
-from turnstream.turns.line import Line
 from turnstream.turns.log import Append, Entry, Final, Log
+from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Turn
 
@@ -25,14 +25,14 @@ async def test_a_line_handed_in_twice_is_one_turn(
     for _ in range(2):
         assert await feed.submit(job, [line_of(job, 1)]) == [Verdict.TAKEN]
 
-    assert await redis.zcard(keys.line(MODEL, "batch")) == 1
+    assert await redis.zcard(keys.queue(MODEL, "batch")) == 1
 
 
 async def test_a_line_whose_answer_nobody_follows_is_on_the_list_when_it_ends(
-    feed: Feed, job: Job, line_of: Callable[..., Turn], line: Line, log: Log
+    feed: Feed, job: Job, line_of: Callable[..., Turn], queue: TurnQueue, log: Log
 ) -> None:
     await feed.submit(job, [line_of(job, 1), line_of(job, 2)])
-    claimed = line.claim(2)
+    claimed = queue.claim(2)
     assert claimed is not None
     log.append([ending(claimed.id, first=claimed.seq + 1)])
 
@@ -49,17 +49,17 @@ async def test_a_line_taken_up_again_goes_on_from_its_ids_though_its_log_has_no_
     feed: Feed,
     job: Job,
     line_of: Callable[..., Turn],
-    line: Line,
+    queue: TurnQueue,
     log: Log,
 ) -> None:
     await feed.submit(job, [line_of(job, 1)])
-    first = line.claim(1)
+    first = queue.claim(1)
     assert first is not None
     log.append([slices(first.id, first=first.seq + 1, texts=["a", "b"])])
     written = [entry[b"e"] for _, entry in await redis.xrange(keys.log(first.id))]
-    line.release([(first.id, first.attempt)])
+    queue.release([(first.id, first.attempt)])
 
-    again = line.claim(1)
+    again = queue.claim(1)
 
     assert written == [b"", b""]
     assert again is not None
@@ -79,10 +79,10 @@ async def test_a_line_cannot_be_followed(
 
 
 async def test_a_refusal_by_a_worker_is_told_as_it_was_said(
-    feed: Feed, job: Job, line_of: Callable[..., Turn], line: Line, log: Log
+    feed: Feed, job: Job, line_of: Callable[..., Turn], queue: TurnQueue, log: Log
 ) -> None:
     await feed.submit(job, [line_of(job, 1)])
-    claimed = line.claim(1)
+    claimed = queue.claim(1)
     assert claimed is not None
     refusal = '{"type":"error","status":400}'
     final = Final(status="failed", error="null", rest='"id":"x"}', text="")
@@ -115,11 +115,11 @@ async def test_a_mark_repeated_counts_once_and_forgets_the_turn(
     feed: Feed,
     job: Job,
     line_of: Callable[..., Turn],
-    line: Line,
+    queue: TurnQueue,
     log: Log,
 ) -> None:
     await feed.submit(job, [line_of(job, 9)])
-    claimed = line.claim(2)
+    claimed = queue.claim(2)
     assert claimed is not None
     log.append([ending(claimed.id, first=claimed.seq + 1)])
 
@@ -149,15 +149,15 @@ async def test_a_line_that_will_not_end_is_let_go_of_with_its_mark(
     feed: Feed,
     job: Job,
     line_of: Callable[..., Turn],
-    line: Line,
+    queue: TurnQueue,
     log: Log,
 ) -> None:
     await feed.submit(job, [line_of(job, 1), line_of(job, 2)])
-    claimed = line.claim(1)
+    claimed = queue.claim(1)
     assert claimed is not None
     await feed.mark(job, 1, mark_of((1, turn_id(job.id, 1)), (2, turn_id(job.id, 2))))
 
-    assert await redis.zcard(keys.line(MODEL, "batch")) == 0
+    assert await redis.zcard(keys.queue(MODEL, "batch")) == 0
     assert await redis.zcard(keys.leases()) == 0
     assert await redis.zcard(keys.deadlines()) == 0
     assert log.append([slices(claimed.id, first=claimed.seq + 1, texts=["a"])]) == ["gone"]
@@ -182,11 +182,11 @@ async def test_a_job_outlives_the_time_in_which_nobody_serves_its_model(
     job: Job,
     line_of: Callable[..., Turn],
     settings: TurnSettings,
-    make_line: Callable[..., Line],
+    make_queue: Callable[..., TurnQueue],
 ) -> None:
     await feed.submit(job, [line_of(job, 1)])
     await redis.hset(keys.turn(turn_id(job.id, 1)), "since", 1)
 
-    make_line(settings=replace(settings, nobody_seconds=1)).sweep()
+    make_queue(settings=replace(settings, nobody_seconds=1)).sweep()
 
-    assert await redis.zcard(keys.line(MODEL, "batch")) == 1
+    assert await redis.zcard(keys.queue(MODEL, "batch")) == 1

@@ -12,8 +12,8 @@ from turnstream.turns import keys
 from turnstream.turns.errors import ResponseLost, ResponseNotFound, StreamExpired
 from turnstream.turns.follower import Follower
 from turnstream.turns.front import Front, open_front
-from turnstream.turns.line import Line
 from turnstream.turns.log import Log
+from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
 
 
@@ -23,11 +23,11 @@ async def rest_of(follower: Follower) -> list[bytes]:
 
 
 async def test_live_events_come_as_they_are_written(
-    front: Front, line: Line, log: Log, make_turn: MakeTurn
+    front: Front, queue: TurnQueue, log: Log, make_turn: MakeTurn
 ) -> None:
     turn = make_turn()
     async with front.submit(turn) as follower:
-        line.claim(1)
+        queue.claim(1)
         log.append([slices(turn.id, first=3, texts=["a"])])
         log.append([slices(turn.id, first=4, texts=["b", "c"])])
         log.append([ending(turn.id, first=6)])
@@ -38,10 +38,15 @@ async def test_live_events_come_as_they_are_written(
 
 @pytest.mark.parametrize("after", [-1, 0, 2, 4, 5, 99, 10**15])
 async def test_replay_gives_what_comes_after_a_number_then_goes_on_live(
-    settings: TurnSettings, front: Front, line: Line, log: Log, make_turn: MakeTurn, after: int
+    settings: TurnSettings,
+    front: Front,
+    queue: TurnQueue,
+    log: Log,
+    make_turn: MakeTurn,
+    after: int,
 ) -> None:
     turn = await handed_in(front, make_turn())
-    line.claim(1)
+    queue.claim(1)
     log.append([slices(turn.id, first=3, texts=["a", "b"])])
 
     async with (
@@ -57,7 +62,7 @@ async def test_replay_gives_what_comes_after_a_number_then_goes_on_live(
 
 
 async def test_two_nodes_follow_one_turn(
-    settings: TurnSettings, front: Front, line: Line, log: Log, make_turn: MakeTurn
+    settings: TurnSettings, front: Front, queue: TurnQueue, log: Log, make_turn: MakeTurn
 ) -> None:
     turn = make_turn()
     async with (
@@ -65,7 +70,7 @@ async def test_two_nodes_follow_one_turn(
         front.submit(turn) as one,
         elsewhere.follow(turn.id, "ann", after=-1) as two,
     ):
-        line.claim(1)
+        queue.claim(1)
         log.append([slices(turn.id, first=3, texts=["a"]), ending(turn.id, first=4)])
         first, second = await asyncio.gather(rest_of(one), rest_of(two))
 
@@ -91,10 +96,10 @@ async def test_a_foreign_turn_is_like_an_unknown_one(
 
 @pytest.mark.parametrize("after", [-1, 5, 9])
 async def test_of_events_that_are_gone_the_last_are_given_from_the_record_and_marked(
-    front: Front, line: Line, log: Log, make_turn: MakeTurn, redis: Redis, after: int
+    front: Front, queue: TurnQueue, log: Log, make_turn: MakeTurn, redis: Redis, after: int
 ) -> None:
     turn = await handed_in(front, make_turn())
-    line.claim(1)
+    queue.claim(1)
     log.append([slices(turn.id, first=3, texts=list("abc"))])
     log.append([ending(turn.id, first=6, text="abc")])
     await redis.hset(keys.turn(turn.id), "seq", 9)
@@ -111,10 +116,10 @@ async def test_of_events_that_are_gone_the_last_are_given_from_the_record_and_ma
 
 
 async def test_a_reader_of_a_turn_that_redis_lost_is_told_so(
-    front: Front, line: Line, make_turn: MakeTurn, redis: Redis
+    front: Front, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
     async with front.submit(make_turn()) as follower:
-        line.claim(1)
+        queue.claim(1)
         await redis.flushall()
         follower.doubt()
         with pytest.raises(ResponseLost):
@@ -122,10 +127,10 @@ async def test_a_reader_of_a_turn_that_redis_lost_is_told_so(
 
 
 async def test_events_that_are_gone_and_were_not_stored_are_said_to_be(
-    front: Front, line: Line, log: Log, make_turn: MakeTurn, redis: Redis
+    front: Front, queue: TurnQueue, log: Log, make_turn: MakeTurn, redis: Redis
 ) -> None:
     turn = await handed_in(front, make_turn(store=False))
-    line.claim(1)
+    queue.claim(1)
     log.append([ending(turn.id, first=3)])
     await redis.delete(keys.log(turn.id))
 
@@ -135,11 +140,11 @@ async def test_events_that_are_gone_and_were_not_stored_are_said_to_be(
 
 
 async def test_a_cut_subscription_loses_nothing(
-    front: Front, line: Line, log: Log, make_turn: MakeTurn, redis: Redis
+    front: Front, queue: TurnQueue, log: Log, make_turn: MakeTurn, redis: Redis
 ) -> None:
     turn = make_turn()
     async with front.submit(turn) as follower:
-        line.claim(1)
+        queue.claim(1)
         reading = asyncio.create_task(rest_of(follower))
         for seq in range(3, 40):
             if seq % 9 == 0:
@@ -153,12 +158,12 @@ async def test_a_cut_subscription_loses_nothing(
 
 
 async def test_a_reader_who_does_not_read_costs_a_bounded_queue_and_loses_nothing(
-    front: Front, line: Line, log: Log, make_turn: MakeTurn
+    front: Front, queue: TurnQueue, log: Log, make_turn: MakeTurn
 ) -> None:
     turn = make_turn()
     many = 3 * follower_module.ROOM
     async with front.submit(turn) as follower:
-        line.claim(1)
+        queue.claim(1)
         for seq in range(3, many):
             log.append([slices(turn.id, first=seq, texts=[str(seq)])])
         log.append([ending(turn.id, first=many)])

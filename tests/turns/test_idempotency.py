@@ -10,8 +10,8 @@ from tests.turns.test_follow import rest_of
 from turnstream.turns import keys
 from turnstream.turns.errors import BadRequest
 from turnstream.turns.front import Front, open_front
-from turnstream.turns.line import Line
 from turnstream.turns.log import Log
+from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
 
 
@@ -24,18 +24,18 @@ async def test_the_same_key_follows_the_same_turn(
         assert follower.turn_id == first.id
         assert len(await anext(follower.batches())) == 2
 
-    assert await redis.zcard(keys.line(MODEL, "default")) == 1
+    assert await redis.zcard(keys.queue(MODEL, "default")) == 1
 
 
 async def test_a_key_raced_from_two_nodes_makes_one_turn_and_both_read_all_of_it(
-    settings: TurnSettings, front: Front, line: Line, log: Log, make_turn: MakeTurn
+    settings: TurnSettings, front: Front, queue: TurnQueue, log: Log, make_turn: MakeTurn
 ) -> None:
     async with (
         open_front(settings, "node-2") as elsewhere,
         front.submit(make_turn(key="k")) as one,
         elsewhere.submit(make_turn(key="k")) as two,
     ):
-        line.claim(1)
+        queue.claim(1)
         log.append([ending(one.turn_id, first=3)])
         first, second = await asyncio.gather(rest_of(one), rest_of(two))
 
@@ -49,7 +49,7 @@ async def test_the_same_key_is_another_turn_for_another_owner(
     await handed_in(front, make_turn(key="k", owner="ann"))
     await handed_in(front, make_turn(key="k", owner="bob"))
 
-    assert await redis.zcard(keys.line(MODEL, "default")) == 2
+    assert await redis.zcard(keys.queue(MODEL, "default")) == 2
 
 
 async def test_a_key_used_for_something_else_is_refused(front: Front, make_turn: MakeTurn) -> None:

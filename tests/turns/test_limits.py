@@ -13,8 +13,8 @@ from turnstream.turns.environment import SettingError
 from turnstream.turns.errors import RateLimited, TierNotAllowed
 from turnstream.turns.front import Front, open_front
 from turnstream.turns.limits import Limits, OwnerLimits, cost
-from turnstream.turns.line import Line
 from turnstream.turns.log import Log
+from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import JobLine
 
@@ -73,7 +73,7 @@ def test_a_bad_limit_is_named(text: str, named: str) -> None:
 
 async def test_turns_in_flight_are_limited_until_one_has_ended(
     limited: Limited,
-    line: Line,
+    queue: TurnQueue,
     log: Log,
     make_turn: MakeTurn,
     redis: Redis,
@@ -81,7 +81,7 @@ async def test_turns_in_flight_are_limited_until_one_has_ended(
     async with limited("in_flight=2") as front:
         first = await handed_in(front, make_turn())
         await handed_in(front, make_turn())
-        line.claim(1)
+        queue.claim(1)
         assert "in_flight=2" in (await refusal(front, make_turn, redis)).message
         await handed_in(front, make_turn(owner="bob"))
 
@@ -92,13 +92,13 @@ async def test_turns_in_flight_are_limited_until_one_has_ended(
 
 
 async def test_turns_that_wait_are_limited_until_one_is_begun_or_stopped(
-    limited: Limited, line: Line, make_turn: MakeTurn, redis: Redis
+    limited: Limited, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
     async with limited("queued=2") as front:
         await handed_in(front, make_turn())
         second = await handed_in(front, make_turn())
         await refusal(front, make_turn, redis)
-        line.claim(1)
+        queue.claim(1)
         third = await handed_in(front, make_turn())
         await refusal(front, make_turn, redis)
 
@@ -128,7 +128,7 @@ async def test_requests_a_minute_come_back_as_the_minute_goes_by(
 
 async def test_tokens_a_minute_are_estimated_first_and_what_they_were_in_the_end(
     limited: Limited,
-    line: Line,
+    queue: TurnQueue,
     log: Log,
     make_turn: MakeTurn,
     redis: Redis,
@@ -139,7 +139,7 @@ async def test_tokens_a_minute_are_estimated_first_and_what_they_were_in_the_end
         await handed_in(front, turn)
         other = await handed_in(front, make_turn("x" * 40))
         await refusal(front, make_turn, redis, text="x" * 40)
-        line.claim(1)
+        queue.claim(1)
         end = ending(turn.id, first=3)
         assert end.final is not None
         log.append([dataclasses.replace(end, final=dataclasses.replace(end.final, tokens=3))])

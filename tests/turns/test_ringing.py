@@ -6,16 +6,16 @@ from redis.asyncio import Redis
 
 from tests.turns.conftest import MODEL, MakeTurn, handed_in
 from turnstream.turns.front import Front
-from turnstream.turns.line import Line
+from turnstream.turns.queue import TurnQueue
 
 
 async def test_the_worker_with_most_free_rows_is_rung(
-    front: Front, make_line: object, make_turn: MakeTurn, redis: Redis
+    front: Front, make_queue: object, make_turn: MakeTurn, redis: Redis
 ) -> None:
     for worker, rows in (("w0", 1), ("w1", 3)):
-        line = make_line(worker)  # type: ignore[operator]
-        line.beat([], {}, rows=4)
-        line.claim(rows)
+        queue = make_queue(worker)  # type: ignore[operator]
+        queue.beat([], {}, rows=4)
+        queue.claim(rows)
 
     turns = [await handed_in(front, make_turn()) for _ in range(4)]
 
@@ -25,10 +25,10 @@ async def test_the_worker_with_most_free_rows_is_rung(
 
 
 async def test_nobody_is_rung_when_no_row_is_free(
-    front: Front, line: Line, make_turn: MakeTurn, redis: Redis
+    front: Front, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
-    line.beat([], {}, rows=4)
-    line.claim(1)
+    queue.beat([], {}, rows=4)
+    queue.claim(1)
 
     await handed_in(front, make_turn())
     await handed_in(front, make_turn())
@@ -37,10 +37,10 @@ async def test_nobody_is_rung_when_no_row_is_free(
 
 
 async def test_a_bell_never_carries_what_was_said(
-    front: Front, line: Line, make_turn: MakeTurn, redis: Redis
+    front: Front, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
-    line.beat([], {}, rows=4)
-    line.claim(1)
+    queue.beat([], {}, rows=4)
+    queue.claim(1)
 
     await handed_in(front, make_turn("a secret"))
 

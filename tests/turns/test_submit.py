@@ -13,8 +13,8 @@ from tests.turns.conftest import MODEL, MakeTurn, ending, handed_in
 from turnstream.turns import keys
 from turnstream.turns.errors import BadRequest, Overloaded, PreviousResponseNotFound
 from turnstream.turns.front import Front, open_front
-from turnstream.turns.line import Line
 from turnstream.turns.log import Log
+from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
 
 
@@ -41,15 +41,15 @@ async def test_the_same_turn_handed_in_twice_stands_in_line_once(
         events = await anext(follower.batches())
 
     assert len(events) == 2
-    assert await redis.zcard(keys.line(MODEL, "default")) == 1
+    assert await redis.zcard(keys.queue(MODEL, "default")) == 1
 
 
 @pytest.mark.parametrize("owner", ["bob", "ANN", ""])
 async def test_a_foreign_conversation_is_not_found(
-    front: Front, line: Line, log: Log, make_turn: MakeTurn, owner: str
+    front: Front, queue: TurnQueue, log: Log, make_turn: MakeTurn, owner: str
 ) -> None:
     parent = await handed_in(front, make_turn(owner="ann"))
-    line.claim(1)
+    queue.claim(1)
     log.append([ending(parent.id, first=3)])
 
     with pytest.raises(PreviousResponseNotFound) as foreign:
@@ -63,10 +63,10 @@ async def test_a_foreign_conversation_is_not_found(
 
 
 async def test_what_is_not_stored_can_be_gone_on_from_by_its_own_socket_only(
-    front: Front, line: Line, log: Log, make_turn: MakeTurn
+    front: Front, queue: TurnQueue, log: Log, make_turn: MakeTurn
 ) -> None:
     parent = await handed_in(front, make_turn(store=False))
-    line.claim(1)
+    queue.claim(1)
     log.append([ending(parent.id, first=3)])
 
     with pytest.raises(PreviousResponseNotFound):
@@ -86,7 +86,7 @@ async def test_an_answer_under_way_cannot_be_gone_on_from(
 async def test_a_full_line_refuses_and_keeps_nothing(
     settings: TurnSettings, make_turn: MakeTurn, redis: Redis
 ) -> None:
-    async with open_front(dataclasses.replace(settings, longest_line=1), "node-1") as front:
+    async with open_front(dataclasses.replace(settings, max_queued=1), "node-1") as front:
         await handed_in(front, make_turn())
         refused = make_turn()
 
@@ -125,7 +125,7 @@ async def test_more_readers_than_connections_wait_for_one_and_none_is_refused(
 ) -> None:
     await asyncio.gather(*(handed_in(front, make_turn()) for _ in range(200)))
 
-    assert await redis.zcard(keys.line(MODEL, "default")) == 200
+    assert await redis.zcard(keys.queue(MODEL, "default")) == 200
 
 
 async def test_a_warm_up_made_twice_under_one_id_is_made_once(
@@ -138,19 +138,19 @@ async def test_a_warm_up_made_twice_under_one_id_is_made_once(
         assert len(events) == 2
 
     assert await redis.xlen(keys.log(turn.id)) == 2
-    assert await redis.zcard(keys.line(MODEL, "default")) == 0
+    assert await redis.zcard(keys.queue(MODEL, "default")) == 0
     assert await redis.ttl(keys.log(turn.id)) > 0
 
 
 async def test_a_turn_that_asks_nothing_is_refused_unless_a_warm_up_asked_before(
-    front: Front, line: Line, make_turn: MakeTurn
+    front: Front, queue: TurnQueue, make_turn: MakeTurn
 ) -> None:
     warm = dataclasses.replace(make_turn("Hello?"), generate=False)
     async with front.submit(warm):
         pass
     silent = dataclasses.replace(make_turn(parent=warm.id), messages=())
     async with front.submit(silent):
-        claimed = line.claim(1)
+        claimed = queue.claim(1)
 
     assert claimed is not None
     assert [message.text for message in claimed.messages if message.text] == ["Hello?"]

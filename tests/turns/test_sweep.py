@@ -12,11 +12,11 @@ from tests.turns.conftest import MODEL, MakeTurn, handed_in
 from tests.turns.test_follow import rest_of
 from turnstream.turns import keys
 from turnstream.turns.front import Front, open_front
-from turnstream.turns.line import Line, Standing
+from turnstream.turns.queue import Standing, TurnQueue
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Turn
 
-MakeLine = Callable[..., Line]
+MakeQueue = Callable[..., TurnQueue]
 
 
 async def end_of(front: Front, turn_id: str) -> dict[str, object]:
@@ -26,25 +26,25 @@ async def end_of(front: Front, turn_id: str) -> dict[str, object]:
 
 
 async def test_a_turn_not_stored_that_nobody_reads_is_stopped(
-    front: Front, line: Line, make_turn: MakeTurn, redis: Redis
+    front: Front, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
     waiting = await handed_in(front, make_turn(store=False))
     await redis.zadd(keys.watches(), {waiting.id: 1})
-    line.sweep()
+    queue.sweep()
 
     assert (await end_of(front, waiting.id))["type"] == "response.incomplete"
-    assert line.claim(1) is None
+    assert queue.claim(1) is None
 
 
 async def test_a_running_turn_not_stored_that_nobody_reads_is_stopped_at_its_worker(
-    front: Front, line: Line, make_turn: MakeTurn, redis: Redis
+    front: Front, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
     running = await handed_in(front, make_turn(store=False))
-    line.claim(1)
+    queue.claim(1)
     await redis.zadd(keys.watches(), {running.id: 1})
-    line.sweep()
+    queue.sweep()
 
-    assert line.beat([(running.id, 1)], {}, rows=4) == [Standing.CANCEL]
+    assert queue.beat([(running.id, 1)], {}, rows=4) == [Standing.CANCEL]
 
 
 async def test_a_stored_turn_goes_on_without_a_reader(
@@ -68,87 +68,87 @@ async def test_a_reader_keeps_a_turn_that_is_not_stored_going(
 
 
 async def test_a_turn_that_is_out_of_time_fails(
-    front: Front, line: Line, make_turn: MakeTurn, redis: Redis
+    front: Front, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
     turn = await handed_in(front, make_turn())
     await redis.zadd(keys.deadlines(), {turn.id: 1})
-    line.sweep()
+    queue.sweep()
 
     end = await end_of(front, turn.id)
     assert end["type"] == "response.failed"
     assert "not answered in time" in json.dumps(end)
-    assert line.claim(1) is None
+    assert queue.claim(1) is None
 
 
 async def test_turns_of_a_model_that_nobody_serves_any_more_fail(
-    front: Front, make_line: MakeLine, settings: TurnSettings, make_turn: MakeTurn, redis: Redis
+    front: Front, make_queue: MakeQueue, settings: TurnSettings, make_turn: MakeTurn, redis: Redis
 ) -> None:
     old = await handed_in(front, make_turn("old"))
     young = await handed_in(front, make_turn("young"))
     await redis.hset(keys.turn(old.id), "since", 1)
-    line = make_line("w0", dataclasses.replace(settings, nobody_seconds=60))
+    queue = make_queue("w0", dataclasses.replace(settings, nobody_seconds=60))
 
-    line.sweep()
+    queue.sweep()
 
     assert "No worker serves this model." in json.dumps(await end_of(front, old.id))
-    claimed = line.claim(1)
+    claimed = queue.claim(1)
     assert claimed is not None
     assert claimed.id == young.id
 
 
 async def test_turns_wait_as_long_as_a_worker_lives(
-    front: Front, line: Line, make_turn: MakeTurn, redis: Redis
+    front: Front, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
     turn = await handed_in(front, make_turn())
     await redis.hset(keys.turn(turn.id), "since", 1)
-    line.beat([], {}, rows=4)
-    line.sweep()
+    queue.beat([], {}, rows=4)
+    queue.sweep()
 
-    assert await redis.zcard(keys.line(MODEL, "default")) == 1
+    assert await redis.zcard(keys.queue(MODEL, "default")) == 1
 
 
 async def test_what_a_worker_hands_on_is_claimed_at_once_and_not_held_against_the_turn(
-    front: Front, make_line: MakeLine, settings: TurnSettings, make_turn: MakeTurn, redis: Redis
+    front: Front, make_queue: MakeQueue, settings: TurnSettings, make_turn: MakeTurn, redis: Redis
 ) -> None:
     turn = await handed_in(front, make_turn())
-    leaving = make_line("w0")
+    leaving = make_queue("w0")
     for attempt in (1, 2, 3, 4):
         leaving.claim(1)
         leaving.release([(turn.id, attempt)])
     leaving.claim(1)
     await redis.zadd(keys.leases(), {turn.id: 1})
 
-    assert make_line("w1").sweep() == [turn.id]
-    claimed = make_line("w1").claim(1)
+    assert make_queue("w1").sweep() == [turn.id]
+    claimed = make_queue("w1").claim(1)
     assert claimed is not None
     assert claimed.attempt == 6
 
 
 async def test_what_went_to_another_cannot_be_handed_on(
-    front: Front, make_line: MakeLine, make_turn: MakeTurn, redis: Redis
+    front: Front, make_queue: MakeQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
     turn = await handed_in(front, make_turn())
-    make_line("w0").claim(1)
+    make_queue("w0").claim(1)
 
-    make_line("w1").release([(turn.id, 1)])
-    make_line("w0").release([(turn.id, 2)])
+    make_queue("w1").release([(turn.id, 1)])
+    make_queue("w0").release([(turn.id, 2)])
 
-    assert await redis.zcard(keys.line(MODEL, "default")) == 0
+    assert await redis.zcard(keys.queue(MODEL, "default")) == 0
 
 
 async def test_after_an_outage_those_who_live_on_renew_their_leases_first(
-    front: Front, make_line: MakeLine, make_turn: MakeTurn, redis: Redis
+    front: Front, make_queue: MakeQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
     turn = await handed_in(front, make_turn())
-    living = make_line("w0")
+    living = make_queue("w0")
     living.claim(1)
     await redis.zadd(keys.leases(), {turn.id: 1})
     await redis.hset(keys.swept(), "last", 1)
 
-    assert make_line("w1").sweep() == []
+    assert make_queue("w1").sweep() == []
     assert living.beat([(turn.id, 1)], {}, rows=4) == [Standing.OK]
     await redis.hset(keys.swept(), "calm", 0)
-    assert make_line("w1").sweep() == []
+    assert make_queue("w1").sweep() == []
 
 
 async def test_a_turn_whose_only_reader_left_is_stopped_soon_and_one_read_elsewhere_is_not(

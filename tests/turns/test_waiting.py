@@ -10,28 +10,28 @@ from redis.asyncio import Redis
 from tests.turns.conftest import MakeTurn, ending, handed_in
 from turnstream.turns import keys
 from turnstream.turns.front import Front, open_front
-from turnstream.turns.line import Line
 from turnstream.turns.log import Log
+from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Turn
 
 
 async def test_a_turn_that_waits_is_kept_for_as_long_as_it_may_wait_however_short_the_storing(
-    settings: TurnSettings, line: Line, make_turn: MakeTurn, redis: Redis
+    settings: TurnSettings, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
     brief = dataclasses.replace(settings, store_seconds=60, log_seconds=1)
     async with open_front(brief, "node-2") as front:
         turn = await handed_in(front, make_turn())
 
     assert await redis.ttl(keys.turn(turn.id)) >= settings.turn_seconds
-    line.claim(1)
+    queue.claim(1)
     assert await redis.ttl(keys.log(turn.id)) >= settings.turn_seconds - 60
 
 
 async def test_readers_are_told_when_their_place_has_changed(
     monkeypatch: pytest.MonkeyPatch,
     settings: TurnSettings,
-    line: Line,
+    queue: TurnQueue,
     make_turn: MakeTurn,
     redis: Redis,
 ) -> None:
@@ -42,11 +42,11 @@ async def test_readers_are_told_when_their_place_has_changed(
         async with front.submit(turn) as follower, asyncio.timeout(10):
             batches = follower.batches()
             assert json.loads((await anext(batches))[-1])["queue"]["position"] == 2
-            line.claim(1)
+            queue.claim(1)
             while not (batch := await anext(batches)):
                 pass  # nothing has come for a while
             told = json.loads(batch[0])
-            claimed = line.claim(1)
+            claimed = queue.claim(1)
 
     assert (told["type"], told["sequence_number"]) == ("response.queued", 2)
     assert told["queue"]["position"] == 1
@@ -70,17 +70,17 @@ async def test_nothing_is_told_to_who_stands_where_they_stood(
 
 
 async def test_a_turn_that_waits_has_no_log_and_is_replayed_and_begun_as_its_readers_were_told(
-    front: Front, line: Line, make_turn: MakeTurn, redis: Redis
+    front: Front, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
     await handed_in(front, make_turn())
     turn = make_turn(owner="bob")
     async with front.submit(turn) as live, asyncio.timeout(10):
-        line.claim(1)
+        queue.claim(1)
         await redis.hincrby(keys.turn(turn.id), "told_at", -15_000)
         await front._tell(args=[3000, turn.id])
         assert not await redis.exists(keys.log(turn.id))
         replayed = [await replay(front, turn, after) for after in (-1, 0, 1, 2)]
-        line.claim(1)
+        queue.claim(1)
         begun = await replay(front, turn, -1)
         heard: list[bytes] = []
         async for batch in live.batches():
@@ -101,16 +101,16 @@ async def replay(front: Front, turn: Turn, after: int) -> list[bytes]:
 
 
 async def test_a_waiting_response_says_its_place_as_its_events_do(
-    front: Front, line: Line, make_turn: MakeTurn
+    front: Front, queue: TurnQueue, make_turn: MakeTurn
 ) -> None:
     await handed_in(front, make_turn())
     turn = make_turn(owner="bob")
     async with front.submit(turn) as follower:
         queued = json.loads((await anext(follower.batches()))[1])
     seen = json.loads(await front.stored.response(turn.id, "bob"))
-    line.claim(1)
+    queue.claim(1)
     moved = json.loads(await front.stored.response(turn.id, "bob"))
-    line.claim(1)
+    queue.claim(1)
 
     assert seen["queue"] == queued["queue"] == queued["response"]["queue"]
     assert moved["queue"]["position"] == 1
@@ -118,16 +118,16 @@ async def test_a_waiting_response_says_its_place_as_its_events_do(
 
 
 async def test_who_reads_a_turn_that_lost_its_worker_hears_that_it_goes_on(
-    front: Front, line: Line, log: Log, make_turn: MakeTurn, redis: Redis
+    front: Front, queue: TurnQueue, log: Log, make_turn: MakeTurn, redis: Redis
 ) -> None:
     turn = make_turn()
     async with front.submit(turn) as follower, asyncio.timeout(10):
-        line.claim(1)
+        queue.claim(1)
         await front._tell(args=[3000, turn.id])
-        line.release([(turn.id, 1)])
+        queue.release([(turn.id, 1)])
         for _ in range(3):
             await front._tell(args=[3000, turn.id])
-        again = line.claim(1)
+        again = queue.claim(1)
         assert again is not None
         log.append([ending(turn.id, attempt=2, first=again.seq + 1)])
         types = [json.loads(e).get("type") async for batch in follower.batches() for e in batch]

@@ -17,8 +17,8 @@ from turnstream.turns import keys, response
 from turnstream.turns.feed import Feed
 from turnstream.turns.files import File, Files, new_file_id
 from turnstream.turns.jobs import Job, Jobs, Plan, Status
-from turnstream.turns.line import Line
 from turnstream.turns.log import Append, Entry, Final, Log
+from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Claimed
 from turnstream.ws_server.bulk.blobs import Blobs
@@ -55,7 +55,7 @@ class Room:
         self.client = client
         self.jobs, self.files = Jobs(client), Files(client)
         self.feed, self.blobs = Feed(client, settings), Blobs(str(folder))
-        self.line = Line(worker, settings, model=MODEL, worker="w0")
+        self.line = TurnQueue(worker, settings, model=MODEL, worker="w0")
         self._log = Log(worker, settings, worker="w0")
         #: How often each question was answered.
         self.asked: dict[str, int] = {}

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from turnstream.turns import events
 from turnstream.turns.errors import ContextLengthExceeded
-from turnstream.turns.line import Line
 from turnstream.turns.log import Append, Entry, Final, Log, Verdict
+from turnstream.turns.queue import TurnQueue
 from turnstream.turns.response import error_json, finished_rest, message_item
 from turnstream.turns.turn import Claimed
 
@@ -17,7 +17,7 @@ MODEL = "tiny"
 class Clerk:
     """A worker that answers what it is told to."""
 
-    line: Line
+    queue: TurnQueue
     log: Log
     attempt: int = 0
     claimed: Claimed | None = None
@@ -28,7 +28,7 @@ class Clerk:
     async def claim(self) -> Claimed:
         """Take up the next turn, waiting for it if need be."""
         async with asyncio.timeout(20):
-            while (claimed := self.line.claim(1)) is None:
+            while (claimed := self.queue.claim(1)) is None:
                 await asyncio.sleep(0.02)
         self.claimed, self.seq = claimed, claimed.seq + 1
         self.text, self.opened = "", False
@@ -37,7 +37,7 @@ class Clerk:
     def beat(self) -> None:
         """Show a sign of life, as a worker does four times a second."""
         about = {"created": 0, "context": 64, "temperature": 1.0, "top_p": 1.0}
-        self.line.beat([], about, rows=1)
+        self.queue.beat([], about, rows=1)
 
     def say(self, *slices: str) -> None:
         """Write slices of the answer, in one step."""

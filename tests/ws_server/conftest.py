@@ -20,8 +20,8 @@ from tests.ws_server.bulk_house import Room
 from tests.ws_server.clerk import MODEL, Clerk
 from tests.ws_server.wire_client import socket_url
 from turnstream.turns.connection import connect, connect_async
-from turnstream.turns.line import Line
 from turnstream.turns.log import Log
+from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
 from turnstream.ws_server.bulk import output
 
@@ -33,7 +33,7 @@ def clerk(redis_url: str, redis: "redis.asyncio.Redis") -> Iterator[Clerk]:
     settings = TurnSettings(redis_url=redis_url)
     client = connect(redis_url)
     yield Clerk(
-        Line(client, settings, model=MODEL, worker="w0"), Log(client, settings, worker="w0")
+        TurnQueue(client, settings, model=MODEL, worker="w0"), Log(client, settings, worker="w0")
     )
     client.close()
 

@@ -145,13 +145,13 @@ async def test_a_line_that_takes_long_holds_nobody_up_and_is_all_that_is_left(ro
     job = await room.job(lines)
     first = asyncio.create_task(room.feeder(await taken(room)).run())
     async with asyncio.timeout(20):
-        while (slow := room.line.claim(1)) is None:
+        while (slow := room.queue.claim(1)) is None:
             await asyncio.sleep(0.01)
         while (await room.jobs.get(job.id, OWNER)).completed < 11:
             room.answer_one()
             await asyncio.sleep(0.01)
     await end([first])
-    room.line.release([(slow.id, slow.attempt)])
+    room.queue.release([(slow.id, slow.attempt)])
     await run(room)
     now, good, _ = await room.results(job)
 
@@ -168,7 +168,7 @@ async def test_no_more_lines_are_under_way_than_the_window_holds(
     most = 0
     async with asyncio.timeout(20):
         while not feeder.done():
-            most = max(most, await redis.zcard(keys.line("tiny", "batch")))
+            most = max(most, await redis.zcard(keys.queue("tiny", "batch")))
             if most >= 4:  # until then nobody makes room
                 room.answer_one()
             await asyncio.sleep(0)

@@ -11,7 +11,7 @@ from turnstream.turns.connection import connect
 from turnstream.turns.ending import end
 from turnstream.turns.feed import turn_id
 from turnstream.turns.jobs import Status
-from turnstream.turns.line import Line
+from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
 from turnstream.ws_server.bulk import feeding
 
@@ -22,7 +22,7 @@ async def test_a_line_that_ends_its_workers_becomes_an_error_line(
     job = await room.job([line_of(1), line_of(2)])
     settings = TurnSettings(redis_url=redis_url)
     client = connect(redis_url)
-    poisoned = Line(client, settings, model="tiny", worker="w1")
+    poisoned = TurnQueue(client, settings, model="tiny", worker="w1")
     feeder = asyncio.create_task(room.feeder(await taken(room)).run())
     poison = turn_id(job.id, 1)
     losses = 0
@@ -37,7 +37,7 @@ async def test_a_line_that_ends_its_workers_becomes_an_error_line(
                 poisoned.sweep()
             else:
                 poisoned.release([(claimed.id, claimed.attempt)])
-                await redis.zadd(keys.line("tiny", "batch"), {f"{'9' * 14}:{claimed.id}": 1e9})
+                await redis.zadd(keys.queue("tiny", "batch"), {f"{'9' * 14}:{claimed.id}": 1e9})
         while room.answer_one() is False:
             await asyncio.sleep(0.01)
         await feeder
@@ -96,7 +96,7 @@ async def test_a_turn_that_will_not_stop_is_given_up_in_the_end(
     job = await room.job([line_of(1)])
     feeder = asyncio.create_task(room.feeder(await taken(room)).run())
     async with asyncio.timeout(20):
-        while room.line.claim(1) is None:
+        while room.queue.claim(1) is None:
             await asyncio.sleep(0.01)
         await room.jobs.cancel(job.id, OWNER)
         await feeder

@@ -125,7 +125,7 @@ async def test_stop_ends_a_turn_that_still_waits(node: str, clerk: Clerk) -> Non
 
         assert await opened.becomes(turn, "cancelled") == ""
         await expect(turn.locator(".note")).to_have_text("Stopped")
-        assert clerk.line.claim(1) is None
+        assert clerk.queue.claim(1) is None
         opened.assert_nothing_went_wrong()
 
 
@@ -138,7 +138,7 @@ async def test_stop_keeps_what_was_said_by_then(node: str, clerk: Clerk) -> None
 
         await opened.page.keyboard.press("Escape")
         async with asyncio.timeout(20):
-            while clerk.line.beat([(claimed.id, claimed.attempt)], {}, rows=4) != ["cancel"]:
+            while clerk.queue.beat([(claimed.id, claimed.attempt)], {}, rows=4) != ["cancel"]:
                 await asyncio.sleep(0.02)
         clerk.end("cancelled")
 

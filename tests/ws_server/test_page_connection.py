@@ -94,7 +94,7 @@ async def test_a_turn_whose_socket_is_lost_is_asked_once(
 
         assert await opened.becomes(turn, "completed") == "Once."
         assert await turn.get_attribute("data-response") == claimed.id
-        assert clerk.line.claim(1) is None
+        assert clerk.queue.claim(1) is None
         opened.assert_nothing_went_wrong()
 
 

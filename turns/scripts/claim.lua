@@ -5,11 +5,11 @@ local free_rows, lease_ms, alive_ms = tonumber(ARGV[4]), tonumber(ARGV[5]), tonu
 -- A batch turn that is giving its row back: the row may be taken already, but only by one of those it is wanted for.
 local instead_of = ARGV[7]
 
-local function head_of_line()
+local function head_of_queue()
   local rows = staff(model, now_ms() - alive_ms).rows
   local tier = next_tier(model, rows)
   while tier and not (instead_of ~= '' and tier == 'batch') do
-    local popped = redis.call('ZPOPMIN', line_key(model, tier))
+    local popped = redis.call('ZPOPMIN', queue_key(model, tier))
     local id = string.match(popped[1], ':(.*)$')
     local status = redis.call('HGET', turn_key(id), 'status')
     if status == 'queued' or status == 'in_progress' then
@@ -30,7 +30,7 @@ if previous[1] == nonce then
   -- Answered before, and since ended or taken by another worker: nothing to do again.
   if id and redis.call('HGET', turn_key(id), 'worker') ~= worker then id = nil end
 elseif instead_of == '' or redis.call('ZSCORE', lent_key(model), instead_of) then
-  id, status, tier = head_of_line()
+  id, status, tier = head_of_queue()
   redis.call('HSET', claim_key(model, worker), 'nonce', nonce, 'id', id or '')
   if id then
     take_row(id, model, tier, worker, now_ms(), lease_ms)

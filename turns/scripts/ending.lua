@@ -37,7 +37,7 @@ end
 -- Stop a turn. One that waits ends at once and its place goes back to its owner, if nothing of the owner's came
 -- after it; one that a worker had begins is marked, and ends in good form at that worker or the next.
 local function stop(id, record, log_seconds, store_seconds, unstored_seconds)
-  local line = line_key(record.model, record.tier)
+  local line = queue_key(record.model, record.tier)
   local tag = redis.call('ZSCORE', line, record.member)
   if not tag or record.status == 'in_progress' then
     redis.call('HSET', turn_key(id), 'cancel', 1)
@@ -54,7 +54,7 @@ end
 
 -- End a turn as failed, wherever it is.
 local function fail(id, record, message, log_seconds, store_seconds, unstored_seconds)
-  redis.call('ZREM', line_key(record.model, record.tier), record.member)
+  redis.call('ZREM', queue_key(record.model, record.tier), record.member)
   local error = '{"code":"server_error","message":"' .. message .. '"}'
   finish(id, record, 'response.failed', 'failed', error, log_seconds, store_seconds, unstored_seconds)
 end

@@ -62,11 +62,11 @@ local function wait_ms(model, tier, member, staff, now)
   local ahead, coming = rank * pace.ms[tier], 0
   for _, name in ipairs(TIERS) do
     if name == tier then break end
-    ahead = ahead + redis.call('ZCARD', line_key(model, name)) * pace.ms[name]
+    ahead = ahead + redis.call('ZCARD', queue_key(model, name)) * pace.ms[name]
     coming = coming + pace.rate(name) * pace.ms[name]
   end
   local each = ahead / (rank + above)
-  local behind = tonumber(redis.call('ZSCORE', line_key(model, tier), member))
+  local behind = tonumber(redis.call('ZSCORE', queue_key(model, tier), member))
     - tonumber(redis.call('HGET', clocks_key(model), tier) or 0)
   if behind > 1 then coming = coming + pace.rate('light:' .. tier) * pace.ms[tier] end
 

@@ -23,7 +23,7 @@ end
 local function crowd(model)
   local waiting, size = {}, 0
   for _, tier in ipairs(TIERS) do
-    waiting[tier] = redis.call('ZCARD', line_key(model, tier))
+    waiting[tier] = redis.call('ZCARD', queue_key(model, tier))
     size = size + waiting[tier]
   end
   return waiting, size
@@ -55,7 +55,7 @@ end
 -- Where a turn stands among all that wait for its model: which claim from now on will be its, if nobody else comes.
 local function place(model, tier, member, rows)
   local waiting, size = crowd(model)
-  local rank = redis.call('ZRANK', line_key(model, tier), member) + 1
+  local rank = redis.call('ZRANK', queue_key(model, tier), member) + 1
   local above, sharing, passed = 0, 0, false
   for _, name in ipairs(TIERS) do
     if name == tier then passed = true end

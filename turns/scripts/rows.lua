@@ -55,6 +55,6 @@ local function hand_on(id, model, tier, member, ran)
   redis.call('HINCRBY', turn_key(id), 'handed', 1)
   redis.call('HINCRBY', turn_key(id), 'ran', ran)
   redis.call('HDEL', turn_key(id), 'worker')
-  redis.call('ZADD', line_key(model, tier), 0, member)
+  redis.call('ZADD', queue_key(model, tier), 0, member)
   return leave_row(id, model)
 end

@@ -3,7 +3,7 @@
 local id, owner, model, tier, node = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local parent, parent_cached, store = ARGV[6], ARGV[7], ARGV[8]
 local request, input, rest = ARGV[9], ARGV[10], ARGV[11]
-local bell, alive_ms, longest_line = ARGV[12], tonumber(ARGV[13]), tonumber(ARGV[14])
+local bell, alive_ms, max_queued = ARGV[12], tonumber(ARGV[13]), tonumber(ARGV[14])
 local store_seconds, unstored_seconds = tonumber(ARGV[15]), tonumber(ARGV[16])
 local once, body, turn_seconds, watch_ms = ARGV[17], ARGV[18], tonumber(ARGV[19]), tonumber(ARGV[20])
 local log_seconds = tonumber(ARGV[21])
@@ -34,7 +34,7 @@ if refusal then return {refusal} end
 if asks == '0' and not is_open(parent) then return {'nothing_asked'} end
 
 local _, waiting = crowd(model)
-if waiting >= longest_line then return {'line_full', waiting} end
+if waiting >= max_queued then return {'queue_full', waiting} end
 
 local now = now_ms()
 local limits, tokens = {}, tonumber(ARGV[30])
@@ -50,7 +50,7 @@ local latest = tonumber(redis.call('ZSCORE', tags_key(model, tier), owner) or 0)
 local tag = math.max(clock, latest) + 1
 local member = string.format('%014d:%s', redis.call('INCR', arrivals_key()), id)
 redis.call('ZADD', tags_key(model, tier), tag, owner)
-redis.call('ZADD', line_key(model, tier), tag, member)
+redis.call('ZADD', queue_key(model, tier), tag, member)
 
 redis.call('SADD', asked_key(), model)
 redis.call('ZADD', deadlines_key(), now + turn_seconds * 1000, id)

@@ -22,7 +22,7 @@ for _, id in ipairs(now < calm and {} or overdue(leases_key())) do
     -- Attempts that a worker handed on in good order are not held against a turn.
     local lost = tonumber(record.attempt) - tonumber(record.handed or 0)
     if lost < most_attempts then
-      redis.call('ZADD', line_key(record.model, record.tier), 0, record.member)
+      redis.call('ZADD', queue_key(record.model, record.tier), 0, record.member)
       redis.call('HDEL', turn_key(id), 'worker')
     else
       fail(id, record, 'The turn was given up after ' .. lost .. ' attempts: each worker that took it was lost.',
@@ -49,7 +49,7 @@ for _, model in ipairs(redis.call('SMEMBERS', asked_key())) do
   local latest = redis.call('ZREVRANGE', beats_key(model), 0, 0, 'WITHSCORES')
   if not latest[2] or tonumber(latest[2]) < now - nobody_ms then
     for _, tier in ipairs(TIERS) do
-      for _, member in ipairs(redis.call('ZRANGE', line_key(model, tier), 0, 99)) do
+      for _, member in ipairs(redis.call('ZRANGE', queue_key(model, tier), 0, 99)) do
         local id = string.match(member, ':(.*)$')
         local record = record_of(id)
         -- A job waits as long as its window is; its feeder sees to that.

@@ -27,7 +27,7 @@ class Standing(StrEnum):
     LOST = "lost"
 
 
-class Line:
+class TurnQueue:
     """One worker's place at the counter. Not shared between threads: each makes its own."""
 
     def __init__(

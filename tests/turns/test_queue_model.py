@@ -15,8 +15,8 @@ from turnstream.turns import keys, scripts
 from turnstream.turns.bell import Bell
 from turnstream.turns.connection import connect
 from turnstream.turns.ids import new_response_id
-from turnstream.turns.line import Line
 from turnstream.turns.log import Append, HandedOn, Log
+from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.submission import submission
 from turnstream.turns.turn import Claimed, Message, Request, Tier, Turn
@@ -109,11 +109,11 @@ def test_whatever_happens_the_next_turn_is_the_one_that_the_rules_name(
 ) -> None:
     client.flushdb()
     ours = TurnSettings(redis_url=redis_url)
-    line = Line(client, ours, model=MODEL, worker="w0")
+    queue = TurnQueue(client, ours, model=MODEL, worker="w0")
     log = Log(client, ours, worker="w0")
     submit, cancel = (client.register_script(scripts.source(s)) for s in ("submit", "cancel"))
     bell, rules, numbers = Bell(), Rules(max(8, rows)), itertools.count(1)
-    line.beat([], {}, rows=rows)
+    queue.beat([], {}, rows=rows)
     made: dict[str, tuple[Turn, int]] = {}
     waiting: list[str] = []
     running: list[Claimed] = []
@@ -129,7 +129,7 @@ def test_whatever_happens_the_next_turn_is_the_one_that_the_rules_name(
                 rules.come(turn.id, turn.tier, turn.owner)
                 waiting.append(turn.id)
             case "claims", _:
-                expected, claimed = rules.claim(), line.claim(1)
+                expected, claimed = rules.claim(), queue.claim(1)
                 assert (claimed and claimed.id) == expected
                 if claimed is not None:
                     running.append(claimed)
@@ -150,7 +150,7 @@ def test_whatever_happens_the_next_turn_is_the_one_that_the_rules_name(
                 turn, arrival = made[claimed.id]
                 rules.hand_on(turn.id, turn.tier, arrival)
         size = sum(map(len, rules.waiting.values()))
-        assert sum(client.zcard(keys.line(MODEL, tier)) for tier in TIERS) == size
+        assert sum(client.zcard(keys.queue(MODEL, tier)) for tier in TIERS) == size
 
 
 def turn_of(tier: str, owner: str) -> Turn:

@@ -10,48 +10,50 @@ from redis.asyncio import Redis
 from tests.turns.conftest import MODEL, MakeTurn, ending, handed_in, slices
 from turnstream.turns import keys
 from turnstream.turns.front import Front
-from turnstream.turns.line import Line, Standing
 from turnstream.turns.log import Log
+from turnstream.turns.queue import Standing, TurnQueue
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Message
 
-MakeLine = Callable[..., Line]
+MakeQueue = Callable[..., TurnQueue]
 
 
-async def claimed_texts(line: Line) -> list[str]:
+async def claimed_texts(queue: TurnQueue) -> list[str]:
     texts = []
-    while (claimed := line.claim(1)) is not None:
+    while (claimed := queue.claim(1)) is not None:
         texts.append(claimed.messages[-1].text)
     return texts
 
 
-async def test_a_better_tier_goes_first(front: Front, line: Line, make_turn: MakeTurn) -> None:
+async def test_a_better_tier_goes_first(
+    front: Front, queue: TurnQueue, make_turn: MakeTurn
+) -> None:
     for tier in ("batch", "flex", "default", "priority"):
         await handed_in(front, make_turn(tier, tier=tier))
 
-    assert await claimed_texts(line) == ["priority", "default", "flex", "batch"]
+    assert await claimed_texts(queue) == ["priority", "default", "flex", "batch"]
 
 
 @pytest.mark.parametrize("tier", ["priority", "default", "flex", "batch"])
 async def test_a_claim_tells_the_tier_that_the_turn_was_handed_in_with(
-    front: Front, line: Line, make_turn: MakeTurn, tier: str
+    front: Front, queue: TurnQueue, make_turn: MakeTurn, tier: str
 ) -> None:
     await handed_in(front, make_turn(tier=tier))
-    claimed = line.claim(1)
+    claimed = queue.claim(1)
     assert claimed is not None
     assert claimed.tier == tier
 
 
 @pytest.mark.parametrize(("rows", "every"), [(4, 8), (8, 8), (10, 10)])
 async def test_one_claim_in_eight_or_in_as_many_as_there_are_rows_goes_to_a_tier_below_in_turn(
-    front: Front, line: Line, make_turn: MakeTurn, rows: int, every: int
+    front: Front, queue: TurnQueue, make_turn: MakeTurn, rows: int, every: int
 ) -> None:
-    line.beat([], {}, rows=rows)
+    queue.beat([], {}, rows=rows)
     for tier in ("priority", "flex", "batch"):
         for _ in range(2 * every):
             await handed_in(front, make_turn(tier, tier=tier))
 
-    texts = [claimed.messages[-1].text for _ in range(3 * every) if (claimed := line.claim(1))]
+    texts = [claimed.messages[-1].text for _ in range(3 * every) if (claimed := queue.claim(1))]
 
     floors = {n: text for n, text in enumerate(texts, 1) if text != "priority" and n < 2 * every}
     assert floors == {every: "batch"}
@@ -60,7 +62,7 @@ async def test_one_claim_in_eight_or_in_as_many_as_there_are_rows_goes_to_a_tier
 
 @pytest.mark.parametrize("tier", ["priority", "default", "flex", "batch"])
 async def test_the_place_in_line_is_the_claim_that_will_be_its_own_floors_counted(
-    front: Front, line: Line, log: Log, make_turn: MakeTurn, tier: str
+    front: Front, queue: TurnQueue, log: Log, make_turn: MakeTurn, tier: str
 ) -> None:
     for waiting in ("priority", "batch"):
         for _ in range(30):
@@ -70,7 +72,7 @@ async def test_the_place_in_line_is_the_claim_that_will_be_its_own_floors_counte
     place = json.loads(await front.stored.response(told.id, "bob"))["queue"]["position"]
 
     claims = 1
-    while (claimed := line.claim(1)) is not None and claimed.id != told.id:
+    while (claimed := queue.claim(1)) is not None and claimed.id != told.id:
         claims += 1
         log.append([ending(claimed.id, first=claimed.seq + 1)])
 
@@ -78,58 +80,58 @@ async def test_the_place_in_line_is_the_claim_that_will_be_its_own_floors_counte
     assert abs(claims - place) <= (8 if tier in ("default", "flex") else 0)
 
 
-async def test_owners_take_turns(front: Front, line: Line, make_turn: MakeTurn) -> None:
+async def test_owners_take_turns(front: Front, queue: TurnQueue, make_turn: MakeTurn) -> None:
     for text in ("a1", "a2", "a3"):
         await handed_in(front, make_turn(text, owner="ann"))
     for text in ("b1", "b2"):
         await handed_in(front, make_turn(text, owner="bob"))
 
-    assert await claimed_texts(line) == ["a1", "b1", "a2", "b2", "a3"]
+    assert await claimed_texts(queue) == ["a1", "b1", "a2", "b2", "a3"]
 
 
 async def test_equal_tags_keep_their_order_of_arrival(
-    front: Front, line: Line, make_turn: MakeTurn
+    front: Front, queue: TurnQueue, make_turn: MakeTurn
 ) -> None:
     texts = [f"t{i}" for i in range(30)]
     for text in texts:
         await handed_in(front, make_turn(text, owner=text))
 
-    assert await claimed_texts(line) == texts
+    assert await claimed_texts(queue) == texts
 
 
 async def test_an_owner_who_was_away_does_not_get_a_head_start(
-    front: Front, line: Line, make_turn: MakeTurn
+    front: Front, queue: TurnQueue, make_turn: MakeTurn
 ) -> None:
     for text in ("a1", "a2", "a3"):
         await handed_in(front, make_turn(text, owner="ann"))
-    line.claim(1)
-    line.claim(1)
+    queue.claim(1)
+    queue.claim(1)
     await handed_in(front, make_turn("b1", owner="bob"))
     await handed_in(front, make_turn("b2", owner="bob"))
 
-    assert await claimed_texts(line) == ["a3", "b1", "b2"]
+    assert await claimed_texts(queue) == ["a3", "b1", "b2"]
 
 
 async def test_a_turn_is_claimed_once(
-    front: Front, make_line: MakeLine, make_turn: MakeTurn
+    front: Front, make_queue: MakeQueue, make_turn: MakeTurn
 ) -> None:
     await handed_in(front, make_turn())
 
-    claims = [make_line(f"w{i}").claim(1) for i in range(3)]
+    claims = [make_queue(f"w{i}").claim(1) for i in range(3)]
 
     assert [claim is not None for claim in claims] == [True, False, False]
 
 
 async def test_a_claim_whose_answer_was_lost_is_answered_again(
-    front: Front, line: Line, make_turn: MakeTurn
+    front: Front, queue: TurnQueue, make_turn: MakeTurn
 ) -> None:
     turn = await handed_in(front, make_turn("first"))
     await handed_in(front, make_turn("second"))
-    line._nonce = "lost"
-    first = line.claim(2)
-    line._nonce = "lost"
+    queue._nonce = "lost"
+    first = queue.claim(2)
+    queue._nonce = "lost"
 
-    again = line.claim(2)
+    again = queue.claim(2)
 
     assert first is not None
     assert first.id == turn.id
@@ -137,29 +139,29 @@ async def test_a_claim_whose_answer_was_lost_is_answered_again(
 
 
 async def test_a_claim_says_how_many_rows_are_free_then(
-    front: Front, line: Line, make_turn: MakeTurn, redis: Redis
+    front: Front, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
-    line.claim(4)
+    queue.claim(4)
     assert await redis.hget(keys.free(MODEL), "w0") == b"4"
     await handed_in(front, make_turn())
 
-    line.claim(4)
+    queue.claim(4)
 
     assert await redis.hget(keys.free(MODEL), "w0") == b"3"
 
 
 async def test_a_claim_brings_the_whole_conversation(
-    front: Front, line: Line, log: Log, make_turn: MakeTurn
+    front: Front, queue: TurnQueue, log: Log, make_turn: MakeTurn
 ) -> None:
     parent = None
     for question, answer in (("one?", "One."), ("two?", "Two.")):
         turn = await handed_in(front, make_turn(question, parent=parent))
-        line.claim(1)
+        queue.claim(1)
         log.append([ending(turn.id, first=3, text=answer)])
         parent = turn.id
     await handed_in(front, make_turn("three?", parent=parent))
 
-    claimed = line.claim(1)
+    claimed = queue.claim(1)
 
     assert claimed is not None
     assert claimed.messages == (
@@ -178,14 +180,14 @@ def short(settings: TurnSettings) -> TurnSettings:
 
 
 async def test_a_lost_turn_goes_to_the_head_and_on_from_its_log(
-    front: Front, make_line: MakeLine, log: Log, make_turn: MakeTurn, short: TurnSettings
+    front: Front, make_queue: MakeQueue, log: Log, make_turn: MakeTurn, short: TurnSettings
 ) -> None:
     turn = await handed_in(front, make_turn("lost"))
-    dead = make_line("w0", short)
+    dead = make_queue("w0", short)
     dead.claim(1)
     log.append([slices(turn.id, first=3, texts=["a", "b"])])
     await handed_in(front, make_turn("waiting"))
-    living = make_line("w1")
+    living = make_queue("w1")
 
     assert living.sweep() == [turn.id]
     taken = living.claim(1)
@@ -195,51 +197,54 @@ async def test_a_lost_turn_goes_to_the_head_and_on_from_its_log(
 
 
 async def test_a_lost_turn_is_put_back_once(
-    front: Front, make_line: MakeLine, make_turn: MakeTurn, short: TurnSettings, redis: Redis
+    front: Front, make_queue: MakeQueue, make_turn: MakeTurn, short: TurnSettings, redis: Redis
 ) -> None:
     await handed_in(front, make_turn())
-    make_line("w0", short).claim(1)
-    line = make_line("w1")
+    make_queue("w0", short).claim(1)
+    queue = make_queue("w1")
 
-    moved = line.sweep() + line.sweep()
+    moved = queue.sweep() + queue.sweep()
 
     assert len(moved) == 1
-    assert await redis.zcard(keys.line(MODEL, "default")) == 1
+    assert await redis.zcard(keys.queue(MODEL, "default")) == 1
 
 
 async def test_a_turn_that_had_all_its_attempts_ends_as_failed(
-    front: Front, make_line: MakeLine, make_turn: MakeTurn, short: TurnSettings
+    front: Front, make_queue: MakeQueue, make_turn: MakeTurn, short: TurnSettings
 ) -> None:
     once = dataclasses.replace(short, most_attempts=1)
-    line = make_line("w0", once)
+    queue = make_queue("w0", once)
     async with front.submit(make_turn()) as follower:
-        line.claim(1)
-        line.sweep()
+        queue.claim(1)
+        queue.sweep()
         events = [event async for batch in follower.batches() for event in batch]
 
     assert b'"type":"response.failed","sequence_number":3' in events[-1]
     assert b'"status":"failed","error":{"code":"server_error"' in events[-1]
-    assert line.claim(1) is None
+    assert queue.claim(1) is None
 
 
 async def test_a_beat_keeps_a_turn_and_tells_when_it_went_elsewhere(
-    front: Front, make_line: MakeLine, make_turn: MakeTurn, short: TurnSettings
+    front: Front, make_queue: MakeQueue, make_turn: MakeTurn, short: TurnSettings
 ) -> None:
     turn = await handed_in(front, make_turn())
-    make_line("w0", short).claim(1)
-    line = make_line("w0")
+    make_queue("w0", short).claim(1)
+    queue = make_queue("w0")
 
-    assert line.beat([(turn.id, 1)], {}, rows=4) == [Standing.OK]
-    assert line.sweep() == []
-    assert line.beat([(turn.id, 2), ("resp_gone", 1)], {}, rows=4) == [Standing.LOST, Standing.LOST]
+    assert queue.beat([(turn.id, 1)], {}, rows=4) == [Standing.OK]
+    assert queue.sweep() == []
+    assert queue.beat([(turn.id, 2), ("resp_gone", 1)], {}, rows=4) == [
+        Standing.LOST,
+        Standing.LOST,
+    ]
 
 
 async def test_who_left_is_neither_rung_nor_counted(
-    front: Front, line: Line, make_turn: MakeTurn, redis: Redis
+    front: Front, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
-    line.beat([], {}, rows=4)
-    line.claim(4)
-    line.leave()
+    queue.beat([], {}, rows=4)
+    queue.claim(4)
+    queue.leave()
 
     async with front.submit(make_turn()) as follower:
         events = await anext(follower.batches())

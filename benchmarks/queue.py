@@ -114,7 +114,7 @@ def measure(*, long: int, rounds: int) -> list[Row]:
         redis_server(Path(directory)) as url,
         redis.Redis.from_url(url, protocol=2) as client,
     ):
-        settings = TurnSettings(redis_url=url, longest_line=2 * long)
+        settings = TurnSettings(redis_url=url, max_queued=2 * long)
         fill(client, settings, "short", SHORT)
         waiting = fill(client, settings, "long", long)
         taken = asyncio.run(enqueue(settings, rounds))
