@@ -63,7 +63,7 @@ def main() -> None:
         model=settings.model,
         device=settings.device,
         dtype=settings.dtype,
-        rows=settings.rows,
+        slots=settings.slots,
         context=settings.context,
         compile_cache=settings.compile_cache,
         after_step=lambda: None,

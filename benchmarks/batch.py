@@ -85,7 +85,7 @@ def start_engine(model: LlamaForCausalLM, decode_op: DecodeOp | None) -> SlotEng
     """Start our engine."""
     return SlotEngine(
         model,
-        rows=TURNS,
+        slots=TURNS,
         context=CONTEXT,
         eos_ids=frozenset(),
         after_step=lambda: None,

@@ -213,7 +213,7 @@ def batches(directory: Path, cache: Path, *, one_thread: bool) -> tuple[Taken, f
         }
         if vllm_peer.PYTHON.exists() and not one_thread:
             runs["vllm"] = stack.enter_context(
-                vllm_peer.vllm_peer(folder, rows=TURNS, context=CONTEXT, max_tokens=NEW_TOKENS)
+                vllm_peer.vllm_peer(folder, slots=TURNS, context=CONTEXT, max_tokens=NEW_TOKENS)
             )
         for run in runs.values():
             run(asker.batch(1))  # to warm up

@@ -1,8 +1,8 @@
-"""What a batch that has every row costs people, and what people cost the batch.
+"""What a batch that has every slot costs people, and what people cost the batch.
 
-One worker with the demo model; a batch keeps twice as many turns outstanding as there are rows, and
-people come at random, a few at a time. Three kinds of time go by in turns, several rounds of each:
-people alone, the batch alone, and both. People's time is from handing in to the first slice; what
+One worker with the demo model; a batch keeps twice as many turns outstanding as there are slots,
+and people come at random, a few at a time. Three kinds of time go by in turns, several rounds of
+each: people alone, the batch alone, and both. People's time is from handing in to the first slice; what
 the worker gives is counted in tokens, from the logs.
 """
 
@@ -28,7 +28,7 @@ from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Message, Request, Tier, Turn
 
 MODEL = "demo"
-ROWS = 8
+SLOTS = 8
 ROUNDS = 5
 SECONDS = 20.0
 #: People who come in a second, and the tokens that each is answered with.
@@ -107,18 +107,18 @@ class Crowd:
                         pass
 
         async with asyncio.TaskGroup() as tasks:
-            for _ in range(2 * ROWS):
+            for _ in range(2 * SLOTS):
                 tasks.create_task(feed())
 
 
 async def phase_of(
     client: "redis.Redis", front: Front, *, people: bool, batch: bool, seconds: float
 ) -> Phase:
-    """Let one kind of time go by, and leave nothing of it in line or on a row."""
+    """Let one kind of time go by, and leave nothing of it in line or on a slot."""
     phase, crowd = Phase(), Crowd(front)
     feeding = asyncio.create_task(crowd.batch()) if batch else None
     if batch:
-        await _until(lambda: client.zcard(keys.lent(MODEL)) == ROWS)
+        await _until(lambda: client.zcard(keys.lent(MODEL)) == SLOTS)
     before = _tokens(client, crowd.turns)
     begun = time.perf_counter()
     if people:
@@ -219,7 +219,7 @@ def measure(*, rounds: int, seconds: float) -> list[Row]:
                 "TURNSTREAM_REDIS_URL": url,
                 "TURNSTREAM_MODEL": MODEL,
                 "TURNSTREAM_DEVICE": "cpu",
-                "TURNSTREAM_ROWS": str(ROWS),
+                "TURNSTREAM_SLOTS": str(SLOTS),
             },
         ) as worker,
     ):

@@ -19,7 +19,7 @@ from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Claimed
 
 MODEL = "stub"
-ROWS = 64
+SLOTS = 64
 TEXT = "ok"
 #: Its pause when nobody waits, and the longest between two signs of life.
 IDLE_SECONDS = 0.002
@@ -69,11 +69,11 @@ class Stub:
             RedisError
         """
         if time.monotonic() - self._beaten > BEAT_SECONDS:
-            self._queue.beat([], _ABOUT, rows=ROWS)
+            self._queue.beat([], _ABOUT, slots=SLOTS)
             # It looks by itself, so nobody takes the bells that are rung for it.
             self._client.delete(queue_of(MODEL, "w0"))
             self._beaten = time.monotonic()
-        while len(self._step) < ROWS and (claimed := self._queue.claim(ROWS - len(self._step))):
+        while len(self._step) < SLOTS and (claimed := self._queue.claim(SLOTS - len(self._step))):
             self._step.append(answered(claimed))
         if self._step:
             self._log.append(self._step)

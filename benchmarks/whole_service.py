@@ -105,7 +105,7 @@ def settings(folder: Path) -> dict[str, str]:
         "TURNSTREAM_DEVICE": "cpu",
         "TURNSTREAM_DTYPE": "bfloat16",
         "TURNSTREAM_PROMPT": "llama-2-chat",
-        "TURNSTREAM_ROWS": str(TURNS),
+        "TURNSTREAM_SLOTS": str(TURNS),
         "TURNSTREAM_CONTEXT": str(CONTEXT),
     }
 

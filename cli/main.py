@@ -138,7 +138,7 @@ def computing(parser: argparse.ArgumentParser) -> None:
     option(parser, "--engine", "ENGINE", "what runs the model: slot or vllm (slot)")
     option(parser, "--device", "DEVICE", "auto, cpu, cuda, cuda:1 … (auto)")
     option(parser, "--dtype", "DTYPE", "auto, float32, bfloat16 or float16 (auto)")
-    option(parser, "--rows", "N", "turns that one engine answers at once", whole(1, 4096))
+    option(parser, "--slots", "N", "turns that one engine answers at once", whole(1, 4096))
 
 
 def option(

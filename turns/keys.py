@@ -49,14 +49,14 @@ def pace(model: str) -> str:
     return f"ts:pace:{model}"
 
 
-def free(model: str) -> str:
-    """Hash: rows that each worker of a model has free."""
-    return f"ts:free:{model}"
+def free_slots(model: str) -> str:
+    """Hash: slots that each worker of a model has free."""
+    return f"ts:free-slots:{model}"
 
 
-def rows(model: str) -> str:
-    """Hash: rows that each worker of a model has."""
-    return f"ts:rows:{model}"
+def slots(model: str) -> str:
+    """Hash: slots that each worker of a model has."""
+    return f"ts:slots:{model}"
 
 
 def beats(model: str) -> str:
@@ -183,8 +183,8 @@ _SPELLED: tuple[Callable[..., str], ...] = (
     owner,
     arrivals,
     pace,
-    free,
-    rows,
+    free_slots,
+    slots,
     beats,
     lent,
     recalled,

@@ -21,7 +21,7 @@ class Standing(StrEnum):
     OK = "ok"
     #: Somebody asked for its end.
     CANCEL = "cancel"
-    #: People wait for its row.
+    #: People wait for its slot.
     YIELD = "yield"
     #: It is another attempt's by now, or has ended, or is gone.
     LOST = "lost"
@@ -43,10 +43,10 @@ class TurnQueue:
         self._release = client.register_script(scripts.source("release"))
         self._sweep = client.register_script(scripts.source("sweep"))
 
-    def claim(self, free_rows: int, *, instead_of: str = "") -> Claimed | None:
+    def claim(self, free_slots: int, *, instead_of: str = "") -> Claimed | None:
         """Take the head of the line; None when nobody waits.
 
-        A batch turn that is giving its row back is named by `instead_of`, when the row is to be
+        A batch turn that is giving its slot back is named by `instead_of`, when the slot is to be
         taken before it is free; then None also when only a batch waits.
 
         A claim that was not answered is asked again under the same nonce, so that a turn given out
@@ -64,7 +64,7 @@ class TurnQueue:
                     self._model,
                     self._worker,
                     nonce,
-                    free_rows,
+                    free_slots,
                     int(self._settings.lease_seconds * 1000),
                     self._settings.alive_ms,
                     instead_of,
@@ -75,18 +75,18 @@ class TurnQueue:
         return _claimed(answer) if answer else None
 
     def beat(
-        self, running: Sequence[tuple[str, int]], about: Mapping[str, object], *, rows: int
+        self, running: Sequence[tuple[str, int]], about: Mapping[str, object], *, slots: int
     ) -> list[Standing]:
         """Show a sign of life, renew the leases of what runs here and hear what became of it.
 
         Args:
             running: id and attempt of each turn.
             about: what the model says of itself to the nodes.
-            rows: how many turns this worker answers at once.
+            slots: how many turns this worker answers at once.
         """
         lease_ms = int(self._settings.lease_seconds * 1000)
         args: list[str | int] = [self._model, self._worker, lease_ms, json.dumps(dict(about))]
-        args += [rows, self._settings.alive_ms]
+        args += [slots, self._settings.alive_ms]
         args += chain.from_iterable(running)
         return [Standing(word.decode()) for word in cast(list[bytes], self._beat(args=args))]
 
@@ -106,8 +106,8 @@ class TurnQueue:
         """Take this worker off the list, so that no bell is aimed at it."""
         with self._client.pipeline() as pipe:
             pipe.zrem(keys.beats(self._model), self._worker)
-            pipe.hdel(keys.free(self._model), self._worker)
-            pipe.hdel(keys.rows(self._model), self._worker)
+            pipe.hdel(keys.free_slots(self._model), self._worker)
+            pipe.hdel(keys.slots(self._model), self._worker)
             pipe.execute()
 
 

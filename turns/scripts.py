@@ -10,7 +10,7 @@ from turnstream.turns import keys
 
 _FOLDER = Path(__file__).parent / "scripts"
 #: Each uses what comes before it.
-_SHARED = ("prelude", "conversation", "place", "rows", "pace", "owner", "ending")
+_SHARED = ("prelude", "conversation", "place", "slots", "pace", "owner", "ending")
 
 
 @cache

@@ -32,13 +32,13 @@ class Answer:
         self.input_tokens = 0
         #: Set once the engine has the turn.
         self.handle: Handle | None = None
-        #: The turn's row is free again; its last event may not be written yet.
+        #: The turn's slot is free again; its last event may not be written yet.
         self.finished = False
         #: A reader asked for the end: what the engine calls cancelled is then the turn's end.
         self.stop_asked = False
-        #: People wait for the row: what the engine calls cancelled then goes on later.
+        #: People wait for the slot: what the engine calls cancelled then goes on later.
         self.yield_asked = False
-        #: The row is somebody's already.
+        #: The slot is somebody's already.
         self.replaced = False
         #: The turn is somebody else's by now, or nobody's: nothing more is written.
         self.dropped = False
@@ -66,14 +66,14 @@ class Answer:
         with self._lock:
             self._box.extend(ids)
             self._finish = finish
-        # A row that is given back is free once the turn is in line again, not before: till then it
+        # A slot that is given back is free once the turn is in line again, not before: till then it
         # is counted as coming, and whoever asked for it would be given two.
         if finish is not None and not self._goes_on(finish):
             self.finished = True
         return finish is not None or self._pressing
 
     def give_way(self) -> None:
-        """Give the row back: the turn goes on later from what is logged of it."""
+        """Give the slot back: the turn goes on later from what is logged of it."""
         self.yield_asked = True
         if self.handle is not None:
             self.handle.cancel()

@@ -58,7 +58,7 @@ class Beat:
         answers = self._desk.answers()
         running = [(answer.claimed.id, answer.claimed.attempt) for answer in answers]
         try:
-            standings = self._queue.beat(running, self._about, rows=self._desk.rows)
+            standings = self._queue.beat(running, self._about, slots=self._desk.slots)
             for id in self._queue.sweep():
                 log.warning("%s: its worker was lost", id)
         except AWAY:

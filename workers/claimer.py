@@ -1,7 +1,7 @@
-"""Fills free rows with turns from the head of the line.
+"""Fills free slots with turns from the head of the line.
 
-It looks when the bell rings, on the bell's own thread, which is quickest; and on its own when a row
-becomes free and at every beat, so that no bell has to arrive.
+It looks when the bell rings, on the bell's own thread, which is quickest; and on its own when a
+slot becomes free and at every beat, so that no bell has to arrive.
 """
 
 import logging
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 #: Makes the slicer of a reply to some prompt ids, with its stop strings.
 BeginSlicer = Callable[[Sequence[int], Sequence[str]], IdSlicer]
 
-#: The longest that a free row and a waiting turn can miss each other.
+#: The longest that a free slot and a waiting turn can miss each other.
 BEAT_SECONDS = 0.25
 
 
@@ -59,7 +59,7 @@ class Claimer:
         self._thread.start()
 
     def ring(self) -> None:
-        """Fill free rows now, on the caller's thread."""
+        """Fill free slots now, on the caller's thread."""
         self._fill()
 
     def retire(self) -> None:
@@ -81,16 +81,16 @@ class Claimer:
     def _fill(self) -> None:
         with self._claiming:
             try:
-                while not self._stopping.is_set() and (rows := self._desk.free_rows()) > 0:
-                    claimed = self._queue.claim(rows)
+                while not self._stopping.is_set() and (slots := self._desk.free_slots()) > 0:
+                    claimed = self._queue.claim(slots)
                     self._away = False
                     if claimed is None:
                         return
                     self._start(claimed)
-                for giving in self._desk.coming_rows():
+                for giving in self._desk.preempted_slots():
                     if self._stopping.is_set():
                         return
-                    # The engine takes up who waits at the step at which the row is free.
+                    # The engine takes up who waits at the step at which the slot is free.
                     claimed = self._queue.claim(0, instead_of=giving.claimed.id)
                     if claimed is None:
                         return

@@ -9,10 +9,10 @@ from turnstream.workers.answer import Answer
 class Desk:
     """Holds each answer from its claim until its last event is written."""
 
-    def __init__(self, rows: int) -> None:
-        self.rows = rows
+    def __init__(self, slots: int) -> None:
+        self.slots = slots
         self._lock = Lock()
-        #: Called when a row has become free, or will within a step; never waits.
+        #: Called when a slot has become free, or will within a step; never waits.
         self.freed: Callable[[], None] = lambda: None
         self._answers: dict[tuple[str, int], Answer] = {}
 
@@ -29,7 +29,7 @@ class Desk:
             self.freed()
 
     def give_way(self, answer: Answer) -> None:
-        """Have an answer give its row back to people who wait."""
+        """Have an answer give its slot back to people who wait."""
         answer.give_way()
         self.freed()
 
@@ -44,14 +44,14 @@ class Desk:
         with self._lock:
             return list(self._answers.values())
 
-    def coming_rows(self) -> list[Answer]:
-        """Those whose rows will be free within a step, and are nobody's yet."""
+    def preempted_slots(self) -> list[Answer]:
+        """Those whose slots will be free within a step, and are nobody's yet."""
         return [
             answer
             for answer in self.answers()
             if answer.yield_asked and not (answer.replaced or answer.finished)
         ]
 
-    def free_rows(self) -> int:
-        """Rows of the engine that no answer is using."""
-        return self.rows - sum(not answer.finished for answer in self.answers())
+    def free_slots(self) -> int:
+        """Slots of the engine that no answer is using."""
+        return self.slots - sum(not answer.finished for answer in self.answers())

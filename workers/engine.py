@@ -105,7 +105,7 @@ class Handle(Protocol):
 
     @property
     def cached_tokens(self) -> int:
-        """Prompt tokens that were known from another turn; 0 until the turn has its row."""
+        """Prompt tokens that were known from another turn; 0 until the turn has its slot."""
         ...
 
     def cancel(self) -> None:
@@ -134,7 +134,7 @@ class Engine(Protocol):
         *,
         patient: bool = False,
     ) -> Handle:
-        """Take a turn; it joins at the next step with a free row, first come first served.
+        """Take a turn; it joins at the next step with a free slot, first come first served.
 
         An answer that reaches the end of the context ends with LENGTH. Any thread may call this.
 

@@ -29,7 +29,7 @@ class WorkerSettings:
     #: How conversations are written: `auto` goes by the model's config and name.
     prompt: str
     #: Turns answered at once.
-    rows: int
+    slots: int
     #: Tokens of prompt and answer together; None takes the model's own.
     context: int | None
     #: Devices that share the model.
@@ -67,7 +67,7 @@ class WorkerSettings:
             dtype=environment.choice(environ, "DTYPE", "auto", DTYPES),
             compile_cache=_cache(environ) if compiles == "auto" else None,
             prompt=environment.choice(environ, "PROMPT", "auto", ("auto", *PROMPTS)),
-            rows=environment.whole(environ, "ROWS", 8, least=1, most=4096),
+            slots=environment.whole(environ, "SLOTS", 8, least=1, most=4096),
             context=context or None,
             tensor_parallel=cards,
             index=environment.whole(environ, "WORKER_INDEX", 0, least=0, most=9999),

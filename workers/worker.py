@@ -45,7 +45,7 @@ class Worker:
             tensor_parallel=settings.tensor_parallel,
             device=settings.device,
             dtype=settings.dtype,
-            rows=settings.rows,
+            slots=settings.slots,
             context=settings.context,
             compile_cache=settings.compile_cache,
             after_step=self._after_step,

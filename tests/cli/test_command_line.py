@@ -62,9 +62,9 @@ def test_bad_input_is_one_line_that_names_it(
 
 
 def test_an_option_replaces_the_variable_of_its_name() -> None:
-    options = vars(make_parser().parse_args(["worker", "--rows", "3", "--worker-index", "7"]))
+    options = vars(make_parser().parse_args(["worker", "--slots", "3", "--worker-index", "7"]))
 
-    assert options["TURNSTREAM_ROWS"] == 3
+    assert options["TURNSTREAM_SLOTS"] == 3
     assert options["TURNSTREAM_WORKER_INDEX"] == 7
     assert options["TURNSTREAM_MODEL"] is None
 

@@ -218,9 +218,9 @@ async def test_a_model_that_fails_to_load_three_times_running_is_given_up(
 
 
 async def test_a_wrong_setting_is_given_up_at_once(groups: Groups) -> None:
-    code = "print('TURNSTREAM_ROWS must be a whole number'); raise SystemExit(2)"
+    code = "print('TURNSTREAM_SLOTS must be a whole number'); raise SystemExit(2)"
 
-    with pytest.raises(GiveUp, match="TURNSTREAM_ROWS") as caught:
+    with pytest.raises(GiveUp, match="TURNSTREAM_SLOTS") as caught:
         await keep(python(code), groups)
 
     assert caught.value.code == 2

@@ -41,7 +41,7 @@ async def test_turns_are_answered_though_every_bell_is_lost(
     # Without free rows on the list nobody is rung; whatever rings all the same is taken away.
     readers = [Reader(house.url) for _ in range(6)]
     for reader in readers:
-        redis.delete(keys.free("demo"))
+        redis.delete(keys.free_slots("demo"))
         await reader.read(until="queued", **QUESTION)
         redis.delete("turns.demo.w0", "turns.demo.w1")
     await asyncio.gather(*(reader.read() for reader in readers))

@@ -68,7 +68,7 @@ async def test_a_running_turn_is_stopped_by_its_workers_next_beat(
 
     await front.cancel(turn.id, "ann")
 
-    assert queue.beat([(turn.id, 1)], {}, rows=4) == [Standing.CANCEL]
+    assert queue.beat([(turn.id, 1)], {}, slots=4) == [Standing.CANCEL]
 
 
 async def test_a_running_turns_worker_hears_at_once_that_it_is_to_stop(
@@ -136,5 +136,5 @@ async def test_a_stopped_turn_that_waits_for_another_attempt_stays_in_line(
     taken = queue.claim(1)
     assert taken is not None
     assert taken.attempt == 2
-    assert queue.beat([(turn.id, 2)], {}, rows=4) == [Standing.CANCEL]
+    assert queue.beat([(turn.id, 2)], {}, slots=4) == [Standing.CANCEL]
     assert await redis.zcard(keys.queue(MODEL, "default")) == 0

@@ -48,7 +48,7 @@ async def test_a_worker_is_asked_with_all_that_was_said_and_its_answer_comes_bac
     claimed = queue.claim(1)
     assert claimed is not None
     log.append([ending(parent.id, first=claimed.seq + 1, text="One.\nIt's “one”.")])
-    queue.beat([], {}, rows=1)
+    queue.beat([], {}, slots=1)
     count = Count(tokens=42, kept=(Message("user", "One\n?"),))
 
     async with counting(settings, lambda question: count) as asked:
@@ -62,7 +62,7 @@ async def test_a_worker_is_asked_with_all_that_was_said_and_its_answer_comes_bac
 async def test_a_first_turn_has_nothing_before_it(
     front: Front, queue: TurnQueue, make_turn: MakeTurn, settings: TurnSettings
 ) -> None:
-    queue.beat([], {}, rows=1)
+    queue.beat([], {}, slots=1)
     async with counting(settings, lambda question: Count(tokens=1)) as asked:
         await front.counts.count(make_turn("One?"))
 
@@ -73,7 +73,7 @@ async def test_a_first_turn_has_nothing_before_it(
 async def test_what_a_worker_refuses_is_refused(
     front: Front, queue: TurnQueue, make_turn: MakeTurn, settings: TurnSettings
 ) -> None:
-    queue.beat([], {}, rows=1)
+    queue.beat([], {}, slots=1)
     bad = BadRequest("Never", code="unsafe_prompt", param="input")
     async with counting(settings, lambda question: bad):
         with pytest.raises(BadRequest, match="Never") as refused:
@@ -91,7 +91,7 @@ async def test_a_worker_that_does_not_answer_is_not_waited_for_long(
     front: Front, queue: TurnQueue, make_turn: MakeTurn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("turnstream.turns.counts.WAIT_SECONDS", 1.0)
-    queue.beat([], {}, rows=1)
+    queue.beat([], {}, slots=1)
 
     with pytest.raises(Overloaded, match="answered in time"):
         await front.counts.count(make_turn())
@@ -104,7 +104,7 @@ async def test_more_questions_than_anybody_takes_up_are_refused(
 ) -> None:
     monkeypatch.setattr("turnstream.turns.counts.MOST", 1)
     monkeypatch.setattr("turnstream.turns.counts.WAIT_SECONDS", 2.0)
-    queue.beat([], {}, rows=1)
+    queue.beat([], {}, slots=1)
     first = asyncio.create_task(front.counts.count(make_turn()))
     async with asyncio.timeout(10):
         while not front.relay.followed():
@@ -119,7 +119,7 @@ async def test_more_questions_than_anybody_takes_up_are_refused(
 async def test_another_owners_conversation_is_not_there(
     front: Front, queue: TurnQueue, make_turn: MakeTurn
 ) -> None:
-    queue.beat([], {}, rows=1)
+    queue.beat([], {}, slots=1)
     parent = await handed_in(front, make_turn(owner="ann"))
 
     with pytest.raises(PreviousResponseNotFound):

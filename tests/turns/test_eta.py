@@ -27,7 +27,7 @@ from turnstream.turns.turn import Claimed
 
 NOW = "simulated:now"
 HOUR_MS = 3_600_000
-ROWS = 4
+SLOTS = 4
 WORKERS = ("w0", "w1")
 STEP_MS = 50
 #: How long turns of each tier take, in the median; each is drawn anew.
@@ -97,7 +97,7 @@ class Hour:
     def beat(self) -> None:
         for name, queue in self.queues.items():
             running = [(c.id, c.attempt) for worker, c in self.running.values() if worker == name]
-            queue.beat(running, {}, rows=ROWS)
+            queue.beat(running, {}, slots=SLOTS)
         self.at(self.now + 1000, self.beat)
 
     def come(self, tier: str, owner: str) -> None:
@@ -112,7 +112,7 @@ class Hour:
             self.at(self.now + STEP_MS, partial(self.hand_on, id.decode()))
 
     def fill(self, name: str) -> None:
-        while (free := ROWS - sum(worker == name for worker, _ in self.running.values())) > 0:
+        while (free := SLOTS - sum(worker == name for worker, _ in self.running.values())) > 0:
             claimed = self.queues[name].claim(free)
             if claimed is None:
                 return
@@ -157,7 +157,7 @@ def load(hour: Hour) -> None:
     draw = hour.draw
     owners = [f"o{n}" for n in range(8)]
     when = float(hour.now)
-    # Rows answer some 0.85 turns a second.
+    # Slots answer some 0.85 turns a second.
     for minutes, per_second in ((10, 0.5), (10, 1.3), (15, 0.4), (10, 1.1), (15, 0.5)):
         until = when + minutes * 60_000
         while (when := when + draw.expovariate(per_second / 1000)) < until:
@@ -209,7 +209,7 @@ async def test_the_wait_is_not_told_while_nothing_is_known_and_is_once_a_turn_ha
     for n in range(20):
         hour.come("default", f"o{n}")
 
-    # A row is free: there is nothing to wait for. Nobody was answered yet: who knows how long?
+    # A slot is free: there is nothing to wait for. Nobody was answered yet: who knows how long?
     etas = [told.eta for told in hour.told.values()]
     assert etas[1:8] == [0.0] * 7
     assert etas[8:] == [None] * 13

@@ -1,4 +1,4 @@
-"""Batch turns give their rows back when people wait, and one row's worth of them goes on."""
+"""Batch turns give their slots back when people wait, and one slot's worth of them goes on."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ from turnstream.turns.queue import Standing, TurnQueue
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Claimed, Tier
 
-ROWS = 3
+SLOTS = 3
 
 
 @pytest.fixture
@@ -43,16 +43,16 @@ def hear(told: list[str]) -> list[str]:
 
 
 async def saturate(
-    front: Front, queue: TurnQueue, make_turn: MakeTurn, *, rows: int = ROWS, tier: Tier = "batch"
+    front: Front, queue: TurnQueue, make_turn: MakeTurn, *, slots: int = SLOTS, tier: Tier = "batch"
 ) -> list[Claimed]:
-    """Fill every row of the one worker, and leave as many in line."""
-    queue.beat([], {}, rows=rows)
-    for _ in range(2 * rows):
+    """Fill every slot of the one worker, and leave as many in line."""
+    queue.beat([], {}, slots=slots)
+    for _ in range(2 * slots):
         await handed_in(front, make_turn(tier, tier=tier, owner="bulk"))
-    running = [claimed for n in range(rows) if (claimed := queue.claim(rows - n)) is not None]
+    running = [claimed for n in range(slots) if (claimed := queue.claim(slots - n)) is not None]
     # A moment apart, so that it is known which is the latest.
     for n, claimed in enumerate(running if tier == "batch" else []):
-        queue._client.zincrby(keys.lent(MODEL), n - rows, claimed.id)
+        queue._client.zincrby(keys.lent(MODEL), n - slots, claimed.id)
     return running
 
 
@@ -75,7 +75,7 @@ async def test_each_person_who_waits_is_given_one_row_the_latest_first_and_one_s
     assert len(hear(told)) == 2
 
     running = [(claimed.id, 1) for claimed in (first, second, third)]
-    standings = queue.beat(running, {}, rows=ROWS)
+    standings = queue.beat(running, {}, slots=SLOTS)
     assert standings == [Standing.OK, Standing.YIELD, Standing.YIELD]
     assert len(hear(told)) == 2
 
@@ -105,7 +105,7 @@ async def test_no_second_row_is_called_back_for_a_person_whose_row_is_free_alrea
     await handed_in(front, make_turn())
     log.append([handing_on(last, 2)])
 
-    queue.beat([], {}, rows=ROWS)
+    queue.beat([], {}, slots=SLOTS)
 
     assert len(hear(told)) == 1
 
@@ -126,7 +126,7 @@ async def test_nothing_is_called_back_for_a_batch_or_while_a_row_is_free(
 ) -> None:
     await saturate(front, queue, make_turn)
     await handed_in(front, make_turn(tier="batch"))
-    queue.beat([], {}, rows=ROWS)
+    queue.beat([], {}, slots=SLOTS)
     while queue.claim(2) is not None:
         pass
     await handed_in(front, make_turn())
@@ -137,13 +137,13 @@ async def test_nothing_is_called_back_for_a_batch_or_while_a_row_is_free(
 async def test_with_one_row_a_batch_turn_runs_for_a_moment_before_it_gives_way(
     front: Front, queue: TurnQueue, make_turn: MakeTurn, told: list[str], redis: Redis
 ) -> None:
-    [only] = await saturate(front, queue, make_turn, rows=1)
+    [only] = await saturate(front, queue, make_turn, slots=1)
     await handed_in(front, make_turn())
-    assert queue.beat([(only.id, 1)], {}, rows=1) == [Standing.OK]
+    assert queue.beat([(only.id, 1)], {}, slots=1) == [Standing.OK]
 
     await redis.zincrby(keys.lent(MODEL), -1000, only.id)
 
-    assert queue.beat([(only.id, 1)], {}, rows=1) == [Standing.YIELD]
+    assert queue.beat([(only.id, 1)], {}, slots=1) == [Standing.YIELD]
     assert hear(told) == [f"yield {only.id}"]
 
 
@@ -166,7 +166,7 @@ async def test_what_a_lost_worker_had_counts_as_lent_no_more(
     await handed_in(front, make_turn())
     await redis.zadd(keys.leases(), {claimed.id: 1 for claimed in lost})
 
-    assert len(queue.sweep()) == ROWS
+    assert len(queue.sweep()) == SLOTS
 
     assert await redis.zcard(keys.lent(MODEL)) == 0
     assert await redis.zcard(keys.recalled(MODEL)) == 0
@@ -183,9 +183,9 @@ async def test_a_row_may_be_taken_before_it_is_free_by_a_person_and_once(
     taken = [queue.claim(0, instead_of=id) for id in (third.id, third.id, second.id)]
 
     assert [claimed and claimed.id for claimed in taken] == [people[0].id, None, people[1].id]
-    # Neither of the rows is free by this: both have been taken.
+    # Neither of the slots is free by this: both have been taken.
     log.append([handing_on(third, 2), handing_on(second, 2)])
-    assert await redis.hget(keys.free(MODEL), "w0") == b"0"
+    assert await redis.hget(keys.free_slots(MODEL), "w0") == b"0"
     assert await redis.zcard(keys.recalled(MODEL)) == 0
 
 
@@ -197,7 +197,7 @@ async def test_a_row_that_has_been_handed_on_is_taken_as_a_free_one_only(
     log.append([handing_on(last, 2)])
 
     assert queue.claim(0, instead_of=last.id) is None
-    assert await redis.hget(keys.free(MODEL), "w0") == b"1"
+    assert await redis.hget(keys.free_slots(MODEL), "w0") == b"1"
     assert [(claimed := queue.claim(1)) and claimed.id] == [person.id]
 
 

@@ -44,11 +44,11 @@ async def test_a_claim_tells_the_tier_that_the_turn_was_handed_in_with(
     assert claimed.tier == tier
 
 
-@pytest.mark.parametrize(("rows", "every"), [(4, 8), (8, 8), (10, 10)])
+@pytest.mark.parametrize(("slots", "every"), [(4, 8), (8, 8), (10, 10)])
 async def test_one_claim_in_eight_or_in_as_many_as_there_are_rows_goes_to_a_tier_below_in_turn(
-    front: Front, queue: TurnQueue, make_turn: MakeTurn, rows: int, every: int
+    front: Front, queue: TurnQueue, make_turn: MakeTurn, slots: int, every: int
 ) -> None:
-    queue.beat([], {}, rows=rows)
+    queue.beat([], {}, slots=slots)
     for tier in ("priority", "flex", "batch"):
         for _ in range(2 * every):
             await handed_in(front, make_turn(tier, tier=tier))
@@ -142,12 +142,12 @@ async def test_a_claim_says_how_many_rows_are_free_then(
     front: Front, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
     queue.claim(4)
-    assert await redis.hget(keys.free(MODEL), "w0") == b"4"
+    assert await redis.hget(keys.free_slots(MODEL), "w0") == b"4"
     await handed_in(front, make_turn())
 
     queue.claim(4)
 
-    assert await redis.hget(keys.free(MODEL), "w0") == b"3"
+    assert await redis.hget(keys.free_slots(MODEL), "w0") == b"3"
 
 
 async def test_a_claim_brings_the_whole_conversation(
@@ -231,9 +231,9 @@ async def test_a_beat_keeps_a_turn_and_tells_when_it_went_elsewhere(
     make_queue("w0", short).claim(1)
     queue = make_queue("w0")
 
-    assert queue.beat([(turn.id, 1)], {}, rows=4) == [Standing.OK]
+    assert queue.beat([(turn.id, 1)], {}, slots=4) == [Standing.OK]
     assert queue.sweep() == []
-    assert queue.beat([(turn.id, 2), ("resp_gone", 1)], {}, rows=4) == [
+    assert queue.beat([(turn.id, 2), ("resp_gone", 1)], {}, slots=4) == [
         Standing.LOST,
         Standing.LOST,
     ]
@@ -242,7 +242,7 @@ async def test_a_beat_keeps_a_turn_and_tells_when_it_went_elsewhere(
 async def test_who_left_is_neither_rung_nor_counted(
     front: Front, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
-    queue.beat([], {}, rows=4)
+    queue.beat([], {}, slots=4)
     queue.claim(4)
     queue.leave()
 

@@ -96,14 +96,14 @@ def client(redis_url: str) -> Iterator[Redis]:
     max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
-    rows=st.sampled_from((1, 4, 10)),
+    slots=st.sampled_from((1, 4, 10)),
     crowd=st.lists(COMES, min_size=20, max_size=40),
     steps=st.lists(st.one_of(COMES, OTHERS), max_size=40),
 )
 def test_whatever_happens_the_next_turn_is_the_one_that_the_rules_name(
     client: Redis,
     redis_url: str,
-    rows: int,
+    slots: int,
     crowd: list[tuple[str, object, object]],
     steps: list[tuple[str, object, object]],
 ) -> None:
@@ -112,8 +112,8 @@ def test_whatever_happens_the_next_turn_is_the_one_that_the_rules_name(
     queue = TurnQueue(client, ours, model=MODEL, worker="w0")
     log = Log(client, ours, worker="w0")
     submit, cancel = (client.register_script(scripts.source(s)) for s in ("submit", "cancel"))
-    bell, rules, numbers = Bell(), Rules(max(8, rows)), itertools.count(1)
-    queue.beat([], {}, rows=rows)
+    bell, rules, numbers = Bell(), Rules(max(8, slots)), itertools.count(1)
+    queue.beat([], {}, slots=slots)
     made: dict[str, tuple[Turn, int]] = {}
     waiting: list[str] = []
     running: list[Claimed] = []

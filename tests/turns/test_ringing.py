@@ -12,10 +12,10 @@ from turnstream.turns.queue import TurnQueue
 async def test_the_worker_with_most_free_rows_is_rung(
     front: Front, make_queue: object, make_turn: MakeTurn, redis: Redis
 ) -> None:
-    for worker, rows in (("w0", 1), ("w1", 3)):
+    for worker, slots in (("w0", 1), ("w1", 3)):
         queue = make_queue(worker)  # type: ignore[operator]
-        queue.beat([], {}, rows=4)
-        queue.claim(rows)
+        queue.beat([], {}, slots=4)
+        queue.claim(slots)
 
     turns = [await handed_in(front, make_turn()) for _ in range(4)]
 
@@ -27,7 +27,7 @@ async def test_the_worker_with_most_free_rows_is_rung(
 async def test_nobody_is_rung_when_no_row_is_free(
     front: Front, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
-    queue.beat([], {}, rows=4)
+    queue.beat([], {}, slots=4)
     queue.claim(1)
 
     await handed_in(front, make_turn())
@@ -39,7 +39,7 @@ async def test_nobody_is_rung_when_no_row_is_free(
 async def test_a_bell_never_carries_what_was_said(
     front: Front, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
-    queue.beat([], {}, rows=4)
+    queue.beat([], {}, slots=4)
     queue.claim(1)
 
     await handed_in(front, make_turn("a secret"))

@@ -44,7 +44,7 @@ async def test_a_running_turn_not_stored_that_nobody_reads_is_stopped_at_its_wor
     await redis.zadd(keys.watches(), {running.id: 1})
     queue.sweep()
 
-    assert queue.beat([(running.id, 1)], {}, rows=4) == [Standing.CANCEL]
+    assert queue.beat([(running.id, 1)], {}, slots=4) == [Standing.CANCEL]
 
 
 async def test_a_stored_turn_goes_on_without_a_reader(
@@ -101,7 +101,7 @@ async def test_turns_wait_as_long_as_a_worker_lives(
 ) -> None:
     turn = await handed_in(front, make_turn())
     await redis.hset(keys.turn(turn.id), "since", 1)
-    queue.beat([], {}, rows=4)
+    queue.beat([], {}, slots=4)
     queue.sweep()
 
     assert await redis.zcard(keys.queue(MODEL, "default")) == 1
@@ -146,7 +146,7 @@ async def test_after_an_outage_those_who_live_on_renew_their_leases_first(
     await redis.hset(keys.swept(), "last", 1)
 
     assert make_queue("w1").sweep() == []
-    assert living.beat([(turn.id, 1)], {}, rows=4) == [Standing.OK]
+    assert living.beat([(turn.id, 1)], {}, slots=4) == [Standing.OK]
     await redis.hset(keys.swept(), "calm", 0)
     assert make_queue("w1").sweep() == []
 

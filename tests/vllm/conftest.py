@@ -82,7 +82,7 @@ class Engines:
     def make(
         self,
         *,
-        rows: int = 4,
+        slots: int = 4,
         context: int = tiny_llama.CONTEXT,
         eos_ids: frozenset[int] = frozenset(),
         after_step: Callable[[], None] = lambda: None,
@@ -97,10 +97,10 @@ class Engines:
         from turnstream.workers.engines.vllm_engine import VllmEngine
 
         self._after_step = after_step
-        if rows > 2:
+        if slots > 2:
             # How many more makes no difference to what a test sees.
-            rows = 8
-        shape = (rows, context, eos_ids)
+            slots = 8
+        shape = (slots, context, eos_ids)
         engine = self._running.pop(shape, None)
         if engine is None or not engine.healthy():
             while len(self._running) >= MOST_RUNNING:
@@ -109,7 +109,7 @@ class Engines:
                 self._folder,
                 device="cpu",
                 dtype="float32",
-                rows=rows,
+                slots=slots,
                 context=context,
                 vocabulary=tiny_llama.VOCABULARY,
                 eos_ids=eos_ids,

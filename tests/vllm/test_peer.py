@@ -13,7 +13,7 @@ def test_the_peer_sleeps_between_its_batches_and_leaves_nothing_running(
     tiny_llama_folder: Path,
 ) -> None:
     others = set(psutil.Process().children(recursive=True))
-    with vllm_peer.vllm_peer(tiny_llama_folder, rows=4, context=128, max_tokens=8) as peer:
+    with vllm_peer.vllm_peer(tiny_llama_folder, slots=4, context=128, max_tokens=8) as peer:
         peer([[1, 5, 6], [1, 7]])
         peer([[1, 8]])
         family = set(psutil.Process().children(recursive=True)) - others

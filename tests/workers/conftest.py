@@ -8,7 +8,8 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM
 
-from harness import sentencepiece_model, tiny_llama
+from harness import sentencepiece_model
+from tests import tiny_llama
 from tests.workers.echo_bench import Bench, bench
 from tests.workers.plain_recorder import PlainRecorder
 from turnstream.workers.engines.decode_op import DecodeOp, load_decode_op
@@ -67,7 +68,7 @@ def make_engine(tiny_llama_folder: Path, way: dict[str, Any]) -> Iterator[MakeEn
 
     def make(
         *,
-        rows: int = 4,
+        slots: int = 4,
         context: int = tiny_llama.CONTEXT,
         eos_ids: frozenset[int] = frozenset(),
         after_step: Callable[[], None] = lambda: None,
@@ -79,7 +80,7 @@ def make_engine(tiny_llama_folder: Path, way: dict[str, Any]) -> Iterator[MakeEn
             model = LlamaForCausalLM.from_pretrained(tiny_llama_folder, dtype=torch.float32).eval()
         engine = SlotEngine(
             model,
-            rows=rows,
+            slots=slots,
             context=context,
             eos_ids=eos_ids,
             after_step=after_step,

@@ -1,4 +1,4 @@
-"""What records steps on a CPU: it computes them anew, and reads rows in pages as a GPU does."""
+"""What records steps on a CPU: it computes them anew, and reads slots in pages as a GPU does."""
 
 from collections.abc import Callable
 

@@ -150,7 +150,7 @@ def test_a_turn_that_gives_way_says_what_it_has_and_keeps_back_what_it_held_back
 
     assert (part.entries, part.final) == ((), HandedOn())
     assert answer.take() is None
-    # Its row is free when the turn is in line again.
+    # Its slot is free when the turn is in line again.
     assert not answer.finished
 
 

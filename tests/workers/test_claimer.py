@@ -30,7 +30,7 @@ class OneTurn:
         )
         self._waiting = [turn]
 
-    def claim(self, free_rows: int) -> Claimed | None:
+    def claim(self, free_slots: int) -> Claimed | None:
         return self._waiting.pop() if self._waiting else None
 
 

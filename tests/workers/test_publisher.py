@@ -43,7 +43,7 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     running: list[Publisher] = []
 
     def make() -> tuple[Desk, FakeLog, Publisher]:
-        desk, log = Desk(rows=4), FakeLog()
+        desk, log = Desk(slots=4), FakeLog()
         publisher = Publisher(desk, log)  # type: ignore[arg-type]
         publisher.start()
         running.append(publisher)
@@ -162,9 +162,9 @@ def test_a_refused_turn_is_given_up_and_leaves_the_engine(start: Start, verdict:
 def test_an_answer_leaves_the_desk_when_its_end_is_written(start: Start) -> None:
     desk, log, publisher = start()
     answer = begun(desk)
-    assert desk.free_rows() == 3
+    assert desk.free_slots() == 3
     answer.put([4], STOP)
-    assert desk.free_rows() == 4
+    assert desk.free_slots() == 4
     publisher.wake()
     log.wait(1)
     publisher.stop()

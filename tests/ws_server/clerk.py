@@ -37,7 +37,7 @@ class Clerk:
     def beat(self) -> None:
         """Show a sign of life, as a worker does four times a second."""
         about = {"created": 0, "context": 64, "temperature": 1.0, "top_p": 1.0}
-        self.queue.beat([], about, rows=1)
+        self.queue.beat([], about, slots=1)
 
     def say(self, *slices: str) -> None:
         """Write slices of the answer, in one step."""

@@ -138,7 +138,7 @@ async def test_stop_keeps_what_was_said_by_then(node: str, clerk: Clerk) -> None
 
         await opened.page.keyboard.press("Escape")
         async with asyncio.timeout(20):
-            while clerk.queue.beat([(claimed.id, claimed.attempt)], {}, rows=4) != ["cancel"]:
+            while clerk.queue.beat([(claimed.id, claimed.attempt)], {}, slots=4) != ["cancel"]:
                 await asyncio.sleep(0.02)
         clerk.end("cancelled")
 

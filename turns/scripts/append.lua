@@ -32,7 +32,7 @@ while at <= #ARGV do
     redis.call('HSET', turn_key(id), 'seq', first + count - 1)
     if final == 'handed on' then
       local frees = hand_on(id, record[7], record[8], record[9], now_ms() - record[10])
-      if frees then redis.call('HINCRBY', free_key(record[7]), worker, 1) end
+      if frees then redis.call('HINCRBY', free_slots_key(record[7]), worker, 1) end
     elseif ends then
       redis.call('HSET', turn_key(id), 'status', final, 'error', ARGV[at - 4],
         'response', ARGV[at - 3], 'output', ARGV[at - 2])

@@ -1,14 +1,14 @@
 -- A worker's sign of life: renews the leases of all its turns and tells of each whether it is still the
--- worker's own ('ok'), is to be stopped ('cancel'), is to give its row back ('yield') or has gone elsewhere ('lost').
+-- worker's own ('ok'), is to be stopped ('cancel'), is to give its slot back ('yield') or has gone elsewhere ('lost').
 -- ARGV after the first six: for each turn id and attempt.
-local model, worker, lease_ms, about, rows = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
+local model, worker, lease_ms, about, slots = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
 local alive_ms = tonumber(ARGV[6])
 local now, verdicts = now_ms(), {}
 
 redis.call('ZADD', beats_key(model), now, worker)
-redis.call('HSET', rows_key(model), worker, rows)
+redis.call('HSET', slots_key(model), worker, slots)
 redis.call('HSET', models_key(), model, about)
--- Submits tell at once whose row is wanted; this is for when that was not heard.
+-- Submits tell at once whose slot is wanted; this is for when that was not heard.
 give_way(model, now, staff(model, now - alive_ms))
 for i = 7, #ARGV, 2 do
   local record = redis.call('HMGET', turn_key(ARGV[i]), 'attempt', 'status', 'cancel')

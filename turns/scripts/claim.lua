@@ -1,13 +1,13 @@
--- Give a worker the turn at the head of the line, or nothing, and note how many rows it has free then.
+-- Give a worker the turn at the head of the line, or nothing, and note how many slots it has free then.
 -- A repeated nonce gets the same turn again: a call that timed out may have run.
 local model, worker, nonce = ARGV[1], ARGV[2], ARGV[3]
-local free_rows, lease_ms, alive_ms = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
--- A batch turn that is giving its row back: the row may be taken already, but only by one of those it is wanted for.
+local free_slots, lease_ms, alive_ms = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[6])
+-- A batch turn that is giving its slot back: the slot may be taken already, but only by one of those it is wanted for.
 local instead_of = ARGV[7]
 
 local function head_of_queue()
-  local rows = staff(model, now_ms() - alive_ms).rows
-  local tier = next_tier(model, rows)
+  local slots = staff(model, now_ms() - alive_ms).slots
+  local tier = next_tier(model, slots)
   while tier and not (instead_of ~= '' and tier == 'batch') do
     local popped = redis.call('ZPOPMIN', queue_key(model, tier))
     local id = string.match(popped[1], ':(.*)$')
@@ -19,7 +19,7 @@ local function head_of_queue()
       redis.call('HSET', clocks, 'served:' .. tier, redis.call('HINCRBY', clocks, 'claims', 1))
       return id, status, tier
     end
-    tier = next_tier(model, rows)
+    tier = next_tier(model, slots)
   end
 end
 
@@ -33,12 +33,12 @@ elseif instead_of == '' or redis.call('ZSCORE', lent_key(model), instead_of) the
   id, status, tier = head_of_queue()
   redis.call('HSET', claim_key(model, worker), 'nonce', nonce, 'id', id or '')
   if id then
-    take_row(id, model, tier, worker, now_ms(), lease_ms)
-    if instead_of ~= '' then give_row(instead_of, model) end
+    take_slot(id, model, tier, worker, now_ms(), lease_ms)
+    if instead_of ~= '' then give_slot(instead_of, model) end
   end
 end
 if id or instead_of == '' then
-  redis.call('HSET', free_key(model), worker, id and math.max(free_rows - 1, 0) or free_rows)
+  redis.call('HSET', free_slots_key(model), worker, id and math.max(free_slots - 1, 0) or free_slots)
 end
 if not id then return {} end
 

@@ -8,7 +8,7 @@ end
 
 -- End a turn: nothing is waited for any more. `used` are its tokens.
 local function retire(id, model, used, store, log_seconds, store_seconds, unstored_seconds)
-  leave_row(id, model)
+  leave_slot(id, model)
   redis.call('ZREM', watches_key(), id)
   redis.call('ZREM', deadlines_key(), id)
   age(id, store, log_seconds, store_seconds, unstored_seconds)

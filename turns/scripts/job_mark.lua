@@ -27,7 +27,7 @@ for i = 12 + parts, #ARGV, 2 do
     -- One that would not end in time is let go of wherever it is; its worker is told so at its next word.
     if line[4] == 'queued' or line[4] == 'in_progress' then
       redis.call('ZREM', queue_key(line[1], line[2]), line[3])
-      leave_row(turn, line[1])
+      leave_slot(turn, line[1])
       redis.call('ZREM', deadlines_key(), turn)
     end
     redis.call('UNLINK', turn_key(turn), log_key(turn))

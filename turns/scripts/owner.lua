@@ -1,4 +1,4 @@
--- Put in front of every script, after the rows: what an owner has asked for. Lines of a job are not counted.
+-- Put in front of every script, after the slots: what an owner has asked for. Lines of a job are not counted.
 
 -- Use of a limit by the minute flows off all the time, as if through a hole in a bucket. What is left now.
 local function left_in(bucket, at, per_minute, now)

@@ -1,4 +1,4 @@
--- Put in front of every script, after the rows: how long a turn will wait, from how fast turns have been answered
+-- Put in front of every script, after the slots: how long a turn will wait, from how fast turns have been answered
 -- and how fast they come.
 
 -- So many turns of a tier are remembered, the older the less.
@@ -6,7 +6,7 @@ local REMEMBERED = 32
 -- And arrivals of about so long.
 local ARRIVALS_MS = 120000
 
--- Learn how long a turn had a row.
+-- Learn how long a turn had a slot.
 local function learn_pace(model, tier, ms)
   local known = redis.call('HMGET', pace_key(model), 'turns:' .. tier, 'ms:' .. tier)
   local turns = math.min(tonumber(known[1] or 0) + 1, REMEMBERED)
@@ -46,14 +46,14 @@ end
 
 -- Milliseconds until a turn is claimed; nil while nothing is known of the pace, or nobody serves the model.
 local function wait_ms(model, tier, member, staff, now)
-  local position, size, rank, above = place(model, tier, member, staff.rows)
+  local position, size, rank, above = place(model, tier, member, staff.slots)
   local lent = redis.call('ZCARD', lent_key(model))
-  local rows, ready = staff.rows, staff.free
-  if tier ~= 'batch' and lent > 0 and rows > 1 then
-    -- All rows of the batch but one are given back when they are wanted.
-    rows, ready = rows - 1, ready + lent - 1
+  local slots, ready = staff.slots, staff.free
+  if tier ~= 'batch' and lent > 0 and slots > 1 then
+    -- All slots of the batch but one are given back when they are wanted.
+    slots, ready = slots - 1, ready + lent - 1
   end
-  if rows == 0 then return nil, position, size end
+  if slots == 0 then return nil, position, size end
   if position <= ready then return 0, position, size end
   local pace = pace_of(model, now)
   if not pace then return nil, position, size end
@@ -72,8 +72,8 @@ local function wait_ms(model, tier, member, staff, now)
 
   -- If nobody else came it would be this; if they went on coming as they do, so many times this. Neither will be so
   -- for as long as that takes: rushes end. The truth is between the two.
-  local alone = (position - ready) * each / rows
-  local longer = rows / math.max(rows - coming, rows / between_floors(rows))
+  local alone = (position - ready) * each / slots
+  local longer = slots / math.max(slots - coming, slots / between_floors(slots))
   return alone * math.sqrt(longer), position, size
 end
 

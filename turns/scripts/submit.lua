@@ -1,4 +1,4 @@
--- Make a turn: its record and its place in line, and ring a worker with a free row. Gives its first two events.
+-- Make a turn: its record and its place in line, and ring a worker with a free slot. Gives its first two events.
 -- Run twice with one id it answers the same and makes nothing new.
 local id, owner, model, tier, node = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local parent, parent_cached, store = ARGV[6], ARGV[7], ARGV[8]
@@ -71,16 +71,16 @@ if limits[4] > 0 then redis.call('HSET', turn_key(id), 'cost', tokens) end
 redis.call('EXPIRE', turn_key(id), math.max(store_seconds, turn_seconds + log_seconds))
 redis.call('EXPIRE', owner_key(owner), turn_seconds + log_seconds)
 
--- Aim the bell at the live worker with the most free rows; with none free, a freed row claims by itself.
-local rows, best, most = redis.call('HGETALL', free_key(model)), nil, 0
-for i = 1, #rows, 2 do
-  local seen = tonumber(redis.call('ZSCORE', beats_key(model), rows[i]) or 0)
-  if tonumber(rows[i + 1]) > most and seen >= now - alive_ms then
-    best, most = rows[i], tonumber(rows[i + 1])
+-- Aim the bell at the live worker with the most free slots; with none free, a freed slot claims by itself.
+local slots, best, most = redis.call('HGETALL', free_slots_key(model)), nil, 0
+for i = 1, #slots, 2 do
+  local seen = tonumber(redis.call('ZSCORE', beats_key(model), slots[i]) or 0)
+  if tonumber(slots[i + 1]) > most and seen >= now - alive_ms then
+    best, most = slots[i], tonumber(slots[i + 1])
   end
 end
 if best then
-  redis.call('HINCRBY', free_key(model), best, -1)
+  redis.call('HINCRBY', free_slots_key(model), best, -1)
   local queue_name = 'turns.' .. model .. '.' .. best
   redis.call('LPUSH', queue_name, (string.gsub(bell, '@queue@', (string.gsub(queue_name, '%%', '%%%%')))))
 end

@@ -16,7 +16,7 @@ redis.call('HSET', swept_key(), 'last', now, 'calm', calm)
 
 for _, id in ipairs(now < calm and {} or overdue(leases_key())) do
   local record = record_of(id)
-  if record then leave_row(id, record.model) else redis.call('ZREM', leases_key(), id) end
+  if record then leave_slot(id, record.model) else redis.call('ZREM', leases_key(), id) end
   if record and record.status == 'in_progress' then
     moved[#moved + 1] = id
     -- Attempts that a worker handed on in good order are not held against a turn.

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, LlamaForCausalLM
 
-from turnstream.workers.engines.kv_slots import KvSlots
+from turnstream.workers.engines.kv_cache import KvCache
 from turnstream.workers.engines.upload import upload
 
 #: What `slot_attention` is called in transformers' table of attention functions.
@@ -61,7 +61,7 @@ class Stretch:
 class Step(ABC):
     """What one pass of the model works on."""
 
-    slots: KvSlots
+    cache: KvCache
     #: Each ``(tokens,)`` int64.
     ids: Tensor
     positions: Tensor
@@ -97,10 +97,10 @@ class PackedStep(Step):
         parts: every row at most once.
     """
 
-    def __init__(self, slots: KvSlots, parts: Sequence[Part], device: torch.device) -> None:
+    def __init__(self, cache: KvCache, parts: Sequence[Part], device: torch.device) -> None:
         singles = sorted((part for part in parts if len(part.ids) == 1), key=lambda part: part.row)
         pieces = [part for part in parts if len(part.ids) > 1]
-        self.slots = slots
+        self.cache = cache
         #: The parts in the order of their tokens.
         self.parts = [*singles, *pieces]
 
@@ -109,7 +109,7 @@ class PackedStep(Step):
         rows = [part.row for part in self.parts for _ in part.ids]
         self.ids, self.positions, self.rows = upload([ids, positions, rows], device).unbind()
         if LATEST in ids:
-            self.ids = torch.where(self.ids == LATEST, slots.latest[self.rows], self.ids)
+            self.ids = torch.where(self.ids == LATEST, cache.latest[self.rows], self.ids)
 
         #: How many tokens, the first ones, are their row's only new ones.
         self.singles = len(singles)
@@ -203,7 +203,7 @@ def slot_attention(
         ``(1, tokens, heads, head_dim)``, and no weights.
     """
     layer = int(module.layer_idx)  # type: ignore[arg-type]
-    keys, values = step.slots.keys[layer], step.slots.values[layer]
+    keys, values = step.cache.keys[layer], step.cache.values[layer]
     keys[step.rows, :, step.positions] = key[0].transpose(0, 1)
     values[step.rows, :, step.positions] = value[0].transpose(0, 1)
     return step.look(query, keys, values, scaling)[None], None

@@ -9,19 +9,19 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from turnstream.workers.engines.rows import Row
 from turnstream.workers.engines.slot_turn import SlotTurn
+from turnstream.workers.engines.slots import Slot
 
 
 class Flight:
     """What a step brings.
 
     Args:
-        answered: the turns that get a token, with the rows that they had when it was launched.
+        answered: the turns that get a token, with the slots that they had when it was launched.
         ids: ``(answered,)`` int64, on the device; below 0 where the logits are not numbers.
     """
 
-    def __init__(self, answered: Sequence[tuple[SlotTurn, Row]], ids: Tensor) -> None:
+    def __init__(self, answered: Sequence[tuple[SlotTurn, Slot]], ids: Tensor) -> None:
         self.answered = answered
         self._ids = ids.to("cpu", non_blocking=True)
         self._copied = torch.cuda.Event() if ids.is_cuda else None

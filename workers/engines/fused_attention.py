@@ -40,7 +40,7 @@ class FusedAttention(nn.Module):
         tokens = hidden_states.shape[1]
         qkv = self.qkv_proj(hidden_states).view(tokens, -1, self._width)
         cos, sin = position_embeddings
-        keys, values = step.slots.keys[self._layer], step.slots.values[self._layer]
+        keys, values = step.cache.keys[self._layer], step.cache.values[self._layer]
         out = self._op(
             qkv,
             cos[0],

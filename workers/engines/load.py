@@ -26,7 +26,7 @@ from turnstream.workers.engines.checkpoint import (
 from turnstream.workers.engines.cuda_recorder import CudaRecorder
 from turnstream.workers.engines.decode_op import DTYPES, load_decode_op
 from turnstream.workers.engines.habits import read_habits
-from turnstream.workers.engines.kv_slots import bytes_per_token
+from turnstream.workers.engines.kv_cache import bytes_per_token
 from turnstream.workers.engines.slot_engine import SlotEngine
 from turnstream.workers.engines.tokenizer import LlamaTokenizer, load_tokenizer
 
@@ -60,7 +60,7 @@ def load_engine(
     model: str,
     device: str,
     dtype: str,
-    rows: int,
+    slots: int,
     context: int | None,
     after_step: Callable[[], None],
     compile_cache: Path | None = None,
@@ -73,7 +73,7 @@ def load_engine(
         model: ``demo``, a folder, or a name on the hub.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
-        rows: how many turns run at once.
+        slots: how many turns run at once.
         context: tokens of prompt and answer together; None takes what the model was made for, or
             as much of it as fits the memory.
         after_step: called on the engine's thread after each step.
@@ -99,7 +99,7 @@ def load_engine(
             config,
             device=place,
             dtype=numbers,
-            rows=rows,
+            slots=slots,
             context=context,
             tensor_parallel=tensor_parallel,
             eos_ids=tokenizer.eos_ids,
@@ -116,21 +116,21 @@ def load_engine(
                 config,
                 device=place,
                 dtype=numbers,
-                rows=rows,
+                slots=slots,
                 context=context,
                 eos_ids=tokenizer.eos_ids,
                 after_step=after_step,
                 compile_cache=compile_cache,
             ).result()
     log.info(
-        "model %s on %s in %s%s: %d rows × %d tokens, %.1f MiB of keys and values",
+        "model %s on %s in %s%s: %d slots × %d tokens, %.1f MiB of keys and values",
         checkpoint.name,
         place,
         name_of(numbers),
         " by vLLM" if engine == "vllm" else "",
-        rows,
+        slots,
         running.context,
-        rows * running.context * bytes_per_token(config, numbers) / 2**20,
+        slots * running.context * bytes_per_token(config, numbers) / 2**20,
     )
     return LoadedModel(
         name=checkpoint.name,
@@ -148,20 +148,20 @@ def _start_slot(
     *,
     device: torch.device,
     dtype: torch.dtype,
-    rows: int,
+    slots: int,
     context: int | None,
     eos_ids: frozenset[int],
     after_step: Callable[[], None],
     compile_cache: Path | None,
 ) -> Engine:
     llama = load_model(checkpoint, device=device, dtype=dtype)
-    length = fit_context(config, dtype, rows=rows, context=context, free=_free_bytes(device))
+    length = fit_context(config, dtype, slots=slots, context=context, free=_free_bytes(device))
     decode_op = None
     if compile_cache and device.type == "cpu" and dtype in DTYPES:
         decode_op = load_decode_op(compile_cache)
     return SlotEngine(
         llama,
-        rows=rows,
+        slots=slots,
         context=length,
         eos_ids=eos_ids,
         after_step=after_step,
@@ -176,7 +176,7 @@ def _start_vllm(
     *,
     device: torch.device,
     dtype: torch.dtype,
-    rows: int,
+    slots: int,
     context: int | None,
     tensor_parallel: int,
     eos_ids: frozenset[int],
@@ -193,19 +193,19 @@ def _start_vllm(
     if device.type == "cpu":
         # The weights will be in the memory too; stored as they are or twice as wide.
         free = _free_bytes(device) - 2 * checkpoint.weight_bytes
-        context = fit_context(config, dtype, rows=rows, context=context, free=free)
+        context = fit_context(config, dtype, slots=slots, context=context, free=free)
         # And a block that is nobody's.
-        blocks = rows * math.ceil(context / CPU_BLOCK_TOKENS) + 1
+        blocks = slots * math.ceil(context / CPU_BLOCK_TOKENS) + 1
         kv_bytes = blocks * CPU_BLOCK_TOKENS * bytes_per_token(config, dtype) // tensor_parallel
     else:
         # vLLM looks itself at what is free on its cards.
         free, kv_bytes = sys.maxsize, None
-        context = fit_context(config, dtype, rows=rows, context=context, free=free)
+        context = fit_context(config, dtype, slots=slots, context=context, free=free)
     return VllmEngine(
         checkpoint.folder,
         device=device.type,
         dtype=name_of(dtype),
-        rows=rows,
+        slots=slots,
         context=context,
         vocabulary=config.vocab_size,
         eos_ids=eos_ids,
@@ -216,22 +216,22 @@ def _start_vllm(
 
 
 def fit_context(
-    config: LlamaConfig, dtype: torch.dtype, *, rows: int, context: int | None, free: int
+    config: LlamaConfig, dtype: torch.dtype, *, slots: int, context: int | None, free: int
 ) -> int:
-    """Return how many tokens a row gets, given ``free`` bytes of memory.
+    """Return how many tokens a slot gets, given ``free`` bytes of memory.
 
     Raises:
         CheckpointError: more was asked for than the model or the memory has.
     """
     made_for = config.max_position_embeddings
-    fitting = int(free * KV_SHARE) // (rows * bytes_per_token(config, dtype))
+    fitting = int(free * KV_SHARE) // (slots * bytes_per_token(config, dtype))
     if context is None:
         context = min(made_for, max(fitting, MIN_CONTEXT_TOKENS))
     if context > made_for:
         raise CheckpointError(f"context {context}: the model was made for {made_for} tokens")
     if context > fitting:
         raise CheckpointError(
-            f"{rows} rows × {context} tokens do not fit the memory; {rows} × {fitting} would"
+            f"{slots} slots × {context} tokens do not fit the memory; {slots} × {fitting} would"
         )
     return context
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import LlamaForCausalLM
 
 from turnstream.workers.engines.attention import PackedStep, Part, Step
-from turnstream.workers.engines.kv_slots import KvSlots
+from turnstream.workers.engines.kv_cache import KvCache
 
 log = logging.getLogger(__name__)
 
@@ -61,12 +61,12 @@ class Recorder(Protocol):
 class RecordedSteps:
     """Recordings of one, two, four, eight … turns, up to all rows."""
 
-    def __init__(self, model: LlamaForCausalLM, slots: KvSlots, recorder: Recorder) -> None:
-        sizes = {min(2**n, slots.rows) for n in range(slots.rows.bit_length() + 1)}
+    def __init__(self, model: LlamaForCausalLM, cache: KvCache, recorder: Recorder) -> None:
+        sizes = {min(2**n, cache.slots) for n in range(cache.slots.bit_length() + 1)}
         with torch.inference_mode():
             # The largest first: the others find room in its memory.
             recordings = [
-                _Recording(model, slots, recorder, size) for size in sorted(sizes, reverse=True)
+                _Recording(model, cache, recorder, size) for size in sorted(sizes, reverse=True)
             ]
         self.recordings = recordings[::-1]
 
@@ -81,17 +81,17 @@ class RecordedSteps:
 
 
 class _RecordedStep(Step):
-    def __init__(self, tokens: Tensor, slots: KvSlots, recorder: Recorder) -> None:
-        self.slots = slots
+    def __init__(self, tokens: Tensor, cache: KvCache, recorder: Recorder) -> None:
+        self.cache = cache
         self.ids, self.positions, self.rows = tokens.unbind()
         self._recorder = recorder
 
     def look(self, query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
         return self._recorder.attend(
             query[0].transpose(0, 1),
-            self.slots.paged(keys),
-            self.slots.paged(values),
-            table=self.slots.table[self.rows],
+            self.cache.paged(keys),
+            self.cache.paged(values),
+            table=self.cache.table[self.rows],
             lengths=(self.positions + 1).int(),
             scaling=scaling,
         )
@@ -99,11 +99,11 @@ class _RecordedStep(Step):
 
 class _Recording:
     def __init__(
-        self, model: LlamaForCausalLM, slots: KvSlots, recorder: Recorder, size: int
+        self, model: LlamaForCausalLM, cache: KvCache, recorder: Recorder, size: int
     ) -> None:
         self.size = size
         self._tokens = torch.zeros(3, size, dtype=torch.int64, device=model.device)
-        step = _RecordedStep(self._tokens, slots, recorder)
+        step = _RecordedStep(self._tokens, cache, recorder)
 
         def compute() -> Tensor:
             return model.lm_head(step.hidden(model))
@@ -119,28 +119,28 @@ class _Recording:
 
 
 def recorded_steps(
-    model: LlamaForCausalLM, slots: KvSlots, recorder: Recorder
+    model: LlamaForCausalLM, cache: KvCache, recorder: Recorder
 ) -> RecordedSteps | None:
     """Record the steps of a model; None, and a line in the log, where that does not work."""
     try:
-        recorded = RecordedSteps(model, slots, recorder)
-        _compare(model, slots, recorded)
+        recorded = RecordedSteps(model, cache, recorder)
+        _compare(model, cache, recorded)
     except Exception as exc:  # drivers and kernels may fail in any way
         log.warning("steps are not recorded, each is launched anew: %s", exc)
         return None
     return recorded
 
 
-def _compare(model: LlamaForCausalLM, slots: KvSlots, recorded: RecordedSteps) -> None:
+def _compare(model: LlamaForCausalLM, cache: KvCache, recorded: RecordedSteps) -> None:
     """Raise unless every recording says what the model says, up to rounding."""
     with torch.inference_mode():
-        rows = range(slots.rows)
-        length = min(9, slots.context - 1)
+        rows = range(cache.slots)
+        length = min(9, cache.context - 1)
         prompts = [Part(row=row, start=0, ids=[1 + row % 7] * length) for row in rows]
-        PackedStep(slots, prompts, model.device).hidden(model)
+        PackedStep(cache, prompts, model.device).hidden(model)
         for one in recorded.recordings:
             parts = [Part(row=row, start=length, ids=[2]) for row in rows[: one.size]]
-            step = PackedStep(slots, parts, model.device)
+            step = PackedStep(cache, parts, model.device)
             plain = model.lm_head(step.hidden(model)).float()
             off = (one.play(step).float() - plain).abs().mean() / plain.std()
             if not off < CLOSE:

@@ -16,7 +16,7 @@ from turnstream.workers.engines import noise
 from turnstream.workers.engines.penalties import Penalties
 from turnstream.workers.engines.upload import upload
 
-#: Rows of a vocabulary that a CPU looks at together: few enough to stay in its cache.
+#: Slots of a vocabulary that a CPU looks at together: few enough to stay in its cache.
 CPU_ROWS = 4
 #: A float32 that a logit can be divided by.
 COLDEST = 1e-30

@@ -2,7 +2,7 @@
 
 Each step is one pass of the model over one token of every answering turn and a bounded piece of the
 prompts that are joining, so a long prompt costs the others no more than one such piece. A turn
-joins at the step after it was submitted, leaves at its end, and its row is taken again at once.
+joins at the step after it was submitted, leaves at its end, and its slot is taken again at once.
 
 While a GPU computes a step, the next one is launched already, its tokens known to the GPU alone.
 """
@@ -23,14 +23,14 @@ from turnstream.workers.engines.attention import PackedStep, Part
 from turnstream.workers.engines.decode_op import DecodeOp
 from turnstream.workers.engines.flight import Flight
 from turnstream.workers.engines.fused_attention import fuse
-from turnstream.workers.engines.kv_slots import KvSlots
+from turnstream.workers.engines.kv_cache import KvCache
 from turnstream.workers.engines.packed_linear import pack
 from turnstream.workers.engines.penalties import penalties
 from turnstream.workers.engines.prompt_check import check_prompt
 from turnstream.workers.engines.recorded_steps import Recorder, recorded_steps
-from turnstream.workers.engines.rows import Row, Rows
 from turnstream.workers.engines.sampler import NOT_A_NUMBER, Ask
 from turnstream.workers.engines.slot_turn import SlotTurn
+from turnstream.workers.engines.slots import Slot, Slots
 from turnstream.workers.engines.step_plan import StepPlan
 from turnstream.workers.engines.upload import upload
 
@@ -42,8 +42,8 @@ class SlotEngine:
 
     Args:
         model: in evaluation mode, on its device; the engine has it to itself.
-        rows: how many turns run at once.
-        context: tokens per row; the memory for ``rows × context`` is taken here.
+        slots: how many turns run at once.
+        context: tokens per slot; the memory for ``slots × context`` is taken here.
         eos_ids: tokens that end an answer.
         after_step: called on the engine's thread once all ``on_step`` calls of a step are made.
         prompt_tokens: how much of the joining prompts one step takes at most.
@@ -57,7 +57,7 @@ class SlotEngine:
         self,
         model: LlamaForCausalLM,
         *,
-        rows: int,
+        slots: int,
         context: int,
         eos_ids: frozenset[int],
         after_step: Callable[[], None],
@@ -78,16 +78,16 @@ class SlotEngine:
         self._eos_ids = eos_ids
         self._after_step = after_step
         self._plan = StepPlan(prompt_tokens)
-        self._slots = KvSlots(
+        self._cache = KvCache(
             model.config,
-            rows=rows,
+            slots=slots,
             context=context,
             dtype=model.dtype,
             device=model.device,
             page_tokens=recorder.page_tokens if recorder else None,
         )
-        self._recorded = recorded_steps(model, self._slots, recorder) if recorder else None
-        self._rows = Rows(rows)
+        self._recorded = recorded_steps(model, self._cache, recorder) if recorder else None
+        self._slots = Slots(slots)
         self._running: list[SlotTurn] = []
         self._ahead = model.device.type == "cuda" if ahead is None else ahead
         self._flight: Flight | None = None
@@ -104,17 +104,17 @@ class SlotEngine:
     @property
     def capacity(self) -> int:
         """How many turns run at once."""
-        return self._slots.rows
+        return self._cache.slots
 
     @property
     def context(self) -> int:
         """How many tokens a prompt and its answer may have together."""
-        return self._slots.context
+        return self._cache.context
 
     @property
-    def free_rows(self) -> int:
-        """How many rows no turn has."""
-        return self._rows.free
+    def free_slots(self) -> int:
+        """How many slots no turn has."""
+        return self._slots.free
 
     def submit(
         self,
@@ -193,18 +193,18 @@ class SlotEngine:
             self._finish(turn, [], Finish(FinishReason.CANCELLED))
 
     def _seat_waiting(self) -> None:
-        while self._rows.free:
+        while self._slots.free:
             with self._work:
                 if not self._waiting:
                     return
                 turn = self._waiting.popleft()
-            seat = self._rows.take(turn.prompt)
+            seat = self._slots.take(turn.prompt)
             if seat.source:
-                self._slots.copy(
-                    source=seat.source.index, target=seat.row.index, length=seat.row.written
+                self._cache.copy(
+                    source=seat.source.index, target=seat.slot.index, length=seat.slot.written
                 )
-            turn.row = seat.row
-            turn.cached_tokens = seat.row.written
+            turn.slot = seat.slot
+            turn.cached_tokens = seat.slot.written
             turn.penalties = penalties(
                 turn.sampling, turn.prompt, vocabulary=self._vocabulary, device=self._device
             )
@@ -212,30 +212,30 @@ class SlotEngine:
 
     def _launch(self, parts: list[tuple[SlotTurn, Part]]) -> Flight | None:
         """Run the model once; every turn whose prompt is complete gets its next token."""
-        step = PackedStep(self._slots, [part for _, part in parts], self._device)
-        asking: list[tuple[SlotTurn, Row, Part]] = []
+        step = PackedStep(self._cache, [part for _, part in parts], self._device)
+        asking: list[tuple[SlotTurn, Slot, Part]] = []
         for turn, part in parts:
-            row = turn.row
-            assert row is not None
-            row.written += len(part.ids)
-            if row.written == len(row.ids) + row.unknown:
-                row.unknown += 1
-                asking.append((turn, row, part))
+            slot = turn.slot
+            assert slot is not None
+            slot.written += len(part.ids)
+            if slot.written == len(slot.ids) + slot.unknown:
+                slot.unknown += 1
+                asking.append((turn, slot, part))
         if not asking:
             step.hidden(self._model)
             return None
         ids = sampler.choose(
             self._logits(step, [part for _, _, part in asking]),
-            [Ask(turn.sampling, row.written, turn.penalties) for turn, row, _ in asking],
+            [Ask(turn.sampling, slot.written, turn.penalties) for turn, slot, _ in asking],
         )
         for n, (turn, _, _) in enumerate(asking):
             if turn.penalties:
                 turn.penalties.add(ids[n : n + 1])
         if self._ahead:
-            rows = upload([row.index for _, row, _ in asking], self._device)
+            slots = upload([slot.index for _, slot, _ in asking], self._device)
             # One that is not a number is a token like any other, till the host hears of it.
-            self._slots.latest[rows] = ids.clamp(min=0)
-        return Flight([(turn, row) for turn, row, _ in asking], ids)
+            self._cache.latest[slots] = ids.clamp(min=0)
+        return Flight([(turn, slot) for turn, slot, _ in asking], ids)
 
     def _logits(self, step: PackedStep, asking: Sequence[Part]) -> Tensor:
         """Run the model; return what it says at the end of some parts, ``(parts, vocabulary)``."""
@@ -245,21 +245,21 @@ class SlotEngine:
 
     def _settle(self, flight: Flight) -> None:
         """Hand every turn the token that a step chose for it."""
-        for (turn, row), id in zip(flight.answered, flight.ids(), strict=True):
+        for (turn, slot), id in zip(flight.answered, flight.ids(), strict=True):
             if turn.over:
                 continue
-            row.unknown -= 1
+            slot.unknown -= 1
             if id == NOT_A_NUMBER:
-                # What the row holds is poison for whoever comes next.
-                self._slots.clear(row.index)
-                row.written = 0
+                # What the slot holds is poison for whoever comes next.
+                self._cache.clear(slot.index)
+                slot.written = 0
                 message = "the model's output for this turn was not a number"
                 self._finish(turn, [], Finish(FinishReason.ERROR, message))
             elif id in self._eos_ids:
                 self._finish(turn, [], Finish(FinishReason.STOP))
             else:
-                row.ids.append(id)
-                if len(row.ids) == turn.end:
+                slot.ids.append(id)
+                if len(slot.ids) == turn.end:
                     self._finish(turn, [id], Finish(FinishReason.LENGTH))
                 else:
                     self._tell(turn, [id])
@@ -273,10 +273,10 @@ class SlotEngine:
             self._finish(turn, [], Finish(FinishReason.ERROR, message))
 
     def _finish(self, turn: SlotTurn, ids: Sequence[int], finish: Finish) -> None:
-        """Give the turn's row back and tell its end, the one time that it ends."""
+        """Give the turn's slot back and tell its end, the one time that it ends."""
         turn.over = True
-        if turn.row:
-            self._rows.leave(turn.row)
+        if turn.slot:
+            self._slots.leave(turn.slot)
             self._running.remove(turn)
         try:
             turn.on_step(ids, finish)

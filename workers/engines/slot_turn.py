@@ -2,7 +2,7 @@
 
 from turnstream.workers.engine import OnStep, Sampling
 from turnstream.workers.engines.penalties import Penalties
-from turnstream.workers.engines.rows import Row
+from turnstream.workers.engines.slots import Slot
 
 
 class SlotTurn:
@@ -18,7 +18,7 @@ class SlotTurn:
         self.end = end
         #: It sits out steps with others who have said nothing yet.
         self.patient = patient
-        self.row: Row | None = None
+        self.slot: Slot | None = None
         self.cancelled = False
         #: Its finish was told.
         self.over = False
@@ -28,9 +28,9 @@ class SlotTurn:
 
     @property
     def silent(self) -> bool:
-        """Whether a turn that has its row has said nothing yet."""
-        row = self.row
-        return row is not None and len(row.ids) + row.unknown == len(self.prompt)
+        """Whether a turn that has its slot has said nothing yet."""
+        slot = self.slot
+        return slot is not None and len(slot.ids) + slot.unknown == len(self.prompt)
 
     def cancel(self) -> None:
         """End the turn within a step; a second time, or after its end, changes nothing."""

@@ -28,15 +28,15 @@ class StepPlan:
         for turn in running:
             if turn.patient and self._sitting_out:
                 continue
-            row = turn.row
-            assert row is not None
-            chosen = len(row.ids) + row.unknown
-            missing = chosen - row.written
+            slot = turn.slot
+            assert slot is not None
+            chosen = len(slot.ids) + slot.unknown
+            missing = chosen - slot.written
             answering = missing == 1
             size = 1 if answering else min(missing, room)
             # A turn that has all its tokens is only waiting to hear of the last.
             if size and chosen < turn.end:
-                ids = row.ids[row.written : row.written + size] or [LATEST]
-                parts.append((turn, Part(row=row.index, start=row.written, ids=ids)))
+                ids = slot.ids[slot.written : slot.written + size] or [LATEST]
+                parts.append((turn, Part(row=slot.index, start=slot.written, ids=ids)))
                 room -= 0 if answering else size
         return parts

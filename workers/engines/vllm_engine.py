@@ -50,7 +50,7 @@ class VllmEngine:
         folder: the checkpoint.
         device: `cpu` or `cuda`, as this vLLM was built for.
         dtype: `float32`, `bfloat16` or `float16`.
-        rows: how many turns run at once; more wait.
+        slots: how many turns run at once; more wait.
         context: tokens that a prompt and its answer may have together.
         vocabulary: how many tokens the model knows.
         eos_ids: tokens that end an answer.
@@ -68,7 +68,7 @@ class VllmEngine:
         *,
         device: str,
         dtype: str,
-        rows: int,
+        slots: int,
         context: int,
         vocabulary: int,
         eos_ids: frozenset[int],
@@ -80,7 +80,7 @@ class VllmEngine:
             raise CheckpointError(
                 f"device {device}: this vLLM was built for {current_platform.device_type or 'none'}"
             )
-        self.capacity = rows
+        self.capacity = slots
         self.context = context
         self._vocabulary = vocabulary
         self._eos_ids = eos_ids
@@ -101,7 +101,7 @@ class VllmEngine:
             generation_config="vllm",
             dtype=dtype,
             max_model_len=context,
-            max_num_seqs=rows,
+            max_num_seqs=slots,
             scheduling_policy="priority",
             block_size=CPU_BLOCK_TOKENS if device == "cpu" else None,
             kv_cache_memory_bytes=kv_bytes,
@@ -126,8 +126,8 @@ class VllmEngine:
             raise CheckpointError(f"vLLM cannot start with {folder}: {exc}") from exc
 
     @property
-    def free_rows(self) -> int:
-        """How many rows no turn has."""
+    def free_slots(self) -> int:
+        """How many slots no turn has."""
         return max(0, self.capacity - self._requests.get_num_unfinished_requests())
 
     def submit(

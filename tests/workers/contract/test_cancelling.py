@@ -1,4 +1,4 @@
-"""A cancelled turn ends once, within a step, and gives its row back."""
+"""A cancelled turn ends once, within a step, and gives its slot back."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from turnstream.workers.slicer import IdSlicer
 
 
 def test_a_turn_cancelled_before_its_first_token_says_nothing(make_engine: MakeEngine) -> None:
-    engine = make_engine(rows=2)
+    engine = make_engine(slots=2)
     early: list[Listener] = []
 
     def start_and_cancel(listener: Listener) -> None:
@@ -30,7 +30,7 @@ def test_a_turn_cancelled_before_its_first_token_says_nothing(make_engine: MakeE
 
 
 def test_a_turn_that_waits_for_a_row_can_be_cancelled(make_engine: MakeEngine) -> None:
-    engine = make_engine(rows=1)
+    engine = make_engine(slots=1)
     waiting: list[Listener] = []
     told_at: list[int] = []
 
@@ -50,7 +50,7 @@ def test_a_turn_that_waits_for_a_row_can_be_cancelled(make_engine: MakeEngine) -
 def test_a_turn_cancelled_amid_its_prompt_says_nothing_and_frees_its_row(
     make_engine: MakeEngine, reference: LlamaForCausalLM
 ) -> None:
-    engine = make_engine(rows=2, prompt_tokens=16)
+    engine = make_engine(slots=2, prompt_tokens=16)
     [long] = prompts(1, seed=17, longest=200)
     long = (long * 200)[:200]  # some dozen steps to read
     reading: list[Listener] = []
@@ -61,12 +61,12 @@ def test_a_turn_cancelled_amid_its_prompt_says_nothing_and_frees_its_row(
         if step == 2:
             reading.append(start(engine, long, greedy(5)))
         if step == 5:
-            assert engine.free_rows == 0
+            assert engine.free_slots == 0
             reading[0].cancel()
         if step > 5 and not ended_at:
             ended_at.append(step)
             assert reading[0].finishes == [CANCELLED]
-            assert engine.free_rows == 1
+            assert engine.free_slots == 1
 
     running = start(engine, [1, 9, 8], greedy(12), cancel_while_it_reads)
     assert running.wait() == LENGTH

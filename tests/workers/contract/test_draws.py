@@ -31,9 +31,9 @@ def test_a_turn_resumed_at_any_cut_goes_on_the_same(
     make_engine: MakeEngine, sampling: Sampling
 ) -> None:
     [prompt] = prompts(1, seed=5)
-    whole = answer(make_engine(rows=1), prompt, sampling)
+    whole = answer(make_engine(slots=1), prompt, sampling)
     assert len(whole) == 40
-    engine = make_engine(rows=5)
+    engine = make_engine(slots=5)
 
     def resumed(cut: int) -> Listener:
         rest = replace(sampling, max_tokens=40 - cut, answered=cut)
@@ -45,7 +45,7 @@ def test_a_turn_resumed_at_any_cut_goes_on_the_same(
 
 
 def test_a_seed_draws_the_same_whoever_is_in_the_batch(make_engine: MakeEngine) -> None:
-    engine = make_engine(rows=6)
+    engine = make_engine(slots=6)
     [prompt, *others] = prompts(13, seed=6)
     alone = answer(engine, prompt, seeded(50, 42))
     for first in (0, 6):
@@ -60,9 +60,9 @@ def test_a_seed_draws_the_same_whoever_is_in_the_batch(make_engine: MakeEngine) 
 def test_no_draw_however_hot_hangs_on_the_batch(make_engine: MakeEngine) -> None:
     [prompt, *others] = prompts(9, seed=16, longest=30)
     hot = [Sampling(max_tokens=25, temperature=2, seed=seed) for seed in range(50)]
-    alone = make_engine(rows=1)
+    alone = make_engine(slots=1)
     expected = [answer(alone, prompt, sampling) for sampling in hot]
-    engine = make_engine(rows=7)
+    engine = make_engine(slots=7)
     stopping = threading.Event()
 
     def keep_busy(other: list[int]) -> None:

@@ -65,8 +65,8 @@ def test_when_the_loop_dies_every_turn_ends_once_in_error(make_engine: MakeEngin
         if dying.is_set():
             raise RuntimeError("the roof fell in")
 
-    engine = make_engine(rows=2, after_step=after_step)
-    # Two that run, one that waits for a row.
+    engine = make_engine(slots=2, after_step=after_step)
+    # Two that run, one that waits for a slot.
     turns = [start(engine, [1, 5, n], greedy(200)) for n in (10, 11, 12)]
     assert engine.healthy()
     dying.set()

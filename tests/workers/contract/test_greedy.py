@@ -20,7 +20,7 @@ def test_greedy_alone_equals_generate(make_engine: MakeEngine, reference: LlamaF
 def test_greedy_among_others_equals_generate(
     make_engine: MakeEngine, reference: LlamaForCausalLM
 ) -> None:
-    engine = make_engine(rows=3)
+    engine = make_engine(slots=3)
     queue = prompts(10, seed=2)
     listeners: list[Listener] = []
     all_started = threading.Event()

@@ -14,7 +14,7 @@ from turnstream.workers.engine import EngineDead
 def test_stop_lets_what_runs_come_to_its_end(
     make_engine: MakeEngine, reference: LlamaForCausalLM
 ) -> None:
-    engine = make_engine(rows=2)
+    engine = make_engine(slots=2)
     queue = prompts(5, seed=12)
     turns = [start(engine, prompt, greedy(30)) for prompt in queue]
     engine.stop(PATIENCE_SECONDS)
@@ -23,7 +23,7 @@ def test_stop_lets_what_runs_come_to_its_end(
 
 
 def test_stop_cancels_what_runs_too_long(make_engine: MakeEngine) -> None:
-    engine = make_engine(rows=2)
+    engine = make_engine(slots=2)
     turns = [start(engine, [1, 5, n], greedy(250)) for n in range(10, 15)]
     engine.stop(0)
     assert [turn.finishes for turn in turns] == [[CANCELLED]] * 5

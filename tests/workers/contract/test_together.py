@@ -57,10 +57,10 @@ def test_five_hundred_random_turns_are_neither_lost_nor_mixed_up(make_engine: Ma
         greedy(rng.randrange(1, 14)) if n % 3 else seeded(rng.randrange(1, 14), n)
         for n in range(500)
     ]
-    one_by_one = make_engine(rows=1)
+    one_by_one = make_engine(slots=1)
     expected = [answer(one_by_one, *turn) for turn in zip(queue, samplings, strict=True)]
 
-    engine = make_engine(rows=8)
+    engine = make_engine(slots=8)
     cancelled = set(range(3, 500, 17))
 
     def run(n: int) -> Listener:
@@ -83,4 +83,4 @@ def test_five_hundred_random_turns_are_neither_lost_nor_mixed_up(make_engine: Ma
         else:
             assert listener.ids == expected[n]
     engine.stop(PATIENCE_SECONDS)
-    assert engine.free_rows == 8
+    assert engine.free_slots == 8

@@ -14,10 +14,10 @@ from turnstream.workers.engines import attention, decode_op
 from turnstream.workers.engines.attention import PackedStep, Part
 from turnstream.workers.engines.decode_op import DecodeOp, load_decode_op
 from turnstream.workers.engines.fused_attention import fuse
-from turnstream.workers.engines.kv_slots import KvSlots
+from turnstream.workers.engines.kv_cache import KvCache
 
-CONTEXT, ROWS = 50, 6
-#: Tokens that come alone in their rows, and a piece of a prompt: row and place of each.
+CONTEXT, SLOTS = 50, 6
+#: Tokens that come alone in their slots, and a piece of a prompt: slot and place of each.
 SINGLES = [(0, 49), (2, 0), (3, 17), (5, 30)]
 PIECE = [(4, place) for place in range(5, 12)]
 
@@ -40,14 +40,14 @@ class Case:
 
         self.width, self.heads, self.kv_heads = width, heads, kv_heads
         at = [*SINGLES, *PIECE]
-        self.rows = torch.tensor([row for row, _ in at])
+        self.slots = torch.tensor([slot for slot, _ in at])
         self.places = torch.tensor([place for _, place in at])
         self.qkv = random(len(at), heads + 2 * kv_heads, width)
         angles = self.places[:, None] / 10_000 ** (torch.arange(width // 2) / (width // 2))
         self.cos = angles.cos().repeat(1, 2).to(dtype)
         self.sin = angles.sin().repeat(1, 2).to(dtype)
-        self.keys = random(ROWS, kv_heads, CONTEXT, width)
-        self.values = random(ROWS, kv_heads, CONTEXT, width)
+        self.keys = random(SLOTS, kv_heads, CONTEXT, width)
+        self.values = random(SLOTS, kv_heads, CONTEXT, width)
 
     def run(self, op: DecodeOp, only: int | None = None) -> Tensor:
         """Call the op with all tokens, or with one of the singles only."""
@@ -56,7 +56,7 @@ class Case:
             self.qkv[part],
             self.cos[part],
             self.sin[part],
-            self.rows[part],
+            self.slots[part],
             self.places[part],
             self.keys,
             self.values,
@@ -87,17 +87,17 @@ def test_the_op_says_what_torch_says(
     keys, values = case.keys.double(), case.values.double()
     q, k, v = case.qkv.double().split([case.heads, case.kv_heads, case.kv_heads], dim=1)
     q, k = apply_rotary_pos_emb(q, k, case.cos.double(), case.sin.double())
-    keys[case.rows, :, case.places] = k
-    values[case.rows, :, case.places] = v
+    keys[case.slots, :, case.places] = k
+    values[case.slots, :, case.places] = v
     expected = torch.stack(
         [
             torch.nn.functional.scaled_dot_product_attention(
                 q[n, :, None],
-                keys[row, :, : place + 1],
-                values[row, :, : place + 1],
+                keys[slot, :, : place + 1],
+                values[slot, :, : place + 1],
                 enable_gqa=True,
             )[:, 0]
-            for n, (row, place) in enumerate(SINGLES)
+            for n, (slot, place) in enumerate(SINGLES)
         ]
     )
 
@@ -142,7 +142,7 @@ def test_a_fused_model_says_what_the_plain_one_says(op: DecodeOp, bias: bool) ->
         torch.nn.init.normal_(parameter, std=0.3)
 
     def hidden() -> Tensor:
-        slots = KvSlots(config, rows=3, context=64, dtype=torch.float32, device=model.device)
+        slots = KvCache(config, slots=3, context=64, dtype=torch.float32, device=model.device)
         with torch.inference_mode():
             for parts in (
                 [Part(row=0, start=0, ids=range(20)), Part(row=1, start=0, ids=[7])],

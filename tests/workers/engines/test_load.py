@@ -30,7 +30,7 @@ def test_the_settings_make_a_running_engine(
             model=str(tiny_llama_folder),
             device="cpu",
             dtype="float32",
-            rows=3,
+            slots=3,
             context=100,
             after_step=lambda: None,
         )
@@ -47,7 +47,7 @@ def test_the_settings_make_a_running_engine(
         record.getMessage() for record in caplog.records if "model tiny" in record.getMessage()
     ]
     assert re.fullmatch(
-        r"model tiny on cpu in float32: 3 rows × 100 tokens, 0\.1 MiB of keys and values", line
+        r"model tiny on cpu in float32: 3 slots × 100 tokens, 0\.1 MiB of keys and values", line
     )
 
 
@@ -56,7 +56,7 @@ def test_no_context_is_what_the_model_was_made_for(tiny_llama_folder: Path) -> N
         model=str(tiny_llama_folder),
         device="cpu",
         dtype="float32",
-        rows=1,
+        slots=1,
         context=None,
         after_step=lambda: None,
     )
@@ -65,25 +65,25 @@ def test_no_context_is_what_the_model_was_made_for(tiny_llama_folder: Path) -> N
 
 
 def test_a_context_nobody_asked_for_shrinks_to_the_memory() -> None:
-    # 512 KiB a token in bfloat16: 32 GiB for 16 rows of 4096.
-    assert fit_context(SEVEN_B, torch.bfloat16, rows=16, context=None, free=41 * GIB) == 4096
-    assert fit_context(SEVEN_B, torch.bfloat16, rows=16, context=None, free=20 * GIB) == 2048
+    # 512 KiB a token in bfloat16: 32 GiB for 16 slots of 4096.
+    assert fit_context(SEVEN_B, torch.bfloat16, slots=16, context=None, free=41 * GIB) == 4096
+    assert fit_context(SEVEN_B, torch.bfloat16, slots=16, context=None, free=20 * GIB) == 2048
 
 
 def test_a_context_that_does_not_fit_is_refused() -> None:
     with pytest.raises(
-        CheckpointError, match="16 rows × 4096 tokens do not fit the memory; 16 × 2048 would"
+        CheckpointError, match="16 slots × 4096 tokens do not fit the memory; 16 × 2048 would"
     ):
-        fit_context(SEVEN_B, torch.bfloat16, rows=16, context=4096, free=20 * GIB)
-    with pytest.raises(CheckpointError, match="16 rows × 512 tokens do not fit"):
-        fit_context(SEVEN_B, torch.bfloat16, rows=16, context=None, free=GIB)
+        fit_context(SEVEN_B, torch.bfloat16, slots=16, context=4096, free=20 * GIB)
+    with pytest.raises(CheckpointError, match="16 slots × 512 tokens do not fit"):
+        fit_context(SEVEN_B, torch.bfloat16, slots=16, context=None, free=GIB)
 
 
 def test_a_context_beyond_the_model_is_refused() -> None:
     with pytest.raises(
         CheckpointError, match=r"^context 5000: the model was made for 4096 tokens$"
     ):
-        fit_context(SEVEN_B, torch.bfloat16, rows=1, context=5000, free=100 * GIB)
+        fit_context(SEVEN_B, torch.bfloat16, slots=1, context=5000, free=100 * GIB)
 
 
 def test_a_model_that_cannot_be_loaded_starts_no_thread() -> None:
@@ -92,7 +92,7 @@ def test_a_model_that_cannot_be_loaded_starts_no_thread() -> None:
             model="./nowhere",
             device="cpu",
             dtype="auto",
-            rows=1,
+            slots=1,
             context=None,
             after_step=lambda: None,
         )
@@ -108,7 +108,7 @@ def native() -> int:
 
 before, done = native(), threading.Event()
 engine = load_engine(
-    model="demo", device="cpu", dtype="auto", rows=2, context=None,
+    model="demo", device="cpu", dtype="auto", slots=2, context=None,
     after_step=lambda: None,
 ).engine
 answer = Sampling(max_tokens=9, temperature=0)

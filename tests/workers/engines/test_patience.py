@@ -59,7 +59,7 @@ class Meeting:
 def meet(make_engine: MakeEngine, prompt: list[int], *, patient: bool) -> list[set[str]]:
     meeting = Meeting(prompt, patient=patient)
     # So that each step tells itself what it took up.
-    engine = make_engine(rows=2, prompt_tokens=16, after_step=meeting.after_step, ahead=False)
+    engine = make_engine(slots=2, prompt_tokens=16, after_step=meeting.after_step, ahead=False)
     assert meeting.run(engine) == answer(engine, PROMPT, greedy(30))
     return meeting.since_coming()
 

@@ -13,10 +13,10 @@ from tests import tiny_llama
 from tests.workers.plain_recorder import PlainRecorder
 from turnstream.workers.engines import attention
 from turnstream.workers.engines.attention import PackedStep, Part
-from turnstream.workers.engines.kv_slots import KvSlots
+from turnstream.workers.engines.kv_cache import KvCache
 from turnstream.workers.engines.recorded_steps import RecordedSteps, recorded_steps
 
-ROWS = 6
+SLOTS = 6
 
 
 @pytest.fixture
@@ -27,10 +27,10 @@ def model(tiny_llama_folder: Path) -> LlamaForCausalLM:
     return model
 
 
-def make_slots(model: LlamaForCausalLM) -> KvSlots:
-    return KvSlots(
+def make_cache(model: LlamaForCausalLM) -> KvCache:
+    return KvCache(
         model.config,
-        rows=ROWS,
+        slots=SLOTS,
         context=tiny_llama.CONTEXT - 1,
         dtype=model.dtype,
         device=model.device,
@@ -38,12 +38,12 @@ def make_slots(model: LlamaForCausalLM) -> KvSlots:
     )
 
 
-def after_prompts(model: LlamaForCausalLM, slots: KvSlots, rows: Sequence[int]) -> PackedStep:
+def after_prompts(model: LlamaForCausalLM, cache: KvCache, rows: Sequence[int]) -> PackedStep:
     """Read a prompt of its own length into each row; return the step that goes on from there."""
     prompts = [Part(row=row, start=0, ids=range(3, 25 + 7 * row)) for row in rows]
-    PackedStep(slots, prompts, model.device).hidden(model)
+    PackedStep(cache, prompts, model.device).hidden(model)
     parts = [Part(row=row, start=22 + 7 * row, ids=[40 + row]) for row in rows]
-    return PackedStep(slots, parts, model.device)
+    return PackedStep(cache, parts, model.device)
 
 
 @torch.inference_mode()
@@ -51,28 +51,28 @@ def after_prompts(model: LlamaForCausalLM, slots: KvSlots, rows: Sequence[int]) 
 def test_a_recorded_step_says_what_a_plain_one_says(
     model: LlamaForCausalLM, rows: Sequence[int]
 ) -> None:
-    slots = make_slots(model)
-    recorded = recorded_steps(model, slots, PlainRecorder())
+    cache = make_cache(model)
+    recorded = recorded_steps(model, cache, PlainRecorder())
     assert recorded
-    step = after_prompts(model, slots, rows)
+    step = after_prompts(model, cache, rows)
     plain = model.lm_head(step.hidden(model))
     torch.testing.assert_close(recorded.logits(step), plain, rtol=1e-3, atol=1e-4)
 
 
 @torch.inference_mode()
 def test_what_a_step_does_not_bring_is_left_alone(model: LlamaForCausalLM) -> None:
-    slots = make_slots(model)
-    recorded = RecordedSteps(model, slots, PlainRecorder())
-    step = after_prompts(model, slots, [1, 2, 4])
+    cache = make_cache(model)
+    recorded = RecordedSteps(model, cache, PlainRecorder())
+    step = after_prompts(model, cache, [1, 2, 4])
     rest = [0, 3, 5]
-    before = [block[rest].clone() for block in (*slots.keys, *slots.values)]
+    before = [block[rest].clone() for block in (*cache.keys, *cache.values)]
     recorded.logits(step)
-    after = [block[rest] for block in (*slots.keys, *slots.values)]
+    after = [block[rest] for block in (*cache.keys, *cache.values)]
     assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
 
 
 def test_there_is_a_recording_for_each_doubling_and_for_all_rows(model: LlamaForCausalLM) -> None:
-    recorded = RecordedSteps(model, make_slots(model), PlainRecorder())
+    recorded = RecordedSteps(model, make_cache(model), PlainRecorder())
     assert [recording.size for recording in recorded.recordings] == [1, 2, 4, 6]
 
 
@@ -101,6 +101,6 @@ def test_a_recording_that_is_not_right_is_not_used(
     model: LlamaForCausalLM, recorder: PlainRecorder, says: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
-        assert recorded_steps(model, make_slots(model), recorder) is None
+        assert recorded_steps(model, make_cache(model), recorder) is None
     assert "each is launched anew" in caplog.text
     assert says in caplog.text

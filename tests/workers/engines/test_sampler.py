@@ -149,7 +149,7 @@ def test_a_limit_that_leaves_the_drawn_token_changes_nothing() -> None:
     logits = torch.randn(300, 200, generator=torch.Generator().manual_seed(6)) * 3
     free = choose(logits, asks(Sampling(max_tokens=1, seed=4), 300))
     narrow = choose(logits, asks(Sampling(max_tokens=1, seed=4, top_k=5), 300))
-    left = [set(row.topk(5).indices.tolist()) for row in logits]
+    left = [set(slot.topk(5).indices.tolist()) for slot in logits]
     drawn_anyway = [n for n in range(300) if free[n] in left[n]]
     assert len(drawn_anyway) > 100
     assert [narrow[n] for n in drawn_anyway] == [free[n] for n in drawn_anyway]

@@ -42,7 +42,7 @@ def turn(engine: SlotEngine, prompt: list[int], max_tokens: int) -> tuple[list[i
 
 def test_a_conversation_that_goes_on_computes_only_what_is_new(make_engine: MakeEngine) -> None:
     first = history(60, seed=1)
-    engine = make_engine(rows=3)
+    engine = make_engine(slots=3)
     said, handle = turn(engine, first, 20)
     assert handle.cached_tokens == 0
     second = [*first, *said, 2, 1, 30, 31, 32]
@@ -53,17 +53,17 @@ def test_a_conversation_that_goes_on_computes_only_what_is_new(make_engine: Make
 
 def test_kept_tokens_change_nothing_that_is_said(make_engine: MakeEngine) -> None:
     first = history(60, seed=1)
-    engine = make_engine(rows=3)
+    engine = make_engine(slots=3)
     said, _ = turn(engine, first, 20)
     second = [*first, *said, 2, 1, 30, 31, 32]
     again, handle = turn(engine, second, 20)
     assert handle.cached_tokens > 0
-    assert again == answer(make_engine(rows=1), second, greedy(20))
+    assert again == answer(make_engine(slots=1), second, greedy(20))
 
 
 def test_a_shared_beginning_is_copied_from_a_running_turn(make_engine: MakeEngine) -> None:
     shared = history(40, seed=2)
-    engine = make_engine(rows=2)
+    engine = make_engine(slots=2)
     prompt = [*shared, 5, 6, 7]
     mates: list[tuple[Listener, SlotTurn]] = []
 
@@ -77,13 +77,13 @@ def test_a_shared_beginning_is_copied_from_a_running_turn(make_engine: MakeEngin
     [(mate, handle)] = mates
     mate.wait()
     assert handle.cached_tokens == 40
-    other = make_engine(rows=1)
+    other = make_engine(slots=1)
     assert mate.ids == answer(other, prompt, greedy(20))
     assert running.ids == answer(other, [*shared, 8, 9], greedy(30))
 
 
 def test_a_prompt_that_was_answered_before_is_answered_again(make_engine: MakeEngine) -> None:
-    engine = make_engine(rows=1)
+    engine = make_engine(slots=1)
     prompt = history(50, seed=3)
     first, _ = turn(engine, prompt, 10)
     second, handle = turn(engine, prompt, 10)
@@ -96,7 +96,7 @@ def test_a_long_prompt_holds_the_others_up_for_one_piece_at_a_time(
 ) -> None:
     sizes: list[int] = []
     model = _watched(reference, lambda tokens: sizes.append(tokens))
-    engine = make_engine(rows=2, prompt_tokens=16, model=model)
+    engine = make_engine(slots=2, prompt_tokens=16, model=model)
     sizes.clear()
 
     def join(listener: Listener) -> None:
@@ -123,9 +123,9 @@ def poisoned(tiny_llama_folder: Path) -> LlamaForCausalLM:
 def test_a_turn_without_numbers_fails_alone(
     make_engine: MakeEngine, poisoned: LlamaForCausalLM
 ) -> None:
-    engine = make_engine(rows=3, model=poisoned)
+    engine = make_engine(slots=3, model=poisoned)
     good = history(30, seed=5)
-    expected = answer(make_engine(rows=1), good, greedy(30))
+    expected = answer(make_engine(slots=1), good, greedy(30))
     assert POISON not in expected
     mate = start(engine, good, greedy(30))
     failing = start(engine, [1, 5, POISON, 6], greedy(30))
@@ -139,9 +139,9 @@ def test_a_turn_without_numbers_fails_alone(
 def test_a_row_that_held_no_numbers_is_clean_for_the_next_turn(
     make_engine: MakeEngine, poisoned: LlamaForCausalLM
 ) -> None:
-    engine = make_engine(rows=2, model=poisoned)
+    engine = make_engine(slots=2, model=poisoned)
     short, long = [1, 7, 8], history(60, seed=6)
-    expected = answer(make_engine(rows=1), short, greedy(10))
+    expected = answer(make_engine(slots=1), short, greedy(10))
     for sampling in (greedy(5), Sampling(max_tokens=5, temperature=1.0)):
         for _ in range(2):
             poison = start(engine, [*history(20, seed=7), POISON, *history(20, seed=8)], sampling)
@@ -172,7 +172,7 @@ def test_an_engine_at_rest_runs_no_steps(make_engine: MakeEngine) -> None:
 
 def test_bfloat16_runs_too(make_engine: MakeEngine, tiny_llama_folder: Path) -> None:
     model = LlamaForCausalLM.from_pretrained(tiny_llama_folder, dtype=torch.bfloat16).eval()
-    engine = make_engine(rows=2, model=model)
+    engine = make_engine(slots=2, model=model)
     turns = [start(engine, history(60, seed=n), greedy(20)) for n in range(4)]
     for listener in turns:
         assert listener.wait().reason is FinishReason.LENGTH

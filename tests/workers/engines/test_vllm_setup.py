@@ -23,7 +23,7 @@ def test_vllm_that_is_not_there_is_named_with_its_extra(
             engine="vllm",
             device="cpu",
             dtype="float32",
-            rows=1,
+            slots=1,
             context=None,
             after_step=lambda: None,
         )

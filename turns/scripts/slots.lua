@@ -1,22 +1,22 @@
--- Put in front of every script, after the line: rows that batch turns have, and must give back when people wait.
+-- Put in front of every script, after the line: slots that batch turns have, and must give back when people wait.
 
--- With a single row there is none that a batch could keep: then its turns run for so long before they give way.
+-- With a single slot there is none that a batch could keep: then its turns run for so long before they give way.
 local LEAST_RUN_MS = 1000
 
--- Have batch turns give their rows back: one for each of the people who wait and have no free row coming. The one
--- that runs longest keeps its row, which is the batch's own, so of two the later gives way, and has less to repeat.
+-- Have batch turns give their slots back: one for each of the people who wait and have no free slot coming. The one
+-- that runs longest keeps its slot, which is the batch's own, so of two the later gives way, and has less to repeat.
 local function give_way(model, now, staff)
   local lent = redis.call('ZCARD', lent_key(model))
   if lent == 0 then return end
   local waiting, size = crowd(model)
   local recalled = redis.call('ZCARD', recalled_key(model))
   local wanted = math.min(size - waiting.batch - staff.free - recalled,
-    lent - recalled - (staff.rows > 1 and 1 or 0))
+    lent - recalled - (staff.slots > 1 and 1 or 0))
   if wanted <= 0 then return end
   local latest = redis.call('ZREVRANGE', lent_key(model), 0, -1, 'WITHSCORES')
   for i = 1, #latest, 2 do
     local id, young = latest[i], now - tonumber(latest[i + 1]) < LEAST_RUN_MS
-    if wanted > 0 and not redis.call('ZSCORE', recalled_key(model), id) and not (staff.rows <= 1 and young) then
+    if wanted > 0 and not redis.call('ZSCORE', recalled_key(model), id) and not (staff.slots <= 1 and young) then
       local worker = redis.call('HGET', turn_key(id), 'worker')
       if worker then
         redis.call('ZADD', recalled_key(model), now, id)
@@ -31,23 +31,23 @@ local function give_way(model, now, staff)
 end
 
 -- Note that a turn is a worker's from now on.
-local function take_row(id, model, tier, worker, now, lease_ms)
+local function take_slot(id, model, tier, worker, now, lease_ms)
   redis.call('HINCRBY', turn_key(id), 'attempt', 1)
   redis.call('HSET', turn_key(id), 'status', 'in_progress', 'worker', worker, 'began', now)
   redis.call('ZADD', leases_key(), now + lease_ms, id)
   if tier == 'batch' then redis.call('ZADD', lent_key(model), now, id) end
 end
 
--- Note that a batch turn's row is another's, or free. Tells whether it was still lent.
-local function give_row(id, model)
+-- Note that a batch turn's slot is another's, or free. Tells whether it was still lent.
+local function give_slot(id, model)
   redis.call('ZREM', recalled_key(model), id)
   return redis.call('ZREM', lent_key(model), id) == 1
 end
 
--- Note that a turn is no worker's any more; tells whether a row that was lent is free by that.
-local function leave_row(id, model)
+-- Note that a turn is no worker's any more; tells whether a slot that was lent is free by that.
+local function leave_slot(id, model)
   redis.call('ZREM', leases_key(), id)
-  return give_row(id, model)
+  return give_slot(id, model)
 end
 
 -- Put a turn that its worker hands on at the head of its line. It is not held against the turn.
@@ -56,5 +56,5 @@ local function hand_on(id, model, tier, member, ran)
   redis.call('HINCRBY', turn_key(id), 'ran', ran)
   redis.call('HDEL', turn_key(id), 'worker')
   redis.call('ZADD', queue_key(model, tier), 0, member)
-  return leave_row(id, model)
+  return leave_slot(id, model)
 end

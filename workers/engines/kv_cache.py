@@ -1,7 +1,7 @@
-"""What the device keeps of every row: keys and values, in one block per layer made once at start.
+"""What the device keeps of every slot: keys and values, in one block per layer made once at start.
 
-What lies in a row past the tokens written there is left over from earlier turns: readers mask it.
-A masked NaN still poisons a weighted sum, so a row that may hold one is cleared.
+What lies in a slot past the tokens written there is left over from earlier turns: readers mask it.
+A masked NaN still poisons a weighted sum, so a slot that may hold one is cleared.
 """
 
 import math
@@ -11,11 +11,11 @@ from torch import Tensor
 from transformers import LlamaConfig
 
 
-class KvSlots:
-    """Keys and values, each ``(rows, kv_heads, context, head_dim)`` per layer, and last tokens.
+class KvCache:
+    """Keys and values, each ``(slots, kv_heads, context, head_dim)`` per layer, and last tokens.
 
     Args:
-        page_tokens: what a row is read in: its tokens lie side by side then, in whole pages, and
+        page_tokens: what a slot is read in: its tokens lie side by side then, in whole pages, and
             not each head's for themselves.
     """
 
@@ -23,7 +23,7 @@ class KvSlots:
         self,
         config: LlamaConfig,
         *,
-        rows: int,
+        slots: int,
         context: int,
         dtype: torch.dtype,
         device: torch.device,
@@ -34,19 +34,21 @@ class KvSlots:
 
         def block() -> Tensor:
             if page_tokens:
-                shape = (rows, pages * page_tokens, heads, width)
+                shape = (slots, pages * page_tokens, heads, width)
                 return torch.zeros(shape, dtype=dtype, device=device).transpose(1, 2)
-            return torch.zeros((rows, heads, context, width), dtype=dtype, device=device)
+            return torch.zeros((slots, heads, context, width), dtype=dtype, device=device)
 
-        self.rows = rows
+        self.slots = slots
         self.context = context
         self.keys = [block() for _ in range(config.num_hidden_layers)]
         self.values = [block() for _ in range(config.num_hidden_layers)]
-        #: ``(rows, pages)`` int32: the pages of each row.
-        self.table = torch.arange(rows * pages, dtype=torch.int32, device=device).view(rows, pages)
+        #: ``(slots, pages)`` int32: the pages of each slot.
+        self.table = torch.arange(slots * pages, dtype=torch.int32, device=device).view(
+            slots, pages
+        )
         self._page_tokens = page_tokens
-        #: ``(rows,)`` int64: the token that was chosen last for each row.
-        self.latest = torch.zeros(rows, dtype=torch.int64, device=device)
+        #: ``(slots,)`` int64: the token that was chosen last for each slot.
+        self.latest = torch.zeros(slots, dtype=torch.int64, device=device)
 
     def copy(self, *, source: int, target: int, length: int) -> None:
         """Give ``target`` the first ``length`` tokens of ``source``."""
@@ -57,10 +59,10 @@ class KvSlots:
         """Return a layer's keys or values as ``(pages, page_tokens, kv_heads, head_dim)``."""
         return block.transpose(1, 2).unflatten(1, (-1, self._page_tokens)).flatten(0, 1)
 
-    def clear(self, row: int) -> None:
-        """Make every number of a row finite again."""
+    def clear(self, slot: int) -> None:
+        """Make every number of a slot finite again."""
         for slots in (*self.keys, *self.values):
-            slots[row] = 0
+            slots[slot] = 0
 
 
 def kv_shape(config: LlamaConfig) -> tuple[int, int]:
