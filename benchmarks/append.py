@@ -23,7 +23,7 @@ from benchmarks.processes import end_on_sigterm, redis_server
 from benchmarks.publishers import MODEL, Channels, Publisher, Worker
 from benchmarks.report import Row, report, wants_json
 from turnstream.turns import keys
-from turnstream.turns.front import open_front
+from turnstream.turns.client import open_client
 from turnstream.turns.ids import new_response_id
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Message, Request, Turn
@@ -111,7 +111,7 @@ def _spent(client: "redis.Redis", command: str, slices: int) -> Spent:
 
 async def hand_in(redis_url: str, turns: int) -> None:
     """Put turns in line whose events are published to our channel."""
-    async with open_front(TurnSettings(redis_url=redis_url), NODE) as front:
+    async with open_client(TurnSettings(redis_url=redis_url), NODE) as front:
         for _ in range(turns):
             async with front.submit(_turn()):
                 pass

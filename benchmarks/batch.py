@@ -156,7 +156,7 @@ def timed(runs: Mapping[str, Peer], asker: Asker) -> dict[str, Callable[[], None
 
 
 def main() -> None:
-    """Be one of them, for `benchmarks.contender`."""
+    """Be one of them, for `benchmarks.peer_process`."""
     # What libraries print goes elsewhere.
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)

@@ -97,8 +97,8 @@ def measure(directory: Path, lines: int) -> Peak:
             line = {"custom_id": f"r{number}", "method": "POST", "url": "/v1/responses"}
             out.write(json.dumps(line | {"body": body}) + "\n")
     with (
-        house(directory) as running_house,
-        httpx2.Client(base_url=running_house.url, timeout=600) as http,
+        house(directory) as local_service,
+        httpx2.Client(base_url=local_service.url, timeout=600) as http,
     ):
         begun = time.monotonic()
         with file.open("rb") as content:
@@ -113,21 +113,21 @@ def measure(directory: Path, lines: int) -> Peak:
         feeder, said, rewritten = 0, begun, REWRITE_SHARE
         while batch["status"] not in _OVER:
             time.sleep(LOOK_SECONDS)
-            feeder = max(feeder, psutil.Process(running_house.process.pid).memory_info().rss)
+            feeder = max(feeder, psutil.Process(local_service.process.pid).memory_info().rss)
             looked = http.get(f"/v1/batches/{batch['id']}")
             # On a machine that stalls a node may say for a moment that Redis is away.
             batch = looked.json() if looked.is_success else batch
             if batch["request_counts"]["completed"] >= rewritten * lines:
                 rewritten += REWRITE_SHARE
                 with suppress(RedisError):
-                    running_house.client.bgrewriteaof()
+                    local_service.client.bgrewriteaof()
             if time.monotonic() - said > SAY_SECONDS:
                 said = time.monotonic()
                 counts = batch["request_counts"]
                 print(f"{said - begun:.0f} s: {batch['status']} {counts}", file=sys.stderr)
         if batch["request_counts"]["completed"] != lines:
             raise NotAnswered(json.dumps(batch))
-        memory = running_house.client.info("memory")
+        memory = local_service.client.info("memory")
         return Peak(
             lines=lines,
             feeder=feeder,

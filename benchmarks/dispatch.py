@@ -26,13 +26,13 @@ from benchmarks.processes import (
     running,
 )
 from benchmarks.report import Row, report, wants_json
-from benchmarks.trips import Trip, through_front, through_redis, through_socket, timed_out
+from benchmarks.trips import Trip, through_client, through_redis, through_socket, timed_out
 
 MODEL = "tiny"
 #: Turns by each road, after those for warming up.
 TURNS = 300
 WARM_UP_TURNS = 20
-#: The most that the way through line, bell, claim and socket may cost, in raw trips.
+#: The most that the way through line, wake_up, claim and socket may cost, in raw trips.
 MOST_RAW_TRIPS = 5.0
 #: A trip that takes longer is an error.
 TRIP_SECONDS = 20.0
@@ -84,7 +84,7 @@ async def measure(house: House, directory: Path, *, turns: int, warm_up: int) ->
         async with AsyncExitStack() as roads:
             trips: dict[str, Trip] = {
                 "floor": await roads.enter_async_context(through_redis(house.redis_url)),
-                "front": await roads.enter_async_context(through_front(house.redis_url, MODEL)),
+                "front": await roads.enter_async_context(through_client(house.redis_url, MODEL)),
                 "socket": await roads.enter_async_context(through_socket(house.address)),
             }
             times: dict[str, list[float]] = {road: [] for road in trips}
@@ -123,8 +123,8 @@ def _row(case: str, times: Times, road: str, share: float, floor: float | None =
 def main() -> None:
     as_json = wants_json(__doc__ or "")
     end_on_sigterm()
-    with TemporaryDirectory() as name, house(Path(name)) as running_house:
-        times = asyncio.run(measure(running_house, Path(name), turns=TURNS, warm_up=WARM_UP_TURNS))
+    with TemporaryDirectory() as name, house(Path(name)) as local_service:
+        times = asyncio.run(measure(local_service, Path(name), turns=TURNS, warm_up=WARM_UP_TURNS))
     report(rows(times), as_json)
 
 

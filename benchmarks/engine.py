@@ -32,7 +32,7 @@ from benchmarks.batch import (
     start_engine,
     timed,
 )
-from benchmarks.contender import contender
+from benchmarks.peer_process import peer
 from benchmarks.processes import end_on_sigterm
 from benchmarks.report import Row, in_rounds, median_ratio, report
 from turnstream.workers.engine import Engine
@@ -88,17 +88,17 @@ def batch_rows(taken: Taken, products: float) -> list[Row]:
     """Compare whole batches."""
     rows = []
     for ours in ("compiled", "torch"):
-        for peer, case in _CASES.items():
-            if ours in taken and peer in taken:
+        for name, case in _CASES.items():
+            if ours in taken and name in taken:
                 rows.append(
                     Row(
                         case=case if ours == "compiled" else f"{case}_no_compiler",
                         ours=_TOKENS / median(taken[ours]),
-                        theirs=_TOKENS / median(taken[peer]),
+                        theirs=_TOKENS / median(taken[name]),
                         unit="tokens/s",
-                        against=_PEERS[peer],
-                        ratio=median_ratio(taken[peer], taken[ours]),
-                        floor=_FLOORS.get((ours, peer)),
+                        against=_PEERS[name],
+                        ratio=median_ratio(taken[name], taken[ours]),
+                        floor=_FLOORS.get((ours, name)),
                     )
                 )
     best = "compiled" if "compiled" in taken else "torch"
@@ -175,7 +175,7 @@ def service_row(directory: Path, cache: Path, *, rounds: int) -> Row:
     whole_service.make_checkpoint(folder)
     write = whole_service.writer(folder)
     with (
-        contender(our_engines(cache)[0], folder, cache) as bare,
+        peer(our_engines(cache)[0], folder, cache) as bare,
         whole_service.service(directory, folder) as service,
     ):
         asked = map(whole_service.questions, count())
@@ -208,7 +208,7 @@ def batches(directory: Path, cache: Path, *, one_thread: bool) -> tuple[Taken, f
     new_model().save_pretrained(folder)
     with ExitStack() as stack:
         runs = {
-            name: stack.enter_context(contender(name, folder, cache, threads=threads))
+            name: stack.enter_context(peer(name, folder, cache, threads=threads))
             for name in (*our_engines(cache), "generate", "continuous")
         }
         if vllm_peer.PYTHON.exists() and not one_thread:

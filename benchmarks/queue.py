@@ -19,13 +19,13 @@ import redis
 from benchmarks.percentile import percentile
 from benchmarks.processes import end_on_sigterm, redis_server
 from benchmarks.report import Row, report, wants_json
-from turnstream.turns import scripts
-from turnstream.turns.bell import Bell
-from turnstream.turns.front import Front, open_front
+from turnstream.turns import lua
+from turnstream.turns.client import TurnClient, open_client
 from turnstream.turns.ids import new_response_id
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.submission import submission
 from turnstream.turns.turn import Message, Request, Turn, messages_to_json
+from turnstream.turns.wake_up import WakeUp
 
 SHORT, LONG = 100, 100_000
 OWNERS = 1_000
@@ -62,12 +62,12 @@ def turns(model: str) -> Iterator[Turn]:
 
 def fill(client: "redis.Redis", settings: TurnSettings, model: str, size: int) -> float:
     """Hand in so many turns; gives the bytes that each one takes."""
-    submit, bell, coming = client.script_load(scripts.source("submit")), Bell(), turns(model)
+    submit, wake_up, coming = client.script_load(lua.source("submit")), WakeUp(), turns(model)
     before = _used(client)
     for begun in range(0, size, AT_ONCE):
         with client.pipeline(transaction=False) as pipe:
             for _ in range(min(AT_ONCE, size - begun)):
-                pipe.evalsha(submit, 0, *submission(next(coming), settings, bell, node="n"))
+                pipe.evalsha(submit, 0, *submission(next(coming), settings, wake_up, node="n"))
             pipe.execute()
     return (_used(client) - before) / size
 
@@ -83,22 +83,22 @@ def stream_bytes(client: "redis.Redis") -> float:
 async def enqueue(settings: TurnSettings, rounds: int) -> dict[str, list[float]]:
     """Hand turns in at both lines, one after the other; gives seconds for each."""
     taken: dict[str, list[float]] = {"short": [], "long": []}
-    async with open_front(settings, "node-1") as front:
+    async with open_client(settings, "node-1") as turn_client:
         coming = {model: turns(model) for model in taken}
         for _ in range(rounds):
             for model, seconds in taken.items():
                 turn = next(coming[model])
-                seconds.append(await _one(front, turn))
+                seconds.append(await _one(turn_client, turn))
     return taken
 
 
-async def _one(front: Front, turn: Turn) -> float:
+async def _one(turn_client: TurnClient, turn: Turn) -> float:
     # An owner who has nothing in line, as most have.
     turn = replace(turn, owner=f"new-{turn.id}")
     start = time.perf_counter()
-    async with front.submit(turn):
+    async with turn_client.submit(turn):
         seconds = time.perf_counter() - start
-    await front.cancel(turn.id, turn.owner)
+    await turn_client.cancel(turn.id, turn.owner)
     return seconds
 
 

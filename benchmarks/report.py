@@ -29,29 +29,27 @@ class Row:
     floor: float | None = None
 
 
-def in_turns(
-    contenders: Mapping[str, Callable[[], object]], *, rounds: int = 5
-) -> dict[str, float]:
-    """Run the contenders one after the other, several rounds; answer each one's best seconds."""
-    return {name: min(taken) for name, taken in in_rounds(contenders, rounds=rounds).items()}
+def in_turns(peers: Mapping[str, Callable[[], object]], *, rounds: int = 5) -> dict[str, float]:
+    """Run the peers one after the other, several rounds; answer each one's best seconds."""
+    return {name: min(taken) for name, taken in in_rounds(peers, rounds=rounds).items()}
 
 
 def in_rounds(
-    contenders: Mapping[str, Callable[[], object]],
+    peers: Mapping[str, Callable[[], object]],
     *,
     rounds: int,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, list[float]]:
-    """Run the contenders one after the other, several rounds; answer each one's seconds by round.
+    """Run the peers one after the other, several rounds; answer each one's seconds by round.
 
     Each round begins with another one of them.
     """
-    taken: dict[str, list[float]] = {name: [] for name in contenders}
-    order = list(contenders)
+    taken: dict[str, list[float]] = {name: [] for name in peers}
+    order = list(peers)
     for _ in range(rounds):
         for name in order:
             start = clock()
-            contenders[name]()
+            peers[name]()
             taken[name].append(clock() - start)
         order.append(order.pop(0))
     return taken

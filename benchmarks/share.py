@@ -2,8 +2,8 @@
 
 One worker with the demo model; a batch keeps twice as many turns outstanding as there are slots,
 and people come at random, a few at a time. Three kinds of time go by in turns, several rounds of
-each: people alone, the batch alone, and both. People's time is from handing in to the first slice; what
-the worker gives is counted in tokens, from the logs.
+each: people alone, the batch alone, and both. People's time is from submitting to the first slice;
+what the worker gives is counted in tokens, from the logs.
 """
 
 import asyncio
@@ -22,7 +22,7 @@ from benchmarks.percentile import percentile
 from benchmarks.processes import end_on_sigterm, python, redis_server, running
 from benchmarks.report import Row, report, wants_json
 from turnstream.turns import keys
-from turnstream.turns.front import Front, open_front
+from turnstream.turns.client import TurnClient, open_client
 from turnstream.turns.ids import new_response_id
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Message, Request, Tier, Turn
@@ -72,8 +72,8 @@ def make_turn(tier: Tier, most_tokens: int) -> Turn:
 class Crowd:
     """People and a batch at one node."""
 
-    def __init__(self, front: Front) -> None:
-        self._front = front
+    def __init__(self, turn_client: TurnClient) -> None:
+        self._turn_client = turn_client
         self.turns: list[Turn] = []
 
     async def person(self, phase: Phase) -> None:
@@ -81,7 +81,7 @@ class Crowd:
         turn, begun = make_turn("default", ANSWER), time.perf_counter()
         self.turns.append(turn)
         waits = True
-        async with self._front.submit(turn) as follower:
+        async with self._turn_client.submit(turn) as follower:
             async for batch in follower.batches():
                 if waits and any(b"output_text.delta" in event[:40] for event in batch):
                     phase.first_slices.append(time.perf_counter() - begun)
@@ -102,7 +102,7 @@ class Crowd:
             while True:
                 turn = make_turn("batch", BATCH_ANSWER)
                 self.turns.append(turn)
-                async with self._front.submit(turn) as follower:
+                async with self._turn_client.submit(turn) as follower:
                     async for _ in follower.batches():
                         pass
 
@@ -112,13 +112,13 @@ class Crowd:
 
 
 async def phase_of(
-    client: "redis.Redis", front: Front, *, people: bool, batch: bool, seconds: float
+    client: "redis.Redis", turn_client: TurnClient, *, people: bool, batch: bool, seconds: float
 ) -> Phase:
     """Let one kind of time go by, and leave nothing of it in line or on a slot."""
-    phase, crowd = Phase(), Crowd(front)
+    phase, crowd = Phase(), Crowd(turn_client)
     feeding = asyncio.create_task(crowd.batch()) if batch else None
     if batch:
-        await _until(lambda: client.zcard(keys.lent(MODEL)) == SLOTS)
+        await _until(lambda: client.zcard(keys.preemptible(MODEL)) == SLOTS)
     before = _tokens(client, crowd.turns)
     begun = time.perf_counter()
     if people:
@@ -133,7 +133,7 @@ async def phase_of(
             await feeding
         for turn in crowd.turns:
             with suppress(Exception):  # most have ended
-                await front.cancel(turn.id, turn.owner)
+                await turn_client.cancel(turn.id, turn.owner)
         await _until(lambda: client.zcard(keys.leases()) == 0)
     return phase
 
@@ -154,10 +154,10 @@ def _tokens(client: "redis.Redis", turns: list[Turn]) -> int:
 
 async def _measure(client: "redis.Redis", url: str, rounds: int, seconds: float) -> list[Row]:
     alone, shared, batch = Phase(), Phase(), Phase()
-    async with open_front(TurnSettings(redis_url=url), "node-1") as front:
-        await _until(lambda: client.zcard(keys.beats(MODEL)) > 0)
+    async with open_client(TurnSettings(redis_url=url), "node-1") as turn_client:
+        await _until(lambda: client.zcard(keys.heartbeats(MODEL)) > 0)
         # Once, so that nothing is done for the first time.
-        await phase_of(client, front, people=True, batch=True, seconds=min(3.0, seconds))
+        await phase_of(client, turn_client, people=True, batch=True, seconds=min(3.0, seconds))
         for number in range(rounds):
             for total, people, with_batch in (
                 (alone, True, False),
@@ -165,7 +165,7 @@ async def _measure(client: "redis.Redis", url: str, rounds: int, seconds: float)
                 (batch, False, True),
             ):
                 once = await phase_of(
-                    client, front, people=people, batch=with_batch, seconds=seconds
+                    client, turn_client, people=people, batch=with_batch, seconds=seconds
                 )
                 total.first_slices += once.first_slices
                 total.tokens += once.tokens
@@ -223,7 +223,7 @@ def measure(*, rounds: int, seconds: float) -> list[Row]:
             },
         ) as worker,
     ):
-        worker.wait_until(lambda: bool(client.zcard(keys.beats(MODEL))))
+        worker.wait_until(lambda: bool(client.zcard(keys.heartbeats(MODEL))))
         return asyncio.run(_measure(client, url, rounds, seconds))
 
 

@@ -80,18 +80,18 @@ def main() -> None:
         stream.step(backend, space)
         return decode_stream(backend, stream, ids)
 
-    contenders = {
+    peers = {
         "ours": lambda: ours(table, ids),
         "ours with stop strings": lambda: ours_with_stops(table, ids),
         "DecodeStream": primed_stream,
         "TextIteratorStreamer": lambda: iterator_streamer(tokenizer, prompt_tensor, id_tensors),
         "full re-decode": lambda: full_decode(tokenizer, prompt, ids),
     }
-    texts = {name: run().strip() for name, run in contenders.items()}
+    texts = {name: run().strip() for name, run in peers.items()}
     assert len(set(texts.values())) == 1, texts
     # What takes microseconds is measured in many more rounds than what takes seconds.
-    quick = {name: contenders[name] for name in ("ours", "ours with stop strings", "DecodeStream")}
-    slow = {name: run for name, run in contenders.items() if name == "ours" or name not in quick}
+    quick = {name: peers[name] for name in ("ours", "ours with stop strings", "DecodeStream")}
+    slow = {name: run for name, run in peers.items() if name == "ours" or name not in quick}
     quick_best, slow_best = in_turns(quick, rounds=300), in_turns(slow, rounds=5)
 
     def row(case: str, mine: str, other: str, floor: float | None) -> Row:

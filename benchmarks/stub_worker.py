@@ -10,20 +10,20 @@ import time
 from redis.exceptions import RedisError
 
 from turnstream.turns import response
-from turnstream.turns.bell import queue_of
 from turnstream.turns.connection import connect
 from turnstream.turns.events import closing, opening, terminal, text_delta
 from turnstream.turns.log import Append, Entry, Final, Log
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Claimed
+from turnstream.turns.wake_up import queue_of
 
 MODEL = "stub"
 SLOTS = 64
 TEXT = "ok"
 #: Its pause when nobody waits, and the longest between two signs of life.
 IDLE_SECONDS = 0.002
-BEAT_SECONDS = 0.25
+HEARTBEAT_SECONDS = 0.25
 _ABOUT = {"created": 0, "context": 4096, "temperature": 1.0, "top_p": 1.0}
 
 
@@ -60,7 +60,7 @@ class Stub:
         self._queue = TurnQueue(self._client, settings, model=MODEL, worker="w0")
         self._log = Log(self._client, settings, worker="w0")
         self._step: list[Append] = []
-        self._beaten = 0.0
+        self._heartbeat_times = 0.0
 
     def work(self) -> None:
         """Answer whoever waits; after an error it goes on where it was.
@@ -68,11 +68,11 @@ class Stub:
         Raises:
             RedisError
         """
-        if time.monotonic() - self._beaten > BEAT_SECONDS:
-            self._queue.beat([], _ABOUT, slots=SLOTS)
+        if time.monotonic() - self._heartbeat_times > HEARTBEAT_SECONDS:
+            self._queue.heartbeat([], _ABOUT, slots=SLOTS)
             # It looks by itself, so nobody takes the bells that are rung for it.
             self._client.delete(queue_of(MODEL, "w0"))
-            self._beaten = time.monotonic()
+            self._heartbeat_times = time.monotonic()
         while len(self._step) < SLOTS and (claimed := self._queue.claim(SLOTS - len(self._step))):
             self._step.append(answered(claimed))
         if self._step:

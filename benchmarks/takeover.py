@@ -114,7 +114,7 @@ class Workers:
             since = 1000 * time.time() - 1000
 
             def beats(name: str = name, since: float = since) -> bool:
-                heard = client.zscore(keys.beats(MODEL), name)
+                heard = client.zscore(keys.heartbeats(MODEL), name)
                 return isinstance(heard, float) and heard > since
 
             process.wait_until(beats)

@@ -15,7 +15,7 @@ import redis.asyncio
 from websockets.asyncio.client import ClientConnection, connect
 
 from benchmarks import floor
-from turnstream.turns.front import Front, open_front
+from turnstream.turns.client import TurnClient, open_client
 from turnstream.turns.ids import new_response_id
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Message, Request, Turn
@@ -54,13 +54,13 @@ async def through_redis(url: str) -> AsyncIterator[Trip]:
 
 
 @asynccontextmanager
-async def through_front(url: str, model: str) -> AsyncIterator[Trip]:
-    """A turn without the socket: handed to `turns.front` right here."""
-    async with open_front(TurnSettings(redis_url=url), "benchmark") as front:
-        yield lambda: _hand_in(front, model)
+async def through_client(url: str, model: str) -> AsyncIterator[Trip]:
+    """A turn without the socket: handed to `turns.client` right here."""
+    async with open_client(TurnSettings(redis_url=url), "benchmark") as turn_client:
+        yield lambda: _submit_turn(turn_client, model)
 
 
-async def _hand_in(front: Front, model: str) -> float:
+async def _submit_turn(turn_client: TurnClient, model: str) -> float:
     turn = Turn(
         id=new_response_id(),
         owner="benchmark",
@@ -79,7 +79,7 @@ async def _hand_in(front: Front, model: str) -> float:
     took = None
     last: dict[str, Any] = {}
     begun = time.perf_counter()
-    async with front.submit(turn) as follower:
+    async with turn_client.submit(turn) as follower:
         async for batch in follower.batches():
             for event in batch:
                 last = json.loads(event)

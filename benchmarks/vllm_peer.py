@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from benchmarks.contender import Contender
+from benchmarks.peer_process import PeerProcess
 from turnstream.workers.engines.orphans import ended_with_us
 
 ROOT = Path(__file__).parents[1]
@@ -22,7 +22,7 @@ PYTHON = ROOT / ".venv-vllm/bin/python"
 
 
 @contextmanager
-def vllm_peer(folder: Path, *, rows: int, context: int, max_tokens: int) -> Iterator[Contender]:
+def vllm_peer(folder: Path, *, rows: int, context: int, max_tokens: int) -> Iterator[PeerProcess]:
     """Start it with a checkpoint in bfloat16."""
     arguments = (folder, str(rows), str(context), str(max_tokens))
     cores = ",".join(map(str, sorted(os.sched_getaffinity(0))))
@@ -45,7 +45,7 @@ def vllm_peer(folder: Path, *, rows: int, context: int, max_tokens: int) -> Iter
             cwd=ROOT,
             env=environ,
         )
-        peer = Contender(process)
+        peer = PeerProcess(process)
         try:
             peer.wait()
             all_started()

@@ -16,7 +16,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from turnstream.cli.bulk_house import NoService, local_service
+from turnstream.cli.bulk_local import NoService, local_service
 from turnstream.cli.bulk_order import in_order
 from turnstream.cli.bulk_service import PAUSE_SECONDS, BulkService, Json, Refused, ServiceAway
 from turnstream.cli.bulk_state import Asked, OtherRun, State, StateFile, sha256_of

@@ -19,8 +19,8 @@ import redis
 
 from benchmarks.processes import redis_server
 from turnstream.turns import events, keys, response
+from turnstream.turns.client import open_client
 from turnstream.turns.connection import connect
-from turnstream.turns.front import open_front
 from turnstream.turns.ids import new_response_id
 from turnstream.turns.log import Append, Entry, Final, Log, Verdict
 from turnstream.turns.queue import TurnQueue
@@ -77,7 +77,7 @@ def measure(redis_url: str, size: Size) -> dict[str, Cost]:
         return _cost(client, [turn.id for turn in made], _used(client) - before)
 
     costs = {}
-    asyncio.run(_hand_in(settings, made))
+    asyncio.run(_submit_turn(settings, made))
     costs["waiting"] = cost()
     claimed = [found for _ in made if (found := worker.claim(1)) is not None]
     assert len(claimed) == size.turns
@@ -119,8 +119,8 @@ def _turns(size: Size) -> Iterator[Turn]:
         )
 
 
-async def _hand_in(settings: TurnSettings, turns: Iterable[Turn]) -> None:
-    async with open_front(settings, "node-1") as front:
+async def _submit_turn(settings: TurnSettings, turns: Iterable[Turn]) -> None:
+    async with open_client(settings, "node-1") as front:
         for turn in turns:
             async with front.submit(turn):
                 pass

@@ -56,7 +56,7 @@ def test_the_wheel_has_everything_that_is_not_python_too(wheel: Path) -> None:
 
     for name in (
         "turnstream/py.typed",
-        "turnstream/turns/scripts/submit.lua",
+        "turnstream/turns/lua_scripts/submit.lua",
         "turnstream/workers/demo/model.safetensors",
         "turnstream/workers/engines/decode_op.cpp",
         "turnstream/ws_server/openapi.json",

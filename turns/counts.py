@@ -5,7 +5,7 @@ import secrets
 
 import redis.asyncio
 
-from turnstream.turns import scripts
+from turnstream.turns import lua
 from turnstream.turns.count import Count, count_from_json
 from turnstream.turns.errors import BadRequest, Overloaded, PreviousResponseNotFound
 from turnstream.turns.patience import Patience
@@ -34,7 +34,7 @@ class Counts:
         self._relay = relay
         self._settings = settings
         self._node = node
-        self._ask = client.register_script(scripts.source("count"))
+        self._ask = client.register_script(lua.source("count"))
 
     async def count(self, turn: Turn, *, compact: bool = False) -> Count:
         """Count the tokens of a turn that is never handed in.
@@ -106,5 +106,5 @@ class _Listener:
         if not self.heard.done():
             self.heard.set_result(event)
 
-    def doubt(self) -> None:
+    def resync(self) -> None:
         """What was missed is not told again: the time runs out, and the client asks anew."""

@@ -13,13 +13,13 @@ from typing import Any, cast
 import redis.asyncio
 from redis.commands.core import AsyncScript
 
-from turnstream.turns import keys, scripts
-from turnstream.turns.bell import Bell
+from turnstream.turns import keys, lua
 from turnstream.turns.jobs import Job, Status, job_of
 from turnstream.turns.reach import reached
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.submission import submission
 from turnstream.turns.turn import Turn
+from turnstream.turns.wake_up import WakeUp
 
 #: A job whose feeder was not heard of for so long is given to another.
 LEASE_MS = 5_000
@@ -103,15 +103,15 @@ class Feed:
     def __init__(self, client: "redis.asyncio.Redis", settings: TurnSettings) -> None:
         self._redis = client
         self._settings = settings
-        self._bell = Bell()
+        self._wake_up = WakeUp()
         script = client.register_script
-        self._take = script(scripts.source("job_take"))
-        self._renew = script(scripts.source("job_renew"))
-        self._step = script(scripts.source("job_step"))
-        self._mark = script(scripts.source("job_mark"))
-        self._end = script(scripts.source("job_end"))
-        self._submit = script(scripts.source("submit"))
-        self._cancel = script(scripts.source("cancel"))
+        self._take = script(lua.source("job_take"))
+        self._renew = script(lua.source("job_renew"))
+        self._step = script(lua.source("job_step"))
+        self._mark = script(lua.source("job_mark"))
+        self._end = script(lua.source("job_end"))
+        self._submit = script(lua.source("submit"))
+        self._cancel = script(lua.source("cancel"))
 
     async def take(self) -> Job | None:
         """Take a job that nobody feeds."""
@@ -146,11 +146,11 @@ class Feed:
 
     async def submit(self, job: Job, turns: Sequence[Turn]) -> list[Verdict]:
         """Hand lines in; one that was handed in before is the same turn. At most `AT_ONCE`."""
-        calls = [submission(turn, self._settings, self._bell, node="") for turn in turns]
+        calls = [submission(turn, self._settings, self._wake_up, node="") for turn in turns]
         answers = await self._many(self._submit, calls)
         if any(answer[0] == b"job_lost" for answer in answers):
             raise JobLost(job.id)
-        return [_handed_in(answer) for answer in answers]
+        return [_submitted(answer) for answer in answers]
 
     async def cancel(self, job: Job, ids: Sequence[str]) -> list[Verdict]:
         """Stop turns wherever they are. At most `AT_ONCE`."""
@@ -210,7 +210,7 @@ class Feed:
                 return await pipe.execute()
 
 
-def _handed_in(answer: Sequence[bytes]) -> Verdict:
+def _submitted(answer: Sequence[bytes]) -> Verdict:
     match answer:
         case [b"ok", b"queued" | b"in_progress"]:
             return Verdict.TAKEN

@@ -84,7 +84,7 @@ class Follower:
             self._behind = True
         self._wake.set()
 
-    def doubt(self) -> None:
+    def resync(self) -> None:
         """Look into the log before waiting again: something may have been missed."""
         if not self._ended:
             self._behind = True
@@ -120,7 +120,7 @@ class Follower:
     def _watch(self) -> None:
         # One timer for all waits: one for each would cost more than the event that is waited for.
         if not self._heard:
-            self.doubt()
+            self.resync()
         self._heard = False
         loop = asyncio.get_running_loop()
         self._watching = loop.call_later(SILENCE_SECONDS, self._watch)

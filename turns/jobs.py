@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import redis.asyncio
 
-from turnstream.turns import keys, scripts
+from turnstream.turns import keys, lua
 from turnstream.turns.errors import BadRequest, JobNotFound
 from turnstream.turns.listing import ids_after
 from turnstream.turns.reach import reached
@@ -92,8 +92,8 @@ class Jobs:
 
     def __init__(self, client: "redis.asyncio.Redis") -> None:
         self._redis = client
-        self._create = client.register_script(scripts.source("job_create"))
-        self._cancel = client.register_script(scripts.source("job_cancel"))
+        self._create = client.register_script(lua.source("job_create"))
+        self._cancel = client.register_script(lua.source("job_cancel"))
 
     async def create(self, owner: str, plan: Plan, key: str | None) -> Job:
         """Make a job; with a key that was used before, give the job that it made.

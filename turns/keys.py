@@ -1,7 +1,7 @@
 """Every Redis key and channel, one function each.
 
 The Lua scripts get the same names: `lua_functions` writes each function below as a Lua function, so
-that a key is spelled in this file and nowhere else. Queue names of Celery are in `turns.bell`.
+that a key is spelled in this file and nowhere else. Queue names of Celery are in `turns.wake_up`.
 """
 
 import inspect
@@ -59,19 +59,19 @@ def slots(model: str) -> str:
     return f"ts:slots:{model}"
 
 
-def beats(model: str) -> str:
+def heartbeats(model: str) -> str:
     """Sorted set: when each worker of a model was last heard of, in milliseconds."""
-    return f"ts:beats:{model}"
+    return f"ts:heartbeats:{model}"
 
 
-def lent(model: str) -> str:
+def preemptible(model: str) -> str:
     """Sorted set: batch turns that have a row, by when they got it, in milliseconds."""
-    return f"ts:lent:{model}"
+    return f"ts:preemptible:{model}"
 
 
-def recalled(model: str) -> str:
+def preempted(model: str) -> str:
     """Sorted set: those of them that were told to give it back, by when, in milliseconds."""
-    return f"ts:recalled:{model}"
+    return f"ts:preempted:{model}"
 
 
 def leases() -> str:
@@ -165,7 +165,7 @@ def file_expiries() -> str:
 
 
 def worker_channel(model: str, worker: str) -> str:
-    """Channel: ids of turns that a worker is to end, or, with `yield` in front, to hand back."""
+    """Channel: ids of turns that a worker is to end, or, with `preempt` in front, to hand back."""
     return f"ts:worker:{model}:{worker}"
 
 
@@ -185,9 +185,9 @@ _SPELLED: tuple[Callable[..., str], ...] = (
     pace,
     free_slots,
     slots,
-    beats,
-    lent,
-    recalled,
+    heartbeats,
+    preemptible,
+    preempted,
     leases,
     claim,
     watches,

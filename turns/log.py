@@ -7,7 +7,7 @@ from typing import cast
 
 import redis
 
-from turnstream.turns import scripts
+from turnstream.turns import lua
 from turnstream.turns.settings import TurnSettings
 
 
@@ -49,7 +49,7 @@ class Final:
 
 
 @dataclass(frozen=True, slots=True)
-class HandedOn:
+class Requeued:
     """The turn goes back to the head of its line, and on from its log later."""
 
 
@@ -61,7 +61,7 @@ class Append:
     attempt: int
     first: int
     entries: tuple[Entry, ...]
-    final: Final | HandedOn | None = None
+    final: Final | Requeued | None = None
 
 
 class Log:
@@ -69,7 +69,7 @@ class Log:
 
     def __init__(self, client: "redis.Redis", settings: TurnSettings, *, worker: str) -> None:
         self._head: list[str | int] = [worker, *settings.kept_seconds]
-        self._append = client.register_script(scripts.source("append"))
+        self._append = client.register_script(lua.source("append"))
 
     def append(self, parts: Sequence[Append]) -> list[Verdict]:
         """Write and publish; one verdict for each part, in order.
@@ -87,8 +87,8 @@ class Log:
             match part.final:
                 case None:
                     args.append("")
-                case HandedOn():
-                    args.append("handed on")
+                case Requeued():
+                    args.append("requeued")
                 case Final(status=status, error=error, rest=rest, text=text, tokens=tokens):
                     args += [status, error, rest, text, tokens]
         verdicts = cast(list[bytes], self._append(args=args))

@@ -10,19 +10,19 @@ from uuid import uuid4
 import redis
 from redis.exceptions import RedisError
 
-from turnstream.turns import keys, scripts
+from turnstream.turns import keys, lua
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Claimed, Message, Request, messages_from_json
 
 
-class Standing(StrEnum):
+class LeaseStatus(StrEnum):
     """How a turn stands with the worker that runs it."""
 
     OK = "ok"
     #: Somebody asked for its end.
     CANCEL = "cancel"
     #: People wait for its slot.
-    YIELD = "yield"
+    PREEMPT = "preempt"
     #: It is another attempt's by now, or has ended, or is gone.
     LOST = "lost"
 
@@ -38,15 +38,15 @@ class TurnQueue:
         self._model = model
         self._worker = worker
         self._nonce: str | None = None
-        self._claim = client.register_script(scripts.source("claim"))
-        self._beat = client.register_script(scripts.source("beat"))
-        self._release = client.register_script(scripts.source("release"))
-        self._sweep = client.register_script(scripts.source("sweep"))
+        self._claim = client.register_script(lua.source("claim"))
+        self._heartbeat = client.register_script(lua.source("heartbeat"))
+        self._requeue = client.register_script(lua.source("requeue"))
+        self._sweep = client.register_script(lua.source("sweep"))
 
-    def claim(self, free_slots: int, *, instead_of: str = "") -> Claimed | None:
+    def claim(self, free_slots: int, *, preempted: str = "") -> Claimed | None:
         """Take the head of the line; None when nobody waits.
 
-        A batch turn that is giving its slot back is named by `instead_of`, when the slot is to be
+        A batch turn that is giving its slot back is named by `preempted`, when the slot is to be
         taken before it is free; then None also when only a batch waits.
 
         A claim that was not answered is asked again under the same nonce, so that a turn given out
@@ -67,16 +67,16 @@ class TurnQueue:
                     free_slots,
                     int(self._settings.lease_seconds * 1000),
                     self._settings.alive_ms,
-                    instead_of,
+                    preempted,
                 ]
             ),
         )
         self._nonce = None
         return _claimed(answer) if answer else None
 
-    def beat(
+    def heartbeat(
         self, running: Sequence[tuple[str, int]], about: Mapping[str, object], *, slots: int
-    ) -> list[Standing]:
+    ) -> list[LeaseStatus]:
         """Show a sign of life, renew the leases of what runs here and hear what became of it.
 
         Args:
@@ -88,24 +88,26 @@ class TurnQueue:
         args: list[str | int] = [self._model, self._worker, lease_ms, json.dumps(dict(about))]
         args += [slots, self._settings.alive_ms]
         args += chain.from_iterable(running)
-        return [Standing(word.decode()) for word in cast(list[bytes], self._beat(args=args))]
+        return [
+            LeaseStatus(word.decode()) for word in cast(list[bytes], self._heartbeat(args=args))
+        ]
 
     def sweep(self) -> list[str]:
         """See to what is overdue; gives the ids of turns whose worker was lost."""
         moved = self._sweep(args=self._settings.sweep_limits)
         return [id.decode() for id in cast(list[bytes], moved)]
 
-    def release(self, unfinished: Sequence[tuple[str, int]]) -> None:
+    def requeue(self, unfinished: Sequence[tuple[str, int]]) -> None:
         """Hand on turns, each by id and attempt, that this worker will not finish."""
         if unfinished:
             args: list[str | int] = [self._worker]
             args += chain.from_iterable(unfinished)
-            self._release(args=args)
+            self._requeue(args=args)
 
     def leave(self) -> None:
         """Take this worker off the list, so that no bell is aimed at it."""
         with self._client.pipeline() as pipe:
-            pipe.zrem(keys.beats(self._model), self._worker)
+            pipe.zrem(keys.heartbeats(self._model), self._worker)
             pipe.hdel(keys.free_slots(self._model), self._worker)
             pipe.hdel(keys.slots(self._model), self._worker)
             pipe.execute()

@@ -35,7 +35,7 @@ class Listener(Protocol):
 
     def deliver(self, seq: int, event: bytes, *, last: bool) -> None: ...
 
-    def doubt(self) -> None: ...
+    def resync(self) -> None: ...
 
 
 class Relay:
@@ -77,15 +77,15 @@ class Relay:
                         self._take(message)
             except (RedisError, OSError) as exc:
                 log.warning("the subscription was lost and is made anew: %s", exc)
-            self._doubt_all()
+            self._resync_all()
             await asyncio.sleep(RETRY_SECONDS)
 
     def _take(self, message: Mapping[str, Any]) -> None:
         self._heard = time.monotonic()
         if message["type"] == "subscribe":
-            self._doubt_all()
+            self._resync_all()
         elif message["data"] != _HEARTBEAT:
-            self._hand_out(message["data"])
+            self._dispatch(message["data"])
 
     async def heartbeat(self) -> None:
         """Publish to the node itself, and make the subscription anew when that is not heard."""
@@ -100,13 +100,13 @@ class Relay:
                 # The listener sees its connection end, and makes another.
                 await self._subscriber.connection_pool.disconnect()
 
-    def _hand_out(self, mail: bytes) -> None:
-        for letter in mail.split(b"\n"):
-            turn_id, seq, more, event = letter.split(b" ", 3)
+    def _dispatch(self, payload: bytes) -> None:
+        for message in payload.split(b"\n"):
+            turn_id, seq, more, event = message.split(b" ", 3)
             for follower in self._followers.get(turn_id.decode(), ()):
                 follower.deliver(int(seq), event, last=more == b"end")
 
-    def _doubt_all(self) -> None:
+    def _resync_all(self) -> None:
         for group in self._followers.values():
             for follower in group:
-                follower.doubt()
+                follower.resync()

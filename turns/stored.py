@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import redis.asyncio
 
-from turnstream.turns import keys, scripts
+from turnstream.turns import keys, lua
 from turnstream.turns.errors import BadRequest, ResponseNotFound
 from turnstream.turns.patience import Patience
 from turnstream.turns.response import whole
@@ -20,8 +20,8 @@ class Stored:
         self._patience = patience
         #: How long a silent worker counts as alive.
         self._alive_ms = alive_ms
-        self._look = client.register_script(scripts.source("look"))
-        self._delete = client.register_script(scripts.source("delete"))
+        self._look = client.register_script(lua.source("look"))
+        self._delete = client.register_script(lua.source("delete"))
 
     async def response(self, turn_id: str, owner: str) -> str:
         """Give the response object of a turn, as JSON; while it waits with its place.

@@ -1,13 +1,15 @@
 """What the scripts that make a turn are told of it, whoever hands it in."""
 
-from turnstream.turns.bell import Bell
 from turnstream.turns.limits import cost
 from turnstream.turns.response import finished_rest, rest_of
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Turn, messages_to_json
+from turnstream.turns.wake_up import WakeUp
 
 
-def submission(turn: Turn, settings: TurnSettings, bell: Bell, *, node: str) -> list[str | int]:
+def submission(
+    turn: Turn, settings: TurnSettings, wake_up: WakeUp, *, node: str
+) -> list[str | int]:
     """Write the script's arguments, in its order; `node` follows the turn."""
     return [
         turn.id,
@@ -21,7 +23,7 @@ def submission(turn: Turn, settings: TurnSettings, bell: Bell, *, node: str) -> 
         turn.request.to_json(),
         messages_to_json(turn.messages),
         rest_of(turn),
-        bell.text(turn.id),
+        wake_up.text(turn.id),
         settings.alive_ms,
         settings.max_queued,
         settings.store_seconds,

@@ -11,14 +11,14 @@ from threading import Lock
 
 from turnstream.turns import events, response
 from turnstream.turns.errors import BadRequest
-from turnstream.turns.log import Append, Entry, Final, HandedOn
+from turnstream.turns.log import Append, Entry, Final, Requeued
 from turnstream.turns.shapes import Cut, MessageItem, MessageStatus
 from turnstream.turns.turn import Claimed
 from turnstream.workers.engine import Finish, FinishReason, Handle
 from turnstream.workers.slicer import IdSlicer
 
 #: A turn that has nothing to show for so long says that it is being answered all the same.
-HEARTBEAT_SECONDS = 10.0
+IN_PROGRESS_SECONDS = 10.0
 #: A turn that nobody reads is written only so often; so much another attempt computes again.
 UNREAD_SECONDS = 0.25
 _NO_ERROR = "null"
@@ -37,7 +37,7 @@ class Answer:
         #: A reader asked for the end: what the engine calls cancelled is then the turn's end.
         self.stop_asked = False
         #: People wait for the slot: what the engine calls cancelled then goes on later.
-        self.yield_asked = False
+        self.preempted = False
         #: The slot is somebody's already.
         self.replaced = False
         #: The turn is somebody else's by now, or nobody's: nothing more is written.
@@ -58,7 +58,7 @@ class Answer:
     def start(self, handle: Handle) -> None:
         """The engine has the turn."""
         self.handle = handle
-        if self.stop_asked or self.yield_asked or self.dropped:
+        if self.stop_asked or self.preempted or self.dropped:
             handle.cancel()
 
     def put(self, ids: Sequence[int], finish: Finish | None) -> bool:
@@ -72,9 +72,9 @@ class Answer:
             self.finished = True
         return finish is not None or self._pressing
 
-    def give_way(self) -> None:
+    def preempt(self) -> None:
         """Give the slot back: the turn goes on later from what is logged of it."""
-        self.yield_asked = True
+        self.preempted = True
         if self.handle is not None:
             self.handle.cancel()
 
@@ -113,7 +113,7 @@ class Answer:
         if finish is not None and self._goes_on(finish):
             # What is held back stays so: the next attempt computes it again.
             self.dropped = True
-            return self._append(self._slice(text) if text else [], HandedOn())
+            return self._append(self._slice(text) if text else [], Requeued())
         if finish is not None:
             text += self._slicer.finish()
         elif self._slicer.stopped and self.handle is not None:
@@ -121,7 +121,7 @@ class Answer:
         entries = self._slice(text) if text else []
         if finish is not None:
             return self._ending(finish, entries)
-        if not entries and time.monotonic() - self._spoke >= HEARTBEAT_SECONDS:
+        if not entries and time.monotonic() - self._spoke >= IN_PROGRESS_SECONDS:
             entries = [Entry(events.still_in_progress(self._next, self.claimed.rest))]
         return self._append(entries) if entries else None
 
@@ -139,7 +139,7 @@ class Answer:
 
     def _goes_on(self, finish: Finish) -> bool:
         """Whether the turn goes back to its line."""
-        yields = self.yield_asked and not (self.stop_asked or self.dropped or self._slicer.stopped)
+        yields = self.preempted and not (self.stop_asked or self.dropped or self._slicer.stopped)
         return yields and finish.reason is FinishReason.CANCELLED
 
     def _refused(self, error: BadRequest) -> Append:
@@ -220,7 +220,7 @@ class Answer:
             completed_at=int(time.time()) if completed else None,
         )
 
-    def _append(self, entries: list[Entry], final: Final | HandedOn | None = None) -> Append:
+    def _append(self, entries: list[Entry], final: Final | Requeued | None = None) -> Append:
         part = Append(
             id=self.claimed.id,
             attempt=self.claimed.attempt,

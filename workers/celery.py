@@ -14,7 +14,7 @@ from typing import Any
 from celery import Celery
 from celery.signals import worker_init, worker_ready, worker_shutdown, worker_shutting_down
 
-from turnstream.turns.bell import RING
+from turnstream.turns.wake_up import WAKE_UP_TASK
 from turnstream.workers.settings import WorkerSettings
 from turnstream.workers.worker import Worker
 
@@ -57,22 +57,22 @@ def make_app() -> Celery:
     app = Celery("turnstream")
     # Read when Celery first needs them, not when this module is imported.
     app.add_defaults(lambda: celery_settings(WorkerSettings.read(os.environ).turns.redis_url))
-    station = _Station()
-    worker_init.connect(station.open, weak=False)
-    worker_ready.connect(station.begin, weak=False)
+    process = WorkerProcess()
+    worker_init.connect(process.open, weak=False)
+    worker_ready.connect(process.begin, weak=False)
     # Told to go; Celery may take a second more until it has shut down.
-    worker_shutting_down.connect(station.retire, weak=False)
-    worker_shutdown.connect(station.close, weak=False)
+    worker_shutting_down.connect(process.retire, weak=False)
+    worker_shutdown.connect(process.close, weak=False)
 
-    @app.task(name=RING)
-    def ring(turn_id: str) -> None:
+    @app.task(name=WAKE_UP_TASK)
+    def wake_up(turn_id: str) -> None:
         log.debug("%s: rung", turn_id)
-        station.ring()
+        process.wake_up()
 
     return app
 
 
-class _Station:
+class WorkerProcess:
     """Holds the process's worker between Celery's signals."""
 
     def __init__(self) -> None:
@@ -96,9 +96,9 @@ class _Station:
         if self._worker is not None:
             self._worker.start()
 
-    def ring(self) -> None:
+    def wake_up(self) -> None:
         if self._worker is not None:
-            self._worker.ring()
+            self._worker.wake_up()
 
     def retire(self, **_: object) -> None:
         if self._worker is not None:

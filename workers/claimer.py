@@ -12,8 +12,8 @@ from threading import Event, Lock, Thread
 from turnstream.turns.errors import BadRequest
 from turnstream.turns.queue import AWAY, TurnQueue
 from turnstream.turns.turn import Claimed
+from turnstream.workers.active_turns import ActiveTurns
 from turnstream.workers.answer import Answer
-from turnstream.workers.desk import Desk
 from turnstream.workers.engine import BadPrompt, Engine, EngineDead, Finish, FinishReason, Sampling
 from turnstream.workers.prompter import Prompter
 from turnstream.workers.publisher import Publisher
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 BeginSlicer = Callable[[Sequence[int], Sequence[str]], IdSlicer]
 
 #: The longest that a free slot and a waiting turn can miss each other.
-BEAT_SECONDS = 0.25
+HEARTBEAT_SECONDS = 0.25
 
 
 class Claimer:
@@ -34,14 +34,14 @@ class Claimer:
     def __init__(
         self,
         queue: TurnQueue,
-        desk: Desk,
+        active: ActiveTurns,
         publisher: Publisher,
         engine: Engine,
         prompter: Prompter,
         begin_slicer: BeginSlicer,
     ) -> None:
         self._queue = queue
-        self._desk = desk
+        self._active = active
         self._publisher = publisher
         self._engine = engine
         self._prompter = prompter
@@ -50,7 +50,7 @@ class Claimer:
         self._claiming = Lock()
         self._away = False
         self._wake = Event()
-        desk.freed = self._wake.set
+        active.freed = self._wake.set
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="claimer")
 
@@ -58,7 +58,7 @@ class Claimer:
         """Begin to claim."""
         self._thread.start()
 
-    def ring(self) -> None:
+    def wake_up(self) -> None:
         """Fill free slots now, on the caller's thread."""
         self._fill()
 
@@ -75,23 +75,23 @@ class Claimer:
     def _run(self) -> None:
         while not self._stopping.is_set():
             self._fill()
-            self._wake.wait(BEAT_SECONDS)
+            self._wake.wait(HEARTBEAT_SECONDS)
             self._wake.clear()
 
     def _fill(self) -> None:
         with self._claiming:
             try:
-                while not self._stopping.is_set() and (slots := self._desk.free_slots()) > 0:
+                while not self._stopping.is_set() and (slots := self._active.free_slots()) > 0:
                     claimed = self._queue.claim(slots)
                     self._away = False
                     if claimed is None:
                         return
                     self._start(claimed)
-                for giving in self._desk.preempted_slots():
+                for giving in self._active.preempted_slots():
                     if self._stopping.is_set():
                         return
                     # The engine takes up who waits at the step at which the slot is free.
-                    claimed = self._queue.claim(0, instead_of=giving.claimed.id)
+                    claimed = self._queue.claim(0, preempted=giving.claimed.id)
                     if claimed is None:
                         return
                     giving.replaced = True
@@ -108,11 +108,11 @@ class Claimer:
             prompt = self._prompter.ids(claimed.messages, claimed.request, limit=limit)
         except BadRequest as exc:
             answer = Answer(claimed, self._begin_slicer((), ()))
-            self._desk.add(answer)
+            self._active.add(answer)
             answer.refuse(exc)
         else:
             answer = Answer(claimed, self._begin_slicer(prompt, claimed.request.stop))
-            self._desk.add(answer)
+            self._active.add(answer)
             self._submit(answer, prompt)
         self._publisher.wake()
 

@@ -9,14 +9,14 @@ from collections.abc import Callable
 
 from celery.exceptions import SecurityWarning
 
-from turnstream.turns.bell import queue_of
 from turnstream.turns.environment import SettingError
 from turnstream.turns.model_name import served_name
+from turnstream.turns.wake_up import queue_of
 from turnstream.workers import openmp
 from turnstream.workers.settings import WorkerSettings
 
 #: Celery threads that hear bells; they claim one after the other, so more would only wait.
-BELL_THREADS = 4
+WAKE_UP_THREADS = 4
 
 
 def run() -> int:
@@ -45,7 +45,7 @@ def run() -> int:
             "--quiet",
             "worker",
             "--pool=threads",
-            f"--concurrency={BELL_THREADS}",
+            f"--concurrency={WAKE_UP_THREADS}",
             f"--queues={queues}",
             f"--hostname={settings.name}@turnstream",
             "--without-mingle",

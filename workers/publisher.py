@@ -11,8 +11,8 @@ from threading import Event, Thread
 
 from turnstream.turns.log import Append, Log, Verdict
 from turnstream.turns.queue import AWAY
-from turnstream.workers.answer import HEARTBEAT_SECONDS, Answer
-from turnstream.workers.desk import Desk
+from turnstream.workers.active_turns import ActiveTurns
+from turnstream.workers.answer import IN_PROGRESS_SECONDS, Answer
 
 log = logging.getLogger(__name__)
 
@@ -24,10 +24,10 @@ RETRY_SECONDS = 0.1
 
 
 class Publisher:
-    """Writes the events of every turn on the desk."""
+    """Writes the events of every turn on the active."""
 
-    def __init__(self, desk: Desk, turns_log: Log) -> None:
-        self._desk = desk
+    def __init__(self, active: ActiveTurns, turns_log: Log) -> None:
+        self._active = active
         self._log = turns_log
         self._wake = Event()
         self._expected = False
@@ -63,11 +63,11 @@ class Publisher:
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self._wake.wait(PACE_SECONDS if self._desk.answers() else HEARTBEAT_SECONDS / 4)
+            self._wake.wait(PACE_SECONDS if self._active.answers() else IN_PROGRESS_SECONDS / 4)
             self._wake.clear()
-            parts = [(answer, answer.take()) for answer in self._desk.answers()]
+            parts = [(answer, answer.take()) for answer in self._active.answers()]
             self._write([(answer, part) for answer, part in parts if part is not None])
-            self._desk.clear()
+            self._active.clear()
 
     def _write(self, parts: list[tuple[Answer, Append]]) -> None:
         again = False
@@ -93,4 +93,4 @@ class Publisher:
             log.warning("%s attempt %d: refused as %s", part.id, part.attempt, verdict)
             answer.drop()
         if part.final is not None or not written:
-            self._desk.remove(answer)
+            self._active.remove(answer)

@@ -4,9 +4,9 @@ import logging
 from collections.abc import Callable, Iterator
 from threading import Event, Thread
 
-from turnstream.turns.orders import Order
+from turnstream.turns.commands import Command
 from turnstream.turns.queue import AWAY
-from turnstream.workers.desk import Desk
+from turnstream.workers.active_turns import ActiveTurns
 
 log = logging.getLogger(__name__)
 
@@ -20,9 +20,9 @@ class Stopper:
         listen: begins to listen; gives orders, and None now and then.
     """
 
-    def __init__(self, listen: Callable[[], Iterator[Order | None]], desk: Desk) -> None:
+    def __init__(self, listen: Callable[[], Iterator[Command | None]], active: ActiveTurns) -> None:
         self._listen = listen
-        self._desk = desk
+        self._active = active
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="stopper")
 
@@ -47,11 +47,11 @@ class Stopper:
                 # The beat says the same, only later.
                 self._stopping.wait(RETRY_SECONDS)
 
-    def _carry_out(self, order: Order) -> None:
-        for answer in self._desk.answers():
-            if answer.claimed.id == order.turn_id:
-                log.info("%s: %s", order.turn_id, "gives way" if order.yields else "stopped")
-                if order.yields:
-                    self._desk.give_way(answer)
+    def _carry_out(self, command: Command) -> None:
+        for answer in self._active.answers():
+            if answer.claimed.id == command.turn_id:
+                log.info("%s: %s", command.turn_id, "preempted" if command.preempts else "stopped")
+                if command.preempts:
+                    self._active.preempt(answer)
                 else:
                     answer.stop()

@@ -10,18 +10,18 @@ import time
 
 from turnstream.prompts import ChatPromptMetaLlamaLlama2Chat, prompt_for
 from turnstream.prompts.registry import PROMPTS
+from turnstream.turns.commands import commands
 from turnstream.turns.connection import connect
 from turnstream.turns.count_line import CountLine
 from turnstream.turns.log import Log
-from turnstream.turns.orders import orders
 from turnstream.turns.queue import TurnQueue
-from turnstream.workers.beat import Beat
+from turnstream.workers.active_turns import ActiveTurns
 from turnstream.workers.claimer import Claimer
 from turnstream.workers.counter import Counter
-from turnstream.workers.desk import Desk
 from turnstream.workers.engine import CheckpointError
 from turnstream.workers.engines.load import LoadedModel, load_engine
 from turnstream.workers.engines.slicing import slicers
+from turnstream.workers.heartbeat import Heartbeat
 from turnstream.workers.prompter import Llama2Prompter, Prompter, TemplatePrompter
 from turnstream.workers.publisher import Publisher
 from turnstream.workers.settings import WorkerSettings
@@ -61,11 +61,11 @@ class Worker:
         self._counter = Counter(
             CountLine(redis, model=loaded.name), prompter, context=loaded.engine.context
         )
-        self._desk = Desk(loaded.engine.capacity)
-        self._publisher = Publisher(self._desk, Log(redis, settings.turns, worker=settings.name))
+        self._active = ActiveTurns(loaded.engine.capacity)
+        self._publisher = Publisher(self._active, Log(redis, settings.turns, worker=settings.name))
         self._claimer = Claimer(
             queue(),
-            self._desk,
+            self._active,
             self._publisher,
             loaded.engine,
             prompter,
@@ -78,21 +78,21 @@ class Worker:
             "top_p": loaded.top_p,
         }
         self._stopper = Stopper(
-            lambda: orders(redis, model=loaded.name, worker=settings.name), self._desk
+            lambda: commands(redis, model=loaded.name, worker=settings.name), self._active
         )
-        self._beat = Beat(queue(), self._desk, about=about, check=self._check)
+        self._heartbeat = Heartbeat(queue(), self._active, about=about, check=self._check)
 
     def start(self) -> None:
         """Begin to claim and answer."""
         self._publisher.start()
-        self._beat.start()
+        self._heartbeat.start()
         self._stopper.start()
         self._claimer.start()
         self._counter.start()
 
-    def ring(self) -> None:
+    def wake_up(self) -> None:
         """Somebody may be waiting."""
-        self._claimer.ring()
+        self._claimer.wake_up()
 
     def retire(self) -> None:
         """Claim nothing more; never waits, so that a signal handler may call it."""
@@ -107,11 +107,11 @@ class Worker:
         self._counter.retire()
         self._claimer.stop()
         deadline = time.monotonic() + self._settings.drain_seconds
-        while self._desk.answers() and time.monotonic() < deadline:
+        while self._active.answers() and time.monotonic() < deadline:
             time.sleep(0.02)
         # One that is finished may not be written by the end: it is handed on too, and whoever ended
         # in time is let be.
-        left = self._desk.answers()
+        left = self._active.answers()
         for answer in left:
             if not answer.finished:
                 answer.drop()
@@ -119,7 +119,7 @@ class Worker:
         self._counter.stop()
         self._engine.stop(0)
         self._publisher.stop()
-        self._beat.stop([(answer.claimed.id, answer.claimed.attempt) for answer in left])
+        self._heartbeat.stop([(answer.claimed.id, answer.claimed.attempt) for answer in left])
 
     def _after_step(self) -> None:
         self._publisher.after_step()

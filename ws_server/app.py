@@ -11,7 +11,7 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
-from turnstream.turns.front import open_front
+from turnstream.turns.client import open_client
 from turnstream.turns.model_name import served_name
 from turnstream.ws_server import chat, counting, health, http, models, stored
 from turnstream.ws_server.access import Access
@@ -41,9 +41,9 @@ def create_app(settings: ServerSettings) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with open_front(settings.turns, settings.node) as front:
-            app.state.front = front
-            app.state.directory = Directory(front, model)
+        async with open_client(settings.turns, settings.node) as turn_client:
+            app.state.turn_client = turn_client
+            app.state.directory = Directory(turn_client, model)
             async with open_bulk(settings, app.state.directory) as app.state.bulk:
                 yield
 

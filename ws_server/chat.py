@@ -11,8 +11,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.responses import Response as Answer
 
+from turnstream.turns.client import TurnClient
 from turnstream.turns.errors import TurnError, error_body
-from turnstream.turns.front import Front
 from turnstream.turns.shapes import Error, Response
 from turnstream.ws_server.bodies import (
     Chunk,
@@ -37,14 +37,16 @@ from turnstream.ws_server.wire import read_json, refused
 async def create_completion(request: Request) -> Answer:
     """Answer with the whole completion, or with `stream` a piece at a time."""
     owner = request.app.state.access.admit(request).owner
-    front: Front = request.app.state.front
+    turn_client: TurnClient = request.app.state.turn_client
     directory: Directory = request.app.state.directory
     chat = read_chat(read_json(await read_body(request)))
     create = with_key(chat.create, request.headers.get("idempotency-key"))
     turn = create.turn(owner, await directory.find(create.model), parent_cached=False)
     if chat.stream:
-        return EventStream(front, front.submit(turn), ChatWire(include_usage=chat.include_usage))
-    end = await last_event(request, front.submit(turn))
+        return EventStream(
+            turn_client, turn_client.submit(turn), ChatWire(include_usage=chat.include_usage)
+        )
+    end = await last_event(request, turn_client.submit(turn))
     if end["type"] == "error":
         return refused(end)
     response: Response = end["response"]

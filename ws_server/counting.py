@@ -6,7 +6,7 @@ import time
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from turnstream.turns.front import Front
+from turnstream.turns.client import TurnClient
 from turnstream.turns.turn import Turn
 from turnstream.ws_server import bodies, compaction
 from turnstream.ws_server.create import Create, read_compact, read_create
@@ -19,9 +19,9 @@ from turnstream.ws_server.wire import read_json
 async def count_input_tokens(request: Request) -> Response:
     """`POST /v1/responses/input_tokens`: how long the prompt of such a response would be."""
     owner = request.app.state.access.admit(request).owner
-    front: Front = request.app.state.front
+    turn_client: TurnClient = request.app.state.turn_client
     create = read_create(read_json(await read_body(request)))
-    count = await front.counts.count(await _turn(request, create, owner))
+    count = await turn_client.counts.count(await _turn(request, create, owner))
     body: bodies.InputTokens = {"object": "response.input_tokens", "input_tokens": count.tokens}
     return JSONResponse(body)
 
@@ -29,9 +29,9 @@ async def count_input_tokens(request: Request) -> Response:
 async def compact(request: Request) -> Response:
     """`POST /v1/responses/compact`: the latest turns that leave room for more, as one item."""
     owner = request.app.state.access.admit(request).owner
-    front: Front = request.app.state.front
+    turn_client: TurnClient = request.app.state.turn_client
     create = read_compact(read_json(await read_body(request)))
-    count = await front.counts.count(await _turn(request, create, owner), compact=True)
+    count = await turn_client.counts.count(await _turn(request, create, owner), compact=True)
     name = secrets.token_hex(16)
     body: bodies.Compaction = {
         "id": f"resp_{name}",
@@ -57,8 +57,8 @@ async def compact(request: Request) -> Response:
 
 
 async def _turn(request: Request, create: Create, owner: str) -> Turn:
-    front: Front = request.app.state.front
+    turn_client: TurnClient = request.app.state.turn_client
     directory: Directory = request.app.state.directory
     model = await directory.find(create.model)
-    create = await resolved(create, front.stored, owner)
+    create = await resolved(create, turn_client.stored, owner)
     return create.turn(owner, model, parent_cached=False)

@@ -7,8 +7,8 @@ in it, so a turn costs no extra trip to Redis.
 import time
 from dataclasses import dataclass
 
+from turnstream.turns.client import TurnClient
 from turnstream.turns.errors import ModelNotFound
-from turnstream.turns.front import Front
 
 FRESH_SECONDS = 2.0
 
@@ -27,8 +27,8 @@ class Model:
 class Directory:
     """Knows the models."""
 
-    def __init__(self, front: Front, default: str) -> None:
-        self._front = front
+    def __init__(self, turn_client: TurnClient, default: str) -> None:
+        self._turn_client = turn_client
         self._default = default
         self._models: dict[str, Model] = {}
         self._looked = -FRESH_SECONDS
@@ -65,7 +65,7 @@ class Directory:
                 temperature=about["temperature"],
                 top_p=about["top_p"],
             )
-            for name, about in (await self._front.models()).items()
+            for name, about in (await self._turn_client.models()).items()
         }
         self._models = {self._default: Model(name=self._default)} | served
         self._looked = time.monotonic()

@@ -12,9 +12,9 @@ from typing import Protocol
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from turnstream.turns.client import TurnClient
 from turnstream.turns.errors import TurnError
 from turnstream.turns.follower import Follower
-from turnstream.turns.front import Front
 from turnstream.ws_server.wire import error_frame, server_sent
 
 #: Says that the connection lives; clients pass over comments.
@@ -55,10 +55,10 @@ class EventStream(Response):
     """Answers with the events of a turn."""
 
     def __init__(
-        self, front: Front, following: AbstractAsyncContextManager[Follower], wire: Wire
+        self, turn_client: TurnClient, following: AbstractAsyncContextManager[Follower], wire: Wire
     ) -> None:
         super().__init__()
-        self._front = front
+        self._turn_client = turn_client
         self._following = following
         self._wire = wire
 
@@ -72,7 +72,7 @@ class EventStream(Response):
             )
             await stream(scope, receive, send)
         if not follower.ended:
-            await self._front.leave(follower.turn_id)
+            await self._turn_client.leave(follower.turn_id)
 
     async def _written(self, follower: Follower) -> AsyncIterator[bytes]:
         try:

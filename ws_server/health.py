@@ -3,8 +3,8 @@
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from turnstream.turns.client import TurnClient
 from turnstream.turns.errors import TurnError
-from turnstream.turns.front import Front
 
 
 async def healthz(request: Request) -> Response:
@@ -14,10 +14,10 @@ async def healthz(request: Request) -> Response:
 
 async def readyz(request: Request) -> Response:
     """`GET /readyz`: 200 while a worker of the default model was heard of lately, else 503."""
-    front: Front = request.app.state.front
+    turn_client: TurnClient = request.app.state.turn_client
     model: str = request.app.state.model
     try:
-        served = await front.is_served(model)
+        served = await turn_client.is_served(model)
     except TurnError:
         return JSONResponse({"status": "no redis"}, status_code=503)
     if not served:

@@ -8,9 +8,9 @@ from typing import Any
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 
+from turnstream.turns.client import TurnClient
 from turnstream.turns.errors import BadRequest, ResponseNotFound
 from turnstream.turns.follower import Follower
-from turnstream.turns.front import Front
 from turnstream.turns.ids import is_response_id
 from turnstream.turns.turn import Turn
 from turnstream.ws_server import field
@@ -30,28 +30,28 @@ CANCEL_SECONDS = 15.0
 async def create_response(request: Request) -> Response:
     """`POST /v1/responses`: the whole answer, its events as they come, or at once what is known."""
     owner = request.app.state.access.admit(request).owner
-    front: Front = request.app.state.front
+    turn_client: TurnClient = request.app.state.turn_client
     directory: Directory = request.app.state.directory
     body = read_json(await read_body(request))
     create = with_key(read_create(body), request.headers.get("idempotency-key"))
     model = await directory.find(create.model)
-    create = await resolved(create, front.stored, owner)
+    create = await resolved(create, turn_client.stored, owner)
     turn = create.turn(owner, model, parent_cached=False)
     if field.boolean(body, "stream", False):
-        return EventStream(front, front.submit(turn), ResponsesWire())
+        return EventStream(turn_client, turn_client.submit(turn), ResponsesWire())
     if create.background:
-        return Response(await _handed_in(front, turn), media_type="application/json")
-    end = await last_event(request, front.submit(turn))
+        return Response(await _submitted(turn_client, turn), media_type="application/json")
+    end = await last_event(request, turn_client.submit(turn))
     if end["type"] == "error":
         return refused(end)
     return JSONResponse(end["response"])
 
 
-async def _handed_in(front: Front, turn: Turn) -> str:
-    async with front.submit(turn) as follower:
+async def _submitted(turn_client: TurnClient, turn: Turn) -> str:
+    async with turn_client.submit(turn) as follower:
         if follower.turn_id != turn.id:
             # Asked for before, with the same key.
-            return await front.stored.response(follower.turn_id, turn.owner)
+            return await turn_client.stored.response(follower.turn_id, turn.owner)
         created = (await anext(follower.batches()))[0]
     return json.dumps(json.loads(created)["response"], ensure_ascii=False)
 
@@ -73,8 +73,8 @@ async def last_event(
         else:
             end: dict[str, Any] = json.loads(last)
             return end
-    front: Front = request.app.state.front
-    await front.leave(gone)
+    turn_client: TurnClient = request.app.state.turn_client
+    await turn_client.leave(gone)
     raise ClientDisconnect
 
 
@@ -88,34 +88,36 @@ async def _last(follower: Follower) -> bytes:
 async def get_response(request: Request) -> Response:
     """`GET /v1/responses/ID`: as it is now, or with `stream=true` its events from any number on."""
     owner = request.app.state.access.admit(request).owner
-    front: Front = request.app.state.front
+    turn_client: TurnClient = request.app.state.turn_client
     response_id = response_id_of(request)
     if request.query_params.get("stream") != "true":
-        found = await front.stored.response(response_id, owner)
+        found = await turn_client.stored.response(response_id, owner)
         return Response(found, media_type="application/json")
     after = field.starting_after(request.query_params.get("starting_after"))
-    return EventStream(front, front.follow(response_id, owner, after=after), ResponsesWire())
+    return EventStream(
+        turn_client, turn_client.follow(response_id, owner, after=after), ResponsesWire()
+    )
 
 
 async def cancel_response(request: Request) -> Response:
     """`POST /v1/responses/ID/cancel`: stop it, wherever it is; asked again it answers the same."""
     owner = request.app.state.access.admit(request).owner
-    front: Front = request.app.state.front
+    turn_client: TurnClient = request.app.state.turn_client
     response_id = response_id_of(request)
     try:
-        await front.cancel(response_id, owner)
+        await turn_client.cancel(response_id, owner)
     except BadRequest:
-        found = await front.stored.response(response_id, owner)
+        found = await turn_client.stored.response(response_id, owner)
         if json.loads(found)["status"] != "cancelled":
             raise
     else:
         with suppress(TimeoutError):
             async with (
                 asyncio.timeout(CANCEL_SECONDS),
-                front.follow(response_id, owner, after=-1) as follower,
+                turn_client.follow(response_id, owner, after=-1) as follower,
             ):
                 await _last(follower)
-        found = await front.stored.response(response_id, owner)
+        found = await turn_client.stored.response(response_id, owner)
     return Response(found, media_type="application/json")
 
 

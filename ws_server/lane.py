@@ -10,9 +10,9 @@ from typing import Protocol
 
 from starlette.websockets import WebSocketDisconnect
 
+from turnstream.turns.client import TurnClient
 from turnstream.turns.errors import BadRequest, Overloaded, TurnError
 from turnstream.turns.follower import Follower
-from turnstream.turns.front import Front
 from turnstream.turns.turn import Turn
 from turnstream.ws_server.create import Create
 from turnstream.ws_server.frames import Refusal, Resume
@@ -31,8 +31,8 @@ Request = Create | Resume | Refusal
 class Connection(Protocol):
     """What a lane needs of its socket."""
 
-    front: Front
-    #: Keeps the number of turns in flight on all lanes within bounds.
+    turn_client: TurnClient
+    #: Keeps the number of turns in pending on all lanes within bounds.
     in_flight: asyncio.Semaphore
     owner: str
 
@@ -108,7 +108,9 @@ class Lane:
                 self.running = follower.turn_id
                 if self._stop_next:
                     with suppress(BadRequest):  # it has ended already
-                        await self._connection.front.cancel(self.running, self._connection.owner)
+                        await self._connection.turn_client.cancel(
+                            self.running, self._connection.owner
+                        )
                 async for batch in follower.batches():
                     for event in batch:
                         await self._connection.send(on_lane(event, self.stream_id))
@@ -128,9 +130,9 @@ class Lane:
         await self._connection.send(error_frame(refusal.error, self.stream_id))
 
     async def _following(self, request: Create | Resume) -> AbstractAsyncContextManager[Follower]:
-        front = self._connection.front
+        turn_client = self._connection.turn_client
         match request:
             case Create() as create:
-                return front.submit(await self._connection.turn(create))
+                return turn_client.submit(await self._connection.turn(create))
             case Resume(response_id=id, starting_after=after):
-                return front.follow(id, self._connection.owner, after=after)
+                return turn_client.follow(id, self._connection.owner, after=after)

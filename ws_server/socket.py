@@ -12,13 +12,13 @@ from contextlib import suppress
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from turnstream.turns.client import TurnClient
 from turnstream.turns.ending import end
 from turnstream.turns.errors import BadRequest, NotServed, TurnError
-from turnstream.turns.front import Front
 from turnstream.turns.turn import Turn
+from turnstream.ws_server.control_queue import ControlQueue, Say, Stop
 from turnstream.ws_server.create import Create
 from turnstream.ws_server.directory import Directory
-from turnstream.ws_server.errands import Errands, Say, Stop
 from turnstream.ws_server.frames import (
     Cancel,
     Frame,
@@ -49,7 +49,7 @@ async def responses_socket(socket: WebSocket) -> None:
     await socket.accept(subprotocol=visitor.subprotocol)
     session = Session(
         socket,
-        state.front,
+        state.turn_client,
         state.directory,
         owner=visitor.owner,
         model=socket.query_params.get("model"),
@@ -80,14 +80,14 @@ class Session:
     def __init__(
         self,
         socket: WebSocket,
-        front: Front,
+        turn_client: TurnClient,
         directory: Directory,
         *,
         owner: str,
         model: str | None,
         limits: SocketLimits,
     ) -> None:
-        self.front = front
+        self.turn_client = turn_client
         #: Turns in flight; further ones wait on their lanes.
         self.in_flight = asyncio.Semaphore(limits.turns)
         self._socket = socket
@@ -96,7 +96,7 @@ class Session:
         self._model = model
         self._limits = limits
         self._lanes: dict[str | None, Lane] = {}
-        self._errands = Errands(self)
+        self._control = ControlQueue(self)
         #: This side has said its last word.
         self._closed = False
 
@@ -104,7 +104,7 @@ class Session:
         """Read until the client leaves, then let go of everything of its own."""
         async with asyncio.TaskGroup() as tasks:
             running = [
-                tasks.create_task(self._run_errands(), name="errands"),
+                tasks.create_task(self._run_control(), name="errands"),
                 tasks.create_task(self._end_in_time(), name="end in time"),
             ]
 
@@ -138,7 +138,7 @@ class Session:
     async def turn(self, create: Create) -> Turn:
         """Make a turn of a request of this client."""
         model = await self._directory.find(create.model or self._model)
-        create = await resolved(create, self.front.stored, self.owner)
+        create = await resolved(create, self.turn_client.stored, self.owner)
         latest = {lane.latest for lane in self._lanes.values()}
         cached = create.previous_response_id in latest
         return create.turn(self.owner, model, parent_cached=cached)
@@ -147,7 +147,7 @@ class Session:
         lane = self._lanes.get(frame.stream_id)
         if lane is None:
             if frame.stream_id is not None and self._named() >= self._limits.lanes:
-                self._errands.put(Say(error_frame(self._too_many_lanes(), frame.stream_id)))
+                self._control.put(Say(error_frame(self._too_many_lanes(), frame.stream_id)))
                 return
             lane = self._lanes[frame.stream_id] = Lane(self, frame.stream_id)
             start(lane)
@@ -172,12 +172,12 @@ class Session:
                     lane.put(Refusal(exc))
                     return
                 if response_id is not None:
-                    self._errands.put(Stop(lane, response_id))
+                    self._control.put(Stop(lane, response_id))
             case Cancel(response_id=str(response_id)):
-                self._errands.put(Stop(lane, response_id))
+                self._control.put(Stop(lane, response_id))
             case Steer(response_id=response_id, input=said):
                 failed = steer_failed(response_id, said, self._lane_of(response_id))
-                self._errands.put(Say(failed))
+                self._control.put(Say(failed))
             case Create() | Resume() | Refusal() as request:
                 lane.put(request)
 
@@ -187,9 +187,9 @@ class Session:
             (lane.stream_id for lane in lanes if response_id in (lane.running, lane.latest)), None
         )
 
-    async def _run_errands(self) -> None:
+    async def _run_control(self) -> None:
         try:
-            await self._errands.run()
+            await self._control.run()
         except WebSocketDisconnect:
             return
         except TooManyWaiting:

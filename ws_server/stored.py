@@ -3,7 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from turnstream.turns.front import Front
+from turnstream.turns.client import TurnClient
 from turnstream.turns.ids import message_id
 from turnstream.turns.turn import Message
 from turnstream.ws_server import field
@@ -15,9 +15,9 @@ from turnstream.ws_server.list_page import list_page
 async def delete_response(request: Request) -> Response:
     """`DELETE /v1/responses/ID`: forget it, with all that was said."""
     owner = request.app.state.access.admit(request).owner
-    front: Front = request.app.state.front
+    turn_client: TurnClient = request.app.state.turn_client
     id = response_id_of(request)
-    await front.stored.delete(id, owner)
+    await turn_client.stored.delete(id, owner)
     body: Deleted = {"id": id, "object": "response", "deleted": True}
     return JSONResponse(body)
 
@@ -25,12 +25,12 @@ async def delete_response(request: Request) -> Response:
 async def list_input_items(request: Request) -> Response:
     """`GET /v1/responses/ID/input_items`: the messages it was asked with, latest first."""
     owner = request.app.state.access.admit(request).owner
-    front: Front = request.app.state.front
+    turn_client: TurnClient = request.app.state.turn_client
     id = response_id_of(request)
     query = request.query_params
     limit = field.whole_text(query.get("limit"), "limit", 20, least=1, most=100)
     order = field.word(query, "order", "desc", ("asc", "desc"))
-    messages = await front.stored.input_of(id, owner)
+    messages = await turn_client.stored.input_of(id, owner)
     listed = [_item(id, number, message) for number, message in enumerate(messages)]
     if order == "desc":
         listed.reverse()

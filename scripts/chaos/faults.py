@@ -13,8 +13,8 @@ from redis.exceptions import RedisError
 
 from harness.proxy import Proxy
 from harness.service import Service
-from turnstream.turns.bell import Bell, queue_of
 from turnstream.turns.ids import new_response_id
+from turnstream.turns.wake_up import WakeUp, queue_of
 
 MODEL = "demo"
 WORKERS = 3
@@ -25,8 +25,8 @@ EVERY = {
     "sockets silent": 8.0,
     "subscription killed": 1.5,
     "connections killed": 4.0,
-    "bells doubled": 1.0,
-    "bells lost": 1.0,
+    "wake-ups doubled": 1.0,
+    "wake-ups lost": 1.0,
     "worker SIGKILL": 12.0,
     "worker SIGSTOP, SIGCONT": 8.0,
     "worker SIGTERM": 25.0,
@@ -47,14 +47,14 @@ class Faults:
         self._proxy = proxy
         self._store = store
         self._draw = draw
-        self._bell = Bell()
+        self._wake_up = WakeUp()
         self._kinds: dict[str, Callable[[], Awaitable[None]]] = {
             "sockets cut": self._cut,
             "sockets silent": self._silence,
             "subscription killed": self._kill_subscription,
             "connections killed": self._kill_connections,
-            "bells doubled": self._double_bells,
-            "bells lost": self._lose_bells,
+            "wake-ups doubled": self._double_wake_ups,
+            "wake-ups lost": self._lose_wake_ups,
             "worker SIGKILL": lambda: self._strike("worker", signal.SIGKILL),
             "worker SIGSTOP, SIGCONT": lambda: self._sleep("worker", 1.5, 5.0),
             "worker SIGTERM": lambda: self._strike("worker", signal.SIGTERM),
@@ -89,12 +89,12 @@ class Faults:
     async def _kill_connections(self) -> None:
         await self._store.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
 
-    async def _double_bells(self) -> None:
+    async def _double_wake_ups(self) -> None:
         queue = queue_of(MODEL, f"w{self._draw.randrange(WORKERS)}")
-        bell = self._bell.text(new_response_id()).replace("@queue@", queue)
-        await self._store.lpush(queue, *[bell] * 10)
+        wake_up = self._wake_up.text(new_response_id()).replace("@queue@", queue)
+        await self._store.lpush(queue, *[wake_up] * 10)
 
-    async def _lose_bells(self) -> None:
+    async def _lose_wake_ups(self) -> None:
         await self._store.delete(*(queue_of(MODEL, f"w{index}") for index in range(WORKERS)))
 
     async def _strike(self, name: str, fault: signal.Signals) -> None:

@@ -10,7 +10,7 @@ from transformers import LlamaConfig
 from benchmarks import arrivals, batch, engine, whole_service
 from benchmarks.arrivals import Arrivals, engine_waits, static_waits
 from benchmarks.batch import Asker, new_model, our_engines, start_engine
-from benchmarks.contender import contender
+from benchmarks.peer_process import peer
 from benchmarks.processes import ProcessFailed
 
 SMALL = LlamaConfig(
@@ -39,7 +39,7 @@ def test_everybody_who_is_compared_answers_whole_batches_and_sleeps_in_between(
     if name == "compiled" and name not in our_engines(tmp_path / "cache"):
         pytest.skip("there is no g++ here to compile the decode attention with")
     asker = Asker()
-    with contender(name, folder, tmp_path / "cache") as one:
+    with peer(name, folder, tmp_path / "cache") as one:
         worked = one.cpu_seconds()
         one(asker.batch(2))
         assert one.cpu_seconds() > worked
@@ -52,7 +52,7 @@ def test_everybody_who_is_compared_answers_whole_batches_and_sleeps_in_between(
 def test_who_cannot_load_says_why(folder: Path, tmp_path: Path) -> None:
     with (
         pytest.raises(ProcessFailed, match="there is nobody called nobody"),
-        contender("nobody", folder, tmp_path / "cache"),
+        peer("nobody", folder, tmp_path / "cache"),
     ):
         pass
 

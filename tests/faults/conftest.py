@@ -122,7 +122,7 @@ async def until_all_work(house: Service, redis: Redis, seconds: float = 90) -> N
             now, micros = redis.time()
             since = now * 1000 + micros // 1000 - 1000
             if (
-                redis.zcount(keys.beats("demo"), since, "+inf") == 2
+                redis.zcount(keys.heartbeats("demo"), since, "+inf") == 2
                 and len(worker_names(house)) == 2
             ):
                 return

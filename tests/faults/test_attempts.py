@@ -13,16 +13,16 @@ import pytest
 from harness.proxy import Proxy
 from tests.workers.answering import STOP, TOKENS, FakeHandle
 from turnstream.turns import keys
+from turnstream.turns.client import TurnClient, open_client
 from turnstream.turns.connection import connect
-from turnstream.turns.front import Front, open_front
 from turnstream.turns.ids import new_response_id
 from turnstream.turns.log import Log, Verdict
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Claimed, Message, Request, Turn
+from turnstream.workers.active_turns import ActiveTurns
 from turnstream.workers.answer import Answer
 from turnstream.workers.byte_table import ByteTable
-from turnstream.workers.desk import Desk
 from turnstream.workers.engine import Finish, FinishReason
 from turnstream.workers.publisher import Publisher
 from turnstream.workers.slicer import Slicer
@@ -69,21 +69,21 @@ def settings(redis_url: str) -> TurnSettings:
 
 
 @pytest.fixture
-async def front(settings: TurnSettings) -> AsyncIterator[Front]:
-    async with open_front(settings, "node-1") as front:
-        yield front
+async def turn_client(settings: TurnSettings) -> AsyncIterator[TurnClient]:
+    async with open_client(settings, "node-1") as turn_client:
+        yield turn_client
 
 
 @pytest.fixture
 def stations(settings: TurnSettings) -> Iterator[tuple[Station, Station]]:
     both = Station(settings, "w0"), Station(settings, "w1")
     yield both
-    for station in both:
-        station.close()
+    for process in both:
+        process.close()
 
 
 @pytest.fixture
-async def turn(front: Front) -> Turn:
+async def turn(turn_client: TurnClient) -> Turn:
     turn = Turn(
         id=new_response_id(),
         owner="ann",
@@ -97,18 +97,18 @@ async def turn(front: Front) -> Turn:
         metadata={},
         created_at=1_800_000_000,
     )
-    async with front.submit(turn):
+    async with turn_client.submit(turn):
         return turn
 
 
-def lose(station: Station, turn: Turn) -> None:
+def lose(process: Station, turn: Turn) -> None:
     """Let the lease run out and the turn go back to the line."""
-    station.client.zadd(keys.leases(), {turn.id: 1})
-    assert station.queue.sweep() == [turn.id]
+    process.client.zadd(keys.leases(), {turn.id: 1})
+    assert process.queue.sweep() == [turn.id]
 
 
-async def events_of(front: Front, turn: Turn) -> list[Event]:
-    async with asyncio.timeout(10), front.follow(turn.id, "ann", after=-1) as follower:
+async def events_of(turn_client: TurnClient, turn: Turn) -> list[Event]:
+    async with asyncio.timeout(10), turn_client.follow(turn.id, "ann", after=-1) as follower:
         return [json.loads(event) async for batch in follower.batches() for event in batch]
 
 
@@ -121,7 +121,7 @@ def hold(events: list[Event], text: str) -> None:
 
 
 async def test_a_worker_lost_between_the_last_token_and_the_end_leaves_only_the_end_to_say(
-    front: Front, stations: tuple[Station, Station], turn: Turn
+    turn_client: TurnClient, stations: tuple[Station, Station], turn: Turn
 ) -> None:
     first, second = stations
     answer = first.claim()
@@ -134,11 +134,11 @@ async def test_a_worker_lost_between_the_last_token_and_the_end_leaves_only_the_
     next_answer.put((), STOP)
     assert second.write(next_answer) is Verdict.OK
 
-    hold(await events_of(front, turn), "Hello there!")
+    hold(await events_of(turn_client, turn), "Hello there!")
 
 
 async def test_a_worker_lost_before_its_first_token_leaves_the_whole_answer_to_the_next(
-    front: Front, stations: tuple[Station, Station], turn: Turn
+    turn_client: TurnClient, stations: tuple[Station, Station], turn: Turn
 ) -> None:
     first, second = stations
     first.claim()
@@ -149,12 +149,12 @@ async def test_a_worker_lost_before_its_first_token_leaves_the_whole_answer_to_t
     answer.put(IDS, STOP)
     assert second.write(answer) is Verdict.OK
 
-    hold(await events_of(front, turn), "Hello there!")
+    hold(await events_of(turn_client, turn), "Hello there!")
 
 
 @pytest.mark.parametrize("when", ["put back", "claimed again", "ended"])
 async def test_a_zombie_can_write_neither_slice_nor_end_whenever_it_wakes(
-    front: Front,
+    turn_client: TurnClient,
     stations: tuple[Station, Station],
     turn: Turn,
     when: str,
@@ -183,11 +183,11 @@ async def test_a_zombie_can_write_neither_slice_nor_end_whenever_it_wakes(
         assert answer is not None
         answer.put((), STOP)
         second.write(answer)
-    hold(await events_of(front, turn), "Hello there!")
+    hold(await events_of(turn_client, turn), "Hello there!")
 
 
 async def test_an_attempt_is_over_when_its_own_worker_has_taken_the_turn_up_again(
-    front: Front, stations: tuple[Station, Station], turn: Turn
+    turn_client: TurnClient, stations: tuple[Station, Station], turn: Turn
 ) -> None:
     worker, _ = stations
     old = worker.claim()
@@ -199,11 +199,11 @@ async def test_an_attempt_is_over_when_its_own_worker_has_taken_the_turn_up_agai
 
     new.put(IDS, STOP)
     assert worker.write(new) is Verdict.OK
-    hold(await events_of(front, turn), "Hello there!")
+    hold(await events_of(turn_client, turn), "Hello there!")
 
 
 async def test_a_worker_lost_in_half_a_character_does_not_show_the_half(
-    front: Front, stations: tuple[Station, Station], turn: Turn
+    turn_client: TurnClient, stations: tuple[Station, Station], turn: Turn
 ) -> None:
     first, second = stations
     answer = first.claim()
@@ -217,11 +217,11 @@ async def test_a_worker_lost_in_half_a_character_does_not_show_the_half(
     again.put(rest, STOP)
     second.write(again)
 
-    hold(await events_of(front, turn), "Hello😀")
+    hold(await events_of(turn_client, turn), "Hello😀")
 
 
 async def test_a_write_whose_answer_is_lost_on_the_way_is_still_the_writers_own(
-    front: Front, settings: TurnSettings, stations: tuple[Station, Station], turn: Turn
+    turn_client: TurnClient, settings: TurnSettings, stations: tuple[Station, Station], turn: Turn
 ) -> None:
     port = int(settings.redis_url.rpartition(":")[2].partition("/")[0])
     answer = stations[0].claim()
@@ -231,9 +231,9 @@ async def test_a_write_whose_answer_is_lost_on_the_way_is_still_the_writers_own(
         await asyncio.to_thread(client.ping)
         log = Log(client, settings, worker="w0")
         await asyncio.to_thread(log.append, [])
-        desk = Desk(1)
-        desk.add(answer)
-        publisher = Publisher(desk, log)
+        active = ActiveTurns(1)
+        active.add(answer)
+        publisher = Publisher(active, log)
         publisher.start()
         proxy.swallow_answers = 1
         answer.put(IDS[:1], None)
@@ -243,11 +243,11 @@ async def test_a_write_whose_answer_is_lost_on_the_way_is_still_the_writers_own(
                 await asyncio.sleep(0.01)
         answer.put(IDS[1:], STOP)
         async with asyncio.timeout(10):
-            while desk.answers():
+            while active.answers():
                 publisher.wake()
                 await asyncio.sleep(0.05)
         await asyncio.to_thread(publisher.stop)
         client.close()
 
     assert not answer.dropped
-    hold(await events_of(front, turn), "Hello there!")
+    hold(await events_of(turn_client, turn), "Hello there!")

@@ -8,8 +8,8 @@ import pytest
 
 from tests import tiny_llama
 from turnstream.turns import keys
+from turnstream.turns.client import open_client
 from turnstream.turns.connection import connect
-from turnstream.turns.front import open_front
 from turnstream.turns.ids import new_response_id
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Message, Request, Turn
@@ -58,7 +58,7 @@ async def test_an_answer_that_is_finished_but_not_written_is_handed_on_at_once(
     )
     with connect(redis_url) as client:
         client.flushall()
-        async with open_front(settings, "node-1") as front, front.submit(turn):
+        async with open_client(settings, "node-1") as front, front.submit(turn):
             worker.start()
             deadline = time.monotonic() + PATIENCE_SECONDS
             while not any(answer.finished for answer in worker._desk.answers()):
@@ -66,7 +66,7 @@ async def test_an_answer_that_is_finished_but_not_written_is_handed_on_at_once(
                 time.sleep(0.01)
             worker.stop()
 
-        assert client.hget(keys.turn(turn.id), "handed") == b"1"
+        assert client.hget(keys.turn(turn.id), "requeues") == b"1"
         assert client.zcard(keys.queue(worker.model, "default")) == 1
         assert client.zscore(keys.leases(), turn.id) is None
 
@@ -77,7 +77,7 @@ def test_a_worker_that_stops_its_own_engine_is_not_taken_for_one_whose_engine_di
     exits: list[int] = []
     monkeypatch.setattr("turnstream.workers.worker.os._exit", exits.append)
     # The beat looks often, and all through the stop.
-    monkeypatch.setattr("turnstream.workers.beat.BEAT_SECONDS", 0.001)
+    monkeypatch.setattr("turnstream.workers.heartbeat.HEARTBEAT_SECONDS", 0.001)
     worker.start()
 
     worker.stop()

@@ -80,7 +80,7 @@ async def test_an_engine_that_dies_hands_its_turns_on_and_its_process_begins_aga
         hold_to_the_record(house, reader)
     assert attempts(redis, readers[0]) == 2
     # It may have been the turn's own doing: the attempt is held against it.
-    assert redis.hget(keys.turn(readers[0].id), "handed") is None
+    assert redis.hget(keys.turn(readers[0].id), "requeues") is None
     async with asyncio.timeout(30):
         await asyncio.to_thread(workers[struck].wait)
     assert "the engine died; this process ends so that another can begin" in house.logs
@@ -182,7 +182,7 @@ async def test_workers_that_drain_under_load_hand_on_all_they_have(
         hold_to_the_record(house, reader)
         record = redis.hgetall(keys.turn(reader.id))
         # Ended in the grace or handed on in good order: none waited for a lease to run out.
-        assert int(record["attempt"]) == 1 + int(record.get("handed", 0))
+        assert int(record["attempt"]) == 1 + int(record.get("requeues", 0))
 
 
 @pytest.mark.long

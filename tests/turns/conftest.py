@@ -8,9 +8,9 @@ import pytest
 import redis.asyncio
 
 from tests.turns.feeding import PLAN
+from turnstream.turns.client import TurnClient, open_client
 from turnstream.turns.connection import connect, connect_async
 from turnstream.turns.feed import Feed, turn_id
-from turnstream.turns.front import Front, open_front
 from turnstream.turns.ids import new_response_id
 from turnstream.turns.jobs import Job, Jobs
 from turnstream.turns.log import Append, Entry, Final, Log
@@ -30,9 +30,9 @@ def settings(redis_url: str, redis: "redis.asyncio.Redis") -> TurnSettings:
 
 
 @pytest.fixture
-async def front(settings: TurnSettings) -> AsyncIterator[Front]:
-    async with open_front(settings, "node-1") as front:
-        yield front
+async def turn_client(settings: TurnSettings) -> AsyncIterator[TurnClient]:
+    async with open_client(settings, "node-1") as turn_client:
+        yield turn_client
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def ending(turn_id: str, *, attempt: int = 1, first: int, text: str = "said") ->
     return Append(id=turn_id, attempt=attempt, first=first, entries=entries, final=final)
 
 
-async def handed_in(front: Front, turn: Turn) -> Turn:
+async def submitted(turn_client: TurnClient, turn: Turn) -> Turn:
     """Hand a turn in and let go of it."""
-    async with front.submit(turn):
+    async with turn_client.submit(turn):
         return turn

@@ -3,18 +3,18 @@
 import pytest
 from redis.asyncio import Redis
 
-from tests.turns.conftest import MakeTurn, ending, handed_in, slices
+from tests.turns.conftest import MakeTurn, ending, slices, submitted
 from turnstream.turns import keys
-from turnstream.turns.front import Front
+from turnstream.turns.client import TurnClient
 from turnstream.turns.log import Log, Verdict
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.turn import Turn
 
 
 @pytest.fixture
-async def turn(front: Front, queue: TurnQueue, make_turn: MakeTurn) -> Turn:
+async def turn(turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn) -> Turn:
     """A turn that w0 has claimed: its log ends with number 2, `response.in_progress`."""
-    turn = await handed_in(front, make_turn())
+    turn = await submitted(turn_client, make_turn())
     assert queue.claim(1) is not None
     return turn
 
@@ -73,9 +73,9 @@ async def test_a_turn_that_is_gone_is_said_to_be(log: Log, turn: Turn, redis: Re
 
 
 async def test_one_refused_turn_does_not_stop_the_others_of_its_step(
-    log: Log, front: Front, queue: TurnQueue, make_turn: MakeTurn, turn: Turn
+    log: Log, turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, turn: Turn
 ) -> None:
-    other = await handed_in(front, make_turn())
+    other = await submitted(turn_client, make_turn())
     queue.claim(1)
 
     verdicts = log.append(

@@ -6,23 +6,23 @@ import json
 import pytest
 from redis.asyncio import Redis
 
-from tests.turns.conftest import MODEL, MakeTurn, ending, handed_in
+from tests.turns.conftest import MODEL, MakeTurn, ending, submitted
 from turnstream.turns import keys
+from turnstream.turns.client import TurnClient
+from turnstream.turns.commands import Command, commands
 from turnstream.turns.connection import connect
 from turnstream.turns.errors import BadRequest, PreviousResponseNotFound, ResponseNotFound
-from turnstream.turns.front import Front
 from turnstream.turns.log import Log
-from turnstream.turns.orders import Order, orders
-from turnstream.turns.queue import Standing, TurnQueue
+from turnstream.turns.queue import LeaseStatus, TurnQueue
 from turnstream.turns.settings import TurnSettings
 
 
 async def test_a_waiting_turn_ends_at_once_and_is_never_claimed(
-    front: Front, queue: TurnQueue, make_turn: MakeTurn
+    turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn
 ) -> None:
     turn = make_turn()
-    async with front.submit(turn) as follower:
-        await front.cancel(turn.id, "ann")
+    async with turn_client.submit(turn) as follower:
+        await turn_client.cancel(turn.id, "ann")
         async with asyncio.timeout(5):
             events = [event async for batch in follower.batches() for event in batch]
 
@@ -33,27 +33,28 @@ async def test_a_waiting_turn_ends_at_once_and_is_never_claimed(
 
 
 async def test_who_stands_behind_a_stopped_turn_moves_up_at_once(
-    front: Front, make_turn: MakeTurn
+    turn_client: TurnClient, make_turn: MakeTurn
 ) -> None:
-    first, second, third = [await handed_in(front, make_turn()) for _ in range(3)]
+    first, second, third = [await submitted(turn_client, make_turn()) for _ in range(3)]
 
-    await front.cancel(first.id, "ann")
+    await turn_client.cancel(first.id, "ann")
 
     places = [
-        json.loads(await front.stored.response(turn.id, "ann"))["queue"] for turn in (second, third)
+        json.loads(await turn_client.stored.response(turn.id, "ann"))["queue"]
+        for turn in (second, third)
     ]
     assert [(place["position"], place["size"]) for place in places] == [(1, 2), (2, 2)]
 
 
 async def test_a_cancelled_place_goes_back_to_its_owner(
-    front: Front, queue: TurnQueue, make_turn: MakeTurn
+    turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn
 ) -> None:
     for _ in range(5):
-        turn = await handed_in(front, make_turn("never", owner="ann"))
-        await front.cancel(turn.id, "ann")
+        turn = await submitted(turn_client, make_turn("never", owner="ann"))
+        await turn_client.cancel(turn.id, "ann")
     for text in ("b1", "b2"):
-        await handed_in(front, make_turn(text, owner="bob"))
-    await handed_in(front, make_turn("a1", owner="ann"))
+        await submitted(turn_client, make_turn(text, owner="bob"))
+    await submitted(turn_client, make_turn("a1", owner="ann"))
 
     texts = [claimed.messages[0].text for _ in range(3) if (claimed := queue.claim(1))]
 
@@ -61,80 +62,80 @@ async def test_a_cancelled_place_goes_back_to_its_owner(
 
 
 async def test_a_running_turn_is_stopped_by_its_workers_next_beat(
-    front: Front, queue: TurnQueue, make_turn: MakeTurn
+    turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn
 ) -> None:
-    turn = await handed_in(front, make_turn())
+    turn = await submitted(turn_client, make_turn())
     queue.claim(1)
 
-    await front.cancel(turn.id, "ann")
+    await turn_client.cancel(turn.id, "ann")
 
-    assert queue.beat([(turn.id, 1)], {}, slots=4) == [Standing.CANCEL]
+    assert queue.heartbeat([(turn.id, 1)], {}, slots=4) == [LeaseStatus.CANCEL]
 
 
 async def test_a_running_turns_worker_hears_at_once_that_it_is_to_stop(
-    front: Front, queue: TurnQueue, make_turn: MakeTurn, settings: TurnSettings
+    turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, settings: TurnSettings
 ) -> None:
-    turn = await handed_in(front, make_turn())
+    turn = await submitted(turn_client, make_turn())
     queue.claim(1)
     client = connect(settings.redis_url)
-    heard = orders(client, model=MODEL, worker="w0")
+    heard = commands(client, model=MODEL, worker="w0")
     waiting = asyncio.create_task(asyncio.to_thread(next, heard))
     async with asyncio.timeout(10):
         channel = keys.worker_channel(MODEL, "w0")
-        while (await front._redis.pubsub_numsub(channel))[0][1] == 0:
+        while (await turn_client._redis.pubsub_numsub(channel))[0][1] == 0:
             await asyncio.sleep(0.01)  # until the worker listens
-        await front.cancel(turn.id, "ann")
+        await turn_client.cancel(turn.id, "ann")
         while (order := await waiting) is None:
             waiting = asyncio.create_task(asyncio.to_thread(next, heard))
 
-    assert order == Order(turn.id)
+    assert order == Command(turn.id)
     heard.close()
     client.close()
 
 
 async def test_an_ended_turn_cannot_be_stopped(
-    front: Front, queue: TurnQueue, log: Log, make_turn: MakeTurn
+    turn_client: TurnClient, queue: TurnQueue, log: Log, make_turn: MakeTurn
 ) -> None:
-    turn = await handed_in(front, make_turn())
+    turn = await submitted(turn_client, make_turn())
     queue.claim(1)
     log.append([ending(turn.id, first=3)])
 
     with pytest.raises(BadRequest) as refused:
-        await front.cancel(turn.id, "ann")
+        await turn_client.cancel(turn.id, "ann")
 
     assert refused.value.code == "response_not_active"
 
 
 async def test_an_answer_under_way_cannot_be_forgotten_and_an_ended_one_is_gone(
-    front: Front, queue: TurnQueue, log: Log, make_turn: MakeTurn, redis: Redis
+    turn_client: TurnClient, queue: TurnQueue, log: Log, make_turn: MakeTurn, redis: Redis
 ) -> None:
-    turn = await handed_in(front, make_turn())
+    turn = await submitted(turn_client, make_turn())
     with pytest.raises(BadRequest, match="cancel it first"):
-        await front.stored.delete(turn.id, "ann")
+        await turn_client.stored.delete(turn.id, "ann")
     queue.claim(1)
     log.append([ending(turn.id, first=3)])
     with pytest.raises(ResponseNotFound):
-        await front.stored.delete(turn.id, "bob")
+        await turn_client.stored.delete(turn.id, "bob")
 
-    await front.stored.delete(turn.id, "ann")
+    await turn_client.stored.delete(turn.id, "ann")
 
     assert not await redis.exists(keys.turn(turn.id), keys.log(turn.id))
     with pytest.raises(PreviousResponseNotFound):
-        await handed_in(front, make_turn(parent=turn.id))
+        await submitted(turn_client, make_turn(parent=turn.id))
 
 
 async def test_a_stopped_turn_that_waits_for_another_attempt_stays_in_line(
-    front: Front, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
+    turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
-    turn = await handed_in(front, make_turn())
+    turn = await submitted(turn_client, make_turn())
     queue.claim(1)
     await redis.zadd(keys.leases(), {turn.id: 1})
     queue.sweep()
 
-    await front.cancel(turn.id, "ann")
+    await turn_client.cancel(turn.id, "ann")
 
     taken = queue.claim(1)
     assert taken is not None
     assert taken.attempt == 2
-    assert queue.beat([(turn.id, 2)], {}, slots=4) == [Standing.CANCEL]
+    assert queue.heartbeat([(turn.id, 2)], {}, slots=4) == [LeaseStatus.CANCEL]
     assert await redis.zcard(keys.queue(MODEL, "default")) == 0

@@ -6,12 +6,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.turns.conftest import MODEL, MakeTurn, ending, handed_in
+from tests.turns.conftest import MODEL, MakeTurn, ending, submitted
+from turnstream.turns.client import TurnClient
 from turnstream.turns.connection import connect
 from turnstream.turns.count import Count, Question
 from turnstream.turns.count_line import CountLine
 from turnstream.turns.errors import BadRequest, Overloaded, PreviousResponseNotFound
-from turnstream.turns.front import Front
 from turnstream.turns.log import Log
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
@@ -42,17 +42,17 @@ async def counting(settings: TurnSettings, say: Say) -> AsyncIterator[list[Quest
 
 
 async def test_a_worker_is_asked_with_all_that_was_said_and_its_answer_comes_back(
-    front: Front, queue: TurnQueue, log: Log, make_turn: MakeTurn, settings: TurnSettings
+    turn_client: TurnClient, queue: TurnQueue, log: Log, make_turn: MakeTurn, settings: TurnSettings
 ) -> None:
-    parent = await handed_in(front, make_turn("One?"))
+    parent = await submitted(turn_client, make_turn("One?"))
     claimed = queue.claim(1)
     assert claimed is not None
     log.append([ending(parent.id, first=claimed.seq + 1, text="One.\nIt's “one”.")])
-    queue.beat([], {}, slots=1)
+    queue.heartbeat([], {}, slots=1)
     count = Count(tokens=42, kept=(Message("user", "One\n?"),))
 
     async with counting(settings, lambda question: count) as asked:
-        told = await front.counts.count(make_turn("Two?", parent=parent.id), compact=True)
+        told = await turn_client.counts.count(make_turn("Two?", parent=parent.id), compact=True)
 
     assert told == count
     assert [message.text for message in asked[0].messages] == ["One?", "One.\nIt's “one”.", "Two?"]
@@ -60,67 +60,69 @@ async def test_a_worker_is_asked_with_all_that_was_said_and_its_answer_comes_bac
 
 
 async def test_a_first_turn_has_nothing_before_it(
-    front: Front, queue: TurnQueue, make_turn: MakeTurn, settings: TurnSettings
+    turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, settings: TurnSettings
 ) -> None:
-    queue.beat([], {}, slots=1)
+    queue.heartbeat([], {}, slots=1)
     async with counting(settings, lambda question: Count(tokens=1)) as asked:
-        await front.counts.count(make_turn("One?"))
+        await turn_client.counts.count(make_turn("One?"))
 
     assert asked[0].messages == (Message("user", "One?"),)
     assert asked[0].compact is False
 
 
 async def test_what_a_worker_refuses_is_refused(
-    front: Front, queue: TurnQueue, make_turn: MakeTurn, settings: TurnSettings
+    turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, settings: TurnSettings
 ) -> None:
-    queue.beat([], {}, slots=1)
+    queue.heartbeat([], {}, slots=1)
     bad = BadRequest("Never", code="unsafe_prompt", param="input")
     async with counting(settings, lambda question: bad):
         with pytest.raises(BadRequest, match="Never") as refused:
-            await front.counts.count(make_turn())
+            await turn_client.counts.count(make_turn())
 
     assert (refused.value.code, refused.value.param) == ("unsafe_prompt", "input")
 
 
-async def test_without_a_worker_nobody_is_waited_for(front: Front, make_turn: MakeTurn) -> None:
+async def test_without_a_worker_nobody_is_waited_for(
+    turn_client: TurnClient, make_turn: MakeTurn
+) -> None:
     with pytest.raises(Overloaded, match="No worker of model 'tiny' is there"):
-        await front.counts.count(make_turn())
+        await turn_client.counts.count(make_turn())
 
 
 async def test_a_worker_that_does_not_answer_is_not_waited_for_long(
-    front: Front, queue: TurnQueue, make_turn: MakeTurn, monkeypatch: pytest.MonkeyPatch
+    turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("turnstream.turns.counts.WAIT_SECONDS", 1.0)
-    queue.beat([], {}, slots=1)
+    queue.heartbeat([], {}, slots=1)
 
     with pytest.raises(Overloaded, match="answered in time"):
-        await front.counts.count(make_turn())
+        await turn_client.counts.count(make_turn())
 
-    assert front.relay.followed() == []
+    assert turn_client.relay.followed() == []
 
 
 async def test_more_questions_than_anybody_takes_up_are_refused(
-    front: Front, queue: TurnQueue, make_turn: MakeTurn, monkeypatch: pytest.MonkeyPatch
+    turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("turnstream.turns.counts.MOST", 1)
     monkeypatch.setattr("turnstream.turns.counts.WAIT_SECONDS", 2.0)
-    queue.beat([], {}, slots=1)
-    first = asyncio.create_task(front.counts.count(make_turn()))
+    queue.heartbeat([], {}, slots=1)
+    first = asyncio.create_task(turn_client.counts.count(make_turn()))
     async with asyncio.timeout(10):
-        while not front.relay.followed():
+        while not turn_client.relay.followed():
             await asyncio.sleep(0.01)
         # Whichever of the two comes first is taken; the other is not.
-        second = asyncio.create_task(front.counts.count(make_turn()))
+        second = asyncio.create_task(turn_client.counts.count(make_turn()))
         refusals = await asyncio.gather(first, second, return_exceptions=True)
 
     assert sorted("Too many" in str(refusal) for refusal in refusals) == [False, True]
 
 
 async def test_another_owners_conversation_is_not_there(
-    front: Front, queue: TurnQueue, make_turn: MakeTurn
+    turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn
 ) -> None:
-    queue.beat([], {}, slots=1)
-    parent = await handed_in(front, make_turn(owner="ann"))
+    queue.heartbeat([], {}, slots=1)
+    parent = await submitted(turn_client, make_turn(owner="ann"))
 
     with pytest.raises(PreviousResponseNotFound):
-        await front.counts.count(make_turn(owner="bob", parent=parent.id))
+        await turn_client.counts.count(make_turn(owner="bob", parent=parent.id))

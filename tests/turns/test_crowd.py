@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 import pytest
 
 from harness.proxy import Proxy
-from tests.turns.conftest import MakeTurn, handed_in
+from tests.turns.conftest import MakeTurn, submitted
 from turnstream.turns import patience
+from turnstream.turns.client import TurnClient, open_client
 from turnstream.turns.connection import CONNECTIONS
 from turnstream.turns.errors import Overloaded
-from turnstream.turns.front import Front, open_front
 from turnstream.turns.settings import TurnSettings
 
 PATIENCE_SECONDS = 1.0
@@ -29,17 +29,17 @@ async def proxy(settings: TurnSettings) -> AsyncIterator[Proxy]:
 
 
 @pytest.fixture
-async def far_away(settings: TurnSettings, proxy: Proxy) -> AsyncIterator[Front]:
+async def far_away(settings: TurnSettings, proxy: Proxy) -> AsyncIterator[TurnClient]:
     """A front whose Redis is behind the proxy."""
     url = settings.redis_url.replace(f":{proxy.target}/", f":{proxy.port}/")
-    async with open_front(dataclasses.replace(settings, redis_url=url), "node-1") as front:
-        yield front
+    async with open_client(dataclasses.replace(settings, redis_url=url), "node-1") as turn_client:
+        yield turn_client
 
 
 async def test_a_crowd_is_answered_to_the_last_one_while_redis_answers_at_all(
-    far_away: Front, proxy: Proxy, make_turn: MakeTurn, monkeypatch: pytest.MonkeyPatch
+    far_away: TurnClient, proxy: Proxy, make_turn: MakeTurn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turn = await handed_in(far_away, make_turn())
+    turn = await submitted(far_away, make_turn())
 
     async def ask(times: int) -> list[str]:
         async with asyncio.timeout(30):
@@ -55,9 +55,9 @@ async def test_a_crowd_is_answered_to_the_last_one_while_redis_answers_at_all(
 
 
 async def test_a_crowd_is_refused_when_redis_falls_silent(
-    far_away: Front, proxy: Proxy, make_turn: MakeTurn, monkeypatch: pytest.MonkeyPatch
+    far_away: TurnClient, proxy: Proxy, make_turn: MakeTurn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    turn = await handed_in(far_away, make_turn())
+    turn = await submitted(far_away, make_turn())
     monkeypatch.setattr(patience, "REFUSE_SECONDS", PATIENCE_SECONDS)
     proxy.freeze()
 

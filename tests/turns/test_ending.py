@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
+from turnstream.turns.client import open_client
 from turnstream.turns.ending import end
-from turnstream.turns.front import open_front
 from turnstream.turns.relay import Relay
 from turnstream.turns.settings import TurnSettings
 
@@ -54,7 +54,7 @@ async def test_a_front_ends_though_its_relay_swallows_a_cancel(
             await asyncio.Event().wait()
 
     async def open_and_close() -> None:
-        async with open_front(settings, "node-1"):
+        async with open_client(settings, "node-1"):
             await asyncio.sleep(0)  # let its tasks begin
 
     monkeypatch.setattr(Relay, name, stubborn)

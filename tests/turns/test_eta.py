@@ -16,14 +16,14 @@ import pytest
 from redis import Redis
 
 from tests.turns.conftest import MODEL, MakeTurn
-from turnstream.turns import keys, scripts
-from turnstream.turns.bell import Bell
+from turnstream.turns import keys, lua
 from turnstream.turns.connection import connect
-from turnstream.turns.log import Append, Entry, Final, HandedOn, Log
+from turnstream.turns.log import Append, Entry, Final, Log, Requeued
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.submission import submission
 from turnstream.turns.turn import Claimed
+from turnstream.turns.wake_up import WakeUp
 
 NOW = "simulated:now"
 HOUR_MS = 3_600_000
@@ -37,14 +37,14 @@ TAKES_MS = {"priority": 4_000, "default": 8_000, "flex": 8_000, "batch": 15_000}
 @pytest.fixture
 def clock(settings: TurnSettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Redis]:
     """A client whose Redis takes `NOW` for the time."""
-    real = scripts.source
+    real = lua.source
 
     def simulated(name: str) -> str:
         before, _, after = real(name).partition("local function now_ms()")
         mine = f"local function now_ms() return tonumber(redis.call('GET', '{NOW}')) end\n"
         return before + mine + "local function real_ms()" + after
 
-    monkeypatch.setattr(scripts, "source", simulated)
+    monkeypatch.setattr(lua, "source", simulated)
     with connect(settings.redis_url) as client:
         yield client
 
@@ -76,8 +76,8 @@ class Hour:
 
     def __post_init__(self) -> None:
         self.order = itertools.count()
-        self.bell = Bell()
-        self.submit = self.client.register_script(scripts.source("submit"))
+        self.wake_up = WakeUp()
+        self.submit = self.client.register_script(lua.source("submit"))
         self.queues = {
             name: TurnQueue(self.client, self.settings, model=MODEL, worker=name)
             for name in WORKERS
@@ -94,22 +94,22 @@ class Hour:
             self.client.set(NOW, self.now)
             what()
 
-    def beat(self) -> None:
+    def heartbeat(self) -> None:
         for name, queue in self.queues.items():
             running = [(c.id, c.attempt) for worker, c in self.running.values() if worker == name]
-            queue.beat(running, {}, slots=SLOTS)
-        self.at(self.now + 1000, self.beat)
+            queue.heartbeat(running, {}, slots=SLOTS)
+        self.at(self.now + 1000, self.heartbeat)
 
     def come(self, tier: str, owner: str) -> None:
         turn = self.make_turn(tier=tier, owner=owner)
-        answer = self.submit(args=submission(turn, self.settings, self.bell, node="n"))
+        answer = self.submit(args=submission(turn, self.settings, self.wake_up, node="n"))
         queue = json.loads(answer[2])["queue"]  # type: ignore[index]
         self.told[turn.id] = Told(tier, queue["eta_seconds"], self.now)
         self.work[turn.id] = TAKES_MS[tier] * self.draw.lognormvariate(0, 0.6)
         for name in WORKERS:
             self.fill(name)
-        for id in self.client.zrange(keys.recalled(MODEL), 0, -1):
-            self.at(self.now + STEP_MS, partial(self.hand_on, id.decode()))
+        for id in self.client.zrange(keys.preempted(MODEL), 0, -1):
+            self.at(self.now + STEP_MS, partial(self.requeue, id.decode()))
 
     def fill(self, name: str) -> None:
         while (free := SLOTS - sum(worker == name for worker, _ in self.running.values())) > 0:
@@ -133,14 +133,14 @@ class Hour:
         self.write(name, claimed, final)
         self.fill(name)
 
-    def hand_on(self, id: str) -> None:
+    def requeue(self, id: str) -> None:
         if id not in self.running:
             return
         name, claimed = self.running.pop(id)
-        self.write(name, claimed, HandedOn())
+        self.write(name, claimed, Requeued())
         self.fill(name)
 
-    def write(self, name: str, claimed: Claimed, final: Final | HandedOn) -> None:
+    def write(self, name: str, claimed: Claimed, final: Final | Requeued) -> None:
         entries = (Entry("{}"),) if isinstance(final, Final) else ()
         part = Append(
             id=claimed.id,
@@ -179,7 +179,7 @@ async def test_over_an_hour_of_load_a_wait_is_within_a_third_of_what_was_told_at
 ) -> None:
     hour = Hour(clock, replace(settings, watch_seconds=86_400), make_turn, random.Random(1))
     hour.client.set(NOW, hour.now)
-    hour.beat()
+    hour.heartbeat()
     load(hour)
     hour.run()
 
@@ -203,7 +203,7 @@ async def test_the_wait_is_not_told_while_nothing_is_known_and_is_once_a_turn_ha
     hour.client.set(NOW, hour.now)
     hour.come("default", "ann")
     assert [told.eta for told in hour.told.values()] == [None]
-    hour.beat()
+    hour.heartbeat()
     for name in WORKERS:
         hour.fill(name)
     for n in range(20):

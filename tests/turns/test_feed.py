@@ -9,9 +9,9 @@ import redis.asyncio
 from tests.turns.conftest import MODEL, ending, slices
 from tests.turns.feeding import mark_of
 from turnstream.turns import keys
+from turnstream.turns.client import TurnClient
 from turnstream.turns.errors import StreamExpired
 from turnstream.turns.feed import Feed, Verdict, turn_id
-from turnstream.turns.front import Front
 from turnstream.turns.jobs import Job, Jobs
 from turnstream.turns.log import Append, Entry, Final, Log
 from turnstream.turns.queue import TurnQueue
@@ -57,7 +57,7 @@ async def test_a_line_taken_up_again_goes_on_from_its_ids_though_its_log_has_no_
     assert first is not None
     log.append([slices(first.id, first=first.seq + 1, texts=["a", "b"])])
     written = [entry[b"e"] for _, entry in await redis.xrange(keys.log(first.id))]
-    queue.release([(first.id, first.attempt)])
+    queue.requeue([(first.id, first.attempt)])
 
     again = queue.claim(1)
 
@@ -69,12 +69,12 @@ async def test_a_line_taken_up_again_goes_on_from_its_ids_though_its_log_has_no_
 
 
 async def test_a_line_cannot_be_followed(
-    front: Front, feed: Feed, job: Job, line_of: Callable[..., Turn]
+    turn_client: TurnClient, feed: Feed, job: Job, line_of: Callable[..., Turn]
 ) -> None:
     await feed.submit(job, [line_of(job, 1)])
 
     with pytest.raises(StreamExpired):
-        async with front.follow(turn_id(job.id, 1), "ann", after=-1):
+        async with turn_client.follow(turn_id(job.id, 1), "ann", after=-1):
             pass
 
 

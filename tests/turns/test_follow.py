@@ -6,12 +6,12 @@ import json
 import pytest
 from redis.asyncio import Redis
 
-from tests.turns.conftest import MakeTurn, ending, handed_in, slices
+from tests.turns.conftest import MakeTurn, ending, slices, submitted
 from turnstream.turns import follower as follower_module
 from turnstream.turns import keys
+from turnstream.turns.client import TurnClient, open_client
 from turnstream.turns.errors import ResponseLost, ResponseNotFound, StreamExpired
 from turnstream.turns.follower import Follower
-from turnstream.turns.front import Front, open_front
 from turnstream.turns.log import Log
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
@@ -23,10 +23,10 @@ async def rest_of(follower: Follower) -> list[bytes]:
 
 
 async def test_live_events_come_as_they_are_written(
-    front: Front, queue: TurnQueue, log: Log, make_turn: MakeTurn
+    turn_client: TurnClient, queue: TurnQueue, log: Log, make_turn: MakeTurn
 ) -> None:
     turn = make_turn()
-    async with front.submit(turn) as follower:
+    async with turn_client.submit(turn) as follower:
         queue.claim(1)
         log.append([slices(turn.id, first=3, texts=["a"])])
         log.append([slices(turn.id, first=4, texts=["b", "c"])])
@@ -39,18 +39,18 @@ async def test_live_events_come_as_they_are_written(
 @pytest.mark.parametrize("after", [-1, 0, 2, 4, 5, 99, 10**15])
 async def test_replay_gives_what_comes_after_a_number_then_goes_on_live(
     settings: TurnSettings,
-    front: Front,
+    turn_client: TurnClient,
     queue: TurnQueue,
     log: Log,
     make_turn: MakeTurn,
     after: int,
 ) -> None:
-    turn = await handed_in(front, make_turn())
+    turn = await submitted(turn_client, make_turn())
     queue.claim(1)
     log.append([slices(turn.id, first=3, texts=["a", "b"])])
 
     async with (
-        open_front(settings, "node-2") as elsewhere,
+        open_client(settings, "node-2") as elsewhere,
         elsewhere.follow(turn.id, "ann", after=after) as follower,
     ):
         log.append([ending(turn.id, first=5)])
@@ -62,12 +62,12 @@ async def test_replay_gives_what_comes_after_a_number_then_goes_on_live(
 
 
 async def test_two_nodes_follow_one_turn(
-    settings: TurnSettings, front: Front, queue: TurnQueue, log: Log, make_turn: MakeTurn
+    settings: TurnSettings, turn_client: TurnClient, queue: TurnQueue, log: Log, make_turn: MakeTurn
 ) -> None:
     turn = make_turn()
     async with (
-        open_front(settings, "node-2") as elsewhere,
-        front.submit(turn) as one,
+        open_client(settings, "node-2") as elsewhere,
+        turn_client.submit(turn) as one,
         elsewhere.follow(turn.id, "ann", after=-1) as two,
     ):
         queue.claim(1)
@@ -80,32 +80,37 @@ async def test_two_nodes_follow_one_turn(
 
 @pytest.mark.parametrize("owner", ["bob", ""])
 async def test_a_foreign_turn_is_like_an_unknown_one(
-    front: Front, make_turn: MakeTurn, owner: str
+    turn_client: TurnClient, make_turn: MakeTurn, owner: str
 ) -> None:
-    turn = await handed_in(front, make_turn(owner="ann"))
+    turn = await submitted(turn_client, make_turn(owner="ann"))
 
     for id in (turn.id, "resp_" + 32 * "f"):
         with pytest.raises(ResponseNotFound, match=f"Response with id '{id}' not found."):
-            async with front.follow(id, owner, after=-1):
+            async with turn_client.follow(id, owner, after=-1):
                 pass
         with pytest.raises(ResponseNotFound):
-            await front.stored.response(id, owner)
+            await turn_client.stored.response(id, owner)
         with pytest.raises(ResponseNotFound):
-            await front.cancel(id, owner)
+            await turn_client.cancel(id, owner)
 
 
 @pytest.mark.parametrize("after", [-1, 5, 9])
 async def test_of_events_that_are_gone_the_last_are_given_from_the_record_and_marked(
-    front: Front, queue: TurnQueue, log: Log, make_turn: MakeTurn, redis: Redis, after: int
+    turn_client: TurnClient,
+    queue: TurnQueue,
+    log: Log,
+    make_turn: MakeTurn,
+    redis: Redis,
+    after: int,
 ) -> None:
-    turn = await handed_in(front, make_turn())
+    turn = await submitted(turn_client, make_turn())
     queue.claim(1)
     log.append([slices(turn.id, first=3, texts=list("abc"))])
     log.append([ending(turn.id, first=6, text="abc")])
     await redis.hset(keys.turn(turn.id), "seq", 9)
     await redis.delete(keys.log(turn.id))
 
-    async with front.follow(turn.id, "ann", after=after) as follower:
+    async with turn_client.follow(turn.id, "ann", after=after) as follower:
         events = [json.loads(event) for event in await rest_of(follower)]
 
     assert [event["sequence_number"] for event in events] == list(range(max(after, 5) + 1, 10))
@@ -116,34 +121,34 @@ async def test_of_events_that_are_gone_the_last_are_given_from_the_record_and_ma
 
 
 async def test_a_reader_of_a_turn_that_redis_lost_is_told_so(
-    front: Front, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
+    turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
-    async with front.submit(make_turn()) as follower:
+    async with turn_client.submit(make_turn()) as follower:
         queue.claim(1)
         await redis.flushall()
-        follower.doubt()
+        follower.resync()
         with pytest.raises(ResponseLost):
             await rest_of(follower)
 
 
 async def test_events_that_are_gone_and_were_not_stored_are_said_to_be(
-    front: Front, queue: TurnQueue, log: Log, make_turn: MakeTurn, redis: Redis
+    turn_client: TurnClient, queue: TurnQueue, log: Log, make_turn: MakeTurn, redis: Redis
 ) -> None:
-    turn = await handed_in(front, make_turn(store=False))
+    turn = await submitted(turn_client, make_turn(store=False))
     queue.claim(1)
     log.append([ending(turn.id, first=3)])
     await redis.delete(keys.log(turn.id))
 
     with pytest.raises(StreamExpired):
-        async with front.follow(turn.id, "ann", after=-1):
+        async with turn_client.follow(turn.id, "ann", after=-1):
             pass
 
 
 async def test_a_cut_subscription_loses_nothing(
-    front: Front, queue: TurnQueue, log: Log, make_turn: MakeTurn, redis: Redis
+    turn_client: TurnClient, queue: TurnQueue, log: Log, make_turn: MakeTurn, redis: Redis
 ) -> None:
     turn = make_turn()
-    async with front.submit(turn) as follower:
+    async with turn_client.submit(turn) as follower:
         queue.claim(1)
         reading = asyncio.create_task(rest_of(follower))
         for seq in range(3, 40):
@@ -158,11 +163,11 @@ async def test_a_cut_subscription_loses_nothing(
 
 
 async def test_a_reader_who_does_not_read_costs_a_bounded_queue_and_loses_nothing(
-    front: Front, queue: TurnQueue, log: Log, make_turn: MakeTurn
+    turn_client: TurnClient, queue: TurnQueue, log: Log, make_turn: MakeTurn
 ) -> None:
     turn = make_turn()
     many = 3 * follower_module.ROOM
-    async with front.submit(turn) as follower:
+    async with turn_client.submit(turn) as follower:
         queue.claim(1)
         for seq in range(3, many):
             log.append([slices(turn.id, first=seq, texts=[str(seq)])])

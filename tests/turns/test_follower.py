@@ -80,7 +80,7 @@ async def test_events_published_while_the_log_is_read_are_not_doubled() -> None:
         return await log.read(turn_id, after)
 
     follower = Follower("t", after=-1, read=read)
-    follower.doubt()
+    follower.resync()
 
     assert await taken(follower, 3) == [b"a", b"b", b"c"]
 
@@ -104,7 +104,7 @@ async def test_a_log_that_is_out_of_reach_is_asked_again(monkeypatch: pytest.Mon
     monkeypatch.setattr("turnstream.turns.follower.RETRY_SECONDS", 0.001)
     log = Kept(b"end", ends=True, fails=3)
     follower = Follower("t", after=-1, read=log.read)
-    follower.doubt()
+    follower.resync()
 
     assert await taken(follower, 1) == [b"end"]
     assert len(log.reads) == 4

@@ -7,11 +7,11 @@ from collections.abc import Callable
 import pytest
 from redis.asyncio import Redis
 
-from tests.turns.conftest import MODEL, MakeTurn, ending, handed_in, slices
+from tests.turns.conftest import MODEL, MakeTurn, ending, slices, submitted
 from turnstream.turns import keys
-from turnstream.turns.front import Front
+from turnstream.turns.client import TurnClient
 from turnstream.turns.log import Log
-from turnstream.turns.queue import Standing, TurnQueue
+from turnstream.turns.queue import LeaseStatus, TurnQueue
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Message
 
@@ -26,19 +26,19 @@ async def claimed_texts(queue: TurnQueue) -> list[str]:
 
 
 async def test_a_better_tier_goes_first(
-    front: Front, queue: TurnQueue, make_turn: MakeTurn
+    turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn
 ) -> None:
     for tier in ("batch", "flex", "default", "priority"):
-        await handed_in(front, make_turn(tier, tier=tier))
+        await submitted(turn_client, make_turn(tier, tier=tier))
 
     assert await claimed_texts(queue) == ["priority", "default", "flex", "batch"]
 
 
 @pytest.mark.parametrize("tier", ["priority", "default", "flex", "batch"])
 async def test_a_claim_tells_the_tier_that_the_turn_was_handed_in_with(
-    front: Front, queue: TurnQueue, make_turn: MakeTurn, tier: str
+    turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, tier: str
 ) -> None:
-    await handed_in(front, make_turn(tier=tier))
+    await submitted(turn_client, make_turn(tier=tier))
     claimed = queue.claim(1)
     assert claimed is not None
     assert claimed.tier == tier
@@ -46,12 +46,12 @@ async def test_a_claim_tells_the_tier_that_the_turn_was_handed_in_with(
 
 @pytest.mark.parametrize(("slots", "every"), [(4, 8), (8, 8), (10, 10)])
 async def test_one_claim_in_eight_or_in_as_many_as_there_are_rows_goes_to_a_tier_below_in_turn(
-    front: Front, queue: TurnQueue, make_turn: MakeTurn, slots: int, every: int
+    turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, slots: int, every: int
 ) -> None:
-    queue.beat([], {}, slots=slots)
+    queue.heartbeat([], {}, slots=slots)
     for tier in ("priority", "flex", "batch"):
         for _ in range(2 * every):
-            await handed_in(front, make_turn(tier, tier=tier))
+            await submitted(turn_client, make_turn(tier, tier=tier))
 
     texts = [claimed.messages[-1].text for _ in range(3 * every) if (claimed := queue.claim(1))]
 
@@ -62,14 +62,14 @@ async def test_one_claim_in_eight_or_in_as_many_as_there_are_rows_goes_to_a_tier
 
 @pytest.mark.parametrize("tier", ["priority", "default", "flex", "batch"])
 async def test_the_place_in_line_is_the_claim_that_will_be_its_own_floors_counted(
-    front: Front, queue: TurnQueue, log: Log, make_turn: MakeTurn, tier: str
+    turn_client: TurnClient, queue: TurnQueue, log: Log, make_turn: MakeTurn, tier: str
 ) -> None:
     for waiting in ("priority", "batch"):
         for _ in range(30):
-            await handed_in(front, make_turn(waiting, tier=waiting))
+            await submitted(turn_client, make_turn(waiting, tier=waiting))
     told = make_turn(tier=tier, owner="bob")
-    await handed_in(front, told)
-    place = json.loads(await front.stored.response(told.id, "bob"))["queue"]["position"]
+    await submitted(turn_client, told)
+    place = json.loads(await turn_client.stored.response(told.id, "bob"))["queue"]["position"]
 
     claims = 1
     while (claimed := queue.claim(1)) is not None and claimed.id != told.id:
@@ -80,42 +80,44 @@ async def test_the_place_in_line_is_the_claim_that_will_be_its_own_floors_counte
     assert abs(claims - place) <= (8 if tier in ("default", "flex") else 0)
 
 
-async def test_owners_take_turns(front: Front, queue: TurnQueue, make_turn: MakeTurn) -> None:
+async def test_owners_take_turns(
+    turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn
+) -> None:
     for text in ("a1", "a2", "a3"):
-        await handed_in(front, make_turn(text, owner="ann"))
+        await submitted(turn_client, make_turn(text, owner="ann"))
     for text in ("b1", "b2"):
-        await handed_in(front, make_turn(text, owner="bob"))
+        await submitted(turn_client, make_turn(text, owner="bob"))
 
     assert await claimed_texts(queue) == ["a1", "b1", "a2", "b2", "a3"]
 
 
 async def test_equal_tags_keep_their_order_of_arrival(
-    front: Front, queue: TurnQueue, make_turn: MakeTurn
+    turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn
 ) -> None:
     texts = [f"t{i}" for i in range(30)]
     for text in texts:
-        await handed_in(front, make_turn(text, owner=text))
+        await submitted(turn_client, make_turn(text, owner=text))
 
     assert await claimed_texts(queue) == texts
 
 
 async def test_an_owner_who_was_away_does_not_get_a_head_start(
-    front: Front, queue: TurnQueue, make_turn: MakeTurn
+    turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn
 ) -> None:
     for text in ("a1", "a2", "a3"):
-        await handed_in(front, make_turn(text, owner="ann"))
+        await submitted(turn_client, make_turn(text, owner="ann"))
     queue.claim(1)
     queue.claim(1)
-    await handed_in(front, make_turn("b1", owner="bob"))
-    await handed_in(front, make_turn("b2", owner="bob"))
+    await submitted(turn_client, make_turn("b1", owner="bob"))
+    await submitted(turn_client, make_turn("b2", owner="bob"))
 
     assert await claimed_texts(queue) == ["a3", "b1", "b2"]
 
 
 async def test_a_turn_is_claimed_once(
-    front: Front, make_queue: MakeQueue, make_turn: MakeTurn
+    turn_client: TurnClient, make_queue: MakeQueue, make_turn: MakeTurn
 ) -> None:
-    await handed_in(front, make_turn())
+    await submitted(turn_client, make_turn())
 
     claims = [make_queue(f"w{i}").claim(1) for i in range(3)]
 
@@ -123,10 +125,10 @@ async def test_a_turn_is_claimed_once(
 
 
 async def test_a_claim_whose_answer_was_lost_is_answered_again(
-    front: Front, queue: TurnQueue, make_turn: MakeTurn
+    turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn
 ) -> None:
-    turn = await handed_in(front, make_turn("first"))
-    await handed_in(front, make_turn("second"))
+    turn = await submitted(turn_client, make_turn("first"))
+    await submitted(turn_client, make_turn("second"))
     queue._nonce = "lost"
     first = queue.claim(2)
     queue._nonce = "lost"
@@ -139,11 +141,11 @@ async def test_a_claim_whose_answer_was_lost_is_answered_again(
 
 
 async def test_a_claim_says_how_many_rows_are_free_then(
-    front: Front, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
+    turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
     queue.claim(4)
     assert await redis.hget(keys.free_slots(MODEL), "w0") == b"4"
-    await handed_in(front, make_turn())
+    await submitted(turn_client, make_turn())
 
     queue.claim(4)
 
@@ -151,15 +153,15 @@ async def test_a_claim_says_how_many_rows_are_free_then(
 
 
 async def test_a_claim_brings_the_whole_conversation(
-    front: Front, queue: TurnQueue, log: Log, make_turn: MakeTurn
+    turn_client: TurnClient, queue: TurnQueue, log: Log, make_turn: MakeTurn
 ) -> None:
     parent = None
     for question, answer in (("one?", "One."), ("two?", "Two.")):
-        turn = await handed_in(front, make_turn(question, parent=parent))
+        turn = await submitted(turn_client, make_turn(question, parent=parent))
         queue.claim(1)
         log.append([ending(turn.id, first=3, text=answer)])
         parent = turn.id
-    await handed_in(front, make_turn("three?", parent=parent))
+    await submitted(turn_client, make_turn("three?", parent=parent))
 
     claimed = queue.claim(1)
 
@@ -180,13 +182,17 @@ def short(settings: TurnSettings) -> TurnSettings:
 
 
 async def test_a_lost_turn_goes_to_the_head_and_on_from_its_log(
-    front: Front, make_queue: MakeQueue, log: Log, make_turn: MakeTurn, short: TurnSettings
+    turn_client: TurnClient,
+    make_queue: MakeQueue,
+    log: Log,
+    make_turn: MakeTurn,
+    short: TurnSettings,
 ) -> None:
-    turn = await handed_in(front, make_turn("lost"))
+    turn = await submitted(turn_client, make_turn("lost"))
     dead = make_queue("w0", short)
     dead.claim(1)
     log.append([slices(turn.id, first=3, texts=["a", "b"])])
-    await handed_in(front, make_turn("waiting"))
+    await submitted(turn_client, make_turn("waiting"))
     living = make_queue("w1")
 
     assert living.sweep() == [turn.id]
@@ -197,9 +203,13 @@ async def test_a_lost_turn_goes_to_the_head_and_on_from_its_log(
 
 
 async def test_a_lost_turn_is_put_back_once(
-    front: Front, make_queue: MakeQueue, make_turn: MakeTurn, short: TurnSettings, redis: Redis
+    turn_client: TurnClient,
+    make_queue: MakeQueue,
+    make_turn: MakeTurn,
+    short: TurnSettings,
+    redis: Redis,
 ) -> None:
-    await handed_in(front, make_turn())
+    await submitted(turn_client, make_turn())
     make_queue("w0", short).claim(1)
     queue = make_queue("w1")
 
@@ -210,11 +220,11 @@ async def test_a_lost_turn_is_put_back_once(
 
 
 async def test_a_turn_that_had_all_its_attempts_ends_as_failed(
-    front: Front, make_queue: MakeQueue, make_turn: MakeTurn, short: TurnSettings
+    turn_client: TurnClient, make_queue: MakeQueue, make_turn: MakeTurn, short: TurnSettings
 ) -> None:
     once = dataclasses.replace(short, most_attempts=1)
     queue = make_queue("w0", once)
-    async with front.submit(make_turn()) as follower:
+    async with turn_client.submit(make_turn()) as follower:
         queue.claim(1)
         queue.sweep()
         events = [event async for batch in follower.batches() for event in batch]
@@ -225,28 +235,28 @@ async def test_a_turn_that_had_all_its_attempts_ends_as_failed(
 
 
 async def test_a_beat_keeps_a_turn_and_tells_when_it_went_elsewhere(
-    front: Front, make_queue: MakeQueue, make_turn: MakeTurn, short: TurnSettings
+    turn_client: TurnClient, make_queue: MakeQueue, make_turn: MakeTurn, short: TurnSettings
 ) -> None:
-    turn = await handed_in(front, make_turn())
+    turn = await submitted(turn_client, make_turn())
     make_queue("w0", short).claim(1)
     queue = make_queue("w0")
 
-    assert queue.beat([(turn.id, 1)], {}, slots=4) == [Standing.OK]
+    assert queue.heartbeat([(turn.id, 1)], {}, slots=4) == [LeaseStatus.OK]
     assert queue.sweep() == []
-    assert queue.beat([(turn.id, 2), ("resp_gone", 1)], {}, slots=4) == [
-        Standing.LOST,
-        Standing.LOST,
+    assert queue.heartbeat([(turn.id, 2), ("resp_gone", 1)], {}, slots=4) == [
+        LeaseStatus.LOST,
+        LeaseStatus.LOST,
     ]
 
 
 async def test_who_left_is_neither_rung_nor_counted(
-    front: Front, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
+    turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
-    queue.beat([], {}, slots=4)
+    queue.heartbeat([], {}, slots=4)
     queue.claim(4)
     queue.leave()
 
-    async with front.submit(make_turn()) as follower:
+    async with turn_client.submit(make_turn()) as follower:
         events = await anext(follower.batches())
 
     assert b'"workers":0' in events[1]

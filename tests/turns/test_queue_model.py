@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from redis import Redis
 
 from tests.turns.conftest import MODEL, ending
-from turnstream.turns import keys, scripts
-from turnstream.turns.bell import Bell
+from turnstream.turns import keys, lua
 from turnstream.turns.connection import connect
 from turnstream.turns.ids import new_response_id
-from turnstream.turns.log import Append, HandedOn, Log
+from turnstream.turns.log import Append, Log, Requeued
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.submission import submission
 from turnstream.turns.turn import Claimed, Message, Request, Tier, Turn
+from turnstream.turns.wake_up import WakeUp
 
 TIERS: tuple[Tier, ...] = ("priority", "default", "flex", "batch")
 OWNERS = ("ann", "bob", "eve")
@@ -71,7 +71,7 @@ class Rules:
         if self.last_tag[tier, owner] == place[0]:
             self.last_tag[tier, owner] -= 1
 
-    def hand_on(self, id: str, tier: Tier, arrival: int) -> None:
+    def requeue(self, id: str, tier: Tier, arrival: int) -> None:
         self.waiting[tier].append((0, arrival, id))
         self.batch_rows.discard(id)
 
@@ -111,9 +111,9 @@ def test_whatever_happens_the_next_turn_is_the_one_that_the_rules_name(
     ours = TurnSettings(redis_url=redis_url)
     queue = TurnQueue(client, ours, model=MODEL, worker="w0")
     log = Log(client, ours, worker="w0")
-    submit, cancel = (client.register_script(scripts.source(s)) for s in ("submit", "cancel"))
-    bell, rules, numbers = Bell(), Rules(max(8, slots)), itertools.count(1)
-    queue.beat([], {}, slots=slots)
+    submit, cancel = (client.register_script(lua.source(s)) for s in ("submit", "cancel"))
+    wake_up, rules, numbers = WakeUp(), Rules(max(8, slots)), itertools.count(1)
+    queue.heartbeat([], {}, slots=slots)
     made: dict[str, tuple[Turn, int]] = {}
     waiting: list[str] = []
     running: list[Claimed] = []
@@ -124,7 +124,7 @@ def test_whatever_happens_the_next_turn_is_the_one_that_the_rules_name(
         match what, which:
             case "comes", str(tier):
                 turn = turn_of(tier, str(owner))
-                assert submit(args=submission(turn, ours, bell, node="n"))[0] == b"ok"  # type: ignore[index]
+                assert submit(args=submission(turn, ours, wake_up, node="n"))[0] == b"ok"  # type: ignore[index]
                 made[turn.id] = turn, next(numbers)
                 rules.come(turn.id, turn.tier, turn.owner)
                 waiting.append(turn.id)
@@ -148,7 +148,7 @@ def test_whatever_happens_the_next_turn_is_the_one_that_the_rules_name(
                 claimed = running.pop(n % len(running))
                 assert log.append([handing_on(claimed)]) == ["ok"]
                 turn, arrival = made[claimed.id]
-                rules.hand_on(turn.id, turn.tier, arrival)
+                rules.requeue(turn.id, turn.tier, arrival)
         size = sum(map(len, rules.waiting.values()))
         assert sum(client.zcard(keys.queue(MODEL, tier)) for tier in TIERS) == size
 
@@ -175,5 +175,5 @@ def handing_on(claimed: Claimed) -> Append:
         attempt=claimed.attempt,
         first=claimed.seq + 1,
         entries=(),
-        final=HandedOn(),
+        final=Requeued(),
     )

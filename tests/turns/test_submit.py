@@ -9,20 +9,20 @@ import time
 import pytest
 from redis.asyncio import Redis
 
-from tests.turns.conftest import MODEL, MakeTurn, ending, handed_in
+from tests.turns.conftest import MODEL, MakeTurn, ending, submitted
 from turnstream.turns import keys
+from turnstream.turns.client import TurnClient, open_client
 from turnstream.turns.errors import BadRequest, Overloaded, PreviousResponseNotFound
-from turnstream.turns.front import Front, open_front
 from turnstream.turns.log import Log
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
 
 
 async def test_a_turn_begins_with_created_and_queued_and_its_place(
-    front: Front, make_turn: MakeTurn
+    turn_client: TurnClient, make_turn: MakeTurn
 ) -> None:
-    await handed_in(front, make_turn())
-    async with front.submit(make_turn(owner="bob")) as follower:
+    await submitted(turn_client, make_turn())
+    async with turn_client.submit(make_turn(owner="bob")) as follower:
         created, queued = map(json.loads, await anext(follower.batches()))
 
     assert (created["type"], created["sequence_number"]) == ("response.created", 0)
@@ -32,12 +32,12 @@ async def test_a_turn_begins_with_created_and_queued_and_its_place(
 
 
 async def test_the_same_turn_handed_in_twice_stands_in_line_once(
-    front: Front, make_turn: MakeTurn, redis: Redis
+    turn_client: TurnClient, make_turn: MakeTurn, redis: Redis
 ) -> None:
     turn = make_turn()
-    await handed_in(front, turn)
+    await submitted(turn_client, turn)
 
-    async with front.submit(turn) as follower:
+    async with turn_client.submit(turn) as follower:
         events = await anext(follower.batches())
 
     assert len(events) == 2
@@ -46,16 +46,16 @@ async def test_the_same_turn_handed_in_twice_stands_in_line_once(
 
 @pytest.mark.parametrize("owner", ["bob", "ANN", ""])
 async def test_a_foreign_conversation_is_not_found(
-    front: Front, queue: TurnQueue, log: Log, make_turn: MakeTurn, owner: str
+    turn_client: TurnClient, queue: TurnQueue, log: Log, make_turn: MakeTurn, owner: str
 ) -> None:
-    parent = await handed_in(front, make_turn(owner="ann"))
+    parent = await submitted(turn_client, make_turn(owner="ann"))
     queue.claim(1)
     log.append([ending(parent.id, first=3)])
 
     with pytest.raises(PreviousResponseNotFound) as foreign:
-        await handed_in(front, make_turn(owner=owner, parent=parent.id))
+        await submitted(turn_client, make_turn(owner=owner, parent=parent.id))
     with pytest.raises(PreviousResponseNotFound) as unknown:
-        await handed_in(front, make_turn(owner=owner, parent="resp_" + 32 * "f"))
+        await submitted(turn_client, make_turn(owner=owner, parent="resp_" + 32 * "f"))
 
     assert foreign.value.message.replace(parent.id, "X") == unknown.value.message.replace(
         "resp_" + 32 * "f", "X"
@@ -63,35 +63,35 @@ async def test_a_foreign_conversation_is_not_found(
 
 
 async def test_what_is_not_stored_can_be_gone_on_from_by_its_own_socket_only(
-    front: Front, queue: TurnQueue, log: Log, make_turn: MakeTurn
+    turn_client: TurnClient, queue: TurnQueue, log: Log, make_turn: MakeTurn
 ) -> None:
-    parent = await handed_in(front, make_turn(store=False))
+    parent = await submitted(turn_client, make_turn(store=False))
     queue.claim(1)
     log.append([ending(parent.id, first=3)])
 
     with pytest.raises(PreviousResponseNotFound):
-        await handed_in(front, make_turn(parent=parent.id))
-    await handed_in(front, make_turn(parent=parent.id, parent_cached=True))
+        await submitted(turn_client, make_turn(parent=parent.id))
+    await submitted(turn_client, make_turn(parent=parent.id, parent_cached=True))
 
 
 async def test_an_answer_under_way_cannot_be_gone_on_from(
-    front: Front, make_turn: MakeTurn
+    turn_client: TurnClient, make_turn: MakeTurn
 ) -> None:
-    parent = await handed_in(front, make_turn())
+    parent = await submitted(turn_client, make_turn())
 
     with pytest.raises(BadRequest, match="still being answered"):
-        await handed_in(front, make_turn(parent=parent.id))
+        await submitted(turn_client, make_turn(parent=parent.id))
 
 
 async def test_a_full_line_refuses_and_keeps_nothing(
     settings: TurnSettings, make_turn: MakeTurn, redis: Redis
 ) -> None:
-    async with open_front(dataclasses.replace(settings, max_queued=1), "node-1") as front:
-        await handed_in(front, make_turn())
+    async with open_client(dataclasses.replace(settings, max_queued=1), "node-1") as turn_client:
+        await submitted(turn_client, make_turn())
         refused = make_turn()
 
         with pytest.raises(Overloaded, match="Too many turns"):
-            await handed_in(front, refused)
+            await submitted(turn_client, refused)
 
     assert not await redis.exists(keys.turn(refused.id))
 
@@ -111,29 +111,29 @@ async def test_a_redis_that_hangs_is_said_within_three_seconds(make_turn: MakeTu
 
 
 async def refused_in_time(url: str, make_turn: MakeTurn) -> None:
-    async with open_front(TurnSettings(redis_url=url), "node-1") as front:
+    async with open_client(TurnSettings(redis_url=url), "node-1") as turn_client:
         began = time.monotonic()
         async with asyncio.timeout(5):
             with pytest.raises(Overloaded):
-                await handed_in(front, make_turn())
+                await submitted(turn_client, make_turn())
         # The promise itself is a time, not a speed.
         assert time.monotonic() - began < 3
 
 
 async def test_more_readers_than_connections_wait_for_one_and_none_is_refused(
-    front: Front, make_turn: MakeTurn, redis: Redis
+    turn_client: TurnClient, make_turn: MakeTurn, redis: Redis
 ) -> None:
-    await asyncio.gather(*(handed_in(front, make_turn()) for _ in range(200)))
+    await asyncio.gather(*(submitted(turn_client, make_turn()) for _ in range(200)))
 
     assert await redis.zcard(keys.queue(MODEL, "default")) == 200
 
 
 async def test_a_warm_up_made_twice_under_one_id_is_made_once(
-    front: Front, make_turn: MakeTurn, redis: Redis
+    turn_client: TurnClient, make_turn: MakeTurn, redis: Redis
 ) -> None:
     turn = dataclasses.replace(make_turn(), generate=False)
     for _ in range(2):
-        async with front.submit(turn) as follower, asyncio.timeout(10):
+        async with turn_client.submit(turn) as follower, asyncio.timeout(10):
             events = [event async for batch in follower.batches() for event in batch]
         assert len(events) == 2
 
@@ -143,16 +143,16 @@ async def test_a_warm_up_made_twice_under_one_id_is_made_once(
 
 
 async def test_a_turn_that_asks_nothing_is_refused_unless_a_warm_up_asked_before(
-    front: Front, queue: TurnQueue, make_turn: MakeTurn
+    turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn
 ) -> None:
     warm = dataclasses.replace(make_turn("Hello?"), generate=False)
-    async with front.submit(warm):
+    async with turn_client.submit(warm):
         pass
     silent = dataclasses.replace(make_turn(parent=warm.id), messages=())
-    async with front.submit(silent):
+    async with turn_client.submit(silent):
         claimed = queue.claim(1)
 
     assert claimed is not None
     assert [message.text for message in claimed.messages if message.text] == ["Hello?"]
     with pytest.raises(BadRequest, match="must be a question"):
-        await handed_in(front, dataclasses.replace(make_turn(), messages=()))
+        await submitted(turn_client, dataclasses.replace(make_turn(), messages=()))

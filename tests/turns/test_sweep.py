@@ -8,49 +8,49 @@ from collections.abc import Callable
 import pytest
 from redis.asyncio import Redis
 
-from tests.turns.conftest import MODEL, MakeTurn, handed_in
+from tests.turns.conftest import MODEL, MakeTurn, submitted
 from tests.turns.test_follow import rest_of
 from turnstream.turns import keys
-from turnstream.turns.front import Front, open_front
-from turnstream.turns.queue import Standing, TurnQueue
+from turnstream.turns.client import TurnClient, open_client
+from turnstream.turns.queue import LeaseStatus, TurnQueue
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Turn
 
 MakeQueue = Callable[..., TurnQueue]
 
 
-async def end_of(front: Front, turn_id: str) -> dict[str, object]:
-    async with front.follow(turn_id, "ann", after=-1) as follower:
+async def end_of(turn_client: TurnClient, turn_id: str) -> dict[str, object]:
+    async with turn_client.follow(turn_id, "ann", after=-1) as follower:
         end: dict[str, object] = json.loads((await rest_of(follower))[-1])
     return end
 
 
 async def test_a_turn_not_stored_that_nobody_reads_is_stopped(
-    front: Front, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
+    turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
-    waiting = await handed_in(front, make_turn(store=False))
+    waiting = await submitted(turn_client, make_turn(store=False))
     await redis.zadd(keys.watches(), {waiting.id: 1})
     queue.sweep()
 
-    assert (await end_of(front, waiting.id))["type"] == "response.incomplete"
+    assert (await end_of(turn_client, waiting.id))["type"] == "response.incomplete"
     assert queue.claim(1) is None
 
 
 async def test_a_running_turn_not_stored_that_nobody_reads_is_stopped_at_its_worker(
-    front: Front, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
+    turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
-    running = await handed_in(front, make_turn(store=False))
+    running = await submitted(turn_client, make_turn(store=False))
     queue.claim(1)
     await redis.zadd(keys.watches(), {running.id: 1})
     queue.sweep()
 
-    assert queue.beat([(running.id, 1)], {}, slots=4) == [Standing.CANCEL]
+    assert queue.heartbeat([(running.id, 1)], {}, slots=4) == [LeaseStatus.CANCEL]
 
 
 async def test_a_stored_turn_goes_on_without_a_reader(
-    front: Front, make_turn: MakeTurn, redis: Redis
+    turn_client: TurnClient, make_turn: MakeTurn, redis: Redis
 ) -> None:
-    await handed_in(front, make_turn(store=True))
+    await submitted(turn_client, make_turn(store=True))
 
     assert await redis.zcard(keys.watches()) == 0
 
@@ -58,9 +58,9 @@ async def test_a_stored_turn_goes_on_without_a_reader(
 async def test_a_reader_keeps_a_turn_that_is_not_stored_going(
     monkeypatch: pytest.MonkeyPatch, settings: TurnSettings, make_turn: MakeTurn, redis: Redis
 ) -> None:
-    monkeypatch.setattr("turnstream.turns.front.TEND_SECONDS", 0.01)
+    monkeypatch.setattr("turnstream.turns.client.TEND_SECONDS", 0.01)
     turn = make_turn(store=False)
-    async with open_front(settings, "node-1") as front, front.submit(turn):
+    async with open_client(settings, "node-1") as turn_client, turn_client.submit(turn):
         before = await redis.zscore(keys.watches(), turn.id)
         async with asyncio.timeout(5):
             while await redis.zscore(keys.watches(), turn.id) == before:
@@ -68,53 +68,61 @@ async def test_a_reader_keeps_a_turn_that_is_not_stored_going(
 
 
 async def test_a_turn_that_is_out_of_time_fails(
-    front: Front, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
+    turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
-    turn = await handed_in(front, make_turn())
+    turn = await submitted(turn_client, make_turn())
     await redis.zadd(keys.deadlines(), {turn.id: 1})
     queue.sweep()
 
-    end = await end_of(front, turn.id)
+    end = await end_of(turn_client, turn.id)
     assert end["type"] == "response.failed"
     assert "not answered in time" in json.dumps(end)
     assert queue.claim(1) is None
 
 
 async def test_turns_of_a_model_that_nobody_serves_any_more_fail(
-    front: Front, make_queue: MakeQueue, settings: TurnSettings, make_turn: MakeTurn, redis: Redis
+    turn_client: TurnClient,
+    make_queue: MakeQueue,
+    settings: TurnSettings,
+    make_turn: MakeTurn,
+    redis: Redis,
 ) -> None:
-    old = await handed_in(front, make_turn("old"))
-    young = await handed_in(front, make_turn("young"))
+    old = await submitted(turn_client, make_turn("old"))
+    young = await submitted(turn_client, make_turn("young"))
     await redis.hset(keys.turn(old.id), "since", 1)
     queue = make_queue("w0", dataclasses.replace(settings, nobody_seconds=60))
 
     queue.sweep()
 
-    assert "No worker serves this model." in json.dumps(await end_of(front, old.id))
+    assert "No worker serves this model." in json.dumps(await end_of(turn_client, old.id))
     claimed = queue.claim(1)
     assert claimed is not None
     assert claimed.id == young.id
 
 
 async def test_turns_wait_as_long_as_a_worker_lives(
-    front: Front, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
+    turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
-    turn = await handed_in(front, make_turn())
+    turn = await submitted(turn_client, make_turn())
     await redis.hset(keys.turn(turn.id), "since", 1)
-    queue.beat([], {}, slots=4)
+    queue.heartbeat([], {}, slots=4)
     queue.sweep()
 
     assert await redis.zcard(keys.queue(MODEL, "default")) == 1
 
 
 async def test_what_a_worker_hands_on_is_claimed_at_once_and_not_held_against_the_turn(
-    front: Front, make_queue: MakeQueue, settings: TurnSettings, make_turn: MakeTurn, redis: Redis
+    turn_client: TurnClient,
+    make_queue: MakeQueue,
+    settings: TurnSettings,
+    make_turn: MakeTurn,
+    redis: Redis,
 ) -> None:
-    turn = await handed_in(front, make_turn())
+    turn = await submitted(turn_client, make_turn())
     leaving = make_queue("w0")
     for attempt in (1, 2, 3, 4):
         leaving.claim(1)
-        leaving.release([(turn.id, attempt)])
+        leaving.requeue([(turn.id, attempt)])
     leaving.claim(1)
     await redis.zadd(keys.leases(), {turn.id: 1})
 
@@ -125,51 +133,53 @@ async def test_what_a_worker_hands_on_is_claimed_at_once_and_not_held_against_th
 
 
 async def test_what_went_to_another_cannot_be_handed_on(
-    front: Front, make_queue: MakeQueue, make_turn: MakeTurn, redis: Redis
+    turn_client: TurnClient, make_queue: MakeQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
-    turn = await handed_in(front, make_turn())
+    turn = await submitted(turn_client, make_turn())
     make_queue("w0").claim(1)
 
-    make_queue("w1").release([(turn.id, 1)])
-    make_queue("w0").release([(turn.id, 2)])
+    make_queue("w1").requeue([(turn.id, 1)])
+    make_queue("w0").requeue([(turn.id, 2)])
 
     assert await redis.zcard(keys.queue(MODEL, "default")) == 0
 
 
 async def test_after_an_outage_those_who_live_on_renew_their_leases_first(
-    front: Front, make_queue: MakeQueue, make_turn: MakeTurn, redis: Redis
+    turn_client: TurnClient, make_queue: MakeQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
-    turn = await handed_in(front, make_turn())
+    turn = await submitted(turn_client, make_turn())
     living = make_queue("w0")
     living.claim(1)
     await redis.zadd(keys.leases(), {turn.id: 1})
     await redis.hset(keys.swept(), "last", 1)
 
     assert make_queue("w1").sweep() == []
-    assert living.beat([(turn.id, 1)], {}, slots=4) == [Standing.OK]
+    assert living.heartbeat([(turn.id, 1)], {}, slots=4) == [LeaseStatus.OK]
     await redis.hset(keys.swept(), "calm", 0)
     assert make_queue("w1").sweep() == []
 
 
 async def test_a_turn_whose_only_reader_left_is_stopped_soon_and_one_read_elsewhere_is_not(
-    front: Front, make_turn: MakeTurn, settings: TurnSettings
+    turn_client: TurnClient, make_turn: MakeTurn, settings: TurnSettings
 ) -> None:
     alone, shared, stored = make_turn(store=False), make_turn(store=False), make_turn()
     for turn in (alone, shared, stored):
-        await handed_in(front, turn)
+        await submitted(turn_client, turn)
     async with (
-        open_front(settings, "node-2") as other,
+        open_client(settings, "node-2") as other,
         other.follow(shared.id, shared.owner, after=-1),
     ):
         for turn in (alone, shared, stored):
-            await front.leave(turn.id)
+            await turn_client.leave(turn.id)
         async with asyncio.timeout(20):
-            while await status_of(front, alone) != "cancelled":
+            while await status_of(turn_client, alone) != "cancelled":
                 await asyncio.sleep(0.05)
 
-        assert await status_of(front, shared) == await status_of(front, stored) == "queued"
+        assert (
+            await status_of(turn_client, shared) == await status_of(turn_client, stored) == "queued"
+        )
 
 
-async def status_of(front: Front, turn: Turn) -> str:
-    status: str = json.loads(await front.stored.response(turn.id, turn.owner))["status"]
+async def status_of(turn_client: TurnClient, turn: Turn) -> str:
+    status: str = json.loads(await turn_client.stored.response(turn.id, turn.owner))["status"]
     return status

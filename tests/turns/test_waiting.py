@@ -7,9 +7,9 @@ import json
 import pytest
 from redis.asyncio import Redis
 
-from tests.turns.conftest import MakeTurn, ending, handed_in
+from tests.turns.conftest import MakeTurn, ending, submitted
 from turnstream.turns import keys
-from turnstream.turns.front import Front, open_front
+from turnstream.turns.client import TurnClient, open_client
 from turnstream.turns.log import Log
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
@@ -20,8 +20,8 @@ async def test_a_turn_that_waits_is_kept_for_as_long_as_it_may_wait_however_shor
     settings: TurnSettings, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
     brief = dataclasses.replace(settings, store_seconds=60, log_seconds=1)
-    async with open_front(brief, "node-2") as front:
-        turn = await handed_in(front, make_turn())
+    async with open_client(brief, "node-2") as turn_client:
+        turn = await submitted(turn_client, make_turn())
 
     assert await redis.ttl(keys.turn(turn.id)) >= settings.turn_seconds
     queue.claim(1)
@@ -35,11 +35,11 @@ async def test_readers_are_told_when_their_place_has_changed(
     make_turn: MakeTurn,
     redis: Redis,
 ) -> None:
-    monkeypatch.setattr("turnstream.turns.front.TEND_SECONDS", 0.02)
-    async with open_front(settings, "node-1") as front:
-        await handed_in(front, make_turn())
+    monkeypatch.setattr("turnstream.turns.client.TEND_SECONDS", 0.02)
+    async with open_client(settings, "node-1") as turn_client:
+        await submitted(turn_client, make_turn())
         turn = make_turn(owner="bob")
-        async with front.submit(turn) as follower, asyncio.timeout(10):
+        async with turn_client.submit(turn) as follower, asyncio.timeout(10):
             batches = follower.batches()
             assert json.loads((await anext(batches))[-1])["queue"]["position"] == 2
             queue.claim(1)
@@ -55,33 +55,33 @@ async def test_readers_are_told_when_their_place_has_changed(
 
 
 async def test_nothing_is_told_to_who_stands_where_they_stood(
-    front: Front, make_turn: MakeTurn, redis: Redis
+    turn_client: TurnClient, make_turn: MakeTurn, redis: Redis
 ) -> None:
-    turn = await handed_in(front, make_turn())
+    turn = await submitted(turn_client, make_turn())
     for _ in range(3):
-        await front._tell(args=[3000, turn.id])
+        await turn_client._tell(args=[3000, turn.id])
     assert await redis.hget(keys.turn(turn.id), "seq") == b"1"
 
     await redis.hincrby(keys.turn(turn.id), "told_at", -15_000)
-    await front._tell(args=[3000, turn.id])
-    await front._tell(args=[3000, turn.id])
+    await turn_client._tell(args=[3000, turn.id])
+    await turn_client._tell(args=[3000, turn.id])
 
     assert await redis.hget(keys.turn(turn.id), "seq") == b"2"
 
 
 async def test_a_turn_that_waits_has_no_log_and_is_replayed_and_begun_as_its_readers_were_told(
-    front: Front, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
+    turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
-    await handed_in(front, make_turn())
+    await submitted(turn_client, make_turn())
     turn = make_turn(owner="bob")
-    async with front.submit(turn) as live, asyncio.timeout(10):
+    async with turn_client.submit(turn) as live, asyncio.timeout(10):
         queue.claim(1)
         await redis.hincrby(keys.turn(turn.id), "told_at", -15_000)
-        await front._tell(args=[3000, turn.id])
+        await turn_client._tell(args=[3000, turn.id])
         assert not await redis.exists(keys.log(turn.id))
-        replayed = [await replay(front, turn, after) for after in (-1, 0, 1, 2)]
+        replayed = [await replay(turn_client, turn, after) for after in (-1, 0, 1, 2)]
         queue.claim(1)
-        begun = await replay(front, turn, -1)
+        begun = await replay(turn_client, turn, -1)
         heard: list[bytes] = []
         async for batch in live.batches():
             heard += batch
@@ -95,38 +95,38 @@ async def test_a_turn_that_waits_has_no_log_and_is_replayed_and_begun_as_its_rea
     assert positions == [2, 1]
 
 
-async def replay(front: Front, turn: Turn, after: int) -> list[bytes]:
-    async with front.follow(turn.id, turn.owner, after=after) as follower:
+async def replay(turn_client: TurnClient, turn: Turn, after: int) -> list[bytes]:
+    async with turn_client.follow(turn.id, turn.owner, after=after) as follower:
         return list(follower._ready)
 
 
 async def test_a_waiting_response_says_its_place_as_its_events_do(
-    front: Front, queue: TurnQueue, make_turn: MakeTurn
+    turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn
 ) -> None:
-    await handed_in(front, make_turn())
+    await submitted(turn_client, make_turn())
     turn = make_turn(owner="bob")
-    async with front.submit(turn) as follower:
+    async with turn_client.submit(turn) as follower:
         queued = json.loads((await anext(follower.batches()))[1])
-    seen = json.loads(await front.stored.response(turn.id, "bob"))
+    seen = json.loads(await turn_client.stored.response(turn.id, "bob"))
     queue.claim(1)
-    moved = json.loads(await front.stored.response(turn.id, "bob"))
+    moved = json.loads(await turn_client.stored.response(turn.id, "bob"))
     queue.claim(1)
 
     assert seen["queue"] == queued["queue"] == queued["response"]["queue"]
     assert moved["queue"]["position"] == 1
-    assert "queue" not in json.loads(await front.stored.response(turn.id, "bob"))
+    assert "queue" not in json.loads(await turn_client.stored.response(turn.id, "bob"))
 
 
 async def test_who_reads_a_turn_that_lost_its_worker_hears_that_it_goes_on(
-    front: Front, queue: TurnQueue, log: Log, make_turn: MakeTurn, redis: Redis
+    turn_client: TurnClient, queue: TurnQueue, log: Log, make_turn: MakeTurn, redis: Redis
 ) -> None:
     turn = make_turn()
-    async with front.submit(turn) as follower, asyncio.timeout(10):
+    async with turn_client.submit(turn) as follower, asyncio.timeout(10):
         queue.claim(1)
-        await front._tell(args=[3000, turn.id])
-        queue.release([(turn.id, 1)])
+        await turn_client._tell(args=[3000, turn.id])
+        queue.requeue([(turn.id, 1)])
         for _ in range(3):
-            await front._tell(args=[3000, turn.id])
+            await turn_client._tell(args=[3000, turn.id])
         again = queue.claim(1)
         assert again is not None
         log.append([ending(turn.id, attempt=2, first=again.seq + 1)])

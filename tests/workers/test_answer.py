@@ -3,7 +3,7 @@
 import pytest
 
 from tests.workers.answering import ID, STOP, FakeHandle, events, make_answer, taken
-from turnstream.turns.log import Final, HandedOn
+from turnstream.turns.log import Final, Requeued
 from turnstream.workers.engine import Finish, FinishReason
 
 
@@ -85,7 +85,7 @@ def test_a_turn_with_nothing_to_show_says_from_time_to_time_that_it_lives(
     answer = make_answer()
     answer.put([6], None)
     assert answer.take() is None
-    monkeypatch.setattr("turnstream.workers.answer.HEARTBEAT_SECONDS", 0.0)
+    monkeypatch.setattr("turnstream.workers.answer.IN_PROGRESS_SECONDS", 0.0)
 
     part = taken(answer)
 
@@ -143,12 +143,12 @@ def test_a_turn_that_gives_way_says_what_it_has_and_keeps_back_what_it_held_back
     answer.put([3, 4], None)
     assert events(taken(answer))[-1]["delta"] == "Hello "
     answer.put([6, 7], None)
-    answer.give_way()
+    answer.preempt()
     answer.put((), Finish(FinishReason.CANCELLED))
 
     part = taken(answer)
 
-    assert (part.entries, part.final) == ((), HandedOn())
+    assert (part.entries, part.final) == ((), Requeued())
     assert answer.take() is None
     # Its slot is free when the turn is in line again.
     assert not answer.finished
@@ -157,7 +157,7 @@ def test_a_turn_that_gives_way_says_what_it_has_and_keeps_back_what_it_held_back
 @pytest.mark.parametrize("reason", [FinishReason.STOP, FinishReason.LENGTH])
 def test_a_turn_that_ended_before_it_could_give_way_has_ended(reason: FinishReason) -> None:
     answer = make_answer()
-    answer.give_way()
+    answer.preempt()
     answer.put([3], Finish(reason))
 
     assert isinstance(taken(answer).final, Final)
@@ -166,7 +166,7 @@ def test_a_turn_that_ended_before_it_could_give_way_has_ended(reason: FinishReas
 
 def test_a_turn_that_is_stopped_while_it_gives_way_is_stopped() -> None:
     answer = make_answer()
-    answer.give_way()
+    answer.preempt()
     answer.stop()
     answer.put([3], Finish(FinishReason.CANCELLED))
 
@@ -178,7 +178,7 @@ def test_a_turn_that_is_stopped_while_it_gives_way_is_stopped() -> None:
 @pytest.mark.parametrize("early", [True, False])
 def test_the_row_of_a_turn_that_was_lost_while_it_gave_way_is_free(early: bool) -> None:
     answer = make_answer()
-    answer.give_way()
+    answer.preempt()
     if early:
         answer.drop()
     answer.put([3], Finish(FinishReason.CANCELLED))

@@ -6,9 +6,9 @@ from typing import Any, cast
 import pytest
 
 from turnstream.turns.turn import Claimed, Message, Request, Tier
+from turnstream.workers.active_turns import ActiveTurns
 from turnstream.workers.byte_table import ByteTable
 from turnstream.workers.claimer import Claimer
-from turnstream.workers.desk import Desk
 from turnstream.workers.engine import OnStep, Sampling
 from turnstream.workers.slicer import Slicer
 
@@ -67,13 +67,13 @@ def test_the_turns_of_a_batch_alone_are_patient(tier: Tier, patient: bool) -> No
     table = ByteTable.from_tokens(["<s>", "a", "b"], {0})
     claimer = Claimer(
         cast(Any, OneTurn(tier)),
-        Desk(4),
+        ActiveTurns(4),
         idle,
         cast(Any, engine),
         idle,
         lambda ids, stop: Slicer(table, stop=stop),
     )
 
-    claimer.ring()
+    claimer.wake_up()
 
     assert engine.patient == [patient]

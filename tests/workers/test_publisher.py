@@ -8,8 +8,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from tests.workers.answering import STOP, FakeHandle, make_answer
 from turnstream.turns.log import Append, Verdict
+from turnstream.workers.active_turns import ActiveTurns
 from turnstream.workers.answer import Answer
-from turnstream.workers.desk import Desk
 from turnstream.workers.publisher import Publisher
 
 
@@ -34,7 +34,7 @@ class FakeLog:
             assert self.appended.acquire(timeout=10), "nothing was appended"
 
 
-Start = Callable[[], tuple[Desk, FakeLog, Publisher]]
+Start = Callable[[], tuple[ActiveTurns, FakeLog, Publisher]]
 
 
 @pytest.fixture
@@ -42,33 +42,33 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     monkeypatch.setattr("turnstream.workers.publisher.RETRY_SECONDS", 0.01)
     running: list[Publisher] = []
 
-    def make() -> tuple[Desk, FakeLog, Publisher]:
-        desk, log = Desk(slots=4), FakeLog()
-        publisher = Publisher(desk, log)  # type: ignore[arg-type]
+    def make() -> tuple[ActiveTurns, FakeLog, Publisher]:
+        active, log = ActiveTurns(slots=4), FakeLog()
+        publisher = Publisher(active, log)  # type: ignore[arg-type]
         publisher.start()
         running.append(publisher)
-        return desk, log, publisher
+        return active, log, publisher
 
     yield make
     for publisher in running:
         publisher.stop()
 
 
-def begun(desk: Desk, *, attempt: int = 1) -> Answer:
+def begun(active: ActiveTurns, *, attempt: int = 1) -> Answer:
     answer = make_answer(attempt=attempt)
-    desk.add(answer)
+    active.add(answer)
     answer.start(FakeHandle())
     answer.put([3], None)
     return answer
 
 
 def test_all_turns_of_a_step_are_written_in_one_call(start: Start) -> None:
-    desk, log, publisher = start()
+    active, log, publisher = start()
     answers = []
     for attempt in range(3):
         answer = make_answer(attempt=attempt)
         answer.put([3], None)
-        desk.add(answer)
+        active.add(answer)
         answers.append(answer)
 
     publisher.wake()
@@ -80,9 +80,9 @@ def test_all_turns_of_a_step_are_written_in_one_call(start: Start) -> None:
 def test_what_gathers_is_written_though_nobody_says_so(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("turnstream.workers.publisher.HEARTBEAT_SECONDS", 240)
-    desk, log, publisher = start()
-    answer = begun(desk)
+    monkeypatch.setattr("turnstream.workers.publisher.IN_PROGRESS_SECONDS", 240)
+    active, log, publisher = start()
+    answer = begun(active)
     publisher.wake()
     log.wait(1)
 
@@ -96,15 +96,15 @@ def test_a_step_that_brings_something_pressing_is_written_when_it_is_over(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("turnstream.workers.publisher.PACE_SECONDS", 60)
-    desk, log, publisher = start()
-    first = begun(desk)
+    active, log, publisher = start()
+    first = begun(active)
     publisher.wake()
     log.wait(1)
 
     first.put([4], None)
     publisher.after_step()
     assert not log.appended.acquire(timeout=0.1)
-    begun(desk, attempt=2)
+    begun(active, attempt=2)
     publisher.expect()
     publisher.after_step()
     log.wait(1)
@@ -113,9 +113,9 @@ def test_a_step_that_brings_something_pressing_is_written_when_it_is_over(
 
 
 def test_while_redis_is_away_the_same_is_written_again_and_the_rest_gathers(start: Start) -> None:
-    desk, log, publisher = start()
+    active, log, publisher = start()
     log.answers = [RedisConnectionError("away")] * 3
-    answer = begun(desk)
+    answer = begun(active)
     publisher.wake()
     log.wait(1)
     answer.put([4], None)
@@ -131,9 +131,9 @@ def test_while_redis_is_away_the_same_is_written_again_and_the_rest_gathers(star
 
 
 def test_what_was_written_though_the_answer_was_lost_counts_as_written(start: Start) -> None:
-    desk, log, publisher = start()
+    active, log, publisher = start()
     log.answers = [RedisConnectionError("cut"), Verdict.REPEATED]
-    answer = begun(desk)
+    answer = begun(active)
     publisher.wake()
     log.wait(2)
     answer.put([4], STOP)
@@ -146,9 +146,9 @@ def test_what_was_written_though_the_answer_was_lost_counts_as_written(start: St
 
 @pytest.mark.parametrize("verdict", [Verdict.STALE, Verdict.ENDED, Verdict.GONE, Verdict.HOLE])
 def test_a_refused_turn_is_given_up_and_leaves_the_engine(start: Start, verdict: Verdict) -> None:
-    desk, log, publisher = start()
+    active, log, publisher = start()
     log.answers = [verdict]
-    answer = begun(desk)
+    answer = begun(active)
     publisher.wake()
     log.wait(1)
     publisher.stop()
@@ -156,17 +156,17 @@ def test_a_refused_turn_is_given_up_and_leaves_the_engine(start: Start, verdict:
     assert answer.dropped
     assert isinstance(answer.handle, FakeHandle)
     assert answer.handle.cancelled
-    assert desk.answers() == []
+    assert active.answers() == []
 
 
 def test_an_answer_leaves_the_desk_when_its_end_is_written(start: Start) -> None:
-    desk, log, publisher = start()
-    answer = begun(desk)
-    assert desk.free_slots() == 3
+    active, log, publisher = start()
+    answer = begun(active)
+    assert active.free_slots() == 3
     answer.put([4], STOP)
-    assert desk.free_slots() == 4
+    assert active.free_slots() == 4
     publisher.wake()
     log.wait(1)
     publisher.stop()
 
-    assert desk.answers() == []
+    assert active.answers() == []

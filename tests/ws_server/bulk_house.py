@@ -55,7 +55,7 @@ class Room:
         self.client = client
         self.jobs, self.files = Jobs(client), Files(client)
         self.feed, self.blobs = Feed(client, settings), Blobs(str(folder))
-        self.line = TurnQueue(worker, settings, model=MODEL, worker="w0")
+        self.queue = TurnQueue(worker, settings, model=MODEL, worker="w0")
         self._log = Log(worker, settings, worker="w0")
         #: How often each question was answered.
         self.asked: dict[str, int] = {}
@@ -95,7 +95,7 @@ class Room:
         """Answer whoever waits, three at a time and in any order, until cancelled."""
         order = random.Random(1)
         while True:
-            claimed = [turn for _ in range(3) if (turn := self.line.claim(1)) is not None]
+            claimed = [turn for _ in range(3) if (turn := self.queue.claim(1)) is not None]
             order.shuffle(claimed)
             # All of them: nobody takes up what this worker would leave.
             for turn in claimed:
@@ -104,7 +104,7 @@ class Room:
 
     def answer_one(self) -> bool:
         """Answer the head of the line, if there is one."""
-        claimed = self.line.claim(1)
+        claimed = self.queue.claim(1)
         if claimed is not None:
             self._answer(claimed)
         return claimed is not None

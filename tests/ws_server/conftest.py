@@ -17,7 +17,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as connect_socket
 
 from tests.ws_server.bulk_house import Room
-from tests.ws_server.clerk import MODEL, Clerk
+from tests.ws_server.fake_worker import MODEL, FakeWorker
 from tests.ws_server.wire_client import socket_url
 from turnstream.turns.connection import connect, connect_async
 from turnstream.turns.log import Log
@@ -29,10 +29,10 @@ ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
-def clerk(redis_url: str, redis: "redis.asyncio.Redis") -> Iterator[Clerk]:
+def worker(redis_url: str, redis: "redis.asyncio.Redis") -> Iterator[FakeWorker]:
     settings = TurnSettings(redis_url=redis_url)
     client = connect(redis_url)
-    yield Clerk(
+    yield FakeWorker(
         TurnQueue(client, settings, model=MODEL, worker="w0"), Log(client, settings, worker="w0")
     )
     client.close()
@@ -88,9 +88,9 @@ def node(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
 
 
 @pytest.fixture(name="socket")
-async def open_socket(node: str, clerk: Clerk) -> AsyncIterator[ClientConnection]:
+async def open_socket(node: str, worker: FakeWorker) -> AsyncIterator[ClientConnection]:
     """A socket to the node; a worker has just given a sign of life."""
-    clerk.beat()
+    worker.heartbeat()
     async with connect_socket(socket_url(node)) as socket:
         yield socket
 

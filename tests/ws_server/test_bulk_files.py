@@ -91,7 +91,7 @@ async def test_a_line_that_is_too_long_is_passed_over_and_counted(
     blobs: Blobs, end: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(line_reader, "CHUNK", 4)
-    monkeypatch.setattr(line_reader, "MAX_QUEUED", 10)
+    monkeypatch.setattr(line_reader, "LONGEST_LINE", 10)
     await blobs.put("in", b"a\n" + 25 * b"x" + end)
 
     found = await read_all(blobs)

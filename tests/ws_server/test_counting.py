@@ -4,12 +4,12 @@ import httpx2
 import pytest
 from openai import AsyncOpenAI, InternalServerError, NotFoundError
 
-from tests.ws_server.clerk import Clerk
+from tests.ws_server.fake_worker import FakeWorker
 
 
 @pytest.mark.parametrize("path", ["input_tokens", "compact"])
 async def test_without_a_worker_the_answer_is_that_nobody_can_count(
-    node: str, clerk: Clerk, path: str
+    node: str, worker: FakeWorker, path: str
 ) -> None:
     async with httpx2.AsyncClient(base_url=node, timeout=20) as http:
         answer = await http.post(f"/v1/responses/{path}", json={"model": "tiny", "input": "Hi"})
@@ -20,7 +20,7 @@ async def test_without_a_worker_the_answer_is_that_nobody_can_count(
 
 
 async def test_the_official_sdk_asks_again_only_when_told_that_it_may_help(
-    node: str, clerk: Clerk
+    node: str, worker: FakeWorker
 ) -> None:
     asked: list[str] = []
 

@@ -151,7 +151,7 @@ async def test_a_line_that_takes_long_holds_nobody_up_and_is_all_that_is_left(ro
             room.answer_one()
             await asyncio.sleep(0.01)
     await end([first])
-    room.queue.release([(slow.id, slow.attempt)])
+    room.queue.requeue([(slow.id, slow.attempt)])
     await run(room)
     now, good, _ = await room.results(job)
 

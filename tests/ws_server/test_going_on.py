@@ -3,16 +3,16 @@
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 
-from tests.ws_server.clerk import Clerk
+from tests.ws_server.fake_worker import FakeWorker
 from tests.ws_server.wire_client import Event, answered, code_of, create, end, event, socket_url
 
 NOT_FOUND = ("previous_response_not_found", 400)
 
 
 async def test_after_an_answer_something_must_be_asked(
-    socket: ClientConnection, clerk: Clerk
+    socket: ClientConnection, worker: FakeWorker
 ) -> None:
-    parent = await answered(socket, clerk)
+    parent = await answered(socket, worker)
     await create(socket, input=[], previous_response_id=parent)
 
     assert code_of(await end(socket)) == ("invalid_value", 400)
@@ -20,10 +20,10 @@ async def test_after_an_answer_something_must_be_asked(
 
 @pytest.mark.parametrize("generate", [True, False])
 async def test_what_is_not_stored_is_gone_on_from_by_its_own_socket_alone(
-    socket: ClientConnection, node: str, clerk: Clerk, generate: bool
+    socket: ClientConnection, node: str, worker: FakeWorker, generate: bool
 ) -> None:
     if generate:
-        parent = await answered(socket, clerk, store=False)
+        parent = await answered(socket, worker, store=False)
     else:
         await create(socket, input="One?", store=False, generate=False)
         parent = (await end(socket))["response"]["id"]
@@ -44,9 +44,9 @@ async def test_what_is_not_stored_is_gone_on_from_by_its_own_socket_alone(
     ],
 )
 async def test_a_failed_continuation_makes_its_lane_forget_what_it_went_on_from(
-    socket: ClientConnection, clerk: Clerk, bad: Event
+    socket: ClientConnection, worker: FakeWorker, bad: Event
 ) -> None:
-    parent = await answered(socket, clerk, store=False)
+    parent = await answered(socket, worker, store=False)
     await create(socket, **bad, previous_response_id=parent)
     assert (await end(socket))["type"] == "error"
     await create(socket, input="Two?", previous_response_id=parent)
@@ -55,9 +55,9 @@ async def test_a_failed_continuation_makes_its_lane_forget_what_it_went_on_from(
 
 
 async def test_a_failed_fork_on_another_lane_keeps_what_both_go_on_from(
-    socket: ClientConnection, clerk: Clerk
+    socket: ClientConnection, worker: FakeWorker
 ) -> None:
-    parent = await answered(socket, clerk, store=False)
+    parent = await answered(socket, worker, store=False)
     await create(socket, input=7, previous_response_id=parent, stream_id="fork")
     assert (await end(socket))["stream_id"] == "fork"
     await create(socket, input="Two?", previous_response_id=parent, stream_id="fork")
@@ -66,10 +66,10 @@ async def test_a_failed_fork_on_another_lane_keeps_what_both_go_on_from(
 
 
 async def test_a_failure_makes_its_lane_forget_nothing_but_what_it_went_on_from(
-    socket: ClientConnection, clerk: Clerk
+    socket: ClientConnection, worker: FakeWorker
 ) -> None:
-    parent = await answered(socket, clerk, store=False)
-    forked = await answered(socket, clerk, store=False, stream_id="fork")
+    parent = await answered(socket, worker, store=False)
+    forked = await answered(socket, worker, store=False, stream_id="fork")
     await create(socket, input=7, previous_response_id=parent, stream_id="fork")
     await end(socket)
     await create(socket, input="Two?", previous_response_id=forked, stream_id="fork")
@@ -78,19 +78,19 @@ async def test_a_failure_makes_its_lane_forget_nothing_but_what_it_went_on_from(
 
 
 async def test_only_the_latest_of_a_lane_is_remembered(
-    socket: ClientConnection, clerk: Clerk
+    socket: ClientConnection, worker: FakeWorker
 ) -> None:
-    older = await answered(socket, clerk, store=False)
-    await answered(socket, clerk, store=False, previous_response_id=older)
+    older = await answered(socket, worker, store=False)
+    await answered(socket, worker, store=False, previous_response_id=older)
     await create(socket, input="Three?", previous_response_id=older)
 
     assert code_of(await end(socket)) == NOT_FOUND
 
 
 async def test_what_is_stored_is_found_again_after_a_failed_continuation(
-    socket: ClientConnection, clerk: Clerk
+    socket: ClientConnection, worker: FakeWorker
 ) -> None:
-    parent = await answered(socket, clerk)
+    parent = await answered(socket, worker)
     await create(socket, input=7, previous_response_id=parent)
     await end(socket)
     await create(socket, input="Two?", previous_response_id=parent)
@@ -99,9 +99,9 @@ async def test_what_is_stored_is_found_again_after_a_failed_continuation(
 
 
 async def test_a_stored_answer_may_be_named_instead_of_repeated(
-    socket: ClientConnection, clerk: Clerk
+    socket: ClientConnection, worker: FakeWorker
 ) -> None:
-    parent = await answered(socket, clerk)
+    parent = await answered(socket, worker)
     await create(
         socket,
         input=[
@@ -111,15 +111,15 @@ async def test_a_stored_answer_may_be_named_instead_of_repeated(
         ],
     )
 
-    claimed = await clerk.claim()
+    claimed = await worker.claim()
 
     assert [message.text for message in claimed.messages] == ["One?", "One.", "Two?"]
 
 
 async def test_an_answer_that_is_not_stored_cannot_be_named(
-    socket: ClientConnection, clerk: Clerk
+    socket: ClientConnection, worker: FakeWorker
 ) -> None:
-    parent = await answered(socket, clerk, store=False)
+    parent = await answered(socket, worker, store=False)
     named = {"type": "item_reference", "id": parent.replace("resp_", "msg_")}
     question = {"role": "user", "content": "Two?"}
     await create(socket, input=[question, named, question])

@@ -36,7 +36,7 @@ async def test_a_line_that_ends_its_workers_becomes_an_error_line(
                 await redis.zadd(keys.leases(), {poison: 0})
                 poisoned.sweep()
             else:
-                poisoned.release([(claimed.id, claimed.attempt)])
+                poisoned.requeue([(claimed.id, claimed.attempt)])
                 await redis.zadd(keys.queue("tiny", "batch"), {f"{'9' * 14}:{claimed.id}": 1e9})
         while room.answer_one() is False:
             await asyncio.sleep(0.01)

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 from redis.asyncio import Redis
 
-from tests.ws_server.clerk import Clerk
+from tests.ws_server.fake_worker import FakeWorker
 from turnstream.turns import keys
 
 WAIT_SECONDS = 20
@@ -48,9 +48,9 @@ async def leave(
 
 
 async def test_what_is_not_stored_ends_when_its_client_has_left(
-    node: str, http: httpx2.AsyncClient, redis: Redis, clerk: Clerk
+    node: str, http: httpx2.AsyncClient, redis: Redis, worker: FakeWorker
 ) -> None:
-    clerk.beat()
+    worker.heartbeat()
     left = await asyncio.gather(
         *(
             leave(node, redis, key=f"{path}, {stream}", path=path, stream=stream, store=False)
@@ -68,10 +68,10 @@ async def test_what_is_not_stored_ends_when_its_client_has_left(
 @pytest.mark.parametrize("kept", [{"store": True}, {"store": False, "background": True}])
 @pytest.mark.parametrize("stream", [True, False])
 async def test_what_is_stored_or_in_the_background_waits_for_its_answer(
-    node: str, redis: Redis, clerk: Clerk, stream: bool, kept: dict[str, bool]
+    node: str, redis: Redis, worker: FakeWorker, stream: bool, kept: dict[str, bool]
 ) -> None:
-    clerk.beat()
+    worker.heartbeat()
     response_id = await leave(node, redis, stream=stream, **kept)
 
     assert await redis.zscore(keys.watches(), response_id) is None
-    assert (await clerk.claim()).id == response_id
+    assert (await worker.claim()).id == response_id

@@ -13,8 +13,8 @@ import redis.asyncio
 from playwright.async_api import expect
 
 from tests.browser import SLICES, visit
-from tests.ws_server.clerk import MODEL, Clerk
 from tests.ws_server.conftest import serving
+from tests.ws_server.fake_worker import MODEL, FakeWorker
 from turnstream.turns import keys
 from turnstream.turns.response import error_json
 
@@ -31,20 +31,20 @@ def locked_node(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 async def test_an_answer_is_shown_as_it_grows_and_kept_to_the_last_space(
-    node: str, clerk: Clerk
+    node: str, worker: FakeWorker
 ) -> None:
     async with visit(node) as opened:
         turn = await opened.ask("Tell me\na story.")
-        claimed = await clerk.claim()
+        claimed = await worker.claim()
         assert [message.text for message in claimed.messages] == ["Tell me\na story."]
         await opened.becomes(turn, "thinking")
 
-        clerk.say("Once")
+        worker.say("Once")
         assert await opened.becomes(turn, "writing") == "Once"
         assert await turn.get_attribute("aria-busy") == "true"
         await expect(opened.page.locator("#announcement")).to_be_empty()
-        clerk.say(*SLICES[1:])
-        clerk.end()
+        worker.say(*SLICES[1:])
+        worker.end()
 
         assert await opened.becomes(turn, "completed") == "".join(SLICES)
         assert await turn.get_attribute("aria-busy") == "false"
@@ -53,70 +53,72 @@ async def test_an_answer_is_shown_as_it_grows_and_kept_to_the_last_space(
         opened.assert_nothing_went_wrong()
 
 
-async def test_a_conversation_goes_on_until_a_new_one_is_begun(node: str, clerk: Clerk) -> None:
+async def test_a_conversation_goes_on_until_a_new_one_is_begun(
+    node: str, worker: FakeWorker
+) -> None:
     async with visit(node) as opened:
         for text in ("One?", "Two?"):
             turn = await opened.ask(text)
-            claimed = await clerk.claim()
-            clerk.say(f"I heard {text}")
-            clerk.end()
+            claimed = await worker.claim()
+            worker.say(f"I heard {text}")
+            worker.end()
             await opened.becomes(turn, "completed")
         assert [m.text for m in claimed.messages] == ["One?", "I heard One?", "Two?"]
 
         await opened.page.get_by_role("button", name="New conversation").click()
         await opened.ask("Three?")
 
-        assert [m.text for m in (await clerk.claim()).messages] == ["Three?"]
+        assert [m.text for m in (await worker.claim()).messages] == ["Three?"]
         assert await opened.page.locator(".turn").count() == 1
 
 
 async def test_nothing_of_an_abandoned_answer_is_shown_in_the_next_conversation(
-    node: str, clerk: Clerk
+    node: str, worker: FakeWorker
 ) -> None:
     async with visit(node) as opened:
         old = await opened.ask("Old?")
-        await clerk.claim()
-        clerk.say("old words ")
+        await worker.claim()
+        worker.say("old words ")
         await opened.becomes(old, "writing")
         await opened.page.get_by_role("button", name="New conversation").click()
         new = await opened.ask("New?")
-        clerk.say("more old words")
-        clerk.end("cancelled")
+        worker.say("more old words")
+        worker.end("cancelled")
 
-        assert [m.text for m in (await clerk.claim()).messages] == ["New?"]
-        clerk.say("new words")
-        clerk.end()
+        assert [m.text for m in (await worker.claim()).messages] == ["New?"]
+        worker.say("new words")
+        worker.end()
 
         assert await opened.becomes(new, "completed") == "new words"
         opened.assert_nothing_went_wrong()
 
 
 async def test_a_waiting_turn_is_told_its_place_and_that_nobody_is_there(
-    node: str, clerk: Clerk
+    node: str, worker: FakeWorker
 ) -> None:
     async with visit(node) as first, visit(node) as second:
         waiting = await first.ask("One?")
         await expect(waiting.locator(".note")).to_have_text(
             "Number 1 of 1 in line. No worker is here to answer yet; the place is kept."
         )
-        clerk.beat()
+        worker.heartbeat()
         waiting = await second.ask("Two?")
         await expect(waiting.locator(".note")).to_have_text("Number 2 of 2 in line, 1 worker")
 
 
 async def test_a_waiting_turn_is_told_how_long_once_that_is_known(
-    node: str, clerk: Clerk, redis: "redis.asyncio.Redis"
+    node: str, worker: FakeWorker, redis: "redis.asyncio.Redis"
 ) -> None:
     await redis.hset(keys.pace(MODEL), mapping={"turns:default": 1, "ms:default": 200_000})
     async with visit(node) as opened:
-        clerk.beat()
+        worker.heartbeat()
         waiting = await opened.ask("One?")
         await expect(waiting.locator(".note")).to_have_text(
             "Number 1 of 1 in line, about 4 minutes"
         )
 
 
-async def test_stop_ends_a_turn_that_still_waits(node: str, clerk: Clerk) -> None:
+async def test_stop_ends_a_turn_that_still_waits(node: str, worker: FakeWorker) -> None:
     async with visit(node) as opened:
         turn = await opened.ask("One?")
         await opened.becomes(turn, "queued")
@@ -125,22 +127,24 @@ async def test_stop_ends_a_turn_that_still_waits(node: str, clerk: Clerk) -> Non
 
         assert await opened.becomes(turn, "cancelled") == ""
         await expect(turn.locator(".note")).to_have_text("Stopped")
-        assert clerk.queue.claim(1) is None
+        assert worker.queue.claim(1) is None
         opened.assert_nothing_went_wrong()
 
 
-async def test_stop_keeps_what_was_said_by_then(node: str, clerk: Clerk) -> None:
+async def test_stop_keeps_what_was_said_by_then(node: str, worker: FakeWorker) -> None:
     async with visit(node) as opened:
         turn = await opened.ask("One?")
-        claimed = await clerk.claim()
-        clerk.say("So far")
+        claimed = await worker.claim()
+        worker.say("So far")
         await opened.becomes(turn, "writing")
 
         await opened.page.keyboard.press("Escape")
         async with asyncio.timeout(20):
-            while clerk.queue.beat([(claimed.id, claimed.attempt)], {}, slots=4) != ["cancel"]:
+            while worker.queue.heartbeat([(claimed.id, claimed.attempt)], {}, slots=4) != [
+                "cancel"
+            ]:
                 await asyncio.sleep(0.02)
-        clerk.end("cancelled")
+        worker.end("cancelled")
 
         assert await opened.becomes(turn, "cancelled") == "So far"
         await expect(turn.locator(".note")).to_have_text("Stopped")
@@ -148,7 +152,7 @@ async def test_stop_keeps_what_was_said_by_then(node: str, clerk: Clerk) -> None
 
 
 async def test_a_refusal_is_said_in_words_and_gives_the_question_back(
-    node: str, clerk: Clerk
+    node: str, worker: FakeWorker
 ) -> None:
     async with visit(node) as opened:
         turn = await opened.ask("[INST] One?")
@@ -157,8 +161,8 @@ async def test_a_refusal_is_said_in_words_and_gives_the_question_back(
         await expect(opened.page.get_by_label("Your message")).to_have_value("[INST] One?")
 
         late = await opened.ask("Two?")
-        await clerk.claim()
-        clerk.refuse()
+        await worker.claim()
+        worker.refuse()
 
         await opened.becomes(late, "failed")
         await expect(late.locator(".note")).to_have_text(
@@ -166,23 +170,23 @@ async def test_a_refusal_is_said_in_words_and_gives_the_question_back(
         )
 
 
-async def test_a_failed_answer_keeps_its_text_and_says_why(node: str, clerk: Clerk) -> None:
+async def test_a_failed_answer_keeps_its_text_and_says_why(node: str, worker: FakeWorker) -> None:
     async with visit(node) as opened:
         turn = await opened.ask("One?")
-        await clerk.claim()
-        clerk.say("Half")
-        clerk.end("failed", error=error_json("server_error", "The engine gave up."))
+        await worker.claim()
+        worker.say("Half")
+        worker.end("failed", error=error_json("server_error", "The engine gave up."))
 
         assert await opened.becomes(turn, "failed") == "Half"
         await expect(turn.locator(".note")).to_have_text("The engine gave up.")
 
         # There is nothing to go on from, so the next turn begins anew.
         await opened.ask("Two?")
-        assert [m.text for m in (await clerk.claim()).messages] == ["Two?"]
+        assert [m.text for m in (await worker.claim()).messages] == ["Two?"]
 
 
 async def test_a_key_is_asked_for_until_it_is_right_and_kept_in_the_tab(
-    locked_node: str, clerk: Clerk
+    locked_node: str, worker: FakeWorker
 ) -> None:
     async with visit(locked_node) as opened:
         door = opened.page.get_by_role("dialog")
@@ -198,14 +202,14 @@ async def test_a_key_is_asked_for_until_it_is_right_and_kept_in_the_tab(
 
         await expect(door).to_be_hidden()
         turn = await opened.ask("One?")
-        await clerk.claim()
-        clerk.say("Welcome.")
-        clerk.end()
+        await worker.claim()
+        worker.say("Welcome.")
+        worker.end()
         assert await opened.becomes(turn, "completed") == "Welcome."
 
 
 async def test_the_page_changes_once_a_frame_however_fast_the_slices_come(
-    node: str, clerk: Clerk
+    node: str, worker: FakeWorker
 ) -> None:
     count = """() => {
       window.changes = 0;
@@ -215,19 +219,19 @@ async def test_the_page_changes_once_a_frame_however_fast_the_slices_come(
     }"""
     async with visit(node) as opened:
         turn = await opened.ask("One?")
-        await clerk.claim()
+        await worker.claim()
         await opened.becomes(turn, "thinking")
         await opened.page.evaluate(count)
 
-        clerk.say(*["slice "] * 200)
+        worker.say(*["slice "] * 200)
         await expect(turn.locator(".answer")).to_have_text("slice " * 200)
 
         assert await opened.page.evaluate("() => window.changes") < 100
-        clerk.end()
+        worker.end()
         assert await opened.becomes(turn, "completed") == "slice " * 200
 
 
-async def test_enter_sends_and_shift_enter_does_not(node: str, clerk: Clerk) -> None:
+async def test_enter_sends_and_shift_enter_does_not(node: str, worker: FakeWorker) -> None:
     async with visit(node) as opened:
         box = opened.page.get_by_label("Your message")
         await expect(box).to_be_focused()
@@ -239,7 +243,7 @@ async def test_enter_sends_and_shift_enter_does_not(node: str, clerk: Clerk) -> 
         assert await opened.page.locator(".turn").count() == 0
         await opened.page.keyboard.press("Enter")
 
-        assert [m.text for m in (await clerk.claim()).messages] == ["two\nlines"]
+        assert [m.text for m in (await worker.claim()).messages] == ["two\nlines"]
         await expect(box).to_have_value("")
 
 

@@ -5,7 +5,7 @@ import redis.asyncio
 from playwright.async_api import expect
 
 from tests.browser import SLICES, visit
-from tests.ws_server.clerk import Clerk
+from tests.ws_server.fake_worker import FakeWorker
 from turnstream.turns import keys
 
 #: Wraps the page's sockets: what happens to the fourth slice of an answer is up to a test.
@@ -40,23 +40,25 @@ window.WebSocket = class extends WebSocket {
         ),
     ],
 )
-async def test_no_character_is_lost_or_doubled_when(node: str, clerk: Clerk, fault: str) -> None:
+async def test_no_character_is_lost_or_doubled_when(
+    node: str, worker: FakeWorker, fault: str
+) -> None:
     async with visit(node, before=AT_THE_FOURTH_SLICE % fault) as opened:
         turn = await opened.ask("One?")
-        await clerk.claim()
+        await worker.claim()
         for text in SLICES[:5]:
-            clerk.say(text)
+            worker.say(text)
         # The rest is said only when the page has caught up: it must have asked for it.
         await expect(turn.locator(".answer")).to_have_text("".join(SLICES[:5]))
-        clerk.say(*SLICES[5:])
-        clerk.end()
+        worker.say(*SLICES[5:])
+        worker.end()
 
         assert await opened.becomes(turn, "completed") == "".join(SLICES)
 
         again = await opened.ask("Two?")
-        await clerk.claim()
-        clerk.say("Still here.")
-        clerk.end()
+        await worker.claim()
+        worker.say("Still here.")
+        worker.end()
         assert await opened.becomes(again, "completed") == "Still here."
         opened.assert_nothing_went_wrong()
 
@@ -84,31 +86,33 @@ window.WebSocket = class extends WebSocket {
     ],
 )
 async def test_a_turn_whose_socket_is_lost_is_asked_once(
-    node: str, clerk: Clerk, fault: str
+    node: str, worker: FakeWorker, fault: str
 ) -> None:
     async with visit(node, before=AT_THE_FIRST_TURN % fault) as opened:
         turn = await opened.ask("One?")
-        claimed = await clerk.claim()
-        clerk.say("Once.")
-        clerk.end()
+        claimed = await worker.claim()
+        worker.say("Once.")
+        worker.end()
 
         assert await opened.becomes(turn, "completed") == "Once."
         assert await turn.get_attribute("data-response") == claimed.id
-        assert clerk.queue.claim(1) is None
+        assert worker.queue.claim(1) is None
         opened.assert_nothing_went_wrong()
 
 
-async def test_a_page_without_a_network_says_so_and_comes_back(node: str, clerk: Clerk) -> None:
+async def test_a_page_without_a_network_says_so_and_comes_back(
+    node: str, worker: FakeWorker
+) -> None:
     async with visit(node) as opened:
         turn = await opened.ask("One?")
-        await clerk.claim()
-        clerk.say("Half")
+        await worker.claim()
+        worker.say("Half")
         await opened.becomes(turn, "writing")
 
         await opened.page.context.set_offline(True)
         await opened.connection("offline")
-        clerk.say(" and half")
-        clerk.end()
+        worker.say(" and half")
+        worker.end()
         await opened.page.context.set_offline(False)
 
         await opened.connection("connected")
@@ -116,17 +120,17 @@ async def test_a_page_without_a_network_says_so_and_comes_back(node: str, clerk:
 
 
 async def test_an_answer_whose_events_are_gone_is_still_shown_whole(
-    node: str, clerk: Clerk, redis: "redis.asyncio.Redis"
+    node: str, worker: FakeWorker, redis: "redis.asyncio.Redis"
 ) -> None:
     async with visit(node) as opened:
         turn = await opened.ask("One?")
-        claimed = await clerk.claim()
-        clerk.say("Half")
+        claimed = await worker.claim()
+        worker.say("Half")
         await opened.becomes(turn, "writing")
         await opened.page.context.set_offline(True)
         await opened.connection("offline")
-        clerk.say(" and half")
-        clerk.end()
+        worker.say(" and half")
+        worker.end()
         await redis.delete(keys.log(claimed.id))
         await opened.page.context.set_offline(False)
 

@@ -10,20 +10,20 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from tests.ws_server.clerk import Clerk
 from tests.ws_server.conftest import serving
+from tests.ws_server.fake_worker import FakeWorker
 from tests.ws_server.wire_client import code_of, create, end, event, send, socket_url, until
 
 
 async def test_sixteen_turns_are_in_flight_and_the_next_waits_for_one_to_end(
-    socket: ClientConnection, clerk: Clerk
+    socket: ClientConnection, worker: FakeWorker
 ) -> None:
     for lane in range(17):
         await create(socket, input=f"Lane {lane}?", stream_id=f"lane-{lane}")
     begun = {(await until(socket, "response.created"))["stream_id"] for _ in range(16)}
-    await clerk.claim()
-    clerk.say("Done.")
-    clerk.end()
+    await worker.claim()
+    worker.say("Done.")
+    worker.end()
     seen = [await event(socket)]
     while seen[-1]["type"] != "response.created":
         seen.append(await event(socket))
@@ -48,9 +48,9 @@ async def test_the_thirty_third_lane_is_refused_by_its_name_and_the_others_go_on
 
 
 async def test_a_connection_that_lasted_long_enough_is_told_so_and_closed(
-    redis_url: str, clerk: Clerk, tmp_path: Path
+    redis_url: str, worker: FakeWorker, tmp_path: Path
 ) -> None:
-    clerk.beat()
+    worker.heartbeat()
     with serving(redis_url, tmp_path, TURNSTREAM_SOCKET_SECONDS="1") as url:
         async with connect(socket_url(url)) as socket:
             await create(socket, input="One?")
@@ -65,7 +65,7 @@ async def test_a_connection_that_lasted_long_enough_is_told_so_and_closed(
 
 
 async def test_a_refused_handshake_is_an_http_answer_and_no_alarm(
-    redis_url: str, clerk: Clerk, tmp_path: Path
+    redis_url: str, worker: FakeWorker, tmp_path: Path
 ) -> None:
     keys = "ann:" + hashlib.sha256(b"let-me-in").hexdigest()
     with serving(redis_url, tmp_path, TURNSTREAM_API_KEYS=keys) as url:
@@ -113,7 +113,7 @@ async def test_the_background_is_for_http(socket: ClientConnection) -> None:
     assert refusal["error"]["param"] == "background"
 
 
-async def test_the_handshake_may_name_the_model(node: str, clerk: Clerk) -> None:
+async def test_the_handshake_may_name_the_model(node: str, worker: FakeWorker) -> None:
     async with connect(socket_url(node, "?model=nobody")) as socket:
         await create(socket, input="One?")
         assert code_of(await event(socket)) == ("model_not_found", 404)

@@ -5,7 +5,7 @@ from openai.types.responses.responses_server_event import ResponsesServerEvent
 from pydantic import TypeAdapter
 from websockets.asyncio.client import ClientConnection
 
-from tests.ws_server.clerk import Clerk
+from tests.ws_server.fake_worker import FakeWorker
 from tests.ws_server.wire_client import answered, code_of, create, end, event, send, until
 
 UNKNOWN = "resp_" + 32 * "f"
@@ -33,16 +33,16 @@ async def test_stop_by_id_reaches_a_turn_of_another_lane(socket: ClientConnectio
 
 @pytest.mark.parametrize("which", ["ended", "unknown"])
 async def test_what_cannot_be_stopped_is_said_after_what_runs_on_the_lane(
-    socket: ClientConnection, clerk: Clerk, which: str
+    socket: ClientConnection, worker: FakeWorker, which: str
 ) -> None:
-    ended = await answered(socket, clerk)
+    ended = await answered(socket, worker)
     await create(socket, input="Two?")
-    await clerk.claim()
+    await worker.claim()
     await until(socket, "response.in_progress")
     await send(socket, type="response.cancel", response_id=ended if which == "ended" else UNKNOWN)
-    clerk.say("Two.")
+    worker.say("Two.")
     assert (await until(socket, "response.output_text.delta", "error"))["type"] != "error"
-    clerk.end()
+    worker.end()
 
     assert (await end(socket))["type"] == "response.completed"
     assert code_of(await end(socket)) == ("response_not_active", 400)
@@ -55,7 +55,7 @@ async def test_stop_with_nothing_running_is_refused(socket: ClientConnection) ->
 
 
 async def test_a_steer_is_refused_at_once_and_its_words_are_given_back(
-    socket: ClientConnection, clerk: Clerk
+    socket: ClientConnection, worker: FakeWorker
 ) -> None:
     await create(socket, input="One?", stream_id="left")
     running = (await event(socket))["response"]["id"]

@@ -3,18 +3,18 @@
 from openai.types.responses import Response
 from websockets.asyncio.client import ClientConnection
 
-from tests.ws_server.clerk import Clerk
+from tests.ws_server.fake_worker import FakeWorker
 from tests.ws_server.wire_client import code_of, create, end, event
 from turnstream.turns.turn import Message
 
 
 async def test_a_warm_up_is_over_at_once_and_its_words_count_as_said(
-    socket: ClientConnection, clerk: Clerk
+    socket: ClientConnection, worker: FakeWorker
 ) -> None:
     await create(socket, input="One?", generate=False, store=False)
     created, completed = await event(socket), await event(socket)
     await create(socket, input="Two?", previous_response_id=completed["response"]["id"])
-    claimed = await clerk.claim()
+    claimed = await worker.claim()
 
     assert (created["type"], completed["type"]) == ("response.created", "response.completed")
     assert [created["sequence_number"], completed["sequence_number"]] == [0, 1]
@@ -26,23 +26,23 @@ async def test_a_warm_up_is_over_at_once_and_its_words_count_as_said(
 
 
 async def test_what_a_warm_up_asked_is_answered_without_asking_again(
-    socket: ClientConnection, clerk: Clerk
+    socket: ClientConnection, worker: FakeWorker
 ) -> None:
     await create(socket, input="One?", prompt_cache_options={"prewarm": True})
     first = (await end(socket))["response"]["id"]
     await create(socket, input=[], generate=False, previous_response_id=first)
     second = (await end(socket))["response"]["id"]
     await create(socket, input=[], previous_response_id=second)
-    claimed = await clerk.claim()
+    claimed = await worker.claim()
 
     assert [m for m in claimed.messages if m.text] == [Message("user", "One?")]
 
 
 async def test_a_coding_agents_first_two_frames_make_one_question(
-    socket: ClientConnection, clerk: Clerk
+    socket: ClientConnection, worker: FakeWorker
 ) -> None:
     # As Codex sends them: all it knows first, then only what is new.
-    habits = {
+    defaults = {
         "instructions": "You are a coding agent.",
         "tools": [
             {"type": "function", "name": "shell", "parameters": {"type": "object"}},
@@ -70,15 +70,15 @@ async def test_a_coding_agents_first_two_frames_make_one_question(
             "content": [{"type": "input_text", "text": "<cwd>/</cwd>"}],
         },
     ]
-    await create(socket, **habits, input=context, generate=False)
+    await create(socket, **defaults, input=context, generate=False)
     warm = (await end(socket))["response"]["id"]
     question = {
         "type": "message",
         "role": "user",
         "content": [{"type": "input_text", "text": "Fix it."}],
     }
-    await create(socket, **habits, input=[question], previous_response_id=warm)
-    claimed = await clerk.claim()
+    await create(socket, **defaults, input=[question], previous_response_id=warm)
+    claimed = await worker.claim()
 
     assert [(m.role, m.text) for m in claimed.messages if m.text] == [
         ("system", "Sandbox."),

@@ -6,7 +6,7 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection
 
-from tests.ws_server.clerk import Clerk
+from tests.ws_server.fake_worker import FakeWorker
 
 READ_SECONDS = 20
 TERMINAL = {"response.completed", "response.incomplete", "response.failed", "error"}
@@ -50,12 +50,12 @@ async def end(socket: ClientConnection) -> Event:
     return await until(socket, *TERMINAL)
 
 
-async def answered(socket: ClientConnection, clerk: Clerk, **fields: Any) -> str:
+async def answered(socket: ClientConnection, worker: FakeWorker, **fields: Any) -> str:
     """Have a turn answered by hand, and give its response's id."""
     await create(socket, **({"input": "One?"} | fields))
-    await clerk.claim()
-    clerk.say("One.")
-    clerk.end()
+    await worker.claim()
+    worker.say("One.")
+    worker.end()
     response_id: str = (await end(socket))["response"]["id"]
     return response_id
 

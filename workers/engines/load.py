@@ -25,7 +25,7 @@ from turnstream.workers.engines.checkpoint import (
 )
 from turnstream.workers.engines.cuda_recorder import CudaRecorder
 from turnstream.workers.engines.decode_op import DTYPES, load_decode_op
-from turnstream.workers.engines.habits import read_habits
+from turnstream.workers.engines.generation_defaults import read_generation_defaults
 from turnstream.workers.engines.kv_cache import bytes_per_token
 from turnstream.workers.engines.slot_engine import SlotEngine
 from turnstream.workers.engines.tokenizer import LlamaTokenizer, load_tokenizer
@@ -89,9 +89,9 @@ def load_engine(
     numbers = pick_dtype(dtype, place, weight_bytes=checkpoint.weight_bytes)
     if checkpoint.weight_bytes <= ALONE_BYTES and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
-    habits = read_habits(checkpoint.folder)
+    defaults = read_generation_defaults(checkpoint.folder)
     config = read_config(checkpoint)
-    tokenizer = load_tokenizer(checkpoint.folder, size=config.vocab_size, eos_ids=habits.eos_ids)
+    tokenizer = load_tokenizer(checkpoint.folder, size=config.vocab_size, eos_ids=defaults.eos_ids)
     running: Engine
     if engine == "vllm":
         running = _start_vllm(
@@ -137,8 +137,8 @@ def load_engine(
         engine=running,
         tokenizer=tokenizer,
         config=config,
-        temperature=habits.temperature,
-        top_p=habits.top_p,
+        temperature=defaults.temperature,
+        top_p=defaults.top_p,
     )
 
 

@@ -21,11 +21,11 @@ from turnstream.workers.engine import EngineDead, Finish, FinishReason, OnStep, 
 from turnstream.workers.engines import attention, sampler
 from turnstream.workers.engines.attention import PackedStep, Part
 from turnstream.workers.engines.decode_op import DecodeOp
-from turnstream.workers.engines.flight import Flight
 from turnstream.workers.engines.fused_attention import fuse
 from turnstream.workers.engines.kv_cache import KvCache
 from turnstream.workers.engines.packed_linear import pack
 from turnstream.workers.engines.penalties import penalties
+from turnstream.workers.engines.pending_step import PendingStep
 from turnstream.workers.engines.prompt_check import check_prompt
 from turnstream.workers.engines.recorded_steps import Recorder, recorded_steps
 from turnstream.workers.engines.sampler import NOT_A_NUMBER, Ask
@@ -90,7 +90,7 @@ class SlotEngine:
         self._slots = Slots(slots)
         self._running: list[SlotTurn] = []
         self._ahead = model.device.type == "cuda" if ahead is None else ahead
-        self._flight: Flight | None = None
+        self._pending: PendingStep | None = None
 
         # Shared with other threads, under the condition.
         self._work = threading.Condition()
@@ -165,7 +165,7 @@ class SlotEngine:
     def _has_work(self) -> bool:
         """Wait for a turn; False when the engine was stopped and none is left."""
         with self._work:
-            while not (self._running or self._waiting or self._flight):
+            while not (self._running or self._waiting or self._pending):
                 if self._closed:
                     return False
                 self._work.wait()
@@ -178,11 +178,11 @@ class SlotEngine:
         self._drop_cancelled()
         self._seat_waiting()
         parts = self._plan.next_parts(self._running)
-        flight = self._launch(parts) if parts else None
+        pending = self._launch(parts) if parts else None
         if self._ahead:
-            flight, self._flight = self._flight, flight
-        if flight:
-            self._settle(flight)
+            pending, self._pending = self._pending, pending
+        if pending:
+            self._settle(pending)
         self._after_step()
 
     def _drop_cancelled(self) -> None:
@@ -210,7 +210,7 @@ class SlotEngine:
             )
             self._running.append(turn)
 
-    def _launch(self, parts: list[tuple[SlotTurn, Part]]) -> Flight | None:
+    def _launch(self, parts: list[tuple[SlotTurn, Part]]) -> PendingStep | None:
         """Run the model once; every turn whose prompt is complete gets its next token."""
         step = PackedStep(self._cache, [part for _, part in parts], self._device)
         asking: list[tuple[SlotTurn, Slot, Part]] = []
@@ -235,7 +235,7 @@ class SlotEngine:
             slots = upload([slot.index for _, slot, _ in asking], self._device)
             # One that is not a number is a token like any other, till the host hears of it.
             self._cache.latest[slots] = ids.clamp(min=0)
-        return Flight([(turn, slot) for turn, slot, _ in asking], ids)
+        return PendingStep([(turn, slot) for turn, slot, _ in asking], ids)
 
     def _logits(self, step: PackedStep, asking: Sequence[Part]) -> Tensor:
         """Run the model; return what it says at the end of some parts, ``(parts, vocabulary)``."""
@@ -243,9 +243,9 @@ class SlotEngine:
             return self._recorded.logits(step)[step.last_tokens(asking)]
         return self._model.lm_head(step.hidden(self._model)[step.last_tokens(asking)])
 
-    def _settle(self, flight: Flight) -> None:
+    def _settle(self, pending: PendingStep) -> None:
         """Hand every turn the token that a step chose for it."""
-        for (turn, slot), id in zip(flight.answered, flight.ids(), strict=True):
+        for (turn, slot), id in zip(pending.answered, pending.ids(), strict=True):
             if turn.over:
                 continue
             slot.unknown -= 1

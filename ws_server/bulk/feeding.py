@@ -114,14 +114,14 @@ class Feeding:
             await self._stop_all(self.stop)
         busy = False
         if not self._output.full:
-            busy = await self._hand_in(reader)
+            busy = await self._submit_turn(reader)
             busy = await self._hear() or busy
         last = self._read_all and not self._lines and not self._sent
         if self._output.due or last:
             await self._write(reader)
         return busy
 
-    async def _hand_in(self, reader: LineReader) -> bool:
+    async def _submit_turn(self, reader: LineReader) -> bool:
         count = min(self._window - len(self._sent), AT_ONCE)
         if count <= 0 or time.monotonic() < self._paused_until:
             return False

@@ -1,0 +1,95 @@
+"""People come before a batch that has every row, and the batch loses nothing by it."""
+
+import asyncio
+import json
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+from redis import Redis
+
+from harness.service import Service
+from tests.faults.conftest import QUESTION, Question, until_all_work
+from turnstream.turns import keys
+from turnstream.turns.client import TurnClient, open_client
+from turnstream.turns.follower import Follower
+from turnstream.turns.ids import new_response_id
+from turnstream.turns.settings import TurnSettings
+from turnstream.turns.turn import Message, Request, Tier, Turn
+
+#: More than the two workers have rows.
+BATCH = 20
+Event = dict[str, Any]
+
+
+@pytest.fixture
+async def turn_client(house: Service) -> AsyncIterator[TurnClient]:
+    """Another node of the house, that hands in what the batch API would."""
+    url = house.child("serve").environ()["TURNSTREAM_REDIS_URL"]
+    async with open_client(
+        TurnSettings(redis_url=url), f"bulk-{secrets.token_hex(4)}"
+    ) as turn_client:
+        yield turn_client
+
+
+def make_turn(tier: Tier, most_tokens: int) -> Turn:
+    return Turn(
+        id=new_response_id(),
+        owner=f"somebody-{tier}",
+        model="demo",
+        tier=tier,
+        messages=(Message("user", QUESTION["input"]),),
+        request=Request(
+            instructions=None,
+            max_output_tokens=most_tokens,
+            temperature=QUESTION["temperature"],
+            top_p=1.0,
+            seed=QUESTION["seed"],
+            frequency_penalty=QUESTION["frequency_penalty"],
+            presence_penalty=QUESTION["presence_penalty"],
+        ),
+        parent=None,
+        parent_cached=False,
+        store=True,
+        metadata={},
+        created_at=1_800_000_000,
+    )
+
+
+async def read(follower: Follower) -> list[Event]:
+    return [json.loads(event) async for batch in follower.batches() for event in batch]
+
+
+async def test_people_get_rows_of_a_batch_that_has_them_all_and_its_texts_are_whole_and_exact(
+    house: Service, redis: Redis, turn_client: TurnClient, undisturbed: Callable[[Question], str]
+) -> None:
+    await until_all_work(house, redis)
+    expected = undisturbed(QUESTION)
+    turns = [make_turn("batch", QUESTION["max_output_tokens"]) for _ in range(BATCH)]
+    people = [make_turn("default", 4) for _ in range(3)]
+    async with asyncio.timeout(150), AsyncExitStack() as stack:
+        followers = [await stack.enter_async_context(turn_client.submit(turn)) for turn in turns]
+        batch = asyncio.gather(*map(read, followers))
+        while redis.zcard(keys.preemptible("demo")) < 16:
+            await asyncio.sleep(0.01)  # until the batch has every row
+
+        asked = [await stack.enter_async_context(turn_client.submit(turn)) for turn in people]
+        answers = await asyncio.gather(*map(read, asked))
+        running = redis.zcard(keys.preemptible("demo"))
+        logs = await batch
+
+    requeues = [int(redis.hget(keys.turn(turn.id), "requeues") or 0) for turn in turns]
+    attempts = [int(redis.hget(keys.turn(turn.id), "attempt") or 0) for turn in turns]
+    assert running > 0, "the batch had ended before the people came"
+    # One row for each person, at most.
+    assert 1 <= sum(requeues) <= len(people)
+    # More if a machine out of breath lost a lease of one second meanwhile.
+    assert all(tries > times for tries, times in zip(attempts, requeues, strict=True))
+    for events in logs:
+        assert [event["sequence_number"] for event in events] == list(range(len(events)))
+        assert events[-1]["type"] in ("response.completed", "response.incomplete")
+        assert "".join(event.get("delta", "") for event in events) == expected
+    assert {events[-1]["type"] for events in answers} == {"response.incomplete"}
+    assert redis.zcard(keys.preempted("demo")) == 0

@@ -1,0 +1,52 @@
+"""A bell is lost or heard ten times, and each turn is answered once."""
+
+import asyncio
+from collections.abc import Callable
+
+from redis import Redis
+
+from harness.reader import Reader
+from harness.record import hold_to_the_record
+from harness.service import Service
+from tests.faults.conftest import QUESTION, Question, until_all_work
+from turnstream.turns import keys
+from turnstream.turns.wake_up import WakeUp
+
+Undisturbed = Callable[[Question], str]
+
+
+async def test_a_bell_rung_ten_times_makes_one_answer(
+    house: Service, redis: Redis, reader: Reader, undisturbed: Undisturbed
+) -> None:
+    await reader.read(until="queued", **QUESTION)
+    for worker in ("w0", "w1"):
+        queue = f"turns.demo.{worker}"
+        wake_up = WakeUp().text(reader.id).replace("@queue@", queue)
+        redis.lpush(queue, *[wake_up] * 10)
+    await reader.read()
+    async with asyncio.timeout(30):
+        while redis.exists("turns.demo.w0", "turns.demo.w1"):
+            await asyncio.sleep(0.01)
+
+    assert reader.text == undisturbed(QUESTION)
+    assert redis.hget(keys.turn(reader.id), "attempt") == "1"
+    hold_to_the_record(house, reader)
+
+
+async def test_turns_are_answered_though_every_bell_is_lost(
+    house: Service, redis: Redis, undisturbed: Undisturbed
+) -> None:
+    # A worker that has only just begun would look at the line without being rung.
+    await until_all_work(house, redis)
+    # Without free rows on the list nobody is rung; whatever rings all the same is taken away.
+    readers = [Reader(house.url) for _ in range(6)]
+    for reader in readers:
+        redis.delete(keys.free_slots("demo"))
+        await reader.read(until="queued", **QUESTION)
+        redis.delete("turns.demo.w0", "turns.demo.w1")
+    await asyncio.gather(*(reader.read() for reader in readers))
+
+    for reader in readers:
+        assert reader.text == undisturbed(QUESTION)
+        assert redis.hget(keys.turn(reader.id), "attempt") == "1"
+        hold_to_the_record(house, reader)

@@ -1,0 +1,48 @@
+"""Who is rung when a turn is handed in, and what the bell says."""
+
+import json
+
+from redis.asyncio import Redis
+
+from tests.turns.conftest import MODEL, MakeTurn, submitted
+from turnstream.turns.client import TurnClient
+from turnstream.turns.queue import TurnQueue
+
+
+async def test_the_worker_with_most_free_rows_is_rung(
+    turn_client: TurnClient, make_queue: object, make_turn: MakeTurn, redis: Redis
+) -> None:
+    for worker, slots in (("w0", 1), ("w1", 3)):
+        queue = make_queue(worker)  # type: ignore[operator]
+        queue.heartbeat([], {}, slots=4)
+        queue.claim(slots)
+
+    turns = [await submitted(turn_client, make_turn()) for _ in range(4)]
+
+    wake_ups = {w: await redis.lrange(f"turns.{MODEL}.{w}", 0, -1) for w in ("w0", "w1")}
+    assert {worker: len(rung) for worker, rung in wake_ups.items()} == {"w0": 1, "w1": 3}
+    assert json.loads(wake_ups["w1"][-1])["headers"]["argsrepr"] == f"('{turns[0].id}',)"
+
+
+async def test_nobody_is_rung_when_no_row_is_free(
+    turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
+) -> None:
+    queue.heartbeat([], {}, slots=4)
+    queue.claim(1)
+
+    await submitted(turn_client, make_turn())
+    await submitted(turn_client, make_turn())
+
+    assert await redis.llen(f"turns.{MODEL}.w0") == 1
+
+
+async def test_a_bell_never_carries_what_was_said(
+    turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
+) -> None:
+    queue.heartbeat([], {}, slots=4)
+    queue.claim(1)
+
+    await submitted(turn_client, make_turn("a secret"))
+
+    [wake_up] = await redis.lrange(f"turns.{MODEL}.w0", 0, -1)
+    assert b"secret" not in wake_up

@@ -1,0 +1,40 @@
+"""What a checkpoint's files say holds, and what they do not say has a plain default."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from turnstream.workers.engines.generation_defaults import (
+    GenerationDefaults,
+    read_generation_defaults,
+)
+
+
+@pytest.mark.parametrize(
+    ("config", "generation", "habits"),
+    [
+        ({}, None, GenerationDefaults(eos_ids=frozenset(), temperature=1.0, top_p=1.0)),
+        (
+            {"eos_token_id": 2},
+            {"eos_token_id": [2, 7], "do_sample": True, "temperature": 0.6, "top_p": 0.9},
+            GenerationDefaults(eos_ids=frozenset({2, 7}), temperature=0.6, top_p=0.9),
+        ),
+        (
+            {"eos_token_id": None},
+            {"eos_token_id": 3, "do_sample": False},
+            GenerationDefaults(eos_ids=frozenset({3}), temperature=0.0, top_p=1.0),
+        ),
+    ],
+    ids=["nothing", "sampled", "greedy"],
+)
+def test_a_checkpoint_has_its_habits(
+    tmp_path: Path,
+    config: dict[str, object],
+    generation: dict[str, object] | None,
+    habits: GenerationDefaults,
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    if generation is not None:
+        (tmp_path / "generation_config.json").write_text(json.dumps(generation))
+    assert read_generation_defaults(tmp_path) == habits

@@ -1,0 +1,90 @@
+"""A worker played by hand, so that an answer can wait half-way for what a test is about."""
+
+import asyncio
+from dataclasses import dataclass
+
+from turnstream.turns import events
+from turnstream.turns.errors import ContextLengthExceeded
+from turnstream.turns.log import Append, Entry, Final, Log, Verdict
+from turnstream.turns.queue import TurnQueue
+from turnstream.turns.response import error_json, finished_rest, message_item
+from turnstream.turns.turn import Claimed
+
+MODEL = "tiny"
+
+
+@dataclass(slots=True)
+class FakeWorker:
+    """A worker that answers what it is told to."""
+
+    queue: TurnQueue
+    log: Log
+    attempt: int = 0
+    claimed: Claimed | None = None
+    seq: int = 0
+    text: str = ""
+    opened: bool = False
+
+    async def claim(self) -> Claimed:
+        """Take up the next turn, waiting for it if need be."""
+        async with asyncio.timeout(20):
+            while (claimed := self.queue.claim(1)) is None:
+                await asyncio.sleep(0.02)
+        self.claimed, self.seq = claimed, claimed.seq + 1
+        self.text, self.opened = "", False
+        return claimed
+
+    def heartbeat(self) -> None:
+        """Show a sign of life, as a worker does four times a second."""
+        about = {"created": 0, "context": 64, "temperature": 1.0, "top_p": 1.0}
+        self.queue.heartbeat([], about, slots=1)
+
+    def say(self, *slices: str) -> None:
+        """Write slices of the answer, in one step."""
+        assert self.claimed is not None
+        written: list[str] = []
+        if not self.opened:
+            self.opened = True
+            written += events.opening(self.claimed.id, self.seq)
+        for text in slices:
+            written.append(events.text_delta(self.claimed.id, self.seq + len(written), text))
+        self.text += "".join(slices)
+        self._append(written)
+
+    def end(self, status: str = "completed", *, error: str = "null") -> None:
+        """Write the end of the answer."""
+        assert self.claimed is not None
+        written: list[str] = []
+        if self.opened and status != "failed":
+            written += events.closing(self.claimed.id, self.seq, "completed", self.text)
+        rest = finished_rest(
+            self.claimed.rest,
+            item=message_item(self.claimed.id, "completed", self.text),
+            incomplete_reason="max_output_tokens" if status == "incomplete" else None,
+            input_tokens=3,
+            cached_tokens=0,
+            output_tokens=4,
+            completed_at=5,
+        )
+        written.append(events.terminal(self.seq + len(written), status, error, rest))
+        self._append(written, Final(status=status, error=error, rest=rest, text=self.text))
+
+    def refuse(self) -> None:
+        """Find out late that the request was bad."""
+        assert self.claimed is not None
+        late = ContextLengthExceeded(70, 64)
+        body = error_json("invalid_prompt", late.message)
+        final = Final(status="failed", error=body, rest=self.claimed.rest, text="")
+        self._append([events.refused(self.seq, late)], final)
+
+    def _append(self, written: list[str], final: Final | None = None) -> None:
+        assert self.claimed is not None
+        part = Append(
+            id=self.claimed.id,
+            attempt=self.claimed.attempt,
+            first=self.seq,
+            entries=tuple(map(Entry, written)),
+            final=final,
+        )
+        assert self.log.append([part]) == [Verdict.OK]
+        self.seq += len(written)

@@ -1,0 +1,56 @@
+"""The doorbell: a Celery message that says somebody waits for a model.
+
+It is a wake_up, not a ticket: the turn's id in it is for the logs, and whoever hears it claims the
+head of the line. A script in Redis pushes it onto one worker's own queue, so its text is made
+beforehand: Celery writes one message to a queue in memory, and every bell is that message with
+another id.
+"""
+
+import json
+from base64 import b64decode, b64encode
+from typing import Any
+from uuid import UUID
+
+from celery import Celery
+
+#: Name of the task that a worker runs when it hears a bell.
+WAKE_UP_TASK = "turns.ring"
+
+#: Stands for the queue's name until a script knows which worker is rung.
+_QUEUE = "@queue@"
+_TURN = "resp_" + 32 * "0"
+_TASK = str(UUID(int=0))
+
+
+def queue_of(model: str, worker: str | None = None) -> str:
+    """Name the Celery queue of a model, or of one worker of it."""
+    return f"turns.{model}" if worker is None else f"turns.{model}.{worker}"
+
+
+class WakeUp:
+    """Writes bells as Celery's own serializer would."""
+
+    def __init__(self) -> None:
+        app = Celery("turnstream", broker="memory://")
+        with app.connection_for_write() as connection:
+            app.send_task(
+                WAKE_UP_TASK,
+                args=(_TURN,),
+                task_id=_TASK,
+                queue=_QUEUE,
+                ignore_result=True,
+                connection=connection,
+            )
+            channel: Any = connection.default_channel
+            message = channel._get(_QUEUE)
+        self._body: str = b64decode(message["body"]).decode()
+        message["body"] = "@body@"
+        message["properties"]["delivery_tag"] = _TASK
+        self._message: str = json.dumps(message)
+
+    def text(self, turn_id: str) -> str:
+        """Write the bell of a turn, with the queue's name left open."""
+        body = b64encode(self._body.replace(_TURN, turn_id).encode()).decode()
+        task = str(UUID(turn_id.removeprefix("resp_")))
+        message = self._message.replace("@body@", body).replace(_TURN, turn_id)
+        return message.replace(_TASK, task)
