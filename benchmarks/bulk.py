@@ -1,6 +1,6 @@
 """A batch against the bare engine, and a large batch against a small one.
 
-Throughput: the same 2,000 requests, once as batches through the whole house and once handed to the
+Throughput: the same 2,000 requests, once as batches through the whole service and once by the
 engine alone, in turns; same model, same settings, same tokens. Memory: the most that the feeder's
 process and Redis take for a million tiny lines and for ten thousand, with the engine stubbed.
 """
@@ -100,8 +100,8 @@ def bare_engine(directory: Path, model: Model, requests: Path) -> Iterator[Calla
 
 
 @contextmanager
-def house(directory: Path, model: Model, requests: Path) -> Iterator[Callable[[], Pace]]:
-    """Run the whole house with one worker; gives what has it answer everything once, as a batch."""
+def service(directory: Path, model: Model, requests: Path) -> Iterator[Callable[[], Pace]]:
+    """Run the whole service with one worker; yield a call that answers everything as a batch."""
     with redis_server(directory) as url, front_end(directory, url, model.name) as front:
         environ = model.environ | {"TURNSTREAM_REDIS_URL": url}
         worker = running(
@@ -133,13 +133,13 @@ def as_batch(http: httpx2.Client, file: str) -> Pace:
 def throughput(
     directory: Path, model: Model, *, count: int, rounds: int
 ) -> tuple[list[Pace], list[Pace]]:
-    """Give the paces of the house and of the engine by round, each asleep while the other works."""
+    """Return the paces of service and engine by round, each asleep while the other works."""
     requests = directory / "requests.jsonl"
     write_requests(requests, count)
     ours, theirs = [], []
     with (
         bare_engine(directory, model, requests) as engine,
-        house(directory, model, requests) as batch,
+        service(directory, model, requests) as batch,
     ):
         for _ in range(rounds):
             theirs.append(engine())

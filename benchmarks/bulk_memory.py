@@ -1,4 +1,4 @@
-"""What feeding a job takes in memory, by the size of its file: the front end's, and Redis's.
+"""What feeding a batch takes in memory, by the size of its file: the front end's, and Redis's.
 
 Both are real, and so is the whole way of a line; only the engine is a stub.
 """
@@ -36,12 +36,12 @@ _OVER = ("completed", "failed", "expired", "cancelled")
 
 
 class NotAnswered(Exception):
-    """A job did not end well, so its figures mean nothing."""
+    """A batch did not end well, so its figures mean nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peak:
-    """The most that was taken while a job ran."""
+    """The most that was taken while a batch ran."""
 
     lines: int
     #: Resident bytes of the front end, which is the feeder's process.
@@ -52,7 +52,7 @@ class Peak:
 
 
 @dataclass(frozen=True, slots=True)
-class House:
+class RunningService:
     """A front end with a stubbed worker."""
 
     process: Process
@@ -61,7 +61,7 @@ class House:
 
 
 @contextmanager
-def house(directory: Path) -> Iterator[House]:
+def service(directory: Path) -> Iterator[RunningService]:
     """Run Redis, a front end and the stub."""
     with redis_server(directory) as url, redis.Redis.from_url(url, protocol=2) as client:
         environ = {"TURNSTREAM_REDIS_URL": url, "TURNSTREAM_FILES": str(directory / "files")}
@@ -80,11 +80,11 @@ def house(directory: Path) -> Iterator[House]:
         ):
             base = f"http://{front.address}"
             worker.wait_until(lambda: answers_http(f"{base}/readyz"))
-            yield House(front.process, base, client)
+            yield RunningService(front.process, base, client)
 
 
 def measure(directory: Path, lines: int) -> Peak:
-    """Have a file of so many tiny lines answered, in a house of its own.
+    """Have a file of so many tiny lines answered, in a service of its own.
 
     Raises:
         NotAnswered: not every line was.
@@ -97,7 +97,7 @@ def measure(directory: Path, lines: int) -> Peak:
             line = {"custom_id": f"r{number}", "method": "POST", "url": "/v1/responses"}
             out.write(json.dumps(line | {"body": body}) + "\n")
     with (
-        house(directory) as local_service,
+        service(directory) as local_service,
         httpx2.Client(base_url=local_service.url, timeout=600) as http,
     ):
         begun = time.monotonic()

@@ -46,7 +46,7 @@ Times = Mapping[str, list[float]]
 
 
 @dataclass(frozen=True, slots=True)
-class House:
+class RunningService:
     """A whole running service."""
 
     redis_url: str
@@ -55,7 +55,7 @@ class House:
 
 
 @contextmanager
-def house(directory: Path) -> Iterator[House]:
+def service(directory: Path) -> Iterator[RunningService]:
     """Run Redis, a front end and a Celery worker with a tiny Llama."""
     model = directory / MODEL
     # Not in this process: torch would stay in it.
@@ -73,19 +73,19 @@ def house(directory: Path) -> Iterator[House]:
         )
         with worker as process:
             process.wait_until(lambda: answers_http(f"http://{front.address}/readyz"))
-            yield House(url, front.address)
+            yield RunningService(url, front.address)
 
 
-async def measure(house: House, directory: Path, *, turns: int, warm_up: int) -> Times:
+async def measure(service: RunningService, directory: Path, *, turns: int, warm_up: int) -> Times:
     """Make that many trips by each road."""
-    environ = {"TURNSTREAM_REDIS_URL": house.redis_url}
+    environ = {"TURNSTREAM_REDIS_URL": service.redis_url}
     raw = running("floor", *python("benchmarks.floor"), directory=directory, environ=environ)
     with raw:
         async with AsyncExitStack() as roads:
             trips: dict[str, Trip] = {
-                "floor": await roads.enter_async_context(through_redis(house.redis_url)),
-                "front": await roads.enter_async_context(through_client(house.redis_url, MODEL)),
-                "socket": await roads.enter_async_context(through_socket(house.address)),
+                "floor": await roads.enter_async_context(through_redis(service.redis_url)),
+                "front": await roads.enter_async_context(through_client(service.redis_url, MODEL)),
+                "socket": await roads.enter_async_context(through_socket(service.address)),
             }
             times: dict[str, list[float]] = {road: [] for road in trips}
             order = list(trips)
@@ -123,7 +123,7 @@ def _row(case: str, times: Times, road: str, share: float, floor: float | None =
 def main() -> None:
     as_json = wants_json(__doc__ or "")
     end_on_sigterm()
-    with TemporaryDirectory() as name, house(Path(name)) as local_service:
+    with TemporaryDirectory() as name, service(Path(name)) as local_service:
         times = asyncio.run(measure(local_service, Path(name), turns=TURNS, warm_up=WARM_UP_TURNS))
     report(rows(times), as_json)
 

@@ -83,7 +83,7 @@ class Answers:
 
 
 @contextmanager
-def house(directory: Path) -> Iterator[tuple[Server, str]]:
+def service(directory: Path) -> Iterator[tuple[Server, str]]:
     """Run a front end without workers; gives it, and the URL of its Redis."""
     with redis_server(directory) as url, front_end(directory, url, MODEL) as server:
         yield server, url
@@ -183,7 +183,7 @@ def main() -> int:
     # Two ends of every socket are on this machine; the server inherits the limit.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    with TemporaryDirectory() as name, house(Path(name)) as (server, url):
+    with TemporaryDirectory() as name, service(Path(name)) as (server, url):
         outcome = asyncio.run(measure(server, url, sockets=SOCKETS, rounds=ROUNDS))
     print(
         f"{outcome.rounds} times {outcome.sockets} sockets: {outcome.tally.delivered} slices"

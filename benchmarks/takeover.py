@@ -132,7 +132,7 @@ class Workers:
 
 
 @dataclass(frozen=True, slots=True)
-class House:
+class RunningService:
     """A whole running service."""
 
     client: "redis.Redis"
@@ -142,7 +142,7 @@ class House:
 
 
 @contextmanager
-def house(directory: Path, *, lease_seconds: float) -> Iterator[House]:
+def service(directory: Path, *, lease_seconds: float) -> Iterator[RunningService]:
     """Run Redis, a front end and two workers."""
     with (
         redis_server(directory) as url,
@@ -152,29 +152,29 @@ def house(directory: Path, *, lease_seconds: float) -> Iterator[House]:
     ):
         workers.start(0)
         workers.start(1)
-        yield House(client, workers, front.address)
+        yield RunningService(client, workers, front.address)
 
 
-def measure(house: House, *, rounds: int) -> list[Takeover]:
+def measure(service: RunningService, *, rounds: int) -> list[Takeover]:
     """Kill a worker that many times."""
     takeovers: list[Takeover] = []
     while len(takeovers) < rounds:
-        house.workers.wait_until_alive(house.client)
+        service.workers.wait_until_alive(service.client)
         try:
-            takeovers.append(one(house, random.randint(*SLICES)))
+            takeovers.append(one(service, random.randint(*SLICES)))
         except TooShort:
             continue
         print(f"round {len(takeovers)}: {takeovers[-1].seconds:.2f} s", file=sys.stderr)
     return takeovers
 
 
-def one(house: House, slices: int) -> Takeover:
+def one(service: RunningService, slices: int) -> Takeover:
     """Have a question answered, and kill its worker after so many slices.
 
     Raises:
         TooShort: the answer had no more slices.
     """
-    url = f"ws://{house.address}/v1/responses"
+    url = f"ws://{service.address}/v1/responses"
     with connect(url, compression=None, proxy=None, open_timeout=PATIENCE_SECONDS) as socket:
         socket.send(json.dumps(QUESTION))
         events = [_next(socket)]
@@ -183,13 +183,13 @@ def one(house: House, slices: int) -> Takeover:
                 raise TooShort
             events.append(_next(socket))
         key = keys.turn(events[0]["response"]["id"])  # type: ignore[index]
-        worker, begun = _field(house.client, key, "worker"), time.perf_counter()
-        index = house.workers.kill(worker)
-        written = int(_field(house.client, key, "seq"))
+        worker, begun = _field(service.client, key, "worker"), time.perf_counter()
+        index = service.workers.kill(worker)
+        written = int(_field(service.client, key, "seq"))
         while events[-1]["type"] not in _ENDS and len(events) - 1 <= written:
             events.append(_next(socket))
         seconds = time.perf_counter() - begun
-        house.workers.start(index)
+        service.workers.start(index)
         if len(events) - 1 <= written:
             raise TooShort
         while events[-1]["type"] not in _ENDS:
@@ -235,7 +235,7 @@ def _row(case: str, ours: float, lease_seconds: float, floor: float | None = Non
 def main() -> int:
     as_json = wants_json(__doc__ or "")
     end_on_sigterm()
-    with TemporaryDirectory() as name, house(Path(name), lease_seconds=LEASE_SECONDS) as running:
+    with TemporaryDirectory() as name, service(Path(name), lease_seconds=LEASE_SECONDS) as running:
         takeovers = measure(running, rounds=ROUNDS)
     faults = sum(takeover.faults for takeover in takeovers)
     print(f"{len(takeovers)} workers killed, {faults} events lost, repeated or out of order")

@@ -8,11 +8,11 @@ from harness.reader import ENDS, Reader, said, text_of
 from harness.service import Service
 
 
-def fetch(house: Service, path: str, body: dict[str, Any] | None = None) -> Any:
-    """Get, or with a body post, a path of a house; a stream comes as the list of its events."""
+def fetch(service: Service, path: str, body: dict[str, Any] | None = None) -> Any:
+    """Get, or with a body post, a path of a service; a stream comes as the list of its events."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(
-        house.url + path, data=data, headers={"content-type": "application/json"}
+        service.url + path, data=data, headers={"content-type": "application/json"}
     )
     with urllib.request.urlopen(request, timeout=120) as response:
         text = response.read().decode()
@@ -21,10 +21,10 @@ def fetch(house: Service, path: str, body: dict[str, Any] | None = None) -> Any:
     return json.loads(text)
 
 
-def hold_to_the_record(house: Service, reader: Reader) -> None:
+def hold_to_the_record(service: Service, reader: Reader) -> None:
     """Compare what a reader got, to the letter, with what the service keeps."""
     events = reader.events
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     assert [event["type"] for event in events if event["type"] in ENDS] == [events[-1]["type"]]
-    assert fetch(house, f"/v1/responses/{reader.id}?stream=true") == events
-    assert text_of(fetch(house, f"/v1/responses/{reader.id}")) == said(events)
+    assert fetch(service, f"/v1/responses/{reader.id}?stream=true") == events
+    assert text_of(fetch(service, f"/v1/responses/{reader.id}")) == said(events)

@@ -1,4 +1,4 @@
-"""Runs the whole house, `turnstream up`, for tests that come in by the front door."""
+"""Runs the whole service, `turnstream up`, for tests that come in by the front door."""
 
 import json
 import os

@@ -1,6 +1,6 @@
-"""What tests share, each started once: a real Redis, a running house, and the official clients.
+"""What tests share, each started once: a real Redis, a running service, and the official clients.
 
-The house is nobody's own: who breaks it starts another. A failing test shows what it said.
+The service is nobody's own: who breaks it starts another. A failing test shows what it said.
 """
 
 import shutil

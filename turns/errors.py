@@ -10,7 +10,7 @@
     * ModelNotFound              404
     * ResponseNotFound           404
     * FileNotFound               404
-    * JobNotFound                404
+    * BatchNotFound                404
     * FileTooLarge               413
     * NotServed                  404, there is nothing at this address
     * StreamExpired              400, the events are gone though the turn was real
@@ -138,7 +138,7 @@ class FileNotFound(TurnError):
         super().__init__(f"File with id '{id}' not found.")
 
 
-class JobNotFound(TurnError):
+class BatchNotFound(TurnError):
     """There is no such batch for this owner."""
 
     status = 404

@@ -1,7 +1,7 @@
-"""A feeder's door to a job: take it, hand its lines in as turns, hear of their ends, mark them.
+"""A feeder's door to a batch: take it, hand its lines in as turns, hear of their ends, mark them.
 
-A job has one feeder at a time. Each has an epoch, and every script compares it first: a feeder that
-lost its job, and wakes up late, changes nothing any more.
+A batch has one feeder at a time. Each has an epoch, and every script compares it first: a feeder
+that lost its batch, and wakes up late, changes nothing any more.
 """
 
 import hashlib
@@ -14,27 +14,27 @@ import redis.asyncio
 from redis.commands.core import AsyncScript
 
 from turnstream.turns import keys, lua
-from turnstream.turns.jobs import Job, Status, job_of
+from turnstream.turns.batches import Batch, Status, batch_of
 from turnstream.turns.reach import reached
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.submission import submission
 from turnstream.turns.turn import Turn
 from turnstream.turns.wake_up import WakeUp
 
-#: A job whose feeder was not heard of for so long is given to another.
+#: A batch whose feeder was not heard of for so long is given to another.
 LEASE_MS = 5_000
 #: Turns handed in, or asked after, in one call: Redis has time for others in between.
 AT_ONCE = 16
 
 
-class JobLost(Exception):
-    """The job has another feeder by now."""
+class BatchLost(Exception):
+    """The batch has another feeder by now."""
 
 
 class Verdict(Enum):
     """How a turn stands that was handed in, or told to stop."""
 
-    #: It waits or runs, or has just been stopped: its end will be on the job's list.
+    #: It waits or runs, or has just been stopped: its end will be on the batch's list.
     TAKEN = auto()
     #: It had ended before.
     ENDED = auto()
@@ -61,7 +61,7 @@ class Ended:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """What a part of the output adds to its job."""
+    """What a part of the output adds to its batch."""
 
     completed: int
     failed: int
@@ -71,7 +71,7 @@ class Mark:
     #: Number of the first line that may not be marked afterwards, and where it begins.
     next_line: int
     next_offset: int
-    #: Ended turns, from the head of the job's list, that this and earlier parts have dealt with.
+    #: Ended turns, from the head of the batch's list, that this and earlier parts have dealt with.
     read: int
     #: Names of what was written: nothing, one file or two.
     parts: Sequence[str]
@@ -91,77 +91,79 @@ class Marks:
         return 0 <= byte < len(self.bits) and bool(self.bits[byte] & (0x80 >> number % 8))
 
 
-def turn_id(job: str, number: int) -> str:
-    """Name the turn of a line: job and number are its idempotency key."""
-    return "resp_" + hashlib.sha256(f"{job} {number}".encode()).hexdigest()[:32]
+def turn_id(batch: str, number: int) -> str:
+    """Name the turn of a line: batch and number are its idempotency key."""
+    return "resp_" + hashlib.sha256(f"{batch} {number}".encode()).hexdigest()[:32]
 
 
 class Feed:
-    """A node's door to all jobs that it feeds; every method raises `Overloaded` when Redis is
-    away, and may then be called again, and those with a job `JobLost`."""
+    """A node's door to all batches that it feeds; every method raises `Overloaded` when Redis is
+    away, and may then be called again, and those with a batch `BatchLost`."""
 
     def __init__(self, client: "redis.asyncio.Redis", settings: TurnSettings) -> None:
         self._redis = client
         self._settings = settings
         self._wake_up = WakeUp()
         script = client.register_script
-        self._take = script(lua.source("job_take"))
-        self._renew = script(lua.source("job_renew"))
-        self._step = script(lua.source("job_step"))
-        self._mark = script(lua.source("job_mark"))
-        self._end = script(lua.source("job_end"))
+        self._take = script(lua.source("batch_take"))
+        self._renew = script(lua.source("batch_renew"))
+        self._step = script(lua.source("batch_step"))
+        self._mark = script(lua.source("batch_commit"))
+        self._end = script(lua.source("batch_end"))
         self._submit = script(lua.source("submit"))
         self._cancel = script(lua.source("cancel"))
 
-    async def take(self) -> Job | None:
-        """Take a job that nobody feeds."""
+    async def take(self) -> Batch | None:
+        """Take a batch that nobody feeds."""
         with reached():
             taken = await self._take(args=[LEASE_MS])
         if not taken:
             return None
         id, record = taken
-        return job_of(id.decode(), dict(zip(record[::2], record[1::2], strict=True)))
+        return batch_of(id.decode(), dict(zip(record[::2], record[1::2], strict=True)))
 
-    async def renew(self, job: Job) -> Status:
-        """Keep a job, and hear how it stands."""
+    async def renew(self, batch: Batch) -> Status:
+        """Keep a batch, and hear how it stands."""
         with reached():
-            return Status(_held(await self._renew(args=[job.id, job.epoch, LEASE_MS])).decode())
+            return Status(_held(await self._renew(args=[batch.id, batch.epoch, LEASE_MS])).decode())
 
-    async def let_go(self, job: Job) -> None:
-        """Let another node have a job at once."""
+    async def let_go(self, batch: Batch) -> None:
+        """Let another node have a batch at once."""
         with reached():
-            await self._renew(args=[job.id, job.epoch, 0])
+            await self._renew(args=[batch.id, batch.epoch, 0])
 
-    async def step(self, job: Job, at: Status, to: Status, **fields: str | int) -> Status:
-        """Move a job on if it stands where we believe; gives where it stands then."""
-        args = [job.id, job.epoch, at, to, *_flat(fields)]
+    async def step(self, batch: Batch, at: Status, to: Status, **fields: str | int) -> Status:
+        """Move a batch on if it stands where we believe; gives where it stands then."""
+        args = [batch.id, batch.epoch, at, to, *_flat(fields)]
         with reached():
             return Status(_held(await self._step(args=args)).decode())
 
-    async def end(self, job: Job, status: Status, kept_seconds: int, **fields: str | int) -> None:
-        """End a job."""
-        args = [job.id, job.epoch, status, kept_seconds, *_flat(fields)]
+    async def end(
+        self, batch: Batch, status: Status, kept_seconds: int, **fields: str | int
+    ) -> None:
+        """End a batch."""
+        args = [batch.id, batch.epoch, status, kept_seconds, *_flat(fields)]
         with reached():
             _held(await self._end(args=args))
 
-    async def submit(self, job: Job, turns: Sequence[Turn]) -> list[Verdict]:
+    async def submit(self, batch: Batch, turns: Sequence[Turn]) -> list[Verdict]:
         """Hand lines in; one that was handed in before is the same turn. At most `AT_ONCE`."""
         calls = [submission(turn, self._settings, self._wake_up, node="") for turn in turns]
         answers = await self._many(self._submit, calls)
-        if any(answer[0] == b"job_lost" for answer in answers):
-            raise JobLost(job.id)
+        if any(answer[0] == b"batch_lost" for answer in answers):
+            raise BatchLost(batch.id)
         return [_submitted(answer) for answer in answers]
 
-    async def cancel(self, job: Job, ids: Sequence[str]) -> list[Verdict]:
+    async def cancel(self, batch: Batch, ids: Sequence[str]) -> list[Verdict]:
         """Stop turns wherever they are. At most `AT_ONCE`."""
         kept = self._settings.kept_seconds
-        calls: list[list[str | int]] = [[id, job.owner, *kept] for id in ids]
+        calls: list[list[str | int]] = [[id, batch.owner, *kept] for id in ids]
         return [_stopped(answer) for answer in await self._many(self._cancel, calls)]
 
-    async def ended(self, job: Job, start: int) -> list[str]:
-        """Give turns on the job's list of those that have ended, from a place on."""
+    async def ended(self, batch: Batch, start: int) -> list[str]:
+        """Give turns on the batch's list of those that have ended, from a place on."""
         with reached():
-            key = keys.job_ended(job.id)
+            key = keys.batch_ended(batch.id)
             ids = await cast(Any, self._redis.lrange(key, start, start + AT_ONCE - 1))
         return [id.decode() for id in ids]
 
@@ -178,16 +180,16 @@ class Feed:
                 last = dict(zip(failed, await pipe.execute() if failed else [], strict=True))
         return [_ended(id, record, last.get(id)) for id, record in zip(ids, records, strict=True)]
 
-    async def marks(self, job: Job) -> Marks:
+    async def marks(self, batch: Batch) -> Marks:
         """Say which lines are in the output already."""
-        first = job.next_line // 8
+        first = batch.next_line // 8
         with reached():
-            bits = await cast(Any, self._redis.getrange(keys.job_marks(job.id), first, -1))
+            bits = await cast(Any, self._redis.getrange(keys.batch_commits(batch.id), first, -1))
         return Marks(first, bits)
 
-    async def mark(self, job: Job, step: int, mark: Mark) -> None:
-        """Note that lines are in the output; `step` counts the marks of a job from 1."""
-        args: list[str | int] = [job.id, job.epoch, step]
+    async def mark(self, batch: Batch, step: int, mark: Mark) -> None:
+        """Note that lines are in the output; `step` counts the marks of a batch from 1."""
+        args: list[str | int] = [batch.id, batch.epoch, step]
         args += [mark.completed, mark.failed]
         args += [mark.input_tokens, mark.cached_tokens, mark.output_tokens]
         args += [mark.read, f"{mark.next_line} {mark.next_offset}", len(mark.parts), *mark.parts]
@@ -196,10 +198,10 @@ class Feed:
         with reached():
             _held(await self._mark(args=args))
 
-    async def parts(self, job: Job) -> list[str]:
+    async def parts(self, batch: Batch) -> list[str]:
         """Give the names of all parts that count, in order."""
         with reached():
-            names = await cast(Any, self._redis.lrange(keys.job_parts(job.id), 0, -1))
+            names = await cast(Any, self._redis.lrange(keys.batch_parts(batch.id), 0, -1))
         return [name.decode() for name in names]
 
     async def _many(self, script: AsyncScript, calls: Sequence[Sequence[str | int]]) -> list[Any]:
@@ -237,7 +239,7 @@ def _stopped(answer: bytes) -> Verdict:
 
 def _held(answer: Any) -> Any:
     if answer is None:
-        raise JobLost
+        raise BatchLost
     return answer
 
 

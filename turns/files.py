@@ -22,14 +22,14 @@ def new_file_id() -> str:
     return f"file-{secrets.token_hex(16)}"
 
 
-def result_file_id(job: str, kind: str) -> str:
-    """Name a file of a job's results; the same whoever ends the job."""
-    return "file-" + hashlib.sha256(f"{job} {kind}".encode()).hexdigest()[:32]
+def result_file_id(batch: str, kind: str) -> str:
+    """Name a file of a batch's results; the same whoever ends the batch."""
+    return "file-" + hashlib.sha256(f"{batch} {kind}".encode()).hexdigest()[:32]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
-    """A file that was uploaded, or that a job has written."""
+    """A file that was uploaded, or that a batch has written."""
 
     id: str
     owner: str

@@ -119,34 +119,34 @@ def models() -> str:
     return "ts:models"
 
 
-def job(id: str) -> str:
-    """Hash: the record of a job, a file of requests that are answered when nobody else waits."""
-    return f"ts:job:{id}"
+def batch(id: str) -> str:
+    """Hash: the record of a batch, requests in a file that are answered when nobody else waits."""
+    return f"ts:batch:{id}"
 
 
-def jobs(owner: str) -> str:
-    """Sorted set: an owner's jobs, by when they were made."""
-    return f"ts:jobs:{owner}"
+def batches(owner: str) -> str:
+    """Sorted set: an owner's batches, by when they were made."""
+    return f"ts:batches:{owner}"
 
 
-def job_leases() -> str:
-    """Sorted set: until when each job that has not ended is believed to be fed, in milliseconds."""
-    return "ts:job-leases"
+def batch_leases() -> str:
+    """Sorted set: until when each unfinished batch is believed to be fed, in milliseconds."""
+    return "ts:batch-leases"
 
 
-def job_ended(id: str) -> str:
-    """List: turns of a job that have ended and whose end is not yet in its output."""
-    return f"ts:job-ended:{id}"
+def batch_ended(id: str) -> str:
+    """List: turns of a batch that have ended and whose end is not yet in its output."""
+    return f"ts:batch-ended:{id}"
 
 
-def job_marks(id: str) -> str:
-    """Bitmap: which lines of a job's file are in its output."""
-    return f"ts:job-marks:{id}"
+def batch_commits(id: str) -> str:
+    """Bitmap: which lines of a batch's file are in its output."""
+    return f"ts:batch-marks:{id}"
 
 
-def job_parts(id: str) -> str:
-    """List: the parts of a job's output, in order, by their names in the blob store."""
-    return f"ts:job-parts:{id}"
+def batch_parts(id: str) -> str:
+    """List: the parts of a batch's output, in order, by their names in the blob store."""
+    return f"ts:batch-parts:{id}"
 
 
 def file(id: str) -> str:
@@ -197,12 +197,12 @@ _SPELLED: tuple[Callable[..., str], ...] = (
     asked,
     counts,
     models,
-    job,
-    jobs,
-    job_leases,
-    job_ended,
-    job_marks,
-    job_parts,
+    batch,
+    batches,
+    batch_leases,
+    batch_ended,
+    batch_commits,
+    batch_parts,
     file,
     files,
     file_expiries,

@@ -33,7 +33,7 @@ def submission(
         settings.turn_seconds,
         0 if turn.background else settings.watch_seconds * 1000,
         settings.log_seconds,
-        *((turn.job.job, turn.job.epoch, turn.job.number) if turn.job else ("", 0, 0)),
+        *((turn.batch.batch, turn.batch.epoch, turn.batch.number) if turn.batch else ("", 0, 0)),
         int(turn.asks),
         *settings.limits.of(turn.owner).numbers,
         cost(turn),

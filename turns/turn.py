@@ -56,13 +56,13 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobLine:
-    """Where a turn of a job comes from, and who hands it in."""
+class BatchLine:
+    """Where a turn of a batch comes from, and who hands it in."""
 
-    job: str
-    #: Which feeder: one that has lost the job since hands nothing in any more.
+    batch: str
+    #: Which feeder: one that has lost the batch since hands nothing in any more.
     epoch: int
-    #: Number of the line in the job's file, from 1.
+    #: Number of the line in the batch's file, from 1.
     number: int
 
 
@@ -93,8 +93,8 @@ class Turn:
     idempotency_key: str | None = None
     #: What was asked for, to tell a repeated request from another one with the same key.
     fingerprint: str = ""
-    #: The job that this turn is a line of, which alone reads and forgets it; None for people's.
-    job: "JobLine | None" = None
+    #: The batch that this turn is a line of, which alone reads and forgets it; None for people's.
+    batch: "BatchLine | None" = None
 
     @property
     def asks(self) -> bool:
@@ -120,7 +120,7 @@ class Claimed:
     #: Token ids whose text is in the log already.
     ids: tuple[int, ...]
     tier: Tier = "default"
-    #: Nobody reads it while it is written, as of a job's line.
+    #: Nobody reads it while it is written, as of a batch's line.
     unread: bool = False
 
 

@@ -15,8 +15,9 @@ from turnstream.turns.client import open_client
 from turnstream.turns.model_name import served_name
 from turnstream.ws_server import chat, counting, health, http, models, stored
 from turnstream.ws_server.access import Access
-from turnstream.ws_server.bulk import batches, files
-from turnstream.ws_server.bulk.service import open_bulk
+from turnstream.ws_server.batches import files
+from turnstream.ws_server.batches import routes as batches
+from turnstream.ws_server.batches.service import open_bulk
 from turnstream.ws_server.directory import Directory
 from turnstream.ws_server.failures import HANDLERS
 from turnstream.ws_server.request_id import RequestId

@@ -43,31 +43,31 @@ def main() -> int:
     options.add_argument("--seconds", type=float, default=900, help="longer counts as a failure")
     given = options.parse_args()
     with tempfile.TemporaryDirectory(prefix="turnstream-chaos-") as directory:
-        print("chaos: starting the house …", file=sys.stderr, flush=True)
-        with Service(Path(directory), "--workers", str(WORKERS), environ=ENVIRON) as house:
-            violations = asyncio.run(run(house, given.turns, given.seed, given.seconds))
+        print("chaos: starting the service …", file=sys.stderr, flush=True)
+        with Service(Path(directory), "--workers", str(WORKERS), environ=ENVIRON) as service:
+            violations = asyncio.run(run(service, given.turns, given.seed, given.seconds))
             if violations:
                 told = Path(tempfile.gettempdir(), "turnstream-chaos.log")
-                told.write_text(house.logs)
-                print(f"what the house said is in {told}", file=sys.stderr)
+                told.write_text(service.logs)
+                print(f"what the service said is in {told}", file=sys.stderr)
     for violation in violations[:50]:
         print(f"VIOLATION {violation}")
     return 1 if violations else 0
 
 
-async def run(house: Service, turns: int, seed: int, seconds: float) -> list[str]:
+async def run(service: Service, turns: int, seed: int, seconds: float) -> list[str]:
     """Ask in peace, ask in chaos, compare; gives what was violated."""
     draw = random.Random(seed)
     asked = questions(draw)
-    expected = await in_peace(house, asked)
-    url = house.child("serve").environ()["TURNSTREAM_REDIS_URL"]
+    expected = await in_peace(service, asked)
+    url = service.child("serve").environ()["TURNSTREAM_REDIS_URL"]
     store = redis.asyncio.Redis.from_url(
         url, protocol=2, decode_responses=True, socket_timeout=1, retry=Retry(NoBackoff(), 1)
     )
-    async with store, Proxy(int(house.url.rpartition(":")[2])) as proxy:
+    async with store, Proxy(int(service.url.rpartition(":")[2])) as proxy:
         made = int(await store.get(keys.arrivals()) or 0)
-        crowd = Crowd(house.url, proxy, asked, turns, draw)
-        faults = Faults(house, proxy, store, random.Random(seed + 1))
+        crowd = Crowd(service.url, proxy, asked, turns, draw)
+        faults = Faults(service, proxy, store, random.Random(seed + 1))
         breaking = asyncio.create_task(faults.run())
         progress = asyncio.create_task(report(crowd, turns))
         started = time.monotonic()
@@ -81,8 +81,8 @@ async def run(house: Service, turns: int, seed: int, seconds: float) -> list[str
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await task
-        await asyncio.to_thread(wait_until_it_answers, house)
-        await check(house, store, crowd, expected)
+        await asyncio.to_thread(wait_until_it_answers, service)
+        await check(service, store, crowd, expected)
         records = [await store.hgetall(keys.turn(id)) for id in ids(crowd)]
         generations = int(await store.get(keys.arrivals()) or 0) - made
         if generations != turns:
@@ -107,9 +107,9 @@ async def run(house: Service, turns: int, seed: int, seconds: float) -> list[str
     return crowd.violations
 
 
-async def in_peace(house: Service, asked: list[Question]) -> list[str]:
+async def in_peace(service: Service, asked: list[Question]) -> list[str]:
     """Have every question answered once while nothing breaks; gives hashes of the texts."""
-    answers = (asyncio.to_thread(fetch, house, "/v1/responses", each) for each in asked)
+    answers = (asyncio.to_thread(fetch, service, "/v1/responses", each) for each in asked)
     return [sha(text_of(answer)) for answer in await asyncio.gather(*answers)]
 
 
@@ -124,25 +124,25 @@ async def report(crowd: Crowd, turns: int) -> None:
         )
 
 
-def wait_until_it_answers(house: Service) -> None:
-    """Wait until the house has recovered."""
+def wait_until_it_answers(service: Service) -> None:
+    """Wait until the service has recovered."""
     deadline = time.monotonic() + BACK_SECONDS
-    while not house.answers():
+    while not service.answers():
         if time.monotonic() > deadline:
-            raise TimeoutError(f"the house never came back:\n{house.logs[-5000:]}")
+            raise TimeoutError(f"the service never came back:\n{service.logs[-5000:]}")
         time.sleep(0.2)
 
 
 async def check(
-    house: Service, store: "redis.asyncio.Redis", crowd: Crowd, expected: list[str]
+    service: Service, store: "redis.asyncio.Redis", crowd: Crowd, expected: list[str]
 ) -> None:
     """Hold every reader to the record, to the log and to the answer given in peace."""
     logs = {
-        id: await asyncio.to_thread(fetch, house, f"/v1/responses/{id}?stream=true")
+        id: await asyncio.to_thread(fetch, service, f"/v1/responses/{id}?stream=true")
         for id in ids(crowd)
     }
     kept = {
-        id: sha(text_of(await asyncio.to_thread(fetch, house, f"/v1/responses/{id}")))
+        id: sha(text_of(await asyncio.to_thread(fetch, service, f"/v1/responses/{id}")))
         for id in ids(crowd)
     }
     for read in crowd.read:

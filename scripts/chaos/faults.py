@@ -37,13 +37,13 @@ EVERY = {
 
 
 class Faults:
-    """What goes wrong in one house."""
+    """What goes wrong in one service."""
 
     def __init__(
-        self, house: Service, proxy: Proxy, store: "redis.asyncio.Redis", draw: random.Random
+        self, service: Service, proxy: Proxy, store: "redis.asyncio.Redis", draw: random.Random
     ) -> None:
         self.counts: Counter[str] = Counter(dict.fromkeys(EVERY, 0))
-        self._house = house
+        self._house = service
         self._proxy = proxy
         self._store = store
         self._draw = draw
@@ -112,10 +112,10 @@ class Faults:
         return self._draw.choice(await asyncio.to_thread(processes, self._house, name))
 
 
-def processes(house: Service, name: str) -> list[psutil.Process]:
+def processes(service: Service, name: str) -> list[psutil.Process]:
     """Find the `worker`, `serve` or `redis` processes that live, not their guards."""
     found = []
-    for process in house.family():
+    for process in service.family():
         with contextlib.suppress(psutil.Error):
             line = process.cmdline()
             if any("guard.py" in word for word in line):

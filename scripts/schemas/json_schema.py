@@ -8,7 +8,7 @@ from typing_extensions import TypeAliasType
 
 from turnstream.turns import event_shapes, shapes
 from turnstream.ws_server import bodies, notices, requests
-from turnstream.ws_server.bulk import bodies as bulk
+from turnstream.ws_server.batches import bodies as bulk
 
 Json = dict[str, Any]
 #: A class, or a name for one whose type variables are filled in.

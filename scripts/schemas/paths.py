@@ -5,7 +5,7 @@ from typing import Any
 from scripts.schemas.operation import health, idempotency_key, operation, path, query
 from turnstream.turns import event_shapes, shapes
 from turnstream.ws_server import bodies, requests
-from turnstream.ws_server.bulk import bodies as bulk
+from turnstream.ws_server.batches import bodies as bulk
 
 Json = dict[str, Any]
 

@@ -15,8 +15,8 @@ def test_every_road_is_gone_down_as_often_as_asked_and_nothing_is_left_running(
     tmp_path: Path,
 ) -> None:
     others = psutil.Process().children(recursive=True)
-    with dispatch.house(tmp_path) as house:
-        times = asyncio.run(dispatch.measure(house, tmp_path, turns=3, warm_up=1))
+    with dispatch.service(tmp_path) as service:
+        times = asyncio.run(dispatch.measure(service, tmp_path, turns=3, warm_up=1))
 
     assert {road: len(taken) for road, taken in times.items()} == {
         "floor": 3,

@@ -14,7 +14,7 @@ from benchmarks.storm import MISSED, Outcome, Spent
 
 def test_everybody_comes_back_to_every_slice_and_nothing_is_left_running(tmp_path: Path) -> None:
     others = psutil.Process().children(recursive=True)
-    with storm.house(tmp_path) as (server, url):
+    with storm.service(tmp_path) as (server, url):
         outcome = asyncio.run(storm.measure(server, url, sockets=7, rounds=2))
 
     # Each round brings what is missed and one more in each phase, and the end what is live.

@@ -14,8 +14,8 @@ def test_a_kill_is_followed_by_the_other_worker_and_nothing_is_left_running(
     tmp_path: Path,
 ) -> None:
     others = psutil.Process().children(recursive=True)
-    with takeover.house(tmp_path, lease_seconds=1.0) as house:
-        [only] = takeover.measure(house, rounds=1)
+    with takeover.service(tmp_path, lease_seconds=1.0) as service:
+        [only] = takeover.measure(service, rounds=1)
 
     assert only.faults == 0
     # Nobody takes a turn away before its lease has run out, renewed four times a second.

@@ -45,7 +45,7 @@ def test_a_run_asked_for_something_else_is_told_what(
 
 
 def test_a_state_that_cannot_be_read_is_no_traceback(tmp_path: Path) -> None:
-    (tmp_path / "out.jsonl.job").write_text("{")
+    (tmp_path / "out.jsonl.batch").write_text("{")
 
     with pytest.raises(OtherRun, match="remove it"):
         StateFile(tmp_path / "out.jsonl").open(ASKED)

@@ -1,4 +1,4 @@
-"""Batches as the official SDK makes them: a file goes up, a job runs, files come down."""
+"""Batches as the official SDK makes them: a file goes up, a batch runs, files come down."""
 
 import asyncio
 import json

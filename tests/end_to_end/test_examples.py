@@ -88,7 +88,7 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
 def open_node(
     service: Service, page_server: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """Run another node of the house, which lets that page in; gives its URL."""
+    """Run another node of the service, which lets that page in; gives its URL."""
     port = free_port()
     environ = {
         "TURNSTREAM_REDIS_URL": service.child("serve").environ()["TURNSTREAM_REDIS_URL"],

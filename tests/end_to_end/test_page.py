@@ -1,4 +1,4 @@
-"""The page against the whole house: a real browser, and the demo model's own answers."""
+"""The page against the whole service: a real browser, and the demo model's own answers."""
 
 import asyncio
 import json

@@ -17,9 +17,9 @@ PATIENCE_SECONDS = 120.0
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def broken_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service to break; each test waits until it has healed."""
-    with Service(tmp_path_factory.mktemp("house")) as running:
+    with Service(tmp_path_factory.mktemp("service")) as running:
         yield running
 
 
@@ -36,33 +36,36 @@ def assert_ends(service: Service, family: list[psutil.Process]) -> None:
     assert psutil.wait_procs(family, timeout=30)[1] == []
 
 
-def test_stdout_carries_the_ready_line_alone(house: Service) -> None:
-    assert house.stdout == f"ready {house.url}\n"
-    assert house.answers()
+def test_stdout_carries_the_ready_line_alone(broken_service: Service) -> None:
+    assert broken_service.stdout == f"ready {broken_service.url}\n"
+    assert broken_service.answers()
 
 
 @pytest.mark.parametrize("command", ["worker", "serve", "redis"])
-def test_whoever_is_killed_is_started_again(house: Service, command: str) -> None:
-    killed = house.child(command)
+def test_whoever_is_killed_is_started_again(broken_service: Service, command: str) -> None:
+    killed = broken_service.child(command)
 
     killed.kill()
 
-    eventually(lambda: all(process.pid != killed.pid for process in house.family()), house)
-    eventually(lambda: present(house, command), house)
-    eventually(house.answers, house)
-    assert house.ask("Are you well?")["status"] in ("completed", "incomplete")
-    assert "killed by SIGKILL" in house.logs
+    eventually(
+        lambda: all(process.pid != killed.pid for process in broken_service.family()),
+        broken_service,
+    )
+    eventually(lambda: present(broken_service, command), broken_service)
+    eventually(broken_service.answers, broken_service)
+    assert broken_service.ask("Are you well?")["status"] in ("completed", "incomplete")
+    assert "killed by SIGKILL" in broken_service.logs
 
 
-def present(house: Service, command: str) -> bool:
+def present(broken_service: Service, command: str) -> bool:
     try:
-        house.child(command)
+        broken_service.child(command)
     except AssertionError:
         return False
     return True
 
 
-def test_a_second_up_on_the_same_data_is_refused(house: Service) -> None:
+def test_a_second_up_on_the_same_data_is_refused(broken_service: Service) -> None:
     second = subprocess.run(
         [
             sys.executable,
@@ -72,7 +75,7 @@ def test_a_second_up_on_the_same_data_is_refused(house: Service) -> None:
             "--port",
             "0",
             "--data-dir",
-            str(house.data_dir),
+            str(broken_service.data_dir),
         ],
         capture_output=True,
         text=True,
@@ -81,8 +84,11 @@ def test_a_second_up_on_the_same_data_is_refused(house: Service) -> None:
     )
 
     assert second.returncode == 1
-    assert f"already runs on {house.data_dir} (pid {house.process.pid})" in second.stderr
-    assert house.answers()
+    assert (
+        f"already runs on {broken_service.data_dir} (pid {broken_service.process.pid})"
+        in second.stderr
+    )
+    assert broken_service.answers()
 
 
 def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
@@ -94,7 +100,7 @@ def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
 
         assert_ends(service, family)
         assert service.process.returncode == 0
-        assert service.stdout == f"ready {service.url}\n"
+        assert service.stdout == f"ready {broken_service.url}\n"
 
 
 def test_a_killed_up_leaves_no_process_behind(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""One house for all faults: two workers, exact to the last bit, short leases.
+"""One service for all faults: two workers, exact to the last bit, short leases.
 
 What breaks in it comes back by itself, so every test leaves it as able as it found it, though
 perhaps still out of breath.
@@ -42,7 +42,7 @@ Question = dict[str, Any]
 
 
 @pytest.fixture(scope="session")
-def building(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+def faults_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     environ = {
         "TURNSTREAM_DTYPE": "float32",
         "TURNSTREAM_LEASE_SECONDS": "1",
@@ -51,7 +51,7 @@ def building(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
         # A test may take more than one life of a turn, and workers come and go with signals.
         "TURNSTREAM_MOST_ATTEMPTS": "5",
     }
-    directory = tmp_path_factory.mktemp("house")
+    directory = tmp_path_factory.mktemp("service")
     # Any worker's engine can be made to fail; see there.
     environ |= {"SABOTAGE": str(directory), "PYTHONPATH": f"{SABOTEUR}{os.pathsep}{ROOT}"}
     with Service(directory, "--workers", "2", environ=environ) as service:
@@ -59,53 +59,53 @@ def building(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 @pytest.fixture
-def house(building: Service) -> Service:
-    """The house, once a turn would be answered: the last test may have broken its door."""
+def service(faults_service: Service) -> Service:
+    """The service, once a turn would be answered: the last test may have broken its door."""
     deadline = time.monotonic() + BACK_SECONDS
-    while not building.answers():
-        assert time.monotonic() < deadline, f"it never came back:\n{building.logs}"
+    while not faults_service.answers():
+        assert time.monotonic() < deadline, f"it never came back:\n{faults_service.logs}"
         time.sleep(0.05)
-    return building
+    return faults_service
 
 
 @pytest.fixture
-def redis(house: Service) -> Iterator[Redis]:
-    """The house's own Redis, which knows who runs what."""
-    url = house.child("serve").environ()["TURNSTREAM_REDIS_URL"]
+def redis(service: Service) -> Iterator[Redis]:
+    """The service's own Redis, which knows who runs what."""
+    url = service.child("serve").environ()["TURNSTREAM_REDIS_URL"]
     with Redis.from_url(url, protocol=2, decode_responses=True) as redis:
         yield redis
 
 
 @pytest.fixture
-async def proxy(house: Service) -> AsyncIterator[Proxy]:
-    """A proxy in front of the house's node."""
-    async with Proxy(int(house.url.rpartition(":")[2])) as proxy:
+async def proxy(service: Service) -> AsyncIterator[Proxy]:
+    """A proxy in front of the service's node."""
+    async with Proxy(int(service.url.rpartition(":")[2])) as proxy:
         yield proxy
 
 
 @pytest.fixture
-def reader(house: Service) -> Reader:
-    return Reader(house.url)
+def reader(service: Service) -> Reader:
+    return Reader(service.url)
 
 
 @pytest.fixture(scope="session")
-def undisturbed(building: Service) -> Callable[[Question], str]:
+def undisturbed(faults_service: Service) -> Callable[[Question], str]:
     """Gives what is answered to a question when nothing breaks; each is asked once."""
     answers: dict[str, str] = {}
 
     def answer(question: Question) -> str:
         asked = json.dumps(question)
         if asked not in answers:
-            answers[asked] = text_of(fetch(building, "/v1/responses", question))
+            answers[asked] = text_of(fetch(faults_service, "/v1/responses", question))
         return answers[asked]
 
     return answer
 
 
-def worker_names(house: Service) -> dict[str, psutil.Process]:
+def worker_names(service: Service) -> dict[str, psutil.Process]:
     """Find the worker processes that live, by their names in the records."""
     found = {}
-    for process in house.family():
+    for process in service.family():
         try:
             line = process.cmdline()
             if line[-1:] == ["worker"] and "guard" not in str(line):
@@ -115,7 +115,7 @@ def worker_names(house: Service) -> dict[str, psutil.Process]:
     return found
 
 
-async def until_all_work(house: Service, redis: Redis, seconds: float = 90) -> None:
+async def until_all_work(service: Service, redis: Redis, seconds: float = 90) -> None:
     """Wait until both workers have said within a second that they live."""
     async with asyncio.timeout(seconds):
         while True:
@@ -123,7 +123,7 @@ async def until_all_work(house: Service, redis: Redis, seconds: float = 90) -> N
             since = now * 1000 + micros // 1000 - 1000
             if (
                 redis.zcount(keys.heartbeats("demo"), since, "+inf") == 2
-                and len(worker_names(house)) == 2
+                and len(worker_names(service)) == 2
             ):
                 return
             await asyncio.sleep(0.05)

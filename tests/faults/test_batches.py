@@ -34,10 +34,10 @@ def question(number: int) -> Question:
 
 
 class Client:
-    """Asks again while the house is not itself."""
+    """Asks again while the service is not itself."""
 
-    def __init__(self, house: Service) -> None:
-        self._http = httpx2.Client(base_url=f"{house.url}/v1", timeout=30)
+    def __init__(self, service: Service) -> None:
+        self._http = httpx2.Client(base_url=f"{service.url}/v1", timeout=30)
 
     def __enter__(self) -> "Client":
         return self
@@ -83,23 +83,23 @@ class Client:
         return [json.loads(line) for line in text.splitlines()]
 
 
-async def kill_node(house: Service, redis: Redis) -> None:
-    house.child("serve").kill()
+async def kill_node(service: Service, redis: Redis) -> None:
+    service.child("serve").kill()
 
 
-async def end_node(house: Service, redis: Redis) -> None:
-    house.child("serve").terminate()
+async def end_node(service: Service, redis: Redis) -> None:
+    service.child("serve").terminate()
 
 
-async def kill_worker(house: Service, redis: Redis) -> None:
-    next(iter(worker_names(house).values())).kill()
+async def kill_worker(service: Service, redis: Redis) -> None:
+    next(iter(worker_names(service).values())).kill()
 
 
-async def kill_redis(house: Service, redis: Redis) -> None:
-    house.child("redis").kill()
+async def kill_redis(service: Service, redis: Redis) -> None:
+    service.child("redis").kill()
 
 
-async def kill_connections(house: Service, redis: Redis) -> None:
+async def kill_connections(service: Service, redis: Redis) -> None:
     for _ in range(20):
         redis.execute_command("CLIENT", "KILL", "SKIPME", "yes", "TYPE", "normal")
         redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
@@ -117,21 +117,21 @@ async def kill_connections(house: Service, redis: Redis) -> None:
     ],
 )
 async def test_each_line_is_in_the_output_once_though_something_broke_twice(
-    house: Service, redis: Redis, undisturbed: Undisturbed, fault: Fault
+    service: Service, redis: Redis, undisturbed: Undisturbed, fault: Fault
 ) -> None:
-    await until_all_work(house, redis)
+    await until_all_work(service, redis)
     expected = [undisturbed(question(seed)) for seed in range(SEEDS)]
     lines = [
         {"custom_id": f"c{n}", "method": "POST", "url": "/v1/responses", "body": question(n)}
         for n in range(LINES)
     ]
-    with Client(house) as client:
+    with Client(service) as client:
         batch = await client.start(lines)
         for share in (0.1, 0.5):
             await client.until(
                 batch["id"], lambda batch, share=share: answered(batch) >= share * LINES
             )
-            await fault(house, redis)
+            await fault(service, redis)
         batch = await client.until(batch["id"], lambda batch: batch["status"] in OVER)
         results = await client.read(batch["output_file_id"])
 
@@ -152,8 +152,8 @@ def answered(batch: dict[str, Any]) -> int:
 
 
 def nothing_left(redis: Redis) -> bool:
-    """Whether the job has left no turn, no list and no marks behind."""
+    """Whether the batch has left no turn, no list and no marks behind."""
     try:
-        return not [key for key in redis.scan_iter(match="ts:job-*") if key != "ts:job-leases"]
+        return not [key for key in redis.scan_iter(match="ts:batch-*") if key != "ts:batch-leases"]
     except RedisError:
         return False

@@ -26,10 +26,10 @@ ENDLESS = {
 
 
 async def stop(
-    house: Service, workers: Iterable[psutil.Process], response_id: str, way: str
+    service: Service, workers: Iterable[psutil.Process], response_id: str, way: str
 ) -> None:
     if way == "another socket":
-        async with connect(house.url.replace("http", "ws", 1) + "/v1/responses") as socket:
+        async with connect(service.url.replace("http", "ws", 1) + "/v1/responses") as socket:
             await socket.send(json.dumps({"type": "response.cancel", "response_id": response_id}))
             # Answered in order, so the cancel was carried out when this is refused.
             await socket.send(json.dumps({"type": "response.cancel", "response_id": "resp_none"}))
@@ -40,21 +40,21 @@ async def stop(
         for worker in workers:
             worker.suspend()
         try:
-            house.child("serve").kill()
-            await until_back(house)
+            service.child("serve").kill()
+            await until_back(service)
         finally:
             for worker in workers:
                 worker.resume()
     path = f"/v1/responses/{response_id}/cancel"
-    answered = await asyncio.to_thread(fetch, house, path, {})
+    answered = await asyncio.to_thread(fetch, service, path, {})
     assert answered["status"] == "cancelled"
 
 
-async def until_back(house: Service) -> None:
+async def until_back(service: Service) -> None:
     async with asyncio.timeout(BACK_SECONDS):
         while True:
             with suppress(OSError):
-                await asyncio.to_thread(fetch, house, "/healthz")
+                await asyncio.to_thread(fetch, service, "/healthz")
                 return
             await asyncio.sleep(0.05)
 
@@ -64,17 +64,17 @@ async def until_back(house: Service) -> None:
     [("another socket", "delta"), ("HTTP", "in_progress"), ("the next node", "delta")],
 )
 async def test_an_answer_is_stopped_from_elsewhere_and_keeps_what_was_said(
-    house: Service, redis: Redis, reader: Reader, way: str, until: str
+    service: Service, redis: Redis, reader: Reader, way: str, until: str
 ) -> None:
     # Known beforehand: to look for them takes a while on a busy machine.
-    await until_all_work(house, redis)
-    workers = list(worker_names(house).values())
+    await until_all_work(service, redis)
+    workers = list(worker_names(service).values())
     await reader.read(until=until, **ENDLESS)
 
-    await stop(house, workers, reader.id, way)
+    await stop(service, workers, reader.id, way)
     await reader.read()
 
     assert reader.final["type"] == "response.incomplete"
     assert reader.final["response"]["status"] == "cancelled"
-    hold_to_the_record(house, reader)
+    hold_to_the_record(service, reader)
     assert redis.zscore(keys.leases(), reader.id) is None

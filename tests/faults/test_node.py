@@ -18,9 +18,9 @@ from turnstream.turns import keys
 Undisturbed = Callable[[Question], str]
 
 
-async def test_a_node_told_to_go_says_so_then_closes_with_1012(house: Service) -> None:
-    async with connect(house.url.replace("http", "ws", 1) + "/v1/responses") as socket:
-        house.child("serve").terminate()
+async def test_a_node_told_to_go_says_so_then_closes_with_1012(service: Service) -> None:
+    async with connect(service.url.replace("http", "ws", 1) + "/v1/responses") as socket:
+        service.child("serve").terminate()
         async with asyncio.timeout(30):
             notice = json.loads(await socket.recv())
             try:
@@ -35,21 +35,21 @@ async def test_a_node_told_to_go_says_so_then_closes_with_1012(house: Service) -
 
 @pytest.mark.parametrize("end", ["kill", "terminate"])
 async def test_turns_go_on_while_their_node_is_away_and_its_readers_resume_at_the_next(
-    house: Service, redis: Redis, undisturbed: Undisturbed, end: str
+    service: Service, redis: Redis, undisturbed: Undisturbed, end: str
 ) -> None:
     expected = undisturbed(LONG)
     made = int(redis.get(keys.arrivals()) or 0)
-    readers = [Reader(house.url) for _ in range(4)]
-    serve = house.child("serve")
+    readers = [Reader(service.url) for _ in range(4)]
+    serve = service.child("serve")
     await asyncio.gather(*(reader.read(until="delta", **LONG) for reader in readers))
     getattr(serve, end)()
-    late = Reader(house.url)
+    late = Reader(service.url)
     await asyncio.gather(late.answer(**LONG), *(reader.read() for reader in readers))
 
     for reader in [*readers, late]:
         assert reader.text == expected
         assert redis.hget(keys.turn(reader.id), "attempt") == "1"
-        hold_to_the_record(house, reader)
+        hold_to_the_record(service, reader)
     if end == "kill":  # else all may have had their end before the goodbye
         assert any(reader.resumes > 0 for reader in readers)
     assert int(redis.get(keys.arrivals()) or 0) == made + 5

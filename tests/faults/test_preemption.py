@@ -25,9 +25,9 @@ Event = dict[str, Any]
 
 
 @pytest.fixture
-async def turn_client(house: Service) -> AsyncIterator[TurnClient]:
-    """Another node of the house, that hands in what the batch API would."""
-    url = house.child("serve").environ()["TURNSTREAM_REDIS_URL"]
+async def turn_client(service: Service) -> AsyncIterator[TurnClient]:
+    """Another node of the service, that hands in what the batch API would."""
+    url = service.child("serve").environ()["TURNSTREAM_REDIS_URL"]
     async with open_client(
         TurnSettings(redis_url=url), f"bulk-{secrets.token_hex(4)}"
     ) as turn_client:
@@ -63,9 +63,9 @@ async def read(follower: Follower) -> list[Event]:
 
 
 async def test_people_get_rows_of_a_batch_that_has_them_all_and_its_texts_are_whole_and_exact(
-    house: Service, redis: Redis, turn_client: TurnClient, undisturbed: Callable[[Question], str]
+    service: Service, redis: Redis, turn_client: TurnClient, undisturbed: Callable[[Question], str]
 ) -> None:
-    await until_all_work(house, redis)
+    await until_all_work(service, redis)
     expected = undisturbed(QUESTION)
     turns = [make_turn("batch", QUESTION["max_output_tokens"]) for _ in range(BATCH)]
     people = [make_turn("default", 4) for _ in range(3)]

@@ -19,9 +19,9 @@ Undisturbed = Callable[[Question], str]
 
 
 @pytest.fixture
-def store(house: Service, redis: Redis) -> Iterator[psutil.Process]:
+def store(service: Service, redis: Redis) -> Iterator[psutil.Process]:
     """The Redis process; afterwards it is awake and answers."""
-    process = house.child("redis")
+    process = service.child("redis")
     yield process
     if process.is_running():
         process.send_signal(signal.SIGCONT)
@@ -37,31 +37,31 @@ async def until_redis_answers(redis: Redis) -> None:
                 await asyncio.sleep(0.05)
 
 
-async def begun(house: Service, count: int) -> list[Reader]:
+async def begun(service: Service, count: int) -> list[Reader]:
     """Readers in the middle of their answers."""
-    readers = [Reader(house.url) for _ in range(count)]
+    readers = [Reader(service.url) for _ in range(count)]
     await asyncio.gather(*(reader.read(until="delta", **LONG) for reader in readers))
     return readers
 
 
 async def test_slices_flow_on_when_the_nodes_subscription_is_killed(
-    house: Service, redis: Redis, undisturbed: Undisturbed
+    service: Service, redis: Redis, undisturbed: Undisturbed
 ) -> None:
     expected = undisturbed(LONG)
     for _ in range(3):
-        [reader] = await begun(house, 1)
+        [reader] = await begun(service, 1)
         assert redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub") >= 1
         await reader.read()
 
         assert reader.text == expected
         assert reader.resumes == 0
-        hold_to_the_record(house, reader)
+        hold_to_the_record(service, reader)
 
 
 async def test_turns_go_on_when_all_connections_are_killed_again_and_again(
-    house: Service, redis: Redis, undisturbed: Undisturbed
+    service: Service, redis: Redis, undisturbed: Undisturbed
 ) -> None:
-    readers = await begun(house, 4)
+    readers = await begun(service, 4)
     reading = asyncio.gather(*(reader.read() for reader in readers))
     while not reading.done():
         redis.execute_command("CLIENT", "KILL", "SKIPME", "yes", "TYPE", "normal")
@@ -72,21 +72,21 @@ async def test_turns_go_on_when_all_connections_are_killed_again_and_again(
     for reader in readers:
         assert reader.text == undisturbed(LONG)
         assert reader.resumes == 0
-        hold_to_the_record(house, reader)
+        hold_to_the_record(service, reader)
 
 
 @pytest.mark.parametrize("seconds", [3, pytest.param(12, marks=pytest.mark.long)])
 async def test_a_redis_that_sleeps_is_waited_for_and_a_turn_asked_meanwhile_is_made_once(
-    house: Service,
+    service: Service,
     redis: Redis,
     store: psutil.Process,
     undisturbed: Undisturbed,
     seconds: float,
 ) -> None:
-    readers = await begun(house, 4)
+    readers = await begun(service, 4)
     made = int(redis.get(keys.arrivals()) or 0)
     store.send_signal(signal.SIGSTOP)
-    late = Reader(house.url)
+    late = Reader(service.url)
     # All go on reading meanwhile: a client that lets frames pile up hears no pong either.
     reading = asyncio.gather(late.answer(**LONG), *(reader.read() for reader in readers))
     await asyncio.sleep(seconds)
@@ -97,30 +97,30 @@ async def test_a_redis_that_sleeps_is_waited_for_and_a_turn_asked_meanwhile_is_m
     assert int(redis.get(keys.arrivals()) or 0) == made + 1
     for reader in [*readers, late]:
         assert reader.text == undisturbed(LONG)
-        hold_to_the_record(house, reader)
+        hold_to_the_record(service, reader)
     for reader in readers:
         assert reader.resumes == 0
 
 
 async def test_a_redis_killed_and_started_from_its_file_loses_nothing(
-    house: Service, redis: Redis, store: psutil.Process, undisturbed: Undisturbed
+    service: Service, redis: Redis, store: psutil.Process, undisturbed: Undisturbed
 ) -> None:
-    readers = await begun(house, 4)
+    readers = await begun(service, 4)
     store.kill()
-    late = Reader(house.url)
+    late = Reader(service.url)
     await asyncio.gather(late.answer(**LONG), *(reader.read() for reader in readers))
     await until_redis_answers(redis)
 
     for reader in [*readers, late]:
         assert reader.text == undisturbed(LONG)
-        hold_to_the_record(house, reader)
+        hold_to_the_record(service, reader)
 
 
 @pytest.mark.long
 async def test_a_redis_that_refuses_writes_for_a_while_ends_no_turn(
-    house: Service, redis: Redis, undisturbed: Undisturbed
+    service: Service, redis: Redis, undisturbed: Undisturbed
 ) -> None:
-    readers = await begun(house, 4)
+    readers = await begun(service, 4)
     redis.config_set("min-replicas-to-write", 1)
     try:
         await asyncio.sleep(1.5)
@@ -132,16 +132,16 @@ async def test_a_redis_that_refuses_writes_for_a_while_ends_no_turn(
 
     for reader in readers:
         assert reader.text == undisturbed(LONG)
-        hold_to_the_record(house, reader)
+        hold_to_the_record(service, reader)
 
 
 # A Redis that comes up empty cuts its connections; one that is emptied tells nobody at all.
 @pytest.mark.parametrize("cut", [True, pytest.param(False, marks=pytest.mark.long)])
 async def test_when_redis_forgets_everything_each_reader_is_told_and_the_next_turn_is_answered(
-    house: Service, redis: Redis, undisturbed: Undisturbed, cut: bool
+    service: Service, redis: Redis, undisturbed: Undisturbed, cut: bool
 ) -> None:
     expected = undisturbed(LONG)
-    readers = await begun(house, 4)
+    readers = await begun(service, 4)
     redis.flushall()
     if cut:
         redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
@@ -155,5 +155,5 @@ async def test_when_redis_forgets_everything_each_reader_is_told_and_the_next_tu
             assert isinstance(end, Refused)
             assert end.code in ("response_lost", "response_not_found")
     assert any(isinstance(end, Refused) for end in ends)
-    again = Reader(house.url)
+    again = Reader(service.url)
     assert await again.answer(**LONG) == expected

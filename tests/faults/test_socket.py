@@ -25,10 +25,10 @@ def through(proxy: Proxy) -> Reader:
 
 
 async def test_a_socket_cut_after_any_frame_of_a_turn_loses_nothing(
-    house: Service, proxy: Proxy, undisturbed: Undisturbed
+    service: Service, proxy: Proxy, undisturbed: Undisturbed
 ) -> None:
     expected = undisturbed(SHORT)
-    whole = Reader(house.url)
+    whole = Reader(service.url)
     await whole.answer(**SHORT)
 
     for frames in range(1, len(whole.events)):
@@ -38,12 +38,12 @@ async def test_a_socket_cut_after_any_frame_of_a_turn_loses_nothing(
 
         assert await reader.answer() == expected
         assert reader.resumes == 1 or reader.ended
-        hold_to_the_record(house, reader)
+        hold_to_the_record(service, reader)
 
 
 @pytest.mark.parametrize("size", [150, 1500, 4000])
 async def test_a_socket_reset_in_the_middle_of_a_frame_loses_nothing(
-    house: Service, proxy: Proxy, undisturbed: Undisturbed, size: int
+    service: Service, proxy: Proxy, undisturbed: Undisturbed, size: int
 ) -> None:
     reader = through(proxy)
     proxy.reset_after = size
@@ -54,11 +54,11 @@ async def test_a_socket_reset_in_the_middle_of_a_frame_loses_nothing(
     proxy.reset_after = None
 
     assert await asking == undisturbed(QUESTION)
-    hold_to_the_record(house, reader)
+    hold_to_the_record(service, reader)
 
 
 async def test_a_socket_that_goes_silent_is_given_up_and_the_answer_is_resumed(
-    house: Service, proxy: Proxy, undisturbed: Undisturbed
+    service: Service, proxy: Proxy, undisturbed: Undisturbed
 ) -> None:
     reader = through(proxy)
     await reader.read(until="delta", **QUESTION)
@@ -66,35 +66,35 @@ async def test_a_socket_that_goes_silent_is_given_up_and_the_answer_is_resumed(
 
     assert await reader.answer() == undisturbed(QUESTION)
     assert reader.resumes == 1
-    hold_to_the_record(house, reader)
+    hold_to_the_record(service, reader)
 
 
 async def test_a_slow_line_delays_and_changes_nothing(
-    house: Service, proxy: Proxy, undisturbed: Undisturbed
+    service: Service, proxy: Proxy, undisturbed: Undisturbed
 ) -> None:
     proxy.delay = 0.05
     reader = through(proxy)
 
     assert await reader.answer(**QUESTION) == undisturbed(QUESTION)
     assert reader.resumes == 0
-    hold_to_the_record(house, reader)
+    hold_to_the_record(service, reader)
 
 
 async def test_a_reader_that_stops_reading_gets_everything_when_it_reads_again(
-    house: Service, undisturbed: Undisturbed
+    service: Service, undisturbed: Undisturbed
 ) -> None:
     # Tiny buffers, so that the server feels it: most of the answer has to wait on its side.
     end = sockets.socket()
     end.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
-    end.connect(("127.0.0.1", int(house.url.rpartition(":")[2])))
-    url = house.url.replace("http", "ws", 1) + "/v1/responses"
+    end.connect(("127.0.0.1", int(service.url.rpartition(":")[2])))
+    url = service.url.replace("http", "ws", 1) + "/v1/responses"
     events: list[Event] = []
     async with connect(url, sock=end, max_queue=1, ping_interval=None) as socket:
         await socket.send(json.dumps({"type": "response.create", **QUESTION}))
         events.append(json.loads(await socket.recv()))
         async with asyncio.timeout(60):
             path = f"/v1/responses/{events[0]['response']['id']}"
-            while (await asyncio.to_thread(fetch, house, path))["status"] == "in_progress":
+            while (await asyncio.to_thread(fetch, service, path))["status"] == "in_progress":
                 await asyncio.sleep(0.1)
         while events[-1]["type"] not in ENDS:
             events.append(json.loads(await socket.recv()))
@@ -105,7 +105,7 @@ async def test_a_reader_that_stops_reading_gets_everything_when_it_reads_again(
 
 @pytest.mark.long
 async def test_a_reader_that_stalls_too_long_is_cut_off_and_can_resume(
-    house: Service, proxy: Proxy, undisturbed: Undisturbed
+    service: Service, proxy: Proxy, undisturbed: Undisturbed
 ) -> None:
     reader = through(proxy)
     await reader.read(until="delta", **QUESTION)
@@ -114,13 +114,13 @@ async def test_a_reader_that_stalls_too_long_is_cut_off_and_can_resume(
     proxy.thaw()
 
     assert await reader.answer() == undisturbed(QUESTION)
-    hold_to_the_record(house, reader)
+    hold_to_the_record(service, reader)
 
 
 async def test_two_devices_read_one_turn_and_one_may_leave(
-    house: Service, proxy: Proxy, undisturbed: Undisturbed
+    service: Service, proxy: Proxy, undisturbed: Undisturbed
 ) -> None:
-    phone, laptop = through(proxy), Reader(house.url)
+    phone, laptop = through(proxy), Reader(service.url)
     await phone.read(until="in_progress", **QUESTION)
     # The second device knows the first event only by its id.
     laptop.events = phone.events[:1]
@@ -130,25 +130,28 @@ async def test_two_devices_read_one_turn_and_one_may_leave(
 
     assert phone.events == laptop.events
     assert phone.text == undisturbed(QUESTION)
-    hold_to_the_record(house, laptop)
+    hold_to_the_record(service, laptop)
 
 
 @pytest.mark.parametrize("how_many", [2, 8])
 async def test_one_key_raced_from_several_sockets_makes_one_turn(
-    house: Service, redis: Redis, how_many: int
+    service: Service, redis: Redis, how_many: int
 ) -> None:
-    first = Reader(house.url)
-    readers = [first, *(Reader(house.url, idempotency_key=first.key) for _ in range(how_many - 1))]
+    first = Reader(service.url)
+    readers = [
+        first,
+        *(Reader(service.url, idempotency_key=first.key) for _ in range(how_many - 1)),
+    ]
     made = int(redis.get(keys.arrivals()) or 0)
     await asyncio.gather(*(reader.answer(**QUESTION) for reader in readers))
 
     assert int(redis.get(keys.arrivals()) or 0) == made + 1
     assert all(reader.events == first.events for reader in readers)
-    hold_to_the_record(house, first)
+    hold_to_the_record(service, first)
 
 
 async def test_an_answer_lost_on_the_way_back_is_asked_for_again_and_made_once(
-    house: Service, proxy: Proxy, redis: Redis, undisturbed: Undisturbed
+    service: Service, proxy: Proxy, redis: Redis, undisturbed: Undisturbed
 ) -> None:
     made = int(redis.get(keys.arrivals()) or 0)
     reader = through(proxy)
@@ -163,4 +166,4 @@ async def test_an_answer_lost_on_the_way_back_is_asked_for_again_and_made_once(
     assert await asking == undisturbed(SHORT)
     assert reader.retries >= 2
     assert int(redis.get(keys.arrivals()) or 0) == made + 1
-    hold_to_the_record(house, reader)
+    hold_to_the_record(service, reader)

@@ -16,7 +16,7 @@ Undisturbed = Callable[[Question], str]
 
 
 async def test_a_bell_rung_ten_times_makes_one_answer(
-    house: Service, redis: Redis, reader: Reader, undisturbed: Undisturbed
+    service: Service, redis: Redis, reader: Reader, undisturbed: Undisturbed
 ) -> None:
     await reader.read(until="queued", **QUESTION)
     for worker in ("w0", "w1"):
@@ -30,16 +30,16 @@ async def test_a_bell_rung_ten_times_makes_one_answer(
 
     assert reader.text == undisturbed(QUESTION)
     assert redis.hget(keys.turn(reader.id), "attempt") == "1"
-    hold_to_the_record(house, reader)
+    hold_to_the_record(service, reader)
 
 
 async def test_turns_are_answered_though_every_bell_is_lost(
-    house: Service, redis: Redis, undisturbed: Undisturbed
+    service: Service, redis: Redis, undisturbed: Undisturbed
 ) -> None:
     # A worker that has only just begun would look at the line without being rung.
-    await until_all_work(house, redis)
+    await until_all_work(service, redis)
     # Without free rows on the list nobody is rung; whatever rings all the same is taken away.
-    readers = [Reader(house.url) for _ in range(6)]
+    readers = [Reader(service.url) for _ in range(6)]
     for reader in readers:
         redis.delete(keys.free_slots("demo"))
         await reader.read(until="queued", **QUESTION)
@@ -49,4 +49,4 @@ async def test_turns_are_answered_though_every_bell_is_lost(
     for reader in readers:
         assert reader.text == undisturbed(QUESTION)
         assert redis.hget(keys.turn(reader.id), "attempt") == "1"
-        hold_to_the_record(house, reader)
+        hold_to_the_record(service, reader)

@@ -18,10 +18,10 @@ Undisturbed = Callable[[Question], str]
 
 
 @pytest.fixture
-async def workers(house: Service, redis: Redis) -> AsyncIterator[dict[str, psutil.Process]]:
+async def workers(service: Service, redis: Redis) -> AsyncIterator[dict[str, psutil.Process]]:
     """Both workers, awake and beating; and nobody is left asleep."""
-    await until_all_work(house, redis)
-    found = worker_names(house)
+    await until_all_work(service, redis)
+    found = worker_names(service)
     yield found
     for process in found.values():
         if process.is_running():
@@ -40,7 +40,7 @@ def attempts(redis: Redis, reader: Reader) -> int:
 # Between the claim and the first token, and somewhere in the middle.
 @pytest.mark.parametrize("moment", ["in_progress", "output_text.delta"])
 async def test_a_turn_goes_on_at_another_worker_without_the_reader_noticing(
-    house: Service,
+    service: Service,
     redis: Redis,
     workers: dict[str, psutil.Process],
     reader: Reader,
@@ -56,61 +56,61 @@ async def test_a_turn_goes_on_at_another_worker_without_the_reader_noticing(
 
     assert reader.text == expected
     assert reader.resumes == 0
-    hold_to_the_record(house, reader)
+    hold_to_the_record(service, reader)
     if fault is not signal.SIGTERM:  # it may have time to finish
         assert attempts(redis, reader) == 2
 
 
 async def test_an_engine_that_dies_hands_its_turns_on_and_its_process_begins_again(
-    house: Service,
+    service: Service,
     redis: Redis,
     workers: dict[str, psutil.Process],
     undisturbed: Undisturbed,
 ) -> None:
     expected = undisturbed(LONG)
-    readers = [Reader(house.url) for _ in range(3)]
+    readers = [Reader(service.url) for _ in range(3)]
     await asyncio.gather(*(reader.read(until="output_text.delta", **LONG) for reader in readers))
     struck = runs_at(redis, readers[0])
-    (house.directory / struck).touch()
+    (service.directory / struck).touch()
     await asyncio.gather(*(reader.read() for reader in readers))
 
     for reader in readers:
         assert reader.text == expected
         assert reader.resumes == 0
-        hold_to_the_record(house, reader)
+        hold_to_the_record(service, reader)
     assert attempts(redis, readers[0]) == 2
     # It may have been the turn's own doing: the attempt is held against it.
     assert redis.hget(keys.turn(readers[0].id), "requeues") is None
     async with asyncio.timeout(30):
         await asyncio.to_thread(workers[struck].wait)
-    assert "the engine died; this process ends so that another can begin" in house.logs
-    await until_all_work(house, redis)
-    assert worker_names(house)[struck].pid != workers[struck].pid
+    assert "the engine died; this process ends so that another can begin" in service.logs
+    await until_all_work(service, redis)
+    assert worker_names(service)[struck].pid != workers[struck].pid
 
 
 async def test_what_a_zombie_wants_to_write_is_refused(
-    house: Service,
+    service: Service,
     redis: Redis,
     workers: dict[str, psutil.Process],
     undisturbed: Undisturbed,
 ) -> None:
     expected = undisturbed(LONG)
-    readers = [Reader(house.url) for _ in range(8)]
+    readers = [Reader(service.url) for _ in range(8)]
     struck = await busy_worker(redis, readers)
     workers[struck].send_signal(signal.SIGSTOP)
     await asyncio.gather(*(reader.read() for reader in readers))
     assert 2 in [attempts(redis, reader) for reader in readers]
     before = [log_of(redis, reader) for reader in readers]
-    refused = refusals(house)
+    refused = refusals(service)
     workers[struck].send_signal(signal.SIGCONT)
     async with asyncio.timeout(30):
-        while refusals(house) == refused:
+        while refusals(service) == refused:
             await asyncio.sleep(0.05)
 
     assert [log_of(redis, reader) for reader in readers] == before
     for reader in readers:
         assert reader.text == expected
-        hold_to_the_record(house, reader)
+        hold_to_the_record(service, reader)
 
 
 async def busy_worker(redis: Redis, readers: list[Reader]) -> str:
@@ -120,9 +120,9 @@ async def busy_worker(redis: Redis, readers: list[Reader]) -> str:
     return runs_at(redis, readers[-1])
 
 
-def refusals(house: Service) -> int:
+def refusals(service: Service) -> int:
     """How often a worker was told that a turn is another's, when it wrote or when it beat."""
-    return house.logs.count("refused as stale") + house.logs.count("no longer ours")
+    return service.logs.count("refused as stale") + service.logs.count("no longer ours")
 
 
 def log_of(redis: Redis, reader: Reader) -> object:
@@ -131,7 +131,7 @@ def log_of(redis: Redis, reader: Reader) -> object:
 
 @pytest.mark.long
 async def test_two_workers_killed_one_after_the_other_do_not_end_a_turn(
-    house: Service,
+    service: Service,
     redis: Redis,
     workers: dict[str, psutil.Process],
     reader: Reader,
@@ -145,12 +145,12 @@ async def test_two_workers_killed_one_after_the_other_do_not_end_a_turn(
 
     assert reader.text == undisturbed(LONG)
     assert attempts(redis, reader) == 3
-    hold_to_the_record(house, reader)
+    hold_to_the_record(service, reader)
 
 
 @pytest.mark.long
 async def test_a_turn_asked_while_no_worker_lives_waits_for_one(
-    house: Service,
+    service: Service,
     redis: Redis,
     workers: dict[str, psutil.Process],
     reader: Reader,
@@ -162,24 +162,24 @@ async def test_a_turn_asked_while_no_worker_lives_waits_for_one(
 
     assert reader.text == undisturbed(LONG)
     assert attempts(redis, reader) == 1
-    hold_to_the_record(house, reader)
+    hold_to_the_record(service, reader)
 
 
 async def test_workers_that_drain_under_load_hand_on_all_they_have(
-    house: Service,
+    service: Service,
     redis: Redis,
     workers: dict[str, psutil.Process],
     undisturbed: Undisturbed,
 ) -> None:
     expected = undisturbed(LONG)
-    readers = [Reader(house.url) for _ in range(12)]
+    readers = [Reader(service.url) for _ in range(12)]
     workers[await busy_worker(redis, readers)].terminate()
 
     await asyncio.gather(*(reader.read() for reader in readers))
     assert {reader.text for reader in readers} == {expected}
     for reader in readers:
         assert reader.resumes == 0
-        hold_to_the_record(house, reader)
+        hold_to_the_record(service, reader)
         record = redis.hgetall(keys.turn(reader.id))
         # Ended in the grace or handed on in good order: none waited for a lease to run out.
         assert int(record["attempt"]) == 1 + int(record.get("requeues", 0))
@@ -187,7 +187,7 @@ async def test_workers_that_drain_under_load_hand_on_all_they_have(
 
 @pytest.mark.long
 async def test_a_turn_that_ends_every_worker_that_takes_it_is_given_up_and_others_are_answered(
-    house: Service,
+    service: Service,
     redis: Redis,
     workers: dict[str, psutil.Process],
     reader: Reader,
@@ -205,6 +205,6 @@ async def test_a_turn_that_ends_every_worker_that_takes_it_is_given_up_and_other
 
     assert reader.final["type"] == "response.failed"
     assert attempts(redis, reader) == 5
-    other = Reader(house.url)
+    other = Reader(service.url)
     assert await other.answer(**QUESTION) == expected
-    hold_to_the_record(house, other)
+    hold_to_the_record(service, other)

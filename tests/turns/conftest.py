@@ -8,15 +8,15 @@ import pytest
 import redis.asyncio
 
 from tests.turns.feeding import PLAN
+from turnstream.turns.batches import Batch, Batches
 from turnstream.turns.client import TurnClient, open_client
 from turnstream.turns.connection import connect, connect_async
 from turnstream.turns.feed import Feed, turn_id
 from turnstream.turns.ids import new_response_id
-from turnstream.turns.jobs import Job, Jobs
 from turnstream.turns.log import Append, Entry, Final, Log
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
-from turnstream.turns.turn import JobLine, Message, Request, Turn
+from turnstream.turns.turn import BatchLine, Message, Request, Turn
 
 MODEL = "tiny"
 
@@ -111,22 +111,22 @@ def feed(client: "redis.asyncio.Redis", settings: TurnSettings) -> Feed:
 
 
 @pytest.fixture
-async def job(client: "redis.asyncio.Redis", feed: Feed) -> Job:
-    """A job of ann's, taken."""
-    await Jobs(client).create("ann", PLAN, None)
-    job = await feed.take()
-    assert job is not None
-    return job
+async def batch(client: "redis.asyncio.Redis", feed: Feed) -> Batch:
+    """A batch of ann's, taken."""
+    await Batches(client).create("ann", PLAN, None)
+    batch = await feed.take()
+    assert batch is not None
+    return batch
 
 
 @pytest.fixture
 def line_of(make_turn: MakeTurn) -> Callable[..., Turn]:
-    """Make a line of a job, by its number."""
+    """Make a line of a batch, by its number."""
 
-    def make(job: Job, number: int) -> Turn:
-        origin = JobLine(job=job.id, epoch=job.epoch, number=number)
+    def make(batch: Batch, number: int) -> Turn:
+        origin = BatchLine(batch=batch.id, epoch=batch.epoch, number=number)
         turn = make_turn(tier="batch", store=False)
-        return replace(turn, id=turn_id(job.id, number), job=origin)
+        return replace(turn, id=turn_id(batch.id, number), batch=origin)
 
     return make
 

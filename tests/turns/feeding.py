@@ -3,8 +3,8 @@
 import redis.asyncio
 
 from turnstream.turns import keys
+from turnstream.turns.batches import Batch, Plan
 from turnstream.turns.feed import Feed, Mark
-from turnstream.turns.jobs import Job, Plan
 
 PLAN = Plan(
     endpoint="/v1/responses",
@@ -33,9 +33,9 @@ def mark_of(*lines: tuple[int, str], read: int = 0, part: str = "1.out") -> Mark
     )
 
 
-async def taken_over(redis: "redis.asyncio.Redis", feed: Feed, job: Job) -> Job:
-    """Take a job from its feeder, as if its lease had run out."""
-    await redis.zadd(keys.job_leases(), {job.id: 0})
+async def taken_over(redis: "redis.asyncio.Redis", feed: Feed, batch: Batch) -> Batch:
+    """Take a batch from its feeder, as if its lease had run out."""
+    await redis.zadd(keys.batch_leases(), {batch.id: 0})
     taken = await feed.take()
     assert taken is not None
     return taken

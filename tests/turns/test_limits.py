@@ -16,7 +16,7 @@ from turnstream.turns.limits import Limits, OwnerLimits, cost
 from turnstream.turns.log import Log
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
-from turnstream.turns.turn import JobLine
+from turnstream.turns.turn import BatchLine
 
 #: Opens a node with limits.
 Limited = Callable[[str], AbstractAsyncContextManager[TurnClient]]
@@ -169,10 +169,10 @@ async def test_a_turn_that_takes_more_than_a_minutes_tokens_goes_when_nothing_el
 async def test_a_batch_is_not_counted(limited: Limited, make_turn: MakeTurn, redis: Redis) -> None:
     text = "in_flight=1 queued=1 requests_per_minute=1 tokens_per_minute=20"
     async with limited(text) as turn_client:
-        await redis.hset(keys.job("j"), "epoch", 1)  # type: ignore[misc]
+        await redis.hset(keys.batch("j"), "epoch", 1)  # type: ignore[misc]
         for number in range(3):
-            line = JobLine(job="j", epoch=1, number=number)
-            await submitted(turn_client, dataclasses.replace(make_turn(tier="batch"), job=line))
+            line = BatchLine(batch="j", epoch=1, number=number)
+            await submitted(turn_client, dataclasses.replace(make_turn(tier="batch"), batch=line))
         await submitted(turn_client, make_turn())
 
 

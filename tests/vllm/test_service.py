@@ -1,4 +1,4 @@
-"""The whole house with vLLM in it: an official SDK in front, and vLLM's processes that die."""
+"""The whole service with vLLM in it: an official SDK in front, and vLLM's processes that die."""
 
 import threading
 from collections.abc import Iterator

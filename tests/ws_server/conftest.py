@@ -16,14 +16,14 @@ import redis.asyncio
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as connect_socket
 
-from tests.ws_server.bulk_house import Room
+from tests.ws_server.batch_room import Room
 from tests.ws_server.fake_worker import MODEL, FakeWorker
 from tests.ws_server.wire_client import socket_url
 from turnstream.turns.connection import connect, connect_async
 from turnstream.turns.log import Log
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
-from turnstream.ws_server.bulk import output
+from turnstream.ws_server.batches import output
 
 ROOT = Path(__file__).parents[2]
 
@@ -102,7 +102,7 @@ async def room(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[Room]:
-    """Everything that a job needs but its feeder."""
+    """Everything that a batch needs but its feeder."""
     # Small parts, so that a few lines make several; but larger than the window, so that more may
     # have ended than the next feeder first hands in.
     monkeypatch.setattr(output, "MOST_LINES", 7)

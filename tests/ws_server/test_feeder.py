@@ -1,4 +1,4 @@
-"""A job comes to its end with each line once in its output, wherever its feeder is broken off."""
+"""A batch comes to its end with each line once in its output, wherever its feeder is broken off."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,23 +8,23 @@ from typing import Any
 import pytest
 import redis.asyncio
 
-from tests.ws_server.bulk_house import OWNER, Crash, Room, line_of, once_each, run, taken
+from tests.ws_server.batch_room import OWNER, Crash, Room, line_of, once_each, run, taken
 from turnstream.turns import keys
+from turnstream.turns.batches import Batch, Status
 from turnstream.turns.ending import end
 from turnstream.turns.feed import Feed
-from turnstream.turns.jobs import Job, Status
-from turnstream.ws_server.bulk import output
-from turnstream.ws_server.bulk.blobs import Blobs
+from turnstream.ws_server.batches import output
+from turnstream.ws_server.batches.blobs import Blobs
 
 
 async def test_each_line_is_answered_and_written_once(
     room: Room, redis: "redis.asyncio.Redis"
 ) -> None:
     lines = [line_of(n) for n in range(20)]
-    job = await room.job(lines)
+    batch = await room.batch(lines)
 
     await run(room)
-    now, good, bad = await room.results(job)
+    now, good, bad = await room.results(batch)
 
     assert now.status is Status.COMPLETED
     assert (now.total, now.completed, now.failed) == (20, 20, 0)
@@ -33,7 +33,7 @@ async def test_each_line_is_answered_and_written_once(
     assert once_each(lines, good)
     assert set(room.asked.values()) == {1}
     left = {key.decode().split(":")[1] async for key in redis.scan_iter(match="ts:*")}
-    assert left.isdisjoint({"turn", "log", "job-ended", "job-marks", "job-parts"})
+    assert left.isdisjoint({"turn", "log", "batch-ended", "batch-marks", "batch-parts"})
 
 
 class Doors:
@@ -77,22 +77,22 @@ class Doors:
         "blobs.delete_folder",
     ],
 )
-async def test_a_job_goes_on_wherever_its_feeder_ends(
+async def test_a_batch_goes_on_wherever_its_feeder_ends(
     room: Room, monkeypatch: pytest.MonkeyPatch, at: str, after: bool
 ) -> None:
     lines = [line_of(n) for n in range(23)]
-    job = await room.job(lines)
+    batch = await room.batch(lines)
     doors = Doors(room, monkeypatch, at, after)
 
     for nth in (1, 2, 4):
         doors.arm(nth)
-        if (await room.jobs.get(job.id, OWNER)).status is not Status.COMPLETED:
+        if (await room.batches.get(batch.id, OWNER)).status is not Status.COMPLETED:
             with suppress(Crash, BaseExceptionGroup):
                 await run(room)
     doors.arm(0)
-    if (await room.jobs.get(job.id, OWNER)).status is not Status.COMPLETED:
+    if (await room.batches.get(batch.id, OWNER)).status is not Status.COMPLETED:
         await run(room)
-    now, good, bad = await room.results(job)
+    now, good, bad = await room.results(batch)
 
     assert now.status is Status.COMPLETED
     assert (now.completed, now.failed, now.output_tokens) == (23, 0, 46)
@@ -106,7 +106,7 @@ async def test_a_feeder_that_wakes_up_late_adds_nothing(
     room: Room, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = [line_of(n) for n in range(9)]
-    job = await room.job(lines)
+    batch = await room.batch(lines)
     asleep, joining, refused = asyncio.Event(), asyncio.Event(), asyncio.Event()
     put, parts = Blobs.put, Feed.parts
 
@@ -116,10 +116,10 @@ async def test_a_feeder_that_wakes_up_late_adds_nothing(
             await joining.wait()
         await put(self, path, content)
 
-    async def late_parts(self: Feed, job: Job) -> list[str]:
+    async def late_parts(self: Feed, batch: Batch) -> list[str]:
         joining.set()
         await refused.wait()
-        return await parts(self, job)
+        return await parts(self, batch)
 
     monkeypatch.setattr(Blobs, "put", late_put)
     monkeypatch.setattr(Feed, "parts", late_parts)
@@ -134,7 +134,7 @@ async def test_a_feeder_that_wakes_up_late_adds_nothing(
             await late
         refused.set()
         await next_one
-    now, good, _ = await room.results(job)
+    now, good, _ = await room.results(batch)
 
     assert (now.completed, now.epoch) == (9, 2)
     assert once_each(lines, good)
@@ -142,18 +142,18 @@ async def test_a_feeder_that_wakes_up_late_adds_nothing(
 
 async def test_a_line_that_takes_long_holds_nobody_up_and_is_all_that_is_left(room: Room) -> None:
     lines = [line_of(n) for n in range(12)]
-    job = await room.job(lines)
+    batch = await room.batch(lines)
     first = asyncio.create_task(room.feeder(await taken(room)).run())
     async with asyncio.timeout(20):
         while (slow := room.queue.claim(1)) is None:
             await asyncio.sleep(0.01)
-        while (await room.jobs.get(job.id, OWNER)).completed < 11:
+        while (await room.batches.get(batch.id, OWNER)).completed < 11:
             room.answer_one()
             await asyncio.sleep(0.01)
     await end([first])
     room.queue.requeue([(slow.id, slow.attempt)])
     await run(room)
-    now, good, _ = await room.results(job)
+    now, good, _ = await room.results(batch)
 
     assert now.completed == 12
     assert once_each(lines, good)
@@ -163,7 +163,7 @@ async def test_a_line_that_takes_long_holds_nobody_up_and_is_all_that_is_left(ro
 async def test_no_more_lines_are_under_way_than_the_window_holds(
     room: Room, redis: "redis.asyncio.Redis"
 ) -> None:
-    await room.job([line_of(n) for n in range(50)])
+    await room.batch([line_of(n) for n in range(50)])
     feeder = asyncio.create_task(room.feeder(await taken(room)).run())
     most = 0
     async with asyncio.timeout(20):

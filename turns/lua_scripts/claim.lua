@@ -45,7 +45,7 @@ if not id then return {} end
 if status == 'queued' then
   local waited = record_of(id)
   begin_log(id, waited)
-  stop_waiting(waited.owner, waited.job)
+  stop_waiting(waited.owner, waited.batch)
   local seq = tonumber(waited.seq) + 1
   redis.call('HSET', turn_key(id), 'seq', seq)
   emit(id, seq, lifecycle('response.in_progress', seq, 'in_progress', 'null', '', waited.response), '', false,

@@ -12,13 +12,13 @@ local function retire(id, model, used, store, log_seconds, store_seconds, unstor
   redis.call('ZREM', watches_key(), id)
   redis.call('ZREM', deadlines_key(), id)
   age(id, store, log_seconds, store_seconds, unstored_seconds)
-  local record = redis.call('HMGET', turn_key(id), 'job', 'owner', 'cost')
-  local job = record[1]
-  give_room(record[2], job, record[3], used)
-  if job then
-    redis.call('RPUSH', job_ended_key(job), id)
-    -- Longer than any turn on it is kept; a job that has ended itself leaves nothing behind.
-    redis.call('EXPIRE', job_ended_key(job), 2 * unstored_seconds)
+  local record = redis.call('HMGET', turn_key(id), 'batch', 'owner', 'cost')
+  local batch = record[1]
+  give_room(record[2], batch, record[3], used)
+  if batch then
+    redis.call('RPUSH', batch_ended_key(batch), id)
+    -- Longer than any turn on it is kept; a batch that has ended itself leaves nothing behind.
+    redis.call('EXPIRE', batch_ended_key(batch), 2 * unstored_seconds)
   end
 end
 
@@ -26,7 +26,7 @@ end
 local function finish(id, record, type, status, error, log_seconds, store_seconds, unstored_seconds)
   if record.status == 'queued' then
     begin_log(id, record)
-    stop_waiting(record.owner, record.job)
+    stop_waiting(record.owner, record.batch)
   end
   local seq = tonumber(record.seq) + 1
   redis.call('HSET', turn_key(id), 'seq', seq, 'status', status, 'error', error)

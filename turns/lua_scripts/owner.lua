@@ -1,4 +1,4 @@
--- Put in front of every script, after the slots: what an owner has asked for. Lines of a job are not counted.
+-- Put in front of every script, after the slots: what an owner has asked for. Lines of a batch are not counted.
 
 -- Use of a limit by the minute flows off all the time, as if through a hole in a bucket. What is left now.
 local function left_in(bucket, at, per_minute, now)
@@ -29,13 +29,13 @@ local function take_room(owner, model, limits, tokens, now)
 end
 
 -- A turn does not wait any more.
-local function stop_waiting(owner, job)
-  if not job then redis.call('HINCRBY', owner_key(owner), 'waiting', -1) end
+local function stop_waiting(owner, batch)
+  if not batch then redis.call('HINCRBY', owner_key(owner), 'waiting', -1) end
 end
 
 -- A turn has ended. `cost` is what was taken for its tokens, if they are counted; `used` is what they were.
-local function give_room(owner, job, cost, used)
-  if job then return end
+local function give_room(owner, batch, cost, used)
+  if batch then return end
   redis.call('HINCRBY', owner_key(owner), 'live', -1)
   if cost then redis.call('HINCRBYFLOAT', owner_key(owner), 'tokens', used - cost) end
 end

@@ -3,7 +3,7 @@
 
 local TIERS = {'priority', 'default', 'flex', 'batch'}
 
--- Stands in place of nodes on the turn of a job's line: it has no readers, so its log has no events. It keeps the
+-- Stands in place of nodes on the turn of a batch's line: it has no readers, so its log has no events. It keeps the
 -- token ids that another attempt goes on from, and a refusal, whose status and code the record has no place for.
 local NOBODY = '-'
 

@@ -7,12 +7,12 @@ local wake_up, alive_ms, max_queued = ARGV[12], tonumber(ARGV[13]), tonumber(ARG
 local store_seconds, unstored_seconds = tonumber(ARGV[15]), tonumber(ARGV[16])
 local once, body, turn_seconds, watch_ms = ARGV[17], ARGV[18], tonumber(ARGV[19]), tonumber(ARGV[20])
 local log_seconds = tonumber(ARGV[21])
--- Set for a line of a job. Nobody follows such a turn: its end is put on the job's list, and its feeder reads it.
-local job, epoch, number = ARGV[22], ARGV[23], ARGV[24]
+-- Set for a line of a batch. Nobody follows such a turn: its end is put on the batch's list, and its feeder reads it.
+local batch, epoch, number = ARGV[22], ARGV[23], ARGV[24]
 local asks = ARGV[25]
 
--- A feeder that lost its job may wake up late: it must not ask again for what has been answered and marked.
-if job ~= '' and redis.call('HGET', job_key(job), 'epoch') ~= epoch then return {'job_lost'} end
+-- A feeder that lost its batch may wake up late: it must not ask again for what has been answered and marked.
+if batch ~= '' and redis.call('HGET', batch_key(batch), 'epoch') ~= epoch then return {'batch_lost'} end
 
 if once ~= '' then
   local made = redis.call('HMGET', once_key(owner, once), 'id', 'body')
@@ -20,7 +20,7 @@ if once ~= '' then
   if made[1] then return {'known', made[1]} end
 end
 local made = record_of(id)
-if made and job ~= '' then return {'ok', made.status} end
+if made and batch ~= '' then return {'ok', made.status} end
 if made and made.status == 'queued' then
   local events = waiting_events(made)
   return {'ok', events[1], events[2]}
@@ -39,7 +39,7 @@ if waiting >= max_queued then return {'queue_full', waiting} end
 local now = now_ms()
 local limits, tokens = {}, tonumber(ARGV[30])
 for i = 1, 4 do limits[i] = tonumber(ARGV[25 + i]) end
-if job == '' then
+if batch == '' then
   local limit, wait = take_room(owner, model, limits, tokens, now)
   if limit then return {'limited', limit, math.ceil(wait)} end
 end
@@ -54,7 +54,7 @@ redis.call('ZADD', queue_key(model, tier), tag, member)
 
 redis.call('SADD', asked_key(), model)
 redis.call('ZADD', deadlines_key(), now + turn_seconds * 1000, id)
-if store == '0' and watch_ms > 0 and job == '' then redis.call('ZADD', watches_key(), now + watch_ms, id) end
+if store == '0' and watch_ms > 0 and batch == '' then redis.call('ZADD', watches_key(), now + watch_ms, id) end
 if once ~= '' then
   redis.call('HSET', once_key(owner, once), 'id', id, 'body', body)
   redis.call('EXPIRE', once_key(owner, once), turn_seconds + log_seconds)
@@ -64,8 +64,8 @@ learn_arrival(model, tier, now)
 if tag <= clock + 1 then learn_arrival(model, 'light:' .. tier, now) end
 redis.call('HSET', turn_key(id), 'owner', owner, 'model', model, 'tier', tier, 'status', 'queued',
   'attempt', 0, 'seq', 1, 'parent', parent, 'store', store, 'request', request, 'input', input,
-  'response', rest, 'member', member, 'since', now, 'nodes', job == '' and node or NOBODY, 'told', told, 'told_at', now)
-if job ~= '' then redis.call('HSET', turn_key(id), 'job', job, 'number', number) end
+  'response', rest, 'member', member, 'since', now, 'nodes', batch == '' and node or NOBODY, 'told', told, 'told_at', now)
+if batch ~= '' then redis.call('HSET', turn_key(id), 'batch', batch, 'number', number) end
 if limits[4] > 0 then redis.call('HSET', turn_key(id), 'cost', tokens) end
 -- Nothing of a turn may go while it can still be waited for; `retire` sets what comes after.
 redis.call('EXPIRE', turn_key(id), math.max(store_seconds, turn_seconds + log_seconds))
@@ -85,6 +85,6 @@ if best then
   redis.call('LPUSH', queue_name, (string.gsub(wake_up, '@queue@', (string.gsub(queue_name, '%%', '%%%%')))))
 end
 if not best and tier ~= 'batch' then preempt(model, now, staff(model, now - alive_ms)) end
-if job ~= '' then return {'ok', 'queued'} end
+if batch ~= '' then return {'ok', 'queued'} end
 local events = waiting_events({response = rest, told = told})
 return {'ok', events[1], events[2]}

@@ -52,8 +52,8 @@ for _, model in ipairs(redis.call('SMEMBERS', asked_key())) do
       for _, member in ipairs(redis.call('ZRANGE', queue_key(model, tier), 0, 99)) do
         local id = string.match(member, ':(.*)$')
         local record = record_of(id)
-        -- A job waits as long as its window is; its feeder sees to that.
-        if is_live(record) and not record.job and tonumber(record.since) < now - nobody_ms then
+        -- A batch waits as long as its window is; its feeder sees to that.
+        if is_live(record) and not record.batch and tonumber(record.since) < now - nobody_ms then
           fail(id, record, 'No worker serves this model.', log_seconds, store_seconds, unstored_seconds)
         end
       end

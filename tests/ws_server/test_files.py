@@ -11,13 +11,13 @@ import httpx2
 import pytest
 import redis.asyncio
 
-from tests.ws_server.bulk_house import Crash
+from tests.ws_server.batch_room import Crash
 from turnstream.turns import keys
 from turnstream.ws_server.app import create_app
-from turnstream.ws_server.bulk import line_reader, validation
-from turnstream.ws_server.bulk.blobs import Blobs
-from turnstream.ws_server.bulk.line_reader import LineReader
-from turnstream.ws_server.bulk.validation import validate
+from turnstream.ws_server.batches import line_reader, validation
+from turnstream.ws_server.batches.blobs import Blobs
+from turnstream.ws_server.batches.line_reader import LineReader
+from turnstream.ws_server.batches.validation import validate
 from turnstream.ws_server.directory import Model
 from turnstream.ws_server.settings import ServerSettings
 

@@ -1,4 +1,4 @@
-"""The loop that hands a job's lines in as turns, hears of their ends, and has them written.
+"""The loop that hands a batch's lines in as turns, hears of their ends, and has them written.
 
 A bounded number of lines is under way at any time, whatever the size of the file. Every round can
 be repeated: when Redis is away in the middle of one, nothing was taken off any list here.
@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import TypeVar
 
+from turnstream.turns.batches import Batch, Status
 from turnstream.turns.errors import BadRequest, Overloaded, PreviousResponseNotFound
 from turnstream.turns.feed import AT_ONCE, Ended, Feed, Verdict, turn_id
-from turnstream.turns.jobs import Job, Status
-from turnstream.turns.turn import JobLine, Turn
-from turnstream.ws_server.bulk.line_reader import FileLine, LineReader
-from turnstream.ws_server.bulk.output import Output
-from turnstream.ws_server.bulk.request import BulkRequest, read_request
-from turnstream.ws_server.bulk.result import Result, never_ran, refusal, result_of
+from turnstream.turns.turn import BatchLine, Turn
+from turnstream.ws_server.batches.line_reader import FileLine, LineReader
+from turnstream.ws_server.batches.output import Output
+from turnstream.ws_server.batches.request import BulkRequest, read_request
+from turnstream.ws_server.batches.result import Result, never_ran, refusal, result_of
 from turnstream.ws_server.directory import Directory
 
 #: How often ended turns are looked for while there are none, and how soon what found Redis away, or
@@ -72,12 +72,12 @@ class Wanted:
 
 
 class Feeding:
-    """A job's lines on their way."""
+    """A batch's lines on their way."""
 
     def __init__(
-        self, job: Job, feed: Feed, output: Output, directory: Directory, *, window: int
+        self, batch: Batch, feed: Feed, output: Output, directory: Directory, *, window: int
     ) -> None:
-        self.job = job
+        self.batch = batch
         self._feed = feed
         self._output = output
         self._directory = directory
@@ -96,10 +96,10 @@ class Feeding:
         """Bring every line to a result that is written and marked.
 
         Raises:
-            JobLost: another feeder has the job.
+            BatchLost: another feeder has the batch.
             OSError: the blob store is away.
         """
-        self._marks = await patiently(lambda: self._feed.marks(self.job))
+        self._marks = await patiently(lambda: self._feed.marks(self.batch))
         while not (self._read_all and not self._lines and not self._sent and self._output.empty):
             try:
                 busy = await self._round(reader)
@@ -133,17 +133,17 @@ class Feeding:
         results: list[Result] = []
         wanted: list[Wanted] = []
         for line in lines:
-            id = turn_id(self.job.id, line.number)
+            id = turn_id(self.batch.id, line.number)
             try:
-                request = read_request(line.text, self.job.plan.endpoint)
+                request = read_request(line.text, self.batch.plan.endpoint)
             except BadRequest as exc:  # the file was good: its reader is newer than its check
                 results.append(refusal(id, line.number, "", exc))
             else:
                 wanted.append(Wanted(id, line, request))
         if self.stop:
-            verdicts = await self._feed.cancel(self.job, [each.id for each in wanted])
+            verdicts = await self._feed.cancel(self.batch, [each.id for each in wanted])
         else:
-            verdicts = await self._feed.submit(self.job, await self._turns(wanted))
+            verdicts = await self._feed.submit(self.batch, await self._turns(wanted))
         answered = zip(wanted, verdicts, strict=True)
         ended = [each for each, verdict in answered if verdict is Verdict.ENDED]
         ends = await self._feed.ends([each.id for each in ended])
@@ -168,23 +168,23 @@ class Feeding:
         return bool(lines) and not later
 
     async def _turns(self, wanted: Sequence[Wanted]) -> list[Turn]:
-        job = self.job
-        model = await self._directory.find(job.model)
+        batch = self.batch
+        model = await self._directory.find(batch.model)
         return [
             replace(
-                each.request.create.turn(job.owner, model, parent_cached=False),
+                each.request.create.turn(batch.owner, model, parent_cached=False),
                 id=each.id,
                 tier="batch",
                 # The answer is kept in the output, and its turn until it is there.
                 store=False,
                 idempotency_key=None,
-                job=JobLine(job=job.id, epoch=job.epoch, number=each.line.number),
+                batch=BatchLine(batch=batch.id, epoch=batch.epoch, number=each.line.number),
             )
             for each in wanted
         ]
 
     async def _hear(self) -> bool:
-        ids = await self._feed.ended(self.job, self._output.read)
+        ids = await self._feed.ended(self.batch, self._output.read)
         known = [id for id in dict.fromkeys(ids) if id in self._sent]
         ends = await self._feed.ends(known)
         for id, end in zip(known, ends, strict=True):
@@ -202,10 +202,10 @@ class Feeding:
         await self._output.write(next_line=number, next_offset=offset)
 
     async def _heed_the_time(self) -> None:
-        if self.stop or time.time() < self.job.plan.expires_at:
+        if self.stop or time.time() < self.batch.plan.expires_at:
             return
         status = await self._feed.step(
-            self.job,
+            self.batch,
             Status.IN_PROGRESS,
             Status.FINALIZING,
             finalizing_at=int(time.time()),
@@ -216,8 +216,8 @@ class Feeding:
     async def _stop_all(self, stop: Stop) -> None:
         ids = list(self._sent)
         for i in range(0, len(ids), AT_ONCE):
-            # The end of each comes by the job's list, as if it had ended by itself.
-            await self._feed.cancel(self.job, ids[i : i + AT_ONCE])
+            # The end of each comes by the batch's list, as if it had ended by itself.
+            await self._feed.cancel(self.batch, ids[i : i + AT_ONCE])
         self._stopped = True
         self._given_up = time.monotonic() + STOP_SECONDS
 
@@ -229,7 +229,7 @@ class Feeding:
             case Ended(status="cancelled"):
                 return self._stopped_line(id, sent)
             case _:
-                return result_of(end, sent.number, sent.custom_id, self.job.plan.endpoint)
+                return result_of(end, sent.number, sent.custom_id, self.batch.plan.endpoint)
 
     def _stopped_line(self, id: str, sent: Sent) -> Result:
         code, message = "request_cancelled", "This request was cancelled."

@@ -1,4 +1,4 @@
-"""A job in a room of its own: real Redis, a folder for its files, and a worker played by hand."""
+"""A batch in a room of its own: real Redis, a folder for its files, and a worker played by hand."""
 
 import asyncio
 import json
@@ -14,20 +14,20 @@ import redis as sync_redis
 import redis.asyncio
 
 from turnstream.turns import keys, response
+from turnstream.turns.batches import Batch, Batches, Plan, Status
 from turnstream.turns.feed import Feed
 from turnstream.turns.files import File, Files, new_file_id
-from turnstream.turns.jobs import Job, Jobs, Plan, Status
 from turnstream.turns.log import Append, Entry, Final, Log
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Claimed
-from turnstream.ws_server.bulk.blobs import Blobs
-from turnstream.ws_server.bulk.feeder import Feeder, Limits
+from turnstream.ws_server.batches.blobs import Blobs
+from turnstream.ws_server.batches.feeder import Feeder, Limits
 from turnstream.ws_server.directory import Model
 
 MODEL, OWNER = "tiny", "ann"
 LIMITS = Limits(window=4, lines=1000, kept_seconds=60)
-#: A job that takes longer hangs.
+#: A batch that takes longer hangs.
 PATIENCE_SECONDS = 30.0
 
 
@@ -43,7 +43,7 @@ class OneModel:
 
 
 class Room:
-    """Everything that a job needs but its feeder."""
+    """Everything that a batch needs but its feeder."""
 
     def __init__(
         self,
@@ -53,15 +53,15 @@ class Room:
         folder: Path,
     ) -> None:
         self.client = client
-        self.jobs, self.files = Jobs(client), Files(client)
+        self.batches, self.files = Batches(client), Files(client)
         self.feed, self.blobs = Feed(client, settings), Blobs(str(folder))
         self.queue = TurnQueue(worker, settings, model=MODEL, worker="w0")
         self._log = Log(worker, settings, worker="w0")
         #: How often each question was answered.
         self.asked: dict[str, int] = {}
 
-    async def job(self, lines: Sequence[dict[str, Any]], *, seconds: float = 3600) -> Job:
-        """Make a job of some lines, for nobody yet."""
+    async def batch(self, lines: Sequence[dict[str, Any]], *, seconds: float = 3600) -> Batch:
+        """Make a batch of some lines, for nobody yet."""
         now = int(time.time())
         content = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
         file = File(
@@ -84,12 +84,12 @@ class Room:
             expires_at=now + int(seconds),
             output_seconds=60,
         )
-        return await self.jobs.create(OWNER, plan, None)
+        return await self.batches.create(OWNER, plan, None)
 
-    def feeder(self, job: Job) -> Feeder:
+    def feeder(self, batch: Batch) -> Feeder:
         """Make a feeder."""
         directory: Any = OneModel()
-        return Feeder(job, self.feed, self.files, self.blobs, directory, LIMITS)
+        return Feeder(batch, self.feed, self.files, self.blobs, directory, LIMITS)
 
     async def work(self) -> None:
         """Answer whoever waits, three at a time and in any order, until cancelled."""
@@ -114,9 +114,11 @@ class Room:
         self.asked[question] = self.asked.get(question, 0) + 1
         self._log.append([answered(claimed, f"to {question}")])
 
-    async def results(self, job: Job) -> tuple[Job, list[dict[str, Any]], list[dict[str, Any]]]:
-        """Look an ended job up, and read what it wrote: answers and errors."""
-        now = await self.jobs.get(job.id, job.owner)
+    async def results(
+        self, batch: Batch
+    ) -> tuple[Batch, list[dict[str, Any]], list[dict[str, Any]]]:
+        """Look an ended batch up, and read what it wrote: answers and errors."""
+        now = await self.batches.get(batch.id, batch.owner)
         return now, await self._read(now.output_file_id), await self._read(now.error_file_id)
 
     async def _read(self, id: str | None) -> list[dict[str, Any]]:
@@ -153,26 +155,26 @@ def answered(claimed: Claimed, text: str) -> Append:
     )
 
 
-async def over(room: Room, job: Job) -> Job:
-    """Wait until a job has ended."""
+async def over(room: Room, batch: Batch) -> Batch:
+    """Wait until a batch has ended."""
     ends = (Status.COMPLETED, Status.FAILED, Status.EXPIRED, Status.CANCELLED)
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while (now := await room.jobs.get(job.id, job.owner)).status not in ends:
+        while (now := await room.batches.get(batch.id, batch.owner)).status not in ends:
             await asyncio.sleep(0.01)
     return now
 
 
-async def taken(room: Room) -> Job:
-    """Take the job, as the next node does when a lease has run out."""
-    for id in await room.client.zrange(keys.job_leases(), 0, -1):
-        await room.client.zadd(keys.job_leases(), {id: 0})
-    job = await room.feed.take()
-    assert job is not None
-    return job
+async def taken(room: Room) -> Batch:
+    """Take the batch, as the next node does when a lease has run out."""
+    for id in await room.client.zrange(keys.batch_leases(), 0, -1):
+        await room.client.zadd(keys.batch_leases(), {id: 0})
+    batch = await room.feed.take()
+    assert batch is not None
+    return batch
 
 
 async def run(room: Room) -> None:
-    """Feed the job that is there, while somebody answers."""
+    """Feed the batch that is there, while somebody answers."""
     feeder = room.feeder(await taken(room))
     working = asyncio.create_task(room.work())
     try:

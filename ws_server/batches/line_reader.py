@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-from turnstream.ws_server.bulk.blobs import CHUNK, Blobs
+from turnstream.ws_server.batches.blobs import CHUNK, Blobs
 
 #: A longer line is no request.
 LONGEST_LINE = 1024 * 1024

@@ -1,4 +1,4 @@
-"""Gathers a job's results and writes them: first into parts of the blob store, then into the marks.
+"""Gathers a batch's results and writes them: into parts of the blob store, then into the marks.
 
 The order is what keeps each line in the output exactly once. A part counts only when the marks name
 it, by the same script that marks its lines; one that was written and never marked is in nobody's
@@ -8,17 +8,17 @@ way, since its name has the feeder's epoch and the next feeder writes the same l
 import time
 from collections.abc import AsyncIterator
 
+from turnstream.turns.batches import Batch
 from turnstream.turns.feed import Feed, Mark
 from turnstream.turns.files import File, result_file_id
-from turnstream.turns.jobs import Job
-from turnstream.ws_server.bulk.blobs import Blobs
-from turnstream.ws_server.bulk.result import Result
+from turnstream.ws_server.batches.blobs import Blobs
+from turnstream.ws_server.batches.result import Result
 
 #: A part has at most so many lines, and no more is added to one with so many bytes.
 MOST_LINES = 500
 MOST_BYTES = 1024 * 1024
-#: The oldest result waits for so long a share of the job's age, within bounds: a job of seconds is
-#: written at once, one of a day in thousands of parts and not in a hundred thousand.
+#: The oldest result waits for so long a share of the batch's age, within bounds: a batch of seconds
+#: is written at once, one of a day in thousands of parts and not in a hundred thousand.
 SHARE_OF_AGE = 0.02
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.25, 30.0
 
@@ -26,15 +26,15 @@ SHORTEST_SECONDS, LONGEST_SECONDS = 0.25, 30.0
 class Output:
     """What a feeder has to write."""
 
-    def __init__(self, feed: Feed, blobs: Blobs, job: Job) -> None:
+    def __init__(self, feed: Feed, blobs: Blobs, batch: Batch) -> None:
         self._feed = feed
         self._blobs = blobs
-        self._job = job
-        self._step = job.step
+        self._batch = batch
+        self._step = batch.step
         self._results: list[Result] = []
         self._bytes = 0
         self._oldest = 0.0
-        #: Entries of the job's list of ended turns that were read since the last mark.
+        #: Entries of the batch's list of ended turns that were read since the last mark.
         self.read = 0
 
     def add(self, result: Result) -> None:
@@ -58,7 +58,7 @@ class Output:
     def due(self) -> bool:
         """Whether it is to be written now."""
         now = time.time()
-        pause = SHARE_OF_AGE * (now - self._job.plan.created_at)
+        pause = SHARE_OF_AGE * (now - self._batch.plan.created_at)
         pause = min(max(pause, SHORTEST_SECONDS), LONGEST_SECONDS)
         return self.full or (bool(self._results) and now - self._oldest >= pause)
 
@@ -70,7 +70,7 @@ class Output:
                 `next_offset`.
 
         Raises:
-            JobLost, Overloaded, OSError
+            BatchLost, Overloaded, OSError
         """
         if not self._results:
             return
@@ -79,8 +79,8 @@ class Output:
         for kind, good in (("output", True), ("error", False)):
             content = b"".join(result.text for result in self._results if result.good is good)
             if content:
-                parts.append(f"{step:08}-{self._job.epoch}.{kind}")
-                await self._blobs.put(_path(self._job, parts[-1]), content)
+                parts.append(f"{step:08}-{self._batch.epoch}.{kind}")
+                await self._blobs.put(_path(self._batch, parts[-1]), content)
         completed = sum(result.good for result in self._results)
         mark = Mark(
             completed=completed,
@@ -94,7 +94,7 @@ class Output:
             parts=parts,
             lines=[(result.number, result.turn) for result in self._results],
         )
-        await self._feed.mark(self._job, step, mark)
+        await self._feed.mark(self._batch, step, mark)
         self._step = step
         self._results.clear()
         self._bytes = self.read = 0
@@ -103,34 +103,34 @@ class Output:
         """Write all parts of a kind into one file; none if there are none. May be done again.
 
         Raises:
-            JobLost, Overloaded, OSError
+            BatchLost, Overloaded, OSError
         """
-        names = [name for name in await self._feed.parts(self._job) if name.endswith(kind)]
+        names = [name for name in await self._feed.parts(self._batch) if name.endswith(kind)]
         if not names:
             return None
 
         async def content() -> AsyncIterator[bytes]:
             for name in names:
-                async for chunk in self._blobs.read(_path(self._job, name)):
+                async for chunk in self._blobs.read(_path(self._batch, name)):
                     yield chunk
 
-        job, now = self._job, int(time.time())
-        id = result_file_id(job.id, kind)
+        batch, now = self._batch, int(time.time())
+        id = result_file_id(batch.id, kind)
         length = await self._blobs.write(f"files/{id}", content())
         return File(
             id=id,
-            owner=job.owner,
-            filename=f"{job.id}_{kind}.jsonl",
+            owner=batch.owner,
+            filename=f"{batch.id}_{kind}.jsonl",
             purpose="batch_output",
             bytes=length,
             created_at=now,
-            expires_at=now + job.plan.output_seconds,
+            expires_at=now + batch.plan.output_seconds,
         )
 
     async def clear(self) -> None:
         """Remove the parts: their lines are in the files."""
-        await self._blobs.delete_folder(f"jobs/{self._job.id}")
+        await self._blobs.delete_folder(f"batches/{self._batch.id}")
 
 
-def _path(job: Job, part: str) -> str:
-    return f"jobs/{job.id}/{part}"
+def _path(batch: Batch, part: str) -> str:
+    return f"batches/{batch.id}/{part}"

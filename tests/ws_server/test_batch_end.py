@@ -1,30 +1,30 @@
-"""A job that is not answered to its last line says why, and keeps what was answered."""
+"""A batch that is not answered to its last line says why, and keeps what was answered."""
 
 import asyncio
 
 import pytest
 import redis.asyncio
 
-from tests.ws_server.bulk_house import OWNER, Room, line_of, once_each, over, taken
+from tests.ws_server.batch_room import OWNER, Room, line_of, once_each, over, taken
 from turnstream.turns import keys
+from turnstream.turns.batches import Status
 from turnstream.turns.connection import connect
 from turnstream.turns.ending import end
 from turnstream.turns.feed import turn_id
-from turnstream.turns.jobs import Status
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
-from turnstream.ws_server.bulk import feeding
+from turnstream.ws_server.batches import feeding
 
 
 async def test_a_line_that_ends_its_workers_becomes_an_error_line(
     room: Room, redis_url: str, redis: "redis.asyncio.Redis"
 ) -> None:
-    job = await room.job([line_of(1), line_of(2)])
+    batch = await room.batch([line_of(1), line_of(2)])
     settings = TurnSettings(redis_url=redis_url)
     client = connect(redis_url)
     poisoned = TurnQueue(client, settings, model="tiny", worker="w1")
     feeder = asyncio.create_task(room.feeder(await taken(room)).run())
-    poison = turn_id(job.id, 1)
+    poison = turn_id(batch.id, 1)
     losses = 0
     async with asyncio.timeout(20):
         while losses < settings.most_attempts:
@@ -42,7 +42,7 @@ async def test_a_line_that_ends_its_workers_becomes_an_error_line(
             await asyncio.sleep(0.01)
         await feeder
     client.close()
-    now, good, [bad] = await room.results(job)
+    now, good, [bad] = await room.results(batch)
 
     assert (now.completed, now.failed) == (1, 1)
     assert [result["custom_id"] for result in good] == ["c2"]
@@ -55,14 +55,14 @@ async def test_lines_that_are_not_answered_in_time_are_expired_and_the_rest_kept
     room: Room,
 ) -> None:
     lines = [line_of(n) for n in range(9)]
-    job = await room.job(lines, seconds=2)
+    batch = await room.batch(lines, seconds=2)
     feeder = asyncio.create_task(room.feeder(await taken(room)).run())
     async with asyncio.timeout(20):
         for _ in range(2):
             while not room.answer_one():
                 await asyncio.sleep(0.01)
         await feeder
-    now, good, bad = await room.results(job)
+    now, good, bad = await room.results(batch)
 
     assert now.status is Status.EXPIRED
     assert {"finalizing_at", "expired_at"} <= set(now.moments)
@@ -73,15 +73,15 @@ async def test_lines_that_are_not_answered_in_time_are_expired_and_the_rest_kept
 
 async def test_a_cancel_is_carried_out_by_the_next_feeder_too(room: Room) -> None:
     lines = [line_of(n) for n in range(9)]
-    job = await room.job(lines)
+    batch = await room.batch(lines)
     first = asyncio.create_task(room.feeder(await taken(room)).run())
     async with asyncio.timeout(20):
         while not room.answer_one():
             await asyncio.sleep(0.01)
     await end([first])
-    await room.jobs.cancel(job.id, OWNER)
+    await room.batches.cancel(batch.id, OWNER)
     await room.feeder(await taken(room)).run()
-    now, good, bad = await room.results(job)
+    now, good, bad = await room.results(batch)
 
     assert now.status is Status.CANCELLED
     assert len(good) == 1
@@ -93,14 +93,14 @@ async def test_a_turn_that_will_not_stop_is_given_up_in_the_end(
     room: Room, monkeypatch: pytest.MonkeyPatch, redis: "redis.asyncio.Redis"
 ) -> None:
     monkeypatch.setattr(feeding, "STOP_SECONDS", 0.2)
-    job = await room.job([line_of(1)])
+    batch = await room.batch([line_of(1)])
     feeder = asyncio.create_task(room.feeder(await taken(room)).run())
     async with asyncio.timeout(20):
         while room.queue.claim(1) is None:
             await asyncio.sleep(0.01)
-        await room.jobs.cancel(job.id, OWNER)
+        await room.batches.cancel(batch.id, OWNER)
         await feeder
-    now, _, [bad] = await room.results(job)
+    now, _, [bad] = await room.results(batch)
 
     assert now.status is Status.CANCELLED
     assert bad["error"]["code"] == "batch_cancelled"
@@ -108,12 +108,12 @@ async def test_a_turn_that_will_not_stop_is_given_up_in_the_end(
 
 
 async def test_a_batch_whose_file_was_deleted_fails_and_says_so(room: Room) -> None:
-    job = await room.job([line_of(1)])
-    await room.blobs.delete(f"files/{job.plan.input_file_id}")
+    batch = await room.batch([line_of(1)])
+    await room.blobs.delete(f"files/{batch.plan.input_file_id}")
 
     await room.feeder(await taken(room)).run()
 
-    now = await over(room, job)
+    now = await over(room, batch)
     assert now.status is Status.FAILED
     assert now.problems is not None
     assert [problem["code"] for problem in now.problems] == ["input_file_not_found"]

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 import redis.asyncio
 
-from tests.ws_server.bulk_house import Room, line_of
+from tests.ws_server.batch_room import Room, line_of
 from turnstream.turns import keys
 from turnstream.turns.connection import connect, connect_async
 from turnstream.turns.settings import TurnSettings
-from turnstream.ws_server.bulk.blobs import Blobs
+from turnstream.ws_server.batches.blobs import Blobs
 
 pytestmark = [
     pytest.mark.long,
@@ -78,19 +78,19 @@ async def test_a_batch_comes_to_its_end_in_a_bucket(
     client, worker = connect_async(redis_url), connect(redis_url)
     room = Room(client, worker, TurnSettings(redis_url=redis_url), tmp_path)
     room.blobs = Blobs(bucket)
-    job = await room.job([line_of(n) for n in range(9)])
+    batch = await room.batch([line_of(n) for n in range(9)])
     taken = await room.feed.take()
     assert taken is not None
     working = asyncio.create_task(room.work())
     async with asyncio.timeout(60):
         await room.feeder(taken).run()
     working.cancel()
-    now, good, _ = await room.results(job)
+    now, good, _ = await room.results(batch)
 
     assert now.completed == 9
     assert {result["custom_id"] for result in good} == {f"c{n}" for n in range(9)}
-    assert await client.exists(keys.job_parts(job.id)) == 0
+    assert await client.exists(keys.batch_parts(batch.id)) == 0
     with pytest.raises(FileNotFoundError):
-        await room.blobs.size(f"jobs/{job.id}/00000001-1.output")
+        await room.blobs.size(f"batches/{batch.id}/00000001-1.output")
     await client.aclose()
     worker.close()

@@ -1,4 +1,4 @@
-"""Looks at a job's whole file before any of it is answered.
+"""Looks at a batch's whole file before any of it is answered.
 
 A file may have a million lines, so that a custom_id comes only once is checked on disk: in a
 database that SQLite keeps in a file of its own and forgets.
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 
 from turnstream.turns.errors import BadRequest, ModelNotFound
 from turnstream.turns.shapes import Problem
-from turnstream.ws_server.bulk.line_reader import FileLine, LineReader
-from turnstream.ws_server.bulk.request import read_request
+from turnstream.ws_server.batches.line_reader import FileLine, LineReader
+from turnstream.ws_server.batches.request import read_request
 from turnstream.ws_server.directory import Directory
 
 #: Problems that are told; after so many a file isn't read on.

@@ -1,4 +1,4 @@
-"""Writes a line of a job's output: the answer to one request, or why there is none."""
+"""Writes a line of a batch's output: the answer to one request, or why there is none."""
 
 import json
 import re
@@ -9,7 +9,7 @@ from turnstream.turns.errors import TurnError, error_body
 from turnstream.turns.feed import Ended
 from turnstream.turns.response import whole
 from turnstream.turns.shapes import Error
-from turnstream.ws_server.bulk.request import CHAT
+from turnstream.ws_server.batches.request import CHAT
 from turnstream.ws_server.chat import completion
 
 #: Found only where it is meant: inside a text its quotes would be escaped.

@@ -5,15 +5,15 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from turnstream.turns.batches import Batch, Batches
 from turnstream.turns.connection import connect_async
 from turnstream.turns.ending import end
 from turnstream.turns.feed import Feed
 from turnstream.turns.files import Files
-from turnstream.turns.jobs import Job, Jobs
 from turnstream.turns.limits import OwnerLimits
-from turnstream.ws_server.bulk.blobs import Blobs
-from turnstream.ws_server.bulk.feeder import Feeder, Limits
-from turnstream.ws_server.bulk.feeders import Feeders
+from turnstream.ws_server.batches.blobs import Blobs
+from turnstream.ws_server.batches.feeder import Feeder, Limits
+from turnstream.ws_server.batches.feeders import Feeders
 from turnstream.ws_server.directory import Directory
 from turnstream.ws_server.settings import ServerSettings
 
@@ -23,7 +23,7 @@ class Bulk:
     """What the routes of files and batches use."""
 
     files: Files
-    jobs: Jobs
+    batches: Batches
     blobs: Blobs
     feeders: Feeders
     #: Bytes that an upload may have.
@@ -36,7 +36,7 @@ class Bulk:
 
 @asynccontextmanager
 async def open_bulk(settings: ServerSettings, directory: Directory) -> AsyncIterator[Bulk]:
-    """Open files and batches, and feed jobs while in use."""
+    """Open files and batches, and feed batches while in use."""
     client = connect_async(settings.turns.redis_url)
     blobs, files, feed = Blobs(settings.files), Files(client), Feed(client, settings.turns)
     limits = Limits(
@@ -45,8 +45,8 @@ async def open_bulk(settings: ServerSettings, directory: Directory) -> AsyncIter
         kept_seconds=settings.file_seconds,
     )
 
-    def make(job: Job) -> Feeder:
-        return Feeder(job, feed, files, blobs, directory, limits)
+    def make(batch: Batch) -> Feeder:
+        return Feeder(batch, feed, files, blobs, directory, limits)
 
     feeders = Feeders(feed, files, blobs, make)
     async with asyncio.TaskGroup() as tasks:
@@ -57,7 +57,7 @@ async def open_bulk(settings: ServerSettings, directory: Directory) -> AsyncIter
         try:
             yield Bulk(
                 files=files,
-                jobs=Jobs(client),
+                batches=Batches(client),
                 blobs=blobs,
                 feeders=feeders,
                 file_bytes=settings.file_bytes,

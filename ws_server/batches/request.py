@@ -1,4 +1,4 @@
-"""Reads one line of a job's file: a request as it would be made to the endpoint itself."""
+"""Reads one line of a batch's file: a request as it would be made to the endpoint itself."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from turnstream.ws_server.wire import read_json
 
 RESPONSES = "/v1/responses"
 CHAT = "/v1/chat/completions"
-#: What a job's requests may be for.
+#: What a batch's requests may be for.
 ENDPOINTS = (RESPONSES, CHAT)
 _LONGEST_ID = 512
 

@@ -1,4 +1,4 @@
-"""`/v1/batches`: jobs, as the wire says them."""
+"""`/v1/batches`: batches, as the wire says them."""
 
 import re
 import time
@@ -7,12 +7,12 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
+from turnstream.turns.batches import Batch, Plan
 from turnstream.turns.errors import BadRequest
-from turnstream.turns.jobs import Job, Plan
 from turnstream.ws_server import field
-from turnstream.ws_server.bulk.bodies import BatchBody, BatchList
-from turnstream.ws_server.bulk.files import KEPT_SECONDS
-from turnstream.ws_server.bulk.service import Bulk
+from turnstream.ws_server.batches.bodies import BatchBody, BatchList
+from turnstream.ws_server.batches.files import KEPT_SECONDS
+from turnstream.ws_server.batches.service import Bulk
 from turnstream.ws_server.field import Body
 from turnstream.ws_server.http import read_body
 from turnstream.ws_server.list_page import list_page
@@ -23,35 +23,35 @@ _UNIT_SECONDS = {"m": 60, "h": 3600, "d": 24 * 3600}
 _LONGEST_WINDOW = 7 * 24 * 3600
 
 
-def batch_body(job: Job) -> BatchBody:
-    """Write a job for the wire."""
-    plan = job.plan
-    moments = job.moments
+def batch_body(batch: Batch) -> BatchBody:
+    """Write a batch for the wire."""
+    plan = batch.plan
+    moments = batch.moments
     return {
-        "id": job.id,
+        "id": batch.id,
         "object": "batch",
         "endpoint": plan.endpoint,
-        "errors": {"object": "list", "data": job.problems} if job.problems else None,
+        "errors": {"object": "list", "data": batch.problems} if batch.problems else None,
         "input_file_id": plan.input_file_id,
         "completion_window": plan.completion_window,
-        "status": job.status,
-        "output_file_id": job.output_file_id,
-        "error_file_id": job.error_file_id,
+        "status": batch.status,
+        "output_file_id": batch.output_file_id,
+        "error_file_id": batch.error_file_id,
         "created_at": plan.created_at,
         "expires_at": plan.expires_at,
         "request_counts": {
-            "total": job.total,
-            "completed": job.completed,
-            "failed": job.failed,
+            "total": batch.total,
+            "completed": batch.completed,
+            "failed": batch.failed,
         },
         "metadata": plan.metadata,
-        "model": job.model,
+        "model": batch.model,
         "usage": {
-            "input_tokens": job.input_tokens,
-            "input_tokens_details": {"cached_tokens": job.cached_tokens},
-            "output_tokens": job.output_tokens,
+            "input_tokens": batch.input_tokens,
+            "input_tokens_details": {"cached_tokens": batch.cached_tokens},
+            "output_tokens": batch.output_tokens,
             "output_tokens_details": {"reasoning_tokens": 0},
-            "total_tokens": job.input_tokens + job.output_tokens,
+            "total_tokens": batch.input_tokens + batch.output_tokens,
         },
         "in_progress_at": moments.get("in_progress_at"),
         "finalizing_at": moments.get("finalizing_at"),
@@ -73,9 +73,9 @@ async def create_batch(request: Request) -> Response:
     file = await bulk.files.get(plan.input_file_id, owner)
     if file.purpose != "batch":
         raise field.wrong("input_file_id", "a file that was uploaded for the purpose 'batch'")
-    job = await bulk.jobs.create(owner, plan, request.headers.get("idempotency-key"))
+    batch = await bulk.batches.create(owner, plan, request.headers.get("idempotency-key"))
     bulk.feeders.wake()
-    return JSONResponse(batch_body(job))
+    return JSONResponse(batch_body(batch))
 
 
 async def list_batches(request: Request) -> Response:
@@ -84,8 +84,8 @@ async def list_batches(request: Request) -> Response:
     bulk: Bulk = request.app.state.bulk
     query = request.query_params
     limit = field.whole_text(query.get("limit"), "limit", 20, least=1, most=100)
-    found, more = await bulk.jobs.page(owner, after=query.get("after"), limit=limit)
-    body: BatchList = list_page([batch_body(job) for job in found], more=more)
+    found, more = await bulk.batches.page(owner, after=query.get("after"), limit=limit)
+    body: BatchList = list_page([batch_body(batch) for batch in found], more=more)
     return JSONResponse(body)
 
 
@@ -93,14 +93,14 @@ async def get_batch(request: Request) -> Response:
     """`GET /v1/batches/ID`: how it stands."""
     owner = request.app.state.access.admit(request).owner
     bulk: Bulk = request.app.state.bulk
-    return JSONResponse(batch_body(await bulk.jobs.get(request.path_params["id"], owner)))
+    return JSONResponse(batch_body(await bulk.batches.get(request.path_params["id"], owner)))
 
 
 async def cancel_batch(request: Request) -> Response:
     """`POST /v1/batches/ID/cancel`: answer no further request; finished ones are kept."""
     owner = request.app.state.access.admit(request).owner
     bulk: Bulk = request.app.state.bulk
-    return JSONResponse(batch_body(await bulk.jobs.cancel(request.path_params["id"], owner)))
+    return JSONResponse(batch_body(await bulk.batches.cancel(request.path_params["id"], owner)))
 
 
 def _plan(body: Body, kept_seconds: int) -> Plan:

@@ -12,9 +12,9 @@ from starlette.types import Message, Receive
 from turnstream.turns.errors import BadRequest, FileNotFound, FileTooLarge, Overloaded
 from turnstream.turns.files import File, new_file_id
 from turnstream.ws_server import field
-from turnstream.ws_server.bulk.blobs import CHUNK
-from turnstream.ws_server.bulk.bodies import FileBody, FileDeleted, FileList
-from turnstream.ws_server.bulk.service import Bulk
+from turnstream.ws_server.batches.blobs import CHUNK
+from turnstream.ws_server.batches.bodies import FileBody, FileDeleted, FileList
+from turnstream.ws_server.batches.service import Bulk
 from turnstream.ws_server.list_page import list_page
 
 #: What the form around a file may have on top of it.

@@ -1,4 +1,4 @@
-"""Jobs: files of requests that are answered when nobody else waits. The wire calls them batches.
+"""Batches: files of requests that are answered when nobody else waits. The wire calls them batches.
 
 This is an owner's door to them; `turns.feed` is the door of whoever feeds their lines in.
 """
@@ -15,16 +15,16 @@ from typing import Any, cast
 import redis.asyncio
 
 from turnstream.turns import keys, lua
-from turnstream.turns.errors import BadRequest, JobNotFound
+from turnstream.turns.errors import BadRequest, BatchNotFound
 from turnstream.turns.listing import ids_after
 from turnstream.turns.reach import reached
 from turnstream.turns.shapes import Problem
 
-_JOB = re.compile(r"batch_[0-9a-f]{32}")
+_BATCH = re.compile(r"batch_[0-9a-f]{32}")
 
 
 class Status(StrEnum):
-    """How a job stands."""
+    """How a batch stands."""
 
     VALIDATING = "validating"
     FAILED = "failed"
@@ -42,7 +42,7 @@ MOMENTS = tuple(f"{status}_at" for status in Status if status is not Status.VALI
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a job was made with."""
+    """What a batch was made with."""
 
     endpoint: str
     input_file_id: str
@@ -56,8 +56,8 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Job:
-    """A job as it stands now."""
+class Batch:
+    """A batch as it stands now."""
 
     id: str
     owner: str
@@ -87,19 +87,19 @@ class Job:
     ending: Status
 
 
-class Jobs:
-    """The jobs of all owners; each sees only their own."""
+class Batches:
+    """The batches of all owners; each sees only their own."""
 
     def __init__(self, client: "redis.asyncio.Redis") -> None:
         self._redis = client
-        self._create = client.register_script(lua.source("job_create"))
-        self._cancel = client.register_script(lua.source("job_cancel"))
+        self._create = client.register_script(lua.source("batch_create"))
+        self._cancel = client.register_script(lua.source("batch_cancel"))
 
-    async def create(self, owner: str, plan: Plan, key: str | None) -> Job:
-        """Make a job; with a key that was used before, give the job that it made.
+    async def create(self, owner: str, plan: Plan, key: str | None) -> Batch:
+        """Make a batch; with a key that was used before, give the batch that it made.
 
         Raises:
-            BadRequest: the key was used for another job.
+            BadRequest: the key was used for another batch.
             Overloaded: Redis is away.
         """
         name = secrets.token_hex(32) if key is None else f"{owner} {key}"
@@ -118,48 +118,48 @@ class Jobs:
             )
         return await self.get(id, owner)
 
-    async def get(self, id: str, owner: str) -> Job:
-        """Look a job up.
+    async def get(self, id: str, owner: str) -> Batch:
+        """Look a batch up.
 
         Raises:
-            JobNotFound: there is no such job for this owner.
+            BatchNotFound: there is no such batch for this owner.
             Overloaded: Redis is away.
         """
-        job = await self._get(id) if _JOB.fullmatch(id) else None
-        if job is None or job.owner != owner:
-            raise JobNotFound(id[:80])
-        return job
+        batch = await self._get(id) if _BATCH.fullmatch(id) else None
+        if batch is None or batch.owner != owner:
+            raise BatchNotFound(id[:80])
+        return batch
 
-    async def page(self, owner: str, *, after: str | None, limit: int) -> tuple[list[Job], bool]:
-        """Give some of an owner's jobs, newest first, and whether there are more.
+    async def page(self, owner: str, *, after: str | None, limit: int) -> tuple[list[Batch], bool]:
+        """Give some of an owner's batches, newest first, and whether there are more.
 
         Raises:
             Overloaded: Redis is away.
         """
-        found: list[Job] = []
+        found: list[Batch] = []
         with reached():
-            async for id in ids_after(self._redis, keys.jobs(owner), after):
-                job = await self._get(id)
-                if job is None:
-                    await self._redis.zrem(keys.jobs(owner), id)
+            async for id in ids_after(self._redis, keys.batches(owner), after):
+                batch = await self._get(id)
+                if batch is None:
+                    await self._redis.zrem(keys.batches(owner), id)
                 else:
-                    found.append(job)
+                    found.append(batch)
                 if len(found) > limit:
                     return found[:limit], True
         return found, False
 
-    async def cancel(self, id: str, owner: str) -> Job:
-        """Ask for a job's end; what is finished is kept.
+    async def cancel(self, id: str, owner: str) -> Batch:
+        """Ask for a batch's end; what is finished is kept.
 
         Raises:
-            JobNotFound: there is no such job for this owner.
+            BatchNotFound: there is no such batch for this owner.
             BadRequest: it has ended, or is about to.
             Overloaded: Redis is away.
         """
         with reached():
             status = await self._cancel(args=[id, owner, int(time.time())])
         if status is None:
-            raise JobNotFound(id[:80])
+            raise BatchNotFound(id[:80])
         if status not in (b"cancelling", b"cancelled"):
             raise BadRequest(
                 f"Batch '{id}' is {status.decode()} and can't be cancelled any more.",
@@ -167,21 +167,21 @@ class Jobs:
             )
         return await self.get(id, owner)
 
-    async def _get(self, id: str) -> Job | None:
+    async def _get(self, id: str) -> Batch | None:
         with reached():
-            found = await cast(Any, self._redis.hgetall(keys.job(id)))
-        return job_of(id, found) if found else None
+            found = await cast(Any, self._redis.hgetall(keys.batch(id)))
+        return batch_of(id, found) if found else None
 
 
-def job_of(id: str, record: "dict[bytes, bytes]") -> Job:
-    """Read a job's record."""
+def batch_of(id: str, record: "dict[bytes, bytes]") -> Batch:
+    """Read a batch's record."""
     fields = {name.decode(): value.decode() for name, value in record.items()}
 
     def number(name: str) -> int:
         return int(fields.get(name, 0))
 
     line, _, offset = fields.get("place", "1 0").partition(" ")
-    return Job(
+    return Batch(
         id=id,
         owner=fields["owner"],
         plan=Plan(**json.loads(fields["plan"])),
