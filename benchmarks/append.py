@@ -25,6 +25,7 @@ from benchmarks.report import Row, report, wants_json
 from turnstream.turns import keys
 from turnstream.turns.client import open_client
 from turnstream.turns.ids import new_response_id
+from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Message, Request, Turn
 
@@ -118,7 +119,9 @@ async def hand_in(redis_url: str, turns: int) -> None:
 
 
 def _turn() -> Turn:
-    request = Request(instructions=None, max_output_tokens=None, temperature=0.0, top_p=1.0, seed=1)
+    request = Request(
+        instructions=None, sampling=SamplingParams(temperature=0.0, top_p=1.0, seed=1)
+    )
     return Turn(
         id=new_response_id(),
         owner="benchmark",

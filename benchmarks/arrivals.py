@@ -16,7 +16,8 @@ from typing import Any
 from transformers import LlamaForCausalLM, StoppingCriteria
 
 from benchmarks.batch import TURNS, Asker, Prompts, padded_generate
-from turnstream.workers.engine import Engine, Finish, Sampling
+from turnstream.turns.sampling_params import SamplingParams
+from turnstream.workers.engine import Engine, Finish
 
 #: Tokens of each answer.
 NEW_TOKENS = 64
@@ -51,7 +52,7 @@ def engine_waits(engine: Engine, arrivals: Arrivals) -> float:
     start = time.perf_counter()
     for n, (at, prompt) in enumerate(zip(arrivals.times, arrivals.prompts, strict=True)):
         time.sleep(max(0.0, start + at - time.perf_counter()))
-        sampling = Sampling(max_tokens=NEW_TOKENS, temperature=0)
+        sampling = SamplingParams(max_tokens=NEW_TOKENS, temperature=0)
         engine.submit(prompt, sampling, partial(on_step, n))
     for _ in range(count):
         left.acquire()

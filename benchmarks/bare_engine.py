@@ -13,8 +13,9 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.turn import Request
-from turnstream.workers.engine import Engine, Finish, Sampling
+from turnstream.workers.engine import Engine, Finish
 from turnstream.workers.engines.load import load_engine
 from turnstream.workers.prompter import Llama2Prompter, Prompter
 from turnstream.workers.settings import WorkerSettings
@@ -25,10 +26,12 @@ def request_of(create: Create) -> Request:
     """Give what a worker is told of a request."""
     return Request(
         instructions=None,
-        max_output_tokens=create.max_output_tokens,
-        temperature=create.temperature or 0.0,
-        top_p=1.0,
-        seed=create.seed or 0,
+        sampling=SamplingParams(
+            max_tokens=create.max_output_tokens,
+            temperature=create.temperature or 0.0,
+            top_p=1.0,
+            seed=create.seed or 0,
+        ),
     )
 
 
@@ -45,12 +48,7 @@ def answer(engine: Engine, prompter: Prompter, creates: Sequence[Create]) -> int
     for create in creates:
         request = request_of(create)
         prompt = prompter.ids(create.messages, request, limit=engine.context - 1)
-        sampling = Sampling(
-            max_tokens=request.max_output_tokens or engine.context,
-            temperature=request.temperature,
-            seed=request.seed,
-        )
-        engine.submit(prompt, sampling, on_step)
+        engine.submit(prompt, request.sampling, on_step)
     for _ in creates:
         left.acquire()
     return tokens

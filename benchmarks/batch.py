@@ -18,7 +18,8 @@ from pathlib import Path
 import torch
 from transformers import ContinuousBatchingConfig, GenerationConfig, LlamaConfig, LlamaForCausalLM
 
-from turnstream.workers.engine import Engine, Finish, Sampling
+from turnstream.turns.sampling_params import SamplingParams
+from turnstream.workers.engine import Engine, Finish
 from turnstream.workers.engines.decode_op import DecodeOp, load_decode_op
 from turnstream.workers.engines.slot_engine import SlotEngine
 
@@ -102,7 +103,7 @@ def answer(engine: Engine, prompts: Prompts, max_tokens: int = NEW_TOKENS) -> No
             left.release()
 
     for prompt in prompts:
-        engine.submit(prompt, Sampling(max_tokens=max_tokens, temperature=0), on_step)
+        engine.submit(prompt, SamplingParams(max_tokens=max_tokens, temperature=0), on_step)
     for _ in prompts:
         left.acquire()
 

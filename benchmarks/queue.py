@@ -22,6 +22,7 @@ from benchmarks.report import Row, report, wants_json
 from turnstream.turns import lua
 from turnstream.turns.client import TurnClient, open_client
 from turnstream.turns.ids import new_response_id
+from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.submission import submission
 from turnstream.turns.turn import Message, Request, Turn, messages_to_json
@@ -50,7 +51,7 @@ def turns(model: str) -> Iterator[Turn]:
             tier="default",
             messages=(Message("user", QUESTION),),
             request=Request(
-                instructions=None, max_output_tokens=None, temperature=0.6, top_p=0.9, seed=number
+                instructions=None, sampling=SamplingParams(temperature=0.6, top_p=0.9, seed=number)
             ),
             parent=None,
             parent_cached=False,

@@ -24,6 +24,7 @@ from benchmarks.report import Row, report, wants_json
 from turnstream.turns import keys
 from turnstream.turns.client import TurnClient, open_client
 from turnstream.turns.ids import new_response_id
+from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Message, Request, Tier, Turn
 
@@ -56,10 +57,9 @@ def make_turn(tier: Tier, most_tokens: int) -> Turn:
         messages=(Message("user", "Write a long story."),),
         request=Request(
             instructions=None,
-            max_output_tokens=most_tokens,
-            temperature=2.0,
-            top_p=1.0,
-            seed=random.getrandbits(40),
+            sampling=SamplingParams(
+                max_tokens=most_tokens, temperature=2.0, top_p=1.0, seed=random.getrandbits(40)
+            ),
         ),
         parent=None,
         parent_cached=False,

@@ -17,6 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from benchmarks import floor
 from turnstream.turns.client import TurnClient, open_client
 from turnstream.turns.ids import new_response_id
+from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Message, Request, Turn
 
@@ -68,7 +69,8 @@ async def _submit_turn(turn_client: TurnClient, model: str) -> float:
         tier="default",
         messages=(Message("user", QUESTION),),
         request=Request(
-            instructions=INSTRUCTIONS, max_output_tokens=1, temperature=0.0, top_p=1.0, seed=1
+            instructions=INSTRUCTIONS,
+            sampling=SamplingParams(max_tokens=1, temperature=0.0, top_p=1.0, seed=1),
         ),
         parent=None,
         parent_cached=False,

@@ -17,6 +17,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from benchmarks.batch import CONTEXT, NEW_TOKENS, SHAPE, TURNS, new_model
 from benchmarks.processes import answers_http, front_end, python, redis_server, running
+from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.turn import Message, Request
 from turnstream.workers.engines.checkpoint import DEMO_FOLDER
 from turnstream.workers.engines.tokenizer import load_tokenizer
@@ -58,7 +59,8 @@ def writer(folder: Path) -> Callable[[str], list[int]]:
     )
     prompter = Llama2Prompter(tokenizer)
     request = Request(
-        instructions=None, max_output_tokens=NEW_TOKENS, temperature=0, top_p=1, seed=0
+        instructions=None,
+        sampling=SamplingParams(max_tokens=NEW_TOKENS, temperature=0, top_p=1, seed=0),
     )
     return lambda text: prompter.ids((Message("user", text),), request, limit=CONTEXT)
 

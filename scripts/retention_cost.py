@@ -24,6 +24,7 @@ from turnstream.turns.connection import connect
 from turnstream.turns.ids import new_response_id
 from turnstream.turns.log import Append, Entry, Final, Log, Verdict
 from turnstream.turns.queue import TurnQueue
+from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Claimed, Message, Request, Turn
 
@@ -104,10 +105,7 @@ def _turns(size: Size) -> Iterator[Turn]:
             messages=(Message("user", "?" * size.characters),),
             request=Request(
                 instructions=None,
-                max_output_tokens=None,
-                temperature=0.6,
-                top_p=0.9,
-                seed=2**52 + number,
+                sampling=SamplingParams(temperature=0.6, top_p=0.9, seed=2**52 + number),
             ),
             parent=None,
             parent_cached=False,

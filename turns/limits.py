@@ -84,7 +84,7 @@ def cost(turn: Turn) -> int:
     """Estimate a turn's tokens, question and answer, until its end is known."""
     asked = sum(len(message.text) for message in turn.messages)
     asked += len(turn.request.instructions or "")
-    return -(-asked // _CHARACTERS_PER_TOKEN) + (turn.request.max_output_tokens or ANSWER_TOKENS)
+    return -(-asked // _CHARACTERS_PER_TOKEN) + (turn.request.sampling.max_tokens or ANSWER_TOKENS)
 
 
 def _value(name: str, value: str) -> int | frozenset[Tier]:

@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass, fields
 from typing import Literal
 
+from turnstream.turns.sampling_params import SamplingParams
+
 Role = Literal["system", "user", "assistant"]
 Tier = Literal["priority", "default", "flex", "batch"]
 
@@ -21,38 +23,30 @@ class Request:
     """How a turn is to be answered."""
 
     instructions: str | None
-    #: None: as many as the context leaves.
-    max_output_tokens: int | None
-    #: 0 is greedy.
-    temperature: float
-    top_p: float
-    seed: int
-    #: How many of the likeliest tokens are drawn from; 0 is no limit.
-    top_k: int = 0
-    #: Off a token's logit for each time that the answer has said it.
-    frequency_penalty: float = 0.0
-    #: Off a token's logit once the answer has said it.
-    presence_penalty: float = 0.0
-    #: Above 1, makes tokens of prompt and answer less likely.
-    repetition_penalty: float = 1.0
+    sampling: SamplingParams
     #: Texts that end an answer where they would begin in it.
     stop: tuple[str, ...] = ()
     #: Whether the oldest turns may be dropped from a conversation that is too long.
     truncate: bool = False
 
     def to_json(self) -> str:
-        said = {
-            each.name: value
-            for each in fields(self)
-            # What is left open need not be kept for every turn that waits.
-            if (value := getattr(self, each.name)) not in (None, each.default)
-        }
-        return json.dumps(said, separators=(",", ":"))
+        """Write it for the record, without what is as by default."""
+        written = _stated(self) | {"sampling": _stated(self.sampling)}
+        return json.dumps(written, separators=(",", ":"))
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "Request":
-        said = {"instructions": None, "max_output_tokens": None} | json.loads(text)
-        return cls(**said | {"stop": tuple(said.get("stop", ()))})
+        """Read it from the record."""
+        read = {"instructions": None} | json.loads(text)
+        sampling = SamplingParams(**read["sampling"])
+        return cls(**read | {"sampling": sampling, "stop": tuple(read.get("stop", ()))})
+
+
+def _stated(value: "Request | SamplingParams") -> dict[str, object]:
+    # What is left open need not be kept for every turn that waits.
+    stated = {field.name: getattr(value, field.name) for field in fields(value)}
+    defaults = {field.name: field.default for field in fields(value)}
+    return {name: each for name, each in stated.items() if each not in (None, defaults[name])}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

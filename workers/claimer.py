@@ -6,6 +6,7 @@ slot becomes free and at every beat, so that no bell has to arrive.
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from threading import Event, Lock, Thread
 
@@ -14,7 +15,7 @@ from turnstream.turns.queue import AWAY, TurnQueue
 from turnstream.turns.turn import Claimed
 from turnstream.workers.active_turns import ActiveTurns
 from turnstream.workers.answer import Answer
-from turnstream.workers.engine import BadPrompt, Engine, EngineDead, Finish, FinishReason, Sampling
+from turnstream.workers.engine import BadPrompt, Engine, EngineDead, Finish, FinishReason
 from turnstream.workers.prompter import Prompter
 from turnstream.workers.publisher import Publisher
 from turnstream.workers.slicer import IdSlicer
@@ -117,31 +118,21 @@ class Claimer:
         self._publisher.wake()
 
     def _submit(self, answer: Answer, prompt: Sequence[int]) -> None:
-        claimed, request = answer.claimed, answer.claimed.request
+        claimed, sampling = answer.claimed, answer.claimed.request.sampling
         answer.input_tokens = len(prompt)
         room = self._engine.context - len(prompt)
-        left = min(request.max_output_tokens or room, room) - len(claimed.ids)
+        left = min(sampling.max_tokens or room, room) - len(claimed.ids)
         if left < 1:
             # The last attempt said all that may be said, and was lost before it could end the turn.
             answer.put((), Finish(FinishReason.LENGTH))
             return
-        sampling = Sampling(
-            max_tokens=left,
-            temperature=request.temperature,
-            top_p=request.top_p,
-            top_k=request.top_k,
-            seed=request.seed,
-            frequency_penalty=request.frequency_penalty,
-            presence_penalty=request.presence_penalty,
-            repetition_penalty=request.repetition_penalty,
-            answered=len(claimed.ids),
-        )
         try:
             handle = self._engine.submit(
                 [*prompt, *claimed.ids],
-                sampling,
+                replace(sampling, max_tokens=left),
                 partial(self._on_step, answer),
-                patient=claimed.tier == "batch",
+                generated=len(claimed.ids),
+                low_priority=claimed.tier == "batch",
             )
             answer.start(handle)
         except BadPrompt as exc:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from turnstream.turns.errors import BadRequest
 from turnstream.turns.ids import is_response_id, message_id, new_response_id
+from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.turn import Message, Request, Tier, Turn
 from turnstream.ws_server import field, items
 from turnstream.ws_server.directory import Model
@@ -82,17 +83,18 @@ class Create:
             messages=self.messages,
             request=Request(
                 instructions=self.instructions,
-                max_output_tokens=self.max_output_tokens,
-                temperature=model.temperature if self.temperature is None else self.temperature,
-                top_p=model.top_p if self.top_p is None else self.top_p,
-                top_k=self.top_k,
-                frequency_penalty=self.frequency_penalty,
-                presence_penalty=self.presence_penalty,
-                repetition_penalty=self.repetition_penalty,
-                # Drawn here, so that another attempt goes on with the same draws.
-                seed=secrets.randbelow(_SEEDS) if self.seed is None else self.seed,
                 truncate=self.truncate,
                 stop=self.stop,
+                sampling=SamplingParams(
+                    max_tokens=self.max_output_tokens,
+                    temperature=model.temperature if self.temperature is None else self.temperature,
+                    top_p=model.top_p if self.top_p is None else self.top_p,
+                    top_k=self.top_k,
+                    frequency_penalty=self.frequency_penalty,
+                    presence_penalty=self.presence_penalty,
+                    repetition_penalty=self.repetition_penalty,
+                    seed=secrets.randbelow(_SEEDS) if self.seed is None else self.seed,
+                ),
             ),
             parent=self.previous_response_id,
             parent_cached=parent_cached,

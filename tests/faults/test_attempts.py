@@ -18,6 +18,7 @@ from turnstream.turns.connection import connect
 from turnstream.turns.ids import new_response_id
 from turnstream.turns.log import Log, Verdict
 from turnstream.turns.queue import TurnQueue
+from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Claimed, Message, Request, Turn
 from turnstream.workers.active_turns import ActiveTurns
@@ -90,7 +91,9 @@ async def turn(turn_client: TurnClient) -> Turn:
         model=MODEL,
         tier="default",
         messages=(Message("user", "Hi"),),
-        request=Request(instructions=None, max_output_tokens=8, temperature=0, top_p=1, seed=1),
+        request=Request(
+            instructions=None, sampling=SamplingParams(max_tokens=8, temperature=0, top_p=1, seed=1)
+        ),
         parent=None,
         parent_cached=False,
         store=True,

@@ -11,6 +11,7 @@ from turnstream.turns import keys
 from turnstream.turns.client import open_client
 from turnstream.turns.connection import connect
 from turnstream.turns.ids import new_response_id
+from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Message, Request, Turn
 from turnstream.workers.publisher import Publisher
@@ -49,7 +50,9 @@ async def test_an_answer_that_is_finished_but_not_written_is_handed_on_at_once(
         model=worker.model,
         tier="default",
         messages=(Message("user", "Hi"),),
-        request=Request(instructions="", max_output_tokens=4, temperature=0, top_p=1, seed=1),
+        request=Request(
+            instructions="", sampling=SamplingParams(max_tokens=4, temperature=0, top_p=1, seed=1)
+        ),
         parent=None,
         parent_cached=False,
         store=True,

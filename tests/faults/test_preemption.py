@@ -16,6 +16,7 @@ from turnstream.turns import keys
 from turnstream.turns.client import TurnClient, open_client
 from turnstream.turns.follower import Follower
 from turnstream.turns.ids import new_response_id
+from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Message, Request, Tier, Turn
 
@@ -43,12 +44,14 @@ def make_turn(tier: Tier, most_tokens: int) -> Turn:
         messages=(Message("user", QUESTION["input"]),),
         request=Request(
             instructions=None,
-            max_output_tokens=most_tokens,
-            temperature=QUESTION["temperature"],
-            top_p=1.0,
-            seed=QUESTION["seed"],
-            frequency_penalty=QUESTION["frequency_penalty"],
-            presence_penalty=QUESTION["presence_penalty"],
+            sampling=SamplingParams(
+                max_tokens=most_tokens,
+                temperature=QUESTION["temperature"],
+                top_p=1.0,
+                seed=QUESTION["seed"],
+                frequency_penalty=QUESTION["frequency_penalty"],
+                presence_penalty=QUESTION["presence_penalty"],
+            ),
         ),
         parent=None,
         parent_cached=False,

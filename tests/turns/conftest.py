@@ -15,6 +15,7 @@ from turnstream.turns.feed import Feed, turn_id
 from turnstream.turns.ids import new_response_id
 from turnstream.turns.log import Append, Entry, Final, Log
 from turnstream.turns.queue import TurnQueue
+from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import BatchLine, Message, Request, Turn
 
@@ -80,10 +81,7 @@ def make_turn() -> MakeTurn:
             messages=(Message("user", text),),
             request=Request(
                 instructions=None,
-                max_output_tokens=8,
-                temperature=0.0,
-                top_p=1.0,
-                seed=next(seeds),
+                sampling=SamplingParams(max_tokens=8, temperature=0.0, top_p=1.0, seed=next(seeds)),
             ),
             parent=parent,
             parent_cached=parent_cached,

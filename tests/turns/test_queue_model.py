@@ -16,6 +16,7 @@ from turnstream.turns.connection import connect
 from turnstream.turns.ids import new_response_id
 from turnstream.turns.log import Append, Log, Requeued
 from turnstream.turns.queue import TurnQueue
+from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.submission import submission
 from turnstream.turns.turn import Claimed, Message, Request, Tier, Turn
@@ -160,7 +161,9 @@ def turn_of(tier: str, owner: str) -> Turn:
         model=MODEL,
         tier=tier,  # type: ignore[arg-type]
         messages=(Message("user", "Hi"),),
-        request=Request(instructions=None, max_output_tokens=8, temperature=0, top_p=1, seed=1),
+        request=Request(
+            instructions=None, sampling=SamplingParams(max_tokens=8, temperature=0, top_p=1, seed=1)
+        ),
         parent=None,
         parent_cached=False,
         store=True,

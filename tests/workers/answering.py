@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from turnstream.turns.log import Append
+from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.turn import Claimed, Message, Request
 from turnstream.workers.answer import Answer
 from turnstream.workers.byte_table import ByteTable
@@ -36,7 +37,7 @@ def make_answer(
 ) -> Answer:
     """Make an attempt's answer as a worker does that has just claimed the turn."""
     request = Request(
-        instructions=None, max_output_tokens=None, temperature=0, top_p=1, seed=0, stop=stop
+        instructions=None, stop=stop, sampling=SamplingParams(temperature=0, top_p=1, seed=0)
     )
     claimed = Claimed(
         id=ID,

@@ -3,7 +3,8 @@
 import threading
 from collections.abc import Callable, Sequence
 
-from turnstream.workers.engine import Engine, Finish, Handle, Sampling
+from turnstream.turns.sampling_params import SamplingParams
+from turnstream.workers.engine import Engine, Finish, Handle
 
 #: How long a test waits for an engine before it says that nothing came.
 PATIENCE_SECONDS = 20
@@ -51,16 +52,18 @@ class Listener:
 def start(
     engine: Engine,
     prompt: Sequence[int],
-    sampling: Sampling,
+    sampling: SamplingParams,
     on_ids: Callable[[Listener], None] | None = None,
+    *,
+    generated: int = 0,
 ) -> Listener:
     """Submit a turn and return who listens to it."""
     listener = Listener(on_ids)
-    listener.taken(engine.submit(prompt, sampling, listener))
+    listener.taken(engine.submit(prompt, sampling, listener, generated=generated))
     return listener
 
 
-def answer(engine: Engine, prompt: Sequence[int], sampling: Sampling) -> list[int]:
+def answer(engine: Engine, prompt: Sequence[int], sampling: SamplingParams) -> list[int]:
     """Submit a turn, wait for its end and return its ids."""
     listener = start(engine, prompt, sampling)
     listener.wait()

@@ -5,11 +5,12 @@ from typing import Any, cast
 
 import pytest
 
+from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.turn import Claimed, Message, Request, Tier
 from turnstream.workers.active_turns import ActiveTurns
 from turnstream.workers.byte_table import ByteTable
 from turnstream.workers.claimer import Claimer
-from turnstream.workers.engine import OnStep, Sampling
+from turnstream.workers.engine import OnStep
 from turnstream.workers.slicer import Slicer
 
 
@@ -17,7 +18,9 @@ class OneTurn:
     """A line with one turn in it."""
 
     def __init__(self, tier: Tier) -> None:
-        request = Request(instructions=None, max_output_tokens=None, temperature=0, top_p=1, seed=0)
+        request = Request(
+            instructions=None, sampling=SamplingParams(temperature=0, top_p=1, seed=0)
+        )
         turn = Claimed(
             id="resp_1",
             attempt=1,
@@ -41,12 +44,18 @@ class PatienceNoted:
     cached_tokens = 0
 
     def __init__(self) -> None:
-        self.patient: list[bool] = []
+        self.low_priority: list[bool] = []
 
     def submit(
-        self, prompt_ids: Sequence[int], sampling: Sampling, on_step: OnStep, *, patient: bool
+        self,
+        prompt_ids: Sequence[int],
+        sampling: SamplingParams,
+        on_step: OnStep,
+        *,
+        generated: int,
+        low_priority: bool,
     ) -> "PatienceNoted":
-        self.patient.append(patient)
+        self.low_priority.append(low_priority)
         return self
 
 
@@ -59,10 +68,10 @@ class Idle:
 
 
 @pytest.mark.parametrize(
-    ("tier", "patient"),
+    ("tier", "low_priority"),
     [("priority", False), ("default", False), ("flex", False), ("batch", True)],
 )
-def test_the_turns_of_a_batch_alone_are_patient(tier: Tier, patient: bool) -> None:
+def test_the_turns_of_a_batch_alone_are_patient(tier: Tier, low_priority: bool) -> None:
     engine, idle = PatienceNoted(), cast(Any, Idle())
     table = ByteTable.from_tokens(["<s>", "a", "b"], {0})
     claimer = Claimer(
@@ -76,4 +85,4 @@ def test_the_turns_of_a_batch_alone_are_patient(tier: Tier, patient: bool) -> No
 
     claimer.wake_up()
 
-    assert engine.patient == [patient]
+    assert engine.low_priority == [low_priority]

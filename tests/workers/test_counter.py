@@ -7,6 +7,7 @@ import pytest
 from tests.workers.test_prompter import LONG, FakeTokenizer
 from turnstream.turns.count import Count, Question
 from turnstream.turns.errors import BadRequest
+from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.turn import Message, Request
 from turnstream.workers.counter import Counter
 from turnstream.workers.prompter import Llama2Prompter
@@ -34,7 +35,9 @@ def answer(
     *messages: Message, compact: bool = False, truncate: bool = False, context: int = CONTEXT
 ) -> Count | BadRequest:
     request = Request(
-        instructions=None, max_output_tokens=None, temperature=0, top_p=1, seed=0, truncate=truncate
+        instructions=None,
+        truncate=truncate,
+        sampling=SamplingParams(temperature=0, top_p=1, seed=0),
     )
     question = Question(id="c", node="n", request=request, messages=messages, compact=compact)
     questions = OneQuestion(question)
@@ -61,7 +64,7 @@ def test_a_count_is_the_length_of_the_real_prompt_however_long() -> None:
 
 
 def answered_prompt(text: str) -> list[int]:
-    request = Request(instructions=None, max_output_tokens=None, temperature=0, top_p=1, seed=0)
+    request = Request(instructions=None, sampling=SamplingParams(temperature=0, top_p=1, seed=0))
     return Llama2Prompter(FakeTokenizer()).ids([Message("user", text)], request, limit=10**9)
 
 

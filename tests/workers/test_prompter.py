@@ -3,6 +3,7 @@
 import pytest
 
 from turnstream.turns.errors import ContextLengthExceeded, UnsafePrompt
+from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.turn import Message, Request
 from turnstream.workers.prompter import Llama2Prompter, TemplatePrompter, joined, system_text
 
@@ -33,11 +34,8 @@ def asked(
 ) -> tuple[tuple[Message, ...], Request]:
     request = Request(
         instructions=instructions,
-        max_output_tokens=None,
-        temperature=0,
-        top_p=1,
-        seed=0,
         truncate=truncate,
+        sampling=SamplingParams(temperature=0, top_p=1, seed=0),
     )
     return messages, request
 

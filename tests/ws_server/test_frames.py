@@ -79,15 +79,15 @@ def test_a_turn_is_sampled_as_it_was_asked_to_be() -> None:
 
     turn = created(**fields).turn("ann", Model(name="m", created=0), parent_cached=False)
 
-    assert {name: getattr(turn.request, name) for name in fields} == fields
+    assert {name: getattr(turn.request.sampling, name) for name in fields} == fields
     assert Request.from_json(turn.request.to_json()) == turn.request
 
 
 def test_a_turn_that_says_nothing_of_penalties_has_none() -> None:
     request = created().turn("ann", Model(name="m", created=0), parent_cached=False).request
 
-    assert (request.top_k, request.repetition_penalty) == (0, 1.0)
-    assert (request.frequency_penalty, request.presence_penalty) == (0.0, 0.0)
+    assert (request.sampling.top_k, request.sampling.repetition_penalty) == (0, 1.0)
+    assert (request.sampling.frequency_penalty, request.sampling.presence_penalty) == (0.0, 0.0)
 
 
 def test_the_nested_form_is_read_too() -> None:

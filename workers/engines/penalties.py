@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from turnstream.workers.engine import Sampling
+from turnstream.turns.sampling_params import SamplingParams
 
 #: Beyond any logit: a penalty takes none out of the finite numbers.
 _LARGEST = 1e30
@@ -30,7 +30,7 @@ class Penalties:
 
     def __init__(
         self,
-        sampling: Sampling,
+        sampling: SamplingParams,
         ids: Sequence[int],
         *,
         answer: int,
@@ -63,10 +63,15 @@ class Penalties:
 
 
 def penalties(
-    sampling: Sampling, prompt: Sequence[int], *, vocabulary: int, device: torch.device
+    sampling: SamplingParams,
+    prompt: Sequence[int],
+    *,
+    generated: int,
+    vocabulary: int,
+    device: torch.device,
 ) -> Penalties | None:
     """Make what a turn's sampling asks for; None for one that has no penalties."""
     if not sampling.penalised:
         return None
-    answer = len(prompt) - sampling.answered
+    answer = len(prompt) - generated
     return Penalties(sampling, prompt, answer=answer, vocabulary=vocabulary, device=device)

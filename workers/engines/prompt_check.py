@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from turnstream.workers.engine import BadPrompt
 
 
-def check_prompt(prompt: Sequence[int], *, answered: int, context: int, vocabulary: int) -> None:
+def check_prompt(prompt: Sequence[int], *, generated: int, context: int, vocabulary: int) -> None:
     """Refuse a prompt that cannot be answered.
 
     Raises:
-        BadPrompt: no ids, an id outside the vocabulary, fewer than were answered, or no room left
+        BadPrompt: no ids, an id outside the vocabulary, fewer than were generated, or no room left
             for one new token.
     """
     if not prompt:
@@ -21,5 +21,5 @@ def check_prompt(prompt: Sequence[int], *, answered: int, context: int, vocabula
         )
     if min(prompt) < 0 or max(prompt) >= vocabulary:
         raise BadPrompt(f"the prompt has an id outside the vocabulary of {vocabulary} tokens")
-    if len(prompt) < answered:
-        raise BadPrompt(f"{answered} of the prompt's {len(prompt)} ids were answered")
+    if len(prompt) < generated:
+        raise BadPrompt(f"{generated} of the prompt's {len(prompt)} ids were generated")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from turnstream.workers.engine import Sampling
+from turnstream.turns.sampling_params import SamplingParams
 from turnstream.workers.engines import noise
 from turnstream.workers.engines.penalties import Penalties
 from turnstream.workers.engines.upload import upload
@@ -28,7 +28,7 @@ NOT_A_NUMBER = -1
 class Ask:
     """How one turn wants its next token chosen."""
 
-    sampling: Sampling
+    sampling: SamplingParams
     #: Where the token will stand in prompt plus output.
     position: int
     penalties: Penalties | None = None
@@ -78,16 +78,18 @@ def _choose(logits: Tensor, asks: Sequence[Ask]) -> Tensor:
     return ids
 
 
-def _limited(sampling: Sampling, size: int) -> bool:
+def _limited(sampling: SamplingParams, size: int) -> bool:
     return 0 < sampling.top_k < size or sampling.top_p < 1
 
 
-def _draw_from_all(scaled: Tensor, keys: Tensor, _: Sequence[Sampling]) -> Tensor:
+def _draw_from_all(scaled: Tensor, keys: Tensor, _: Sequence[SamplingParams]) -> Tensor:
     every = torch.arange(scaled.shape[-1], dtype=torch.int32, device=scaled.device)
     return _noisy(scaled, keys, every).argmax(dim=-1)
 
 
-def _draw_from_likeliest(scaled: Tensor, keys: Tensor, samplings: Sequence[Sampling]) -> Tensor:
+def _draw_from_likeliest(
+    scaled: Tensor, keys: Tensor, samplings: Sequence[SamplingParams]
+) -> Tensor:
     """Draw from ``top_k`` tokens, of these from the fewest that hold ``top_p`` of their weight."""
     size = scaled.shape[-1]
     top_p = _column([sampling.top_p for sampling in samplings], scaled).double()

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 from transformers import LlamaForCausalLM
 
-from turnstream.workers.engine import EngineDead, Finish, FinishReason, OnStep, Sampling
+from turnstream.turns.sampling_params import SamplingParams
+from turnstream.workers.engine import EngineDead, Finish, FinishReason, OnStep
 from turnstream.workers.engines import attention, sampler
 from turnstream.workers.engines.attention import PackedStep, Part
 from turnstream.workers.engines.decode_op import DecodeOp
@@ -119,21 +120,25 @@ class SlotEngine:
     def submit(
         self,
         prompt_ids: Sequence[int],
-        sampling: Sampling,
+        sampling: SamplingParams,
         on_step: OnStep,
         *,
-        patient: bool = False,
+        generated: int = 0,
+        low_priority: bool = False,
     ) -> SlotTurn:
         """Take a turn; see `workers.engine.Engine.submit`."""
         prompt = list(prompt_ids)
         check_prompt(
             prompt,
-            answered=sampling.answered,
+            generated=generated,
             context=self.context,
             vocabulary=self._vocabulary,
         )
-        end = min(self.context, len(prompt) + sampling.max_tokens)
-        turn = SlotTurn(prompt, sampling, on_step, end=end, patient=patient)
+        room = self.context if sampling.max_tokens is None else sampling.max_tokens
+        end = min(self.context, len(prompt) + room)
+        turn = SlotTurn(
+            prompt, sampling, on_step, generated=generated, end=end, low_priority=low_priority
+        )
         with self._work:
             if self._closed:
                 raise EngineDead(self._closed)
@@ -206,7 +211,11 @@ class SlotEngine:
             turn.slot = seat.slot
             turn.cached_tokens = seat.slot.written
             turn.penalties = penalties(
-                turn.sampling, turn.prompt, vocabulary=self._vocabulary, device=self._device
+                turn.sampling,
+                turn.prompt,
+                generated=turn.generated,
+                vocabulary=self._vocabulary,
+                device=self._device,
             )
             self._running.append(turn)
 

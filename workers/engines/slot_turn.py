@@ -1,6 +1,7 @@
 """One turn in a `SlotEngine`, from its being handed in to its end."""
 
-from turnstream.workers.engine import OnStep, Sampling
+from turnstream.turns.sampling_params import SamplingParams
+from turnstream.workers.engine import OnStep
 from turnstream.workers.engines.penalties import Penalties
 from turnstream.workers.engines.slots import Slot
 
@@ -9,15 +10,24 @@ class SlotTurn:
     """A turn in a `SlotEngine`; all but `cancel` belongs to the engine's thread."""
 
     def __init__(
-        self, prompt: list[int], sampling: Sampling, on_step: OnStep, *, end: int, patient: bool
+        self,
+        prompt: list[int],
+        sampling: SamplingParams,
+        on_step: OnStep,
+        *,
+        generated: int,
+        end: int,
+        low_priority: bool,
     ) -> None:
         self.prompt = prompt
         self.sampling = sampling
         self.on_step = on_step
+        #: How many of the prompt's last ids an earlier attempt generated.
+        self.generated = generated
         #: How many tokens prompt and answer may have together.
         self.end = end
         #: It sits out steps with others who have said nothing yet.
-        self.patient = patient
+        self.low_priority = low_priority
         self.slot: Slot | None = None
         self.cancelled = False
         #: Its finish was told.
@@ -27,7 +37,7 @@ class SlotTurn:
         self.cached_tokens = 0
 
     @property
-    def silent(self) -> bool:
+    def awaits_first_token(self) -> bool:
         """Whether a turn that has its slot has said nothing yet."""
         slot = self.slot
         return slot is not None and len(slot.ids) + slot.unknown == len(self.prompt)

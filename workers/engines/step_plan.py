@@ -23,10 +23,10 @@ class StepPlan:
         room = self._prompt_tokens
         # Who has said nothing yet is waited for most. But nobody sits out two steps on end, so that
         # no crowd of them holds up the others for good.
-        silent = any(turn.silent for turn in running if not turn.patient)
-        self._sitting_out = silent and not self._sitting_out
+        awaited = any(turn.awaits_first_token for turn in running if not turn.low_priority)
+        self._sitting_out = awaited and not self._sitting_out
         for turn in running:
-            if turn.patient and self._sitting_out:
+            if turn.low_priority and self._sitting_out:
                 continue
             slot = turn.slot
             assert slot is not None

@@ -22,13 +22,13 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
 from vllm.v1.engine.output_processor import OutputProcessor
 
+from turnstream.turns.sampling_params import SamplingParams
 from turnstream.workers.engine import (
     CheckpointError,
     EngineDead,
     Finish,
     FinishReason,
     OnStep,
-    Sampling,
 )
 from turnstream.workers.engines.orphans import ended_with_us
 from turnstream.workers.engines.prompt_check import check_prompt
@@ -133,18 +133,17 @@ class VllmEngine:
     def submit(
         self,
         prompt_ids: Sequence[int],
-        sampling: Sampling,
+        sampling: SamplingParams,
         on_step: OnStep,
         *,
-        patient: bool = False,
+        generated: int = 0,
+        low_priority: bool = False,
     ) -> VllmTurn:
         """Take a turn; see `workers.engine.Engine.submit`."""
         prompt = list(prompt_ids)
-        check_prompt(
-            prompt, answered=sampling.answered, context=self.context, vocabulary=self._vocabulary
-        )
+        check_prompt(prompt, generated=generated, context=self.context, vocabulary=self._vocabulary)
         params = sampling_params(prompt, sampling, context=self.context, eos_ids=self._eos_ids)
-        turn = VllmTurn(prompt, params, on_step, self._cancel_soon, patient=patient)
+        turn = VllmTurn(prompt, params, on_step, self._cancel_soon, low_priority=low_priority)
         with self._lock:
             if self._closed:
                 raise EngineDead(self._closed)
@@ -195,7 +194,7 @@ class VllmEngine:
     async def _answer(self, turn: VllmTurn, id: str) -> None:
         """Hand on what vLLM says of one turn; leaving the loop early gives its place back."""
         try:
-            prompt, later = tokens_input(turn.prompt), int(turn.patient)
+            prompt, later = tokens_input(turn.prompt), int(turn.low_priority)
             async with aclosing(
                 self._llm.generate(prompt, turn.params, id, priority=later)
             ) as outputs:

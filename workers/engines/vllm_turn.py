@@ -18,12 +18,12 @@ class VllmTurn:
         on_step: OnStep,
         cancel: Callable[["VllmTurn"], None],
         *,
-        patient: bool,
+        low_priority: bool,
     ) -> None:
         self.prompt = prompt
         self.params = params
         self.on_step = on_step
-        self.patient = patient
+        self.low_priority = low_priority
         self.ended = False
         self.task: asyncio.Task[None] | None = None
         #: How many of the prompt's tokens were there already when the turn joined.

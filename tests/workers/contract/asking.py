@@ -7,7 +7,8 @@ import torch
 from transformers import LlamaForCausalLM
 
 from tests import tiny_llama
-from turnstream.workers.engine import Finish, FinishReason, Sampling
+from turnstream.turns.sampling_params import SamplingParams
+from turnstream.workers.engine import Finish, FinishReason
 
 CANCELLED = Finish(FinishReason.CANCELLED)
 LENGTH = Finish(FinishReason.LENGTH)
@@ -23,12 +24,12 @@ def prompts(count: int, *, seed: int, longest: int = 90) -> list[list[int]]:
     ]
 
 
-def greedy(max_tokens: int) -> Sampling:
-    return Sampling(max_tokens=max_tokens, temperature=0)
+def greedy(max_tokens: int) -> SamplingParams:
+    return SamplingParams(max_tokens=max_tokens, temperature=0)
 
 
-def seeded(max_tokens: int, seed: int) -> Sampling:
-    return Sampling(max_tokens=max_tokens, temperature=0.9, top_p=0.95, top_k=200, seed=seed)
+def seeded(max_tokens: int, seed: int) -> SamplingParams:
+    return SamplingParams(max_tokens=max_tokens, temperature=0.9, top_p=0.95, top_k=200, seed=seed)
 
 
 def generated(

@@ -10,7 +10,7 @@ import pytest
 from tests.workers.conftest import MakeEngine
 from tests.workers.contract.asking import greedy, prompts, seeded
 from tests.workers.listener import Listener, answer, start
-from turnstream.workers.engine import Sampling
+from turnstream.turns.sampling_params import SamplingParams
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ from turnstream.workers.engine import Sampling
     ids=["greedy", "seeded", "penalised"],
 )
 def test_a_turn_resumed_at_any_cut_goes_on_the_same(
-    make_engine: MakeEngine, sampling: Sampling
+    make_engine: MakeEngine, sampling: SamplingParams
 ) -> None:
     [prompt] = prompts(1, seed=5)
     whole = answer(make_engine(slots=1), prompt, sampling)
@@ -36,8 +36,8 @@ def test_a_turn_resumed_at_any_cut_goes_on_the_same(
     engine = make_engine(slots=5)
 
     def resumed(cut: int) -> Listener:
-        rest = replace(sampling, max_tokens=40 - cut, answered=cut)
-        return start(engine, prompt + whole[:cut], rest)
+        rest = replace(sampling, max_tokens=40 - cut)
+        return start(engine, prompt + whole[:cut], rest, generated=cut)
 
     for cut, listener in enumerate([resumed(cut) for cut in range(40)]):
         listener.wait()
@@ -59,7 +59,7 @@ def test_a_seed_draws_the_same_whoever_is_in_the_batch(make_engine: MakeEngine) 
 
 def test_no_draw_however_hot_hangs_on_the_batch(make_engine: MakeEngine) -> None:
     [prompt, *others] = prompts(9, seed=16, longest=30)
-    hot = [Sampling(max_tokens=25, temperature=2, seed=seed) for seed in range(50)]
+    hot = [SamplingParams(max_tokens=25, temperature=2, seed=seed) for seed in range(50)]
     alone = make_engine(slots=1)
     expected = [answer(alone, prompt, sampling) for sampling in hot]
     engine = make_engine(slots=7)

@@ -1,7 +1,6 @@
 """What is asked wrongly, or fails, harms only itself; when the engine fails, every turn hears."""
 
 import threading
-from dataclasses import replace
 
 import pytest
 from transformers import LlamaForCausalLM
@@ -10,7 +9,8 @@ from tests import tiny_llama
 from tests.workers.conftest import MakeEngine
 from tests.workers.contract.asking import generated, greedy, prompts
 from tests.workers.listener import Listener, start
-from turnstream.workers.engine import BadPrompt, EngineDead, FinishReason, Sampling
+from turnstream.turns.sampling_params import SamplingParams
+from turnstream.workers.engine import BadPrompt, EngineDead, FinishReason
 
 
 @pytest.mark.parametrize(
@@ -36,9 +36,9 @@ def test_a_bad_prompt_harms_only_itself(
     assert engine.healthy()
 
 
-def test_no_more_can_be_answered_than_the_prompt_has(make_engine: MakeEngine) -> None:
-    with pytest.raises(BadPrompt, match="answered"):
-        start(make_engine(), [1, 5], replace(greedy(5), answered=3))
+def test_no_more_can_have_been_generated_than_the_prompt_has(make_engine: MakeEngine) -> None:
+    with pytest.raises(BadPrompt, match="generated"):
+        start(make_engine(), [1, 5], greedy(5), generated=3)
 
 
 def test_a_listener_that_fails_ends_only_its_own_turn(
@@ -98,9 +98,8 @@ def test_when_the_loop_dies_every_turn_ends_once_in_error(make_engine: MakeEngin
         ("repetition_penalty", 0),
         ("repetition_penalty", -1.0),
         ("repetition_penalty", float("inf")),
-        ("answered", -1),
     ],
 )
 def test_sampling_out_of_range_is_refused_by_name(field: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"^{field} "):
-        Sampling(**{"max_tokens": 5, field: value})
+        SamplingParams(**{"max_tokens": 5, field: value})

@@ -8,7 +8,7 @@ from transformers import LlamaForCausalLM
 from tests.workers.conftest import MakeEngine
 from tests.workers.contract.asking import LENGTH, STOP, generated, greedy, prompts
 from tests.workers.listener import PATIENCE_SECONDS, Listener, answer, start
-from turnstream.workers.engine import Sampling
+from turnstream.turns.sampling_params import SamplingParams
 
 
 def test_greedy_alone_equals_generate(make_engine: MakeEngine, reference: LlamaForCausalLM) -> None:
@@ -70,7 +70,7 @@ def test_a_penalty_on_repetition_is_what_generate_calls_so(
     make_engine: MakeEngine, reference: LlamaForCausalLM
 ) -> None:
     engine = make_engine()
-    penalised = Sampling(max_tokens=40, temperature=0, repetition_penalty=1.4)
+    penalised = SamplingParams(max_tokens=40, temperature=0, repetition_penalty=1.4)
     for prompt in prompts(3, seed=14):
         mate = start(engine, prompt, greedy(40))
         said = answer(engine, prompt, penalised)
@@ -84,7 +84,9 @@ def test_frequency_and_presence_are_counted_over_the_answer_alone(
 ) -> None:
     [prompt] = prompts(1, seed=15)
     prompt = prompt + generated(reference, prompt, 40)  # so that it holds what will be said
-    penalised = Sampling(max_tokens=40, temperature=0, frequency_penalty=1.5, presence_penalty=0.7)
+    penalised = SamplingParams(
+        max_tokens=40, temperature=0, frequency_penalty=1.5, presence_penalty=0.7
+    )
     said = answer(make_engine(), prompt, penalised)
 
     expected: list[int] = []

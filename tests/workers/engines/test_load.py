@@ -12,7 +12,8 @@ from transformers import LlamaConfig
 from tests import tiny_llama
 from tests.programs import run
 from tests.workers.listener import answer
-from turnstream.workers.engine import CheckpointError, Engine, Sampling, Tokenizer
+from turnstream.turns.sampling_params import SamplingParams
+from turnstream.workers.engine import CheckpointError, Engine, Tokenizer
 from turnstream.workers.engines.load import fit_context, load_engine
 
 #: Llama-2-7b.
@@ -38,7 +39,7 @@ def test_the_settings_make_a_running_engine(
     tokenizer: Tokenizer = loaded.tokenizer
     try:
         prompt = [tokenizer.bos_id, *tokenizer.encode("Who are you?")]
-        ids = answer(engine, prompt, Sampling(max_tokens=5, temperature=0))
+        ids = answer(engine, prompt, SamplingParams(max_tokens=5, temperature=0))
         assert len(ids) == 5
         assert (loaded.name, engine.capacity, engine.context) == ("tiny", 3, 100)
     finally:
@@ -100,7 +101,7 @@ def test_a_model_that_cannot_be_loaded_starts_no_thread() -> None:
 
 THREADS_OF_A_WORKER = """
 import os, threading, torch
-from turnstream.workers.engine import Sampling
+from turnstream.turns.sampling_params import SamplingParams
 from turnstream.workers.engines.load import load_engine
 
 def native() -> int:
@@ -111,7 +112,7 @@ engine = load_engine(
     model="demo", device="cpu", dtype="auto", slots=2, context=None,
     after_step=lambda: None,
 ).engine
-answer = Sampling(max_tokens=9, temperature=0)
+answer = SamplingParams(max_tokens=9, temperature=0)
 engine.submit([1, 5, 6, 7], answer, lambda ids, finish: finish and done.set())
 assert done.wait(60)
 threads = torch.get_num_threads()

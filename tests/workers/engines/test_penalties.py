@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 from transformers import RepetitionPenaltyLogitsProcessor
 
-from turnstream.workers.engine import Sampling
+from turnstream.turns.sampling_params import SamplingParams
 from turnstream.workers.engines.penalties import Penalties, penalties
 from turnstream.workers.engines.sampler import Ask, choose
 
@@ -14,8 +14,8 @@ VOCABULARY = 8
 IDS, ANSWER = [1, 2, 2, 3, 4, 4], 3
 
 
-def sampling(**settings: float) -> Sampling:
-    return Sampling(max_tokens=1, temperature=0, **settings)  # type: ignore[arg-type]
+def sampling(**settings: float) -> SamplingParams:
+    return SamplingParams(max_tokens=1, temperature=0, **settings)  # type: ignore[arg-type]
 
 
 def made(ids: list[int] = IDS, answer: int = ANSWER, **settings: float) -> Penalties:
@@ -76,7 +76,10 @@ def test_no_penalty_takes_a_logit_out_of_the_finite_numbers() -> None:
 
 def test_who_asks_for_none_has_none() -> None:
     nothing = sampling(frequency_penalty=0, presence_penalty=0, repetition_penalty=1)
-    assert penalties(nothing, IDS, vocabulary=VOCABULARY, device=torch.device("cpu")) is None
+    assert (
+        penalties(nothing, IDS, generated=0, vocabulary=VOCABULARY, device=torch.device("cpu"))
+        is None
+    )
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

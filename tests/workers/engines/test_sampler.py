@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 import torch
 
-from turnstream.workers.engine import Sampling
+from turnstream.turns.sampling_params import SamplingParams
 from turnstream.workers.engines import sampler
 from turnstream.workers.engines.sampler import NOT_A_NUMBER, Ask
 
@@ -19,17 +19,17 @@ def choose(logits: torch.Tensor, asked: list[Ask]) -> list[int]:
 
 def draws(count: int, **settings: float) -> Counter[int]:
     """Draw many times from `LOGITS`, at one place after another."""
-    sampling = Sampling(max_tokens=1, seed=1, **settings)
+    sampling = SamplingParams(max_tokens=1, seed=1, **settings)
     return Counter(choose(LOGITS.expand(count, -1), asks(sampling, count)))
 
 
-def asks(sampling: Sampling, count: int = 1) -> list[Ask]:
+def asks(sampling: SamplingParams, count: int = 1) -> list[Ask]:
     """Ask for a token at one place after another."""
     return [Ask(sampling, place) for place in range(count)]
 
 
 def test_no_temperature_takes_the_likeliest_token() -> None:
-    assert choose(LOGITS, asks(Sampling(max_tokens=1, temperature=0))) == [2]
+    assert choose(LOGITS, asks(SamplingParams(max_tokens=1, temperature=0))) == [2]
 
 
 def test_draws_follow_the_probabilities() -> None:
@@ -81,7 +81,7 @@ def test_what_is_left_of_a_large_vocabulary_is_what_plain_sorting_leaves(
     weights = weights / weights.sum()
     count = max(1, int((weights.cumsum(-1) - weights < top_p).sum()))
     left = set(order[:count].tolist())
-    sampling = Sampling(max_tokens=1, top_p=top_p, top_k=top_k, temperature=1.0)
+    sampling = SamplingParams(max_tokens=1, top_p=top_p, top_k=top_k, temperature=1.0)
     drawn = choose(logits.expand(1000, -1), asks(sampling, 1000))
     assert set(drawn) <= left
     if count < 30:
@@ -89,7 +89,7 @@ def test_what_is_left_of_a_large_vocabulary_is_what_plain_sorting_leaves(
 
 
 def test_a_flat_distribution_is_looked_at_as_a_whole() -> None:
-    sampling = Sampling(max_tokens=1, top_p=0.5)
+    sampling = SamplingParams(max_tokens=1, top_p=0.5)
     drawn = choose(torch.zeros(500, 10_000), asks(sampling, 500))
     # All are equally likely, so the first half of the ids holds half the probability.
     assert 4_900 < max(drawn) < 5_000
@@ -99,7 +99,9 @@ def test_a_row_does_not_depend_on_its_neighbours() -> None:
     generator = torch.Generator().manual_seed(3)
     logits = torch.randn(40, 100, generator=generator)
     samplings = [
-        Sampling(max_tokens=1, temperature=n % 4 / 2, top_k=n % 7, top_p=1 - n % 5 / 10, seed=n)
+        SamplingParams(
+            max_tokens=1, temperature=n % 4 / 2, top_k=n % 7, top_p=1 - n % 5 / 10, seed=n
+        )
         for n in range(40)
     ]
     asked = [Ask(sampling, 100 + n) for n, sampling in enumerate(samplings)]
@@ -113,7 +115,8 @@ def test_a_gpu_draws_from_what_a_cpu_draws_from(monkeypatch: pytest.MonkeyPatch)
     # Rounded, so that many are equally likely.
     logits = (torch.randn(400, 300, generator=generator) * 3).to(torch.bfloat16)
     samplings = [
-        Sampling(max_tokens=1, top_k=n % 50, top_p=1 - n % 11 / 10, seed=n) for n in range(400)
+        SamplingParams(max_tokens=1, top_k=n % 50, top_p=1 - n % 11 / 10, seed=n)
+        for n in range(400)
     ]
     asked = [Ask(sampling, n) for n, sampling in enumerate(samplings)]
     on_a_cpu = choose(logits, asked)
@@ -127,14 +130,14 @@ def test_what_is_not_a_number_is_told_apart() -> None:
     logits[1, 3] = float("nan")
     logits[2, 0] = float("inf")
     for temperature in (0.0, 1.0):
-        sampling = Sampling(max_tokens=1, temperature=temperature, top_p=0.4)
+        sampling = SamplingParams(max_tokens=1, temperature=temperature, top_p=0.4)
         assert choose(logits, [Ask(sampling, 0)] * 4) == [2, NOT_A_NUMBER, NOT_A_NUMBER, 2]
 
 
 def test_draws_from_a_large_vocabulary_follow_the_softmax() -> None:
     logits = torch.randn(1, 500, generator=torch.Generator().manual_seed(8)) * 2
     expected = (logits[0] / 1.5).softmax(-1) * 20_000
-    sampling = Sampling(max_tokens=1, temperature=1.5, seed=9)
+    sampling = SamplingParams(max_tokens=1, temperature=1.5, seed=9)
     drawn = choose(logits.expand(20_000, -1), asks(sampling, 20_000))
     counts = torch.bincount(torch.tensor(drawn), minlength=500)
     often = expected >= 10
@@ -147,8 +150,8 @@ def test_draws_from_a_large_vocabulary_follow_the_softmax() -> None:
 
 def test_a_limit_that_leaves_the_drawn_token_changes_nothing() -> None:
     logits = torch.randn(300, 200, generator=torch.Generator().manual_seed(6)) * 3
-    free = choose(logits, asks(Sampling(max_tokens=1, seed=4), 300))
-    narrow = choose(logits, asks(Sampling(max_tokens=1, seed=4, top_k=5), 300))
+    free = choose(logits, asks(SamplingParams(max_tokens=1, seed=4), 300))
+    narrow = choose(logits, asks(SamplingParams(max_tokens=1, seed=4, top_k=5), 300))
     left = [set(slot.topk(5).indices.tolist()) for slot in logits]
     drawn_anyway = [n for n in range(300) if free[n] in left[n]]
     assert len(drawn_anyway) > 100
@@ -159,7 +162,7 @@ def test_a_small_difference_in_the_logits_changes_hardly_any_draw() -> None:
     generator = torch.Generator().manual_seed(7)
     logits = torch.randn(4000, 4000, generator=generator)
     nudged = logits * (1 + 1e-4 * torch.randn(logits.shape, generator=generator))
-    asked = asks(Sampling(max_tokens=1, temperature=2, seed=2), 4000)
+    asked = asks(SamplingParams(max_tokens=1, temperature=2, seed=2), 4000)
     pairs = zip(choose(logits, asked), choose(nudged, asked), strict=True)
     # By the inverse of the cumulative distribution it is some ten.
     assert sum(one != other for one, other in pairs) <= 1

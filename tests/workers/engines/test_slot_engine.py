@@ -14,7 +14,8 @@ from transformers import LlamaForCausalLM
 from tests import tiny_llama
 from tests.workers.conftest import MakeEngine
 from tests.workers.listener import Listener, answer, start
-from turnstream.workers.engine import FinishReason, Sampling
+from turnstream.turns.sampling_params import SamplingParams
+from turnstream.workers.engine import FinishReason
 from turnstream.workers.engines.slot_engine import SlotEngine
 from turnstream.workers.engines.slot_turn import SlotTurn
 
@@ -22,8 +23,8 @@ from turnstream.workers.engines.slot_turn import SlotTurn
 POISON = 3
 
 
-def greedy(max_tokens: int) -> Sampling:
-    return Sampling(max_tokens=max_tokens, temperature=0)
+def greedy(max_tokens: int) -> SamplingParams:
+    return SamplingParams(max_tokens=max_tokens, temperature=0)
 
 
 def history(length: int, seed: int) -> list[int]:
@@ -142,7 +143,7 @@ def test_a_row_that_held_no_numbers_is_clean_for_the_next_turn(
     engine = make_engine(slots=2, model=poisoned)
     short, long = [1, 7, 8], history(60, seed=6)
     expected = answer(make_engine(slots=1), short, greedy(10))
-    for sampling in (greedy(5), Sampling(max_tokens=5, temperature=1.0)):
+    for sampling in (greedy(5), SamplingParams(max_tokens=5, temperature=1.0)):
         for _ in range(2):
             poison = start(engine, [*history(20, seed=7), POISON, *history(20, seed=8)], sampling)
             assert poison.wait().reason is FinishReason.ERROR

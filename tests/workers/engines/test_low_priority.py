@@ -5,14 +5,14 @@ import random
 from tests import tiny_llama
 from tests.workers.conftest import MakeEngine
 from tests.workers.listener import Listener, answer, start
-from turnstream.workers.engine import Sampling
+from turnstream.turns.sampling_params import SamplingParams
 from turnstream.workers.engines.slot_engine import SlotEngine
 
 PROMPT = [1, 5, 6]
 
 
-def greedy(max_tokens: int) -> Sampling:
-    return Sampling(max_tokens=max_tokens, temperature=0)
+def greedy(max_tokens: int) -> SamplingParams:
+    return SamplingParams(max_tokens=max_tokens, temperature=0)
 
 
 def text(length: int) -> list[int]:
@@ -23,10 +23,10 @@ def text(length: int) -> list[int]:
 class Meeting:
     """Somebody comes while a turn is being answered; notes who spoke in which step."""
 
-    def __init__(self, prompt: list[int], *, patient: bool) -> None:
+    def __init__(self, prompt: list[int], *, low_priority: bool) -> None:
         self.steps: list[set[str]] = [set()]
         self._prompt = prompt
-        self._patient = patient
+        self._low_priority = low_priority
         self._comer: Listener | None = None
 
     def after_step(self) -> None:
@@ -35,7 +35,7 @@ class Meeting:
     def run(self, engine: SlotEngine) -> list[int]:
         """Let both be answered; gives what the first one was told."""
         first = Listener(lambda listener: self._first_spoke(engine, listener))
-        first.taken(engine.submit(PROMPT, greedy(30), first, patient=self._patient))
+        first.taken(engine.submit(PROMPT, greedy(30), first, low_priority=self._low_priority))
         first.wait()
         assert self._comer is not None
         self._comer.wait()
@@ -56,27 +56,27 @@ class Meeting:
         self.steps[-1].add("comer")
 
 
-def meet(make_engine: MakeEngine, prompt: list[int], *, patient: bool) -> list[set[str]]:
-    meeting = Meeting(prompt, patient=patient)
+def meet(make_engine: MakeEngine, prompt: list[int], *, low_priority: bool) -> list[set[str]]:
+    meeting = Meeting(prompt, low_priority=low_priority)
     # So that each step tells itself what it took up.
     engine = make_engine(slots=2, prompt_tokens=16, after_step=meeting.after_step, ahead=False)
     assert meeting.run(engine) == answer(engine, PROMPT, greedy(30))
     return meeting.since_coming()
 
 
-def test_a_patient_turn_sits_out_the_step_that_reads_a_short_prompt(
+def test_a_low_priority_turn_sits_out_the_step_that_reads_a_short_prompt(
     make_engine: MakeEngine,
 ) -> None:
-    steps = meet(make_engine, text(10), patient=True)
+    steps = meet(make_engine, text(10), low_priority=True)
     assert steps[:3] == [{"comer"}, {"first", "comer"}, {"first", "comer"}]
 
 
 def test_any_other_turn_speaks_in_the_step_that_reads_a_prompt(make_engine: MakeEngine) -> None:
-    steps = meet(make_engine, text(10), patient=False)
+    steps = meet(make_engine, text(10), low_priority=False)
     assert steps[:2] == [{"first", "comer"}, {"first", "comer"}]
 
 
-def test_a_patient_turn_sits_out_no_two_steps_on_end(make_engine: MakeEngine) -> None:
+def test_a_low_priority_turn_sits_out_no_two_steps_on_end(make_engine: MakeEngine) -> None:
     # Read in five pieces.
-    steps = meet(make_engine, text(80), patient=True)
+    steps = meet(make_engine, text(80), low_priority=True)
     assert steps[:6] == [set(), {"first"}, set(), {"first"}, {"comer"}, {"first", "comer"}]
