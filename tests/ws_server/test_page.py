@@ -99,11 +99,11 @@ async def test_a_waiting_turn_is_told_its_place_and_that_nobody_is_there(
     async with visit(node) as first, visit(node) as second:
         waiting = await first.ask("One?")
         await expect(waiting.locator(".note")).to_have_text(
-            "Number 1 of 1 in line. No worker is here to answer yet; the place is kept."
+            "Number 1 of 1 in the queue. No worker is running yet; your place is kept."
         )
         worker.heartbeat()
         waiting = await second.ask("Two?")
-        await expect(waiting.locator(".note")).to_have_text("Number 2 of 2 in line, 1 worker")
+        await expect(waiting.locator(".note")).to_have_text("Number 2 of 2 in the queue, 1 worker")
 
 
 async def test_a_waiting_turn_is_told_how_long_once_that_is_known(
@@ -114,7 +114,7 @@ async def test_a_waiting_turn_is_told_how_long_once_that_is_known(
         worker.heartbeat()
         waiting = await opened.ask("One?")
         await expect(waiting.locator(".note")).to_have_text(
-            "Number 1 of 1 in line, about 4 minutes"
+            "Number 1 of 1 in the queue, about 4 minutes"
         )
 
 
@@ -189,18 +189,18 @@ async def test_a_key_is_asked_for_until_it_is_right_and_kept_in_the_tab(
     locked_node: str, worker: FakeWorker
 ) -> None:
     async with visit(locked_node) as opened:
-        door = opened.page.get_by_role("dialog")
-        await opened.page.get_by_label("API key").fill("wrong")
+        dialog = opened.page.get_by_role("dialog")
+        await opened.page.get_by_role("textbox", name="API key").fill("wrong")
         await opened.page.keyboard.press("Enter")
-        await expect(door).to_contain_text("The API key is not known here.")
+        await expect(dialog).to_contain_text("The API key is not known here.")
 
-        await opened.page.get_by_label("API key").fill(KEY)
+        await opened.page.get_by_role("textbox", name="API key").fill(KEY)
         await opened.page.keyboard.press("Enter")
         await opened.connection("connected")
         await opened.page.reload()
         await opened.connection("connected")
 
-        await expect(door).to_be_hidden()
+        await expect(dialog).to_be_hidden()
         turn = await opened.ask("One?")
         await worker.claim()
         worker.say("Welcome.")

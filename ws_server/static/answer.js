@@ -1,8 +1,9 @@
-// One answer as it grows: events go in, each counted once and in order; what to show comes out.
+// The state of one answer, built from its events. Events are applied once and in order; a repeat is
+// dropped and a gap is reported, so that the caller can read the log.
 
 const ENDS = new Set(["response.completed", "response.incomplete", "response.failed", "error"]);
 
-/** Whether nothing follows an event in its turn. */
+/** Return whether an event is the last one of its turn. */
 export const ends = (event) => ENDS.has(event.type);
 
 export class Answer {
@@ -10,12 +11,12 @@ export class Answer {
   text = "";
   /** sent, queued, thinking, writing; then completed, incomplete, cancelled or failed. */
   state = "sent";
-  /** What there is to say beside the text, in words. */
+  /** A status line shown beside the text. */
   note = "";
   stopping = false;
   #last = -1;
 
-  /** @param onChange called after every step */
+  /** @param onChange called after every change */
   constructor(onChange) {
     this.onChange = onChange;
   }
@@ -24,17 +25,17 @@ export class Answer {
     return ["completed", "incomplete", "cancelled", "failed"].includes(this.state);
   }
 
-  /** Number of the last event taken in. */
+  /** The number of the last event that was applied. */
   get last() {
     return this.#last;
   }
 
-  /** Take in the next event; a repeat is dropped. False when one before it is missing. */
+  /** Apply the next event; drop a repeat. Return false when an earlier event is missing. */
   take(event) {
-    // Without a number it is about the request, or no part of an answer at all.
+    // An event without a number concerns the request or the socket, not this answer.
     if (event.sequence_number === undefined && event.type !== "error") return true;
     const number = event.sequence_number ?? this.#last + 1;
-    // A snapshot stands for all that came before it, which nobody keeps any more.
+    // A snapshot replaces the events before it, whose log has expired.
     if (number > this.#last + 1 && !event.snapshot) return false;
     if (number <= this.#last || this.ended) return true;
     this.#last = number;
@@ -43,13 +44,13 @@ export class Answer {
     return true;
   }
 
-  /** End it here, for a reason that no event gives. */
+  /** End the answer for a reason that no event gives. */
   fail(reason) {
     this.#become("failed", reason);
     this.onChange(this);
   }
 
-  /** Say something about it in passing. */
+  /** Show a status line without a change of state. */
   remark(note) {
     this.note = note;
     this.onChange(this);
@@ -61,7 +62,7 @@ export class Answer {
         this.id = response.id;
         break;
       case "response.queued":
-        return this.#become("queued", inLine(queue));
+        return this.#become("queued", queuePlace(queue));
       case "response.in_progress":
         return this.#become("thinking", "Thinking");
       case "response.output_text.delta":
@@ -87,9 +88,9 @@ export class Answer {
   }
 }
 
-function inLine({ position, size, eta_seconds: eta, workers }) {
-  const place = `Number ${position} of ${size} in line`;
-  if (workers === 0) return `${place}. No worker is here to answer yet; the place is kept.`;
+function queuePlace({ position, size, eta_seconds: eta, workers }) {
+  const place = `Number ${position} of ${size} in the queue`;
+  if (workers === 0) return `${place}. No worker is running yet; your place is kept.`;
   if (eta !== null && eta >= 1) return `${place}, about ${about(eta)}`;
   return `${place}, ${workers} ${workers === 1 ? "worker" : "workers"}`;
 }

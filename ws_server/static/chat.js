@@ -1,7 +1,7 @@
-// The page's wiring: a conversation in which one turn runs at a time.
+// Connects the page's elements to the connection: one conversation, one running turn at a time.
 //
-// Answers come on the socket in the order in which they were asked for, so an event belongs to the
-// oldest answer whose end has not come yet.
+// Answers arrive on the socket in the order of their requests, so an event belongs to the oldest
+// answer that has not ended.
 
 import { Answer, ends } from "./answer.js";
 import { Connection, Refusal, backOff } from "./connection.js";
@@ -13,9 +13,9 @@ const transcript = new Transcript($("turns"));
 const connection = new Connection({ onState, onEvent, askKey });
 
 let state = "connecting";
-/** Answers that the socket still owes, oldest first. */
+/** Answers that have not ended on this socket, oldest first. */
 let owed = [];
-/** The answer being given in this conversation, and the response to go on from. */
+/** The running answer of this conversation, and the response that the next turn continues. */
 let running = null;
 let previous = null;
 
@@ -30,7 +30,7 @@ function ask(text) {
     input: text,
     truncation: "auto",
     previous_response_id: previous,
-    // Sent again under the same key it is the same turn.
+    // A request repeated under the same key is the same turn, not a second one.
     idempotency_key: Array.from(crypto.getRandomValues(new Uint32Array(4)), String).join("-"),
   };
   running = answer;
@@ -65,14 +65,14 @@ function startOver() {
 
 function onEvent(event) {
   const answer = owed[0] ?? running;
-  if (!answer || isAboutStopping(event, answer)) return;
+  if (!answer || isCancelRefusal(event, answer)) return;
   if (!answer.take(event)) resume(answer);
   if (event.type === "response.created" && answer.stopping) stop(answer);
   if (ends(event)) owed.shift();
 }
 
-// A stop that came too late is no news; any other refusal of one is.
-function isAboutStopping(event, answer) {
+// A cancel that arrives after the end is ignored; any other refusal of a cancel is shown.
+function isCancelRefusal(event, answer) {
   if (event.type !== "error" || event.sequence_number !== undefined) return false;
   if (/^response_not_/.test(event.error.code)) return true;
   if (!answer.id) return false;
@@ -92,14 +92,14 @@ function onState(now, problem) {
     owed = owed.filter((answer) => !answer.id);
   }
   if (now === "connected") {
-    // Whether these had arrived before the connection was lost, nobody knows.
+    // Their requests may or may not have arrived; the idempotency key makes sending them again safe.
     for (const answer of owed) connection.send(answer.create);
     if (running?.stopping) stop(running);
   }
   refresh();
 }
 
-/** Get the rest of an answer from the server's log, however often that takes. */
+/** Read the rest of an answer from the server's log, and retry until it has ended. */
 async function resume(answer) {
   if (answer.resuming || answer.ended) return;
   answer.resuming = true;
@@ -145,7 +145,7 @@ $("composer").onsubmit = (event) => {
 };
 question.oninput = refresh;
 question.onkeydown = (event) => {
-  // Enter also ends a word that an input method is composing; that one is not ours.
+  // During IME composition, Enter confirms a word and must not send the message.
   if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
   event.preventDefault();
   $("composer").requestSubmit();

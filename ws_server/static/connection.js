@@ -1,19 +1,19 @@
-// The page's one socket: opened, opened again whenever it is lost, and never given up.
+// Keeps the page's one WebSocket open and reconnects for as long as the page lives.
 //
-// A browser does not say why a handshake failed. So after a failure the server is asked over HTTP
-// whether it wants a key, and otherwise the network is to blame.
+// A browser does not tell why a handshake failed. After a failure the page asks over HTTP whether
+// the server requires a key; any other failure counts as a network problem.
 
 const KEY = "turnstream-key";
 const KEY_PROTOCOL = "openai-insecure-api-key.";
 const SHORTEST_MS = 500;
 const LONGEST_MS = 20_000;
-// A handshake that takes longer is given up; a socket that lived longer was a good one.
-const PATIENCE_MS = 10_000;
+// Time limit of a handshake; a socket that stayed open longer resets the back-off.
+const HANDSHAKE_MS = 10_000;
 
-/** The server has refused for good: trying again would not help. */
+/** A refusal by the server that a retry would not change. */
 export class Refusal extends Error {}
 
-/** Wait, a random time up to a bound that doubles with every failure. */
+/** Return a random delay in milliseconds, below a bound that doubles with every failure. */
 export function backOff(failures) {
   const most = Math.min(LONGEST_MS, SHORTEST_MS * 2 ** failures);
   return SHORTEST_MS + Math.random() * (most - SHORTEST_MS);
@@ -22,36 +22,36 @@ export function backOff(failures) {
 export class Connection {
   #socket = null;
   #lost = null;
-  #leave = () => {};
-  #hurry = () => {};
+  #disconnect = () => {};
+  #retryNow = () => {};
   #waiting = [];
 
   /**
    * @param onState called with connected, reconnecting, offline or locked, and a problem in words
    * @param onEvent called with each event, parsed
-   * @param askKey gives a promise of the key, when the server wants one (or another one)
+   * @param askKey returns a promise of the key, when the server requires one or rejected the last
    */
   constructor({ onState, onEvent, askKey }) {
     Object.assign(this, { onState, onEvent, askKey });
-    // Networks change under a sleeping page: what was open before may be dead without a word.
+    // The network may have changed while the page slept, and a dead socket does not report it.
     for (const change of ["online", "offline"]) addEventListener(change, () => this.#replace());
     addEventListener("pageshow", (event) => event.persisted && this.#replace());
-    document.addEventListener("visibilitychange", () => document.hidden || this.#hurry());
+    document.addEventListener("visibilitychange", () => document.hidden || this.#retryNow());
   }
 
-  /** Keep a socket open for as long as the page lives. One loop, so never two at once. */
+  /** Keep one socket open for as long as the page lives. */
   async run() {
     for (let failures = 0; ; failures++) {
-      const lived = await this.#live();
-      if (lived > PATIENCE_MS) failures = 0;
-      const problem = lived === null ? await this.#refused() : "";
+      const openMs = await this.#connect();
+      if (openMs > HANDSHAKE_MS) failures = 0;
+      const problem = openMs === null ? await this.#refused() : "";
       this.onState(navigator.onLine ? "reconnecting" : "offline", problem ?? "");
       if (problem === null) failures = -1;
       else await this.#pause(backOff(failures));
     }
   }
 
-  /** Send one message; false when there is no socket to send it on. */
+  /** Send one message; return false when no socket is open. */
   send(message) {
     if (this.#socket?.readyState !== WebSocket.OPEN) return false;
     this.#socket.send(JSON.stringify(message));
@@ -81,7 +81,7 @@ export class Connection {
         rest = blocks.pop();
         for (const block of blocks) {
           const at = block.indexOf("data: ");
-          // What is no object only says that the stream is over.
+          // `[DONE]` ends a stream and is not JSON.
           if (at >= 0 && block[at + "data: ".length] === "{") yield JSON.parse(block.slice(at + "data: ".length));
         }
       }
@@ -90,22 +90,22 @@ export class Connection {
     }
   }
 
-  /** Open a socket and wait for its end: milliseconds it lived, or null if it never opened. */
-  #live() {
+  /** Open a socket and wait for its end; return its lifetime in milliseconds, or null if it never opened. */
+  #connect() {
     const socket = (this.#socket = new WebSocket(socketUrl(), protocols()));
     const lost = new AbortController();
     this.#lost = lost.signal;
     return new Promise((resolve) => {
       let opened = null;
-      // A dead network lets no socket close: what is given up is not waited for.
-      this.#leave = () => {
+      // On a dead network `close` never completes, so nothing waits for it.
+      this.#disconnect = () => {
         clearTimeout(deadline);
         socket.onopen = socket.onmessage = socket.onclose = null;
         socket.close();
         lost.abort();
         resolve(opened === null ? null : performance.now() - opened);
       };
-      const deadline = setTimeout(this.#leave, PATIENCE_MS);
+      const deadline = setTimeout(this.#disconnect, HANDSHAKE_MS);
       socket.onopen = () => {
         clearTimeout(deadline);
         opened = performance.now();
@@ -113,11 +113,11 @@ export class Connection {
         for (const go of this.#waiting.splice(0)) go();
       };
       socket.onmessage = ({ data }) => this.onEvent(JSON.parse(data));
-      socket.onclose = this.#leave;
+      socket.onclose = this.#disconnect;
     });
   }
 
-  /** Ask why nobody opens: null once another key is here, else the reason in words, if there is one. */
+  /** Find out why the handshake failed: return null once a new key was entered, else the reason, or "". */
   async #refused() {
     try {
       const answer = await fetch("v1/models", { headers: headers(), cache: "no-store" });
@@ -134,14 +134,14 @@ export class Connection {
 
   #pause(ms) {
     return new Promise((resolve) => {
-      this.#hurry = resolve;
+      this.#retryNow = resolve;
       setTimeout(resolve, ms);
     });
   }
 
   #replace() {
-    this.#leave();
-    this.#hurry();
+    this.#disconnect();
+    this.#retryNow();
   }
 }
 

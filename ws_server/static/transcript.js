@@ -1,4 +1,5 @@
-// What was said, on the page. However fast events come, the page changes once per frame.
+// Shows questions and answers. The page changes at most once per animation frame, however fast
+// events arrive.
 
 export class Transcript {
   #list;
@@ -7,7 +8,7 @@ export class Transcript {
     this.#list = list;
   }
 
-  /** Add a question and a place for its answer; gives a function that shows the answer's state. */
+  /** Add a question and an empty answer; return a function that shows the answer's state. */
   add(question) {
     const turn = element("article", "turn");
     const text = document.createTextNode("");
@@ -47,6 +48,6 @@ function element(tag, className, text = "") {
   return made;
 }
 
-// Reading further up is not disturbed by what is added below.
+// The page scrolls along only while the reader is at its end.
 const atEnd = () => innerHeight + scrollY > document.documentElement.scrollHeight - 60;
 const toEnd = () => scrollTo(0, document.documentElement.scrollHeight);
