@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run test test-long test-faults test-vllm chaos check format eval-demo bench clean
+.PHONY: help run tools test test-long test-faults test-vllm chaos check format eval-demo bench clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -15,6 +15,9 @@ BENCHMARKS := dispatch relay slicer append takeover storm line cancel share engi
 # Of all that pip says, what shows that it moves. Its warnings and errors pass by on stderr.
 PROGRESS := ^ *((Downloading|Processing) .*|Building editable.*started|Installing collected packages|Successfully installed)
 
+# Tests run in several processes; those that share a service stay in one (tests/conftest.py).
+PARALLEL := -n logical --maxprocesses 4 --dist loadgroup
+
 #: Options for the command behind `run`, `test` and `bench`: make run ARGS="--port 8080"
 ARGS :=
 
@@ -24,14 +27,18 @@ help: ## This list.
 run: $(VENV)/.run-ready ## Start everything on http://127.0.0.1:8000 until Ctrl-C.
 	@$(BIN)/turnstream up $(ARGS)
 
-test: $(VENV)/.dev-ready $(CLIENTS) ## Run every test but the long ones.
-	@$(BIN)/python -m pytest $(ARGS)
+# What tests need and pip cannot give: a browser for the page, and npm for the Node clients.
+tools: $(VENV)/.dev-ready
+	@scripts/need.sh browser npm
 
-test-long: $(VENV)/.dev-ready $(CLIENTS) ## Run every test.
-	@$(BIN)/python -m pytest -m "long or not long" $(ARGS)
+test: $(VENV)/.dev-ready tools $(CLIENTS) ## Run every test but the long ones.
+	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
-test-faults: $(VENV)/.dev-ready ## Break everything, at length (some three minutes).
-	@$(BIN)/python -m pytest tests/faults -m "long or not long" $(ARGS)
+test-long: $(VENV)/.dev-ready tools $(CLIENTS) ## Run every test, with all examples.
+	@TEST_LONG=1 $(BIN)/python -m pytest $(PARALLEL) -m "long or not long" $(ARGS)
+
+test-faults: $(VENV)/.dev-ready ## Run all fault tests, the long ones too (some three minutes).
+	@TEST_LONG=1 $(BIN)/python -m pytest tests/faults -m "long or not long" $(ARGS)
 
 # What vLLM warns of is its own affair.
 test-vllm: $(VLLM_VENV)/.ready ## Run the tests of the engine vllm, on a CPU, in .venv-vllm (takes long).
@@ -81,11 +88,11 @@ $(VENV)/.python-clients-ready: examples/requirements.txt | $(BIN)/python
 	@$(BIN)/python -m pip --disable-pip-version-check --python $(VENV)/clients/bin/python install --quiet -r $<
 	@touch $@
 
-$(VENV)/.node-clients-ready: examples/package.json examples/package-lock.json | $(BIN)/python
+$(VENV)/.node-clients-ready: examples/package.json examples/package-lock.json | tools
 	@if command -v npm >/dev/null; then \
 		echo "installing the Node clients into examples/node_modules"; \
 		npm ci --prefix examples --no-audit --no-fund --loglevel=error >/dev/null && touch $@; \
-	else echo "there is no npm: tests with Node clients are skipped"; fi
+	fi
 
 # vLLM's CPU build wants torch's CPU build, and transformers a little older than ours. Where pip finds torch
 # with CUDA only, PIP_EXTRA_INDEX_URL must name an index that has it for CPUs. What else vLLM brings of torch's
@@ -103,6 +110,7 @@ comma := ,
 
 # Debian's python3 may come without ensurepip; then the pip that is there fills the environment.
 $(BIN)/python:
+	@scripts/need.sh venv
 	@set -e; for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 		command -v $$python >/dev/null || continue; \
 		$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' && { found=$$python; break; } || true; \

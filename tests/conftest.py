@@ -3,6 +3,7 @@
 The service is nobody's own: who breaks it starts another. A failing test shows what it said.
 """
 
+import os
 import shutil
 import subprocess
 import time
@@ -21,6 +22,25 @@ from turnstream.cli.redis_server import PrivateRedis, find_program
 START_SECONDS = 20.0
 #: So much of the service's output is shown under a failing test.
 SHOWN_CHARACTERS = 20_000
+
+
+#: Folders whose tests share one service, and so one process. Two processes, a service in each, is
+#: as much as two cores carry without making the tests of faults late.
+GROUPS = {
+    "faults": "faults",
+    "end_to_end": "service",
+    "clients": "service",
+    "fuzz": "service",
+    "schemas": "service",
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Name the group of each test: tests of one group run in one process, in their order."""
+    for item in items:
+        path = item.path.relative_to(ROOT / "tests")
+        item.add_marker(pytest.mark.xdist_group(GROUPS.get(path.parts[0], str(path))))
 
 
 @pytest.fixture(scope="session")
@@ -68,7 +88,8 @@ def client_python() -> Path:
 def node_modules() -> Path:
     """Give the folder where Node finds the official clients."""
     if shutil.which("npm") is None:
-        pytest.skip("there is no npm, and so no Node clients")
+        missing = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        missing("no npm: install it to test the Node clients")
     folder = ROOT / "examples" / "node_modules"
     if not folder.exists():
         pytest.fail("`make test` installs the Node clients first")

@@ -100,7 +100,7 @@ def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
 
         assert_ends(service, family)
         assert service.process.returncode == 0
-        assert service.stdout == f"ready {broken_service.url}\n"
+        assert service.stdout == f"ready {service.url}\n"
 
 
 def test_a_killed_up_leaves_no_process_behind(tmp_path: Path) -> None:

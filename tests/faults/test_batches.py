@@ -12,9 +12,10 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from harness.service import Service
+from tests.effort import examples
 from tests.faults.conftest import Question, until_all_work, worker_names
 
-LINES = 160
+LINES = examples(64, 160)
 #: So hot that each answer is different, and its seed keeps it.
 SEEDS = 6
 PATIENCE_SECONDS = 180.0

@@ -44,7 +44,7 @@ def narrowed(file_id: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "seconds", [pytest.param(15, id="short"), pytest.param(180, marks=pytest.mark.long, id="long")]
+    "seconds", [pytest.param(6, id="short"), pytest.param(180, marks=pytest.mark.long, id="long")]
 )
 def test_every_answer_is_as_published_and_none_is_a_failure_of_ours(
     service: Service, tmp_path: Path, seconds: int

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
+from tests.effort import examples
 from tests.turns.conftest import MODEL, ending
 from turnstream.turns import keys, lua
 from turnstream.turns.connection import connect
@@ -94,7 +95,9 @@ def client(redis_url: str) -> Iterator[Redis]:
 
 
 @settings(
-    max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(20, 50),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(
     slots=st.sampled_from((1, 4, 10)),

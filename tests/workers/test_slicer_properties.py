@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from harness import sentencepiece_model
+from tests.effort import examples
 from turnstream.prompts import ChatPromptMetaLlamaLlama2Chat
 from turnstream.workers.byte_table import ByteTable
 from turnstream.workers.echo_cut import EchoCounts, EchoCut
@@ -129,9 +130,9 @@ def cut(ids: list[int], places: Sequence[int]) -> list[list[int]]:
     return [ids[a:b] for a, b in pairwise(edges)]
 
 
-@settings(PROFILE, max_examples=1000)
+@settings(PROFILE, max_examples=examples(200, 1000))
 @given(drawn=st.binary(min_size=5 * SIZE, max_size=5 * SIZE))
-def test_five_thousand_conversations_are_sliced_exactly_by_both_doors(
+def test_thousands_of_conversations_are_sliced_exactly_by_both_doors(
     tokenizers: Tokenizers, drawn: bytes
 ) -> None:
     for at in range(0, len(drawn), SIZE):
@@ -207,7 +208,7 @@ some_pairs = st.lists(
 )
 
 
-@settings(PROFILE, max_examples=1000)
+@settings(PROFILE, max_examples=examples(200, 1000))
 @given(text=few_letters, stop=some_stops, pairs=some_pairs, places=st.binary(max_size=6))
 def test_stop_strings_and_replacements_do_not_depend_on_where_text_was_cut(
     text: str, stop: list[str], pairs: list[tuple[str, str]], places: Sequence[int]
@@ -226,7 +227,7 @@ def test_stop_strings_and_replacements_do_not_depend_on_where_text_was_cut(
     assert shown + slicer.finish() == truth
 
 
-@settings(PROFILE, max_examples=500)
+@settings(PROFILE, max_examples=examples(100, 500))
 @given(text=few_letters, stop=some_stops)
 def test_nothing_is_held_back_that_can_begin_no_stop_string(text: str, stop: list[str]) -> None:
     table = ByteTable.from_tokens([chr(id) for id in range(128)], control=())
@@ -238,7 +239,7 @@ def test_nothing_is_held_back_that_can_begin_no_stop_string(text: str, stop: lis
     assert slicer.stopped or not held or any(s.startswith(held) for s in stop)
 
 
-@settings(PROFILE, max_examples=500)
+@settings(PROFILE, max_examples=examples(100, 500))
 @given(seed=st.integers(0, 2**32), places=st.binary(max_size=6))
 def test_any_ids_at_all_give_the_text_of_their_bytes(
     tokenizers: Tokenizers, seed: int, places: Sequence[int]
@@ -272,7 +273,7 @@ def test_any_ids_at_all_give_the_text_of_their_bytes(
     assert tokenizers.model.is_byte(258)
 
 
-@settings(PROFILE, max_examples=500)
+@settings(PROFILE, max_examples=examples(100, 500))
 @given(reply=replies, after=st.integers(0, 99), stop=st.lists(st.sampled_from(HOSTILE[2:])))
 def test_another_worker_replaying_the_log_goes_on_with_the_very_next_slice(
     tokenizers: Tokenizers, reply: str, after: int, stop: list[str]

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.effort import examples
 from tests.workers.conftest import MakeEngine
 from tests.workers.contract.asking import greedy, prompts, seeded
 from tests.workers.listener import Listener, answer, start
@@ -59,7 +60,9 @@ def test_a_seed_draws_the_same_whoever_is_in_the_batch(make_engine: MakeEngine) 
 
 def test_no_draw_however_hot_hangs_on_the_batch(make_engine: MakeEngine) -> None:
     [prompt, *others] = prompts(9, seed=16, longest=30)
-    hot = [SamplingParams(max_tokens=25, temperature=2, seed=seed) for seed in range(50)]
+    hot = [
+        SamplingParams(max_tokens=25, temperature=2, seed=seed) for seed in range(examples(12, 50))
+    ]
     alone = make_engine(slots=1)
     expected = [answer(alone, prompt, sampling) for sampling in hot]
     engine = make_engine(slots=7)

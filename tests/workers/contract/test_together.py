@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from transformers import LlamaForCausalLM
 
+from tests.effort import examples
 from tests.workers.conftest import MakeEngine
 from tests.workers.contract.asking import CANCELLED, LENGTH, generated, greedy, prompts, seeded
 from tests.workers.listener import PATIENCE_SECONDS, Listener, answer, start
@@ -48,20 +49,21 @@ def test_after_step_follows_every_on_step_of_its_step(make_engine: MakeEngine) -
     assert seen == []
 
 
-def test_five_hundred_random_turns_are_neither_lost_nor_mixed_up(make_engine: MakeEngine) -> None:
+def test_many_random_turns_are_neither_lost_nor_mixed_up(make_engine: MakeEngine) -> None:
+    count = examples(120, 500)
     rng = random.Random(10)
-    queue = prompts(500, seed=10, longest=60)
-    for n in range(0, 500, 4):  # some carry on where another one began
+    queue = prompts(count, seed=10, longest=60)
+    for n in range(0, count, 4):  # some carry on where another one began
         queue[n] = queue[n // 2][:30] + queue[n]
     samplings = [
         greedy(rng.randrange(1, 14)) if n % 3 else seeded(rng.randrange(1, 14), n)
-        for n in range(500)
+        for n in range(count)
     ]
     one_by_one = make_engine(slots=1)
     expected = [answer(one_by_one, *turn) for turn in zip(queue, samplings, strict=True)]
 
     engine = make_engine(slots=8)
-    cancelled = set(range(3, 500, 17))
+    cancelled = set(range(3, count, 17))
 
     def run(n: int) -> Listener:
         def cancel_at_two(listener: Listener) -> None:
@@ -73,7 +75,7 @@ def test_five_hundred_random_turns_are_neither_lost_nor_mixed_up(make_engine: Ma
         return listener
 
     with ThreadPoolExecutor(12) as pool:
-        listeners = list(pool.map(run, range(500)))
+        listeners = list(pool.map(run, range(count)))
     for n, listener in enumerate(listeners):
         assert len(listener.finishes) == 1
         assert listener.calls_after_finish == 0
