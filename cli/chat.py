@@ -18,37 +18,44 @@ from urllib.parse import urlsplit, urlunsplit
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidURI
 from websockets.sync.client import ClientConnection, connect
 
-from turnstream.turns import environment
+from turnstream.turns.environment import Setting, read_all, text
 
 #: How soon Ctrl-C is noticed.
 NOTICE_SECONDS = 0.1
 TERMINAL = ("response.completed", "response.incomplete", "response.failed")
 
 
+def _server_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https", "ws", "wss") or not parts.netloc:
+        raise ValueError(f"must be an http:// address, not {value!r}")
+    return value
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatSettings:
-    """Whom to talk to."""
+    """The server that `turnstream chat` and `turnstream bulk` use."""
 
-    url: str
-    key: str
-    model: str
+    url: str = Setting(
+        "URL",
+        _server_url,
+        "http://127.0.0.1:8000",
+        "the server that `turnstream chat` and `turnstream bulk` use",
+    ).field()
+    key: str = Setting("KEY", text, "", "its API key", shown="none").field()
+    #: Empty: the server's default.
+    model: str = Setting(
+        "CHAT_MODEL", text, "", "the model that they ask for", shown="the server's"
+    ).field()
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "ChatSettings":
-        """Read and check them.
+        """Read and check all of them.
 
         Raises:
             SettingError: naming the variable and what is wrong with it.
         """
-        url = environment.text(environ, "URL", "http://127.0.0.1:8000")
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https", "ws", "wss") or not parts.netloc:
-            raise environment.SettingError("URL", f"must be an http:// address, not {url!r}")
-        return cls(
-            url=url,
-            key=environment.text(environ, "KEY", ""),
-            model=environment.text(environ, "CHAT_MODEL", ""),
-        )
+        return cls(**read_all(cls, environ))
 
     @property
     def http_url(self) -> str:

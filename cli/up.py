@@ -10,7 +10,7 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from turnstream.cli.child import Command, Groups
@@ -20,8 +20,10 @@ from turnstream.cli.exit_code import BAD_SETTING
 from turnstream.cli.readiness import answers_turns, redis_answers
 from turnstream.cli.redis_server import NoRedis, PrivateRedis, find_program
 from turnstream.cli.supervisor import GiveUp, keep
-from turnstream.turns import environment
-from turnstream.turns.settings import TurnSettings, blob_store
+from turnstream.turns.environment import Setting, read_all, whole
+from turnstream.turns.settings import MODEL, REDIS_URL, blob_store
+from turnstream.workers.settings import WORKER_INDEX
+from turnstream.ws_server.settings import FILES, HOST, PORT
 
 #: How often to look whether a turn can be answered, and how often to say that it can't yet.
 LOOK_SECONDS = 0.2
@@ -32,42 +34,40 @@ REDIS_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpSettings:
-    """Settings of `turnstream up` itself; the others pass through it to its children."""
+    """Settings of `turnstream up` itself; its children read the others."""
 
-    host: str
-    port: int
-    data_dir: Path
-    model: str
-    workers: int
-    #: The number of the first worker; the others follow it.
-    first_worker: int
+    data_dir: Path = Setting(
+        "DATA_DIR",
+        lambda value: Path(value).expanduser(),
+        None,
+        "where `turnstream up` keeps its private Redis; `$XDG_DATA_HOME/turnstream` if that is set",
+        shown="`~/.local/share/turnstream`",
+    ).field()
+    workers: int = Setting(
+        "WORKERS", whole(1, 64), 1, "worker processes that `turnstream up` starts"
+    ).field()
+    host: str = HOST.field()
+    #: 0 takes any free port.
+    port: int = replace(PORT, form=whole(0, 65535)).field()
+    model: str = MODEL.field()
+    #: The index of the first worker; the others follow it.
+    first_worker: int = WORKER_INDEX.field()
     #: Where the front end keeps files.
-    files: str
-    #: None means a private Redis.
-    redis_url: str | None
+    files: str = replace(FILES, default="").field()
+    #: None: a private Redis.
+    redis_url: str | None = replace(REDIS_URL, default=None).field()
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "UpSettings":
-        """Read and check them all.
+        """Read and check all of them.
 
         Raises:
             SettingError: naming the variable and what is wrong with it.
         """
-        text, whole = environment.text, environment.whole
-        said = text(environ, "DATA_DIR", "")
-        data_dir = Path(said).expanduser() if said else default_data_dir(environ)
-        return cls(
-            host=text(environ, "HOST", "127.0.0.1"),
-            port=whole(environ, "PORT", 8000, least=0, most=65535),
-            data_dir=data_dir,
-            files=blob_store(text(environ, "FILES", str(data_dir / "files"))),
-            model=text(environ, "MODEL", "demo"),
-            workers=whole(environ, "WORKERS", 1, least=1, most=64),
-            first_worker=whole(environ, "WORKER_INDEX", 0, least=0, most=9999),
-            redis_url=(
-                TurnSettings.read(environ).redis_url if text(environ, "REDIS_URL", "") else None
-            ),
-        )
+        values = read_all(cls, environ)
+        values["data_dir"] = values["data_dir"] or default_data_dir(environ)
+        values["files"] = values["files"] or blob_store(str(values["data_dir"] / "files"))
+        return cls(**values)
 
 
 def run() -> int:

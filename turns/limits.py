@@ -67,7 +67,7 @@ class OwnerLimits:
         """
         everybody: dict[str, int | frozenset[Tier]] = {}
         own: dict[str, dict[str, int | frozenset[Tier]]] = {}
-        for entry in environment.text(environ, "LIMITS", "").replace(",", " ").split():
+        for entry in environ.get(environment.PREFIX + "LIMITS", "").replace(",", " ").split():
             match = _ENTRY.fullmatch(entry)
             if match is None:
                 raise SettingError("LIMITS", f"must be a list of [OWNER:]NAME=VALUE, not {entry!r}")

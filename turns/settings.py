@@ -1,42 +1,93 @@
-"""What both processes must agree on: where Redis is and how long it keeps things."""
+"""What nodes and workers must agree on: where Redis is and how long it keeps things."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
-from turnstream.turns import environment
+from turnstream.turns.environment import Setting, read_all, seconds, text, whole
 from turnstream.turns.limits import OwnerLimits
 
 DAY = 24 * 3600
+
+
+def _redis_url(value: str) -> str:
+    if not value.startswith(("redis://", "rediss://")):
+        raise ValueError("must begin with redis:// or rediss://")
+    return value
+
+
+REDIS_URL = Setting(
+    "REDIS_URL",
+    _redis_url,
+    "redis://127.0.0.1:6379/0",
+    "where Redis is; when it is not set, `turnstream up` starts a private one",
+)
+MODEL = Setting("MODEL", text, "demo", "`demo`, a folder in Hugging Face layout, or a hub name")
+
+
+def _limits(value: str) -> OwnerLimits:
+    return OwnerLimits.read({"TURNSTREAM_LIMITS": value})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnSettings:
     """Settings of the `turns` room."""
 
-    redis_url: str = "redis://127.0.0.1:6379/0"
-    #: How long the events of an ended turn can be replayed.
-    log_seconds: int = 900
-    #: How long a stored response, and so its conversation, is kept.
-    store_seconds: int = 30 * DAY
-    #: How long a response with `store: false` is kept for its own socket to go on from.
+    redis_url: str = REDIS_URL.field()
+    lease_seconds: float = Setting(
+        "LEASE_SECONDS",
+        seconds(1.0),
+        5.0,
+        "a worker's turns go to other workers when its leases were not renewed for this long",
+    ).field()
+    most_attempts: int = Setting(
+        "MAX_ATTEMPTS", whole(1, 100), 3, "workers that a turn may lose before it fails"
+    ).field()
+    turn_seconds: int = Setting(
+        "TURN_SECONDS", whole(1, 30 * DAY), DAY, "a turn that has not ended after this long fails"
+    ).field()
+    nobody_seconds: int = Setting(
+        "NO_WORKER_SECONDS",
+        whole(1, 30 * DAY),
+        600,
+        "how long turns wait for a model that no worker serves",
+    ).field()
+    watch_seconds: int = Setting(
+        "UNREAD_SECONDS",
+        whole(5, DAY),
+        60,
+        "how long a turn with `store: false` goes on without a reader",
+    ).field()
+    max_queued: int = Setting(
+        "MAX_QUEUED",
+        whole(1, 10_000_000),
+        100_000,
+        "turns that may wait for a model; one more is refused",
+    ).field()
+    limits: OwnerLimits = Setting(
+        "LIMITS",
+        _limits,
+        OwnerLimits(),
+        "limits of owners, such as `requests_per_minute=60 ann:tiers=default+flex`; see"
+        " [wire.md](wire.md#limits)",
+        shown="none",
+    ).field()
+    log_seconds: int = Setting(
+        "LOG_SECONDS",
+        whole(1, 30 * DAY),
+        900,
+        "how long the events of an ended response can be replayed",
+    ).field()
+    store_seconds: int = Setting(
+        "STORE_SECONDS",
+        whole(60, 3650 * DAY),
+        30 * DAY,
+        "how long a stored response, and so its conversation, is kept",
+    ).field()
+    #: How long a response with `store: false` is kept for its own socket to continue.
     unstored_seconds: int = 4500
-    #: A worker not heard of for so long is not counted as alive. Workers beat four times a second.
+    #: A worker whose last heartbeat is older is not live. Workers send four a second.
     alive_seconds: float = 3.0
-    #: A claimed turn not renewed for so long is given to another worker.
-    lease_seconds: float = 5.0
-    #: How often a turn may be taken up before it is given up.
-    most_attempts: int = 3
-    #: A turn that has not ended after so long is given up.
-    turn_seconds: int = DAY
-    #: Turns that wait for a model of which no worker was heard for so long are given up.
-    nobody_seconds: int = 600
-    #: How long a turn that is not stored goes on without a reader.
-    watch_seconds: int = 60
-    #: Turns that may wait for one model; one more is refused with `overloaded`.
-    max_queued: int = 100_000
-    #: What each owner may ask for.
-    limits: OwnerLimits = field(default_factory=OwnerLimits)
 
     @property
     def alive_ms(self) -> int:
@@ -55,27 +106,12 @@ class TurnSettings:
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "TurnSettings":
-        """Read and check them all.
+        """Read and check all of them.
 
         Raises:
             SettingError: naming the variable and what is wrong with it.
         """
-        whole, seconds = environment.whole, environment.seconds
-        url = environment.text(environ, "REDIS_URL", "redis://127.0.0.1:6379/0")
-        if not url.startswith(("redis://", "rediss://")):
-            raise environment.SettingError("REDIS_URL", "must begin with redis:// or rediss://")
-        return cls(
-            redis_url=url,
-            log_seconds=whole(environ, "LOG_SECONDS", 900, least=1, most=30 * DAY),
-            store_seconds=whole(environ, "STORE_SECONDS", 30 * DAY, least=60, most=3650 * DAY),
-            lease_seconds=seconds(environ, "LEASE_SECONDS", 5.0, least=1.0),
-            most_attempts=whole(environ, "MOST_ATTEMPTS", 3, least=1, most=100),
-            turn_seconds=whole(environ, "TURN_SECONDS", DAY, least=1, most=30 * DAY),
-            nobody_seconds=whole(environ, "NOBODY_SECONDS", 600, least=1, most=30 * DAY),
-            watch_seconds=whole(environ, "WATCH_SECONDS", 60, least=5, most=DAY),
-            max_queued=whole(environ, "MAX_QUEUED", 100_000, least=1, most=10_000_000),
-            limits=OwnerLimits.read(environ),
-        )
+        return cls(**read_all(cls, environ))
 
 
 def blob_store(url: str) -> str:

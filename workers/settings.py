@@ -1,16 +1,29 @@
-"""What a worker is told from outside, read once at its start."""
+"""Settings of a worker, read once at its start."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from turnstream.prompts.registry import PROMPTS
-from turnstream.turns import environment
-from turnstream.turns.environment import SettingError
-from turnstream.turns.settings import TurnSettings
+from turnstream.turns.environment import Setting, SettingError, choice, read_all, seconds, whole
+from turnstream.turns.settings import MODEL, TurnSettings
 
 ENGINES = ("slot", "vllm")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
+
+
+def _device(value: str) -> str:
+    if value not in ("auto", "cpu", "cuda") and not value.startswith("cuda:"):
+        raise ValueError(f"must be auto, cpu, cuda or cuda:N, not {value!r}")
+    return value
+
+
+WORKER_INDEX = Setting(
+    "WORKER_INDEX",
+    whole(0, 9999),
+    0,
+    "a worker's number among the workers of its model; the first one's for `turnstream up`",
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,65 +31,86 @@ class WorkerSettings:
     """Settings of the `workers` room."""
 
     turns: TurnSettings
-    #: `demo`, a folder in Hugging Face layout, or a hub name.
-    model: str
-    #: What runs it: `slot`, our own, or `vllm`.
-    engine: str
-    device: str
-    dtype: str
-    #: Where what a CPU worker compiles for itself is kept; None: it compiles nothing.
-    compile_cache: Path | None
-    #: How conversations are written: `auto` goes by the model's config and name.
-    prompt: str
-    #: Turns answered at once.
-    slots: int
-    #: Tokens of prompt and answer together; None takes the model's own.
-    context: int | None
-    #: Devices that share the model.
-    tensor_parallel: int
-    #: Stable name among the workers of a model: Celery keeps a queue for each.
-    index: int
-    #: How long running turns may go on after SIGTERM before another worker gets them.
-    drain_seconds: float
+    model: str = MODEL.field()
+    #: Names the worker, and so its Celery queue.
+    index: int = WORKER_INDEX.field()
+    engine: str = Setting(
+        "ENGINE",
+        choice(*ENGINES),
+        "slot",
+        "what runs the model: `slot`, or `vllm` with the extra of that name",
+    ).field()
+    tensor_parallel: int = Setting(
+        "TENSOR_PARALLEL",
+        whole(1, 64),
+        1,
+        "GPUs that share the model; more than one requires `vllm`",
+    ).field()
+    device: str = Setting("DEVICE", _device, "auto", "`auto`, `cpu`, `cuda` or `cuda:N`").field()
+    dtype: str = Setting(
+        "DTYPE", choice(*DTYPES), "auto", "`auto`, `float32`, `bfloat16` or `float16`"
+    ).field()
+    compile: str = Setting(
+        "COMPILE",
+        choice("auto", "off"),
+        "auto",
+        "`auto`: a worker on a CPU compiles part of its attention with g++, if there is one, into"
+        " `~/.cache/turnstream` (`$XDG_CACHE_HOME/turnstream`); `off`: it does not",
+    ).field()
+    #: Where compiled code is kept; None: nothing is compiled.
+    compile_cache: Path | None = None
+    prompt: str = Setting(
+        "PROMPT",
+        choice("auto", *PROMPTS),
+        "auto",
+        "prompt format: `auto` goes by the model's config and name; `llama-2-chat`; or `template`,"
+        " the tokenizer's own",
+    ).field()
+    slots: int = Setting(
+        "SLOTS", whole(1, 4096), 8, "turns that one engine answers at once"
+    ).field()
+    #: Of prompt and answer together; 0: the model's own, or what fits the memory.
+    context_tokens: int = Setting(
+        "CONTEXT",
+        whole(0, 1_000_000),
+        0,
+        "tokens of prompt and answer together; 0 takes the model's own, or what fits the memory",
+    ).field()
+    drain_seconds: float = Setting(
+        "DRAIN_SECONDS",
+        seconds(0.0),
+        5.0,
+        "how long a worker that is told to stop finishes its turns before others get them",
+    ).field()
 
     @property
     def name(self) -> str:
+        """The worker's name in Redis and in Celery."""
         return f"w{self.index}"
+
+    @property
+    def context(self) -> int | None:
+        """The context in tokens, or None for the model's own."""
+        return self.context_tokens or None
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "WorkerSettings":
-        """Read and check them all.
+        """Read and check all of them.
 
         Raises:
             SettingError: naming the variable and what is wrong with it.
         """
-        context = environment.whole(environ, "CONTEXT", 0, least=0, most=1_000_000)
-        device = environment.text(environ, "DEVICE", "auto")
-        if device not in ("auto", "cpu", "cuda") and not device.startswith("cuda:"):
-            raise SettingError("DEVICE", f"must be auto, cpu, cuda or cuda:N, not {device!r}")
-        compiles = environment.choice(environ, "COMPILE", "auto", ("auto", "off"))
-        engine = environment.choice(environ, "ENGINE", "slot", ENGINES)
-        cards = environment.whole(environ, "TENSOR_PARALLEL", 1, least=1, most=64)
-        if cards > 1 and engine != "vllm":
-            raise SettingError("TENSOR_PARALLEL", f"must be 1 for the engine {engine}, not {cards}")
-        return cls(
-            turns=TurnSettings.read(environ),
-            model=environment.text(environ, "MODEL", "demo"),
-            engine=engine,
-            device=device,
-            dtype=environment.choice(environ, "DTYPE", "auto", DTYPES),
-            compile_cache=_cache(environ) if compiles == "auto" else None,
-            prompt=environment.choice(environ, "PROMPT", "auto", ("auto", *PROMPTS)),
-            slots=environment.whole(environ, "SLOTS", 8, least=1, most=4096),
-            context=context or None,
-            tensor_parallel=cards,
-            index=environment.whole(environ, "WORKER_INDEX", 0, least=0, most=9999),
-            drain_seconds=environment.seconds(environ, "DRAIN_SECONDS", 5.0, least=0.0),
-        )
+        values = read_all(cls, environ)
+        cache = _cache_folder(environ) if values["compile"] == "auto" else None
+        settings = cls(turns=TurnSettings.read(environ), compile_cache=cache, **values)
+        if settings.tensor_parallel > 1 and settings.engine != "vllm":
+            problem = f"must be 1 for the engine {settings.engine}, not {settings.tensor_parallel}"
+            raise SettingError("TENSOR_PARALLEL", problem)
+        return settings
 
 
-def _cache(environ: Mapping[str, str]) -> Path:
+def _cache_folder(environ: Mapping[str, str]) -> Path:
     base = environ.get("XDG_CACHE_HOME", "")
-    # The standard says that a relative path there is to be ignored.
+    # The XDG base directory specification has relative paths ignored.
     parent = Path(base) if base.startswith("/") else Path.home() / ".cache"
     return parent / "turnstream"

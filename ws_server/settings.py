@@ -1,32 +1,72 @@
-"""What the front end is told from outside, read once at its start."""
+"""Settings of the front end, read once at its start."""
 
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from socket import gethostname
 
-from turnstream.turns import environment
-from turnstream.turns.environment import SettingError
-from turnstream.turns.settings import DAY, TurnSettings, blob_store
-
-#: Beside the private Redis of `turnstream up`.
-DEFAULT_FILES = "~/.local/share/turnstream/files"
+from turnstream.turns.environment import Setting, SettingError, read_all, text, whole
+from turnstream.turns.settings import DAY, MODEL, TurnSettings, blob_store
 
 _KEY = re.compile(r"([A-Za-z0-9_.-]{1,64}):([0-9a-fA-F]{64})")
 _ORIGIN = re.compile(r"https?://[^/\s]+")
 
 
+def _api_keys(value: str) -> dict[str, str]:
+    keys = {}
+    for entry in value.replace(",", " ").split():
+        match = _KEY.fullmatch(entry)
+        if match is None:
+            # The entry is not repeated in the error: it may be the key itself.
+            raise ValueError("must be a list of OWNER:SHA256-OF-KEY, in hex")
+        keys[match[2].lower()] = match[1]
+    return keys
+
+
+def _origins(value: str) -> frozenset[str]:
+    entries = value.replace(",", " ").split()
+    for entry in entries:
+        if not _ORIGIN.fullmatch(entry):
+            raise ValueError(f"must be a list of scheme://host[:port], not {entry!r}")
+    return frozenset(entry.lower() for entry in entries)
+
+
+HOST = Setting(
+    "HOST", text, "127.0.0.1", "address to listen on; another than loopback requires keys"
+)
+PORT = Setting(
+    "PORT", whole(1, 65535), 8000, "port to listen on; `turnstream up` accepts 0 for any free one"
+)
+FILES = Setting(
+    "FILES",
+    blob_store,
+    blob_store("~/.local/share/turnstream/files"),
+    "where files and the results of batches are stored: a folder that all nodes share, or"
+    " `s3://BUCKET/FOLDER`; with `turnstream up` inside its data directory",
+    shown="`~/.local/share/turnstream/files`",
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SocketLimits:
-    """What one socket may have."""
+    """Limits of one WebSocket."""
 
-    #: How long it may last.
-    seconds: int = 3600
-    #: Turns in flight; further ones wait.
-    turns: int = 16
-    #: Named lanes.
-    lanes: int = 32
+    seconds: int = Setting(
+        "SOCKET_SECONDS",
+        whole(1, 7 * DAY),
+        3600,
+        "how long one WebSocket may last; then it is closed with 1001, and clients reconnect",
+    ).field()
+    turns: int = Setting(
+        "SOCKET_TURNS",
+        whole(1, 10_000),
+        16,
+        "turns in flight on one WebSocket; further ones wait on their lanes",
+    ).field()
+    lanes: int = Setting(
+        "SOCKET_LANES", whole(1, 10_000), 32, "named lanes on one WebSocket"
+    ).field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,25 +74,56 @@ class ServerSettings:
     """Settings of the `ws_server` room."""
 
     turns: TurnSettings
-    host: str
-    port: int
-    #: Name of this process among all front ends; its events come on a channel of this name.
-    node: str
-    #: The model that a request without one gets, as the workers' setting names it.
-    model: str
-    #: Owner by SHA-256 of the key, in lower-case hex. Empty: any key, loopback only.
-    api_keys: Mapping[str, str]
-    #: Pages on other hosts that may connect, as `scheme://host[:port]`.
-    origins: frozenset[str]
-    #: Where uploaded files and the results of batches are: a folder, or the URL of a bucket.
-    files: str
-    file_bytes: int
-    #: How long a file is kept, unless its owner says otherwise, and a batch after its end.
-    file_seconds: int
-    #: Requests that a file may have, and how many of one batch wait or run at a time.
-    batch_lines: int
-    batch_window: int
-    socket: SocketLimits
+    socket: SocketLimits = field(default_factory=SocketLimits)
+    host: str = HOST.field()
+    port: int = PORT.field()
+    #: Owner by SHA-256 of the key, in lower-case hex. Empty: authentication is off, loopback only.
+    api_keys: Mapping[str, str] = Setting(
+        "API_KEYS",
+        _api_keys,
+        {},
+        "accepted keys: `OWNER:SHA256` of each, separated by commas or spaces",
+        shown="none",
+    ).field()
+    #: Lower case.
+    origins: frozenset[str] = Setting(
+        "ORIGINS",
+        _origins,
+        frozenset(),
+        "pages of other hosts that may connect: `https://HOST[:PORT]`, separated by commas"
+        " or spaces",
+        shown="none",
+    ).field()
+    #: Name of the channel on which this node's events arrive.
+    node: str = Setting(
+        "NODE",
+        text,
+        "",
+        "name of this front end; each node needs its own",
+        shown="host name and port",
+    ).field()
+    #: The model of requests that name none.
+    model: str = MODEL.field()
+    files: str = FILES.field()
+    file_bytes: int = Setting(
+        "FILE_BYTES", whole(1, 2**40), 2_000_000_000, "largest upload, in bytes"
+    ).field()
+    #: Unless the owner sets another time.
+    file_seconds: int = Setting(
+        "FILE_SECONDS",
+        whole(60, 3650 * DAY),
+        30 * DAY,
+        "how long a file is kept, and a batch after its end",
+    ).field()
+    batch_lines: int = Setting(
+        "BATCH_LINES", whole(1, 1_000_000_000), 1_000_000, "requests that a batch file may have"
+    ).field()
+    batch_window: int = Setting(
+        "BATCH_WINDOW",
+        whole(1, 10_000),
+        256,
+        "requests of one batch that wait or run at a time",
+    ).field()
 
     @property
     def is_loopback(self) -> bool:
@@ -65,53 +136,17 @@ class ServerSettings:
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "ServerSettings":
-        """Read and check them all.
+        """Read and check all of them.
 
         Raises:
             SettingError: naming the variable and what is wrong with it.
         """
-        whole = environment.whole
-        port = whole(environ, "PORT", 8000, least=1, most=65535)
-        settings = cls(
-            turns=TurnSettings.read(environ),
-            host=environment.text(environ, "HOST", "127.0.0.1"),
-            port=port,
-            node=environment.text(environ, "NODE", f"{gethostname()}:{port}"),
-            model=environment.text(environ, "MODEL", "demo"),
-            api_keys=_api_keys(environment.text(environ, "API_KEYS", "")),
-            origins=_origins(environment.text(environ, "ORIGINS", "")),
-            files=blob_store(environment.text(environ, "FILES", DEFAULT_FILES)),
-            file_bytes=whole(environ, "FILE_BYTES", 2_000_000_000, least=1, most=2**40),
-            file_seconds=whole(environ, "FILE_SECONDS", 30 * DAY, least=60, most=3650 * DAY),
-            batch_lines=whole(environ, "BATCH_LINES", 1_000_000, least=1, most=1_000_000_000),
-            batch_window=whole(environ, "BATCH_WINDOW", 256, least=1, most=10_000),
-            socket=SocketLimits(
-                seconds=whole(environ, "SOCKET_SECONDS", 3600, least=1, most=7 * DAY),
-                turns=whole(environ, "SOCKET_TURNS", 16, least=1, most=10_000),
-                lanes=whole(environ, "SOCKET_LANES", 32, least=1, most=10_000),
-            ),
-        )
+        socket = SocketLimits(**read_all(SocketLimits, environ))
+        settings = cls(turns=TurnSettings.read(environ), socket=socket, **read_all(cls, environ))
         if not settings.api_keys and not settings.is_loopback:
             raise SettingError(
                 "API_KEYS", f"must be set to serve on {settings.host}: without keys only loopback"
             )
+        if not settings.node:
+            return replace(settings, node=f"{gethostname()}:{settings.port}")
         return settings
-
-
-def _api_keys(text: str) -> dict[str, str]:
-    keys = {}
-    for entry in text.replace(",", " ").split():
-        match = _KEY.fullmatch(entry)
-        if match is None:
-            # Not echoed: it may be the key itself.
-            raise SettingError("API_KEYS", "must be a list of OWNER:SHA256-OF-KEY, in hex")
-        keys[match[2].lower()] = match[1]
-    return keys
-
-
-def _origins(text: str) -> frozenset[str]:
-    entries = text.replace(",", " ").split()
-    for entry in entries:
-        if not _ORIGIN.fullmatch(entry):
-            raise SettingError("ORIGINS", f"must be a list of scheme://host[:port], not {entry!r}")
-    return frozenset(entry.lower() for entry in entries)

@@ -28,7 +28,7 @@ ENVIRON = {
     "TURNSTREAM_LEASE_SECONDS": "1",
     "TURNSTREAM_DRAIN_SECONDS": "0",
     # Workers die here at a rate that no turn would survive with the default of three.
-    "TURNSTREAM_MOST_ATTEMPTS": "50",
+    "TURNSTREAM_MAX_ATTEMPTS": "50",
     # Every log is read again at the end.
     "TURNSTREAM_LOG_SECONDS": "7200",
 }

@@ -49,7 +49,7 @@ def faults_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service
         # Running turns are handed on at once, not finished first.
         "TURNSTREAM_DRAIN_SECONDS": "0",
         # A test may take more than one life of a turn, and workers come and go with signals.
-        "TURNSTREAM_MOST_ATTEMPTS": "5",
+        "TURNSTREAM_MAX_ATTEMPTS": "5",
     }
     directory = tmp_path_factory.mktemp("service")
     # Any worker's engine can be made to fail; see there.
