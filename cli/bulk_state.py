@@ -34,10 +34,13 @@ class State:
 
 
 class StateFile:
-    """`OUT.job`."""
+    """`OUT.batch`; one that an earlier version wrote as `OUT.job` is taken over."""
 
     def __init__(self, out: Path) -> None:
-        self.path = out.with_name(out.name + ".job")
+        self.path = out.with_name(out.name + ".batch")
+        former = out.with_name(out.name + ".job")
+        if former.exists() and not self.path.exists():
+            former.replace(self.path)
 
     def open(self, asked: Asked) -> State:
         """Read what an earlier run left, or begin anew.

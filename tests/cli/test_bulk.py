@@ -44,6 +44,14 @@ def test_a_run_asked_for_something_else_is_told_what(
         StateFile(tmp_path / "out.jsonl").open(replace(ASKED, **{field: "other"}))
 
 
+def test_the_state_of_an_earlier_version_is_taken_over(tmp_path: Path) -> None:
+    first = StateFile(tmp_path / "out.jsonl")
+    state = first.open(ASKED)
+    first.path.rename(tmp_path / "out.jsonl.job")
+
+    assert StateFile(tmp_path / "out.jsonl").open(ASKED) == state
+
+
 def test_a_state_that_cannot_be_read_is_no_traceback(tmp_path: Path) -> None:
     (tmp_path / "out.jsonl.batch").write_text("{")
 

@@ -69,7 +69,7 @@ def test_stopped_and_started_again_it_goes_on_with_the_same_batch(
 ) -> None:
     write(folder, [line(n, max_output_tokens=400, temperature=2) for n in range(60)])
     first = start(service.url, folder)
-    state, deadline = folder / "out.jsonl.job", time.monotonic() + PATIENCE_SECONDS
+    state, deadline = folder / "out.jsonl.batch", time.monotonic() + PATIENCE_SECONDS
     while not (state.exists() and json.loads(state.read_text())["batch_id"]):
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -137,7 +137,7 @@ def test_what_cannot_be_done_is_one_line(
 def test_a_service_of_its_own_is_started_stopped_and_gone_on_with(folder: Path) -> None:
     write(folder, [line(n, max_output_tokens=400, temperature=2) for n in range(100)])
     first = start("http://127.0.0.1:1", folder, "--local")
-    state, deadline = folder / "out.jsonl.job", time.monotonic() + PATIENCE_SECONDS
+    state, deadline = folder / "out.jsonl.batch", time.monotonic() + PATIENCE_SECONDS
     while not (state.exists() and json.loads(state.read_text())["batch_id"]):
         assert time.monotonic() < deadline
         time.sleep(0.02)

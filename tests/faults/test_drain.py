@@ -1,6 +1,7 @@
 """A worker that goes hands on whatever it could not end, also what was said and not written."""
 
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ PATIENCE_SECONDS = 20.0
 
 
 @pytest.fixture
-def worker(redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Worker:
+def worker(redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
     """A worker of a tiny model that can write nothing, and is given no grace."""
 
     def write_nothing(self: Publisher, parts: list[Any]) -> None:
@@ -37,7 +38,10 @@ def worker(redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> W
         "TURNSTREAM_DEVICE": "cpu",
         "TURNSTREAM_DRAIN_SECONDS": "0",
     }
-    return Worker(WorkerSettings.read(environ))
+    worker = Worker(WorkerSettings.read(environ))
+    yield worker
+    # A worker that a failed test leaves running would claim the turns of other tests.
+    worker.stop()
 
 
 async def test_an_answer_that_is_finished_but_not_written_is_handed_on_at_once(
@@ -64,7 +68,7 @@ async def test_an_answer_that_is_finished_but_not_written_is_handed_on_at_once(
         async with open_client(settings, "node-1") as front, front.submit(turn):
             worker.start()
             deadline = time.monotonic() + PATIENCE_SECONDS
-            while not any(answer.finished for answer in worker._desk.answers()):
+            while not any(answer.finished for answer in worker._active.answers()):
                 assert time.monotonic() < deadline, "the engine never ended"
                 time.sleep(0.01)
             worker.stop()
