@@ -22,7 +22,10 @@ from turnstream.turns.errors import (
 from turnstream.turns.events import kept
 from turnstream.turns.follower import PAGE, Follower, Page, ReadLog
 from turnstream.turns.lua import Script
+from turnstream.turns.migration import migrate
 from turnstream.turns.patience import Patience
+from turnstream.turns.reach import reached
+from turnstream.turns.record import VERSION, SelfDescription
 from turnstream.turns.relay import Relay
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.stored import Stored
@@ -63,6 +66,7 @@ class TurnClient:
         self._sweep = Script(self._redis, "sweep")
         self._announce = Script(self._redis, "announce")
         self._newer = NewerVersionLog()
+        self._migrated = False
         self._watch_ms = settings.watch_seconds * 1000
         self._cancel = Script(self._redis, "cancel")
 
@@ -171,12 +175,22 @@ class TurnClient:
         with suppress(Overloaded):
             await self._answer(self._watch(ids=[turn_id], watch_ms=int(LEAVE_SECONDS * 1000)))
 
-    async def models(self) -> dict[str, dict[str, Any]]:
-        """Say what each model that was ever served told of itself, by name."""
+    async def models(self) -> dict[str, SelfDescription]:
+        """Return the self-description of each model that was ever served, by name.
+
+        Those that a newer release wrote are left out.
+        """
         found = await self._answer(
             cast("Awaitable[dict[bytes, bytes]]", self._redis.hgetall(keys.models()))
         )
-        return {name.decode(): json.loads(about) for name, about in found.items()}
+        models: dict[str, SelfDescription] = {}
+        for name, text in found.items():
+            about = cast(SelfDescription, json.loads(text))
+            if about.get("version", 0) > VERSION:
+                self._newer.report(name.decode())
+            else:
+                models[name.decode()] = about
+        return models
 
     async def is_served(self, model: str) -> bool:
         """Tell whether a worker of the model was heard of lately."""
@@ -186,6 +200,17 @@ class TurnClient:
         seconds, micros = await self._answer(self._redis.time())
         now = seconds * 1000 + micros // 1000
         return bool(beats) and now - beats[0][1] < self._settings.alive_seconds * 1000
+
+    async def migrate(self) -> None:
+        """Migrate what an older release stored, once.
+
+        Raises:
+            Overloaded: Redis is away; call again.
+        """
+        if not self._migrated:
+            with reached():
+                await migrate(self._redis)
+            self._migrated = True
 
     async def aclose(self) -> None:
         """Let go of Redis."""
@@ -197,6 +222,7 @@ class TurnClient:
         while True:
             await asyncio.sleep(TEND_SECONDS)
             try:
+                await self.migrate()
                 _, newer = await self._answer(self._sweep(**self._settings.sweep_arguments))
                 self._newer.report(newer.decode())
                 followed = self.relay.followed()
@@ -240,6 +266,8 @@ class TurnClient:
 async def open_client(settings: TurnSettings, node: str) -> AsyncIterator[TurnClient]:
     """Make a front and keep it listening while in use."""
     turn_client = TurnClient(settings, node)
+    with suppress(Overloaded):
+        await turn_client.migrate()
     async with asyncio.TaskGroup() as tasks:
         always = [
             tasks.create_task(turn_client.relay.listen(), name="relay"),

@@ -269,7 +269,8 @@ def _ended(id: str, record: Sequence[bytes | None], log: Any) -> Ended | None:
                 status=status.decode(),
                 error=(error or b"null").decode(),
                 rest=rest.decode(),
-                last=log[0][1][b"event"] if log else None,
+                # By position: releases before version 2 called the field `e`.
+                last=next(iter(log[0][1].values())) if log else None,
             )
         case _:
             return None

@@ -10,6 +10,11 @@ from collections.abc import Callable
 from functools import cache
 
 
+def version() -> str:
+    """Text: the record version that all stored data has been migrated to."""
+    return "ts:version"
+
+
 def turn(id: str) -> str:
     """Hash: the record of a turn."""
     return f"ts:turn:{id}"
@@ -177,6 +182,7 @@ def node_channel(node: str) -> str:
 
 
 _FUNCTIONS: tuple[Callable[..., str], ...] = (
+    version,
     turn,
     log,
     queue,

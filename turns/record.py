@@ -142,6 +142,8 @@ class SelfDescription(TypedDict):
     version: int
     #: Seconds since 1970 at which its worker started.
     created: int
+    #: Tokens of prompt and answer together that the model takes at most.
+    context: int
     #: Defaults for requests that don't set them.
     temperature: float
     top_p: float

@@ -15,6 +15,7 @@ from turnstream.turns.connection import connect
 from turnstream.turns.count_line import CountLine
 from turnstream.turns.log import Log
 from turnstream.turns.queue import TurnQueue
+from turnstream.turns.record import VERSION, SelfDescription
 from turnstream.workers.active_turns import ActiveTurns
 from turnstream.workers.claimer import Claimer
 from turnstream.workers.counter import Counter
@@ -71,7 +72,8 @@ class Worker:
             prompter,
             slicers(loaded.tokenizer),
         )
-        about = {
+        about: SelfDescription = {
+            "version": VERSION,
             "created": int(time.time()),
             "context": loaded.engine.context,
             "temperature": loaded.temperature,

@@ -20,9 +20,9 @@ end
 
 -- Return some fields of a hash by name; one that is absent is nil.
 local function read_fields(key, ...)
-  local values, found = redis.call('HMGET', key, ...), {}
-  for i = 1, #values do
-    if values[i] then found[select(i, ...)] = values[i] end
+  local names, found = {...}, {}
+  for i, value in ipairs(redis.call('HMGET', key, ...)) do
+    if value then found[names[i]] = value end
   end
   return found
 end
