@@ -1,4 +1,4 @@
-"""A node's door to the turns: hand one in, follow it, stop it, look it up."""
+"""A node's client of the queue: submit a turn, follow it, cancel it, look it up."""
 
 import asyncio
 import json
@@ -9,7 +9,6 @@ from typing import Any, cast
 from turnstream.turns import keys
 from turnstream.turns.connection import connect_async, subscribe_async
 from turnstream.turns.counts import Counts
-from turnstream.turns.ending import end
 from turnstream.turns.errors import (
     BadRequest,
     NewerVersion,
@@ -30,21 +29,22 @@ from turnstream.turns.relay import Relay
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.stored import Stored
 from turnstream.turns.submission import submission, warm_up
+from turnstream.turns.tasks import background
 from turnstream.turns.turn import Turn
 from turnstream.turns.versions import NewerVersionLog
 from turnstream.turns.wake_up import WakeUp
 
-#: How often a node says whose readers it has, and looks for what is overdue.
-TEND_SECONDS = 1.0
-#: Turns in one call, so that no call holds up the others for long.
-TEND_AT_ONCE = 200
+#: How often a node renews the watches of its readers and sweeps.
+MAINTAIN_SECONDS = 1.0
+#: Turns in one call, so that no call delays others for long.
+MAINTAIN_BATCH = 200
 #: How long a turn that is not stored outlives a reader who left for good; anybody else who reads it
 #: has been heard of by then.
 LEAVE_SECONDS = 2.5
 
 
 class TurnClient:
-    """What a front-end process does with turns. Use it as made by `open_client`."""
+    """What a front-end process does with turns; created by `open_client`."""
 
     def __init__(self, settings: TurnSettings, node: str) -> None:
         self._settings = settings
@@ -72,7 +72,7 @@ class TurnClient:
 
     @asynccontextmanager
     async def submit(self, turn: Turn) -> AsyncIterator[Follower]:
-        """Hand in a turn and follow it from its first event.
+        """Submit a turn and follow it from its first event.
 
         With an idempotency key that is known, the turn it made is followed and none is made.
 
@@ -80,7 +80,7 @@ class TurnClient:
             PreviousResponseNotFound: its parent is not there, not the owner's, or not stored.
             BadRequest: its parent is still being answered, or its key was used for something else.
             TierNotAllowed, RateLimited: its owner may not ask for so much.
-            Overloaded: the line is full, or Redis is away.
+            Overloaded: the queue is full, or Redis is away.
         """
         limits = self._settings.limits.of(turn.owner)
         limits.check_tier(turn.tier)
@@ -213,21 +213,21 @@ class TurnClient:
             self._migrated = True
 
     async def aclose(self) -> None:
-        """Let go of Redis."""
+        """Close the connections to Redis."""
         await self._redis.aclose()
         await self._subscriber.aclose()
 
-    async def tend(self) -> None:
-        """See to what is overdue and tell waiting readers their place, while the node lives."""
+    async def maintain(self) -> None:
+        """Sweep and announce queue places once a second, for as long as the node runs."""
         while True:
-            await asyncio.sleep(TEND_SECONDS)
+            await asyncio.sleep(MAINTAIN_SECONDS)
             try:
                 await self.migrate()
                 _, newer = await self._answer(self._sweep(**self._settings.sweep_arguments))
                 self._newer.report(newer.decode())
                 followed = self.relay.followed()
-                for i in range(0, len(followed), TEND_AT_ONCE):
-                    some = followed[i : i + TEND_AT_ONCE]
+                for i in range(0, len(followed), MAINTAIN_BATCH):
+                    some = followed[i : i + MAINTAIN_BATCH]
                     await self._answer(self._watch(ids=some, watch_ms=self._watch_ms))
                     await self._answer(self._announce(ids=some, alive_ms=self._settings.alive_ms))
             except Overloaded:
@@ -264,18 +264,17 @@ class TurnClient:
 
 @asynccontextmanager
 async def open_client(settings: TurnSettings, node: str) -> AsyncIterator[TurnClient]:
-    """Make a front and keep it listening while in use."""
+    """Create a client and run its background tasks while it is in use."""
     turn_client = TurnClient(settings, node)
     with suppress(Overloaded):
         await turn_client.migrate()
-    async with asyncio.TaskGroup() as tasks:
-        always = [
-            tasks.create_task(turn_client.relay.listen(), name="relay"),
-            tasks.create_task(turn_client.relay.heartbeat(), name="relay heartbeat"),
-            tasks.create_task(turn_client.tend(), name="tend"),
-        ]
-        try:
+    loops = background(
+        relay=turn_client.relay.listen(),
+        heartbeat=turn_client.relay.heartbeat(),
+        maintain=turn_client.maintain(),
+    )
+    try:
+        async with loops:
             yield turn_client
-        finally:
-            await end(always)
-            await turn_client.aclose()
+    finally:
+        await turn_client.aclose()

@@ -1,4 +1,4 @@
-"""A worker's door to the line: claim who waits, show signs of life, put back what the dead held."""
+"""A worker's client of the queue: claim turns, send heartbeats, sweep, requeue."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -29,7 +29,7 @@ class LeaseStatus(StrEnum):
 
 
 class TurnQueue:
-    """One worker's place at the counter. Not shared between threads: each makes its own."""
+    """The queue as one worker uses it. Not thread-safe: each thread creates its own."""
 
     def __init__(
         self, client: "redis.Redis", settings: TurnSettings, *, model: str, worker: str
@@ -47,7 +47,7 @@ class TurnQueue:
         self._sweep = Script(client, "sweep")
 
     def claim(self, free_slots: int, *, preempted: str = "") -> Claimed | None:
-        """Take the head of the line; None when nobody waits.
+        """Claim the turn at the head of the queue; None when no turn waits.
 
         A batch turn that is giving its slot back is named by `preempted`, when the slot is to be
         taken before it is free; then None also when only a batch waits.
@@ -80,7 +80,7 @@ class TurnQueue:
     def heartbeat(
         self, running: Sequence[tuple[str, int]], about: Mapping[str, object], *, slots: int
     ) -> list[LeaseStatus]:
-        """Show a sign of life, renew the leases of what runs here and hear what became of it.
+        """Send a heartbeat, renew the leases of running turns and return the status of each.
 
         Args:
             running: id and attempt of each turn.
@@ -99,18 +99,18 @@ class TurnQueue:
         return [LeaseStatus(word.decode()) for word in words]
 
     def sweep(self) -> list[str]:
-        """See to what is overdue; gives the ids of turns whose worker was lost."""
+        """Handle overdue turns; return the ids of those whose worker was lost."""
         moved, newer = self._sweep(**self._settings.sweep_arguments)
         self._newer.report(newer.decode())
         return [id.decode() for id in moved]
 
     def requeue(self, unfinished: Sequence[tuple[str, int]]) -> None:
-        """Hand on turns, each by id and attempt, that this worker will not finish."""
+        """Requeue turns, each by id and attempt, that this worker will not finish."""
         if unfinished:
             self._requeue(worker=self._worker, turns=unfinished)
 
     def leave(self) -> None:
-        """Take this worker off the list, so that no bell is aimed at it."""
+        """Remove this worker, so that no wake-up is sent to it."""
         with self._client.pipeline() as pipe:
             pipe.zrem(keys.heartbeats(self._model), self._worker)
             pipe.hdel(keys.free_slots(self._model), self._worker)

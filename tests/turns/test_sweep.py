@@ -58,7 +58,7 @@ async def test_a_stored_turn_goes_on_without_a_reader(
 async def test_a_reader_keeps_a_turn_that_is_not_stored_going(
     monkeypatch: pytest.MonkeyPatch, settings: TurnSettings, make_turn: MakeTurn, redis: Redis
 ) -> None:
-    monkeypatch.setattr("turnstream.turns.client.TEND_SECONDS", 0.01)
+    monkeypatch.setattr("turnstream.turns.client.MAINTAIN_SECONDS", 0.01)
     turn = make_turn(store=False)
     async with open_client(settings, "node-1") as turn_client, turn_client.submit(turn):
         before = await redis.zscore(keys.watches(), turn.id)

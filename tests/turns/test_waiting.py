@@ -35,7 +35,7 @@ async def test_readers_are_told_when_their_place_has_changed(
     make_turn: MakeTurn,
     redis: Redis,
 ) -> None:
-    monkeypatch.setattr("turnstream.turns.client.TEND_SECONDS", 0.02)
+    monkeypatch.setattr("turnstream.turns.client.MAINTAIN_SECONDS", 0.02)
     async with open_client(settings, "node-1") as turn_client:
         await submitted(turn_client, make_turn())
         turn = make_turn(owner="bob")

@@ -9,10 +9,10 @@ from tests.ws_server.batch_room import OWNER, Room, line_of, once_each, over, ta
 from turnstream.turns import keys
 from turnstream.turns.batches import Status
 from turnstream.turns.connection import connect
-from turnstream.turns.ending import end
 from turnstream.turns.feed import turn_id
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
+from turnstream.turns.tasks import end
 from turnstream.ws_server.batches import feeding
 
 
