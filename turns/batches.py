@@ -18,8 +18,8 @@ from turnstream.turns import keys
 from turnstream.turns.errors import BadRequest, BatchNotFound, NewerVersion
 from turnstream.turns.listing import ids_after
 from turnstream.turns.lua import Script
-from turnstream.turns.reach import reached
 from turnstream.turns.record import VERSION
+from turnstream.turns.redis_calls import reached
 from turnstream.turns.shapes import Problem
 
 _BATCH = re.compile(r"batch_[0-9a-f]{32}")

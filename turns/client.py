@@ -8,7 +8,6 @@ from typing import Any, cast
 
 from turnstream.turns import keys
 from turnstream.turns.connection import connect_async, subscribe_async
-from turnstream.turns.counts import Counts
 from turnstream.turns.errors import (
     BadRequest,
     NewerVersion,
@@ -22,14 +21,14 @@ from turnstream.turns.events import kept
 from turnstream.turns.follower import PAGE, Follower, Page, ReadLog
 from turnstream.turns.lua import Script
 from turnstream.turns.migration import migrate
-from turnstream.turns.patience import Patience
-from turnstream.turns.reach import reached
 from turnstream.turns.record import VERSION, SelfDescription
+from turnstream.turns.redis_calls import Patience, reached
 from turnstream.turns.relay import Relay
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.stored import Stored
 from turnstream.turns.submission import submission, warm_up
 from turnstream.turns.tasks import background
+from turnstream.turns.token_count import TokenCounter
 from turnstream.turns.turn import Turn
 from turnstream.turns.versions import NewerVersionLog
 from turnstream.turns.wake_up import WakeUp
@@ -58,7 +57,7 @@ class TurnClient:
         #: What is kept of turns.
         self.stored = Stored(self._redis, patience, alive_ms=settings.alive_ms)
         #: How many tokens conversations are.
-        self.counts = Counts(self._redis, patience, self.relay, settings, node)
+        self.counts = TokenCounter(self._redis, patience, self.relay, settings, node)
         self._submit = Script(self._redis, "submit")
         self._warm_up = Script(self._redis, "warm_up")
         self._follow = Script(self._redis, "follow")

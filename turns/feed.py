@@ -15,7 +15,7 @@ import redis.asyncio
 from turnstream.turns import keys
 from turnstream.turns.batches import Batch, Status, batch_of
 from turnstream.turns.lua import Script
-from turnstream.turns.reach import reached
+from turnstream.turns.redis_calls import reached
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.submission import submission
 from turnstream.turns.turn import Turn

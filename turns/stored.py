@@ -8,8 +8,8 @@ import redis.asyncio
 from turnstream.turns import keys
 from turnstream.turns.errors import BadRequest, NewerVersion, ResponseNotFound
 from turnstream.turns.lua import Script
-from turnstream.turns.patience import Patience
 from turnstream.turns.record import VERSION
+from turnstream.turns.redis_calls import Patience
 from turnstream.turns.response import whole
 from turnstream.turns.turn import Message, messages_from_json
 
