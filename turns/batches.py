@@ -14,10 +14,12 @@ from typing import Any, cast
 
 import redis.asyncio
 
-from turnstream.turns import keys, lua
-from turnstream.turns.errors import BadRequest, BatchNotFound
+from turnstream.turns import keys
+from turnstream.turns.errors import BadRequest, BatchNotFound, NewerVersion
 from turnstream.turns.listing import ids_after
-from turnstream.turns.reach import reached
+from turnstream.turns.lua import Script
+from turnstream.turns.record import VERSION
+from turnstream.turns.redis_calls import reached
 from turnstream.turns.shapes import Problem
 
 _BATCH = re.compile(r"batch_[0-9a-f]{32}")
@@ -92,8 +94,8 @@ class Batches:
 
     def __init__(self, client: "redis.asyncio.Redis") -> None:
         self._redis = client
-        self._create = client.register_script(lua.source("batch_create"))
-        self._cancel = client.register_script(lua.source("batch_cancel"))
+        self._create = Script(client, "batch_create")
+        self._cancel = Script(client, "batch_cancel")
 
     async def create(self, owner: str, plan: Plan, key: str | None) -> Batch:
         """Make a batch; with a key that was used before, give the batch that it made.
@@ -105,11 +107,15 @@ class Batches:
         name = secrets.token_hex(32) if key is None else f"{owner} {key}"
         id = "batch_" + hashlib.sha256(name.encode()).hexdigest()[:32]
         asked = (plan.endpoint, plan.input_file_id, plan.completion_window, plan.metadata)
-        body = hashlib.sha256(repr(asked).encode()).hexdigest()
-        args: list[str | int] = [id, owner, plan.created_at, body, "plan"]
-        args.append(json.dumps(asdict(plan)))
+        fingerprint = hashlib.sha256(repr(asked).encode()).hexdigest()
         with reached():
-            made = await self._create(args=args)
+            made = await self._create(
+                id=id,
+                owner=owner,
+                now=plan.created_at,
+                fingerprint=fingerprint,
+                payloads=[json.dumps(asdict(plan))],
+            )
         if made == b"idempotency_key_reused":
             raise BadRequest(
                 "This idempotency key was used for another batch.",
@@ -157,7 +163,7 @@ class Batches:
             Overloaded: Redis is away.
         """
         with reached():
-            status = await self._cancel(args=[id, owner, int(time.time())])
+            status = await self._cancel(id=id, owner=owner, now=int(time.time()))
         if status is None:
             raise BatchNotFound(id[:80])
         if status not in (b"cancelling", b"cancelled"):
@@ -174,12 +180,18 @@ class Batches:
 
 
 def batch_of(id: str, record: "dict[bytes, bytes]") -> Batch:
-    """Read a batch's record."""
+    """Read a batch's record.
+
+    Raises:
+        NewerVersion: a newer release wrote it.
+    """
     fields = {name.decode(): value.decode() for name, value in record.items()}
 
     def number(name: str) -> int:
         return int(fields.get(name, 0))
 
+    if number("version") > VERSION:
+        raise NewerVersion(id)
     line, _, offset = fields.get("place", "1 0").partition(" ")
     return Batch(
         id=id,

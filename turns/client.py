@@ -1,4 +1,4 @@
-"""A node's door to the turns: hand one in, follow it, stop it, look it up."""
+"""A node's client of the queue: submit a turn, follow it, cancel it, look it up."""
 
 import asyncio
 import json
@@ -6,12 +6,11 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
-from turnstream.turns import keys, lua
+from turnstream.turns import keys
 from turnstream.turns.connection import connect_async, subscribe_async
-from turnstream.turns.counts import Counts
-from turnstream.turns.ending import end
 from turnstream.turns.errors import (
     BadRequest,
+    NewerVersion,
     Overloaded,
     PreviousResponseNotFound,
     RateLimited,
@@ -20,25 +19,31 @@ from turnstream.turns.errors import (
 )
 from turnstream.turns.events import kept
 from turnstream.turns.follower import PAGE, Follower, Page, ReadLog
-from turnstream.turns.patience import Patience
+from turnstream.turns.lua import Script
+from turnstream.turns.migration import migrate
+from turnstream.turns.record import VERSION, SelfDescription
+from turnstream.turns.redis_calls import Patience, reached
 from turnstream.turns.relay import Relay
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.stored import Stored
 from turnstream.turns.submission import submission, warm_up
+from turnstream.turns.tasks import background
+from turnstream.turns.token_count import TokenCounter
 from turnstream.turns.turn import Turn
+from turnstream.turns.versions import NewerVersionLog
 from turnstream.turns.wake_up import WakeUp
 
-#: How often a node says whose readers it has, and looks for what is overdue.
-TEND_SECONDS = 1.0
-#: Turns in one call, so that no call holds up the others for long.
-TEND_AT_ONCE = 200
+#: How often a node renews the watches of its readers and sweeps.
+MAINTAIN_SECONDS = 1.0
+#: Turns in one call, so that no call delays others for long.
+MAINTAIN_BATCH = 200
 #: How long a turn that is not stored outlives a reader who left for good; anybody else who reads it
 #: has been heard of by then.
 LEAVE_SECONDS = 2.5
 
 
 class TurnClient:
-    """What a front-end process does with turns. Use it as made by `open_client`."""
+    """What a front-end process does with turns; created by `open_client`."""
 
     def __init__(self, settings: TurnSettings, node: str) -> None:
         self._settings = settings
@@ -52,19 +57,21 @@ class TurnClient:
         #: What is kept of turns.
         self.stored = Stored(self._redis, patience, alive_ms=settings.alive_ms)
         #: How many tokens conversations are.
-        self.counts = Counts(self._redis, patience, self.relay, settings, node)
-        self._submit = self._redis.register_script(lua.source("submit"))
-        self._warm_up = self._redis.register_script(lua.source("warm_up"))
-        self._follow = self._redis.register_script(lua.source("follow"))
-        self._watch = self._redis.register_script(lua.source("watch"))
-        self._sweep = self._redis.register_script(lua.source("sweep"))
-        self._tell = self._redis.register_script(lua.source("tell"))
-        self._watch_ms = settings.watch_seconds * 1000
-        self._cancel = self._redis.register_script(lua.source("cancel"))
+        self.counts = TokenCounter(self._redis, patience, self.relay, settings, node)
+        self._submit = Script(self._redis, "submit")
+        self._warm_up = Script(self._redis, "warm_up")
+        self._follow = Script(self._redis, "follow")
+        self._watch = Script(self._redis, "watch")
+        self._sweep = Script(self._redis, "sweep")
+        self._announce = Script(self._redis, "announce")
+        self._newer = NewerVersionLog()
+        self._migrated = False
+        self._watch_ms = settings.unread_seconds * 1000
+        self._cancel = Script(self._redis, "cancel")
 
     @asynccontextmanager
     async def submit(self, turn: Turn) -> AsyncIterator[Follower]:
-        """Hand in a turn and follow it from its first event.
+        """Submit a turn and follow it from its first event.
 
         With an idempotency key that is known, the turn it made is followed and none is made.
 
@@ -72,7 +79,7 @@ class TurnClient:
             PreviousResponseNotFound: its parent is not there, not the owner's, or not stored.
             BadRequest: its parent is still being answered, or its key was used for something else.
             TierNotAllowed, RateLimited: its owner may not ask for so much.
-            Overloaded: the line is full, or Redis is away.
+            Overloaded: the queue is full, or Redis is away.
         """
         limits = self._settings.limits.of(turn.owner)
         limits.check_tier(turn.tier)
@@ -93,7 +100,7 @@ class TurnClient:
                         code="idempotency_key_reused",
                         param="idempotency_key",
                     )
-                case [b"nothing_asked"]:
+                case [b"no_question"]:
                     raise BadRequest(
                         "'input' must be a question: nothing was asked that waits for an answer.",
                         param="input",
@@ -106,6 +113,8 @@ class TurnClient:
                     )
                 case [b"previous_response_not_found"]:
                     raise PreviousResponseNotFound(turn.parent or "")
+                case [b"newer_version"]:
+                    raise NewerVersion(turn.parent or "")
                 case [b"limited", limit, wait_ms]:
                     name = limit.decode()
                     raise RateLimited(name, getattr(limits, name), wait_ms)
@@ -117,9 +126,9 @@ class TurnClient:
 
     async def _submit_turn(self, turn: Turn) -> Any:
         if not turn.generate:
-            return await self._answer(self._warm_up(args=warm_up(turn, self._settings)))
+            return await self._answer(self._warm_up(**warm_up(turn, self._settings)))
         args = submission(turn, self._settings, self._wake_up, node=self._node)
-        return await self._answer(self._submit(args=args))
+        return await self._answer(self._submit(**args))
 
     @asynccontextmanager
     async def follow(self, turn_id: str, owner: str, *, after: int) -> AsyncIterator[Follower]:
@@ -147,8 +156,10 @@ class TurnClient:
             BadRequest: it has ended already.
             Overloaded: Redis is away.
         """
-        args: list[str | int] = [turn_id, owner, *self._settings.kept_seconds]
-        match await self._answer(self._cancel(args=args)):
+        call = self._cancel(id=turn_id, owner=owner, **self._settings.retention)
+        match await self._answer(call):
+            case b"newer_version":
+                raise NewerVersion(turn_id)
             case b"response_not_found":
                 raise ResponseNotFound(turn_id)
             case b"response_not_active":
@@ -161,14 +172,24 @@ class TurnClient:
     async def leave(self, turn_id: str) -> None:
         """Say that a reader left: what is not stored ends soon, unless somebody else reads it."""
         with suppress(Overloaded):
-            await self._answer(self._watch(args=[int(LEAVE_SECONDS * 1000), turn_id]))
+            await self._answer(self._watch(ids=[turn_id], watch_ms=int(LEAVE_SECONDS * 1000)))
 
-    async def models(self) -> dict[str, dict[str, Any]]:
-        """Say what each model that was ever served told of itself, by name."""
+    async def models(self) -> dict[str, SelfDescription]:
+        """Return the self-description of each model that was ever served, by name.
+
+        Those that a newer release wrote are left out.
+        """
         found = await self._answer(
             cast("Awaitable[dict[bytes, bytes]]", self._redis.hgetall(keys.models()))
         )
-        return {name.decode(): json.loads(about) for name, about in found.items()}
+        models: dict[str, SelfDescription] = {}
+        for name, text in found.items():
+            about = cast(SelfDescription, json.loads(text))
+            if about.get("version", 0) > VERSION:
+                self._newer.report(name.decode())
+            else:
+                models[name.decode()] = about
+        return models
 
     async def is_served(self, model: str) -> bool:
         """Tell whether a worker of the model was heard of lately."""
@@ -179,29 +200,51 @@ class TurnClient:
         now = seconds * 1000 + micros // 1000
         return bool(beats) and now - beats[0][1] < self._settings.alive_seconds * 1000
 
+    async def migrate(self) -> None:
+        """Migrate what an older release stored, once.
+
+        Raises:
+            Overloaded: Redis is away; call again.
+        """
+        if not self._migrated:
+            with reached():
+                await migrate(self._redis)
+            self._migrated = True
+
     async def aclose(self) -> None:
-        """Let go of Redis."""
+        """Close the connections to Redis."""
         await self._redis.aclose()
         await self._subscriber.aclose()
 
-    async def tend(self) -> None:
-        """See to what is overdue and tell waiting readers their place, while the node lives."""
+    async def maintain(self) -> None:
+        """Sweep and announce queue places once a second, for as long as the node runs."""
         while True:
-            await asyncio.sleep(TEND_SECONDS)
+            await asyncio.sleep(MAINTAIN_SECONDS)
             try:
-                await self._answer(self._sweep(args=self._settings.sweep_limits))
+                await self.migrate()
+                _, newer = await self._answer(self._sweep(**self._settings.sweep_arguments))
+                self._newer.report(newer.decode())
                 followed = self.relay.followed()
-                for i in range(0, len(followed), TEND_AT_ONCE):
-                    some = followed[i : i + TEND_AT_ONCE]
-                    await self._answer(self._watch(args=[self._watch_ms, *some]))
-                    await self._answer(self._tell(args=[self._settings.alive_ms, *some]))
+                for i in range(0, len(followed), MAINTAIN_BATCH):
+                    some = followed[i : i + MAINTAIN_BATCH]
+                    await self._answer(self._watch(ids=some, watch_ms=self._watch_ms))
+                    await self._answer(self._announce(ids=some, alive_ms=self._settings.alive_ms))
             except Overloaded:
                 continue
 
     def _reader(self, owner: str) -> ReadLog:
         async def read(turn_id: str, after: int) -> Page:
-            args: list[str | int] = [turn_id, owner, self._node, after, PAGE, self._watch_ms]
-            match await self._answer(self._follow(args=args)):
+            call = self._follow(
+                id=turn_id,
+                owner=owner,
+                node=self._node,
+                after=after,
+                limit=PAGE,
+                watch_ms=self._watch_ms,
+            )
+            match await self._answer(call):
+                case [b"newer_version"]:
+                    raise NewerVersion(turn_id)
                 case [b"response_not_found"]:
                     raise ResponseNotFound(turn_id)
                 case [b"stream_expired"]:
@@ -220,16 +263,17 @@ class TurnClient:
 
 @asynccontextmanager
 async def open_client(settings: TurnSettings, node: str) -> AsyncIterator[TurnClient]:
-    """Make a front and keep it listening while in use."""
+    """Create a client and run its background tasks while it is in use."""
     turn_client = TurnClient(settings, node)
-    async with asyncio.TaskGroup() as tasks:
-        always = [
-            tasks.create_task(turn_client.relay.listen(), name="relay"),
-            tasks.create_task(turn_client.relay.heartbeat(), name="relay heartbeat"),
-            tasks.create_task(turn_client.tend(), name="tend"),
-        ]
-        try:
+    with suppress(Overloaded):
+        await turn_client.migrate()
+    loops = background(
+        relay=turn_client.relay.listen(),
+        heartbeat=turn_client.relay.heartbeat(),
+        maintain=turn_client.maintain(),
+    )
+    try:
+        async with loops:
             yield turn_client
-        finally:
-            await end(always)
-            await turn_client.aclose()
+    finally:
+        await turn_client.aclose()

@@ -11,11 +11,11 @@ from enum import Enum, auto
 from typing import Any, cast
 
 import redis.asyncio
-from redis.commands.core import AsyncScript
 
-from turnstream.turns import keys, lua
+from turnstream.turns import keys
 from turnstream.turns.batches import Batch, Status, batch_of
-from turnstream.turns.reach import reached
+from turnstream.turns.lua import Script
+from turnstream.turns.redis_calls import reached
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.submission import submission
 from turnstream.turns.turn import Turn
@@ -104,19 +104,18 @@ class Feed:
         self._redis = client
         self._settings = settings
         self._wake_up = WakeUp()
-        script = client.register_script
-        self._take = script(lua.source("batch_take"))
-        self._renew = script(lua.source("batch_renew"))
-        self._step = script(lua.source("batch_step"))
-        self._mark = script(lua.source("batch_commit"))
-        self._end = script(lua.source("batch_end"))
-        self._submit = script(lua.source("submit"))
-        self._cancel = script(lua.source("cancel"))
+        self._take = Script(client, "batch_take")
+        self._renew = Script(client, "batch_renew")
+        self._step = Script(client, "batch_step")
+        self._mark = Script(client, "batch_commit")
+        self._end = Script(client, "batch_end")
+        self._submit = Script(client, "submit")
+        self._cancel = Script(client, "cancel")
 
     async def take(self) -> Batch | None:
         """Take a batch that nobody feeds."""
         with reached():
-            taken = await self._take(args=[LEASE_MS])
+            taken = await self._take(lease_ms=LEASE_MS)
         if not taken:
             return None
         id, record = taken
@@ -125,26 +124,33 @@ class Feed:
     async def renew(self, batch: Batch) -> Status:
         """Keep a batch, and hear how it stands."""
         with reached():
-            return Status(_held(await self._renew(args=[batch.id, batch.epoch, LEASE_MS])).decode())
+            renewed = await self._renew(id=batch.id, epoch=batch.epoch, lease_ms=LEASE_MS)
+        return Status(_held(renewed).decode())
 
     async def let_go(self, batch: Batch) -> None:
         """Let another node have a batch at once."""
         with reached():
-            await self._renew(args=[batch.id, batch.epoch, 0])
+            await self._renew(id=batch.id, epoch=batch.epoch, lease_ms=0)
 
     async def step(self, batch: Batch, at: Status, to: Status, **fields: str | int) -> Status:
         """Move a batch on if it stands where we believe; gives where it stands then."""
-        args = [batch.id, batch.epoch, at, to, *_flat(fields)]
+        call = {"id": batch.id, "epoch": batch.epoch, "from": at, "to": to, "fields": fields}
         with reached():
-            return Status(_held(await self._step(args=args)).decode())
+            return Status(_held(await self._step(**call)).decode())
 
     async def end(
         self, batch: Batch, status: Status, kept_seconds: int, **fields: str | int
     ) -> None:
         """End a batch."""
-        args = [batch.id, batch.epoch, status, kept_seconds, *_flat(fields)]
         with reached():
-            _held(await self._end(args=args))
+            ended = await self._end(
+                id=batch.id,
+                epoch=batch.epoch,
+                status=status,
+                kept_seconds=kept_seconds,
+                fields=fields,
+            )
+        _held(ended)
 
     async def submit(self, batch: Batch, turns: Sequence[Turn]) -> list[Verdict]:
         """Hand lines in; one that was handed in before is the same turn. At most `AT_ONCE`."""
@@ -156,8 +162,8 @@ class Feed:
 
     async def cancel(self, batch: Batch, ids: Sequence[str]) -> list[Verdict]:
         """Stop turns wherever they are. At most `AT_ONCE`."""
-        kept = self._settings.kept_seconds
-        calls: list[list[str | int]] = [[id, batch.owner, *kept] for id in ids]
+        kept = self._settings.retention
+        calls = [{"id": id, "owner": batch.owner, **kept} for id in ids]
         return [_stopped(answer) for answer in await self._many(self._cancel, calls)]
 
     async def ended(self, batch: Batch, start: int) -> list[str]:
@@ -189,14 +195,22 @@ class Feed:
 
     async def mark(self, batch: Batch, step: int, mark: Mark) -> None:
         """Note that lines are in the output; `step` counts the marks of a batch from 1."""
-        args: list[str | int] = [batch.id, batch.epoch, step]
-        args += [mark.completed, mark.failed]
-        args += [mark.input_tokens, mark.cached_tokens, mark.output_tokens]
-        args += [mark.read, f"{mark.next_line} {mark.next_offset}", len(mark.parts), *mark.parts]
-        for number, id in mark.lines:
-            args += [number, id]
         with reached():
-            _held(await self._mark(args=args))
+            committed = await self._mark(
+                id=batch.id,
+                epoch=batch.epoch,
+                step=step,
+                completed=mark.completed,
+                failed=mark.failed,
+                input_tokens=mark.input_tokens,
+                cached_tokens=mark.cached_tokens,
+                output_tokens=mark.output_tokens,
+                read=mark.read,
+                place=f"{mark.next_line} {mark.next_offset}",
+                parts=list(mark.parts),
+                lines=list(mark.lines),
+            )
+        _held(committed)
 
     async def parts(self, batch: Batch) -> list[str]:
         """Give the names of all parts that count, in order."""
@@ -204,11 +218,11 @@ class Feed:
             names = await cast(Any, self._redis.lrange(keys.batch_parts(batch.id), 0, -1))
         return [name.decode() for name in names]
 
-    async def _many(self, script: AsyncScript, calls: Sequence[Sequence[str | int]]) -> list[Any]:
+    async def _many(self, script: Script, calls: Sequence[Mapping[str, Any]]) -> list[Any]:
         with reached():
             async with self._redis.pipeline(transaction=False) as pipe:
-                for args in calls:
-                    await script(args=list(args), client=pipe)
+                for call in calls:
+                    await script(**call, pipe=pipe)
                 return await pipe.execute()
 
 
@@ -219,7 +233,7 @@ def _submitted(answer: Sequence[bytes]) -> Verdict:
         case [b"ok", _]:
             return Verdict.ENDED
         # Nothing asked: what it goes on from would have had to leave a question open.
-        case [b"previous_response_not_found"] | [b"nothing_asked"]:
+        case [b"previous_response_not_found"] | [b"no_question"]:
             return Verdict.NO_PARENT
         case [b"previous_response_running"]:
             return Verdict.PARENT_RUNNING
@@ -243,10 +257,6 @@ def _held(answer: Any) -> Any:
     return answer
 
 
-def _flat(fields: Mapping[str, str | int]) -> list[str | int]:
-    return [word for pair in fields.items() for word in pair]
-
-
 def _failed(record: Sequence[bytes | None]) -> bool:
     return record[0] == b"failed"
 
@@ -259,7 +269,8 @@ def _ended(id: str, record: Sequence[bytes | None], log: Any) -> Ended | None:
                 status=status.decode(),
                 error=(error or b"null").decode(),
                 rest=rest.decode(),
-                last=log[0][1][b"e"] if log else None,
+                # By position: releases before version 2 called the field `e`.
+                last=next(iter(log[0][1].values())) if log else None,
             )
         case _:
             return None

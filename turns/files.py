@@ -12,7 +12,7 @@ import redis.asyncio
 from turnstream.turns import keys
 from turnstream.turns.errors import FileNotFound
 from turnstream.turns.listing import ids_after
-from turnstream.turns.reach import reached
+from turnstream.turns.redis_calls import reached
 
 _FILE = re.compile(r"file-[0-9a-f]{32}")
 

@@ -1,8 +1,9 @@
-"""Names of turns: unguessable, and the name of an answer follows from its turn's."""
+"""Ids of turns, unguessable, and the ids of messages and chat completions that follow from them."""
 
 import re
 import secrets
 
+_RESPONSE_PREFIX, _COMPLETION = "resp_", "chatcmpl-"
 _RESPONSE = re.compile(r"resp_[0-9a-f]{32}")
 
 
@@ -25,3 +26,15 @@ def response_of_message(id: str) -> str | None:
 def message_id(response_id: str) -> str:
     """Give the id of a turn's answer; the same for every attempt."""
     return "msg_" + response_id.removeprefix("resp_")
+
+
+def completion_of(response_id: str) -> str:
+    """Return the id of a response as a chat completion."""
+    return _COMPLETION + response_id.removeprefix(_RESPONSE_PREFIX)
+
+
+def response_of(id: str) -> str:
+    """Return the id of the response that a response's or a completion's id names."""
+    if id.startswith(_COMPLETION):
+        return _RESPONSE_PREFIX + id.removeprefix(_COMPLETION)
+    return id

@@ -40,19 +40,19 @@ class TurnSettings:
         5.0,
         "a worker's turns go to other workers when its leases were not renewed for this long",
     ).field()
-    most_attempts: int = Setting(
+    max_attempts: int = Setting(
         "MAX_ATTEMPTS", whole(1, 100), 3, "workers that a turn may lose before it fails"
     ).field()
     turn_seconds: int = Setting(
         "TURN_SECONDS", whole(1, 30 * DAY), DAY, "a turn that has not ended after this long fails"
     ).field()
-    nobody_seconds: int = Setting(
+    no_worker_seconds: int = Setting(
         "NO_WORKER_SECONDS",
         whole(1, 30 * DAY),
         600,
         "how long turns wait for a model that no worker serves",
     ).field()
-    watch_seconds: int = Setting(
+    unread_seconds: int = Setting(
         "UNREAD_SECONDS",
         whole(5, DAY),
         60,
@@ -95,14 +95,23 @@ class TurnSettings:
         return int(self.alive_seconds * 1000)
 
     @property
-    def kept_seconds(self) -> list[int]:
-        """How long a log, a stored record and an unstored one are kept, as the scripts take it."""
-        return [self.log_seconds, self.store_seconds, self.unstored_seconds]
+    def retention(self) -> dict[str, int]:
+        """How long a log, a stored record and an unstored one are kept: arguments of scripts."""
+        return {
+            "log_seconds": self.log_seconds,
+            "store_seconds": self.store_seconds,
+            "unstored_seconds": self.unstored_seconds,
+        }
 
     @property
-    def sweep_limits(self) -> list[int]:
-        """What the sweep goes by, as its script takes it."""
-        return [self.most_attempts, self.nobody_seconds * 1000, *self.kept_seconds]
+    def sweep_arguments(self) -> dict[str, int]:
+        """Arguments of the sweep script."""
+        unserved_ms = self.no_worker_seconds * 1000
+        return {
+            "max_attempts": self.max_attempts,
+            "unserved_ms": unserved_ms,
+            **self.retention,
+        }
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "TurnSettings":

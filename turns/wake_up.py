@@ -13,8 +13,10 @@ from uuid import UUID
 
 from celery import Celery
 
-#: Name of the task that a worker runs when it hears a bell.
-WAKE_UP_TASK = "turns.ring"
+#: Name of the task that a wake-up runs at a worker.
+WAKE_UP_TASK = "turns.wake_up"
+#: Its name in releases before version 2, whose messages may still be in a queue.
+OLD_WAKE_UP_TASK = "turns.ring"
 
 #: Stands for the queue's name until a script knows which worker is rung.
 _QUEUE = "@queue@"

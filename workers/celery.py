@@ -14,7 +14,7 @@ from typing import Any
 from celery import Celery
 from celery.signals import worker_init, worker_ready, worker_shutdown, worker_shutting_down
 
-from turnstream.turns.wake_up import WAKE_UP_TASK
+from turnstream.turns.wake_up import OLD_WAKE_UP_TASK, WAKE_UP_TASK
 from turnstream.workers.settings import WorkerSettings
 from turnstream.workers.worker import Worker
 
@@ -69,6 +69,9 @@ def make_app() -> Celery:
         log.debug("%s: rung", turn_id)
         process.wake_up()
 
+    # Messages of an older release may still be in the queue, and its nodes still send them while an
+    # upgrade rolls. An unknown task would be logged as an error and the wake-up would be lost.
+    app.task(name=OLD_WAKE_UP_TASK)(wake_up.run)
     return app
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from threading import Event, Thread
 from typing import Protocol
 
-from turnstream.turns.count import Count, Question
 from turnstream.turns.errors import BadRequest, ContextLengthExceeded
 from turnstream.turns.queue import AWAY
+from turnstream.turns.token_count import Count, Question
 from turnstream.turns.turn import Message, Request
 from turnstream.workers.prompter import Prompter
 

@@ -12,9 +12,10 @@ from turnstream.prompts import ChatPromptMetaLlamaLlama2Chat, prompt_for
 from turnstream.prompts.registry import PROMPTS
 from turnstream.turns.commands import commands
 from turnstream.turns.connection import connect
-from turnstream.turns.count_line import CountLine
 from turnstream.turns.log import Log
 from turnstream.turns.queue import TurnQueue
+from turnstream.turns.record import VERSION, SelfDescription
+from turnstream.turns.token_count import CountQueue
 from turnstream.workers.active_turns import ActiveTurns
 from turnstream.workers.claimer import Claimer
 from turnstream.workers.counter import Counter
@@ -59,7 +60,7 @@ class Worker:
 
         prompter = _prompter(loaded, settings.prompt)
         self._counter = Counter(
-            CountLine(redis, model=loaded.name), prompter, context=loaded.engine.context
+            CountQueue(redis, model=loaded.name), prompter, context=loaded.engine.context
         )
         self._active = ActiveTurns(loaded.engine.capacity)
         self._publisher = Publisher(self._active, Log(redis, settings.turns, worker=settings.name))
@@ -71,7 +72,8 @@ class Worker:
             prompter,
             slicers(loaded.tokenizer),
         )
-        about = {
+        about: SelfDescription = {
+            "version": VERSION,
             "created": int(time.time()),
             "context": loaded.engine.context,
             "temperature": loaded.temperature,

@@ -13,6 +13,7 @@ from starlette.responses import Response as Answer
 
 from turnstream.turns.client import TurnClient
 from turnstream.turns.errors import TurnError, error_body
+from turnstream.turns.ids import completion_of
 from turnstream.turns.shapes import Error, Response
 from turnstream.ws_server.bodies import (
     Chunk,
@@ -26,7 +27,6 @@ from turnstream.ws_server.bodies import (
     FinishReason,
 )
 from turnstream.ws_server.chat_request import read_chat
-from turnstream.ws_server.completion_id import completion_of
 from turnstream.ws_server.create import with_key
 from turnstream.ws_server.directory import Directory
 from turnstream.ws_server.event_stream import EventStream

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from turnstream.turns.errors import BadRequest, TurnError
+from turnstream.turns.ids import response_of
 from turnstream.ws_server import field
-from turnstream.ws_server.completion_id import response_of
 from turnstream.ws_server.create import Create, read_create
 from turnstream.ws_server.field import Body
 from turnstream.ws_server.wire import read_json

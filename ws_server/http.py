@@ -11,10 +11,9 @@ from starlette.responses import JSONResponse, Response
 from turnstream.turns.client import TurnClient
 from turnstream.turns.errors import BadRequest, ResponseNotFound
 from turnstream.turns.follower import Follower
-from turnstream.turns.ids import is_response_id
+from turnstream.turns.ids import is_response_id, response_of
 from turnstream.turns.turn import Turn
 from turnstream.ws_server import field
-from turnstream.ws_server.completion_id import response_of
 from turnstream.ws_server.create import read_create, with_key
 from turnstream.ws_server.directory import Directory
 from turnstream.ws_server.event_stream import EventStream, ResponsesWire

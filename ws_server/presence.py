@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
 
-from turnstream.turns.ending import end
+from turnstream.turns.tasks import end
 
 T = TypeVar("T")
 

@@ -13,8 +13,8 @@ from contextlib import suppress
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from turnstream.turns.client import TurnClient
-from turnstream.turns.ending import end
 from turnstream.turns.errors import BadRequest, NotServed, TurnError
+from turnstream.turns.tasks import end
 from turnstream.turns.turn import Turn
 from turnstream.ws_server.control_queue import ControlQueue, Say, Stop
 from turnstream.ws_server.create import Create

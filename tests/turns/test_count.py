@@ -9,12 +9,11 @@ import pytest
 from tests.turns.conftest import MODEL, MakeTurn, ending, submitted
 from turnstream.turns.client import TurnClient
 from turnstream.turns.connection import connect
-from turnstream.turns.count import Count, Question
-from turnstream.turns.count_line import CountLine
 from turnstream.turns.errors import BadRequest, Overloaded, PreviousResponseNotFound
 from turnstream.turns.log import Log
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
+from turnstream.turns.token_count import Count, CountQueue, Question
 from turnstream.turns.turn import Message
 
 Say = Callable[[Question], Count | BadRequest]
@@ -24,7 +23,7 @@ Say = Callable[[Question], Count | BadRequest]
 async def counting(settings: TurnSettings, say: Say) -> AsyncIterator[list[Question]]:
     """Play a worker that answers one question; gives what was asked."""
     client = connect(settings.redis_url)
-    questions = CountLine(client, model=MODEL)
+    questions = CountQueue(client, model=MODEL)
     asked: list[Question] = []
 
     def answer_one() -> None:
@@ -85,14 +84,14 @@ async def test_what_a_worker_refuses_is_refused(
 async def test_without_a_worker_nobody_is_waited_for(
     turn_client: TurnClient, make_turn: MakeTurn
 ) -> None:
-    with pytest.raises(Overloaded, match="No worker of model 'tiny' is there"):
+    with pytest.raises(Overloaded, match="No worker of model 'tiny' is live"):
         await turn_client.counts.count(make_turn())
 
 
 async def test_a_worker_that_does_not_answer_is_not_waited_for_long(
     turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("turnstream.turns.counts.WAIT_SECONDS", 1.0)
+    monkeypatch.setattr("turnstream.turns.token_count.REPLY_SECONDS", 1.0)
     queue.heartbeat([], {}, slots=1)
 
     with pytest.raises(Overloaded, match="answered in time"):
@@ -104,8 +103,8 @@ async def test_a_worker_that_does_not_answer_is_not_waited_for_long(
 async def test_more_questions_than_anybody_takes_up_are_refused(
     turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("turnstream.turns.counts.MOST", 1)
-    monkeypatch.setattr("turnstream.turns.counts.WAIT_SECONDS", 2.0)
+    monkeypatch.setattr("turnstream.turns.token_count.MAX_WAITING", 1)
+    monkeypatch.setattr("turnstream.turns.token_count.REPLY_SECONDS", 2.0)
     queue.heartbeat([], {}, slots=1)
     first = asyncio.create_task(turn_client.counts.count(make_turn()))
     async with asyncio.timeout(10):

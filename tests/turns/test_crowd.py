@@ -9,7 +9,7 @@ import pytest
 
 from harness.proxy import Proxy
 from tests.turns.conftest import MakeTurn, submitted
-from turnstream.turns import patience
+from turnstream.turns import redis_calls
 from turnstream.turns.client import TurnClient, open_client
 from turnstream.turns.connection import CONNECTIONS
 from turnstream.turns.errors import Overloaded
@@ -48,7 +48,7 @@ async def test_a_crowd_is_answered_to_the_last_one_while_redis_answers_at_all(
             )
 
     await ask(CONNECTIONS)  # so that all connections are there
-    monkeypatch.setattr(patience, "REFUSE_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(redis_calls, "REPLY_SECONDS", PATIENCE_SECONDS)
     proxy.delay = DELAY_SECONDS
 
     assert len(await ask(CROWD)) == CROWD
@@ -58,7 +58,7 @@ async def test_a_crowd_is_refused_when_redis_falls_silent(
     far_away: TurnClient, proxy: Proxy, make_turn: MakeTurn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     turn = await submitted(far_away, make_turn())
-    monkeypatch.setattr(patience, "REFUSE_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(redis_calls, "REPLY_SECONDS", PATIENCE_SECONDS)
     proxy.freeze()
 
     async with asyncio.timeout(30):

@@ -222,7 +222,7 @@ async def test_a_lost_turn_is_put_back_once(
 async def test_a_turn_that_had_all_its_attempts_ends_as_failed(
     turn_client: TurnClient, make_queue: MakeQueue, make_turn: MakeTurn, short: TurnSettings
 ) -> None:
-    once = dataclasses.replace(short, most_attempts=1)
+    once = dataclasses.replace(short, max_attempts=1)
     queue = make_queue("w0", once)
     async with turn_client.submit(make_turn()) as follower:
         queue.claim(1)

@@ -5,9 +5,9 @@ from threading import Event
 import pytest
 
 from tests.workers.test_prompter import LONG, FakeTokenizer
-from turnstream.turns.count import Count, Question
 from turnstream.turns.errors import BadRequest
 from turnstream.turns.sampling_params import SamplingParams
+from turnstream.turns.token_count import Count, Question
 from turnstream.turns.turn import Message, Request
 from turnstream.workers.counter import Counter
 from turnstream.workers.prompter import Llama2Prompter

@@ -9,10 +9,10 @@ from tests.ws_server.batch_room import OWNER, Room, line_of, once_each, over, ta
 from turnstream.turns import keys
 from turnstream.turns.batches import Status
 from turnstream.turns.connection import connect
-from turnstream.turns.ending import end
 from turnstream.turns.feed import turn_id
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
+from turnstream.turns.tasks import end
 from turnstream.ws_server.batches import feeding
 
 
@@ -27,7 +27,7 @@ async def test_a_line_that_ends_its_workers_becomes_an_error_line(
     poison = turn_id(batch.id, 1)
     losses = 0
     async with asyncio.timeout(20):
-        while losses < settings.most_attempts:
+        while losses < settings.max_attempts:
             claimed = poisoned.claim(1)
             if claimed is None:
                 await asyncio.sleep(0.01)

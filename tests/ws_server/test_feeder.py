@@ -11,8 +11,8 @@ import redis.asyncio
 from tests.ws_server.batch_room import OWNER, Crash, Room, line_of, once_each, run, taken
 from turnstream.turns import keys
 from turnstream.turns.batches import Batch, Status
-from turnstream.turns.ending import end
 from turnstream.turns.feed import Feed
+from turnstream.turns.tasks import end
 from turnstream.ws_server.batches import output
 from turnstream.ws_server.batches.blobs import Blobs
 

@@ -11,11 +11,11 @@ import time
 from dataclasses import dataclass, replace
 
 from turnstream.turns.batches import Batch, Status
-from turnstream.turns.ending import end
 from turnstream.turns.errors import Overloaded
 from turnstream.turns.feed import Feed
 from turnstream.turns.files import Files
 from turnstream.turns.shapes import Problem
+from turnstream.turns.tasks import end
 from turnstream.ws_server.batches.blobs import Blobs
 from turnstream.ws_server.batches.feeding import CANCELLED, EXPIRED, Feeding, patiently
 from turnstream.ws_server.batches.line_reader import LineReader

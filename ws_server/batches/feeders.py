@@ -7,10 +7,10 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from turnstream.turns.batches import Batch
-from turnstream.turns.ending import end
 from turnstream.turns.errors import Overloaded
 from turnstream.turns.feed import BatchLost, Feed
 from turnstream.turns.files import Files
+from turnstream.turns.tasks import end
 from turnstream.ws_server.batches.blobs import Blobs
 from turnstream.ws_server.batches.feeder import Feeder
 

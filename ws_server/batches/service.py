@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from turnstream.turns.batches import Batch, Batches
 from turnstream.turns.connection import connect_async
-from turnstream.turns.ending import end
 from turnstream.turns.feed import Feed
 from turnstream.turns.files import Files
 from turnstream.turns.limits import OwnerLimits
+from turnstream.turns.tasks import end
 from turnstream.ws_server.batches.blobs import Blobs
 from turnstream.ws_server.batches.feeder import Feeder, Limits
 from turnstream.ws_server.batches.feeders import Feeders

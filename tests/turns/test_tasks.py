@@ -5,9 +5,9 @@ import asyncio
 import pytest
 
 from turnstream.turns.client import open_client
-from turnstream.turns.ending import end
 from turnstream.turns.relay import Relay
 from turnstream.turns.settings import TurnSettings
+from turnstream.turns.tasks import end
 
 
 async def test_a_task_that_swallows_a_cancel_is_asked_again() -> None:

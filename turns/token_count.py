@@ -1,0 +1,217 @@
+"""Token counts of conversations: requested by nodes, which have no tokenizer, counted by workers.
+
+Nothing is stored. A request that no worker takes in time, or whose answer is lost, is refused,
+and the client asks again.
+"""
+
+import asyncio
+import json
+import secrets
+from dataclasses import dataclass
+from typing import Any, cast
+
+import redis
+import redis.asyncio
+
+from turnstream.turns import keys
+from turnstream.turns.errors import (
+    BadRequest,
+    NewerVersion,
+    Overloaded,
+    PreviousResponseNotFound,
+)
+from turnstream.turns.lua import Script
+from turnstream.turns.redis_calls import Patience
+from turnstream.turns.relay import Relay
+from turnstream.turns.settings import TurnSettings
+from turnstream.turns.submission import conversation
+from turnstream.turns.turn import Message, Request, Turn, messages_from_json, messages_to_json
+
+#: How long to wait for an answer; a live worker answers within milliseconds.
+REPLY_SECONDS = 5.0
+#: Requests that may wait for the workers of a model; one more is refused.
+MAX_WAITING = 256
+#: Longest wait for the next request in one call; below the timeout of a command.
+POLL_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """A request of a node to count the tokens of a conversation."""
+
+    id: str
+    #: The node that gets the answer.
+    node: str
+    request: Request
+    #: The whole of it, oldest first.
+    messages: tuple[Message, ...]
+    #: Also say which of its turns are worth keeping when it is compacted.
+    compact: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Count:
+    """A worker's answer."""
+
+    tokens: int
+    #: The latest turns that leave room for more; empty without `compact`.
+    kept: tuple[Message, ...] = ()
+
+    def to_json(self) -> str:
+        return json.dumps({"tokens": self.tokens, "kept": messages_to_json(self.kept)})
+
+
+def refusal_to_json(error: BadRequest) -> str:
+    """Write the answer for a conversation that can't be written as a prompt."""
+    return json.dumps({"refused": [error.message, error.code, error.param]})
+
+
+def count_from_json(text: str | bytes) -> Count:
+    """Read a worker's answer.
+
+    Raises:
+        BadRequest: the conversation can't be written as a prompt.
+    """
+    said = json.loads(text)
+    if "refused" in said:
+        message, code, param = said["refused"]
+        raise BadRequest(message, code=code, param=param)
+    return Count(tokens=said["tokens"], kept=messages_from_json(said["kept"]))
+
+
+def question_from_json(text: str | bytes) -> Question:
+    """Read a request as count.lua wrote it."""
+    asked = json.loads(text)
+    # The turns before it, latest first: input, output, input, output.
+    texts = list(asked["history"] or ())
+    messages: list[Message] = []
+    for at in range(len(texts) - 2, -1, -2):
+        messages += messages_from_json(texts[at])
+        messages.append(Message("assistant", texts[at + 1]))
+    messages += messages_from_json(asked["input"])
+    return Question(
+        id=asked["id"],
+        node=asked["node"],
+        request=Request.from_json(asked["request"]),
+        messages=tuple(messages),
+        compact=asked["compact"],
+    )
+
+
+class TokenCounter:
+    """Has workers count tokens for a node; their answers come through the node's relay."""
+
+    def __init__(
+        self,
+        client: "redis.asyncio.Redis",
+        patience: Patience,
+        relay: Relay,
+        settings: TurnSettings,
+        node: str,
+    ) -> None:
+        self._patience = patience
+        self._relay = relay
+        self._settings = settings
+        self._node = node
+        self._ask = Script(client, "count")
+
+    async def count(self, turn: Turn, *, compact: bool = False) -> Count:
+        """Count the tokens of a turn that is never submitted.
+
+        Args:
+            compact: also return which turns of the conversation to keep.
+
+        Raises:
+            PreviousResponseNotFound: its parent is not there, not the owner's, or not stored.
+            BadRequest: its parent is still being answered, or it can't be written as a prompt.
+            Overloaded: no worker answers, too many ask, or Redis is away.
+        """
+        listener = _Listener(f"count_{secrets.token_hex(16)}")
+        self._relay.add(listener)
+        try:
+            await self._put(turn, listener.turn_id, compact=compact)
+            async with asyncio.timeout(REPLY_SECONDS):
+                return count_from_json(await listener.heard)
+        except TimeoutError as exc:
+            raise Overloaded(f"No worker of model '{turn.model}' answered in time.") from exc
+        finally:
+            self._relay.remove(listener)
+
+    async def _put(self, turn: Turn, id: str, *, compact: bool) -> None:
+        call = self._ask(
+            id=id,
+            node=self._node,
+            owner=turn.owner,
+            model=turn.model,
+            **conversation(turn),
+            has_question=turn.asks or compact,
+            compact=compact,
+            alive_ms=self._settings.alive_ms,
+            max_waiting=MAX_WAITING,
+            wait_seconds=int(REPLY_SECONDS),
+            store_seconds=self._settings.store_seconds,
+            unstored_seconds=self._settings.unstored_seconds,
+            payloads=[turn.request.to_json(), messages_to_json(turn.messages)],
+        )
+        match await self._patience.answer(call):
+            case b"ok":
+                return
+            case b"newer_version":
+                raise NewerVersion(turn.parent or "")
+            case b"previous_response_not_found":
+                raise PreviousResponseNotFound(turn.parent or "")
+            case b"previous_response_running":
+                raise BadRequest(
+                    f"Previous response '{turn.parent}' is still being answered.",
+                    code="previous_response_running",
+                    param="previous_response_id",
+                )
+            case b"no_question":
+                raise BadRequest("'input' must be a question.", param="input")
+            case b"no_worker":
+                raise Overloaded(f"No worker of model '{turn.model}' is live.")
+            case _:
+                raise Overloaded("Too many token counts are waiting. Try again later.")
+
+
+class _Listener:
+    """Waits for the one message that is published under its id."""
+
+    def __init__(self, id: str) -> None:
+        self.turn_id = id
+        self.heard: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    def deliver(self, seq: int, event: bytes, *, last: bool) -> None:
+        if not self.heard.done():
+            self.heard.set_result(event)
+
+    def resync(self) -> None:
+        """Do nothing: a lost answer is not repeated, so the request times out."""
+
+
+class CountQueue:
+    """Requests for one model, as a worker reads them. Not thread-safe."""
+
+    def __init__(self, client: "redis.Redis", *, model: str) -> None:
+        self._client = client
+        self._model = model
+
+    def next(self) -> Question | None:
+        """Take the next request; None when there is none for a while.
+
+        Raises:
+            redis.RedisError: Redis is away; ask again.
+        """
+        found = cast(
+            Any, self._client.blpop([keys.count_requests(self._model)], timeout=POLL_SECONDS)
+        )
+        return question_from_json(found[1]) if found else None
+
+    def answer(self, question: Question, answer: Count | BadRequest) -> None:
+        """Send an answer to the node that asked.
+
+        Raises:
+            redis.RedisError: Redis is away; the client asks again.
+        """
+        said = answer.to_json() if isinstance(answer, Count) else refusal_to_json(answer)
+        self._client.publish(keys.node_channel(question.node), f"{question.id} 0 end {said}")
