@@ -11,7 +11,7 @@ import httpx2
 import pytest
 import redis.asyncio
 
-from tests.ws_server.batch_room import Crash
+from tests.ws_server.batch_harness import Crash
 from turnstream.turns import keys
 from turnstream.ws_server.app import create_app
 from turnstream.ws_server.batches import line_reader, validation
@@ -67,7 +67,7 @@ async def upload(client: httpx2.AsyncClient, content: bytes, **form: str) -> htt
 async def read_all(blobs: Blobs, line: int = 1, offset: int = 0) -> list[tuple[Any, ...]]:
     found = []
     async with LineReader(blobs, "in", line=line, offset=offset) as reader:
-        while lines := await reader.stretch():
+        while lines := await reader.next_lines():
             found += [(line.number, line.offset, line.text) for line in lines]
     return found
 
