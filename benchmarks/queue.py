@@ -19,9 +19,9 @@ import redis
 from benchmarks.percentile import percentile
 from benchmarks.processes import end_on_sigterm, redis_server
 from benchmarks.report import Row, report, wants_json
-from turnstream.turns import lua
 from turnstream.turns.client import TurnClient, open_client
 from turnstream.turns.ids import new_response_id
+from turnstream.turns.lua import Script
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.submission import submission
@@ -63,12 +63,12 @@ def turns(model: str) -> Iterator[Turn]:
 
 def fill(client: "redis.Redis", settings: TurnSettings, model: str, size: int) -> float:
     """Hand in so many turns; gives the bytes that each one takes."""
-    submit, wake_up, coming = client.script_load(lua.source("submit")), WakeUp(), turns(model)
+    submit, wake_up, coming = Script(client, "submit"), WakeUp(), turns(model)
     before = _used(client)
     for begun in range(0, size, AT_ONCE):
         with client.pipeline(transaction=False) as pipe:
             for _ in range(min(AT_ONCE, size - begun)):
-                pipe.evalsha(submit, 0, *submission(next(coming), settings, wake_up, node="n"))
+                submit(**submission(next(coming), settings, wake_up, node="n"), pipe=pipe)
             pipe.execute()
     return (_used(client) - before) / size
 

@@ -149,7 +149,12 @@ def _tokens(client: "redis.Redis", turns: list[Turn]) -> int:
         for turn in turns:
             pipe.xrange(keys.log(turn.id))
         logs = pipe.execute()
-    return sum(fields[b"t"].count(b",") + 1 for log in logs for _, fields in log if b"t" in fields)
+    return sum(
+        fields[b"token_ids"].count(b",") + 1
+        for log in logs
+        for _, fields in log
+        if b"token_ids" in fields
+    )
 
 
 async def _measure(client: "redis.Redis", url: str, rounds: int, seconds: float) -> list[Row]:

@@ -174,7 +174,7 @@ def _cost(client: "redis.Redis", turn_ids: Iterable[str], used_memory: int) -> C
         found: list[int] = pipe.execute()
     taken = dict.fromkeys((*spelled, "idempotency key", "shared"), 0)
     for name, size in zip(names, found, strict=True):
-        other = "idempotency key" if name.startswith(keys.once("", "")[:-1]) else "shared"
+        other = "idempotency key" if name.startswith(keys.idempotency("", "")[:-1]) else "shared"
         taken[owned.get(name, other)] += size
     return Cost(keys=taken, used_memory=used_memory)
 

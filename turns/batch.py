@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 
+from turnstream.turns.errors import NewerVersion
+from turnstream.turns.record import VERSION
 from turnstream.turns.shapes import Problem
 
 
@@ -147,12 +149,18 @@ def line_turn_id(batch: str, number: int) -> str:
 
 
 def batch_of(id: str, record: Mapping[bytes, bytes]) -> Batch:
-    """Read a batch's record."""
+    """Read a batch's record.
+
+    Raises:
+        NewerVersion: a newer release wrote it.
+    """
     fields = {name.decode(): value.decode() for name, value in record.items()}
 
     def number(name: str) -> int:
         return int(fields.get(name, 0))
 
+    if number("version") > VERSION:
+        raise NewerVersion(id)
     line, _, offset = fields.get("place", "1 0").partition(" ")
     return Batch(
         id=id,

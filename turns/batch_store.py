@@ -14,9 +14,8 @@ from dataclasses import asdict
 from typing import Any, cast
 
 import redis.asyncio
-from redis.commands.core import AsyncScript
 
-from turnstream.turns import keys, lua
+from turnstream.turns import keys
 from turnstream.turns.batch import (
     Batch,
     BatchLost,
@@ -30,6 +29,7 @@ from turnstream.turns.batch import (
 )
 from turnstream.turns.errors import BadRequest, BatchNotFound
 from turnstream.turns.listing import ids_after
+from turnstream.turns.lua import Script
 from turnstream.turns.reach import reached
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.submission import submission
@@ -55,16 +55,15 @@ class BatchStore:
         self._redis = client
         self._settings = settings
         self._wake_up = WakeUp()
-        script = client.register_script
-        self._create = script(lua.source("batch_create"))
-        self._cancel = script(lua.source("batch_cancel"))
-        self._take = script(lua.source("batch_take"))
-        self._renew = script(lua.source("batch_renew"))
-        self._advance = script(lua.source("batch_step"))
-        self._commit = script(lua.source("batch_commit"))
-        self._end = script(lua.source("batch_end"))
-        self._submit_turn = script(lua.source("submit"))
-        self._cancel_turn = script(lua.source("cancel"))
+        self._create = Script(client, "batch_create")
+        self._cancel = Script(client, "batch_cancel")
+        self._take = Script(client, "batch_take")
+        self._renew = Script(client, "batch_renew")
+        self._advance = Script(client, "batch_step")
+        self._commit = Script(client, "batch_commit")
+        self._end = Script(client, "batch_end")
+        self._submit_turn = Script(client, "submit")
+        self._cancel_turn = Script(client, "cancel")
 
     # What an owner calls; each sees only their own batches.
 
@@ -77,11 +76,15 @@ class BatchStore:
         name = secrets.token_hex(32) if key is None else f"{owner} {key}"
         id = "batch_" + hashlib.sha256(name.encode()).hexdigest()[:32]
         asked = (plan.endpoint, plan.input_file_id, plan.completion_window, plan.metadata)
-        body = hashlib.sha256(repr(asked).encode()).hexdigest()
-        args: list[str | int] = [id, owner, plan.created_at, body, "plan"]
-        args.append(json.dumps(asdict(plan)))
+        fingerprint = hashlib.sha256(repr(asked).encode()).hexdigest()
         with reached():
-            created = await self._create(args=args)
+            created = await self._create(
+                id=id,
+                owner=owner,
+                now=plan.created_at,
+                fingerprint=fingerprint,
+                payloads=[json.dumps(asdict(plan))],
+            )
         if created == b"idempotency_key_reused":
             raise BadRequest(
                 "This idempotency key was used for another batch.",
@@ -123,7 +126,7 @@ class BatchStore:
             BadRequest: it has ended, or is being finalized.
         """
         with reached():
-            status = await self._cancel(args=[id, owner, int(time.time())])
+            status = await self._cancel(id=id, owner=owner, now=int(time.time()))
         if status is None:
             raise BatchNotFound(id[:80])
         if status not in (b"cancelling", b"cancelled"):
@@ -138,7 +141,7 @@ class BatchStore:
     async def take(self) -> Batch | None:
         """Take a batch that has no runner, or whose runner's lease has expired."""
         with reached():
-            taken = await self._take(args=[LEASE_MS])
+            taken = await self._take(lease_ms=LEASE_MS)
         if not taken:
             return None
         id, record = taken
@@ -147,18 +150,19 @@ class BatchStore:
     async def renew(self, batch: Batch) -> Status:
         """Renew the lease on a batch, and return the batch's status."""
         with reached():
-            return Status(_held(await self._renew(args=[batch.id, batch.epoch, LEASE_MS])).decode())
+            renewed = await self._renew(id=batch.id, epoch=batch.epoch, lease_ms=LEASE_MS)
+        return Status(_held(renewed).decode())
 
     async def release(self, batch: Batch) -> None:
         """End the lease on a batch, so that another runner can take it at once."""
         with reached():
-            await self._renew(args=[batch.id, batch.epoch, 0])
+            await self._renew(id=batch.id, epoch=batch.epoch, lease_ms=0)
 
     async def advance(self, batch: Batch, at: Status, to: Status, **fields: str | int) -> Status:
         """Change a batch's status if it is still `at`; return the status it has then."""
-        args = [batch.id, batch.epoch, at, to, *_flat(fields)]
+        call = {"id": batch.id, "epoch": batch.epoch, "from": at, "to": to, "fields": fields}
         with reached():
-            return Status(_held(await self._advance(args=args)).decode())
+            return Status(_held(await self._advance(**call)).decode())
 
     async def submit_lines(self, batch: Batch, turns: Sequence[Turn]) -> list[Verdict]:
         """Submit at most `MOST_PER_CALL` lines' turns; submitted again, a turn is the same turn."""
@@ -170,8 +174,8 @@ class BatchStore:
 
     async def cancel_lines(self, batch: Batch, ids: Sequence[str]) -> list[Verdict]:
         """Cancel at most `MOST_PER_CALL` lines' turns, queued or running."""
-        kept = self._settings.kept_seconds
-        calls: list[list[str | int]] = [[id, batch.owner, *kept] for id in ids]
+        kept = self._settings.retention
+        calls = [{"id": id, "owner": batch.owner, **kept} for id in ids]
         return [_cancelled(answer) for answer in await self._many(self._cancel_turn, calls)]
 
     async def ended_ids(self, batch: Batch, start: int) -> list[str]:
@@ -188,7 +192,9 @@ class BatchStore:
                 for id in ids:
                     pipe.hmget(keys.turn(id), ["status", "error", "response"])
                 records = await pipe.execute()
-                failed = [id for id, record in zip(ids, records, strict=True) if _failed(record)]
+                failed = [
+                    id for id, record in zip(ids, records, strict=True) if record[0] == b"failed"
+                ]
                 for id in failed:
                     pipe.xrevrange(keys.log(id), count=1)
                 last = dict(zip(failed, await pipe.execute() if failed else [], strict=True))
@@ -203,15 +209,22 @@ class BatchStore:
 
     async def commit(self, batch: Batch, step: int, commit: Commit) -> None:
         """Commit lines to the output and delete their turns; `step` numbers commits from 1."""
-        args: list[str | int] = [batch.id, batch.epoch, step]
-        args += [commit.completed, commit.failed]
-        args += [commit.input_tokens, commit.cached_tokens, commit.output_tokens]
-        args += [commit.read, f"{commit.next_line} {commit.next_offset}"]
-        args += [len(commit.parts), *commit.parts]
-        for number, id in commit.lines:
-            args += [number, id]
         with reached():
-            _held(await self._commit(args=args))
+            committed = await self._commit(
+                id=batch.id,
+                epoch=batch.epoch,
+                step=step,
+                completed=commit.completed,
+                failed=commit.failed,
+                input_tokens=commit.input_tokens,
+                cached_tokens=commit.cached_tokens,
+                output_tokens=commit.output_tokens,
+                read=commit.read,
+                place=f"{commit.next_line} {commit.next_offset}",
+                parts=list(commit.parts),
+                lines=list(commit.lines),
+            )
+        _held(committed)
 
     async def parts(self, batch: Batch) -> list[str]:
         """Return the names of the committed parts, in order."""
@@ -223,20 +236,21 @@ class BatchStore:
         self, batch: Batch, status: Status, kept_seconds: int, **fields: str | int
     ) -> None:
         """Give a batch its final status, and delete what only its runner needed."""
-        args = [batch.id, batch.epoch, status, kept_seconds, *_flat(fields)]
         with reached():
-            _held(await self._end(args=args))
+            ids = {"id": batch.id, "epoch": batch.epoch}
+            ended = await self._end(**ids, status=status, kept_seconds=kept_seconds, fields=fields)
+        _held(ended)
 
     async def _get(self, id: str) -> Batch | None:
         with reached():
             found = await cast(Any, self._redis.hgetall(keys.batch(id)))
         return batch_of(id, found) if found else None
 
-    async def _many(self, script: AsyncScript, calls: Sequence[Sequence[str | int]]) -> list[Any]:
+    async def _many(self, script: Script, calls: Sequence[Mapping[str, Any]]) -> list[Any]:
         with reached():
             async with self._redis.pipeline(transaction=False) as pipe:
-                for args in calls:
-                    await script(args=list(args), client=pipe)
+                for call in calls:
+                    await script(**call, pipe=pipe)
                 return await pipe.execute()
 
 
@@ -247,7 +261,7 @@ def _submitted(answer: Sequence[bytes]) -> Verdict:
         case [b"ok", _]:
             return Verdict.ENDED
         # A line that asks nothing needs a parent whose question is open, and there is none.
-        case [b"previous_response_not_found"] | [b"nothing_asked"]:
+        case [b"previous_response_not_found"] | [b"no_question"]:
             return Verdict.NO_PARENT
         case [b"previous_response_running"]:
             return Verdict.PARENT_RUNNING
@@ -271,14 +285,6 @@ def _held(answer: Any) -> Any:
     return answer
 
 
-def _flat(fields: Mapping[str, str | int]) -> list[str | int]:
-    return [word for pair in fields.items() for word in pair]
-
-
-def _failed(record: Sequence[bytes | None]) -> bool:
-    return record[0] == b"failed"
-
-
 def _ended(id: str, record: Sequence[bytes | None], log: Any) -> EndedTurn | None:
     match record:
         case [bytes(status), error, bytes(rest)]:
@@ -287,7 +293,7 @@ def _ended(id: str, record: Sequence[bytes | None], log: Any) -> EndedTurn | Non
                 status=status.decode(),
                 error=(error or b"null").decode(),
                 rest=rest.decode(),
-                last=log[0][1][b"e"] if log else None,
+                last=log[0][1][b"event"] if log else None,
             )
         case _:
             return None

@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
-from turnstream.turns import keys, lua
+from turnstream.turns import keys
 from turnstream.turns.connection import connect_async, subscribe_async
 from turnstream.turns.counts import Counts
 from turnstream.turns.ending import end
 from turnstream.turns.errors import (
     BadRequest,
+    NewerVersion,
     Overloaded,
     PreviousResponseNotFound,
     RateLimited,
@@ -20,12 +21,14 @@ from turnstream.turns.errors import (
 )
 from turnstream.turns.events import kept
 from turnstream.turns.follower import PAGE, Follower, Page, ReadLog
+from turnstream.turns.lua import Script
 from turnstream.turns.patience import Patience
 from turnstream.turns.relay import Relay
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.stored import Stored
 from turnstream.turns.submission import submission, warm_up
 from turnstream.turns.turn import Turn
+from turnstream.turns.versions import NewerVersionLog
 from turnstream.turns.wake_up import WakeUp
 
 #: How often a node says whose readers it has, and looks for what is overdue.
@@ -53,14 +56,15 @@ class TurnClient:
         self.stored = Stored(self._redis, patience, alive_ms=settings.alive_ms)
         #: How many tokens conversations are.
         self.counts = Counts(self._redis, patience, self.relay, settings, node)
-        self._submit = self._redis.register_script(lua.source("submit"))
-        self._warm_up = self._redis.register_script(lua.source("warm_up"))
-        self._follow = self._redis.register_script(lua.source("follow"))
-        self._watch = self._redis.register_script(lua.source("watch"))
-        self._sweep = self._redis.register_script(lua.source("sweep"))
-        self._tell = self._redis.register_script(lua.source("tell"))
+        self._submit = Script(self._redis, "submit")
+        self._warm_up = Script(self._redis, "warm_up")
+        self._follow = Script(self._redis, "follow")
+        self._watch = Script(self._redis, "watch")
+        self._sweep = Script(self._redis, "sweep")
+        self._announce = Script(self._redis, "announce")
+        self._newer = NewerVersionLog()
         self._watch_ms = settings.watch_seconds * 1000
-        self._cancel = self._redis.register_script(lua.source("cancel"))
+        self._cancel = Script(self._redis, "cancel")
 
     @asynccontextmanager
     async def submit(self, turn: Turn) -> AsyncIterator[Follower]:
@@ -93,7 +97,7 @@ class TurnClient:
                         code="idempotency_key_reused",
                         param="idempotency_key",
                     )
-                case [b"nothing_asked"]:
+                case [b"no_question"]:
                     raise BadRequest(
                         "'input' must be a question: nothing was asked that waits for an answer.",
                         param="input",
@@ -106,6 +110,8 @@ class TurnClient:
                     )
                 case [b"previous_response_not_found"]:
                     raise PreviousResponseNotFound(turn.parent or "")
+                case [b"newer_version"]:
+                    raise NewerVersion(turn.parent or "")
                 case [b"limited", limit, wait_ms]:
                     name = limit.decode()
                     raise RateLimited(name, getattr(limits, name), wait_ms)
@@ -117,9 +123,9 @@ class TurnClient:
 
     async def _submit_turn(self, turn: Turn) -> Any:
         if not turn.generate:
-            return await self._answer(self._warm_up(args=warm_up(turn, self._settings)))
+            return await self._answer(self._warm_up(**warm_up(turn, self._settings)))
         args = submission(turn, self._settings, self._wake_up, node=self._node)
-        return await self._answer(self._submit(args=args))
+        return await self._answer(self._submit(**args))
 
     @asynccontextmanager
     async def follow(self, turn_id: str, owner: str, *, after: int) -> AsyncIterator[Follower]:
@@ -147,8 +153,10 @@ class TurnClient:
             BadRequest: it has ended already.
             Overloaded: Redis is away.
         """
-        args: list[str | int] = [turn_id, owner, *self._settings.kept_seconds]
-        match await self._answer(self._cancel(args=args)):
+        call = self._cancel(id=turn_id, owner=owner, **self._settings.retention)
+        match await self._answer(call):
+            case b"newer_version":
+                raise NewerVersion(turn_id)
             case b"response_not_found":
                 raise ResponseNotFound(turn_id)
             case b"response_not_active":
@@ -161,7 +169,7 @@ class TurnClient:
     async def leave(self, turn_id: str) -> None:
         """Say that a reader left: what is not stored ends soon, unless somebody else reads it."""
         with suppress(Overloaded):
-            await self._answer(self._watch(args=[int(LEAVE_SECONDS * 1000), turn_id]))
+            await self._answer(self._watch(ids=[turn_id], watch_ms=int(LEAVE_SECONDS * 1000)))
 
     async def models(self) -> dict[str, dict[str, Any]]:
         """Say what each model that was ever served told of itself, by name."""
@@ -189,19 +197,29 @@ class TurnClient:
         while True:
             await asyncio.sleep(TEND_SECONDS)
             try:
-                await self._answer(self._sweep(args=self._settings.sweep_limits))
+                _, newer = await self._answer(self._sweep(**self._settings.sweep_arguments))
+                self._newer.report(newer.decode())
                 followed = self.relay.followed()
                 for i in range(0, len(followed), TEND_AT_ONCE):
                     some = followed[i : i + TEND_AT_ONCE]
-                    await self._answer(self._watch(args=[self._watch_ms, *some]))
-                    await self._answer(self._tell(args=[self._settings.alive_ms, *some]))
+                    await self._answer(self._watch(ids=some, watch_ms=self._watch_ms))
+                    await self._answer(self._announce(ids=some, alive_ms=self._settings.alive_ms))
             except Overloaded:
                 continue
 
     def _reader(self, owner: str) -> ReadLog:
         async def read(turn_id: str, after: int) -> Page:
-            args: list[str | int] = [turn_id, owner, self._node, after, PAGE, self._watch_ms]
-            match await self._answer(self._follow(args=args)):
+            call = self._follow(
+                id=turn_id,
+                owner=owner,
+                node=self._node,
+                after=after,
+                limit=PAGE,
+                watch_ms=self._watch_ms,
+            )
+            match await self._answer(call):
+                case [b"newer_version"]:
+                    raise NewerVersion(turn_id)
                 case [b"response_not_found"]:
                     raise ResponseNotFound(turn_id)
                 case [b"stream_expired"]:

@@ -59,7 +59,7 @@ def question_from_json(text: str | bytes) -> Question:
     """Read what the script in Redis wrote."""
     asked = json.loads(text)
     # What was said before, latest turn first: input, answer, input, answer.
-    said = list(asked["said"] or ())
+    said = list(asked["history"] or ())
     messages: list[Message] = []
     for at in range(len(said) - 2, -1, -2):
         messages += messages_from_json(said[at])
@@ -70,5 +70,5 @@ def question_from_json(text: str | bytes) -> Question:
         node=asked["node"],
         request=Request.from_json(asked["request"]),
         messages=tuple(messages),
-        compact=asked["compact"] == "1",
+        compact=asked["compact"],
     )

@@ -25,7 +25,9 @@ class CountLine:
         Raises:
             redis.RedisError: Redis is away; ask again.
         """
-        found = cast(Any, self._client.blpop([keys.counts(self._model)], timeout=WAIT_SECONDS))
+        found = cast(
+            Any, self._client.blpop([keys.count_requests(self._model)], timeout=WAIT_SECONDS)
+        )
         return question_from_json(found[1]) if found else None
 
     def answer(self, question: Question, answer: Count | BadRequest) -> None:

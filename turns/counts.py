@@ -5,12 +5,13 @@ import secrets
 
 import redis.asyncio
 
-from turnstream.turns import lua
 from turnstream.turns.count import Count, count_from_json
-from turnstream.turns.errors import BadRequest, Overloaded, PreviousResponseNotFound
+from turnstream.turns.errors import BadRequest, NewerVersion, Overloaded, PreviousResponseNotFound
+from turnstream.turns.lua import Script
 from turnstream.turns.patience import Patience
 from turnstream.turns.relay import Relay
 from turnstream.turns.settings import TurnSettings
+from turnstream.turns.submission import conversation
 from turnstream.turns.turn import Turn, messages_to_json
 
 #: How long an answer is waited for; a worker that lives has one within milliseconds.
@@ -34,7 +35,7 @@ class Counts:
         self._relay = relay
         self._settings = settings
         self._node = node
-        self._ask = client.register_script(lua.source("count"))
+        self._ask = Script(client, "count")
 
     async def count(self, turn: Turn, *, compact: bool = False) -> Count:
         """Count the tokens of a turn that is never handed in.
@@ -59,26 +60,26 @@ class Counts:
             self._relay.remove(listener)
 
     async def _put(self, turn: Turn, id: str, *, compact: bool) -> None:
-        args: list[str | int] = [
-            id,
-            self._node,
-            turn.owner,
-            turn.model,
-            turn.parent or "",
-            int(turn.parent_cached),
-            int(turn.asks or compact),
-            turn.request.to_json(),
-            messages_to_json(turn.messages),
-            int(compact),
-            self._settings.alive_ms,
-            MOST,
-            int(WAIT_SECONDS),
-            self._settings.store_seconds,
-            self._settings.unstored_seconds,
-        ]
-        match await self._patience.answer(self._ask(args=args)):
+        call = self._ask(
+            id=id,
+            node=self._node,
+            owner=turn.owner,
+            model=turn.model,
+            **conversation(turn),
+            has_question=turn.asks or compact,
+            compact=compact,
+            alive_ms=self._settings.alive_ms,
+            max_waiting=MOST,
+            wait_seconds=int(WAIT_SECONDS),
+            store_seconds=self._settings.store_seconds,
+            unstored_seconds=self._settings.unstored_seconds,
+            payloads=[turn.request.to_json(), messages_to_json(turn.messages)],
+        )
+        match await self._patience.answer(call):
             case b"ok":
                 return
+            case b"newer_version":
+                raise NewerVersion(turn.parent or "")
             case b"previous_response_not_found":
                 raise PreviousResponseNotFound(turn.parent or "")
             case b"previous_response_running":
@@ -87,9 +88,9 @@ class Counts:
                     code="previous_response_running",
                     param="previous_response_id",
                 )
-            case b"nothing_asked":
+            case b"no_question":
                 raise BadRequest("'input' must be a question.", param="input")
-            case b"nobody":
+            case b"no_worker":
                 raise Overloaded(f"No worker of model '{turn.model}' is there.")
             case _:
                 raise Overloaded("Too many want tokens to be counted. Try again later.")

@@ -17,7 +17,8 @@
     * ResponseLost               500, Redis lost its data while the response was being read
     * TierNotAllowed             403, the key is limited to other tiers
     * RateLimited                429, the owner has asked for too much
-    * Overloaded                 503, Redis is away or the line is full
+    * NewerVersion               503, a newer release wrote the record: this node can't read it
+    * Overloaded                 503, Redis is away or the queue is full
 
 An error's `code` is stable: clients may match on it.
 """
@@ -235,3 +236,14 @@ def error_body(error: TurnError) -> Error:
         "message": error.message,
         "param": error.param,
     }
+
+
+class NewerVersion(TurnError):
+    """A newer release wrote the record; a node of that release can read it."""
+
+    status = 503
+    code = "newer_version"
+    retry_seconds = 1
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"'{id[:80]}' was written by a newer release than this node's. Try again.")

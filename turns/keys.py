@@ -1,11 +1,13 @@
 """Every Redis key and channel, one function each.
 
-The Lua scripts get the same names: `lua_functions` writes each function below as a Lua function, so
+The Lua scripts use the same names: `lua_functions` writes the functions below as Lua functions, so
 that a key is spelled in this file and nowhere else. Queue names of Celery are in `turns.wake_up`.
 """
 
 import inspect
+import re
 from collections.abc import Callable
+from functools import cache
 
 
 def turn(id: str) -> str:
@@ -29,24 +31,24 @@ def tags(model: str, tier: str) -> str:
 
 
 def clocks(model: str) -> str:
-    """Hash: for each tier the tag of the turn claimed last, how many claims there were, and which
-    of them was each tier's last."""
+    """Hash: for each tier the tag of the turn claimed last, the number of claims, and the number
+    of each tier's last claim."""
     return f"ts:clocks:{model}"
 
 
 def owner(owner: str) -> str:
-    """Hash: turns of an owner that have not ended, that wait, and what of its minute is used up."""
+    """Hash: an owner's active and waiting turns, and how much of its limits per minute is used."""
     return f"ts:owner:{owner}"
 
 
 def arrivals() -> str:
-    """Counter: gives equal tags their order of arrival."""
+    """Counter: number of each arrival, which orders equal tags."""
     return "ts:arrivals"
 
 
-def pace(model: str) -> str:
-    """Hash: how long turns of each tier had a row of late, and how often they came."""
-    return f"ts:pace:{model}"
+def statistics(model: str) -> str:
+    """Hash: average time that turns of each tier had a slot, and arrival rates."""
+    return f"ts:statistics:{model}"
 
 
 def free_slots(model: str) -> str:
@@ -60,22 +62,22 @@ def slots(model: str) -> str:
 
 
 def heartbeats(model: str) -> str:
-    """Sorted set: when each worker of a model was last heard of, in milliseconds."""
+    """Sorted set: time of each worker's last heartbeat, in milliseconds."""
     return f"ts:heartbeats:{model}"
 
 
 def preemptible(model: str) -> str:
-    """Sorted set: batch turns that have a row, by when they got it, in milliseconds."""
+    """Sorted set: batch turns that have a slot, by when they were claimed, in milliseconds."""
     return f"ts:preemptible:{model}"
 
 
 def preempted(model: str) -> str:
-    """Sorted set: those of them that were told to give it back, by when, in milliseconds."""
+    """Sorted set: those of them that were preempted, by when, in milliseconds."""
     return f"ts:preempted:{model}"
 
 
 def leases() -> str:
-    """Sorted set: until when each claimed turn is believed to be worked on, in milliseconds."""
+    """Sorted set: when the lease of each claimed turn ends, in milliseconds."""
     return "ts:leases"
 
 
@@ -85,63 +87,63 @@ def claim(model: str, worker: str) -> str:
 
 
 def watches() -> str:
-    """Sorted set: until when a turn that is not stored is kept going without a reader, in ms."""
+    """Sorted set: until when a turn that is not stored goes on without a reader, in ms."""
     return "ts:watches"
 
 
 def deadlines() -> str:
-    """Sorted set: when each turn that has not ended is given up, in milliseconds."""
+    """Sorted set: when each active turn fails for lack of time, in milliseconds."""
     return "ts:deadlines"
 
 
-def once(owner: str, key: str) -> str:
-    """Hash: the turn that an owner's idempotency key made, and what was asked for."""
-    return f"ts:once:{owner}:{key}"
+def idempotency(owner: str, key: str) -> str:
+    """Hash: the turn that an owner's idempotency key created, and its fingerprint."""
+    return f"ts:idempotency:{owner}:{key}"
 
 
-def swept() -> str:
-    """Hash: when the last sweep was, and until when leases are left alone after an outage."""
-    return "ts:swept"
+def sweep() -> str:
+    """Hash: when the last sweep was, and until when leases are not checked after an outage."""
+    return "ts:sweep"
 
 
-def asked() -> str:
-    """Set: models that turns were handed in for."""
-    return "ts:asked"
+def requested_models() -> str:
+    """Set: models that turns were submitted for."""
+    return "ts:requested-models"
 
 
-def counts(model: str) -> str:
-    """List: conversations whose tokens a worker of a model is asked to count."""
-    return f"ts:counts:{model}"
+def count_requests(model: str) -> str:
+    """List: conversations whose tokens the workers of a model are to count."""
+    return f"ts:count-requests:{model}"
 
 
 def models() -> str:
-    """Hash: what each model that a worker has served says of itself, as JSON."""
+    """Hash: the self-description of each model that a worker has served, as JSON."""
     return "ts:models"
 
 
 def batch(id: str) -> str:
-    """Hash: the record of a batch, requests in a file that are answered when nobody else waits."""
+    """Hash: the record of a batch."""
     return f"ts:batch:{id}"
 
 
 def batches(owner: str) -> str:
-    """Sorted set: an owner's batches, by when they were made."""
+    """Sorted set: an owner's batches, by when they were created."""
     return f"ts:batches:{owner}"
 
 
 def batch_leases() -> str:
-    """Sorted set: until when each unfinished batch is believed to be fed, in milliseconds."""
+    """Sorted set: when the lease of each unfinished batch ends, in milliseconds."""
     return "ts:batch-leases"
 
 
 def batch_ended(id: str) -> str:
-    """List: turns of a batch that have ended and whose end is not yet in its output."""
+    """List: turns of a batch that have ended and are not yet committed to its output."""
     return f"ts:batch-ended:{id}"
 
 
 def batch_commits(id: str) -> str:
-    """Bitmap: which lines of a batch's file are in its output."""
-    return f"ts:batch-marks:{id}"
+    """Bitmap: which lines of a batch's file are committed."""
+    return f"ts:batch-commits:{id}"
 
 
 def batch_parts(id: str) -> str:
@@ -150,31 +152,31 @@ def batch_parts(id: str) -> str:
 
 
 def file(id: str) -> str:
-    """Hash: what is known of a file; its content is in the blob store."""
+    """Hash: metadata of a file; its content is in the blob store."""
     return f"ts:file:{id}"
 
 
 def files(owner: str) -> str:
-    """Sorted set: an owner's files, by when they were made."""
+    """Sorted set: an owner's files, by when they were created."""
     return f"ts:files:{owner}"
 
 
 def file_expiries() -> str:
-    """Sorted set: when each file goes away, in seconds."""
+    """Sorted set: when each file expires, in seconds."""
     return "ts:file-expiries"
 
 
 def worker_channel(model: str, worker: str) -> str:
-    """Channel: ids of turns that a worker is to end, or, with `preempt` in front, to hand back."""
+    """Channel: ids of turns to cancel, or, after `preempt `, to requeue."""
     return f"ts:worker:{model}:{worker}"
 
 
 def node_channel(node: str) -> str:
-    """Channel: events on their way to one front-end process."""
+    """Channel: events for one node."""
     return f"ts:node:{node}"
 
 
-_SPELLED: tuple[Callable[..., str], ...] = (
+_FUNCTIONS: tuple[Callable[..., str], ...] = (
     turn,
     log,
     queue,
@@ -182,7 +184,7 @@ _SPELLED: tuple[Callable[..., str], ...] = (
     clocks,
     owner,
     arrivals,
-    pace,
+    statistics,
     free_slots,
     slots,
     heartbeats,
@@ -192,10 +194,10 @@ _SPELLED: tuple[Callable[..., str], ...] = (
     claim,
     watches,
     deadlines,
-    once,
-    swept,
-    asked,
-    counts,
+    idempotency,
+    sweep,
+    requested_models,
+    count_requests,
     models,
     batch,
     batches,
@@ -211,13 +213,18 @@ _SPELLED: tuple[Callable[..., str], ...] = (
 )
 
 
-def lua_functions() -> str:
-    """Write every function above as a Lua function called `NAME_key`."""
-    written = []
-    for function in _SPELLED:
+def lua_functions(body: str) -> str:
+    """Return those functions above that a script uses, as Lua functions called `NAME_key`."""
+    used = set(re.findall(r"\b(\w+_key)\(", body))
+    return "".join(text for name, text in _lua_functions().items() if name in used)
+
+
+@cache
+def _lua_functions() -> dict[str, str]:
+    written = {}
+    for function in _FUNCTIONS:
         names = list(inspect.signature(function).parameters)
-        spelled = function(*(f"' .. {name} .. '" for name in names))
-        written.append(
-            f"local function {function.__name__}_key({', '.join(names)}) return '{spelled}' end"
-        )
-    return "\n".join(written) + "\n"
+        key = function(*(f"' .. {name} .. '" for name in names))
+        lua_name = f"{function.__name__}_key"
+        written[lua_name] = f"local function {lua_name}({', '.join(names)}) return '{key}' end\n"
+    return written

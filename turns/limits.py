@@ -41,9 +41,14 @@ class Limits:
             raise TierNotAllowed(tier, [name for name in _TIERS if name in self.tiers])
 
     @property
-    def numbers(self) -> list[int]:
-        """As the submit script takes them."""
-        return [self.in_flight, self.queued, self.requests_per_minute, self.tokens_per_minute]
+    def numbers(self) -> dict[str, int]:
+        """The limits by name: an argument of the submit script."""
+        return {
+            "in_flight": self.in_flight,
+            "queued": self.queued,
+            "requests_per_minute": self.requests_per_minute,
+            "tokens_per_minute": self.tokens_per_minute,
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import cast
 
 import redis
 
-from turnstream.turns import lua
+from turnstream.turns.lua import Script
 from turnstream.turns.settings import TurnSettings
 
 
@@ -68,8 +67,9 @@ class Log:
     """Appends to the logs of turns that one worker has claimed. Not shared between threads."""
 
     def __init__(self, client: "redis.Redis", settings: TurnSettings, *, worker: str) -> None:
-        self._head: list[str | int] = [worker, *settings.kept_seconds]
-        self._append = client.register_script(lua.source("append"))
+        self._worker = worker
+        self._retention = settings.retention
+        self._append = Script(client, "append")
 
     def append(self, parts: Sequence[Append]) -> list[Verdict]:
         """Write and publish; one verdict for each part, in order.
@@ -79,17 +79,26 @@ class Log:
             then
                 refused as repeated.
         """
-        args: list[str | int] = [*self._head]
+        named: list[dict[str, str | int]] = []
+        payloads: list[str] = []
         for part in parts:
-            args += [part.id, part.attempt, part.first, len(part.entries)]
+            count = len(part.entries)
+            arguments: dict[str, str | int] = {
+                "id": part.id,
+                "attempt": part.attempt,
+                "first": part.first,
+                "count": count,
+            }
             for entry in part.entries:
-                args += [entry.event, ",".join(map(str, entry.ids))]
+                payloads += (entry.event, ",".join(map(str, entry.ids)))
             match part.final:
-                case None:
-                    args.append("")
                 case Requeued():
-                    args.append("requeued")
-                case Final(status=status, error=error, rest=rest, text=text, tokens=tokens):
-                    args += [status, error, rest, text, tokens]
-        verdicts = cast(list[bytes], self._append(args=args))
+                    arguments["final"] = "requeued"
+                case Final() as final:
+                    arguments |= {"final": final.status, "tokens": final.tokens}
+                    payloads += (final.error, final.rest, final.text)
+            named.append(arguments)
+        verdicts: list[bytes] = self._append(
+            worker=self._worker, parts=named, payloads=payloads, **self._retention
+        )
         return [Verdict(verdict.decode()) for verdict in verdicts]

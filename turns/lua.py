@@ -1,20 +1,65 @@
-"""The Lua scripts, each with the key functions and what they share in front.
+"""Loads the Lua scripts and calls them with arguments by name.
 
-A script runs alone in Redis: what it does, no other client sees half done.
+A script runs atomically in Redis: no other client sees a half-done change. Its first line names the
+files it includes (`-- include: events, owner`), each of which may include others; the key functions
+that it uses come from `turns.keys`.
 """
 
+import json
+import re
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
+
+import redis
+import redis.asyncio
 
 from turnstream.turns import keys
+from turnstream.turns.record import VERSION
 
 _FOLDER = Path(__file__).parent / "lua_scripts"
-#: Each uses what comes before it.
-_SHARED = ("prelude", "conversation", "place", "slots", "pace", "owner", "ending")
+_INCLUDE = re.compile(r"-- include: (.*)\n")
+
+Argument = str | int | float | bool | Sequence["Argument"] | dict[str, "Argument"] | None
+
+_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+class Script:
+    """One script, on a blocking or an asyncio client.
+
+    A call sends its keyword arguments as one JSON object, without those that are None: the script
+    reads `args.NAME`, and an absent one is nil. JSON numbers arrive as doubles, so integers are
+    exact up to 2**53. `payloads` are large texts, sent as plain entries after the object so that
+    they are not escaped twice. With `pipe` the call is added to that pipeline. On an asyncio client
+    the result is awaitable.
+    """
+
+    def __init__(self, client: "redis.Redis | redis.asyncio.Redis", name: str) -> None:
+        self._script: Any = client.register_script(source(name))
+
+    def __call__(self, *, payloads: Any = (), pipe: Any = None, **arguments: Any) -> Any:
+        named = {name: value for name, value in arguments.items() if value is not None}
+        return self._script(args=[_encode(named), *payloads], client=pipe)
 
 
 @cache
 def source(name: str) -> str:
-    """Give the whole text of one script, ready for EVAL."""
-    parts = [(_FOLDER / f"{part}.lua").read_text() for part in (*_SHARED, name)]
-    return keys.lua_functions() + "".join(parts)
+    """Return the whole text of a script: key functions, included files, the script itself."""
+    body = "".join(_read(part) for part in _included(name))
+    return f"local VERSION = {VERSION}\n" + keys.lua_functions(body) + body
+
+
+@cache
+def _read(name: str) -> str:
+    return (_FOLDER / f"{name}.lua").read_text()
+
+
+def _included(name: str) -> list[str]:
+    """Return the files that make up a script, each once and after those it includes."""
+    order: dict[str, None] = {}
+    directive = _INCLUDE.match(_read(name))
+    for part in directive.group(1).split(",") if directive else ():
+        order |= dict.fromkeys(_included(part.strip()))
+    return [*(part for part in order if part != name), name]

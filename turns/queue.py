@@ -3,16 +3,17 @@
 import json
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
-from itertools import chain
 from typing import Any, cast
 from uuid import uuid4
 
 import redis
 from redis.exceptions import RedisError
 
-from turnstream.turns import keys, lua
+from turnstream.turns import keys
+from turnstream.turns.lua import Script
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Claimed, Message, Request, messages_from_json
+from turnstream.turns.versions import NewerVersionLog
 
 
 class LeaseStatus(StrEnum):
@@ -38,10 +39,12 @@ class TurnQueue:
         self._model = model
         self._worker = worker
         self._nonce: str | None = None
-        self._claim = client.register_script(lua.source("claim"))
-        self._heartbeat = client.register_script(lua.source("heartbeat"))
-        self._requeue = client.register_script(lua.source("requeue"))
-        self._sweep = client.register_script(lua.source("sweep"))
+        self._lease_ms = int(settings.lease_seconds * 1000)
+        self._newer = NewerVersionLog()
+        self._claim = Script(client, "claim")
+        self._heartbeat = Script(client, "heartbeat")
+        self._requeue = Script(client, "requeue")
+        self._sweep = Script(client, "sweep")
 
     def claim(self, free_slots: int, *, preempted: str = "") -> Claimed | None:
         """Take the head of the line; None when nobody waits.
@@ -60,19 +63,19 @@ class TurnQueue:
         answer = cast(
             list[Any],
             self._claim(
-                args=[
-                    self._model,
-                    self._worker,
-                    nonce,
-                    free_slots,
-                    int(self._settings.lease_seconds * 1000),
-                    self._settings.alive_ms,
-                    preempted,
-                ]
+                model=self._model,
+                worker=self._worker,
+                nonce=nonce,
+                free_slots=free_slots,
+                lease_ms=self._lease_ms,
+                alive_ms=self._settings.alive_ms,
+                preempted=preempted or None,
             ),
         )
         self._nonce = None
-        return _claimed(answer) if answer else None
+        newer, *claimed = answer
+        self._newer.report(newer.decode())
+        return _claimed(claimed) if claimed else None
 
     def heartbeat(
         self, running: Sequence[tuple[str, int]], about: Mapping[str, object], *, slots: int
@@ -84,25 +87,27 @@ class TurnQueue:
             about: what the model says of itself to the nodes.
             slots: how many turns this worker answers at once.
         """
-        lease_ms = int(self._settings.lease_seconds * 1000)
-        args: list[str | int] = [self._model, self._worker, lease_ms, json.dumps(dict(about))]
-        args += [slots, self._settings.alive_ms]
-        args += chain.from_iterable(running)
-        return [
-            LeaseStatus(word.decode()) for word in cast(list[bytes], self._heartbeat(args=args))
-        ]
+        words: list[bytes] = self._heartbeat(
+            model=self._model,
+            worker=self._worker,
+            lease_ms=self._lease_ms,
+            alive_ms=self._settings.alive_ms,
+            slots=slots,
+            turns=running,
+            payloads=[json.dumps(dict(about))],
+        )
+        return [LeaseStatus(word.decode()) for word in words]
 
     def sweep(self) -> list[str]:
         """See to what is overdue; gives the ids of turns whose worker was lost."""
-        moved = self._sweep(args=self._settings.sweep_limits)
-        return [id.decode() for id in cast(list[bytes], moved)]
+        moved, newer = self._sweep(**self._settings.sweep_arguments)
+        self._newer.report(newer.decode())
+        return [id.decode() for id in moved]
 
     def requeue(self, unfinished: Sequence[tuple[str, int]]) -> None:
         """Hand on turns, each by id and attempt, that this worker will not finish."""
         if unfinished:
-            args: list[str | int] = [self._worker]
-            args += chain.from_iterable(unfinished)
-            self._requeue(args=args)
+            self._requeue(worker=self._worker, turns=unfinished)
 
     def leave(self) -> None:
         """Take this worker off the list, so that no bell is aimed at it."""

@@ -44,14 +44,23 @@ class TurnSettings:
         return int(self.alive_seconds * 1000)
 
     @property
-    def kept_seconds(self) -> list[int]:
-        """How long a log, a stored record and an unstored one are kept, as the scripts take it."""
-        return [self.log_seconds, self.store_seconds, self.unstored_seconds]
+    def retention(self) -> dict[str, int]:
+        """How long a log, a stored record and an unstored one are kept: arguments of scripts."""
+        return {
+            "log_seconds": self.log_seconds,
+            "store_seconds": self.store_seconds,
+            "unstored_seconds": self.unstored_seconds,
+        }
 
     @property
-    def sweep_limits(self) -> list[int]:
-        """What the sweep goes by, as its script takes it."""
-        return [self.most_attempts, self.nobody_seconds * 1000, *self.kept_seconds]
+    def sweep_arguments(self) -> dict[str, int]:
+        """Arguments of the sweep script."""
+        unserved_ms = self.nobody_seconds * 1000
+        return {
+            "max_attempts": self.most_attempts,
+            "unserved_ms": unserved_ms,
+            **self.retention,
+        }
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "TurnSettings":

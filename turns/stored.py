@@ -5,9 +5,11 @@ from typing import Any, cast
 
 import redis.asyncio
 
-from turnstream.turns import keys, lua
-from turnstream.turns.errors import BadRequest, ResponseNotFound
+from turnstream.turns import keys
+from turnstream.turns.errors import BadRequest, NewerVersion, ResponseNotFound
+from turnstream.turns.lua import Script
 from turnstream.turns.patience import Patience
+from turnstream.turns.record import VERSION
 from turnstream.turns.response import whole
 from turnstream.turns.turn import Message, messages_from_json
 
@@ -20,8 +22,8 @@ class Stored:
         self._patience = patience
         #: How long a silent worker counts as alive.
         self._alive_ms = alive_ms
-        self._look = client.register_script(lua.source("look"))
-        self._delete = client.register_script(lua.source("delete"))
+        self._look = Script(client, "look")
+        self._delete = Script(client, "delete")
 
     async def response(self, turn_id: str, owner: str) -> str:
         """Give the response object of a turn, as JSON; while it waits with its place.
@@ -30,7 +32,10 @@ class Stored:
             ResponseNotFound: there is no such turn for this owner.
             Overloaded: Redis is away.
         """
-        match await self._patience.answer(self._look(args=[turn_id, owner, self._alive_ms])):
+        call = self._look(id=turn_id, owner=owner, alive_ms=self._alive_ms)
+        match await self._patience.answer(call):
+            case [b"newer_version"]:
+                raise NewerVersion(turn_id)
             case [b"ok", *parts]:
                 status, error, rest, queue = (part.decode() for part in parts)
                 return whole(status, error, rest, queue=queue)
@@ -71,7 +76,9 @@ class Stored:
             BadRequest: it is still being answered.
             Overloaded: Redis is away.
         """
-        match await self._patience.answer(self._delete(args=[turn_id, owner])):
+        match await self._patience.answer(self._delete(id=turn_id, owner=owner)):
+            case b"newer_version":
+                raise NewerVersion(turn_id)
             case b"response_not_found":
                 raise ResponseNotFound(turn_id)
             case b"response_running":
@@ -81,5 +88,8 @@ class Stored:
                 )
 
     async def _record(self, turn_id: str, *fields: str) -> Any:
-        found = self._redis.hmget(keys.turn(turn_id), list(fields))
-        return await self._patience.answer(cast("Awaitable[Any]", found))
+        found = self._redis.hmget(keys.turn(turn_id), ["version", *fields])
+        version, *values = await self._patience.answer(cast("Awaitable[Any]", found))
+        if int(version or 0) > VERSION:
+            raise NewerVersion(turn_id)
+        return values

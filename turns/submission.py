@@ -1,4 +1,6 @@
-"""What the scripts that make a turn are told of it, whoever hands it in."""
+"""Arguments of the scripts that create a turn, for nodes and for the runners of batches."""
+
+from typing import Any
 
 from turnstream.turns.limits import cost
 from turnstream.turns.response import finished_rest, rest_of
@@ -7,44 +9,34 @@ from turnstream.turns.turn import Turn, messages_to_json
 from turnstream.turns.wake_up import WakeUp
 
 
-def submission(
-    turn: Turn, settings: TurnSettings, wake_up: WakeUp, *, node: str
-) -> list[str | int]:
-    """Write the script's arguments, in its order; `node` follows the turn."""
-    return [
-        turn.id,
-        turn.owner,
-        turn.model,
-        turn.tier,
-        node,
-        turn.parent or "",
-        int(turn.parent_cached),
-        int(turn.store),
-        turn.request.to_json(),
-        messages_to_json(turn.messages),
-        rest_of(turn),
-        wake_up.text(turn.id),
-        settings.alive_ms,
-        settings.max_queued,
-        settings.store_seconds,
-        settings.unstored_seconds,
-        turn.idempotency_key or "",
-        turn.fingerprint,
-        settings.turn_seconds,
-        0 if turn.background else settings.watch_seconds * 1000,
-        settings.log_seconds,
-        *((turn.batch.batch, turn.batch.epoch, turn.batch.number) if turn.batch else ("", 0, 0)),
-        int(turn.asks),
-        *settings.limits.of(turn.owner).numbers,
-        cost(turn),
-    ]
+def submission(turn: Turn, settings: TurnSettings, wake_up: WakeUp, *, node: str) -> dict[str, Any]:
+    """Return the arguments of submit.lua; `node` follows the turn."""
+    arguments = {
+        **_common(turn),
+        "tier": turn.tier,
+        "node": node,
+        "alive_ms": settings.alive_ms,
+        "watch_ms": 0 if turn.background else settings.watch_seconds * 1000,
+        "max_queued": settings.max_queued,
+        "turn_seconds": settings.turn_seconds,
+        **settings.retention,
+        "limits": settings.limits.of(turn.owner).numbers,
+        "tokens": cost(turn),
+        "payloads": [*_payloads(turn), rest_of(turn), wake_up.text(turn.id)],
+    }
+    if turn.idempotency_key:
+        arguments |= {"idempotency_key": turn.idempotency_key, "fingerprint": turn.fingerprint}
+    if turn.batch is not None:
+        batch = turn.batch
+        arguments |= {"batch": batch.batch, "epoch": batch.epoch, "line": batch.number}
+    return arguments
 
 
-def warm_up(turn: Turn, settings: TurnSettings) -> list[str | int]:
-    """Write the warm-up script's arguments, in its order."""
-    rest = rest_of(turn)
-    nothing = finished_rest(
-        rest,
+def warm_up(turn: Turn, settings: TurnSettings) -> dict[str, Any]:
+    """Return the arguments of warm_up.lua."""
+    response = rest_of(turn)
+    finished = finished_rest(
+        response,
         item=None,
         incomplete_reason=None,
         input_tokens=0,
@@ -52,18 +44,34 @@ def warm_up(turn: Turn, settings: TurnSettings) -> list[str | int]:
         output_tokens=0,
         completed_at=turn.created_at,
     )
-    return [
-        turn.id,
-        turn.owner,
-        turn.model,
-        int(turn.store),
-        turn.parent or "",
-        int(turn.parent_cached),
-        int(turn.asks),
-        int(any(message.role != "system" for message in turn.messages)),
-        turn.request.to_json(),
-        messages_to_json(turn.messages),
-        rest,
-        nothing,
-        *settings.kept_seconds,
-    ]
+    return {
+        **_common(turn),
+        "has_messages": any(message.role != "system" for message in turn.messages),
+        **settings.retention,
+        "payloads": [*_payloads(turn), response, finished],
+    }
+
+
+def _common(turn: Turn) -> dict[str, Any]:
+    return {
+        "id": turn.id,
+        "owner": turn.owner,
+        "model": turn.model,
+        "store": turn.store,
+        "has_question": turn.asks,
+        **conversation(turn),
+    }
+
+
+def conversation(turn: Turn) -> dict[str, Any]:
+    """Return the arguments that conversation.lua needs, but for the retention."""
+    if turn.parent is None:
+        return {}
+    return {
+        "previous_response_id": turn.parent,
+        "previous_response_cached": turn.parent_cached,
+    }
+
+
+def _payloads(turn: Turn) -> tuple[str, str]:
+    return turn.request.to_json(), messages_to_json(turn.messages)

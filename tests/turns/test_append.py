@@ -23,7 +23,7 @@ async def test_the_next_number_is_written(log: Log, turn: Turn, redis: Redis) ->
     assert log.append([slices(turn.id, first=3, texts=["a", "b"])]) == [Verdict.OK]
 
     entries = await redis.xrange(keys.log(turn.id), "4-0")
-    assert [(id, fields[b"e"], fields[b"t"]) for id, fields in entries] == [
+    assert [(id, fields[b"event"], fields[b"token_ids"]) for id, fields in entries] == [
         (b"4-0", b'{"n":"a"}', b"3"),
         (b"5-0", b'{"n":"b"}', b"4"),
     ]

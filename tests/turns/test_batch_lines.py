@@ -56,7 +56,7 @@ async def test_a_line_taken_up_again_goes_on_from_its_ids_though_its_log_has_no_
     first = queue.claim(1)
     assert first is not None
     log.append([slices(first.id, first=first.seq + 1, texts=["a", "b"])])
-    written = [entry[b"e"] for _, entry in await redis.xrange(keys.log(first.id))]
+    written = [entry[b"event"] for _, entry in await redis.xrange(keys.log(first.id))]
     queue.requeue([(first.id, first.attempt)])
 
     again = queue.claim(1)
@@ -188,7 +188,7 @@ async def test_a_batch_outlives_the_time_in_which_nobody_serves_its_model(
     make_queue: Callable[..., TurnQueue],
 ) -> None:
     await store.submit_lines(batch, [line_of(batch, 1)])
-    await redis.hset(keys.turn(line_turn_id(batch.id, 1)), "since", 1)
+    await redis.hset(keys.turn(line_turn_id(batch.id, 1)), "queued_at", 1)
 
     make_queue(settings=replace(settings, nobody_seconds=1)).sweep()
 

@@ -77,7 +77,7 @@ class Hour:
     def __post_init__(self) -> None:
         self.order = itertools.count()
         self.wake_up = WakeUp()
-        self.submit = self.client.register_script(lua.source("submit"))
+        self.submit = lua.Script(self.client, "submit")
         self.queues = {
             name: TurnQueue(self.client, self.settings, model=MODEL, worker=name)
             for name in WORKERS
@@ -102,7 +102,7 @@ class Hour:
 
     def come(self, tier: str, owner: str) -> None:
         turn = self.make_turn(tier=tier, owner=owner)
-        answer = self.submit(args=submission(turn, self.settings, self.wake_up, node="n"))
+        answer = self.submit(**submission(turn, self.settings, self.wake_up, node="n"))
         queue = json.loads(answer[2])["queue"]  # type: ignore[index]
         self.told[turn.id] = Told(tier, queue["eta_seconds"], self.now)
         self.work[turn.id] = TAKES_MS[tier] * self.draw.lognormvariate(0, 0.6)

@@ -71,5 +71,5 @@ async def test_a_key_outlives_its_turn_and_its_log(
 ) -> None:
     await submitted(turn_client, make_turn(key="k"))
 
-    left = await redis.ttl(keys.once("ann", "k"))
+    left = await redis.ttl(keys.idempotency("ann", "k"))
     assert left > settings.turn_seconds

@@ -112,7 +112,7 @@ def test_whatever_happens_the_next_turn_is_the_one_that_the_rules_name(
     ours = TurnSettings(redis_url=redis_url)
     queue = TurnQueue(client, ours, model=MODEL, worker="w0")
     log = Log(client, ours, worker="w0")
-    submit, cancel = (client.register_script(lua.source(s)) for s in ("submit", "cancel"))
+    submit, cancel = (lua.Script(client, name) for name in ("submit", "cancel"))
     wake_up, rules, numbers = WakeUp(), Rules(max(8, slots)), itertools.count(1)
     queue.heartbeat([], {}, slots=slots)
     made: dict[str, tuple[Turn, int]] = {}
@@ -125,7 +125,7 @@ def test_whatever_happens_the_next_turn_is_the_one_that_the_rules_name(
         match what, which:
             case "comes", str(tier):
                 turn = turn_of(tier, str(owner))
-                assert submit(args=submission(turn, ours, wake_up, node="n"))[0] == b"ok"  # type: ignore[index]
+                assert submit(**submission(turn, ours, wake_up, node="n"))[0] == b"ok"  # type: ignore[index]
                 made[turn.id] = turn, next(numbers)
                 rules.come(turn.id, turn.tier, turn.owner)
                 waiting.append(turn.id)
@@ -138,7 +138,7 @@ def test_whatever_happens_the_next_turn_is_the_one_that_the_rules_name(
                         waiting.remove(claimed.id)
             case "stops", int(n) if waiting:
                 turn, _ = made[waiting.pop(n % len(waiting))]
-                assert cancel(args=[turn.id, turn.owner, 1, 1, 1]) == b"ok"
+                assert cancel(id=turn.id, owner=turn.owner, **ours.retention) == b"ok"
                 rules.stop(turn.id, turn.tier, turn.owner)
             case "ends", int(n) if running:
                 claimed = running.pop(n % len(running))

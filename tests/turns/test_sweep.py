@@ -89,7 +89,7 @@ async def test_turns_of_a_model_that_nobody_serves_any_more_fail(
 ) -> None:
     old = await submitted(turn_client, make_turn("old"))
     young = await submitted(turn_client, make_turn("young"))
-    await redis.hset(keys.turn(old.id), "since", 1)
+    await redis.hset(keys.turn(old.id), "queued_at", 1)
     queue = make_queue("w0", dataclasses.replace(settings, nobody_seconds=60))
 
     queue.sweep()
@@ -104,7 +104,7 @@ async def test_turns_wait_as_long_as_a_worker_lives(
     turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
     turn = await submitted(turn_client, make_turn())
-    await redis.hset(keys.turn(turn.id), "since", 1)
+    await redis.hset(keys.turn(turn.id), "queued_at", 1)
     queue.heartbeat([], {}, slots=4)
     queue.sweep()
 
@@ -151,11 +151,11 @@ async def test_after_an_outage_those_who_live_on_renew_their_leases_first(
     living = make_queue("w0")
     living.claim(1)
     await redis.zadd(keys.leases(), {turn.id: 1})
-    await redis.hset(keys.swept(), "last", 1)
+    await redis.hset(keys.sweep(), "last", 1)
 
     assert make_queue("w1").sweep() == []
     assert living.heartbeat([(turn.id, 1)], {}, slots=4) == [LeaseStatus.OK]
-    await redis.hset(keys.swept(), "calm", 0)
+    await redis.hset(keys.sweep(), "grace_until", 0)
     assert make_queue("w1").sweep() == []
 
 

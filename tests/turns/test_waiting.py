@@ -59,12 +59,12 @@ async def test_nothing_is_told_to_who_stands_where_they_stood(
 ) -> None:
     turn = await submitted(turn_client, make_turn())
     for _ in range(3):
-        await turn_client._tell(args=[3000, turn.id])
+        await turn_client._announce(ids=[turn.id], alive_ms=3000)
     assert await redis.hget(keys.turn(turn.id), "seq") == b"1"
 
-    await redis.hincrby(keys.turn(turn.id), "told_at", -15_000)
-    await turn_client._tell(args=[3000, turn.id])
-    await turn_client._tell(args=[3000, turn.id])
+    await redis.hincrby(keys.turn(turn.id), "announced_at", -15_000)
+    await turn_client._announce(ids=[turn.id], alive_ms=3000)
+    await turn_client._announce(ids=[turn.id], alive_ms=3000)
 
     assert await redis.hget(keys.turn(turn.id), "seq") == b"2"
 
@@ -76,8 +76,8 @@ async def test_a_turn_that_waits_has_no_log_and_is_replayed_and_begun_as_its_rea
     turn = make_turn(owner="bob")
     async with turn_client.submit(turn) as live, asyncio.timeout(10):
         queue.claim(1)
-        await redis.hincrby(keys.turn(turn.id), "told_at", -15_000)
-        await turn_client._tell(args=[3000, turn.id])
+        await redis.hincrby(keys.turn(turn.id), "announced_at", -15_000)
+        await turn_client._announce(ids=[turn.id], alive_ms=3000)
         assert not await redis.exists(keys.log(turn.id))
         replayed = [await replay(turn_client, turn, after) for after in (-1, 0, 1, 2)]
         queue.claim(1)
@@ -123,10 +123,10 @@ async def test_who_reads_a_turn_that_lost_its_worker_hears_that_it_goes_on(
     turn = make_turn()
     async with turn_client.submit(turn) as follower, asyncio.timeout(10):
         queue.claim(1)
-        await turn_client._tell(args=[3000, turn.id])
+        await turn_client._announce(ids=[turn.id], alive_ms=3000)
         queue.requeue([(turn.id, 1)])
         for _ in range(3):
-            await turn_client._tell(args=[3000, turn.id])
+            await turn_client._announce(ids=[turn.id], alive_ms=3000)
         again = queue.claim(1)
         assert again is not None
         log.append([ending(turn.id, attempt=2, first=again.seq + 1)])

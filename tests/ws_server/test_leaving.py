@@ -21,7 +21,7 @@ def http(node: str) -> httpx2.AsyncClient:
 async def asked_under(redis: Redis, key: str) -> str:
     """Wait until a turn was made under a key, and give its id: its client has heard nothing yet."""
     async with asyncio.timeout(WAIT_SECONDS):
-        while not (id := await redis.hget(keys.once("local", key), "id")):  # type: ignore[misc]
+        while not (id := await redis.hget(keys.idempotency("local", key), "id")):  # type: ignore[misc]
             await asyncio.sleep(0.02)
     assert isinstance(id, bytes)
     return id.decode()

@@ -109,7 +109,7 @@ async def test_a_waiting_turn_is_told_its_place_and_that_nobody_is_there(
 async def test_a_waiting_turn_is_told_how_long_once_that_is_known(
     node: str, worker: FakeWorker, redis: "redis.asyncio.Redis"
 ) -> None:
-    await redis.hset(keys.pace(MODEL), mapping={"turns:default": 1, "ms:default": 200_000})
+    await redis.hset(keys.statistics(MODEL), mapping={"turns:default": 1, "ms:default": 200_000})
     async with visit(node) as opened:
         worker.heartbeat()
         waiting = await opened.ask("One?")

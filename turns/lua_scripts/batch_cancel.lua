@@ -1,9 +1,11 @@
--- Ask for the end of a batch; its feeder hears of it when it next renews. Gives its status, nothing if it isn't there.
-local id, owner, now = ARGV[1], ARGV[2], ARGV[3]
-local record = redis.call('HMGET', batch_key(id), 'owner', 'status')
-if record[1] ~= owner then return false end
-if record[2] == 'validating' or record[2] == 'in_progress' then
-  redis.call('HSET', batch_key(id), 'status', 'cancelling', 'cancelling_at', now)
+-- include: prelude
+-- Request the cancellation of a batch; its runner learns of it when it renews its lease.
+-- Arguments: id, owner, now (seconds). Returns the batch's status, or nothing if the owner has no such batch.
+local key = batch_key(args.id)
+local record = read_fields(key, 'owner', 'status')
+if record.owner ~= args.owner then return false end
+if record.status == 'validating' or record.status == 'in_progress' then
+  redis.call('HSET', key, 'status', 'cancelling', 'cancelling_at', args.now)
   return 'cancelling'
 end
-return record[2]
+return record.status

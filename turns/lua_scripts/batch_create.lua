@@ -1,9 +1,12 @@
--- Make a batch, to be taken by whichever node looks first. Made twice under one id it is one batch. ARGV after the fourth:
--- fields and values.
-local id, owner, now, body = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local known = redis.call('HMGET', batch_key(id), 'owner', 'body')
-if known[1] then return known[2] == body and 'known' or 'idempotency_key_reused' end
-redis.call('HSET', batch_key(id), 'owner', owner, 'status', 'validating', 'body', body, unpack(ARGV, 5))
-redis.call('ZADD', batches_key(owner), now, id)
-redis.call('ZADD', batch_leases_key(), 0, id)
+-- include: prelude
+-- Create a batch, for whichever node takes it first. Repeated with the same id it creates nothing.
+-- Arguments: id, owner, now (seconds), fingerprint (of the request). ARGV[2]: plan (JSON, see turns/batch.py).
+-- Returns ok, known, or idempotency_key_reused when the id was used for another request.
+local key = batch_key(args.id)
+local known = read_fields(key, 'owner', 'fingerprint')
+if known.owner then return known.fingerprint == args.fingerprint and 'known' or 'idempotency_key_reused' end
+redis.call('HSET', key, 'version', VERSION, 'owner', args.owner, 'status', 'validating',
+  'fingerprint', args.fingerprint, 'plan', ARGV[2])
+redis.call('ZADD', batches_key(args.owner), args.now, args.id)
+redis.call('ZADD', batch_leases_key(), 0, args.id)
 return 'ok'

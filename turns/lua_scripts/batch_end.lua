@@ -1,8 +1,12 @@
--- End a batch: nobody feeds it any more, and what only its feeder needed goes. ARGV after the fifth: fields and values.
-local id, epoch, status, kept_seconds = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-if redis.call('HGET', batch_key(id), 'epoch') ~= epoch then return false end
-redis.call('HSET', batch_key(id), 'status', status, unpack(ARGV, 5))
+-- include: prelude
+-- End a batch and delete what only its runner needed.
+-- Arguments: id, epoch, status, kept_seconds, fields (object: fields of the record to set).
+-- Returns the status, or nothing when the batch has another runner.
+local id, key = args.id, batch_key(args.id)
+if tonumber(redis.call('HGET', key, 'epoch') or -1) ~= args.epoch then return false end
+redis.call('HSET', key, 'status', args.status)
+for name, value in pairs(args.fields) do redis.call('HSET', key, name, value) end
 redis.call('ZREM', batch_leases_key(), id)
 redis.call('DEL', batch_commits_key(id), batch_parts_key(id), batch_ended_key(id))
-redis.call('EXPIRE', batch_key(id), kept_seconds)
-return status
+redis.call('EXPIRE', key, args.kept_seconds)
+return args.status

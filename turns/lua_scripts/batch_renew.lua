@@ -1,6 +1,7 @@
--- Keep a batch for its feeder, or with a lease of 0 let go of it, and say how it stands; nothing when it is another's.
-local id, epoch, lease_ms = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local record = redis.call('HMGET', batch_key(id), 'epoch', 'status')
-if record[1] ~= epoch then return false end
-redis.call('ZADD', batch_leases_key(), 'XX', lease_ms > 0 and now_ms() + lease_ms or 0, id)
-return record[2]
+-- include: prelude
+-- Renew a runner's lease of a batch, or with a lease of 0 release the batch.
+-- Arguments: id, epoch, lease_ms. Returns the batch's status, or nothing when it has another runner.
+local record = read_fields(batch_key(args.id), 'epoch', 'status')
+if tonumber(record.epoch) ~= args.epoch then return false end
+redis.call('ZADD', batch_leases_key(), 'XX', args.lease_ms > 0 and now_ms() + args.lease_ms or 0, args.id)
+return record.status

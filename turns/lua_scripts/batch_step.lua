@@ -1,11 +1,11 @@
--- Move a batch to its next status, if it stands where its feeder believes. ARGV after the fourth: fields and values.
--- A repeated call finds it moved already, which is as good.
-local id, epoch, from, to = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local record = redis.call('HMGET', batch_key(id), 'epoch', 'status')
-if record[1] ~= epoch then return false end
-if record[2] == from then
-  redis.call('HSET', batch_key(id), 'status', to)
-  if #ARGV > 4 then redis.call('HSET', batch_key(id), unpack(ARGV, 5)) end
-  return to
-end
-return record[2]
+-- include: prelude
+-- Move a batch to its next status, if its status is the expected one. A repeated call finds it moved already.
+-- Arguments: id, epoch, from, to (statuses), fields (object: fields of the record to set with it).
+-- Returns the batch's status after the call, or nothing when it has another runner.
+local key = batch_key(args.id)
+local record = read_fields(key, 'epoch', 'status')
+if tonumber(record.epoch) ~= args.epoch then return false end
+if record.status ~= args.from then return record.status end
+redis.call('HSET', key, 'status', args.to)
+for name, value in pairs(args.fields) do redis.call('HSET', key, name, value) end
+return args.to

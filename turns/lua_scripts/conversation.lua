@@ -1,36 +1,39 @@
--- Put in front of every script: the turns that a turn goes on from.
+-- include: prelude
+-- The turns that a turn continues, from `previous_response_id` back to the first.
 
--- See to it that a conversation can be gone on from, and keep it: it must be whole and the owner's own. `cached`
--- is '1' when the asking socket holds `parent`, which then need not be stored. Gives a refusal, or nothing.
-local function hold_conversation(parent, owner, cached, store_seconds, unstored_seconds)
-  local ancestor, first = parent, true
-  while ancestor ~= '' do
-    local found = redis.call('HMGET', turn_key(ancestor), 'owner', 'status', 'store', 'parent')
-    if not found[1] or found[1] ~= owner then return 'previous_response_not_found' end
+-- Check that a conversation can be continued, and extend its life: each turn must exist and belong to `owner`.
+-- Arguments: args.previous_response_cached (boolean: the asking socket holds that response, which then need not be
+-- stored), args.store_seconds and args.unstored_seconds (retention). Returns an error word, or nil.
+local function hold_conversation(previous, owner)
+  local ancestor, first = previous, true
+  while ancestor do
+    local record = fields(ancestor, 'owner', 'status', 'store', 'previous_response_id', 'version')
+    if not record.owner or record.owner ~= owner then return 'previous_response_not_found' end
+    if is_newer(record) then return 'newer_version' end
     if first then
-      if found[3] == '0' and cached == '0' then return 'previous_response_not_found' end
-      if found[2] == 'queued' or found[2] == 'in_progress' then return 'previous_response_running' end
-      if found[2] == 'failed' then return 'previous_response_not_found' end
+      if record.store == '0' and not args.previous_response_cached then return 'previous_response_not_found' end
+      if is_active(record) then return 'previous_response_running' end
+      if record.status == 'failed' then return 'previous_response_not_found' end
     end
-    redis.call('EXPIRE', turn_key(ancestor), found[3] == '1' and store_seconds or unstored_seconds)
-    ancestor, first = found[4] or '', false
+    redis.call('EXPIRE', turn_key(ancestor), record.store == '1' and args.store_seconds or args.unstored_seconds)
+    ancestor, first = record.previous_response_id, false
   end
 end
 
--- What was said before a turn, latest first: input and answer of each that it goes on from.
-local function said_before(parent)
-  local said, ancestor = {}, parent
-  while ancestor and ancestor ~= '' do
-    local past = redis.call('HMGET', turn_key(ancestor), 'input', 'output', 'parent')
-    if not past[1] then break end
-    said[#said + 1] = past[1]
-    said[#said + 1] = past[2] or ''
-    ancestor = past[3]
+-- Return the inputs and outputs of the turns before a turn, latest first: input, output, input, output.
+local function history(previous)
+  local texts, ancestor = {}, previous
+  while ancestor do
+    local record = fields(ancestor, 'input', 'output', 'previous_response_id')
+    if not record.input then break end
+    texts[#texts + 1] = record.input
+    texts[#texts + 1] = record.output or ''
+    ancestor = record.previous_response_id
   end
-  return said
+  return texts
 end
 
--- Whether a conversation ends in a question that was never to be answered: only a warm-up leaves one open.
-local function is_open(parent)
-  return parent ~= '' and redis.call('HGET', turn_key(parent), 'open') == '1'
+-- Whether a conversation ends in a question without an answer; only a warm-up leaves one.
+local function awaits_answer(previous)
+  return previous ~= nil and redis.call('HGET', turn_key(previous), 'awaits_answer') == '1'
 end

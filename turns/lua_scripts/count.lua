@@ -1,17 +1,22 @@
--- Ask the workers of a model how many tokens a conversation is. Nothing is written that outlives the waiting.
-local id, node, owner, model = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local parent, parent_cached, asks = ARGV[5], ARGV[6], ARGV[7]
-local request, input, compact = ARGV[8], ARGV[9], ARGV[10]
-local alive_ms, most, wait_seconds = tonumber(ARGV[11]), tonumber(ARGV[12]), ARGV[13]
+-- include: conversation
+-- Ask the workers of a model to count the tokens of a conversation. What is written expires after `wait_seconds`.
+-- Arguments: id (of the request), node (who gets the answer), owner, model, previous_response_id (optional),
+--   previous_response_cached, has_question, compact (booleans), alive_ms, max_waiting (requests), wait_seconds,
+--   store_seconds, unstored_seconds.
+-- ARGV[2], ARGV[3]: request (JSON), input (JSON).
+-- Returns ok, no_question, no_worker, too_many_requests, newer_version, previous_response_not_found or
+--   previous_response_running.
+local model, previous = args.model, args.previous_response_id
 
-local refusal = hold_conversation(parent, owner, parent_cached, ARGV[14], ARGV[15])
+local refusal = hold_conversation(previous, args.owner)
 if refusal then return refusal end
-if asks == '0' and not is_open(parent) then return 'nothing_asked' end
-if redis.call('ZCOUNT', heartbeats_key(model), now_ms() - alive_ms, '+inf') == 0 then return 'nobody' end
-if redis.call('LLEN', counts_key(model)) >= most then return 'too_many' end
+if not args.has_question and not awaits_answer(previous) then return 'no_question' end
+if redis.call('ZCOUNT', heartbeats_key(model), now_ms() - args.alive_ms, '+inf') == 0 then return 'no_worker' end
+if redis.call('LLEN', count_requests_key(model)) >= args.max_waiting then return 'too_many_requests' end
 
-redis.call('RPUSH', counts_key(model), cjson.encode({
-  id = id, node = node, request = request, input = input, compact = compact, said = said_before(parent),
+redis.call('RPUSH', count_requests_key(model), cjson.encode({
+  id = args.id, node = args.node, request = ARGV[2], input = ARGV[3], compact = args.compact,
+  history = history(previous),
 }))
-redis.call('EXPIRE', counts_key(model), wait_seconds)
+redis.call('EXPIRE', count_requests_key(model), args.wait_seconds)
 return 'ok'

@@ -1,7 +1,9 @@
--- Forget an ended turn: its record and its log. What goes on from it can't be gone on with any more.
-local id, owner = ARGV[1], ARGV[2]
-local record = redis.call('HMGET', turn_key(id), 'owner', 'status')
-if not record[1] or record[1] ~= owner then return 'response_not_found' end
-if record[2] == 'queued' or record[2] == 'in_progress' then return 'response_running' end
-redis.call('DEL', turn_key(id), log_key(id))
+-- include: prelude
+-- Delete a turn that has ended: its record and its log. Turns that continue it can't be continued any more.
+-- Arguments: id, owner. Returns ok, response_not_found, response_running or newer_version.
+local record = fields(args.id, 'owner', 'status', 'version')
+if not record.owner or record.owner ~= args.owner then return 'response_not_found' end
+if is_newer(record) then return 'newer_version' end
+if is_active(record) then return 'response_running' end
+redis.call('DEL', turn_key(args.id), log_key(args.id))
 return 'ok'

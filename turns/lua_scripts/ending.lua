@@ -1,29 +1,30 @@
--- Put in front of every script, last: how a turn ends that no worker has, or none any more.
+-- include: events, slots, owner
+-- How a turn ends. Arguments: args.log_seconds, args.store_seconds and args.unstored_seconds (retention of a log, of
+-- a stored record and of one that is not stored).
 
--- Begin to forget a turn that has ended, log and record.
-local function age(id, store, log_seconds, store_seconds, unstored_seconds)
-  redis.call('EXPIRE', log_key(id), log_seconds)
-  redis.call('EXPIRE', turn_key(id), store == '1' and store_seconds or unstored_seconds)
+-- Set when the log and the record of a turn that has ended expire.
+local function expire_turn(id, store)
+  redis.call('EXPIRE', log_key(id), args.log_seconds)
+  redis.call('EXPIRE', turn_key(id), store == '1' and args.store_seconds or args.unstored_seconds)
 end
 
--- End a turn: nothing is waited for any more. `used` are its tokens.
-local function retire(id, model, used, store, log_seconds, store_seconds, unstored_seconds)
-  leave_slot(id, model)
+-- Release all that a turn held while it was active. `used` is its number of tokens. `record` has model, store, batch,
+-- owner and reserved_tokens.
+local function release(id, record, used)
+  leave_slot(id, record.model)
   redis.call('ZREM', watches_key(), id)
   redis.call('ZREM', deadlines_key(), id)
-  age(id, store, log_seconds, store_seconds, unstored_seconds)
-  local record = redis.call('HMGET', turn_key(id), 'batch', 'owner', 'cost')
-  local batch = record[1]
-  give_room(record[2], batch, record[3], used)
-  if batch then
-    redis.call('RPUSH', batch_ended_key(batch), id)
+  expire_turn(id, record.store)
+  give_room(record.owner, record.batch, record.reserved_tokens, used)
+  if record.batch then
+    redis.call('RPUSH', batch_ended_key(record.batch), id)
     -- Longer than any turn on it is kept; a batch that has ended itself leaves nothing behind.
-    redis.call('EXPIRE', batch_ended_key(batch), 2 * unstored_seconds)
+    redis.call('EXPIRE', batch_ended_key(record.batch), 2 * args.unstored_seconds)
   end
 end
 
--- Write the terminal event of a turn that no worker writes to.
-local function finish(id, record, type, status, error, log_seconds, store_seconds, unstored_seconds)
+-- Write the terminal event of a turn that no worker runs.
+local function finish(id, record, type, status, error)
   if record.status == 'queued' then
     begin_log(id, record)
     stop_waiting(record.owner, record.batch)
@@ -31,30 +32,29 @@ local function finish(id, record, type, status, error, log_seconds, store_second
   local seq = tonumber(record.seq) + 1
   redis.call('HSET', turn_key(id), 'seq', seq, 'status', status, 'error', error)
   emit(id, seq, lifecycle(type, seq, status, error, '', record.response), '', true, record.nodes)
-  retire(id, record.model, 0, record.store, log_seconds, store_seconds, unstored_seconds)
+  release(id, record, 0)
 end
 
--- Stop a turn. One that waits ends at once and its place goes back to its owner, if nothing of the owner's came
--- after it; one that a worker had begins is marked, and ends in good form at that worker or the next.
-local function stop(id, record, log_seconds, store_seconds, unstored_seconds)
-  local line = queue_key(record.model, record.tier)
-  local tag = redis.call('ZSCORE', line, record.member)
+-- Cancel a turn. One that waits ends at once, and its tag goes back to its owner if none of the owner's turns came
+-- after it. One that was claimed before is marked, and ends at its worker or at the next.
+local function stop(id, record)
+  local queue = queue_key(record.model, record.tier)
+  local tag = redis.call('ZSCORE', queue, record.queue_member)
   if not tag or record.status == 'in_progress' then
-    redis.call('HSET', turn_key(id), 'cancel', 1)
+    redis.call('HSET', turn_key(id), 'cancel_requested', 1)
     if record.worker then redis.call('PUBLISH', worker_channel_key(record.model, record.worker), id) end
-    if tag then redis.call('ZADD', line, 0, record.member) end
+    if tag then redis.call('ZADD', queue, 0, record.queue_member) end
     return
   end
-  redis.call('ZREM', line, record.member)
+  redis.call('ZREM', queue, record.queue_member)
   local tags = tags_key(record.model, record.tier)
   if redis.call('ZSCORE', tags, record.owner) == tag then redis.call('ZINCRBY', tags, -1, record.owner) end
   redis.call('HSET', turn_key(id), 'output', '')
-  finish(id, record, 'response.incomplete', 'cancelled', 'null', log_seconds, store_seconds, unstored_seconds)
+  finish(id, record, 'response.incomplete', 'cancelled', 'null')
 end
 
--- End a turn as failed, wherever it is.
-local function fail(id, record, message, log_seconds, store_seconds, unstored_seconds)
-  redis.call('ZREM', queue_key(record.model, record.tier), record.member)
-  local error = '{"code":"server_error","message":"' .. message .. '"}'
-  finish(id, record, 'response.failed', 'failed', error, log_seconds, store_seconds, unstored_seconds)
+-- End a turn as failed, whether it waits or runs.
+local function fail(id, record, message)
+  redis.call('ZREM', queue_key(record.model, record.tier), record.queue_member)
+  finish(id, record, 'response.failed', 'failed', '{"code":"server_error","message":"' .. message .. '"}')
 end

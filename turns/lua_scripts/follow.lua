@@ -1,32 +1,36 @@
--- Name a node as a follower of a turn and read its log after an event, at one instant: nothing falls between.
--- Of a turn whose log is gone and whose answer is kept, it gives what the record says of its end.
-local id, owner, node, after, most = ARGV[1], ARGV[2], ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[5])
-local watch_ms = tonumber(ARGV[6])
-
-local record = redis.call('HMGET', turn_key(id), 'owner', 'status', 'seq', 'store', 'nodes')
-if not record[1] or record[1] ~= owner then return {'response_not_found'} end
-if record[5] == NOBODY then return {'stream_expired'} end
-local live, waits = record[2] == 'queued' or record[2] == 'in_progress', record[2] == 'queued'
+-- include: events
+-- Add a node to those that follow a turn and read the turn's log after an event, atomically, so that no event is
+-- missed between the two.
+-- Arguments: id, owner, node, after (number of an event, -1 for none), limit (of events), watch_ms (milliseconds
+--   without a reader after which a turn that is not stored is cancelled).
+-- Returns {'live' or 'ended', number of the last event, events}; {'kept', seq, status, error, response, output} when
+--   the log has expired and the answer is stored; or {response_not_found}, {stream_expired}, {newer_version}.
+local id, node = args.id, args.node
+local record = fields(id, 'owner', 'status', 'seq', 'store', 'nodes', 'version')
+if not record.owner or record.owner ~= args.owner then return {'response_not_found'} end
+if is_newer(record) then return {'newer_version'} end
+if record.nodes == NO_READERS then return {'stream_expired'} end
+local live, waits = is_active(record), record.status == 'queued'
 if not waits and redis.call('EXISTS', log_key(id)) == 0 then
-  if live or record[4] == '0' then return {'stream_expired'} end
-  local kept = redis.call('HMGET', turn_key(id), 'status', 'error', 'response', 'output')
-  return {'kept', tonumber(record[3]), kept[1], kept[2] or 'null', kept[3], kept[4] or ''}
+  if live or record.store == '0' then return {'stream_expired'} end
+  local kept = fields(id, 'error', 'response', 'output')
+  return {'kept', tonumber(record.seq), record.status, kept.error or 'null', kept.response, kept.output or ''}
 end
 if live then
-  if not string.find('\n' .. record[5] .. '\n', '\n' .. node .. '\n', 1, true) then
-    redis.call('HSET', turn_key(id), 'nodes', record[5] .. '\n' .. node)
+  if not string.find('\n' .. record.nodes .. '\n', '\n' .. node .. '\n', 1, true) then
+    redis.call('HSET', turn_key(id), 'nodes', record.nodes .. '\n' .. node)
   end
-  redis.call('ZADD', watches_key(), 'XX', now_ms() + watch_ms, id)
+  redis.call('ZADD', watches_key(), 'XX', now_ms() + args.watch_ms, id)
 end
 local events = {}
 if waits then
   for n, event in ipairs(waiting_events(record_of(id))) do
-    if n - 1 > after and #events < most then events[#events + 1] = event end
+    if n - 1 > args.after and #events < args.limit then events[#events + 1] = event end
   end
 else
-  local from = string.format('%.0f-0', after + 2)
-  for _, entry in ipairs(redis.call('XRANGE', log_key(id), from, '+', 'COUNT', most)) do
+  local from = string.format('%.0f-0', args.after + 2)
+  for _, entry in ipairs(redis.call('XRANGE', log_key(id), from, '+', 'COUNT', args.limit)) do
     events[#events + 1] = entry[2][2]
   end
 end
-return {live and 'live' or 'ended', tonumber(record[3]), events}
+return {live and 'live' or 'ended', tonumber(record.seq), events}

@@ -1,21 +1,25 @@
--- A worker's sign of life: renews the leases of all its turns and tells of each whether it is still the
--- worker's own ('ok'), is to be stopped ('cancel'), is to give its slot back ('preempt') or has gone elsewhere ('lost').
--- ARGV after the first six: for each turn id and attempt.
-local model, worker, lease_ms, about, slots = ARGV[1], ARGV[2], tonumber(ARGV[3]), ARGV[4], ARGV[5]
-local alive_ms = tonumber(ARGV[6])
-local now, verdicts = now_ms(), {}
+-- include: slots
+-- A worker's heartbeat: renew the leases of its turns.
+-- Arguments: model, worker (names), lease_ms, alive_ms (milliseconds), slots (of the worker), turns: a list of
+--   {id, attempt}.
+-- ARGV[2]: the model's self-description (JSON, see turns/record.py).
+-- Returns for each turn one word: ok, cancel (it is to end), preempt (it is to be requeued), lost (it ended, or another
+--   attempt has it).
+local model, now, verdicts = args.model, now_ms(), {}
 
-redis.call('ZADD', heartbeats_key(model), now, worker)
-redis.call('HSET', slots_key(model), worker, slots)
-redis.call('HSET', models_key(), model, about)
--- Submits tell at once whose slot is wanted; this is for when that was not heard.
-preempt(model, now, staff(model, now - alive_ms))
-for i = 7, #ARGV, 2 do
-  local record = redis.call('HMGET', turn_key(ARGV[i]), 'attempt', 'status', 'cancel')
+redis.call('ZADD', heartbeats_key(model), now, args.worker)
+redis.call('HSET', slots_key(model), args.worker, args.slots)
+redis.call('HSET', models_key(), model, ARGV[2])
+-- Submit preempts at once; this repeats it for commands that were lost.
+preempt(model, now, capacity_of(model, now))
+for _, turn in ipairs(args.turns) do
+  local id = turn[1]
+  local record = fields(id, 'attempt', 'status', 'cancel_requested')
   local verdict = 'lost'
-  if record[1] == ARGV[i + 1] and record[2] == 'in_progress' then
-    redis.call('ZADD', leases_key(), now + lease_ms, ARGV[i])
-    verdict = record[3] and 'cancel' or redis.call('ZSCORE', preempted_key(model), ARGV[i]) and 'preempt' or 'ok'
+  if tonumber(record.attempt) == turn[2] and record.status == 'in_progress' then
+    redis.call('ZADD', leases_key(), now + args.lease_ms, id)
+    verdict = record.cancel_requested and 'cancel'
+      or redis.call('ZSCORE', preempted_key(model), id) and 'preempt' or 'ok'
   end
   verdicts[#verdicts + 1] = verdict
 end

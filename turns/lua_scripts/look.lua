@@ -1,9 +1,12 @@
--- What a turn is now: status, error, the response's rest and, while it waits, its place.
-local id, owner, alive_ms = ARGV[1], ARGV[2], tonumber(ARGV[3])
-local record = record_of(id)
-if not record or record.owner ~= owner then return {'response_not_found'} end
+-- include: events, statistics
+-- Read the response of a turn as it is now. Arguments: id, owner, alive_ms.
+-- Returns {'ok', status, error (JSON), response (JSON after status and error), queue place (JSON) or ''},
+--   {response_not_found} or {newer_version}.
+local record = record_of(args.id)
+if not record or record.owner ~= args.owner then return {'response_not_found'} end
+if is_newer(record) then return {'newer_version'} end
 local queue = ''
 if record.status == 'queued' then
-  queue = queue_json((told_of(record.model, record.tier, record.member, now_ms(), alive_ms)))
+  queue = queue_json((queue_place(record.model, record.tier, record.queue_member, now_ms())))
 end
 return {'ok', record.status, record.error or 'null', record.response, queue}

@@ -1,11 +1,13 @@
--- Hand on turns that a worker leaves unfinished: back to the head of their line, at once. ARGV after the worker's
--- name: for each turn id and attempt.
-local worker, moved = ARGV[1], {}
-for i = 2, #ARGV, 2 do
-  local id = ARGV[i]
+-- include: slots
+-- Requeue turns that a worker leaves unfinished, at the head of their queue.
+-- Arguments: worker (name), turns: a list of {id, attempt}. Returns the ids of the turns that were requeued.
+local moved, now = {}, now_ms()
+for _, turn in ipairs(args.turns) do
+  local id = turn[1]
   local record = record_of(id)
-  if record and record.status == 'in_progress' and record.worker == worker and record.attempt == ARGV[i + 1] then
-    requeue(id, record.model, record.tier, record.member, now_ms() - tonumber(record.began or now_ms()))
+  if record and record.status == 'in_progress' and record.worker == args.worker
+    and tonumber(record.attempt) == turn[2] then
+    requeue(id, record, now)
     moved[#moved + 1] = id
   end
 end

@@ -1,50 +1,52 @@
--- Make a turn: its record and its place in line, and ring a worker with a free slot. Gives its first two events.
--- Run twice with one id it answers the same and makes nothing new.
-local id, owner, model, tier, node = ARGV[1], ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local parent, parent_cached, store = ARGV[6], ARGV[7], ARGV[8]
-local request, input, rest = ARGV[9], ARGV[10], ARGV[11]
-local wake_up, alive_ms, max_queued = ARGV[12], tonumber(ARGV[13]), tonumber(ARGV[14])
-local store_seconds, unstored_seconds = tonumber(ARGV[15]), tonumber(ARGV[16])
-local once, body, turn_seconds, watch_ms = ARGV[17], ARGV[18], tonumber(ARGV[19]), tonumber(ARGV[20])
-local log_seconds = tonumber(ARGV[21])
--- Set for a line of a batch. Nobody follows such a turn: its end is put on the batch's list, and its feeder reads it.
-local batch, epoch, number = ARGV[22], ARGV[23], ARGV[24]
-local asks = ARGV[25]
+-- include: events, conversation, slots, owner
+-- Create a turn: its record and its place in the queue; and wake up a worker with a free slot. Repeated with the same
+-- id it creates nothing and returns the same.
+-- Arguments: id, owner, model, tier, node (that follows the turn), previous_response_id (optional),
+--   previous_response_cached, store, has_question (booleans), idempotency_key (optional), fingerprint (of the request),
+--   batch (optional; then no node follows the turn, and its end goes onto the batch's list), epoch and line (with a
+--   batch), alive_ms, watch_ms (0: goes on without readers), max_queued (turns), turn_seconds, log_seconds,
+--   store_seconds, unstored_seconds, limits (see owner.lua), tokens (estimate, counted against them).
+-- ARGV[2...5]: request (JSON), input (JSON), response (JSON after status and error), wake-up (Celery message).
+-- Returns {'ok', first event, second event}, or with a batch {'ok', status}; {'known', id} for a known idempotency
+--   key; {'limited', limit, milliseconds}; or one of {queue_full}, {batch_lost}, {idempotency_key_reused},
+--   {no_question}, {newer_version}, {previous_response_not_found}, {previous_response_running}.
+local request, input, response, wake_up = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local id, owner, model, tier, batch = args.id, args.owner, args.model, args.tier, args.batch
+local key, previous = args.idempotency_key, args.previous_response_id
+local kept_seconds = args.turn_seconds + args.log_seconds
 
--- A feeder that lost its batch may wake up late: it must not ask again for what has been answered and marked.
-if batch ~= '' and redis.call('HGET', batch_key(batch), 'epoch') ~= epoch then return {'batch_lost'} end
+-- A runner that lost its batch may resume late: it must not submit again what is committed already.
+if batch and tonumber(redis.call('HGET', batch_key(batch), 'epoch') or -1) ~= args.epoch then return {'batch_lost'} end
 
-if once ~= '' then
-  local made = redis.call('HMGET', once_key(owner, once), 'id', 'body')
-  if made[1] and made[2] ~= body then return {'idempotency_key_reused'} end
-  if made[1] then return {'known', made[1]} end
+if key then
+  local known = read_fields(idempotency_key(owner, key), 'id', 'fingerprint')
+  if known.id and known.fingerprint ~= args.fingerprint then return {'idempotency_key_reused'} end
+  if known.id then return {'known', known.id} end
 end
-local made = record_of(id)
-if made and batch ~= '' then return {'ok', made.status} end
-if made and made.status == 'queued' then
-  local events = waiting_events(made)
+local known = record_of(id)
+if known and batch then return {'ok', known.status} end
+if known and known.status == 'queued' then
+  local events = waiting_events(known)
   return {'ok', events[1], events[2]}
-elseif made then
-  local known = redis.call('XRANGE', log_key(id), '1-0', '2-0')
-  return {'ok', known[1][2][2], known[2][2][2]}
+elseif known then
+  local entries = redis.call('XRANGE', log_key(id), '1-0', '2-0')
+  return {'ok', entries[1][2][2], entries[2][2][2]}
 end
 
-local refusal = hold_conversation(parent, owner, parent_cached, store_seconds, unstored_seconds)
+local refusal = hold_conversation(previous, owner)
 if refusal then return {refusal} end
-if asks == '0' and not is_open(parent) then return {'nothing_asked'} end
+if not args.has_question and not awaits_answer(previous) then return {'no_question'} end
 
-local _, waiting = crowd(model)
-if waiting >= max_queued then return {'queue_full', waiting} end
+local _, waiting = queue_sizes(model)
+if waiting >= args.max_queued then return {'queue_full'} end
 
 local now = now_ms()
-local limits, tokens = {}, tonumber(ARGV[30])
-for i = 1, 4 do limits[i] = tonumber(ARGV[25 + i]) end
-if batch == '' then
-  local limit, wait = take_room(owner, model, limits, tokens, now)
+if not batch then
+  local limit, wait = take_room(owner, model, args.limits, args.tokens, now)
   if limit then return {'limited', limit, math.ceil(wait)} end
 end
 
--- Start-time fair: an owner's next turn comes one tag after its last, and never before the clock.
+-- Start-time fair queueing: an owner's next turn comes one tag after its last, and never before the clock.
 local clock = tonumber(redis.call('HGET', clocks_key(model), tier) or 0)
 local latest = tonumber(redis.call('ZSCORE', tags_key(model, tier), owner) or 0)
 local tag = math.max(clock, latest) + 1
@@ -52,30 +54,42 @@ local member = string.format('%014d:%s', redis.call('INCR', arrivals_key()), id)
 redis.call('ZADD', tags_key(model, tier), tag, owner)
 redis.call('ZADD', queue_key(model, tier), tag, member)
 
-redis.call('SADD', asked_key(), model)
-redis.call('ZADD', deadlines_key(), now + turn_seconds * 1000, id)
-if store == '0' and watch_ms > 0 and batch == '' then redis.call('ZADD', watches_key(), now + watch_ms, id) end
-if once ~= '' then
-  redis.call('HSET', once_key(owner, once), 'id', id, 'body', body)
-  redis.call('EXPIRE', once_key(owner, once), turn_seconds + log_seconds)
+redis.call('SADD', requested_models_key(), model)
+redis.call('ZADD', deadlines_key(), now + args.turn_seconds * 1000, id)
+if not args.store and args.watch_ms > 0 and not batch then
+  redis.call('ZADD', watches_key(), now + args.watch_ms, id)
 end
-local told = told_of(model, tier, member, now, alive_ms)
-learn_arrival(model, tier, now)
-if tag <= clock + 1 then learn_arrival(model, 'light:' .. tier, now) end
-redis.call('HSET', turn_key(id), 'owner', owner, 'model', model, 'tier', tier, 'status', 'queued',
-  'attempt', 0, 'seq', 1, 'parent', parent, 'store', store, 'request', request, 'input', input,
-  'response', rest, 'member', member, 'since', now, 'nodes', batch == '' and node or NOBODY, 'told', told, 'told_at', now)
-if batch ~= '' then redis.call('HSET', turn_key(id), 'batch', batch, 'number', number) end
-if limits[4] > 0 then redis.call('HSET', turn_key(id), 'cost', tokens) end
--- Nothing of a turn may go while it can still be waited for; `retire` sets what comes after.
-redis.call('EXPIRE', turn_key(id), math.max(store_seconds, turn_seconds + log_seconds))
-redis.call('EXPIRE', owner_key(owner), turn_seconds + log_seconds)
+if key then
+  redis.call('HSET', idempotency_key(owner, key), 'id', id, 'fingerprint', args.fingerprint)
+  redis.call('EXPIRE', idempotency_key(owner, key), kept_seconds)
+end
+local announced = queue_place(model, tier, member, now)
+record_arrival(model, tier, now)
+if tag <= clock + 1 then record_arrival(model, 'idle-owners:' .. tier, now) end
+local record = {'version', VERSION, 'owner', owner, 'model', model, 'tier', tier, 'status', 'queued', 'attempt', 0,
+  'seq', 1, 'store', args.store and '1' or '0', 'request', request, 'input', input, 'response', response,
+  'queue_member', member, 'queued_at', now, 'nodes', batch and NO_READERS or args.node, 'announced', announced,
+  'announced_at', now}
+local function add(name, value)
+  record[#record + 1] = name
+  record[#record + 1] = value
+end
+if previous then add('previous_response_id', previous) end
+if batch then
+  add('batch', batch)
+  add('line', args.line)
+end
+if args.limits.tokens_per_minute > 0 then add('reserved_tokens', args.tokens) end
+redis.call('HSET', turn_key(id), unpack(record))
+-- The record may not expire while the turn is active; `release` sets what comes after.
+redis.call('EXPIRE', turn_key(id), math.max(args.store_seconds, kept_seconds))
+redis.call('EXPIRE', owner_key(owner), kept_seconds)
 
--- Aim the bell at the live worker with the most free slots; with none free, a freed slot claims by itself.
+-- Wake up the live worker with the most free slots. With none free, a worker claims when a slot becomes free.
 local slots, best, most = redis.call('HGETALL', free_slots_key(model)), nil, 0
 for i = 1, #slots, 2 do
   local seen = tonumber(redis.call('ZSCORE', heartbeats_key(model), slots[i]) or 0)
-  if tonumber(slots[i + 1]) > most and seen >= now - alive_ms then
+  if tonumber(slots[i + 1]) > most and seen >= now - args.alive_ms then
     best, most = slots[i], tonumber(slots[i + 1])
   end
 end
@@ -84,7 +98,7 @@ if best then
   local queue_name = 'turns.' .. model .. '.' .. best
   redis.call('LPUSH', queue_name, (string.gsub(wake_up, '@queue@', (string.gsub(queue_name, '%%', '%%%%')))))
 end
-if not best and tier ~= 'batch' then preempt(model, now, staff(model, now - alive_ms)) end
-if batch ~= '' then return {'ok', 'queued'} end
-local events = waiting_events({response = rest, told = told})
+if not best and tier ~= 'batch' then preempt(model, now, capacity_of(model, now)) end
+if batch then return {'ok', 'queued'} end
+local events = waiting_events({response = response, announced = announced})
 return {'ok', events[1], events[2]}

@@ -1,64 +1,84 @@
--- See to every turn that something was to happen to by now: whose worker was lost, whose reader left, whose
--- time is over, or whose model nobody serves. Gives the ids of turns put back at the head of their line.
-local most_attempts, nobody_ms = tonumber(ARGV[1]), tonumber(ARGV[2])
-local log_seconds, store_seconds, unstored_seconds = ARGV[3], ARGV[4], ARGV[5]
-local now, moved = now_ms(), {}
+-- include: ending
+-- Handle turns that are overdue: their worker was lost, their readers left, their time is over, or no worker serves
+-- their model. Turns whose record a newer release wrote are left to nodes and workers of that release.
+-- Arguments: max_attempts, unserved_ms (how long a turn waits for a model without workers), log_seconds,
+--   store_seconds, unstored_seconds.
+-- Returns {ids of turns whose worker was lost, id of a turn that was left alone because of its version, or ''}.
 
-local function overdue(key)
-  return redis.call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', 0, 100)
+-- Turns handled in one call for each reason, and records looked at for them.
+local MAX_HANDLED, MAX_READ = 100, 1000
+-- After a gap between sweeps of more than this, Redis or all processes were down.
+local OUTAGE_MS = 5000
+-- Then leases are left alone for so long, in which the workers that are still alive renew them.
+local GRACE_MS = 1500
+
+local now, moved, newer = now_ms(), {}, ''
+
+-- Call `handle(id, record)` for each overdue turn of a sorted set, passing over newer records.
+local function each_overdue(key, handle)
+  local start, handled = 0, 0
+  while handled < MAX_HANDLED and start < MAX_READ do
+    local ids = redis.call('ZRANGEBYSCORE', key, '-inf', now, 'LIMIT', start, MAX_HANDLED)
+    for _, id in ipairs(ids) do
+      local record = record_of(id)
+      if is_newer(record) then
+        newer, start = id, start + 1
+      else
+        redis.call('ZREM', key, id)
+        handled = handled + 1
+        handle(id, record)
+      end
+    end
+    if #ids < MAX_HANDLED then return end
+  end
 end
 
--- When nobody swept for long, Redis or everybody was away: workers that lived on renew their leases first.
-local swept = redis.call('HMGET', swept_key(), 'last', 'calm')
-local calm = tonumber(swept[2] or 0)
-if now - tonumber(swept[1] or now) > 5000 then calm = now + 1500 end
-redis.call('HSET', swept_key(), 'last', now, 'calm', calm)
+local sweep = read_fields(sweep_key(), 'last', 'grace_until')
+local grace_until = tonumber(sweep.grace_until or 0)
+if now - tonumber(sweep.last or now) > OUTAGE_MS then grace_until = now + GRACE_MS end
+redis.call('HSET', sweep_key(), 'last', now, 'grace_until', grace_until)
 
-for _, id in ipairs(now < calm and {} or overdue(leases_key())) do
-  local record = record_of(id)
-  if record then leave_slot(id, record.model) else redis.call('ZREM', leases_key(), id) end
-  if record and record.status == 'in_progress' then
+if now >= grace_until then
+  each_overdue(leases_key(), function(id, record)
+    if not record then return end
+    leave_slot(id, record.model)
+    if record.status ~= 'in_progress' then return end
     moved[#moved + 1] = id
-    -- Attempts that a worker handed on in good order are not held against a turn.
+    -- Attempts that ended in a requeue do not count as lost.
     local lost = tonumber(record.attempt) - tonumber(record.requeues or 0)
-    if lost < most_attempts then
-      redis.call('ZADD', queue_key(record.model, record.tier), 0, record.member)
+    if lost < args.max_attempts then
+      redis.call('ZADD', queue_key(record.model, record.tier), 0, record.queue_member)
       redis.call('HDEL', turn_key(id), 'worker')
     else
-      fail(id, record, 'The turn was given up after ' .. lost .. ' attempts: each worker that took it was lost.',
-        log_seconds, store_seconds, unstored_seconds)
+      fail(id, record, 'The turn was given up after ' .. lost .. ' attempts: each worker that took it was lost.')
     end
-  end
+  end)
 end
 
-for _, id in ipairs(overdue(watches_key())) do
-  redis.call('ZREM', watches_key(), id)
-  local record = record_of(id)
-  if is_live(record) then stop(id, record, log_seconds, store_seconds, unstored_seconds) end
-end
+each_overdue(watches_key(), function(id, record)
+  if is_active(record) then stop(id, record) end
+end)
 
-for _, id in ipairs(overdue(deadlines_key())) do
-  redis.call('ZREM', deadlines_key(), id)
-  local record = record_of(id)
-  if is_live(record) then
-    fail(id, record, 'The turn was not answered in time.', log_seconds, store_seconds, unstored_seconds)
-  end
-end
+each_overdue(deadlines_key(), function(id, record)
+  if is_active(record) then fail(id, record, 'The turn was not answered in time.') end
+end)
 
-for _, model in ipairs(redis.call('SMEMBERS', asked_key())) do
+for _, model in ipairs(redis.call('SMEMBERS', requested_models_key())) do
   local latest = redis.call('ZREVRANGE', heartbeats_key(model), 0, 0, 'WITHSCORES')
-  if not latest[2] or tonumber(latest[2]) < now - nobody_ms then
+  if not latest[2] or tonumber(latest[2]) < now - args.unserved_ms then
     for _, tier in ipairs(TIERS) do
-      for _, member in ipairs(redis.call('ZRANGE', queue_key(model, tier), 0, 99)) do
+      for _, member in ipairs(redis.call('ZRANGE', queue_key(model, tier), 0, MAX_HANDLED - 1)) do
         local id = string.match(member, ':(.*)$')
         local record = record_of(id)
-        -- A batch waits as long as its window is; its feeder sees to that.
-        if is_live(record) and not record.batch and tonumber(record.since) < now - nobody_ms then
-          fail(id, record, 'No worker serves this model.', log_seconds, store_seconds, unstored_seconds)
+        if is_newer(record) then
+          newer = id
+        -- A turn of a batch waits as long as its batch's window; the batch's runner ends it.
+        elseif is_active(record) and not record.batch and tonumber(record.queued_at) < now - args.unserved_ms then
+          fail(id, record, 'No worker serves this model.')
         end
       end
     end
   end
 end
 publish_outbox()
-return moved
+return {moved, newer}

@@ -1,21 +1,27 @@
--- Make a turn that is over at once: nothing is answered, and what was said in it can be gone on from.
--- Run twice with one id it answers the same and makes nothing new.
-local id, owner, model, store = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
-local parent, parent_cached, asks, speaks = ARGV[5], ARGV[6], ARGV[7], ARGV[8]
-local request, input, rest, finished_rest = ARGV[9], ARGV[10], ARGV[11], ARGV[12]
-local log_seconds, store_seconds, unstored_seconds = ARGV[13], ARGV[14], ARGV[15]
+-- include: ending, conversation
+-- Create a turn that has ended at once: it has no answer, and later turns can continue it. Repeated with the same id
+-- it creates nothing and returns the same.
+-- Arguments: id, owner, model, previous_response_id (optional), previous_response_cached, store, has_question,
+--   has_messages (booleans: it ends in a question; it has a message that is not of the system), log_seconds,
+--   store_seconds, unstored_seconds.
+-- ARGV[2...5]: request (JSON), input (JSON), response before and after its end (JSON after status and error).
+-- Returns {'ok', first event, second event}, or {newer_version}, {previous_response_not_found},
+--   {previous_response_running}.
+local request, input, response, finished_response = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local id, owner, previous, store = args.id, args.owner, args.previous_response_id, args.store and '1' or '0'
 
-local created = lifecycle('response.created', 0, 'in_progress', 'null', '', rest)
-local completed = lifecycle('response.completed', 1, 'completed', 'null', '', finished_rest)
+local created = lifecycle('response.created', 0, 'in_progress', 'null', '', response)
+local completed = lifecycle('response.completed', 1, 'completed', 'null', '', finished_response)
 if redis.call('EXISTS', turn_key(id)) == 0 then
-  local refusal = hold_conversation(parent, owner, parent_cached, store_seconds, unstored_seconds)
+  local refusal = hold_conversation(previous, owner)
   if refusal then return {refusal} end
-  local open = asks == '1' or (speaks == '0' and is_open(parent))
-  redis.call('HSET', turn_key(id), 'owner', owner, 'model', model, 'tier', 'default', 'status', 'completed',
-    'attempt', 0, 'seq', 1, 'parent', parent, 'store', store, 'request', request, 'input', input,
-    'response', finished_rest, 'output', '', 'nodes', '', 'open', open and 1 or 0)
+  local awaits = args.has_question or (not args.has_messages and awaits_answer(previous))
+  redis.call('HSET', turn_key(id), 'version', VERSION, 'owner', owner, 'model', args.model, 'tier', 'default',
+    'status', 'completed', 'attempt', 0, 'seq', 1, 'store', store, 'request', request, 'input', input,
+    'response', finished_response, 'output', '', 'nodes', '', 'awaits_answer', awaits and 1 or 0)
+  if previous then redis.call('HSET', turn_key(id), 'previous_response_id', previous) end
   emit(id, 0, created, '', false, '')
   emit(id, 1, completed, '', true, '')
-  age(id, store, log_seconds, store_seconds, unstored_seconds)
+  expire_turn(id, store)
 end
 return {'ok', created, completed}

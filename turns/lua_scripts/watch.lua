@@ -1,3 +1,5 @@
--- Say that turns which are not stored still have a reader here. ARGV: grace in milliseconds, then ids.
-local deadline = now_ms() + tonumber(ARGV[1])
-for i = 2, #ARGV do redis.call('ZADD', watches_key(), 'XX', deadline, ARGV[i]) end
+-- include: prelude
+-- Note that turns which are not stored have a reader at this node. Arguments: ids (list), watch_ms (how long they go
+-- on without being watched again).
+local deadline = now_ms() + args.watch_ms
+for _, id in ipairs(args.ids) do redis.call('ZADD', watches_key(), 'XX', deadline, id) end

@@ -1,0 +1,92 @@
+-- include: prelude
+-- A model's queue: its workers, its sizes, which tier is next, and the position of a turn.
+-- Argument: args.alive_ms, how long after its last heartbeat a worker counts as live (milliseconds).
+
+-- Tiers are strict except for a minimum share: one claim in this many goes to the tier, of the others that wait, that
+-- was served longest ago. Each such claim takes one slot, so the interval is at least the model's number of slots.
+local MINIMUM_SHARE_INTERVAL = 8
+
+-- Return the live workers of a model, their slots, and how many of those are free.
+local function capacity_of(model, now)
+  local workers = redis.call('ZRANGEBYSCORE', heartbeats_key(model), now - args.alive_ms, '+inf')
+  local slots, free = 0, 0
+  if #workers > 0 then
+    for _, number in ipairs(redis.call('HMGET', slots_key(model), unpack(workers))) do
+      slots = slots + tonumber(number or 0)
+    end
+    for _, number in ipairs(redis.call('HMGET', free_slots_key(model), unpack(workers))) do
+      free = free + tonumber(number or 0)
+    end
+  end
+  return {workers = #workers, slots = slots, free = free}
+end
+
+local function share_interval(slots)
+  return math.max(MINIMUM_SHARE_INTERVAL, slots)
+end
+
+-- Return how many turns wait for a model in each tier, and in all.
+local function queue_sizes(model)
+  local waiting, size = {}, 0
+  for _, tier in ipairs(TIERS) do
+    waiting[tier] = redis.call('ZCARD', queue_key(model, tier))
+    size = size + waiting[tier]
+  end
+  return waiting, size
+end
+
+-- Return the tier that a model's next claim goes to; nil when no turn waits.
+local function next_tier(model, slots)
+  local waiting, size = queue_sizes(model)
+  if size == 0 then return nil end
+  local best
+  for _, tier in ipairs(TIERS) do
+    if waiting[tier] > 0 then best = tier break end
+  end
+  local claims = tonumber(redis.call('HGET', clocks_key(model), 'claims') or 0) + 1
+  if waiting[best] == size or claims % share_interval(slots) ~= 0 then return best end
+  local longest_ago, served = nil, nil
+  for i = #TIERS, 1, -1 do
+    local tier = TIERS[i]
+    if tier ~= best and waiting[tier] > 0 then
+      local last = tonumber(redis.call('HGET', clocks_key(model), 'served:' .. tier) or 0)
+      -- A batch turn that has a slot keeps it: that slot is the batch tier's share.
+      local shares = tier ~= 'batch' or redis.call('ZCARD', preemptible_key(model)) == 0
+      if shares and (not served or last < served) then longest_ago, served = tier, last end
+    end
+  end
+  return longest_ago or best
+end
+
+-- Return the position of a turn among all that wait for its model (which claim from now on takes it if no other turn
+-- is submitted), the queue's size, the turn's rank in its tier and how many wait in better tiers.
+local function place(model, tier, member, slots)
+  local waiting, size = queue_sizes(model)
+  local rank = redis.call('ZRANK', queue_key(model, tier), member) + 1
+  local above, sharing, passed = 0, 0, false
+  for _, name in ipairs(TIERS) do
+    if name == tier then passed = true end
+    if not passed then above = above + waiting[name] end
+    if waiting[name] > 0 then sharing = sharing + 1 end
+  end
+  -- All tiers but the best take the minimum share in turn.
+  sharing = sharing - 1
+  if sharing == 0 then return rank, size, rank, above end
+  local every = share_interval(slots)
+  local first = every - tonumber(redis.call('HGET', clocks_key(model), 'claims') or 0) % every
+  local below_best = size
+  for _, name in ipairs(TIERS) do
+    if waiting[name] > 0 then below_best = size - waiting[name] break end
+  end
+  -- Binary search for the least number of claims after which this turn is claimed.
+  local low, high = 1, size
+  while low < high do
+    local claims = math.floor((low + high) / 2)
+    local shared = claims < first and 0 or 1 + math.floor((claims - first) / every)
+    shared = math.min(shared, below_best)
+    local own = math.max(0, claims - shared - above)
+    if above > 0 then own = own + math.floor(shared / sharing) end
+    if own >= rank then high = claims else low = claims + 1 end
+  end
+  return low, size, rank, above
+end

@@ -1,0 +1,147 @@
+"""What is stored in Redis: records of a turn and of a batch, log entries, self-descriptions.
+
+These types are the one list of stored fields; the Lua scripts and `turns.keys` use the same names.
+Hash fields are text in Redis: an integer is decimal, a boolean '1' or '0', a time is milliseconds
+since 1970 unless it says otherwise. A field is added here first, and read as absent by the scripts
+until every writer sets it. A change that older code would misread needs a new `VERSION`.
+
+Status of a turn, and who writes the change:
+
+| from        | to          | written by                                                  |
+|-------------|-------------|-------------------------------------------------------------|
+| (none)      | queued      | submit                                                      |
+| (none)      | completed   | warm_up                                                     |
+| queued      | in_progress | claim                                                       |
+| queued      | cancelled   | cancel; sweep, when its readers left                        |
+| queued      | failed      | sweep: time over, or no worker serves its model             |
+| in_progress | in_progress | claim, by another attempt after a requeue or a lost worker  |
+| in_progress | completed   | append                                                      |
+| in_progress | incomplete  | append: its tokens are used up                              |
+| in_progress | cancelled   | append                                                      |
+| in_progress | failed      | append; sweep: time over, or too many workers were lost     |
+
+A turn that is requeued keeps the status in_progress while it waits, without a `worker`.
+"""
+
+from collections.abc import Mapping
+from typing import Literal, NotRequired, TypedDict
+
+#: The newest version of a record that this release reads, and the one it writes. A record with a
+#: higher version is left alone. Records without a version are those of releases up to 1.
+VERSION = 2
+
+TurnStatus = Literal["queued", "in_progress", "completed", "incomplete", "cancelled", "failed"]
+
+#: The statuses that may follow each status of a turn; None: the turn is created.
+TRANSITIONS: Mapping[TurnStatus | None, frozenset[TurnStatus]] = {
+    None: frozenset({"queued", "completed"}),
+    "queued": frozenset({"in_progress", "cancelled", "failed"}),
+    "in_progress": frozenset({"in_progress", "completed", "incomplete", "cancelled", "failed"}),
+    "completed": frozenset(),
+    "incomplete": frozenset(),
+    "cancelled": frozenset(),
+    "failed": frozenset(),
+}
+
+
+class TurnRecord(TypedDict):
+    """Hash `keys.turn(id)`. Written by submit (or warm_up) unless a field says otherwise."""
+
+    version: int
+    owner: str
+    model: str
+    tier: str
+    #: See the table above.
+    status: TurnStatus
+    #: How many workers have claimed it. Written by claim.
+    attempt: int
+    #: Sequence number of its last event. Written by whoever writes an event.
+    seq: int
+    store: bool
+    #: JSON, see `turns.turn.Request`.
+    request: str
+    #: JSON, see `turns.turn.messages_to_json`: what is new in this turn.
+    input: str
+    #: The response object's JSON after its status and error. Written again by append at its end.
+    response: str
+    #: Names of the nodes that follow it, one a line; '-' for a batch line. Also by follow.
+    nodes: str
+    #: The turn that this one continues; absent when there is none.
+    previous_response_id: NotRequired[str]
+    #: Its member in the sorted set `keys.queue`: number of arrival and id. Absent for a warm-up.
+    queue_member: NotRequired[str]
+    queued_at: NotRequired[int]
+    #: Queue places that were announced, one on each line: position, size, eta_seconds, workers.
+    #: Written by submit and announce; deleted by claim.
+    announced: NotRequired[str]
+    announced_at: NotRequired[int]
+    #: Tokens counted against its owner's limit until its end is known.
+    reserved_tokens: NotRequired[int]
+    #: Id of its batch and number of its line there.
+    batch: NotRequired[str]
+    line: NotRequired[int]
+    #: Whether a warm-up's conversation ends in a question without an answer. Written by warm_up.
+    awaits_answer: NotRequired[bool]
+    #: Written by claim; `worker` is deleted when the turn is requeued.
+    worker: NotRequired[str]
+    claimed_at: NotRequired[int]
+    #: How often it was requeued, and how long its earlier attempts ran. Written with a requeue.
+    requeues: NotRequired[int]
+    running_ms: NotRequired[int]
+    #: Set by cancel and sweep for a turn that a worker is to end.
+    cancel_requested: NotRequired[bool]
+    #: JSON: null, or code and message. Written at its end.
+    error: NotRequired[str]
+    #: The answer's text. Written at its end.
+    output: NotRequired[str]
+
+
+class LogEntry(TypedDict):
+    """Entry (n + 1)-0 of the stream `keys.log(id)`. Written by append, claim, announce, sweep."""
+
+    #: JSON of event number n; empty in the log of a batch line.
+    event: str
+    #: Comma-separated ids of the tokens whose text this event is the last to show.
+    token_ids: NotRequired[str]
+
+
+class BatchRecord(TypedDict):
+    """Hash `keys.batch(id)`. Times are seconds since 1970. Written by batch_create, or as said."""
+
+    version: int
+    owner: str
+    #: See `turns.batch.Status`. Also written by batch_step, batch_cancel and batch_end.
+    status: str
+    #: Digest of what was asked for, to recognise a repeated request.
+    fingerprint: str
+    #: JSON, see `turns.batch.Plan`.
+    plan: str
+    #: Number of its runner: increased by batch_take.
+    epoch: NotRequired[int]
+    #: Number of the last commit, and number and offset of the first line that may not be committed
+    #: yet. Written by batch_commit, as the five counts are.
+    step: NotRequired[int]
+    place: NotRequired[str]
+    completed: NotRequired[int]
+    failed: NotRequired[int]
+    input_tokens: NotRequired[int]
+    cached_tokens: NotRequired[int]
+    output_tokens: NotRequired[int]
+    #: Written by batch_step and batch_end, with the time of each status as STATUS_at.
+    model: NotRequired[str]
+    total: NotRequired[int]
+    problems: NotRequired[str]
+    ending: NotRequired[str]
+    output_file_id: NotRequired[str]
+    error_file_id: NotRequired[str]
+
+
+class SelfDescription(TypedDict):
+    """What a model's workers say of it: JSON in the hash `keys.models()`, written by heartbeat."""
+
+    version: int
+    #: Seconds since 1970 at which its worker started.
+    created: int
+    #: Defaults for requests that don't set them.
+    temperature: float
+    top_p: float
