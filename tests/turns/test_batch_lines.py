@@ -129,8 +129,8 @@ async def test_a_repeated_commit_counts_once_and_deletes_the_turn(
     assert (now.completed, now.output_tokens, now.step) == (1, 2, 1)
     assert await store.parts(batch) == ["1.out"]
     assert await store.ended_ids(batch, 0) == []
-    marks = await store.committed_lines(batch)
-    assert [n for n in range(20) if n in marks] == [9]
+    committed = await store.committed_lines(batch)
+    assert [n for n in range(20) if n in committed] == [9]
     left = [key async for key in redis.scan_iter(match=f"*{line_turn_id(batch.id, 9)}*")]
     assert left == []
 
@@ -140,9 +140,9 @@ async def test_marks_are_read_from_the_first_line_that_may_be_open(
 ) -> None:
     await store.commit(batch, 1, commit_of((17, ""), (1000, "")))
 
-    marks = await store.committed_lines(replace(batch, next_line=16))
+    committed = await store.committed_lines(replace(batch, next_line=16))
 
-    assert [n for n in range(2000) if n in marks] == [17, 1000]
+    assert [n for n in range(2000) if n in committed] == [17, 1000]
 
 
 async def test_a_line_that_will_not_end_is_let_go_of_with_its_mark(

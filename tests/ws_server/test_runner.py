@@ -33,7 +33,7 @@ async def test_each_line_is_answered_and_written_once(
     assert once_each(lines, good)
     assert set(harness.asked.values()) == {1}
     left = {key.decode().split(":")[1] async for key in redis.scan_iter(match="ts:*")}
-    assert left.isdisjoint({"turn", "log", "batch-ended", "batch-marks", "batch-parts"})
+    assert left.isdisjoint({"turn", "log", "batch-ended", "batch-commits", "batch-parts"})
 
 
 class CrashPoint:
