@@ -110,11 +110,11 @@ class BatchRecord(TypedDict):
 
     version: int
     owner: str
-    #: See `turns.batches.Status`. Also written by batch_step, batch_cancel and batch_end.
+    #: See `turns.batch.Status`. Also written by batch_step, batch_cancel and batch_end.
     status: str
     #: Digest of what was asked for, to recognise a repeated request.
     fingerprint: str
-    #: JSON, see `turns.batches.Plan`.
+    #: JSON, see `turns.batch.Plan`.
     plan: str
     #: Number of its runner: increased by batch_take.
     epoch: NotRequired[int]

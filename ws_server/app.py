@@ -17,7 +17,7 @@ from turnstream.ws_server import chat, counting, health, http, models, stored
 from turnstream.ws_server.access import Access
 from turnstream.ws_server.batches import files
 from turnstream.ws_server.batches import routes as batches
-from turnstream.ws_server.batches.service import open_bulk
+from turnstream.ws_server.batches.service import open_batches
 from turnstream.ws_server.directory import Directory
 from turnstream.ws_server.failures import HANDLERS
 from turnstream.ws_server.request_id import RequestId
@@ -45,7 +45,7 @@ def create_app(settings: ServerSettings) -> Starlette:
         async with open_client(settings.turns, settings.node) as turn_client:
             app.state.turn_client = turn_client
             app.state.directory = Directory(turn_client, model)
-            async with open_bulk(settings, app.state.directory) as app.state.bulk:
+            async with open_batches(settings, app.state.directory) as app.state.batches:
                 yield
 
     app = Starlette(

@@ -12,8 +12,8 @@ from openai import AsyncOpenAI
 
 from harness.service import Service
 
-#: What takes longer will never end.
-PATIENCE_SECONDS = 90.0
+#: A batch that takes longer hangs.
+TIMEOUT_SECONDS = 90.0
 RESPONSES, CHAT = "/v1/responses", "/v1/chat/completions"
 OVER = ("completed", "failed", "expired", "cancelled")
 
@@ -47,7 +47,7 @@ async def made(client: AsyncOpenAI, content: bytes, endpoint: str = RESPONSES, *
 
 
 async def over(client: AsyncOpenAI, id: str) -> Any:
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         while (batch := await client.batches.retrieve(id)).status not in OVER:
             await asyncio.sleep(0.1)
     return batch
@@ -154,7 +154,7 @@ async def test_a_cancelled_batch_keeps_what_is_finished_and_accounts_for_the_res
 ) -> None:
     lines = [line(f"c{i}", max_output_tokens=1500, temperature=2) for i in range(300)]
     batch = await made(client, jsonl(lines))
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(TIMEOUT_SECONDS):
         while not (await client.batches.retrieve(batch.id)).request_counts.completed:  # type: ignore[union-attr]
             await asyncio.sleep(0.1)
 

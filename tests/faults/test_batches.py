@@ -18,7 +18,7 @@ from tests.faults.conftest import Question, until_all_work, worker_names
 LINES = examples(64, 160)
 #: So hot that each answer is different, and its seed keeps it.
 SEEDS = 6
-PATIENCE_SECONDS = 180.0
+TIMEOUT_SECONDS = 180.0
 OVER = ("completed", "failed", "expired", "cancelled")
 
 Undisturbed = Callable[[Question], str]
@@ -35,7 +35,7 @@ def question(number: int) -> Question:
 
 
 class Client:
-    """Asks again while the service is not itself."""
+    """Repeats requests while the service fails."""
 
     def __init__(self, service: Service) -> None:
         self._http = httpx2.Client(base_url=f"{service.url}/v1", timeout=30)
@@ -47,7 +47,7 @@ class Client:
         self._http.close()
 
     async def ask(self, method: str, path: str, **options: Any) -> httpx2.Response:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             while True:
                 try:
                     answer = await asyncio.to_thread(self._http.request, method, path, **options)
@@ -70,7 +70,7 @@ class Client:
         return batch
 
     async def until(self, id: str, done: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             while True:
                 batch: dict[str, Any] = (await self.ask("GET", f"/batches/{id}")).json()
                 if done(batch):
@@ -153,7 +153,7 @@ def answered(batch: dict[str, Any]) -> int:
 
 
 def nothing_left(redis: Redis) -> bool:
-    """Whether the batch has left no turn, no list and no marks behind."""
+    """Return whether the batch has left no list and no commits behind."""
     try:
         return not [key for key in redis.scan_iter(match="ts:batch-*") if key != "ts:batch-leases"]
     except RedisError:

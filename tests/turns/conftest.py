@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 import redis.asyncio
 
-from tests.turns.feeding import PLAN
-from turnstream.turns.batches import Batch, Batches
+from tests.turns.batch_values import PLAN
+from turnstream.turns.batch import Batch, line_turn_id
+from turnstream.turns.batch_store import BatchStore
 from turnstream.turns.client import TurnClient, open_client
 from turnstream.turns.connection import connect, connect_async
-from turnstream.turns.feed import Feed, turn_id
 from turnstream.turns.ids import new_response_id
 from turnstream.turns.log import Append, Entry, Final, Log
 from turnstream.turns.queue import TurnQueue
@@ -104,15 +104,15 @@ async def client(settings: TurnSettings) -> AsyncIterator["redis.asyncio.Redis"]
 
 
 @pytest.fixture
-def feed(client: "redis.asyncio.Redis", settings: TurnSettings) -> Feed:
-    return Feed(client, settings)
+def store(client: "redis.asyncio.Redis", settings: TurnSettings) -> BatchStore:
+    return BatchStore(client, settings)
 
 
 @pytest.fixture
-async def batch(client: "redis.asyncio.Redis", feed: Feed) -> Batch:
+async def batch(client: "redis.asyncio.Redis", store: BatchStore) -> Batch:
     """A batch of ann's, taken."""
-    await Batches(client).create("ann", PLAN, None)
-    batch = await feed.take()
+    await store.create("ann", PLAN, None)
+    batch = await store.take()
     assert batch is not None
     return batch
 
@@ -124,7 +124,7 @@ def line_of(make_turn: MakeTurn) -> Callable[..., Turn]:
     def make(batch: Batch, number: int) -> Turn:
         origin = BatchLine(batch=batch.id, epoch=batch.epoch, number=number)
         turn = make_turn(tier="batch", store=False)
-        return replace(turn, id=turn_id(batch.id, number), batch=origin)
+        return replace(turn, id=line_turn_id(batch.id, number), batch=origin)
 
     return make
 

@@ -16,7 +16,7 @@ import redis.asyncio
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as connect_socket
 
-from tests.ws_server.batch_room import Room
+from tests.ws_server.batch_harness import BatchHarness
 from tests.ws_server.fake_worker import MODEL, FakeWorker
 from tests.ws_server.wire_client import socket_url
 from turnstream.turns.connection import connect, connect_async
@@ -96,18 +96,18 @@ async def open_socket(node: str, worker: FakeWorker) -> AsyncIterator[ClientConn
 
 
 @pytest.fixture
-async def room(
+async def harness(
     redis_url: str,
     redis: "redis.asyncio.Redis",
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> AsyncIterator[Room]:
-    """Everything that a batch needs but its feeder."""
+) -> AsyncIterator[BatchHarness]:
+    """Everything that a batch needs except its runner."""
     # Small parts, so that a few lines make several; but larger than the window, so that more may
-    # have ended than the next feeder first hands in.
+    # have ended than the next runner first submits.
     monkeypatch.setattr(output, "MOST_LINES", 7)
     settings = TurnSettings(redis_url=redis_url)
     client, worker = connect_async(redis_url), connect(redis_url)
-    yield Room(client, worker, settings, tmp_path / "files")
+    yield BatchHarness(client, worker, settings, tmp_path / "files")
     await client.aclose()
     worker.close()

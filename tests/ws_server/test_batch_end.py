@@ -5,26 +5,25 @@ import asyncio
 import pytest
 import redis.asyncio
 
-from tests.ws_server.batch_room import OWNER, Room, line_of, once_each, over, taken
+from tests.ws_server.batch_harness import OWNER, BatchHarness, line_of, once_each, over, taken
 from turnstream.turns import keys
-from turnstream.turns.batches import Status
+from turnstream.turns.batch import Status, line_turn_id
 from turnstream.turns.connection import connect
-from turnstream.turns.feed import turn_id
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.tasks import end
-from turnstream.ws_server.batches import feeding
+from turnstream.ws_server.batches import window
 
 
 async def test_a_line_that_ends_its_workers_becomes_an_error_line(
-    room: Room, redis_url: str, redis: "redis.asyncio.Redis"
+    harness: BatchHarness, redis_url: str, redis: "redis.asyncio.Redis"
 ) -> None:
-    batch = await room.batch([line_of(1), line_of(2)])
+    batch = await harness.batch([line_of(1), line_of(2)])
     settings = TurnSettings(redis_url=redis_url)
     client = connect(redis_url)
     poisoned = TurnQueue(client, settings, model="tiny", worker="w1")
-    feeder = asyncio.create_task(room.feeder(await taken(room)).run())
-    poison = turn_id(batch.id, 1)
+    running = asyncio.create_task(harness.runner(await taken(harness)).run())
+    poison = line_turn_id(batch.id, 1)
     losses = 0
     async with asyncio.timeout(20):
         while losses < settings.max_attempts:
@@ -38,11 +37,11 @@ async def test_a_line_that_ends_its_workers_becomes_an_error_line(
             else:
                 poisoned.requeue([(claimed.id, claimed.attempt)])
                 await redis.zadd(keys.queue("tiny", "batch"), {f"{'9' * 14}:{claimed.id}": 1e9})
-        while room.answer_one() is False:
+        while harness.answer_one() is False:
             await asyncio.sleep(0.01)
-        await feeder
+        await running
     client.close()
-    now, good, [bad] = await room.results(batch)
+    now, good, [bad] = await harness.results(batch)
 
     assert (now.completed, now.failed) == (1, 1)
     assert [result["custom_id"] for result in good] == ["c2"]
@@ -52,17 +51,17 @@ async def test_a_line_that_ends_its_workers_becomes_an_error_line(
 
 
 async def test_lines_that_are_not_answered_in_time_are_expired_and_the_rest_kept(
-    room: Room,
+    harness: BatchHarness,
 ) -> None:
     lines = [line_of(n) for n in range(9)]
-    batch = await room.batch(lines, seconds=2)
-    feeder = asyncio.create_task(room.feeder(await taken(room)).run())
+    batch = await harness.batch(lines, seconds=2)
+    running = asyncio.create_task(harness.runner(await taken(harness)).run())
     async with asyncio.timeout(20):
         for _ in range(2):
-            while not room.answer_one():
+            while not harness.answer_one():
                 await asyncio.sleep(0.01)
-        await feeder
-    now, good, bad = await room.results(batch)
+        await running
+    now, good, bad = await harness.results(batch)
 
     assert now.status is Status.EXPIRED
     assert {"finalizing_at", "expired_at"} <= set(now.moments)
@@ -71,17 +70,17 @@ async def test_lines_that_are_not_answered_in_time_are_expired_and_the_rest_kept
     assert once_each(lines, good, bad)
 
 
-async def test_a_cancel_is_carried_out_by_the_next_feeder_too(room: Room) -> None:
+async def test_a_cancellation_is_carried_out_by_the_next_runner_too(harness: BatchHarness) -> None:
     lines = [line_of(n) for n in range(9)]
-    batch = await room.batch(lines)
-    first = asyncio.create_task(room.feeder(await taken(room)).run())
+    batch = await harness.batch(lines)
+    first = asyncio.create_task(harness.runner(await taken(harness)).run())
     async with asyncio.timeout(20):
-        while not room.answer_one():
+        while not harness.answer_one():
             await asyncio.sleep(0.01)
     await end([first])
-    await room.batches.cancel(batch.id, OWNER)
-    await room.feeder(await taken(room)).run()
-    now, good, bad = await room.results(batch)
+    await harness.store.cancel(batch.id, OWNER)
+    await harness.runner(await taken(harness)).run()
+    now, good, bad = await harness.results(batch)
 
     assert now.status is Status.CANCELLED
     assert len(good) == 1
@@ -90,30 +89,30 @@ async def test_a_cancel_is_carried_out_by_the_next_feeder_too(room: Room) -> Non
 
 
 async def test_a_turn_that_will_not_stop_is_given_up_in_the_end(
-    room: Room, monkeypatch: pytest.MonkeyPatch, redis: "redis.asyncio.Redis"
+    harness: BatchHarness, monkeypatch: pytest.MonkeyPatch, redis: "redis.asyncio.Redis"
 ) -> None:
-    monkeypatch.setattr(feeding, "STOP_SECONDS", 0.2)
-    batch = await room.batch([line_of(1)])
-    feeder = asyncio.create_task(room.feeder(await taken(room)).run())
+    monkeypatch.setattr(window, "GIVE_UP_SECONDS", 0.2)
+    batch = await harness.batch([line_of(1)])
+    running = asyncio.create_task(harness.runner(await taken(harness)).run())
     async with asyncio.timeout(20):
-        while room.queue.claim(1) is None:
+        while harness.queue.claim(1) is None:
             await asyncio.sleep(0.01)
-        await room.batches.cancel(batch.id, OWNER)
-        await feeder
-    now, _, [bad] = await room.results(batch)
+        await harness.store.cancel(batch.id, OWNER)
+        await running
+    now, _, [bad] = await harness.results(batch)
 
     assert now.status is Status.CANCELLED
     assert bad["error"]["code"] == "batch_cancelled"
     assert await redis.zcard(keys.leases()) == 0
 
 
-async def test_a_batch_whose_file_was_deleted_fails_and_says_so(room: Room) -> None:
-    batch = await room.batch([line_of(1)])
-    await room.blobs.delete(f"files/{batch.plan.input_file_id}")
+async def test_a_batch_whose_file_was_deleted_fails_and_says_so(harness: BatchHarness) -> None:
+    batch = await harness.batch([line_of(1)])
+    await harness.blobs.delete(f"files/{batch.plan.input_file_id}")
 
-    await room.feeder(await taken(room)).run()
+    await harness.runner(await taken(harness)).run()
 
-    now = await over(room, batch)
+    now = await over(harness, batch)
     assert now.status is Status.FAILED
     assert now.problems is not None
     assert [problem["code"] for problem in now.problems] == ["input_file_not_found"]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import redis.asyncio
 
-from tests.ws_server.batch_room import Room, line_of
+from tests.ws_server.batch_harness import BatchHarness, line_of
 from turnstream.turns import keys
 from turnstream.turns.connection import connect, connect_async
 from turnstream.turns.settings import TurnSettings
@@ -76,21 +76,21 @@ async def test_a_batch_comes_to_its_end_in_a_bucket(
     bucket: str, redis_url: str, redis: "redis.asyncio.Redis", tmp_path: Path
 ) -> None:
     client, worker = connect_async(redis_url), connect(redis_url)
-    room = Room(client, worker, TurnSettings(redis_url=redis_url), tmp_path)
-    room.blobs = Blobs(bucket)
-    batch = await room.batch([line_of(n) for n in range(9)])
-    taken = await room.feed.take()
+    harness = BatchHarness(client, worker, TurnSettings(redis_url=redis_url), tmp_path)
+    harness.blobs = Blobs(bucket)
+    batch = await harness.batch([line_of(n) for n in range(9)])
+    taken = await harness.store.take()
     assert taken is not None
-    working = asyncio.create_task(room.work())
+    working = asyncio.create_task(harness.work())
     async with asyncio.timeout(60):
-        await room.feeder(taken).run()
+        await harness.runner(taken).run()
     working.cancel()
-    now, good, _ = await room.results(batch)
+    now, good, _ = await harness.results(batch)
 
     assert now.completed == 9
     assert {result["custom_id"] for result in good} == {f"c{n}" for n in range(9)}
     assert await client.exists(keys.batch_parts(batch.id)) == 0
     with pytest.raises(FileNotFoundError):
-        await room.blobs.size(f"batches/{batch.id}/00000001-1.output")
+        await harness.blobs.size(f"batches/{batch.id}/00000001-1.output")
     await client.aclose()
     worker.close()

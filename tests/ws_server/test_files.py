@@ -11,7 +11,7 @@ import httpx2
 import pytest
 import redis.asyncio
 
-from tests.ws_server.batch_room import Crash
+from tests.ws_server.batch_harness import Crash
 from turnstream.turns import keys
 from turnstream.ws_server.app import create_app
 from turnstream.ws_server.batches import line_reader, validation
@@ -67,7 +67,7 @@ async def upload(client: httpx2.AsyncClient, content: bytes, **form: str) -> htt
 async def read_all(blobs: Blobs, line: int = 1, offset: int = 0) -> list[tuple[Any, ...]]:
     found = []
     async with LineReader(blobs, "in", line=line, offset=offset) as reader:
-        while lines := await reader.stretch():
+        while lines := await reader.next_lines():
             found += [(line.number, line.offset, line.text) for line in lines]
     return found
 
@@ -190,7 +190,7 @@ async def test_what_is_no_form_is_refused(node: Node, kind: str) -> None:
     assert refused.json()["error"]["type"] == "invalid_request_error"
 
 
-async def test_nobody_sees_anothers_files_and_batches(node: Node) -> None:
+async def test_files_and_batches_are_visible_to_their_owner_only(node: Node) -> None:
     async with node() as client:
         file = (await upload(client, request(1))).json()["id"]
         asked = {
@@ -230,7 +230,7 @@ async def test_a_batch_asked_for_again_under_its_key_is_the_same(node: Node) -> 
     assert other.json()["error"]["code"] == "idempotency_key_reused"
 
 
-async def test_a_file_whose_time_is_over_goes_away(
+async def test_an_expired_file_is_removed(
     node: Node, redis: "redis.asyncio.Redis", tmp_path: Path
 ) -> None:
     async with node() as client:

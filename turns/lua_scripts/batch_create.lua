@@ -1,6 +1,6 @@
 -- include: prelude
 -- Create a batch, for whichever node takes it first. Repeated with the same id it creates nothing.
--- Arguments: id, owner, now (seconds), fingerprint (of the request). ARGV[2]: plan (JSON, see turns/batches.py).
+-- Arguments: id, owner, now (seconds), fingerprint (of the request). ARGV[2]: plan (JSON, see turns/batch.py).
 -- Returns ok, known, or idempotency_key_reused when the id was used for another request.
 local key = batch_key(args.id)
 local known = read_fields(key, 'owner', 'fingerprint')

@@ -1,1 +1,1 @@
-"""Files and batches: many requests at once, answered when nobody else waits."""
+"""Files and batches: many requests at once, answered when no other turn waits."""

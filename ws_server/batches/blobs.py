@@ -110,7 +110,7 @@ class Blobs:
     def _finish(self, file: Any) -> None:
         if self._local:
             file.flush()
-            # What is marked as written must be there after a power cut too.
+            # What is committed as written must survive a power cut.
             os.fsync(file.fileno())
             file.close()
         else:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, NotRequired, Required
 
 from typing_extensions import TypeAliasType, TypedDict
 
-from turnstream.turns.batches import Status
+from turnstream.turns.batch import Status
 from turnstream.turns.shapes import Count, OutputTokensDetails, Problem, Seconds, Words
 from turnstream.ws_server.bodies import PromptTokensDetails
 from turnstream.ws_server.list_page import ListPage

@@ -14,7 +14,7 @@ from turnstream.turns.files import File, new_file_id
 from turnstream.ws_server import field
 from turnstream.ws_server.batches.blobs import CHUNK
 from turnstream.ws_server.batches.bodies import FileBody, FileDeleted, FileList
-from turnstream.ws_server.batches.service import Bulk
+from turnstream.ws_server.batches.service import BatchService
 from turnstream.ws_server.list_page import list_page
 
 #: What the form around a file may have on top of it.
@@ -40,8 +40,8 @@ def file_body(file: File) -> FileBody:
 async def create_file(request: Request) -> Response:
     """`POST /v1/files`: take a file of requests."""
     owner = request.app.state.access.admit(request).owner
-    bulk: Bulk = request.app.state.bulk
-    bounded = Request(request.scope, _bounded(request, bulk.file_bytes))
+    service: BatchService = request.app.state.batches
+    bounded = Request(request.scope, _bounded(request, service.file_bytes))
     try:
         async with bounded.form(max_files=1, max_fields=10) as form:
             upload = form.get("file")
@@ -60,27 +60,27 @@ async def create_file(request: Request) -> Response:
                 purpose="batch",
                 bytes=upload.size or 0,
                 created_at=now,
-                expires_at=now + _kept_seconds(fields, bulk.file_seconds),
+                expires_at=now + _kept_seconds(fields, service.file_seconds),
             )
-            if file.bytes > bulk.file_bytes:
-                raise FileTooLarge(bulk.file_bytes)
+            if file.bytes > service.file_bytes:
+                raise FileTooLarge(service.file_bytes)
             if file.bytes == 0:
                 raise BadRequest("The file is empty.", code="empty_file", param="file")
-            await bulk.blobs.write(file.path, _content(upload))
+            await service.blobs.write(file.path, _content(upload))
     except HTTPException as exc:
         raise BadRequest(exc.detail, code="invalid_form") from exc
     except OSError as exc:
         raise Overloaded("The file can't be kept now. Try again in a moment.") from exc
-    await bulk.files.add(file)
+    await service.files.add(file)
     return JSONResponse(file_body(file))
 
 
 async def list_files(request: Request) -> Response:
     """`GET /v1/files`: the owner's, newest first unless asked otherwise."""
     owner = request.app.state.access.admit(request).owner
-    bulk: Bulk = request.app.state.bulk
+    service: BatchService = request.app.state.batches
     query = request.query_params
-    found, more = await bulk.files.page(
+    found, more = await service.files.page(
         owner,
         purpose=query.get("purpose"),
         after=query.get("after"),
@@ -98,16 +98,16 @@ async def get_file(request: Request) -> Response:
 
 async def get_file_content(request: Request) -> Response:
     """`GET /v1/files/ID/content`: the file itself."""
-    bulk: Bulk = request.app.state.bulk
+    service: BatchService = request.app.state.batches
     file = await _file(request)
     try:
-        length = await bulk.blobs.size(file.path)
+        length = await service.blobs.size(file.path)
     except FileNotFoundError as exc:
         raise FileNotFound(file.id) from exc
     except OSError as exc:
         raise Overloaded("The file can't be read now. Try again in a moment.") from exc
     return StreamingResponse(
-        bulk.blobs.read(file.path),
+        service.blobs.read(file.path),
         media_type="application/octet-stream",
         headers={"content-length": str(length)},
     )
@@ -115,21 +115,21 @@ async def get_file_content(request: Request) -> Response:
 
 async def delete_file(request: Request) -> Response:
     """`DELETE /v1/files/ID`: forget a file and its content."""
-    bulk: Bulk = request.app.state.bulk
+    service: BatchService = request.app.state.batches
     file = await _file(request)
     try:
-        await bulk.blobs.delete(file.path)
+        await service.blobs.delete(file.path)
     except OSError as exc:
         raise Overloaded("The file can't be removed now. Try again in a moment.") from exc
-    await bulk.files.forget(file)
+    await service.files.forget(file)
     body: FileDeleted = {"id": file.id, "object": "file", "deleted": True}
     return JSONResponse(body)
 
 
 async def _file(request: Request) -> File:
     owner = request.app.state.access.admit(request).owner
-    bulk: Bulk = request.app.state.bulk
-    return await bulk.files.get(request.path_params["id"], owner)
+    service: BatchService = request.app.state.batches
+    return await service.files.get(request.path_params["id"], owner)
 
 
 def _bounded(request: Request, most: int) -> Receive:

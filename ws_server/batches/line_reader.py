@@ -1,4 +1,4 @@
-"""Reads the lines of a file from any place on, a stretch at a time, in bounded memory."""
+"""Reads the lines of a file from any position on, a chunk at a time, in bounded memory."""
 
 import asyncio
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from turnstream.ws_server.batches.blobs import CHUNK, Blobs
 
-#: A longer line is no request.
+#: Most bytes of a line; a longer one is reported without its text.
 LONGEST_LINE = 1024 * 1024
 
 
@@ -17,23 +17,23 @@ class FileLine:
 
     #: From 1.
     number: int
-    #: Where it begins in the file, in bytes.
+    #: Where it begins, in bytes.
     offset: int
-    #: Without its end; None: it is too long.
+    #: Without the line end; None if it is too long.
     text: bytes | None
 
 
 class LineReader:
-    """Gives a file's lines; use it as a context."""
+    """Reads a file's lines; an async context manager."""
 
     def __init__(self, blobs: Blobs, path: str, *, line: int = 1, offset: int = 0) -> None:
         self._blobs = blobs
         self._path = path
-        #: The line that comes next.
+        #: The next line.
         self.number = line
         self.offset = offset
         self._rest = b""
-        #: Bytes of a line that is too long, given up already.
+        #: Bytes of a line that is too long, discarded already.
         self._dropped = 0
         self._file: Any = None
 
@@ -49,8 +49,8 @@ class LineReader:
     ) -> None:
         await asyncio.to_thread(self._file.close)
 
-    async def stretch(self) -> list[FileLine]:
-        """Give the next lines, empty ones left out; none when the file has ended."""
+    async def next_lines(self) -> list[FileLine]:
+        """Return the next lines without empty ones; none at the end of the file."""
         found: list[FileLine] = []
         while not found:
             chunk: bytes = await asyncio.to_thread(self._file.read, CHUNK)

@@ -1,73 +1,82 @@
-"""Gathers a batch's results and writes them: into parts of the blob store, then into the marks.
+"""Collects a batch's results and writes them: into parts in the blob store, then commits them.
 
-The order is what keeps each line in the output exactly once. A part counts only when the marks name
-it, by the same script that marks its lines; one that was written and never marked is in nobody's
-way, since its name has the feeder's epoch and the next feeder writes the same lines again.
+The order keeps each line in the output exactly once. A part counts only when the script that
+commits its lines names it. A part that was written and not committed is ignored: its name has the
+runner's epoch, so that it can't be confused with a part of the next runner, which writes the same
+lines again.
 """
 
 import time
 from collections.abc import AsyncIterator
 
-from turnstream.turns.batches import Batch
-from turnstream.turns.feed import Feed, Mark
+from turnstream.turns.batch import Batch, Commit
+from turnstream.turns.batch_store import BatchStore
 from turnstream.turns.files import File, result_file_id
 from turnstream.ws_server.batches.blobs import Blobs
 from turnstream.ws_server.batches.result import Result
 
-#: A part has at most so many lines, and no more is added to one with so many bytes.
+#: A part is complete with this many lines or this many bytes.
 MOST_LINES = 500
 MOST_BYTES = 1024 * 1024
-#: The oldest result waits for so long a share of the batch's age, within bounds: a batch of seconds
-#: is written at once, one of a day in thousands of parts and not in a hundred thousand.
+#: The longest time between a result and its commit is this share of the batch's age, within bounds:
+#: a short batch is written at once, and one of a day in thousands of parts, not in 100 000.
 SHARE_OF_AGE = 0.02
 SHORTEST_SECONDS, LONGEST_SECONDS = 0.25, 30.0
 
 
 class Output:
-    """What a feeder has to write."""
+    """The results that a runner has not committed yet."""
 
-    def __init__(self, feed: Feed, blobs: Blobs, batch: Batch) -> None:
-        self._feed = feed
+    def __init__(self, store: BatchStore, blobs: Blobs, batch: Batch) -> None:
+        self._store = store
         self._blobs = blobs
         self._batch = batch
         self._step = batch.step
         self._results: list[Result] = []
         self._bytes = 0
         self._oldest = 0.0
-        #: Entries of the batch's list of ended turns that were read since the last mark.
-        self.read = 0
+        self._ended_read = 0
 
     def add(self, result: Result) -> None:
-        """Take in a result."""
+        """Add a result."""
         if not self._results:
             self._oldest = time.time()
         self._results.append(result)
         self._bytes += len(result.text)
 
     @property
+    def ended_read(self) -> int:
+        """How many ids of the batch's ended turns were read since the last commit."""
+        return self._ended_read
+
+    def note_ended_read(self, count: int) -> None:
+        """Note that the results of further ended turns were added; the next commit removes them."""
+        self._ended_read += count
+
+    @property
     def empty(self) -> bool:
-        """Whether everything is written."""
+        """Whether every result is committed."""
         return not self._results
 
     @property
     def full(self) -> bool:
-        """Whether nothing more is to be added before it is written."""
+        """Whether it must be committed before more is added."""
         return len(self._results) >= MOST_LINES or self._bytes >= MOST_BYTES
 
     @property
     def due(self) -> bool:
-        """Whether it is to be written now."""
+        """Whether it is to be committed now."""
         now = time.time()
         pause = SHARE_OF_AGE * (now - self._batch.plan.created_at)
         pause = min(max(pause, SHORTEST_SECONDS), LONGEST_SECONDS)
         return self.full or (bool(self._results) and now - self._oldest >= pause)
 
-    async def write(self, *, next_line: int, next_offset: int) -> None:
-        """Write what there is; safe to be called again after an error.
+    async def commit(self, *, next_line: int, next_offset: int) -> None:
+        """Write and commit all results; after an error it may be called again.
 
         Args:
-            next_line: the first line that may not be marked afterwards, which begins at
-                `next_offset`.
+            next_line: the first line that may be uncommitted afterwards.
+            next_offset: where it begins.
 
         Raises:
             BatchLost, Overloaded, OSError
@@ -76,13 +85,15 @@ class Output:
             return
         step = self._step + 1
         parts = []
-        for kind, good in (("output", True), ("error", False)):
-            content = b"".join(result.text for result in self._results if result.good is good)
+        for kind, answered in (("output", True), ("error", False)):
+            content = b"".join(
+                result.text for result in self._results if result.answered is answered
+            )
             if content:
                 parts.append(f"{step:08}-{self._batch.epoch}.{kind}")
                 await self._blobs.put(_path(self._batch, parts[-1]), content)
-        completed = sum(result.good for result in self._results)
-        mark = Mark(
+        completed = sum(result.answered for result in self._results)
+        commit = Commit(
             completed=completed,
             failed=len(self._results) - completed,
             input_tokens=sum(result.input_tokens for result in self._results),
@@ -90,22 +101,24 @@ class Output:
             output_tokens=sum(result.output_tokens for result in self._results),
             next_line=next_line,
             next_offset=next_offset,
-            read=self.read,
+            read=self._ended_read,
             parts=parts,
             lines=[(result.number, result.turn) for result in self._results],
         )
-        await self._feed.mark(self._batch, step, mark)
+        await self._store.commit(self._batch, step, commit)
         self._step = step
         self._results.clear()
-        self._bytes = self.read = 0
+        self._bytes = self._ended_read = 0
 
     async def join(self, kind: str) -> File | None:
-        """Write all parts of a kind into one file; none if there are none. May be done again.
+        """Write all parts of a kind into one file, and return it; None if there are no parts.
+
+        It may be called again.
 
         Raises:
             BatchLost, Overloaded, OSError
         """
-        names = [name for name in await self._feed.parts(self._batch) if name.endswith(kind)]
+        names = [name for name in await self._store.parts(self._batch) if name.endswith(kind)]
         if not names:
             return None
 
@@ -128,7 +141,7 @@ class Output:
         )
 
     async def clear(self) -> None:
-        """Remove the parts: their lines are in the files."""
+        """Delete the parts; their lines are in the files."""
         await self._blobs.delete_folder(f"batches/{self._batch.id}")
 
 

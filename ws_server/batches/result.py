@@ -1,18 +1,29 @@
-"""Writes a line of a batch's output: the answer to one request, or why there is none."""
+"""Writes the results of a batch's lines: an answer, or the reason why there is none.
+
+An answer and a refusal look as the endpoint itself would have sent them, in `response`; `error` is
+only for a line that was not answered for another reason.
+"""
 
 import json
 import re
 from dataclasses import dataclass
 from typing import Any
 
-from turnstream.turns.errors import TurnError, error_body
-from turnstream.turns.feed import Ended
+from turnstream.turns.batch import EndedTurn, Verdict
+from turnstream.turns.errors import (
+    BadRequest,
+    PreviousResponseNotFound,
+    TurnError,
+    error_body,
+)
 from turnstream.turns.response import whole
 from turnstream.turns.shapes import Error
 from turnstream.ws_server.batches.request import CHAT
+from turnstream.ws_server.batches.stop import Stop
+from turnstream.ws_server.batches.window import Line
 from turnstream.ws_server.chat import completion
+from turnstream.ws_server.create import Create
 
-#: Found only where it is meant: inside a text its quotes would be escaped.
 _USAGE = re.compile(
     r'"usage":\{"input_tokens":(\d+),"input_tokens_details":\{"cached_tokens":(\d+)'
     r'.*?"output_tokens":(\d+)'
@@ -21,71 +32,106 @@ _USAGE = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """One line of the output."""
+    """The result of one line, as it is written to the output."""
 
     number: int
-    #: The turn that it is the end of, to be forgotten; '' if none was made.
+    #: Id of its turn, which is deleted when the line is committed; '' if there is no turn.
     turn: str
     text: bytes
-    #: Whether it is an answer; else it belongs among the errors.
-    good: bool
+    #: Whether it belongs into the output file; else into the error file.
+    answered: bool
     input_tokens: int = 0
     cached_tokens: int = 0
     output_tokens: int = 0
 
 
-def result_of(end: Ended, number: int, custom_id: str, endpoint: str) -> Result:
-    """Write how a turn ended that was not stopped."""
-    if end.status == "failed":
-        status, error = _failure(end)
-        return refused(end.id, number, custom_id, status, error)
+def ended_result(line: Line, end: EndedTurn | None, endpoint: str, stop: Stop | None) -> Result:
+    """Write the result of a line whose turn has ended; `end` is None if the turn was deleted."""
+    match end:
+        case None:
+            return _unanswered(
+                line, "response_deleted", "The answer was deleted before it could be written."
+            )
+        case EndedTurn(status="cancelled"):
+            return stopped_result(line, stop)
+        case EndedTurn(status="failed"):
+            return _refused(line, *_failure(end), turn=line.turn)
+        case _:
+            return _answered(line, end, endpoint)
+
+
+def stopped_result(line: Line, stop: Stop | None) -> Result:
+    """Write the result of a line whose turn was cancelled, or was given up."""
+    code, message = "request_cancelled", "This request was cancelled."
+    if stop:
+        code, message = stop.code, stop.message
+    return _unanswered(line, code, message, turn=line.turn)
+
+
+def rejected_result(line: Line, create: Create, verdict: Verdict, stop: Stop | None) -> Result:
+    """Write the result of a line that was not submitted."""
+    parent = create.previous_response_id or ""
+    match verdict:
+        case Verdict.NO_PARENT:
+            return refused_result(line, PreviousResponseNotFound(parent))
+        case Verdict.PARENT_RUNNING:
+            running = BadRequest(
+                f"Previous response '{parent}' is still being answered.",
+                code="previous_response_running",
+                param="previous_response_id",
+            )
+            return refused_result(line, running)
+        case _:
+            assert stop is not None
+            return _unanswered(line, stop.code, stop.message)
+
+
+def refused_result(line: Line, error: TurnError) -> Result:
+    """Write the result of a line that was refused before it became a turn."""
+    return _refused(line, error.status, error_body(error), turn="")
+
+
+def _answered(line: Line, end: EndedTurn, endpoint: str) -> Result:
     body = whole(end.status, end.error, end.rest)
     if endpoint == CHAT:
         body = json.dumps(completion(json.loads(body)), ensure_ascii=False, separators=(",", ":"))
-    usage = _USAGE.search(end.rest)
-    tokens = [int(count) for count in usage.groups()] if usage else [0, 0, 0]
+    input_tokens, cached_tokens, output_tokens = usage_of(end.rest)
     return Result(
-        number=number,
-        turn=end.id,
-        text=_line(end.id, custom_id, _response(end.id, 200, body), "null"),
-        good=True,
-        input_tokens=tokens[0],
-        cached_tokens=tokens[1],
-        output_tokens=tokens[2],
+        number=line.position.number,
+        turn=line.turn,
+        text=_text(line, _response(line, 200, body), "null"),
+        answered=True,
+        input_tokens=input_tokens,
+        cached_tokens=cached_tokens,
+        output_tokens=output_tokens,
     )
 
 
-def refusal(id: str, number: int, custom_id: str, error: TurnError) -> Result:
-    """Write that a request was refused before it became a turn."""
-    return refused("", number, custom_id, error.status, error_body(error), request=id)
-
-
-def refused(
-    turn: str,
-    number: int,
-    custom_id: str,
-    status: int,
-    error: Error,
-    *,
-    request: str = "",
-) -> Result:
-    """Write an error as the endpoint itself would have answered it."""
+def _refused(line: Line, status: int, error: Error, *, turn: str) -> Result:
+    """Write an error as the endpoint itself would answer it."""
     body = json.dumps({"error": error}, ensure_ascii=False)
-    id = request or turn
-    text = _line(id, custom_id, _response(id, status, body), "null")
-    return Result(number=number, turn=turn, text=text, good=False)
+    text = _text(line, _response(line, status, body), "null")
+    return Result(number=line.position.number, turn=turn, text=text, answered=False)
 
 
-def never_ran(
-    id: str, number: int, custom_id: str, code: str, message: str, *, turn: str = ""
-) -> Result:
-    """Write that a request was not carried out, or not to its end."""
+def _unanswered(line: Line, code: str, message: str, *, turn: str = "") -> Result:
     error = json.dumps({"code": code, "message": message}, ensure_ascii=False)
-    text = _line(id, custom_id, "null", error)
-    return Result(number=number, turn=turn, text=text, good=False)
+    text = _text(line, "null", error)
+    return Result(number=line.position.number, turn=turn, text=text, answered=False)
 
 
-def _failure(end: Ended) -> tuple[int, Error]:
+def usage_of(response: str) -> tuple[int, int, int]:
+    """Return a stored response's input, cached and output tokens, without parsing its text.
+
+    A text can't be taken for the usage: inside a JSON string its quotes are escaped.
+    """
+    usage = _USAGE.search(response)
+    if usage is None:
+        return 0, 0, 0
+    return int(usage[1]), int(usage[2]), int(usage[3])
+
+
+def _failure(end: EndedTurn) -> tuple[int, Error]:
     last: dict[str, Any] = json.loads(end.last) if end.last else {}
     if last.get("type") == "error":
         return last["status"], last["error"]
@@ -99,14 +145,13 @@ def _failure(end: Ended) -> tuple[int, Error]:
     return 500, error
 
 
-def _response(id: str, status: int, body: str) -> str:
-    request = "req_" + id.removeprefix("resp_")
+def _response(line: Line, status: int, body: str) -> str:
+    request = "req_" + line.turn.removeprefix("resp_")
     return f'{{"status_code":{status},"request_id":"{request}","body":{body}}}'
 
 
-def _line(id: str, custom_id: str, response: str, error: str) -> bytes:
-    name = "batch_req_" + id.removeprefix("resp_")
-    told_by = json.dumps(custom_id, ensure_ascii=False)
-    return (
-        f'{{"id":"{name}","custom_id":{told_by},"response":{response},"error":{error}}}\n'.encode()
-    )
+def _text(line: Line, response: str, error: str) -> bytes:
+    name = "batch_req_" + line.turn.removeprefix("resp_")
+    custom_id = json.dumps(line.custom_id, ensure_ascii=False)
+    text = f'{{"id":"{name}","custom_id":{custom_id},"response":{response},"error":{error}}}\n'
+    return text.encode()

@@ -7,12 +7,12 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from turnstream.turns.batches import Batch, Plan
+from turnstream.turns.batch import Batch, Plan
 from turnstream.turns.errors import BadRequest
 from turnstream.ws_server import field
 from turnstream.ws_server.batches.bodies import BatchBody, BatchList
 from turnstream.ws_server.batches.files import KEPT_SECONDS
-from turnstream.ws_server.batches.service import Bulk
+from turnstream.ws_server.batches.service import BatchService
 from turnstream.ws_server.field import Body
 from turnstream.ws_server.http import read_body
 from turnstream.ws_server.list_page import list_page
@@ -66,25 +66,25 @@ def batch_body(batch: Batch) -> BatchBody:
 async def create_batch(request: Request) -> Response:
     """`POST /v1/batches`: have a file's requests answered."""
     owner = request.app.state.access.admit(request).owner
-    bulk: Bulk = request.app.state.bulk
-    bulk.owners.of(owner).check_tier("batch")
+    service: BatchService = request.app.state.batches
+    service.owners.of(owner).check_tier("batch")
     body = read_json(await read_body(request))
-    plan = _plan(body, bulk.file_seconds)
-    file = await bulk.files.get(plan.input_file_id, owner)
+    plan = _plan(body, service.file_seconds)
+    file = await service.files.get(plan.input_file_id, owner)
     if file.purpose != "batch":
         raise field.wrong("input_file_id", "a file that was uploaded for the purpose 'batch'")
-    batch = await bulk.batches.create(owner, plan, request.headers.get("idempotency-key"))
-    bulk.feeders.wake()
+    batch = await service.store.create(owner, plan, request.headers.get("idempotency-key"))
+    service.runners.wake()
     return JSONResponse(batch_body(batch))
 
 
 async def list_batches(request: Request) -> Response:
     """`GET /v1/batches`: the owner's, newest first."""
     owner = request.app.state.access.admit(request).owner
-    bulk: Bulk = request.app.state.bulk
+    service: BatchService = request.app.state.batches
     query = request.query_params
     limit = field.whole_text(query.get("limit"), "limit", 20, least=1, most=100)
-    found, more = await bulk.batches.page(owner, after=query.get("after"), limit=limit)
+    found, more = await service.store.page(owner, after=query.get("after"), limit=limit)
     body: BatchList = list_page([batch_body(batch) for batch in found], more=more)
     return JSONResponse(body)
 
@@ -92,15 +92,15 @@ async def list_batches(request: Request) -> Response:
 async def get_batch(request: Request) -> Response:
     """`GET /v1/batches/ID`: how it stands."""
     owner = request.app.state.access.admit(request).owner
-    bulk: Bulk = request.app.state.bulk
-    return JSONResponse(batch_body(await bulk.batches.get(request.path_params["id"], owner)))
+    service: BatchService = request.app.state.batches
+    return JSONResponse(batch_body(await service.store.get(request.path_params["id"], owner)))
 
 
 async def cancel_batch(request: Request) -> Response:
     """`POST /v1/batches/ID/cancel`: answer no further request; finished ones are kept."""
     owner = request.app.state.access.admit(request).owner
-    bulk: Bulk = request.app.state.bulk
-    return JSONResponse(batch_body(await bulk.batches.cancel(request.path_params["id"], owner)))
+    service: BatchService = request.app.state.batches
+    return JSONResponse(batch_body(await service.store.cancel(request.path_params["id"], owner)))
 
 
 def _plan(body: Body, kept_seconds: int) -> Plan:

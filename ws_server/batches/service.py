@@ -1,71 +1,75 @@
-"""What a node has to do with files and batches, for as long as it lives."""
+"""Opens files and batches for a node: what its routes use, and the tasks that run batches."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from turnstream.turns.batches import Batch, Batches
+from turnstream.turns.batch import Batch
+from turnstream.turns.batch_store import BatchStore
 from turnstream.turns.connection import connect_async
-from turnstream.turns.feed import Feed
 from turnstream.turns.files import Files
 from turnstream.turns.limits import OwnerLimits
 from turnstream.turns.tasks import end
 from turnstream.ws_server.batches.blobs import Blobs
-from turnstream.ws_server.batches.feeder import Feeder, Limits
-from turnstream.ws_server.batches.feeders import Feeders
+from turnstream.ws_server.batches.expired_files import remove_expired_files
+from turnstream.ws_server.batches.limits import BatchLimits
+from turnstream.ws_server.batches.runner import BatchRunner
+from turnstream.ws_server.batches.runner_pool import RunnerPool
 from turnstream.ws_server.directory import Directory
 from turnstream.ws_server.settings import ServerSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bulk:
+class BatchService:
     """What the routes of files and batches use."""
 
     files: Files
-    batches: Batches
+    store: BatchStore
     blobs: Blobs
-    feeders: Feeders
-    #: Bytes that an upload may have.
+    runners: RunnerPool
+    #: Most bytes of an upload.
     file_bytes: int
-    #: How long a file is kept, unless its owner says otherwise.
+    #: How long a file is kept, unless its owner sets another time.
     file_seconds: int
-    #: What each owner may ask for.
+    #: Limits of each owner.
     owners: OwnerLimits
 
 
 @asynccontextmanager
-async def open_bulk(settings: ServerSettings, directory: Directory) -> AsyncIterator[Bulk]:
-    """Open files and batches, and feed batches while in use."""
+async def open_batches(
+    settings: ServerSettings, directory: Directory
+) -> AsyncIterator[BatchService]:
+    """Open files and batches, and run batches until the context ends."""
     client = connect_async(settings.turns.redis_url)
-    blobs, files, feed = Blobs(settings.files), Files(client), Feed(client, settings.turns)
-    limits = Limits(
+    blobs, files, store = Blobs(settings.files), Files(client), BatchStore(client, settings.turns)
+    limits = BatchLimits(
         window=settings.batch_window,
         lines=settings.batch_lines,
         kept_seconds=settings.file_seconds,
     )
 
-    def make(batch: Batch) -> Feeder:
-        return Feeder(batch, feed, files, blobs, directory, limits)
+    def make(batch: Batch) -> BatchRunner:
+        return BatchRunner(batch, store, files, blobs, directory, limits)
 
-    feeders = Feeders(feed, files, blobs, make)
+    runners = RunnerPool(store, make)
     async with asyncio.TaskGroup() as tasks:
         always = [
-            tasks.create_task(feeders.run(), name="feeders"),
-            tasks.create_task(feeders.tidy(), name="tidy"),
+            tasks.create_task(runners.run(), name="runner pool"),
+            tasks.create_task(remove_expired_files(files, blobs), name="expired files"),
         ]
         try:
-            yield Bulk(
+            yield BatchService(
                 files=files,
-                batches=Batches(client),
+                store=store,
                 blobs=blobs,
-                feeders=feeders,
+                runners=runners,
                 file_bytes=settings.file_bytes,
                 file_seconds=settings.file_seconds,
                 owners=settings.turns.limits,
             )
         finally:
             await end(always)
-            # Not by those tasks themselves: whoever is asked twice to end waits for nobody.
-            await feeders.end()
+            # Not in those tasks: `end` may cancel a task again, and it would not wait then.
+            await runners.end()
             await client.aclose()

@@ -1,7 +1,8 @@
-"""Looks at a batch's whole file before any of it is answered.
+"""Validates a batch's whole file before any line is submitted.
 
-A file may have a million lines, so that a custom_id comes only once is checked on disk: in a
-database that SQLite keeps in a file of its own and forgets.
+This is the first of two passes; see `line_source`. It parses each line once and keeps only the
+custom_ids, to find duplicates: on disk, in a temporary SQLite database, since a file may have a
+million lines.
 """
 
 import asyncio
@@ -15,45 +16,45 @@ from turnstream.ws_server.batches.line_reader import FileLine, LineReader
 from turnstream.ws_server.batches.request import read_request
 from turnstream.ws_server.directory import Directory
 
-#: Problems that are told; after so many a file isn't read on.
+#: Most problems that are reported; the rest of the file is not read.
 MOST_PROBLEMS = 100
-#: Lines that are looked at before others get the loop.
-AT_ONCE = 32
+#: Lines that are validated before other tasks run.
+LINES_PER_STEP = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What was found in a file."""
+    """What validation found in a file."""
 
     total: int
     model: str | None
-    #: Nothing, if it is good: each has a code, a message, a parameter and a line.
+    #: Empty if the file is valid.
     problems: list[Problem]
 
 
 async def validate(
     reader: LineReader, endpoint: str, directory: Directory, most_lines: int
 ) -> Findings:
-    """Read a file to its end, or to more problems than anybody wants to be told.
+    """Read a file to its end, or until there are too many problems.
 
     Raises:
-        Overloaded: Redis is away.
+        Overloaded: Redis is unavailable.
     """
     with closing(sqlite3.connect("", isolation_level=None)) as seen:
         seen.execute("CREATE TABLE seen (custom_id TEXT PRIMARY KEY) WITHOUT ROWID")
         seen.execute("PRAGMA synchronous = OFF")
         seen.execute("PRAGMA journal_mode = OFF")
         seen.execute("BEGIN")
-        looking = _Looking(endpoint, directory, most_lines, seen)
-        while (lines := await reader.stretch()) and not looking.enough:
-            for i in range(0, len(lines), AT_ONCE):
-                for line in lines[i : i + AT_ONCE]:
-                    await looking.look(line)
+        validator = _Validator(endpoint, directory, most_lines, seen)
+        while (lines := await reader.next_lines()) and not validator.full:
+            for i in range(0, len(lines), LINES_PER_STEP):
+                for line in lines[i : i + LINES_PER_STEP]:
+                    await validator.check(line)
                 await asyncio.sleep(0)
-    return looking.findings()
+    return validator.findings()
 
 
-class _Looking:
+class _Validator:
     def __init__(
         self,
         endpoint: str,
@@ -66,38 +67,40 @@ class _Looking:
         self._most_lines = most_lines
         self._seen = seen
         self._total = 0
-        #: What the first line asked for, and the model that this is.
-        self._asked: str | None = None
+        #: The model's name in the first line, and the model that it means.
+        self._requested: str | None = None
         self._model: str | None = None
         self._problems: list[Problem] = []
-        self.enough = False
+        self.full = False
 
-    async def look(self, line: FileLine) -> None:
-        if self.enough:
+    async def check(self, line: FileLine) -> None:
+        if self.full:
             return
         self._total += 1
         if self._total > self._most_lines:
-            self._note(None, f"A file may have {self._most_lines} requests.", "too_many_requests")
-            self.enough = True
+            self._add_problem(
+                None, f"A file may have {self._most_lines} requests.", "too_many_requests"
+            )
+            self.full = True
             return
         try:
             request = read_request(line.text, self._endpoint)
-            if self._model is None or request.create.model != self._asked:
+            if self._model is None or request.create.model != self._requested:
                 await self._check_model(request.create.model)
-            self._check_once(request.custom_id)
+            self._check_unique(request.custom_id)
         except (BadRequest, ModelNotFound) as exc:
-            self._note(line.number, exc.message, exc.code, exc.param)
-            self.enough = len(self._problems) >= MOST_PROBLEMS
+            self._add_problem(line.number, exc.message, exc.code, exc.param)
+            self.full = len(self._problems) >= MOST_PROBLEMS
 
     def findings(self) -> Findings:
         if self._total == 0:
-            self._note(None, "The file has no requests.", "empty_file")
+            self._add_problem(None, "The file has no requests.", "empty_file")
         return Findings(self._total, self._model, self._problems)
 
-    async def _check_model(self, asked: str | None) -> None:
-        model = (await self._directory.find(asked)).name
+    async def _check_model(self, requested: str | None) -> None:
+        model = (await self._directory.find(requested)).name
         if self._model is None:
-            self._asked, self._model = asked, model
+            self._requested, self._model = requested, model
         elif model != self._model:
             raise BadRequest(
                 f"All requests of a file must be for one model; this is not for '{self._model}'.",
@@ -105,7 +108,7 @@ class _Looking:
                 param="body.model",
             )
 
-    def _check_once(self, custom_id: str) -> None:
+    def _check_unique(self, custom_id: str) -> None:
         added = self._seen.execute("INSERT OR IGNORE INTO seen VALUES (?)", (custom_id,))
         if added.rowcount == 0:
             raise BadRequest(
@@ -114,7 +117,7 @@ class _Looking:
                 param="custom_id",
             )
 
-    def _note(
+    def _add_problem(
         self, line: int | None, message: str, code: str | None, param: str | None = None
     ) -> None:
         self._problems.append({"code": code, "message": message, "param": param, "line": line})

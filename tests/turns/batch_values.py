@@ -1,10 +1,10 @@
-"""What a feeder needs to be played by hand: a plan, and marks."""
+"""What tests pass to a batch store: a plan and commits."""
 
 import redis.asyncio
 
 from turnstream.turns import keys
-from turnstream.turns.batches import Batch, Plan
-from turnstream.turns.feed import Feed, Mark
+from turnstream.turns.batch import Batch, Commit, Plan
+from turnstream.turns.batch_store import BatchStore
 
 PLAN = Plan(
     endpoint="/v1/responses",
@@ -17,9 +17,9 @@ PLAN = Plan(
 )
 
 
-def mark_of(*lines: tuple[int, str], read: int = 0, part: str = "1.out") -> Mark:
-    """Make a mark in lines, each with its turn to forget."""
-    return Mark(
+def commit_of(*lines: tuple[int, str], read: int = 0, part: str = "1.out") -> Commit:
+    """Make a commit of lines, each with its turn to delete."""
+    return Commit(
         completed=len(lines),
         failed=0,
         input_tokens=1,
@@ -33,9 +33,9 @@ def mark_of(*lines: tuple[int, str], read: int = 0, part: str = "1.out") -> Mark
     )
 
 
-async def taken_over(redis: "redis.asyncio.Redis", feed: Feed, batch: Batch) -> Batch:
-    """Take a batch from its feeder, as if its lease had run out."""
+async def taken_over(redis: "redis.asyncio.Redis", store: BatchStore, batch: Batch) -> Batch:
+    """Take a batch from its runner, as if its lease had expired."""
     await redis.zadd(keys.batch_leases(), {batch.id: 0})
-    taken = await feed.take()
+    taken = await store.take()
     assert taken is not None
     return taken

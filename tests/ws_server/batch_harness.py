@@ -1,4 +1,4 @@
-"""A batch in a room of its own: real Redis, a folder for its files, and a worker played by hand."""
+"""Runs a batch with a real Redis, a folder for its files and a worker driven by the test."""
 
 import asyncio
 import json
@@ -14,25 +14,26 @@ import redis as sync_redis
 import redis.asyncio
 
 from turnstream.turns import keys, response
-from turnstream.turns.batches import Batch, Batches, Plan, Status
-from turnstream.turns.feed import Feed
+from turnstream.turns.batch import Batch, Plan, Status
+from turnstream.turns.batch_store import BatchStore
 from turnstream.turns.files import File, Files, new_file_id
 from turnstream.turns.log import Append, Entry, Final, Log
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Claimed
 from turnstream.ws_server.batches.blobs import Blobs
-from turnstream.ws_server.batches.feeder import Feeder, Limits
+from turnstream.ws_server.batches.limits import BatchLimits
+from turnstream.ws_server.batches.runner import BatchRunner
 from turnstream.ws_server.directory import Model
 
 MODEL, OWNER = "tiny", "ann"
-LIMITS = Limits(window=4, lines=1000, kept_seconds=60)
+LIMITS = BatchLimits(window=4, lines=1000, kept_seconds=60)
 #: A batch that takes longer hangs.
-PATIENCE_SECONDS = 30.0
+TIMEOUT_SECONDS = 30.0
 
 
 class Crash(BaseException):
-    """The feeder's process ends here."""
+    """The runner's process ends here."""
 
 
 class OneModel:
@@ -42,8 +43,8 @@ class OneModel:
         return Model(name=MODEL)
 
 
-class Room:
-    """Everything that a batch needs but its feeder."""
+class BatchHarness:
+    """Everything that a batch needs except its runner."""
 
     def __init__(
         self,
@@ -53,15 +54,15 @@ class Room:
         folder: Path,
     ) -> None:
         self.client = client
-        self.batches, self.files = Batches(client), Files(client)
-        self.feed, self.blobs = Feed(client, settings), Blobs(str(folder))
+        self.files = Files(client)
+        self.store, self.blobs = BatchStore(client, settings), Blobs(str(folder))
         self.queue = TurnQueue(worker, settings, model=MODEL, worker="w0")
         self._log = Log(worker, settings, worker="w0")
         #: How often each question was answered.
         self.asked: dict[str, int] = {}
 
     async def batch(self, lines: Sequence[dict[str, Any]], *, seconds: float = 3600) -> Batch:
-        """Make a batch of some lines, for nobody yet."""
+        """Create a batch of some lines, without a runner."""
         now = int(time.time())
         content = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
         file = File(
@@ -84,26 +85,26 @@ class Room:
             expires_at=now + int(seconds),
             output_seconds=60,
         )
-        return await self.batches.create(OWNER, plan, None)
+        return await self.store.create(OWNER, plan, None)
 
-    def feeder(self, batch: Batch) -> Feeder:
-        """Make a feeder."""
+    def runner(self, batch: Batch) -> BatchRunner:
+        """Create a runner."""
         directory: Any = OneModel()
-        return Feeder(batch, self.feed, self.files, self.blobs, directory, LIMITS)
+        return BatchRunner(batch, self.store, self.files, self.blobs, directory, LIMITS)
 
     async def work(self) -> None:
-        """Answer whoever waits, three at a time and in any order, until cancelled."""
+        """Answer queued turns, three at a time and in any order, until cancelled."""
         order = random.Random(1)
         while True:
             claimed = [turn for _ in range(3) if (turn := self.queue.claim(1)) is not None]
             order.shuffle(claimed)
-            # All of them: nobody takes up what this worker would leave.
+            # All of them: no other worker would answer what this one leaves.
             for turn in claimed:
                 self._answer(turn)
             await asyncio.sleep(0.002)
 
     def answer_one(self) -> bool:
-        """Answer the head of the line, if there is one."""
+        """Answer the first queued turn, if there is one."""
         claimed = self.queue.claim(1)
         if claimed is not None:
             self._answer(claimed)
@@ -117,8 +118,8 @@ class Room:
     async def results(
         self, batch: Batch
     ) -> tuple[Batch, list[dict[str, Any]], list[dict[str, Any]]]:
-        """Look an ended batch up, and read what it wrote: answers and errors."""
-        now = await self.batches.get(batch.id, batch.owner)
+        """Return an ended batch, and its output and error lines."""
+        now = await self.store.get(batch.id, batch.owner)
         return now, await self._read(now.output_file_id), await self._read(now.error_file_id)
 
     async def _read(self, id: str | None) -> list[dict[str, Any]]:
@@ -136,7 +137,7 @@ def line_of(number: int, **body: Any) -> dict[str, Any]:
 
 
 def answered(claimed: Claimed, text: str) -> Append:
-    """A whole answer, in one event."""
+    """Return a whole answer in one event."""
     rest = response.finished_rest(
         claimed.rest,
         item=response.message_item(claimed.id, "completed", text),
@@ -155,31 +156,31 @@ def answered(claimed: Claimed, text: str) -> Append:
     )
 
 
-async def over(room: Room, batch: Batch) -> Batch:
+async def over(harness: BatchHarness, batch: Batch) -> Batch:
     """Wait until a batch has ended."""
     ends = (Status.COMPLETED, Status.FAILED, Status.EXPIRED, Status.CANCELLED)
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while (now := await room.batches.get(batch.id, batch.owner)).status not in ends:
+    async with asyncio.timeout(TIMEOUT_SECONDS):
+        while (now := await harness.store.get(batch.id, batch.owner)).status not in ends:
             await asyncio.sleep(0.01)
     return now
 
 
-async def taken(room: Room) -> Batch:
+async def taken(harness: BatchHarness) -> Batch:
     """Take the batch, as the next node does when a lease has run out."""
-    for id in await room.client.zrange(keys.batch_leases(), 0, -1):
-        await room.client.zadd(keys.batch_leases(), {id: 0})
-    batch = await room.feed.take()
+    for id in await harness.client.zrange(keys.batch_leases(), 0, -1):
+        await harness.client.zadd(keys.batch_leases(), {id: 0})
+    batch = await harness.store.take()
     assert batch is not None
     return batch
 
 
-async def run(room: Room) -> None:
-    """Feed the batch that is there, while somebody answers."""
-    feeder = room.feeder(await taken(room))
-    working = asyncio.create_task(room.work())
+async def run(harness: BatchHarness) -> None:
+    """Run the batch while a worker answers."""
+    runner = harness.runner(await taken(harness))
+    working = asyncio.create_task(harness.work())
     try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await feeder.run()
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            await runner.run()
     finally:
         working.cancel()
         with suppress(asyncio.CancelledError):
@@ -187,6 +188,6 @@ async def run(room: Room) -> None:
 
 
 def once_each(lines: list[Any], *results: list[Any]) -> bool:
-    """Say whether each line has one result, and nothing else has."""
+    """Return whether each line has one result, and there is no other result."""
     found = Counter(result["custom_id"] for some in results for result in some)
     return found == Counter(line["custom_id"] for line in lines)

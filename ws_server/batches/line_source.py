@@ -1,0 +1,60 @@
+"""Reads and parses the uncommitted lines of a batch's file, a few at a time.
+
+A line is parsed once in each pass over the file. There are two passes, because a file is refused
+whole if one line is bad, and a million parsed requests do not fit in memory between the passes:
+validation parses each line and keeps none; the run parses each line again when there is room to
+submit it, and keeps the request until it is submitted. A runner that takes the batch over makes a
+pass of its own from the first uncommitted line, and skips committed lines without parsing them.
+"""
+
+from collections import deque
+
+from turnstream.turns.batch import Batch, CommittedLines, line_turn_id
+from turnstream.turns.errors import BadRequest
+from turnstream.ws_server.batches.line_reader import FileLine, LineReader
+from turnstream.ws_server.batches.request import read_request
+from turnstream.ws_server.batches.window import Line, Position, ReadLine
+from turnstream.ws_server.create import Create
+
+#: The request of a line, or why it is none. The file was validated, but maybe by a node of an
+#: older release that accepted more.
+ParsedRequest = Create | BadRequest
+
+
+class LineSource:
+    """The lines of a batch that are not committed, in the order of the file."""
+
+    def __init__(self, reader: LineReader, batch: Batch, committed: CommittedLines) -> None:
+        self._reader = reader
+        self._batch = batch
+        self._committed = committed
+        #: Lines of the last chunk of the file that are not parsed yet.
+        self._chunk: deque[FileLine] = deque()
+
+    async def next_lines(self, count: int) -> list[ReadLine[ParsedRequest]]:
+        """Read and parse at least one and at most `count` lines; none at the end of the file.
+
+        Raises:
+            OSError: the blob store is unavailable.
+        """
+        while not self._chunk and (lines := await self._reader.next_lines()):
+            self._chunk.extend(line for line in lines if line.number not in self._committed)
+        return [self._parse(self._chunk.popleft()) for _ in range(min(count, len(self._chunk)))]
+
+    @property
+    def unread(self) -> Position:
+        """Where the next line begins."""
+        first = self._chunk[0] if self._chunk else self._reader
+        return Position(first.number, first.offset)
+
+    def _parse(self, line: FileLine) -> ReadLine[ParsedRequest]:
+        custom_id = ""
+        parsed: ParsedRequest
+        try:
+            request = read_request(line.text, self._batch.plan.endpoint)
+        except BadRequest as exc:
+            parsed = exc
+        else:
+            custom_id, parsed = request.custom_id, request.create
+        turn = line_turn_id(self._batch.id, line.number)
+        return ReadLine(Line(Position(line.number, line.offset), turn, custom_id), parsed)
