@@ -7,7 +7,7 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.turns.conftest import MODEL, MakeTurn, ending, submitted
-from tests.turns.feeding import PLAN
+from tests.turns.batch_values import PLAN
 from turnstream.turns import keys
 from turnstream.turns.batches import Batches
 from turnstream.turns.client import TurnClient
