@@ -28,10 +28,11 @@ from turnstream.ws_server.bodies import (
 from turnstream.ws_server.chat_request import read_chat
 from turnstream.ws_server.completion_id import completion_of
 from turnstream.ws_server.create import with_key
+from turnstream.ws_server.decode import read_json
 from turnstream.ws_server.directory import Directory
 from turnstream.ws_server.event_stream import EventStream
 from turnstream.ws_server.http import last_event, read_body
-from turnstream.ws_server.wire import read_json, refused
+from turnstream.ws_server.wire import refused
 
 
 async def create_completion(request: Request) -> Answer:

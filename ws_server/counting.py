@@ -10,10 +10,10 @@ from turnstream.turns.client import TurnClient
 from turnstream.turns.turn import Turn
 from turnstream.ws_server import bodies, compaction
 from turnstream.ws_server.create import Create, read_compact, read_create
+from turnstream.ws_server.decode import read_json
 from turnstream.ws_server.directory import Directory
 from turnstream.ws_server.http import read_body
 from turnstream.ws_server.references import resolved
-from turnstream.ws_server.wire import read_json
 
 
 async def count_input_tokens(request: Request) -> Response:

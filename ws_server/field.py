@@ -3,7 +3,6 @@
 An explicit null counts as absent, as clients differ in what they leave out.
 """
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,28 +38,6 @@ def text(body: Body, name: str) -> str | None:
     """Read a text."""
     value = body.get(name)
     return None if value is None else checked_text(value, name)
-
-
-def boolean(body: Body, name: str, default: bool) -> bool:
-    """Read a true or false."""
-    value = body.get(name)
-    if value is None:
-        return default
-    if not isinstance(value, bool):
-        raise wrong(name, "true or false")
-    return value
-
-
-def number(body: Body, name: str, *, least: float, most: float) -> float | None:
-    """Read a number within bounds."""
-    value = body.get(name)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise wrong(name, "a number")
-    if not math.isfinite(value) or not least <= value <= most:
-        raise wrong(name, f"from {least:g} to {most:g}")
-    return float(value)
 
 
 def whole(body: Body, name: str, *, least: int, most: int) -> int | None:

@@ -5,11 +5,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from turnstream.turns.errors import BadRequest, TurnError
-from turnstream.ws_server import field
+from turnstream.ws_server import field, requests
 from turnstream.ws_server.completion_id import response_of
 from turnstream.ws_server.create import Create, read_create
+from turnstream.ws_server.decode import decode, read_json
 from turnstream.ws_server.field import Body
-from turnstream.ws_server.wire import read_json
 
 #: Characters of one message; a larger one is refused and the socket stays open.
 MESSAGE_BYTES = 256 * 1024
@@ -99,14 +99,15 @@ def _request(body: Body) -> Create | Cancel | Resume | Steer:
         case "response.create":
             return _create(_fields(body))
         case "response.cancel":
-            stopped = field.text(body, "response_id")
-            return Cancel(None if stopped is None else response_of(stopped))
+            cancel = decode(body, requests.CancelFrame)
+            return Cancel(None if cancel.response_id is None else response_of(cancel.response_id))
         case "response.steer":
-            return Steer(_required(body, "previous_response_id"), body.get("input"))
+            steer = decode(body, requests.SteerFrame)
+            return Steer(steer.previous_response_id, body.get("input"))
         case "turnstream:response.resume":
-            after = field.whole(body, "starting_after", least=-1, most=10**15)
-            resumed = response_of(_required(body, "response_id"))
-            return Resume(resumed, -1 if after is None else after)
+            resume = decode(body, requests.ResumeFrame)
+            after = resume.starting_after
+            return Resume(response_of(resume.response_id), -1 if after is None else after)
         case other:
             raise BadRequest(
                 f"There is no event of type {str(other)[:80]!r}.",
@@ -124,13 +125,6 @@ def _fields(body: Body) -> Body:
 def _parent(body: Body) -> str | None:
     parent = _fields(body).get("previous_response_id")
     return parent if isinstance(parent, str) else None
-
-
-def _required(body: Body, name: str) -> str:
-    value = field.text(body, name)
-    if value is None:
-        raise BadRequest(f"'{name}' is missing.", code="missing_required_parameter", param=name)
-    return value
 
 
 def _create(body: Body) -> Create:

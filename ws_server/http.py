@@ -16,12 +16,13 @@ from turnstream.turns.turn import Turn
 from turnstream.ws_server import field
 from turnstream.ws_server.completion_id import response_of
 from turnstream.ws_server.create import read_create, with_key
+from turnstream.ws_server.decode import read_json
 from turnstream.ws_server.directory import Directory
 from turnstream.ws_server.event_stream import EventStream, ResponsesWire
 from turnstream.ws_server.frames import MESSAGE_BYTES
 from turnstream.ws_server.presence import while_client_waits
 from turnstream.ws_server.references import resolved
-from turnstream.ws_server.wire import read_json, refused
+from turnstream.ws_server.wire import refused
 
 #: How long a cancel waits for the end that it asked for; a lost worker's turns may take longer.
 CANCEL_SECONDS = 15.0
@@ -37,7 +38,7 @@ async def create_response(request: Request) -> Response:
     model = await directory.find(create.model)
     create = await resolved(create, turn_client.stored, owner)
     turn = create.turn(owner, model, parent_cached=False)
-    if field.boolean(body, "stream", False):
+    if body.get("stream"):
         return EventStream(turn_client, turn_client.submit(turn), ResponsesWire())
     if create.background:
         return Response(await _submitted(turn_client, turn), media_type="application/json")

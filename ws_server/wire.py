@@ -5,26 +5,10 @@ from typing import Any
 
 from starlette.responses import JSONResponse
 
-from turnstream.turns.errors import BadRequest, TurnError, error_body
+from turnstream.turns.errors import TurnError, error_body
 from turnstream.turns.event_shapes import ErrorEvent
 from turnstream.ws_server.bodies import ErrorBody
-from turnstream.ws_server.field import Body
 from turnstream.ws_server.notices import SteerFailed
-
-
-def read_json(text: str | bytes) -> Body:
-    """Read an object.
-
-    Raises:
-        BadRequest: it is not JSON, or not an object.
-    """
-    try:
-        body: Any = json.loads(text)
-    except (ValueError, RecursionError) as exc:
-        raise BadRequest(f"This is not JSON: {exc}", code="invalid_json") from exc
-    if not isinstance(body, dict):
-        raise BadRequest("This is JSON, but not an object.", code="invalid_json")
-    return body
 
 
 def error_frame(error: TurnError, stream_id: str | None) -> str:

@@ -13,10 +13,10 @@ from turnstream.ws_server import field
 from turnstream.ws_server.batches.bodies import BatchBody, BatchList
 from turnstream.ws_server.batches.files import KEPT_SECONDS
 from turnstream.ws_server.batches.service import Bulk
+from turnstream.ws_server.decode import read_json
 from turnstream.ws_server.field import Body
 from turnstream.ws_server.http import read_body
 from turnstream.ws_server.list_page import list_page
-from turnstream.ws_server.wire import read_json
 
 _WINDOW = re.compile(r"([1-9]\d{0,5})([mhd])")
 _UNIT_SECONDS = {"m": 60, "h": 3600, "d": 24 * 3600}
