@@ -14,6 +14,7 @@ from starlette.responses import Response as Answer
 from turnstream.turns.client import TurnClient
 from turnstream.turns.errors import TurnError, error_body
 from turnstream.turns.shapes import Error, Response
+from turnstream.ws_server.access import owner_of
 from turnstream.ws_server.bodies import (
     Chunk,
     ChunkChoice,
@@ -37,7 +38,7 @@ from turnstream.ws_server.wire import refused
 
 async def create_completion(request: Request) -> Answer:
     """Answer with the whole completion, or with `stream` a piece at a time."""
-    owner = request.app.state.access.admit(request).owner
+    owner = owner_of(request)
     turn_client: TurnClient = request.app.state.turn_client
     directory: Directory = request.app.state.directory
     chat = read_chat(read_json(await read_body(request)))

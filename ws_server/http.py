@@ -14,6 +14,7 @@ from turnstream.turns.follower import Follower
 from turnstream.turns.ids import is_response_id
 from turnstream.turns.turn import Turn
 from turnstream.ws_server import field
+from turnstream.ws_server.access import owner_of
 from turnstream.ws_server.completion_id import response_of
 from turnstream.ws_server.create import read_create, with_key
 from turnstream.ws_server.decode import read_json
@@ -30,7 +31,7 @@ CANCEL_SECONDS = 15.0
 
 async def create_response(request: Request) -> Response:
     """`POST /v1/responses`: the whole answer, its events as they come, or at once what is known."""
-    owner = request.app.state.access.admit(request).owner
+    owner = owner_of(request)
     turn_client: TurnClient = request.app.state.turn_client
     directory: Directory = request.app.state.directory
     body = read_json(await read_body(request))
@@ -88,7 +89,7 @@ async def _last(follower: Follower) -> bytes:
 
 async def get_response(request: Request) -> Response:
     """`GET /v1/responses/ID`: as it is now, or with `stream=true` its events from any number on."""
-    owner = request.app.state.access.admit(request).owner
+    owner = owner_of(request)
     turn_client: TurnClient = request.app.state.turn_client
     response_id = response_id_of(request)
     if request.query_params.get("stream") != "true":
@@ -102,7 +103,7 @@ async def get_response(request: Request) -> Response:
 
 async def cancel_response(request: Request) -> Response:
     """`POST /v1/responses/ID/cancel`: stop it, wherever it is; asked again it answers the same."""
-    owner = request.app.state.access.admit(request).owner
+    owner = owner_of(request)
     turn_client: TurnClient = request.app.state.turn_client
     response_id = response_id_of(request)
     try:

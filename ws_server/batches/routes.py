@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from turnstream.turns.batches import Batch, Plan
 from turnstream.turns.errors import BadRequest
 from turnstream.ws_server import field
+from turnstream.ws_server.access import owner_of
 from turnstream.ws_server.batches.bodies import BatchBody, BatchList
 from turnstream.ws_server.batches.files import KEPT_SECONDS
 from turnstream.ws_server.batches.service import Bulk
@@ -65,7 +66,7 @@ def batch_body(batch: Batch) -> BatchBody:
 
 async def create_batch(request: Request) -> Response:
     """`POST /v1/batches`: have a file's requests answered."""
-    owner = request.app.state.access.admit(request).owner
+    owner = owner_of(request)
     bulk: Bulk = request.app.state.bulk
     bulk.owners.of(owner).check_tier("batch")
     body = read_json(await read_body(request))
@@ -80,7 +81,7 @@ async def create_batch(request: Request) -> Response:
 
 async def list_batches(request: Request) -> Response:
     """`GET /v1/batches`: the owner's, newest first."""
-    owner = request.app.state.access.admit(request).owner
+    owner = owner_of(request)
     bulk: Bulk = request.app.state.bulk
     query = request.query_params
     limit = field.whole_text(query.get("limit"), "limit", 20, least=1, most=100)
@@ -91,14 +92,14 @@ async def list_batches(request: Request) -> Response:
 
 async def get_batch(request: Request) -> Response:
     """`GET /v1/batches/ID`: how it stands."""
-    owner = request.app.state.access.admit(request).owner
+    owner = owner_of(request)
     bulk: Bulk = request.app.state.bulk
     return JSONResponse(batch_body(await bulk.batches.get(request.path_params["id"], owner)))
 
 
 async def cancel_batch(request: Request) -> Response:
     """`POST /v1/batches/ID/cancel`: answer no further request; finished ones are kept."""
-    owner = request.app.state.access.admit(request).owner
+    owner = owner_of(request)
     bulk: Bulk = request.app.state.bulk
     return JSONResponse(batch_body(await bulk.batches.cancel(request.path_params["id"], owner)))
 
