@@ -7,8 +7,8 @@ import redis.asyncio
 
 from turnstream.turns import keys, lua
 from turnstream.turns.errors import BadRequest, ResponseNotFound
+from turnstream.turns.event_json import response_json
 from turnstream.turns.patience import Patience
-from turnstream.turns.response import whole
 from turnstream.turns.turn import Message, messages_from_json
 
 
@@ -33,7 +33,7 @@ class Stored:
         match await self._patience.answer(self._look(args=[turn_id, owner, self._alive_ms])):
             case [b"ok", *parts]:
                 status, error, rest, queue = (part.decode() for part in parts)
-                return whole(status, error, rest, queue=queue)
+                return response_json(status, error, rest, queue=queue)
             case _:
                 raise ResponseNotFound(turn_id)
 

@@ -12,11 +12,12 @@ from starlette.websockets import WebSocketDisconnect
 
 from turnstream.turns.client import TurnClient
 from turnstream.turns.errors import BadRequest, Overloaded, TurnError
+from turnstream.turns.event_json import with_stream_id
 from turnstream.turns.follower import Follower
 from turnstream.turns.turn import Turn
 from turnstream.ws_server.create import Create
 from turnstream.ws_server.frames import Refusal, Resume
-from turnstream.ws_server.wire import error_frame, on_lane
+from turnstream.ws_server.wire import error_frame
 
 #: Requests that may wait on one lane; one more is refused.
 WAITING = 32
@@ -113,7 +114,7 @@ class Lane:
                         )
                 async for batch in follower.batches():
                     for event in batch:
-                        await self._connection.send(on_lane(event, self.stream_id))
+                        await self._connection.send(with_stream_id(event, self.stream_id))
             self.latest = self.running
         except TurnError as error:
             parent = request.previous_response_id if isinstance(request, Create) else None

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from turnstream.turns.errors import TurnError, error_body
+from turnstream.turns.event_json import response_json
 from turnstream.turns.feed import Ended
-from turnstream.turns.response import whole
 from turnstream.turns.shapes import Error
 from turnstream.ws_server.batches.request import CHAT
 from turnstream.ws_server.chat import completion
@@ -39,7 +39,7 @@ def result_of(end: Ended, number: int, custom_id: str, endpoint: str) -> Result:
     if end.status == "failed":
         status, error = _failure(end)
         return refused(end.id, number, custom_id, status, error)
-    body = whole(end.status, end.error, end.rest)
+    body = response_json(end.status, end.error, end.rest)
     if endpoint == CHAT:
         body = json.dumps(completion(json.loads(body)), ensure_ascii=False, separators=(",", ":"))
     usage = _USAGE.search(end.rest)
