@@ -20,7 +20,10 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 _ERROR = re.compile(r"(?P<what>.*?)(?: - at `(?P<key>key in )?\$\.?(?P<path>.*)`)?", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
-_EXPECTED = re.compile(r"Expected `(?P<type>[^`]*)`(?: of length (?P<length>.*))?(?:, got.*)?")
+_EXPECTED = re.compile(
+    r"Expected `(?P<type>[^`]*)`(?P<length> of length)?"
+    r"(?: (?P<sign>[<>]=) (?P<bound>\S+))?(?:, got.*)?"
+)
 #: How a JSON type is called in a message.
 _NAMES = {
     "str": "a string",
@@ -134,16 +137,12 @@ def _should(what: str, param: str) -> str:
         return "one of " + ", ".join(map(str, _CHOICES.get(param.rpartition(".")[2], ())))
     expected = _EXPECTED.fullmatch(what)
     if expected is None:
-        return "present" if what.startswith("Object missing") else "a value in range"
-    kind, length = expected["type"], expected["length"]
-    if length:
-        sign, _, number = length.partition(" ")
+        return "present" if what.startswith("Object missing") else "in range"
+    kind = expected["type"]
+    if expected["sign"]:
+        bound = f"{_BOUNDS[expected['sign']]} {float(expected['bound']):.12g}"
         unit = {"str": "characters", "array": "entries"}.get(kind, "keys")
-        return f"{_BOUNDS.get(sign, sign)} {number} {unit} long"
-    bound = kind.partition(" ")[2]
-    if bound and bound[0] in "<>":
-        sign, _, number = bound.partition(" ")
-        return f"{_BOUNDS.get(sign, sign)} {float(number):.12g}"
+        return f"{bound} {unit} long" if expected["length"] else bound
     names = [_NAMES.get(each, each) for each in kind.split(" | ") if each != "null"]
     return " or ".join(names)
 
