@@ -1,4 +1,4 @@
-"""Reads the body of `POST /v1/chat/completions`: the same turn, asked for in the older words."""
+"""Check the body of `POST /v1/chat/completions`; it makes the same turn as `/v1/responses`."""
 
 from dataclasses import dataclass
 
@@ -10,11 +10,11 @@ from turnstream.ws_server.field import Body
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """A request for a completion, checked."""
+    """A validated request for a completion."""
 
     create: Create
     stream: bool
-    #: Whether a stream ends with the numbers of tokens.
+    #: Whether a stream ends with token usage.
     include_usage: bool
 
 

@@ -1,7 +1,6 @@
-"""Reads the body of a request for a response; the same on the socket and over HTTP.
+"""Check a request for a response, over the socket or HTTP, and make its turn.
 
-Unknown fields are ignored, since clients send fields of their own. What is known and can't be
-honoured is refused rather than passed over, unless every client sends it by habit.
+The declared types check each field; this file checks what depends on several fields.
 """
 
 import hashlib
@@ -20,7 +19,7 @@ from turnstream.ws_server.directory import Model
 from turnstream.ws_server.field import Body
 from turnstream.ws_server.items import Input, Reference
 
-#: What a request may call a tier, and which it is.
+#: Tiers by the names that requests use.
 TIERS: dict[str, Tier] = {
     "priority": "priority",
     "fast": "priority",
@@ -28,7 +27,7 @@ TIERS: dict[str, Tier] = {
     "auto": "default",
     "flex": "flex",
 }
-#: Seeds are kept where JavaScript can hold them.
+#: Seeds stay in the range that JavaScript represents exactly.
 _SEEDS = 2**53
 _KEY_LENGTH = 256
 _DEFAULTS = SamplingParams()
@@ -38,11 +37,11 @@ _MODEL_DEFAULTS = ("temperature", "top_p", "seed")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Create:
-    """A request for a response, checked, before it is known which model and defaults it gets."""
+    """A validated request, before its model and the model's defaults are known."""
 
     model: str | None
     messages: tuple[Message, ...]
-    #: Answers among the messages that are still to be looked up.
+    #: Answers among the messages that are not looked up yet.
     references: tuple[Reference, ...] = ()
     instructions: str | None
     previous_response_id: str | None
@@ -53,23 +52,23 @@ class Create:
     stop: tuple[str, ...]
     store: bool
     background: bool
-    #: False: nothing is answered, the turn is only there to be gone on from.
+    #: False is a warm-up: no answer is generated, and another turn can continue it.
     generate: bool = True
     tier: Tier
     metadata: dict[str, str]
-    #: Tells a repeated request; the same key never makes two turns.
+    #: Identifies a repeated request; one key never makes two turns.
     idempotency_key: str | None
 
     @property
     def fingerprint(self) -> str:
-        """Tell this request from others; the same on every node."""
+        """Return a digest of the request without its key; the same on every node."""
         return hashlib.sha256(repr(replace(self, idempotency_key=None)).encode()).hexdigest()
 
     def turn(self, owner: str, model: Model, *, parent_cached: bool) -> Turn:
-        """Make the turn, with a name of its own.
+        """Make the turn, with a new id.
 
         Raises:
-            BadRequest: what it refers to was not looked up, as it can't be where it came from.
+            BadRequest: a reference was not looked up, because this endpoint does not support it.
         """
         for reference in self.references:
             raise items.item_not_found(message_id(reference.response_id), reference.param)

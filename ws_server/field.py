@@ -1,6 +1,6 @@
-"""Reads one field of a request's JSON; what is wrong becomes an error that names the field.
+"""Read fields of a query or of a batch's JSON; what is wrong becomes an error naming the field.
 
-An explicit null counts as absent, as clients differ in what they leave out.
+An explicit null counts as absent, since clients differ in what they leave out.
 """
 
 from collections.abc import Mapping
@@ -69,7 +69,7 @@ def whole_text(text: str | None, name: str, default: int, *, least: int, most: i
 
 
 def word(body: Body, name: str, default: str, words: tuple[str, ...]) -> str:
-    """Read one of a few words."""
+    """Read one of several fixed values."""
     value = body.get(name)
     if value is None:
         return default
@@ -79,7 +79,7 @@ def word(body: Body, name: str, default: str, words: tuple[str, ...]) -> str:
 
 
 def metadata(body: Body) -> dict[str, str]:
-    """Read the caller's own notes: at most 16, keys of 64 characters, values of 512."""
+    """Read the caller's metadata: at most 16, keys of 64 characters, values of 512."""
     value = body.get("metadata")
     if value is None:
         return {}

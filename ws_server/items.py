@@ -1,7 +1,7 @@
-"""Reads the `input` of a request: a string, or a list of message items.
+"""Turn the `input` of a request into messages.
 
-Clients hand back whatever they were once given, so an answer may come as a mere reference to it,
-and a conversation that was compacted as one opaque item.
+Clients send back items that they received, so an answer may be a reference to a stored one, and a
+compacted conversation one opaque item.
 """
 
 from collections.abc import Sequence
@@ -20,9 +20,9 @@ Part = requests.InputTextPart | requests.OutputTextPart | requests.TextPart | re
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """An answer that a client names instead of repeating it."""
+    """A stored answer that a client names by id."""
 
-    #: Which message of the request it is.
+    #: Index of the message in the request.
     at: int
     response_id: str
     #: The field that names it.
@@ -31,9 +31,9 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """What a request says."""
+    """The messages of a request."""
 
-    #: An answer that is only referred to is empty here.
+    #: The text of a referenced answer is empty until it is looked up.
     messages: tuple[Message, ...]
     references: tuple[Reference, ...] = ()
 
@@ -52,14 +52,14 @@ def read_input(value: str | Sequence[Item], param: str = "input") -> Input:
 
 
 def check_question(messages: Sequence[Message], param: str = "input", *, goes_on: bool) -> None:
-    """Check that something is asked.
+    """Check that the messages ask a question.
 
     Args:
         goes_on: there is a conversation before these messages. Then they may be none at all, which
-            only Redis can judge: its last turn may be a warm-up that asks already.
+            only Redis can judge: its last turn may be a warm-up that ends in a question.
 
     Raises:
-        BadRequest: the last word is not a user's, or the first one is an assistant's.
+        BadRequest: the last message is not a user's, or the first one is an assistant's.
     """
     spoken = [message for message in messages if message.role != "system"]
     if goes_on and not spoken:

@@ -1,7 +1,7 @@
-"""One lane of a socket: its requests in order, one after the other, each answered to its end.
+"""Answer the requests of one lane of a socket in order, each to its end.
 
-A lane's refusals stand in its line too: clients tell answers apart by order alone, so nothing of a
-second request may be said before the first has ended.
+Refusals wait in the lane's queue too: clients match answers to requests by order alone, so nothing
+of a second request may be sent before the first has ended.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ WAITING = 32
 REFUSALS = 32
 
 
-#: What stands in a lane's line.
+#: What a lane's queue holds.
 Request = Create | Resume | Refusal
 
 
