@@ -134,7 +134,8 @@ def _error(text: str, body: Body) -> BadRequest:
 def _should(what: str, param: str) -> str:
     """Say what a value must be, in a person's words."""
     if what.startswith("Invalid"):
-        return "one of " + ", ".join(map(str, _CHOICES.get(param.rpartition(".")[2], ())))
+        choices = [str(choice) for choice in _CHOICES.get(param.rpartition(".")[2], ())]
+        return choices[0] if len(choices) == 1 else "one of " + ", ".join(choices)
     expected = _EXPECTED.fullmatch(what)
     if expected is None:
         return "present" if what.startswith("Object missing") else "in range"
@@ -162,7 +163,7 @@ def _metadata_error(value: object) -> BadRequest:
 
 def _choices() -> dict[str, list[object]]:
     """Collect what each field with a fixed set of values, and each tag, may be."""
-    found: dict[str, list[object]] = {"type": ["message", "text"]}
+    found: dict[str, list[object]] = {"type": ["a supported type"]}
     kinds = [requests.ResponseBody, requests.CompletionBody, requests.BackgroundOptions]
     for kind in (*kinds, requests.Message):
         for each in msgspec.inspect.type_info(kind).fields:  # type: ignore[attr-defined]
