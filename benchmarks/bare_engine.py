@@ -28,9 +28,9 @@ def request_of(create: Create) -> Request:
         instructions=None,
         sampling=SamplingParams(
             max_tokens=create.max_output_tokens,
-            temperature=create.temperature or 0.0,
+            temperature=create.sampling.get("temperature", 0.0),
             top_p=1.0,
-            seed=create.seed or 0,
+            seed=create.sampling.get("seed", 0),
         ),
     )
 

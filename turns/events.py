@@ -4,24 +4,21 @@
 the order of things; everything from the first text on is written here, by the worker.
 """
 
-import json
-
 from turnstream.turns.errors import TurnError, error_body
+from turnstream.turns.event_json import encode, response_event, response_json, with_snapshot
 from turnstream.turns.event_shapes import Event
 from turnstream.turns.ids import message_id
-from turnstream.turns.response import message_item, output_text, whole
+from turnstream.turns.response import message_item, output_text
 from turnstream.turns.shapes import MessageStatus
 
 
 def _json(event: Event) -> str:
-    # Its type must come first: that is where it is looked for.
-    return json.dumps(event, ensure_ascii=False, separators=(",", ":"))
+    return encode(event)
 
 
 def still_in_progress(seq: int, rest: str) -> str:
-    """Write once more that a turn is being answered: it may be long before there is a slice."""
-    response = whole("in_progress", "null", rest)
-    return f'{{"type":"response.in_progress","sequence_number":{seq},"response":{response}}}'
+    """Write `response.in_progress` again: the first slice may take long."""
+    return response_event("response.in_progress", seq, response_json("in_progress", "null", rest))
 
 
 def opening(response_id: str, seq: int) -> list[str]:
@@ -103,8 +100,7 @@ def closing(response_id: str, seq: int, status: MessageStatus, text: str) -> lis
 def terminal(seq: int, status: str, error: str, rest: str) -> str:
     """Write the event that ends a turn: completed, incomplete (also when cancelled) or failed."""
     name = "incomplete" if status == "cancelled" else status
-    response = whole(status, error, rest)
-    return f'{{"type":"response.{name}","sequence_number":{seq},"response":{response}}}'
+    return response_event(f"response.{name}", seq, response_json(status, error, rest))
 
 
 def kept(response_id: str, seq: int, status: str, error: str, rest: str, text: str) -> list[str]:
@@ -115,8 +111,7 @@ def kept(response_id: str, seq: int, status: str, error: str, rest: str, text: s
     end = terminal(seq, status, error, rest)
     item_status: MessageStatus = "completed" if status == "completed" else "incomplete"
     closed = closing(response_id, seq - 3, item_status, text) if status != "failed" else []
-    # At the end of each, since its type must be the first thing in its JSON.
-    return [f'{event[:-1]},"snapshot":true}}' for event in (*closed, end)]
+    return [with_snapshot(event) for event in (*closed, end)]
 
 
 def refused(seq: int, error: TurnError) -> str:

@@ -4,9 +4,11 @@ Its JSON is kept without status and error, the two that change while a turn wait
 in Redis puts them in front. So `rest` begins after the error and ends with the closing brace.
 """
 
-import json
 from typing import Literal
 
+import msgspec
+
+from turnstream.turns.event_json import encode, rest_json
 from turnstream.turns.ids import message_id
 from turnstream.turns.shapes import (
     Cut,
@@ -27,8 +29,8 @@ _TIERS: dict[Tier, Literal["priority", "default", "flex"]] = {
 
 
 def rest_of(turn: Turn) -> str:
-    """Write what is known of a response when its turn is handed in."""
-    return _after_error(
+    """Write what is known of a response when its turn is submitted."""
+    return rest_json(
         {
             "id": turn.id,
             "object": "response",
@@ -74,7 +76,7 @@ def finished_rest(
     completed_at: int | None,
 ) -> str:
     """Fill in what is known of a response at its end."""
-    body: ResponseRest = json.loads("{" + rest)
+    body: ResponseRest = msgspec.json.decode("{" + rest)
     body["output"] = [item] if item is not None else []
     body["completed_at"] = completed_at
     body["incomplete_details"] = {"reason": incomplete_reason} if incomplete_reason else None
@@ -85,19 +87,13 @@ def finished_rest(
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": input_tokens + output_tokens,
     }
-    return _after_error(body)
-
-
-def whole(status: str, error: str, rest: str, *, queue: str = "") -> str:
-    """Put a response together again; `queue` is its place as JSON while it waits, else empty."""
-    place = f'"queue":{queue},' if queue else ""
-    return f'{{"status":"{status}","error":{error},{place}{rest}'
+    return rest_json(body)
 
 
 def error_json(code: Literal["server_error", "invalid_prompt"], message: str) -> str:
     """Write what a failed response says of its failure."""
     error: ResponseError = {"code": code, "message": message}
-    return json.dumps(error, ensure_ascii=False)
+    return encode(error)
 
 
 def message_item(response_id: str, status: MessageStatus, text: str) -> MessageItem:
@@ -114,7 +110,3 @@ def message_item(response_id: str, status: MessageStatus, text: str) -> MessageI
 def output_text(text: str) -> OutputText:
     """Write text as a part of an item."""
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
-
-
-def _after_error(body: ResponseRest) -> str:
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":"))[1:]

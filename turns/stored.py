@@ -7,10 +7,10 @@ import redis.asyncio
 
 from turnstream.turns import keys
 from turnstream.turns.errors import BadRequest, NewerVersion, ResponseNotFound
+from turnstream.turns.event_json import response_json
 from turnstream.turns.lua import Script
 from turnstream.turns.record import VERSION
 from turnstream.turns.redis_calls import Patience
-from turnstream.turns.response import whole
 from turnstream.turns.turn import Message, messages_from_json
 
 
@@ -38,7 +38,7 @@ class Stored:
                 raise NewerVersion(turn_id)
             case [b"ok", *parts]:
                 status, error, rest, queue = (part.decode() for part in parts)
-                return whole(status, error, rest, queue=queue)
+                return response_json(status, error, rest, queue=queue)
             case _:
                 raise ResponseNotFound(turn_id)
 

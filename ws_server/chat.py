@@ -4,17 +4,18 @@ Underneath it is a turn like any other. Its id is the response's with another be
 can be looked up, stopped and read again as one.
 """
 
-import json
-from typing import Any
-
+from msgspec import Struct
+from msgspec.json import Decoder
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.responses import Response as Answer
 
 from turnstream.turns.client import TurnClient
 from turnstream.turns.errors import TurnError, error_body
+from turnstream.turns.event_json import encode, event_type
 from turnstream.turns.ids import completion_of
 from turnstream.turns.shapes import Error, Response
+from turnstream.ws_server.access import owner_of
 from turnstream.ws_server.bodies import (
     Chunk,
     ChunkChoice,
@@ -28,15 +29,16 @@ from turnstream.ws_server.bodies import (
 )
 from turnstream.ws_server.chat_request import read_chat
 from turnstream.ws_server.create import with_key
+from turnstream.ws_server.decode import read_json
 from turnstream.ws_server.directory import Directory
 from turnstream.ws_server.event_stream import EventStream
 from turnstream.ws_server.http import last_event, read_body
-from turnstream.ws_server.wire import read_json, refused
+from turnstream.ws_server.wire import refused
 
 
 async def create_completion(request: Request) -> Answer:
     """Answer with the whole completion, or with `stream` a piece at a time."""
-    owner = request.app.state.access.admit(request).owner
+    owner = owner_of(request)
     turn_client: TurnClient = request.app.state.turn_client
     directory: Directory = request.app.state.directory
     chat = read_chat(read_json(await read_body(request)))
@@ -55,6 +57,33 @@ async def create_completion(request: Request) -> Answer:
     return JSONResponse(completion(response))
 
 
+class _Delta(Struct, frozen=True):
+    delta: str
+
+
+class _Position(Struct, frozen=True):
+    position: int
+
+
+class _Queued(Struct, frozen=True):
+    queue: _Position
+
+
+class _Refused(Struct, frozen=True):
+    error: Error
+
+
+class _WithResponse(Struct, frozen=True):
+    response: Response
+
+
+#: Of each event only the field that a chunk is made of is decoded.
+_DELTA = Decoder(_Delta)
+_QUEUED = Decoder(_Queued)
+_REFUSED = Decoder(_Refused)
+_ENDED = Decoder(_WithResponse)
+
+
 class ChatWire:
     """Writes the events of a turn as chunks of a completion."""
 
@@ -65,21 +94,20 @@ class ChatWire:
 
     def event(self, event: bytes) -> bytes:
         """Write what a chat client can use of an event."""
-        read: dict[str, Any] = json.loads(event)
-        match read["type"]:
-            case "response.created":
-                self._head = _head(read["response"])
+        match event_type(event):
+            case b"response.output_text.delta":
+                return self._chunk({"content": _DELTA.decode(event).delta})
+            case b"response.created":
+                self._head = _head(_ENDED.decode(event).response)
                 return self._chunk({"role": "assistant", "content": ""})
-            case "response.queued":
-                return f": queued position={read['queue']['position']}\n\n".encode()
-            case "response.output_text.delta":
-                return self._chunk({"content": read["delta"]})
-            case "error":
-                return _data({"error": read["error"]})
-            case "response.failed":
-                return _data({"error": _failure(read["response"])})
-            case "response.completed" | "response.incomplete":
-                return self._end(read["response"])
+            case b"response.queued":
+                return f": queued position={_QUEUED.decode(event).queue.position}\n\n".encode()
+            case b"error":
+                return _data({"error": _REFUSED.decode(event).error})
+            case b"response.failed":
+                return _data({"error": _failure(_ENDED.decode(event).response)})
+            case b"response.completed" | b"response.incomplete":
+                return self._end(_ENDED.decode(event).response)
             case _:
                 return b""
 
@@ -180,4 +208,4 @@ def _failure(response: Response) -> Error:
 
 
 def _data(body: Chunk | ErrorBody) -> bytes:
-    return b"data: " + json.dumps(body, ensure_ascii=False).encode() + b"\n\n"
+    return b"data: " + encode(body).encode() + b"\n\n"

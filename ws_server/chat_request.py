@@ -1,30 +1,20 @@
-"""Reads the body of `POST /v1/chat/completions`: the same turn, asked for in the older words."""
+"""Check the body of `POST /v1/chat/completions`; it makes the same turn as `/v1/responses`."""
 
 from dataclasses import dataclass
 
-from turnstream.turns.errors import BadRequest
-from turnstream.ws_server import field, items
-from turnstream.ws_server.create import (
-    TIERS,
-    Create,
-    read_penalty,
-    read_repetition_penalty,
-    read_top_k,
-    refuse_tools,
-)
+from turnstream.ws_server import field, items, requests
+from turnstream.ws_server.create import TIERS, Create, sampling_of
+from turnstream.ws_server.decode import decode
 from turnstream.ws_server.field import Body
-from turnstream.ws_server.items import Input
-
-_MOST_STOPS = 4
 
 
 @dataclass(frozen=True, slots=True)
 class ChatRequest:
-    """A request for a completion, checked."""
+    """A validated request for a completion."""
 
     create: Create
     stream: bool
-    #: Whether a stream ends with the numbers of tokens.
+    #: Whether a stream ends with token usage.
     include_usage: bool
 
 
@@ -34,87 +24,33 @@ def read_chat(body: Body) -> ChatRequest:
     Raises:
         BadRequest: a field is wrong, missing or not supported; it says which.
     """
-    _refuse_unsupported(body)
-    longest = field.whole(body, "max_completion_tokens", least=1, most=1_000_000)
-    if longest is None:
-        longest = field.whole(body, "max_tokens", least=1, most=1_000_000)
-    said = _said(body.get("messages"))
+    asked = decode(body, requests.CompletionBody)
+    if asked.logprobs:
+        raise field.unsupported("logprobs", "they are not kept.")
+    stops = (asked.stop,) if isinstance(asked.stop, str) else tuple(asked.stop or ())
+    if not all(stops):
+        raise field.wrong("stop", "at most 4 strings, none of them empty")
+    read = items.read_input(asked.messages, "messages")
+    items.check_question(read.messages, "messages", goes_on=False)
     create = Create(
-        model=field.text(body, "model"),
-        messages=said.messages,
-        references=said.references,
+        model=asked.model,
+        messages=read.messages,
+        references=read.references,
         instructions=None,
         previous_response_id=None,
-        max_output_tokens=longest,
-        temperature=field.number(body, "temperature", least=0, most=2),
-        top_p=field.number(body, "top_p", least=0, most=1),
-        top_k=read_top_k(body),
-        frequency_penalty=read_penalty(body, "frequency_penalty"),
-        presence_penalty=read_penalty(body, "presence_penalty"),
-        repetition_penalty=read_repetition_penalty(body),
-        seed=field.whole(body, "seed", least=-(2**53), most=2**53),
+        max_output_tokens=asked.max_completion_tokens or asked.max_tokens,
+        sampling=sampling_of(asked),
         truncate=False,
-        stop=_stops(body.get("stop")),
-        store=field.boolean(body, "store", False),
+        stop=stops,
+        store=asked.store is True,
         background=False,
-        tier=TIERS[field.word(body, "service_tier", "auto", tuple(TIERS))],
-        metadata=field.metadata(body),
+        tier=TIERS[asked.service_tier or "auto"],
+        metadata=asked.metadata or {},
         idempotency_key=None,
     )
-    options = body.get("stream_options") or {}
-    if not isinstance(options, dict):
-        raise field.wrong("stream_options", "an object")
     return ChatRequest(
         create,
-        stream=field.boolean(body, "stream", False),
-        include_usage=field.boolean(options, "include_usage", False),
+        stream=asked.stream is True,
+        include_usage=asked.stream_options is not None
+        and asked.stream_options.include_usage is True,
     )
-
-
-def _said(value: object) -> Input:
-    if value is None:
-        raise BadRequest(
-            "'messages' is missing.", code="missing_required_parameter", param="messages"
-        )
-    if isinstance(value, str):
-        raise field.wrong("messages", "a list of messages")
-    said = items.read_input(value, "messages")
-    items.check_question(said.messages, "messages", goes_on=False)
-    return said
-
-
-def _stops(value: object) -> tuple[str, ...]:
-    match value:
-        case None:
-            return ()
-        case str():
-            stops = [value]
-        case list():
-            stops = value
-        case _:
-            raise field.wrong("stop", "a string or a list of strings")
-    read = tuple(field.checked_text(stop, "stop") for stop in stops)
-    if len(read) > _MOST_STOPS or not all(read):
-        raise field.wrong("stop", f"at most {_MOST_STOPS} strings, none of them empty")
-    return read
-
-
-def _refuse_unsupported(body: Body) -> None:
-    if field.whole(body, "n", least=1, most=128) not in (None, 1):
-        raise BadRequest(
-            "'n' must be 1: one answer is given to a question.",
-            code="unsupported_value",
-            param="n",
-        )
-    if field.boolean(body, "logprobs", False):
-        raise field.unsupported("logprobs", "they are not kept.")
-    match body.get("response_format"):
-        case None | {"type": "text"}:
-            pass
-        case _:
-            raise BadRequest(
-                "'response_format' must be of type 'text'.",
-                code="unsupported_value",
-                param="response_format",
-            )
-    refuse_tools(body)

@@ -9,16 +9,17 @@ from starlette.responses import JSONResponse, Response
 from turnstream.turns.client import TurnClient
 from turnstream.turns.turn import Turn
 from turnstream.ws_server import bodies, compaction
+from turnstream.ws_server.access import owner_of
 from turnstream.ws_server.create import Create, read_compact, read_create
+from turnstream.ws_server.decode import read_json
 from turnstream.ws_server.directory import Directory
 from turnstream.ws_server.http import read_body
 from turnstream.ws_server.references import resolved
-from turnstream.ws_server.wire import read_json
 
 
 async def count_input_tokens(request: Request) -> Response:
     """`POST /v1/responses/input_tokens`: how long the prompt of such a response would be."""
-    owner = request.app.state.access.admit(request).owner
+    owner = owner_of(request)
     turn_client: TurnClient = request.app.state.turn_client
     create = read_create(read_json(await read_body(request)))
     count = await turn_client.counts.count(await _turn(request, create, owner))
@@ -28,7 +29,7 @@ async def count_input_tokens(request: Request) -> Response:
 
 async def compact(request: Request) -> Response:
     """`POST /v1/responses/compact`: the latest turns that leave room for more, as one item."""
-    owner = request.app.state.access.admit(request).owner
+    owner = owner_of(request)
     turn_client: TurnClient = request.app.state.turn_client
     create = read_compact(read_json(await read_body(request)))
     count = await turn_client.counts.count(await _turn(request, create, owner), compact=True)

@@ -1,9 +1,8 @@
-"""Reads one field of a request's JSON; what is wrong becomes an error that names the field.
+"""Read fields of a query or of a batch's JSON; what is wrong becomes an error naming the field.
 
-An explicit null counts as absent, as clients differ in what they leave out.
+An explicit null counts as absent, since clients differ in what they leave out.
 """
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,28 +40,6 @@ def text(body: Body, name: str) -> str | None:
     return None if value is None else checked_text(value, name)
 
 
-def boolean(body: Body, name: str, default: bool) -> bool:
-    """Read a true or false."""
-    value = body.get(name)
-    if value is None:
-        return default
-    if not isinstance(value, bool):
-        raise wrong(name, "true or false")
-    return value
-
-
-def number(body: Body, name: str, *, least: float, most: float) -> float | None:
-    """Read a number within bounds."""
-    value = body.get(name)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise wrong(name, "a number")
-    if not math.isfinite(value) or not least <= value <= most:
-        raise wrong(name, f"from {least:g} to {most:g}")
-    return float(value)
-
-
 def whole(body: Body, name: str, *, least: int, most: int) -> int | None:
     """Read a whole number within bounds."""
     value = body.get(name)
@@ -92,7 +69,7 @@ def whole_text(text: str | None, name: str, default: int, *, least: int, most: i
 
 
 def word(body: Body, name: str, default: str, words: tuple[str, ...]) -> str:
-    """Read one of a few words."""
+    """Read one of several fixed values."""
     value = body.get(name)
     if value is None:
         return default
@@ -102,7 +79,7 @@ def word(body: Body, name: str, default: str, words: tuple[str, ...]) -> str:
 
 
 def metadata(body: Body) -> dict[str, str]:
-    """Read the caller's own notes: at most 16, keys of 64 characters, values of 512."""
+    """Read the caller's metadata: at most 16, keys of 64 characters, values of 512."""
     value = body.get("metadata")
     if value is None:
         return {}

@@ -1,4 +1,4 @@
-"""Reads what a client sends on the socket."""
+"""Read the frames that a client sends on the socket."""
 
 import re
 from collections.abc import Mapping
@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from turnstream.turns.errors import BadRequest, TurnError
 from turnstream.turns.ids import response_of
-from turnstream.ws_server import field
+from turnstream.ws_server import field, requests
 from turnstream.ws_server.create import Create, read_create
+from turnstream.ws_server.decode import decode, read_json
 from turnstream.ws_server.field import Body
-from turnstream.ws_server.wire import read_json
 
-#: Characters of one message; a larger one is refused and the socket stays open.
+#: Size limit of a frame; a larger one is refused and the socket stays open.
 MESSAGE_BYTES = 256 * 1024
 
 _STREAM_ID = re.compile(r"[A-Za-z0-9_.-]{1,256}")
@@ -19,14 +19,14 @@ _STREAM_ID = re.compile(r"[A-Za-z0-9_.-]{1,256}")
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Stop a response; None: the one that runs on the lane."""
+    """Cancel a response; None: the one that runs on the lane."""
 
     response_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Resume:
-    """Follow a response that is there already, from the event after a number."""
+    """Follow an existing response from the event after a number."""
 
     response_id: str
     #: -1: from its beginning.
@@ -35,42 +35,42 @@ class Resume:
 
 @dataclass(frozen=True, slots=True)
 class Steer:
-    """Say something to a response while it is being written; never done here, but answered."""
+    """Add input to a running response; not supported, answered with an error."""
 
     response_id: str
-    #: As it came: it is given back.
+    #: Unchanged: the error returns it.
     input: object
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """What is wrong with a message."""
+    """The error of a frame that was refused."""
 
     error: TurnError
-    #: The response that it wanted to go on from.
+    #: The response that the frame wanted to continue.
     previous_response_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A message, and the lane that it is for."""
+    """A frame's request and its lane."""
 
     stream_id: str | None
     request: Create | Cancel | Resume | Steer | Refusal
 
 
 def read_frame(text: str | None) -> Frame:
-    """Read a message; what is wrong with it is in the frame, since the lane must say so in turn.
+    """Read a frame; an error becomes a `Refusal`, since the lane must send it in order.
 
     Args:
-        text: None for a message that is not text.
+        text: None for a binary frame.
     """
     stream_id = parent = None
     try:
         if text is None:
             raise BadRequest("Send text, not bytes.", code="invalid_json")
         if len(text) > MESSAGE_BYTES or len(text.encode(errors="replace")) > MESSAGE_BYTES:
-            raise BadRequest(f"A message may have {MESSAGE_BYTES} bytes at most.")
+            raise BadRequest(f"A frame may have at most {MESSAGE_BYTES} bytes.")
         body = read_json(text)
         stream_id = _stream_id(body)
         if body.get("type") == "response.create":
@@ -81,7 +81,7 @@ def read_frame(text: str | None) -> Frame:
 
 
 def read_resume(query: Mapping[str, str]) -> Frame | None:
-    """Read from a handshake's query what a reconnecting client goes on with; None: nothing."""
+    """Read from a handshake's query which response a reconnecting client resumes, if any."""
     resumed = query.get("resume_response_id")
     if resumed is None:
         return None
@@ -99,14 +99,15 @@ def _request(body: Body) -> Create | Cancel | Resume | Steer:
         case "response.create":
             return _create(_fields(body))
         case "response.cancel":
-            stopped = field.text(body, "response_id")
-            return Cancel(None if stopped is None else response_of(stopped))
+            cancel = decode(body, requests.CancelFrame)
+            return Cancel(None if cancel.response_id is None else response_of(cancel.response_id))
         case "response.steer":
-            return Steer(_required(body, "previous_response_id"), body.get("input"))
+            steer = decode(body, requests.SteerFrame)
+            return Steer(steer.previous_response_id, body.get("input"))
         case "turnstream:response.resume":
-            after = field.whole(body, "starting_after", least=-1, most=10**15)
-            resumed = response_of(_required(body, "response_id"))
-            return Resume(resumed, -1 if after is None else after)
+            resume = decode(body, requests.ResumeFrame)
+            after = resume.starting_after
+            return Resume(response_of(resume.response_id), -1 if after is None else after)
         case other:
             raise BadRequest(
                 f"There is no event of type {str(other)[:80]!r}.",
@@ -116,7 +117,7 @@ def _request(body: Body) -> Create | Cancel | Resume | Steer:
 
 
 def _fields(body: Body) -> Body:
-    # Some clients put them beside the type, some inside.
+    # Clients differ: the fields are beside the type, or nested in `response`.
     nested = body.get("response")
     return nested if isinstance(nested, dict) else body
 
@@ -124,13 +125,6 @@ def _fields(body: Body) -> Body:
 def _parent(body: Body) -> str | None:
     parent = _fields(body).get("previous_response_id")
     return parent if isinstance(parent, str) else None
-
-
-def _required(body: Body, name: str) -> str:
-    value = field.text(body, name)
-    if value is None:
-        raise BadRequest(f"'{name}' is missing.", code="missing_required_parameter", param=name)
-    return value
 
 
 def _create(body: Body) -> Create:

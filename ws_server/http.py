@@ -14,13 +14,15 @@ from turnstream.turns.follower import Follower
 from turnstream.turns.ids import is_response_id, response_of
 from turnstream.turns.turn import Turn
 from turnstream.ws_server import field
+from turnstream.ws_server.access import owner_of
 from turnstream.ws_server.create import read_create, with_key
+from turnstream.ws_server.decode import read_json
 from turnstream.ws_server.directory import Directory
 from turnstream.ws_server.event_stream import EventStream, ResponsesWire
 from turnstream.ws_server.frames import MESSAGE_BYTES
 from turnstream.ws_server.presence import while_client_waits
 from turnstream.ws_server.references import resolved
-from turnstream.ws_server.wire import read_json, refused
+from turnstream.ws_server.wire import refused
 
 #: How long a cancel waits for the end that it asked for; a lost worker's turns may take longer.
 CANCEL_SECONDS = 15.0
@@ -28,7 +30,7 @@ CANCEL_SECONDS = 15.0
 
 async def create_response(request: Request) -> Response:
     """`POST /v1/responses`: the whole answer, its events as they come, or at once what is known."""
-    owner = request.app.state.access.admit(request).owner
+    owner = owner_of(request)
     turn_client: TurnClient = request.app.state.turn_client
     directory: Directory = request.app.state.directory
     body = read_json(await read_body(request))
@@ -36,7 +38,7 @@ async def create_response(request: Request) -> Response:
     model = await directory.find(create.model)
     create = await resolved(create, turn_client.stored, owner)
     turn = create.turn(owner, model, parent_cached=False)
-    if field.boolean(body, "stream", False):
+    if body.get("stream"):
         return EventStream(turn_client, turn_client.submit(turn), ResponsesWire())
     if create.background:
         return Response(await _submitted(turn_client, turn), media_type="application/json")
@@ -86,7 +88,7 @@ async def _last(follower: Follower) -> bytes:
 
 async def get_response(request: Request) -> Response:
     """`GET /v1/responses/ID`: as it is now, or with `stream=true` its events from any number on."""
-    owner = request.app.state.access.admit(request).owner
+    owner = owner_of(request)
     turn_client: TurnClient = request.app.state.turn_client
     response_id = response_id_of(request)
     if request.query_params.get("stream") != "true":
@@ -100,7 +102,7 @@ async def get_response(request: Request) -> Response:
 
 async def cancel_response(request: Request) -> Response:
     """`POST /v1/responses/ID/cancel`: stop it, wherever it is; asked again it answers the same."""
-    owner = request.app.state.access.admit(request).owner
+    owner = owner_of(request)
     turn_client: TurnClient = request.app.state.turn_client
     response_id = response_id_of(request)
     try:

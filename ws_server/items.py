@@ -1,35 +1,28 @@
-"""Reads the `input` of a request: a string, or a list of message items.
+"""Turn the `input` of a request into messages.
 
-Clients hand back whatever they were once given, so an answer may come as a mere reference to it,
-and a conversation that was compacted as one opaque item.
+Clients send back items that they received, so an answer may be a reference to a stored one, and a
+compacted conversation one opaque item.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from turnstream.prompts import ControlStringError, check_text
 from turnstream.turns.errors import BadRequest, UnsafePrompt
 from turnstream.turns.ids import response_of_message
 from turnstream.turns.turn import Message, Role
-from turnstream.ws_server import compaction
-from turnstream.ws_server.field import checked_text, wrong
+from turnstream.ws_server import compaction, requests
+from turnstream.ws_server.field import wrong
 
-_ROLES: dict[str, Role] = {
-    "user": "user",
-    "assistant": "assistant",
-    "system": "system",
-    "developer": "system",
-}
-#: Kinds of content that are text, and the key that holds it.
-_TEXT_PARTS = {"input_text": "text", "output_text": "text", "text": "text", "refusal": "refusal"}
+Item = requests.Message | requests.ItemReference | requests.CompactionInput | requests.Reasoning
+Part = requests.InputTextPart | requests.OutputTextPart | requests.TextPart | requests.RefusalPart
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """An answer that a client names instead of repeating it."""
+    """A stored answer that a client names by id."""
 
-    #: Which message of the request it is.
+    #: Index of the message in the request.
     at: int
     response_id: str
     #: The field that names it.
@@ -38,41 +31,35 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """What a request says."""
+    """The messages of a request."""
 
-    #: An answer that is only referred to is empty here.
+    #: The text of a referenced answer is empty until it is looked up.
     messages: tuple[Message, ...]
     references: tuple[Reference, ...] = ()
 
 
-def read_input(value: object, param: str = "input") -> Input:
-    """Read who said what, from the field called `param`.
+def read_input(value: str | Sequence[Item], param: str = "input") -> Input:
+    """Read the messages of the field called `param`.
 
     Raises:
-        BadRequest: an item is not a message, or a part is not text.
+        BadRequest: a reference or a compacted conversation is not one of ours.
         UnsafePrompt: a text would forge a part of the prompt.
     """
-    match value:
-        case str():
-            read = Input((Message("user", checked_text(value, param)),))
-        case list():
-            read = _items(value, param)
-        case _:
-            raise wrong(param, "a string or a list of items")
+    read = Input((Message("user", value),)) if isinstance(value, str) else _items(value, param)
     for message in read.messages:
         _check(message.text, param)
     return read
 
 
 def check_question(messages: Sequence[Message], param: str = "input", *, goes_on: bool) -> None:
-    """Check that something is asked.
+    """Check that the messages ask a question.
 
     Args:
         goes_on: there is a conversation before these messages. Then they may be none at all, which
-            only Redis can judge: its last turn may be a warm-up that asks already.
+            only Redis can judge: its last turn may be a warm-up that ends in a question.
 
     Raises:
-        BadRequest: the last word is not a user's, or the first one is an assistant's.
+        BadRequest: the last message is not a user's, or the first one is an assistant's.
     """
     spoken = [message for message in messages if message.role != "system"]
     if goes_on and not spoken:
@@ -101,75 +88,46 @@ def _check(text: str, param: str) -> None:
         raise UnsafePrompt(str(exc), param) from exc
 
 
-def _items(items: Sequence[Any], param: str) -> Input:
+def _items(items: Sequence[Item], param: str) -> Input:
     messages: list[Message] = []
     references: list[Reference] = []
     for number, item in enumerate(items):
-        name = f"{param}[{number}]"
-        if not isinstance(item, dict):
-            raise wrong(name, "an object")
-        match item.get("type", "message"):
-            case None | "message":
-                messages.append(_message(item, name))
-            case "item_reference":
-                references.append(_reference(item, len(messages), name))
+        match item:
+            case requests.Message():
+                messages.append(Message(_role(item.role), _text(item.content)))
+            case requests.ItemReference():
+                references.append(_reference(item.id, len(messages), f"{param}[{number}].id"))
                 messages.append(Message("assistant", ""))
-            case "compaction":
-                name = f"{name}.encrypted_content"
-                content = checked_text(item.get("encrypted_content"), name)
-                messages += compaction.read(content, name)
-            case "reasoning":
-                # Another model's thoughts, handed back by habit: there is nothing to do with them.
+            case requests.CompactionInput():
+                name = f"{param}[{number}].encrypted_content"
+                messages += compaction.read(item.encrypted_content, name)
+            case requests.Reasoning():
+                # SDKs send another model's reasoning back: this model has no use for it.
                 pass
-            case other:
-                raise BadRequest(
-                    f"'{name}.type' is {str(other)[:80]!r}: only messages can be answered here.",
-                    code="unsupported_value",
-                    param=f"{name}.type",
-                )
     return Input(tuple(messages), tuple(references))
 
 
-def _reference(item: dict[str, Any], at: int, param: str) -> Reference:
-    item_id = checked_text(item.get("id"), f"{param}.id")
+def _reference(item_id: str, at: int, param: str) -> Reference:
     response_id = response_of_message(item_id)
     if response_id is None:
-        raise item_not_found(item_id, f"{param}.id")
-    return Reference(at, response_id, f"{param}.id")
+        raise item_not_found(item_id, param)
+    return Reference(at, response_id, param)
 
 
 def item_not_found(item_id: str, param: str) -> BadRequest:
-    """Make the error of a reference to what is not there, not stored, or not an answer."""
+    """Make the error of a reference to an item that is missing, not stored, or not an answer."""
     return BadRequest(
         f"Item with id '{item_id[:80]}' not found.", code="item_not_found", param=param
     )
 
 
-def _message(item: dict[str, Any], param: str) -> Message:
-    role = item.get("role")
-    if not isinstance(role, str) or role not in _ROLES:
-        raise wrong(f"{param}.role", "one of " + ", ".join(_ROLES))
-    return Message(_ROLES[role], _content(item.get("content"), f"{param}.content"))
+def _role(role: requests.Role) -> Role:
+    return "system" if role == "developer" else role
 
 
-def _content(content: object, param: str) -> str:
-    match content:
-        case str():
-            return checked_text(content, param)
-        case list():
-            return "".join(_part(part, f"{param}[{i}]") for i, part in enumerate(content))
-        case _:
-            raise wrong(param, "a string or a list of parts")
-
-
-def _part(part: Any, param: str) -> str:
-    if not isinstance(part, dict):
-        raise wrong(param, "an object")
-    key = _TEXT_PARTS.get(str(part.get("type")))
-    if key is None:
-        raise BadRequest(
-            f"'{param}.type' is {part.get('type')!r}: this model reads text only.",
-            code="unsupported_value",
-            param=f"{param}.type",
-        )
-    return checked_text(part.get(key), f"{param}.{key}")
+def _text(content: str | list[Part]) -> str:
+    if isinstance(content, str):
+        return content
+    return "".join(
+        part.refusal if isinstance(part, requests.RefusalPart) else part.text for part in content
+    )

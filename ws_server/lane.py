@@ -1,7 +1,7 @@
-"""One lane of a socket: its requests in order, one after the other, each answered to its end.
+"""Answer the requests of one lane of a socket in order, each to its end.
 
-A lane's refusals stand in its line too: clients tell answers apart by order alone, so nothing of a
-second request may be said before the first has ended.
+Refusals wait in the lane's queue too: clients match answers to requests by order alone, so nothing
+of a second request may be sent before the first has ended.
 """
 
 import asyncio
@@ -12,11 +12,12 @@ from starlette.websockets import WebSocketDisconnect
 
 from turnstream.turns.client import TurnClient
 from turnstream.turns.errors import BadRequest, Overloaded, TurnError
+from turnstream.turns.event_json import with_stream_id
 from turnstream.turns.follower import Follower
 from turnstream.turns.turn import Turn
 from turnstream.ws_server.create import Create
 from turnstream.ws_server.frames import Refusal, Resume
-from turnstream.ws_server.wire import error_frame, on_lane
+from turnstream.ws_server.wire import error_frame
 
 #: Requests that may wait on one lane; one more is refused.
 WAITING = 32
@@ -24,7 +25,7 @@ WAITING = 32
 REFUSALS = 32
 
 
-#: What stands in a lane's line.
+#: What a lane's queue holds.
 Request = Create | Resume | Refusal
 
 
@@ -113,7 +114,7 @@ class Lane:
                         )
                 async for batch in follower.batches():
                     for event in batch:
-                        await self._connection.send(on_lane(event, self.stream_id))
+                        await self._connection.send(with_stream_id(event, self.stream_id))
             self.latest = self.running
         except TurnError as error:
             parent = request.previous_response_id if isinstance(request, Create) else None

@@ -1,216 +1,227 @@
-"""The shapes of what clients may send; what is read of it is read in `create.py` and its like.
+"""What clients send: each body and frame declared once, for decoding, validation and schemas.
 
-Nothing is checked by these types. The published schemas are made of them, and tests hold
-them to the names that the readers look for. Other fields are ignored, and null is absence.
+Unknown fields are ignored, and null counts as absent. A field that is known but cannot be honoured
+is refused in `decode.py`, which also turns msgspec's errors into ours.
 """
 
-from typing import Annotated, Literal, Required
+from typing import Annotated, Any, Literal
 
-from typing_extensions import TypedDict
+from msgspec import Meta, Struct
 
-from turnstream.turns.shapes import MessageId, ResponseId, StreamId, Words
-
-Temperature = Annotated[float, Words(minimum=0, maximum=2)] | None
-Share = Annotated[float, Words(minimum=0, maximum=1)] | None
-Penalty = Annotated[float, Words(minimum=-2, maximum=2)] | None
-Factor = Annotated[float, Words(minimum=0.01, maximum=100)] | None
-TopK = Annotated[int, Words(minimum=-1, maximum=1_000_000)] | None
-Tokens = Annotated[int, Words(minimum=1, maximum=1_000_000)] | None
-Seed = Annotated[int, Words(minimum=-(2**53), maximum=2**53)] | None
-Note = Annotated[str, Words(maxLength=512)]
-Notes = Annotated[dict[str, Note], Words(maxProperties=16, propertyNames={"maxLength": 64})] | None
-Key = Annotated[str, Words(minLength=1, maxLength=256)] | None
+Temperature = Annotated[float, Meta(ge=0, le=2)] | None
+Probability = Annotated[float, Meta(ge=0, le=1)] | None
+Penalty = Annotated[float, Meta(ge=-2, le=2)] | None
+Factor = Annotated[float, Meta(ge=0.01, le=100)] | None
+TopK = Annotated[int, Meta(ge=-1, le=1_000_000)] | None
+Tokens = Annotated[int, Meta(ge=1, le=1_000_000)] | None
+#: Seeds stay in the range that JavaScript represents exactly.
+Seed = Annotated[int, Meta(ge=-(2**53), le=2**53)] | None
+Metadata = (
+    Annotated[
+        dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=512)]],
+        Meta(max_length=16),
+    ]
+    | None
+)
+Key = Annotated[str, Meta(min_length=1, max_length=256)] | None
 Tier = Literal["auto", "default", "priority", "fast", "flex"] | None
 ToolChoice = Literal["auto", "none"] | None
 Role = Literal["user", "assistant", "system", "developer"]
+#: Published as patterns; a string that does not match gets an error code of its own.
+ResponseId = Annotated[str, Meta(extra_json_schema={"pattern": "^resp_[0-9a-f]{32}$"})]
+MessageId = Annotated[str, Meta(extra_json_schema={"pattern": "^msg_[0-9a-f]{32}(_[0-9]+)?$"})]
+StreamId = Annotated[str, Meta(extra_json_schema={"pattern": "^[A-Za-z0-9_.-]{1,256}$"})]
 
 
-class TextPart(TypedDict):
-    """A piece of what was said."""
+class InputTextPart(Struct, frozen=True, tag_field="type", tag="input_text"):
+    """Text of a user."""
 
-    type: Required[Literal["input_text", "output_text", "text"]]
-    text: Required[str]
-
-
-class RefusalPart(TypedDict):
-    """What a model said instead."""
-
-    type: Required[Literal["refusal"]]
-    refusal: Required[str]
+    text: str
 
 
-class Message(TypedDict, total=False):
-    """Who said what."""
+class OutputTextPart(Struct, frozen=True, tag_field="type", tag="output_text"):
+    """Text of an answer."""
 
-    type: Literal["message"]
-    role: Required[Role]
-    content: Required[str | list[TextPart | RefusalPart]]
+    text: str
 
 
-class ItemReference(TypedDict, total=False):
-    """A stored answer, named instead of repeated."""
+class TextPart(Struct, frozen=True, tag_field="type", tag="text"):
+    """Text in a chat completion request."""
 
-    type: Required[Literal["item_reference"]]
-    id: Required[MessageId]
-
-
-class Reasoning(TypedDict, total=False):
-    """Another model's thoughts, handed back by habit; passed over."""
-
-    type: Required[Literal["reasoning"]]
+    text: str
 
 
-class CompactionInput(TypedDict, total=False):
-    """A conversation made shorter, as `POST /v1/responses/compact` gave it."""
+class RefusalPart(Struct, frozen=True, tag_field="type", tag="refusal"):
+    """A model's refusal."""
 
-    type: Required[Literal["compaction"]]
-    encrypted_content: Required[str]
+    refusal: str
 
 
-Messages = Annotated[list[Message], Words(minItems=1)]
+class Message(Struct, frozen=True, tag_field="type", tag="message"):
+    """A message of the conversation; `type` may be left out."""
+
+    role: Role
+    content: str | list[InputTextPart | OutputTextPart | TextPart | RefusalPart]
+
+
+class ItemReference(Struct, frozen=True, tag_field="type", tag="item_reference"):
+    """A stored answer, named by id."""
+
+    id: MessageId
+
+
+class Reasoning(Struct, frozen=True, tag_field="type", tag="reasoning"):
+    """Reasoning of another model; ignored."""
+
+
+class CompactionInput(Struct, frozen=True, tag_field="type", tag="compaction"):
+    """A compacted conversation, as `POST /v1/responses/compact` returned it."""
+
+    encrypted_content: str
+
+
 Items = list[Message | ItemReference | CompactionInput | Reasoning]
 
 
-class PlainFormat(TypedDict, total=False):
-    """The only format there is."""
-
-    type: Required[Literal["text"]]
+class PlainFormat(Struct, frozen=True, tag_field="type", tag="text"):
+    """Plain text, the only format."""
 
 
-class AskedTextOptions(TypedDict, total=False):
-    """How the text of an answer is to be written."""
+class TextOptionsInput(Struct, frozen=True):
+    """Format of the answer's text."""
 
-    format: PlainFormat | None
-
-
-class PromptCacheOptions(TypedDict, total=False):
-    """Another way to ask for a warm-up."""
-
-    prewarm: bool | None
+    format: PlainFormat | None = None
 
 
-class BackgroundOptions(TypedDict, total=False):
-    """How a turn in the background is taken; a window of hours is for people in no hurry."""
+class PromptCacheOptions(Struct, frozen=True):
+    """`prewarm` requests a warm-up, like `generate: false`."""
 
-    completion_window: Literal["soonest", "2h", "8h"] | None
-    continuation_id: str | None
-
-
-class Sampling(TypedDict, total=False):
-    """How an answer is drawn; what is not said is as the model likes it."""
-
-    temperature: Temperature
-    top_p: Share
-    top_k: TopK
-    frequency_penalty: Penalty
-    presence_penalty: Penalty
-    repetition_penalty: Factor
-    seed: Seed
+    prewarm: bool | None = None
 
 
-class ResponseFields(Sampling, total=False):
-    """A turn to be answered."""
+class BackgroundOptions(Struct, frozen=True):
+    """How a background turn is scheduled; a window of hours puts it into the batch tier."""
 
-    #: The last message must be a user's, and not blank.
-    input: Required[Annotated[str, Words(pattern="\\S")] | Items]
-    model: str | None
-    instructions: str | None
-    previous_response_id: ResponseId | None
-    max_output_tokens: Tokens
-    truncation: Literal["auto", "disabled"] | None
-    store: bool | None
-    service_tier: Tier
-    metadata: Notes
-    idempotency_key: Key
-    text: AskedTextOptions | None
-    tool_choice: ToolChoice
-    #: False is a warm-up: over at once, and there to be gone on from.
-    generate: bool | None
-    prompt_cache_options: PromptCacheOptions | None
+    completion_window: Literal["soonest", "2h", "8h"] | None = None
+    #: Accepted without effect.
+    continuation_id: str | None = None
 
 
-class ResponseBody(ResponseFields, total=False):
+class Sampling(Struct, frozen=True, kw_only=True):
+    """Sampling parameters; absent ones take the model's defaults."""
+
+    temperature: Temperature = None
+    top_p: Probability = None
+    top_k: TopK = None
+    frequency_penalty: Penalty = None
+    presence_penalty: Penalty = None
+    repetition_penalty: Factor = None
+    seed: Seed = None
+
+
+class ResponseFields(Sampling, frozen=True, kw_only=True):
+    """A request for a response."""
+
+    #: Required unless `generate` is false; the last message must be a user's, and not blank.
+    input: Annotated[str, Meta(extra_json_schema={"pattern": "\\S"})] | Items | None = None
+    model: str | None = None
+    instructions: str | None = None
+    previous_response_id: ResponseId | None = None
+    max_output_tokens: Tokens = None
+    truncation: Literal["auto", "disabled"] | None = None
+    store: bool | None = None
+    service_tier: Tier = None
+    metadata: Metadata = None
+    idempotency_key: Key = None
+    text: TextOptionsInput | None = None
+    tool_choice: ToolChoice = None
+    #: False is a warm-up: it ends at once, and another response can continue it.
+    generate: bool | None = None
+    prompt_cache_options: PromptCacheOptions | None = None
+
+
+class ResponseBody(ResponseFields, frozen=True, kw_only=True):
     """The body of `POST /v1/responses`."""
 
-    stream: bool | None
-    background: bool | None
-    background_options: BackgroundOptions | None
+    stream: bool | None = None
+    background: bool | None = None
+    background_options: BackgroundOptions | None = None
 
 
-class CompactBody(TypedDict, total=False):
+class CompactBody(Struct, frozen=True, kw_only=True):
     """The body of `POST /v1/responses/compact`; one of `input` and `previous_response_id`."""
 
-    model: Required[str]
-    input: str | Items | None
-    instructions: str | None
-    previous_response_id: ResponseId | None
+    model: str
+    input: str | Items | None = None
+    instructions: str | None = None
+    previous_response_id: ResponseId | None = None
 
 
-class StreamOptions(TypedDict, total=False):
-    """What a stream has besides."""
+class StreamOptions(Struct, frozen=True):
+    """Options of a chat completion's stream."""
 
-    include_usage: bool | None
+    include_usage: bool | None = None
 
 
-class CompletionBody(Sampling, total=False):
+class CompletionBody(Sampling, frozen=True, kw_only=True):
     """The body of `POST /v1/chat/completions`."""
 
-    messages: Required[Messages]
-    model: str | None
-    max_completion_tokens: Tokens
-    max_tokens: Tokens
-    stop: str | Annotated[list[str], Words(maxItems=4)] | None
-    n: Literal[1] | None
-    logprobs: Literal[False] | None
-    response_format: PlainFormat | None
-    tool_choice: ToolChoice
-    store: bool | None
-    service_tier: Tier
-    metadata: Notes
-    stream: bool | None
-    stream_options: StreamOptions | None
+    messages: Annotated[list[Message], Meta(min_length=1)]
+    model: str | None = None
+    max_completion_tokens: Tokens = None
+    max_tokens: Tokens = None
+    stop: str | Annotated[list[str], Meta(max_length=4)] | None = None
+    n: Literal[1] | None = None
+    logprobs: Annotated[bool, Meta(extra_json_schema={"const": False})] | None = None
+    response_format: PlainFormat | None = None
+    tool_choice: ToolChoice = None
+    store: bool | None = None
+    service_tier: Tier = None
+    metadata: Metadata = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
 
 
-class OnLane(TypedDict, total=False):
-    """What every frame may say: the lane that it is for."""
+class OnLane(Struct, frozen=True, kw_only=True):
+    """The lane of a frame."""
 
-    stream_id: StreamId | None
-
-
-class CreateFrame(OnLane, ResponseFields, total=False):
-    """Ask for an answer; its fields may also stand in a `response` object."""
-
-    type: Required[Literal["response.create"]]
+    stream_id: StreamId | None = None
 
 
-class NestedCreateFrame(OnLane, total=False):
-    """Ask for an answer, in another form that is about."""
+class CreateFrame(
+    ResponseFields, frozen=True, kw_only=True, tag_field="type", tag="response.create"
+):
+    """Request a response; its fields may also be nested in a `response` object."""
 
-    type: Required[Literal["response.create"]]
-    response: Required[ResponseFields]
-
-
-class CancelFrame(OnLane, total=False):
-    """Stop a response; without its id, what runs on the lane."""
-
-    type: Required[Literal["response.cancel"]]
-    response_id: ResponseId | None
+    stream_id: StreamId | None = None
 
 
-class SteerFrame(OnLane, total=False):
-    """Say something to a response while it is written; answered with `SteerFailed`."""
+class NestedCreateFrame(OnLane, frozen=True, kw_only=True, tag_field="type", tag="response.create"):
+    """Request a response, in the nested form."""
 
-    type: Required[Literal["response.steer"]]
-    previous_response_id: Required[str]
-    input: Required[object]
+    response: ResponseFields
 
 
-class ResumeFrame(OnLane, total=False):
-    """Go on reading a response after the event of a number; an addition to the protocol."""
+class CancelFrame(OnLane, frozen=True, kw_only=True, tag_field="type", tag="response.cancel"):
+    """Cancel a response; without an id, the one that runs on the lane."""
 
-    type: Required[Literal["turnstream:response.resume"]]
-    response_id: Required[ResponseId]
-    starting_after: Annotated[int, Words(minimum=-1)] | None
+    response_id: ResponseId | None = None
 
 
-Frame = CreateFrame | NestedCreateFrame | CancelFrame | SteerFrame | ResumeFrame
+class SteerFrame(OnLane, frozen=True, kw_only=True, tag_field="type", tag="response.steer"):
+    """Add input to a running response; answered with `SteerFailed`."""
+
+    previous_response_id: str
+    input: Any = None
+
+
+class ResumeFrame(
+    OnLane, frozen=True, kw_only=True, tag_field="type", tag="turnstream:response.resume"
+):
+    """Follow a response after the event of a number; an addition to the protocol."""
+
+    response_id: ResponseId
+    starting_after: Annotated[int, Meta(ge=-1, le=10**15)] | None = None
+
+
+FRAMES = (CreateFrame, NestedCreateFrame, CancelFrame, SteerFrame, ResumeFrame)

@@ -7,6 +7,7 @@ from turnstream.turns.client import TurnClient
 from turnstream.turns.ids import message_id
 from turnstream.turns.turn import Message
 from turnstream.ws_server import field
+from turnstream.ws_server.access import owner_of
 from turnstream.ws_server.bodies import Deleted, InputItem, InputItemList, InputText, SaidText
 from turnstream.ws_server.http import response_id_of
 from turnstream.ws_server.list_page import list_page
@@ -14,7 +15,7 @@ from turnstream.ws_server.list_page import list_page
 
 async def delete_response(request: Request) -> Response:
     """`DELETE /v1/responses/ID`: forget it, with all that was said."""
-    owner = request.app.state.access.admit(request).owner
+    owner = owner_of(request)
     turn_client: TurnClient = request.app.state.turn_client
     id = response_id_of(request)
     await turn_client.stored.delete(id, owner)
@@ -24,7 +25,7 @@ async def delete_response(request: Request) -> Response:
 
 async def list_input_items(request: Request) -> Response:
     """`GET /v1/responses/ID/input_items`: the messages it was asked with, latest first."""
-    owner = request.app.state.access.admit(request).owner
+    owner = owner_of(request)
     turn_client: TurnClient = request.app.state.turn_client
     id = response_id_of(request)
     query = request.query_params

@@ -1,30 +1,15 @@
-"""How events and errors look on each wire; an event's own JSON is never taken apart."""
+"""Write events and errors for the socket and for HTTP; an event's own JSON is not decoded."""
 
 import json
 from typing import Any
 
 from starlette.responses import JSONResponse
 
-from turnstream.turns.errors import BadRequest, TurnError, error_body
+from turnstream.turns.errors import TurnError, error_body
+from turnstream.turns.event_json import encode, event_type
 from turnstream.turns.event_shapes import ErrorEvent
 from turnstream.ws_server.bodies import ErrorBody
-from turnstream.ws_server.field import Body
 from turnstream.ws_server.notices import SteerFailed
-
-
-def read_json(text: str | bytes) -> Body:
-    """Read an object.
-
-    Raises:
-        BadRequest: it is not JSON, or not an object.
-    """
-    try:
-        body: Any = json.loads(text)
-    except (ValueError, RecursionError) as exc:
-        raise BadRequest(f"This is not JSON: {exc}", code="invalid_json") from exc
-    if not isinstance(body, dict):
-        raise BadRequest("This is JSON, but not an object.", code="invalid_json")
-    return body
 
 
 def error_frame(error: TurnError, stream_id: str | None) -> str:
@@ -34,32 +19,26 @@ def error_frame(error: TurnError, stream_id: str | None) -> str:
         frame["headers"] = {"retry-after": str(error.retry_seconds)}
     if stream_id is not None:
         frame["stream_id"] = stream_id
-    return json.dumps(frame)
+    return encode(frame)
 
 
 def steer_failed(response_id: str, input: object, stream_id: str | None) -> str:
-    """Write that a response takes nothing in while it is being written; gives the input back."""
+    """Write that a running response cannot be steered; returns the input."""
     frame: SteerFailed = {
         "type": "response.steer.failed",
-        # Like an error's, it stands in no response's order.
+        # Not numbered: it is no event of a response.
         "sequence_number": 0,
         "steer": {"previous_response_id": response_id, "input": input},
         "error": {
             "type": "invalid_request_error",
             "code": "steering_not_supported",
-            "message": "A response can't be steered here: cancel it and go on from it.",
+            "message": "A response can't be steered here: cancel it and continue from it.",
         },
     }
     if stream_id is not None:
         frame["stream_id"] = stream_id
+    # Not `encode`: the input is the client's, and may hold integers beyond 64 bits.
     return json.dumps(frame)
-
-
-def on_lane(event: bytes, stream_id: str | None) -> str:
-    """Write an event for the socket; on a named lane it says which."""
-    if stream_id is None:
-        return event.decode()
-    return f'{{"stream_id":"{stream_id}",{event[1:].decode()}'
 
 
 def error_response(error: TurnError) -> JSONResponse:
@@ -79,6 +58,5 @@ def refused(event: dict[str, Any]) -> JSONResponse:
 
 
 def server_sent(event: bytes) -> bytes:
-    """Write an event for a stream over HTTP; its type is the first thing in its JSON."""
-    name = event.split(b'"', 4)[3]
-    return b"event: " + name + b"\ndata: " + event + b"\n\n"
+    """Write an event for a stream over HTTP."""
+    return b"event: " + event_type(event) + b"\ndata: " + event + b"\n\n"

@@ -8,7 +8,7 @@ from turnstream.ws_server import notices, requests
 
 Json = dict[str, Any]
 
-_ASKED = requests.Frame.__args__
+_ASKED = requests.FRAMES
 _SENT = (*event_shapes.Event.__args__, notices.SteerFailed, notices.Draining)
 
 

@@ -1,8 +1,9 @@
-"""JSON Schema from the types of the wire."""
+"""Make JSON Schema from the types of the wire: msgspec for requests, pydantic for what is sent."""
 
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
 from pydantic import TypeAdapter
 from typing_extensions import TypeAliasType
 
@@ -39,7 +40,7 @@ ASKED: tuple[type, ...] = (
     requests.CompletionBody,
     bulk.BatchRequest,
     bulk.FileForm,
-    *requests.Frame.__args__,
+    *requests.FRAMES,
 )
 _TEMPLATE = "#/components/schemas/{model}"
 
@@ -50,7 +51,19 @@ def components() -> Json:
     for schema in sent.values():
         if "properties" in schema:
             schema["additionalProperties"] = False
-    return sent | _definitions(ASKED)
+    asked = _asked()
+    assert not sent.keys() & asked.keys(), "two types have one name"
+    return sent | asked
+
+
+def _asked() -> dict[str, Json]:
+    _, made = msgspec.json.schema_components(
+        ASKED, ref_template=_TEMPLATE.replace("{model}", "{name}")
+    )
+    # A message's type may be left out, which a tagged union cannot say.
+    made["Message"]["required"].remove("type")
+    definitions: dict[str, Json] = _untitled(made)
+    return definitions
 
 
 def ref(shape: Shape) -> Json:
@@ -73,7 +86,7 @@ def _untitled(schema: Any) -> Any:
             return {
                 key: _untitled(value)
                 for key, value in schema.items()
-                if not (key == "title" and isinstance(value, str))
+                if not (key == "title" and isinstance(value, str)) and key != "discriminator"
             }
         case list():
             return [_untitled(value) for value in schema]

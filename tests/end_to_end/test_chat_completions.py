@@ -87,7 +87,7 @@ async def test_penalties_change_an_answer_and_a_bad_one_is_named(client: AsyncOp
             temperature=0,
             max_output_tokens=30,
         )
-        with pytest.raises(BadRequestError, match="'presence_penalty' must be from -2 to 2"):
+        with pytest.raises(BadRequestError, match="'presence_penalty' must be at most 2"):
             await client.chat.completions.create(
                 model="demo",
                 messages=QUESTION,  # type: ignore[arg-type]

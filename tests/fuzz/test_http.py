@@ -36,7 +36,7 @@ def narrowed(file_id: str) -> dict[str, Any]:
     for asked, length in ((response, "max_output_tokens"), (completion, "max_tokens")):
         asked["properties"][length] = {"const": 2}
         asked["properties"]["model"] = {"enum": ["demo", None]}
-        asked["required"].append(length)
+        asked.setdefault("required", []).append(length)
     del completion["properties"]["max_completion_tokens"]
     response["properties"]["previous_response_id"] = {"type": "null"}
     schemas["BatchRequest"]["properties"]["input_file_id"] = {"enum": [file_id, "file-0"]}

@@ -5,14 +5,14 @@ from collections.abc import Callable
 
 import pytest
 from redis.asyncio import Redis
-
-from tests.turns.conftest import MODEL, MakeTurn, ending, submitted
-from tests.turns.batch_values import PLAN
-from turnstream.turns import keys
 from turnstream.turns.batches import Batches
+from turnstream.turns.feed import Feed
+
+from tests.turns.batch_values import PLAN
+from tests.turns.conftest import MODEL, MakeTurn, ending, submitted
+from turnstream.turns import keys
 from turnstream.turns.client import TurnClient
 from turnstream.turns.errors import NewerVersion
-from turnstream.turns.feed import Feed
 from turnstream.turns.log import Log
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.record import TRANSITIONS, VERSION, TurnRecord

@@ -44,8 +44,12 @@ def test_penalties_and_top_k_are_taken() -> None:
         frequency_penalty=-2, presence_penalty=1.5, repetition_penalty=1.2, top_k=40
     ).create
 
-    assert (create.frequency_penalty, create.presence_penalty) == (-2, 1.5)
-    assert (create.repetition_penalty, create.top_k) == (1.2, 40)
+    assert create.sampling == {
+        "frequency_penalty": -2,
+        "presence_penalty": 1.5,
+        "repetition_penalty": 1.2,
+        "top_k": 40,
+    }
 
 
 def test_what_changes_nothing_is_not_refused() -> None:

@@ -1,14 +1,15 @@
 """The shapes of files and batches on the wire; see `ws_server/bodies.py`."""
 
-from typing import Annotated, Literal, NotRequired, Required
+from typing import Annotated, Literal
 
+from msgspec import Meta, Struct
 from typing_extensions import TypeAliasType, TypedDict
 
 from turnstream.turns.batch import Status
 from turnstream.turns.shapes import Count, OutputTokensDetails, Problem, Seconds, Words
 from turnstream.ws_server.bodies import PromptTokensDetails
 from turnstream.ws_server.list_page import ListPage
-from turnstream.ws_server.requests import Notes
+from turnstream.ws_server.requests import Metadata
 
 FileId = Annotated[str, Words(pattern="^file-[0-9a-f]{32}$")]
 BatchId = Annotated[str, Words(pattern="^batch_[0-9a-f]{32}$")]
@@ -93,29 +94,26 @@ class BatchBody(TypedDict):
 BatchList = TypeAliasType("BatchList", ListPage[BatchBody, BatchId])
 
 
-Kept = Annotated[int, Words(minimum=3600, maximum=2_592_000)]
-
-
-class OutputExpiry(TypedDict, total=False):
+class OutputExpiry(Struct, frozen=True):
     """How long a batch's output is kept."""
 
-    anchor: Required[Literal["created_at"]]
-    seconds: Kept | None
+    anchor: Literal["created_at"]
+    seconds: Annotated[int, Meta(ge=3600, le=2_592_000)] | None = None
 
 
-class BatchRequest(TypedDict):
+class BatchRequest(Struct, frozen=True, kw_only=True):
     """The body of `POST /v1/batches`."""
 
     input_file_id: str
     endpoint: str
     #: A number of minutes, hours or days: at most seven days.
-    completion_window: Annotated[str, Words(pattern="^[1-9][0-9]{0,5}[mhd]$")]
-    metadata: NotRequired[Notes]
-    output_expires_after: NotRequired[OutputExpiry | None]
+    completion_window: Annotated[str, Meta(extra_json_schema={"pattern": "^[1-9][0-9]{0,5}[mhd]$"})]
+    metadata: Metadata = None
+    output_expires_after: OutputExpiry | None = None
 
 
-class FileForm(TypedDict, total=False):
+class FileForm(Struct, frozen=True, kw_only=True):
     """The form of `POST /v1/files`."""
 
-    purpose: Required[Literal["batch"]]
-    file: Required[Annotated[str, Words(format="binary")]]
+    purpose: Literal["batch"]
+    file: Annotated[str, Meta(extra_json_schema={"format": "binary"})]

@@ -12,6 +12,7 @@ from starlette.types import Message, Receive
 from turnstream.turns.errors import BadRequest, FileNotFound, FileTooLarge, Overloaded
 from turnstream.turns.files import File, new_file_id
 from turnstream.ws_server import field
+from turnstream.ws_server.access import owner_of
 from turnstream.ws_server.batches.blobs import CHUNK
 from turnstream.ws_server.batches.bodies import FileBody, FileDeleted, FileList
 from turnstream.ws_server.batches.service import BatchService
@@ -39,7 +40,7 @@ def file_body(file: File) -> FileBody:
 
 async def create_file(request: Request) -> Response:
     """`POST /v1/files`: take a file of requests."""
-    owner = request.app.state.access.admit(request).owner
+    owner = owner_of(request)
     service: BatchService = request.app.state.batches
     bounded = Request(request.scope, _bounded(request, service.file_bytes))
     try:
@@ -77,7 +78,7 @@ async def create_file(request: Request) -> Response:
 
 async def list_files(request: Request) -> Response:
     """`GET /v1/files`: the owner's, newest first unless asked otherwise."""
-    owner = request.app.state.access.admit(request).owner
+    owner = owner_of(request)
     service: BatchService = request.app.state.batches
     query = request.query_params
     found, more = await service.files.page(
@@ -127,7 +128,7 @@ async def delete_file(request: Request) -> Response:
 
 
 async def _file(request: Request) -> File:
-    owner = request.app.state.access.admit(request).owner
+    owner = owner_of(request)
     service: BatchService = request.app.state.batches
     return await service.files.get(request.path_params["id"], owner)
 

@@ -6,7 +6,7 @@ from turnstream.turns.errors import BadRequest
 from turnstream.ws_server import field
 from turnstream.ws_server.chat_request import read_chat
 from turnstream.ws_server.create import Create, read_create
-from turnstream.ws_server.wire import read_json
+from turnstream.ws_server.decode import read_json
 
 RESPONSES = "/v1/responses"
 CHAT = "/v1/chat/completions"
@@ -49,7 +49,7 @@ def read_request(text: bytes | None, endpoint: str) -> BulkRequest:
     body = line.get("body")
     if not isinstance(body, dict):
         raise field.wrong("body", "an object")
-    if field.boolean(body, "stream", False):
+    if body.get("stream"):
         raise BadRequest(
             "'body.stream' must be left out: a batch's answers come as a file.",
             code="unsupported_parameter",

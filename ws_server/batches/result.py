@@ -16,7 +16,7 @@ from turnstream.turns.errors import (
     TurnError,
     error_body,
 )
-from turnstream.turns.response import whole
+from turnstream.turns.event_json import response_json
 from turnstream.turns.shapes import Error
 from turnstream.ws_server.batches.request import CHAT
 from turnstream.ws_server.batches.stop import Stop
@@ -92,7 +92,7 @@ def refused_result(line: Line, error: TurnError) -> Result:
 
 
 def _answered(line: Line, end: EndedTurn, endpoint: str) -> Result:
-    body = whole(end.status, end.error, end.rest)
+    body = response_json(end.status, end.error, end.rest)
     if endpoint == CHAT:
         body = json.dumps(completion(json.loads(body)), ensure_ascii=False, separators=(",", ":"))
     input_tokens, cached_tokens, output_tokens = usage_of(end.rest)

@@ -10,13 +10,14 @@ from starlette.responses import JSONResponse, Response
 from turnstream.turns.batch import Batch, Plan
 from turnstream.turns.errors import BadRequest
 from turnstream.ws_server import field
+from turnstream.ws_server.access import owner_of
 from turnstream.ws_server.batches.bodies import BatchBody, BatchList
 from turnstream.ws_server.batches.files import KEPT_SECONDS
 from turnstream.ws_server.batches.service import BatchService
+from turnstream.ws_server.decode import read_json
 from turnstream.ws_server.field import Body
 from turnstream.ws_server.http import read_body
 from turnstream.ws_server.list_page import list_page
-from turnstream.ws_server.wire import read_json
 
 _WINDOW = re.compile(r"([1-9]\d{0,5})([mhd])")
 _UNIT_SECONDS = {"m": 60, "h": 3600, "d": 24 * 3600}
@@ -65,7 +66,7 @@ def batch_body(batch: Batch) -> BatchBody:
 
 async def create_batch(request: Request) -> Response:
     """`POST /v1/batches`: have a file's requests answered."""
-    owner = request.app.state.access.admit(request).owner
+    owner = owner_of(request)
     service: BatchService = request.app.state.batches
     service.owners.of(owner).check_tier("batch")
     body = read_json(await read_body(request))
@@ -80,7 +81,7 @@ async def create_batch(request: Request) -> Response:
 
 async def list_batches(request: Request) -> Response:
     """`GET /v1/batches`: the owner's, newest first."""
-    owner = request.app.state.access.admit(request).owner
+    owner = owner_of(request)
     service: BatchService = request.app.state.batches
     query = request.query_params
     limit = field.whole_text(query.get("limit"), "limit", 20, least=1, most=100)
@@ -91,14 +92,14 @@ async def list_batches(request: Request) -> Response:
 
 async def get_batch(request: Request) -> Response:
     """`GET /v1/batches/ID`: how it stands."""
-    owner = request.app.state.access.admit(request).owner
+    owner = owner_of(request)
     service: BatchService = request.app.state.batches
     return JSONResponse(batch_body(await service.store.get(request.path_params["id"], owner)))
 
 
 async def cancel_batch(request: Request) -> Response:
     """`POST /v1/batches/ID/cancel`: answer no further request; finished ones are kept."""
-    owner = request.app.state.access.admit(request).owner
+    owner = owner_of(request)
     service: BatchService = request.app.state.batches
     return JSONResponse(batch_body(await service.store.cancel(request.path_params["id"], owner)))
 

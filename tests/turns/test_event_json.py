@@ -1,0 +1,43 @@
+"""The parts of an event are put together as text, and the result is JSON with the type in front."""
+
+import json
+
+from turnstream.turns import event_json
+from turnstream.turns.events import kept, text_delta
+
+ID = "resp_" + 32 * "a"
+
+
+def test_the_type_is_the_first_key_of_every_event_of_a_worker() -> None:
+    events = [text_delta(ID, 3, "Où?"), *kept(ID, 9, "completed", "null", '"id":"x"}', "Là.")]
+
+    for event in events:
+        assert next(iter(json.loads(event))) == "type"
+        assert event_json.event_type(event.encode()).decode() == json.loads(event)["type"]
+
+
+def test_a_stream_id_is_added_and_the_rest_is_unchanged() -> None:
+    event = text_delta(ID, 3, "Hi").encode()
+
+    assert event_json.with_stream_id(event, None) == event.decode()
+    on_lane = json.loads(event_json.with_stream_id(event, "left"))
+    assert on_lane == json.loads(event) | {"stream_id": "left"}
+
+
+def test_a_snapshot_is_marked_at_its_end() -> None:
+    marked = json.loads(event_json.with_snapshot(text_delta(ID, 3, "Hi")))
+
+    assert (next(iter(marked)), marked["snapshot"]) == ("type", True)
+
+
+def test_a_response_is_put_together_from_its_head_and_the_rest() -> None:
+    rest = event_json.rest_json({"id": "x", "model": "m"})
+    waiting = event_json.response_json("queued", "null", rest, queue='{"position":1}')
+
+    assert json.loads(event_json.response_json("failed", "null", rest)) == {
+        "status": "failed",
+        "error": None,
+        "id": "x",
+        "model": "m",
+    }
+    assert json.loads(waiting)["queue"] == {"position": 1}

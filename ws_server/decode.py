@@ -1,0 +1,177 @@
+"""Decode a client's JSON into its declared type; what is wrong becomes an error naming the field.
+
+msgspec rejects unpaired surrogates, NaN and numbers out of range without naming a field. Such text
+is read once more with the standard library, only to find the field.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+import msgspec
+
+from turnstream.turns.errors import BadRequest
+from turnstream.ws_server import requests
+from turnstream.ws_server.field import Body, unsupported, wrong
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+_ERROR = re.compile(r"(?P<what>.*?)(?: - at `(?P<key>key in )?\$\.?(?P<path>.*)`)?", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(\w+)`")
+_EXPECTED = re.compile(
+    r"Expected `(?P<type>[^`]*)`(?P<length> of length)?"
+    r"(?: (?P<sign>[<>]=) (?P<bound>\S+))?(?:, got.*)?"
+)
+#: How a JSON type is called in a message.
+_NAMES = {
+    "str": "a string",
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "object": "an object",
+    "array": "a list",
+}
+_BOUNDS = {">=": "at least", "<=": "at most"}
+
+
+def read_json(text: str | bytes) -> Body:
+    """Read an object.
+
+    Raises:
+        BadRequest: the text is not JSON, is not an object, or has a text or number that JSON lacks.
+    """
+    try:
+        body: Any = msgspec.json.decode(text)
+    except (ValueError, RecursionError):
+        body = _read_again(text)
+    if not isinstance(body, dict):
+        raise BadRequest("The JSON is not an object.", code="invalid_json")
+    return body
+
+
+def decode(body: Body, kind: type[T]) -> T:
+    """Validate an object.
+
+    Raises:
+        BadRequest: a field is wrong, missing or not supported; it says which.
+    """
+    present = {name: value for name, value in body.items() if value is not None}
+    for name in ("input", "messages"):
+        if isinstance(items := present.get(name), list):
+            present[name] = [_typed(item) for item in items]
+    try:
+        return msgspec.convert(present, kind)
+    except msgspec.ValidationError as exc:
+        raise _error(str(exc), present) from exc
+
+
+def _typed(item: object) -> object:
+    # The type of a message may be left out, but a tagged union needs it.
+    if isinstance(item, dict) and item.get("type") is None:
+        return item | {"type": "message"}
+    return item
+
+
+def _read_again(text: str | bytes) -> object:
+    try:
+        body: object = json.loads(text)
+        for param, value in _leaves(body, ""):
+            if isinstance(value, float) and not math.isfinite(value):
+                raise wrong(param, "a finite number")
+            if isinstance(value, str) and not _is_utf8(value):
+                raise wrong(param, "text without unpaired surrogates")
+    except (ValueError, RecursionError) as exc:
+        raise BadRequest(f"This is not JSON: {exc}", code="invalid_json") from exc
+    return body
+
+
+def _leaves(value: object, param: str) -> Iterator[tuple[str, object]]:
+    match value:
+        case dict():
+            for key, inner in value.items():
+                yield param or "body", key
+                name = f"{param}.{key}" if param else key
+                yield from _leaves(inner, name)
+        case list():
+            for number, inner in enumerate(value):
+                yield from _leaves(inner, f"{param}[{number}]")
+        case _:
+            yield param, value
+
+
+def _is_utf8(text: str) -> bool:
+    return not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _error(text: str, body: Body) -> BadRequest:
+    found = _ERROR.fullmatch(text)
+    assert found is not None, "msgspec writes what is wrong, and perhaps where"
+    what, param = found["what"], found["path"] or ""
+    if missing := _MISSING.fullmatch(what):
+        param = f"{param}.{missing[1]}" if param else missing[1]
+        if "." not in param:
+            return BadRequest(
+                f"'{param}' is missing.", code="missing_required_parameter", param=param
+            )
+    field = param.partition(".")[0]
+    if field == "tool_choice":
+        return unsupported("tool_choice", "this model calls no tools.")
+    if field in ("text", "response_format"):
+        name = "text.format" if field == "text" else field
+        return BadRequest(f"'{name}' must be of type 'text'.", code="unsupported_value", param=name)
+    if param.startswith("metadata"):
+        return _metadata_error(body["metadata"])
+    unsupported_value = param.endswith(".type") or (param == "n" and what.startswith("Invalid"))
+    return BadRequest(
+        f"'{param}' must be {_should(what, param)}.",
+        code="unsupported_value" if unsupported_value else None,
+        param=param,
+    )
+
+
+def _should(what: str, param: str) -> str:
+    """Say what a value must be, in a person's words."""
+    if what.startswith("Invalid"):
+        choices = [str(choice) for choice in _CHOICES.get(param.rpartition(".")[2], ())]
+        return choices[0] if len(choices) == 1 else "one of " + ", ".join(choices)
+    expected = _EXPECTED.fullmatch(what)
+    if expected is None:
+        return "present" if what.startswith("Object missing") else "in range"
+    kind = expected["type"]
+    if expected["sign"]:
+        bound = f"{_BOUNDS[expected['sign']]} {float(expected['bound']):.12g}"
+        unit = {"str": "characters", "array": "entries"}.get(kind, "keys")
+        return f"{bound} {unit} long" if expected["length"] else bound
+    names = [_NAMES.get(each, each) for each in kind.split(" | ") if each != "null"]
+    return " or ".join(names)
+
+
+def _metadata_error(value: object) -> BadRequest:
+    """Find the wrong entry: msgspec does not say its key."""
+    if isinstance(value, dict):
+        for key, text in value.items():
+            if len(key) > 64:
+                return wrong("metadata", "an object whose keys have at most 64 characters")
+            if not isinstance(text, str):
+                return wrong(f"metadata.{key}", "a string")
+            if len(text) > 512:
+                return wrong(f"metadata.{key}", "at most 512 characters long")
+    return wrong("metadata", "an object of at most 16 strings")
+
+
+def _choices() -> dict[str, list[object]]:
+    """Collect what each field with a fixed set of values, and each tag, may be."""
+    found: dict[str, list[object]] = {"type": ["a supported type"]}
+    kinds = [requests.ResponseBody, requests.CompletionBody, requests.BackgroundOptions]
+    for kind in (*kinds, requests.Message):
+        for each in msgspec.inspect.type_info(kind).fields:  # type: ignore[attr-defined]
+            options = getattr(each.type, "types", (each.type,))
+            for option in options:
+                if isinstance(option, msgspec.inspect.LiteralType):
+                    found[each.encode_name] = list(option.values)
+    return found
+
+
+_CHOICES = _choices()
