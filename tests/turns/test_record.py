@@ -5,12 +5,11 @@ from collections.abc import Callable
 
 import pytest
 from redis.asyncio import Redis
-from turnstream.turns.batches import Batches
-from turnstream.turns.feed import Feed
 
 from tests.turns.batch_values import PLAN
 from tests.turns.conftest import MODEL, MakeTurn, ending, submitted
 from turnstream.turns import keys
+from turnstream.turns.batch_store import BatchStore
 from turnstream.turns.client import TurnClient
 from turnstream.turns.errors import NewerVersion
 from turnstream.turns.log import Log
@@ -128,19 +127,19 @@ async def test_a_node_refuses_to_read_a_newer_turn(
 
 
 async def test_a_newer_batch_is_left_to_nodes_that_can_read_it(
-    client: Redis, feed: Feed, redis: Redis
+    store: BatchStore, redis: Redis
 ) -> None:
-    newer = await Batches(client).create("ann", PLAN, None)
-    other = await Batches(client).create("ann", PLAN, None)
+    newer = await store.create("ann", PLAN, None)
+    other = await store.create("ann", PLAN, None)
     await redis.hset(keys.batch(newer.id), "version", NEWER)  # type: ignore[misc]
 
-    taken = await feed.take()
+    taken = await store.take()
 
     assert taken is not None
     assert taken.id == other.id
-    assert await feed.take() is None
+    assert await store.take() is None
     with pytest.raises(NewerVersion):
-        await Batches(client).get(newer.id, "ann")
+        await store.get(newer.id, "ann")
 
 
 async def test_a_model_described_by_a_newer_release_is_left_out(
