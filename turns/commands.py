@@ -1,6 +1,6 @@
-"""A worker's ear: which of its turns are to end, or to give their rows back, at once.
+"""A worker's control channel: cancel and preempt.
 
-Only quick, like all that is published: who did not hear it learns it from the next beat.
+Published messages can be lost: a worker that missed one learns the same from its next heartbeat.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ import redis
 
 from turnstream.turns import keys
 
-#: How long a silence is waited out at a time.
+#: How long one wait for a message may take.
 LISTEN_SECONDS = 1.0
 
 
@@ -20,15 +20,15 @@ _PREEMPT = "preempt "
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What is to become of a turn."""
+    """A command about one turn."""
 
     turn_id: str
-    #: It gives its row back and goes on later; else it ends.
+    #: True: preempt the turn, which is requeued. False: cancel it.
     preempts: bool = False
 
 
 def commands(client: "redis.Redis", *, model: str, worker: str) -> Iterator[Command | None]:
-    """Give what is ordered, and None now and then while there is nothing.
+    """Yield each command, and None each time that a wait ends without one.
 
     Raises:
         redis.RedisError: Redis is away; listen again.
@@ -38,8 +38,8 @@ def commands(client: "redis.Redis", *, model: str, worker: str) -> Iterator[Comm
         pubsub.subscribe(keys.worker_channel(model, worker))
         while True:
             message = pubsub.get_message(timeout=LISTEN_SECONDS)
-            yield _order(message["data"].decode()) if message else None
+            yield _command(message["data"].decode()) if message else None
 
 
-def _order(text: str) -> Command:
+def _command(text: str) -> Command:
     return Command(text.removeprefix(_PREEMPT), preempts=text.startswith(_PREEMPT))

@@ -1,4 +1,4 @@
-"""Makes Redis clients with the time-outs that the promises need.
+"""Creates Redis clients with the timeouts that docs/reliability.md promises.
 
 redis-py's own defaults (five seconds, ten retries) would turn an outage into a minute of silence.
 """
@@ -14,18 +14,18 @@ from redis.retry import Retry
 COMMAND_SECONDS = 1.5
 CONNECT_SECONDS = 1.0
 #: Connections of a node's commands; when all are in use, a further command waits for one. That is
-#: no sign that Redis is away, so it may last as long as a crowd of thousands takes.
+#: no sign of an outage, so the wait is long enough for thousands of commands.
 CONNECTIONS = 32
-CROWD_SECONDS = 20.0
+POOL_WAIT_SECONDS = 20.0
 
 
 def connect_async(url: str) -> "redis.asyncio.Redis":
-    """Make the client of a node's commands. A command is repeated once, on a new connection, if its
-    connection turns out to be dead; every script of ours can bear that."""
+    """Create the client for a node's commands. A command is repeated once, on a new connection, if
+    its connection was closed; every script is safe to repeat."""
     pool = redis.asyncio.BlockingConnectionPool.from_url(
         url,
         max_connections=CONNECTIONS,
-        timeout=CROWD_SECONDS,
+        timeout=POOL_WAIT_SECONDS,
         protocol=2,
         socket_timeout=COMMAND_SECONDS,
         socket_connect_timeout=CONNECT_SECONDS,
@@ -35,7 +35,7 @@ def connect_async(url: str) -> "redis.asyncio.Redis":
 
 
 def subscribe_async(url: str) -> "redis.asyncio.Redis":
-    """Make the client of a node's one subscription: it may be silent for as long as it likes."""
+    """Create the client for a node's subscription, which has no read timeout."""
     return redis.asyncio.Redis.from_url(
         url,
         protocol=2,
@@ -46,7 +46,7 @@ def subscribe_async(url: str) -> "redis.asyncio.Redis":
 
 
 def connect(url: str) -> "redis.Redis":
-    """Make a worker thread's client: it fails at once, and the thread decides what to do."""
+    """Create a worker thread's client, which fails fast; the thread decides about retries."""
     return redis.Redis.from_url(
         url,
         protocol=2,

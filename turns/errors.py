@@ -1,4 +1,4 @@
-"""Every error that a client can be told about, and what a node does with it.
+"""Every error that a client can receive, and what a node does with it.
 
 * TurnError
     * BadRequest                 400, the request itself is wrong; `code` and `param` say what
@@ -70,7 +70,7 @@ class PreviousResponseNotFound(BadRequest):
 
 
 class UnsafePrompt(BadRequest):
-    """A message has text that the prompt format keeps for itself."""
+    """A message has text that the prompt format reserves."""
 
     def __init__(self, message: str, param: str = "input") -> None:
         super().__init__(message, code="unsafe_prompt", param=param)
@@ -90,7 +90,7 @@ class ContextLengthExceeded(BadRequest):
 
 
 class Unauthorized(TurnError):
-    """The key is missing or unknown."""
+    """The API key is missing or unknown."""
 
     status = 401
     type = "invalid_request_error"
@@ -98,7 +98,7 @@ class Unauthorized(TurnError):
 
 
 class Forbidden(TurnError):
-    """The request came from a page that may not ask."""
+    """The request came from a page whose origin is not allowed."""
 
     status = 403
     type = "invalid_request_error"
@@ -174,7 +174,7 @@ class NotServed(TurnError):
 
 
 class StreamExpired(TurnError):
-    """The response was there, its events are not kept any more."""
+    """The response's events are no longer kept."""
 
     status = 400
     type = "invalid_request_error"
@@ -195,7 +195,7 @@ class ResponseLost(TurnError):
 
 
 class TierNotAllowed(TurnError):
-    """The owner may not ask in this tier."""
+    """The owner may not submit in this tier."""
 
     status = 403
     type = "invalid_request_error"

@@ -1,4 +1,4 @@
-"""What is known of files: whose they are, how large, until when. Their content is elsewhere."""
+"""Records of files: owner, size, expiry. The content is in the blob store."""
 
 import hashlib
 import re
@@ -18,12 +18,12 @@ _FILE = re.compile(r"file-[0-9a-f]{32}")
 
 
 def new_file_id() -> str:
-    """Make a file's id."""
+    """Return a new file id."""
     return f"file-{secrets.token_hex(16)}"
 
 
 def result_file_id(batch: str, kind: str) -> str:
-    """Name a file of a batch's results; the same whoever ends the batch."""
+    """Return the id of a file of a batch's results; every runner gets the same one."""
     return "file-" + hashlib.sha256(f"{batch} {kind}".encode()).hexdigest()[:32]
 
 
@@ -54,7 +54,7 @@ class Files:
         self._redis = client
 
     async def add(self, file: File) -> None:
-        """Make a file known; its content must be there already.
+        """Add a file's record; its content must be stored already.
 
         Raises:
             Overloaded: Redis is away.
@@ -67,7 +67,7 @@ class Files:
                 await pipe.execute()
 
     async def get(self, id: str, owner: str) -> File:
-        """Look a file up.
+        """Return a file.
 
         Raises:
             FileNotFound: there is no such file for this owner.
@@ -81,7 +81,7 @@ class Files:
     async def page(
         self, owner: str, *, purpose: str | None, after: str | None, limit: int, newest_first: bool
     ) -> tuple[list[File], bool]:
-        """Give some of an owner's files, and whether there are more.
+        """Return a page of an owner's files, and whether there are more.
 
         Raises:
             Overloaded: Redis is away.
@@ -100,7 +100,7 @@ class Files:
         return found, False
 
     async def forget(self, file: File) -> None:
-        """Take a file off the list; its content is gone already.
+        """Delete a file's record; its content is deleted already.
 
         Raises:
             Overloaded: Redis is away.
@@ -113,7 +113,7 @@ class Files:
                 await pipe.execute()
 
     async def expired(self, now: float) -> Sequence[File]:
-        """Give some files whose time is over.
+        """Return up to 100 expired files.
 
         Raises:
             Overloaded: Redis is away.

@@ -1,8 +1,8 @@
-"""One reader's view of one turn: its events in order, each once, without a hole.
+"""One reader's view of one turn: its events in order, each once, without a gap.
 
-The log is the truth and what is published is only quick. Live events are taken when they are the
+The log is authoritative; published events are only faster. Live events are taken when they are the
 very next ones and there is room; else the follower is `behind`, and reads the log when its reader
-gets that far. So a slow reader costs a bounded queue and a hole costs one read.
+gets that far. So a slow reader costs a bounded queue and a gap costs one read.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ RETRY_SECONDS = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What the log held after an event."""
+    """The events in the log after a given one."""
 
     events: Sequence[bytes]
     #: True when the turn has its terminal event and `events` reach to it.
@@ -72,7 +72,7 @@ class Follower:
         if self._ended:
             return
         if seq <= self.newest:
-            # Also a reader who says that it has more than there is comes to an end.
+            # A reader that asked for events after the last one ends here.
             self._ended = last
             self._wake.set()
             return
@@ -91,7 +91,7 @@ class Follower:
             self._wake.set()
 
     async def batches(self) -> AsyncIterator[list[bytes]]:
-        """Give all events there are, then wait for more; ends after the terminal event.
+        """Yield all events there are, then wait for more; end after the terminal event.
 
         An empty batch says that nothing has come for a while and nothing was missed.
 

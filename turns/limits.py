@@ -1,6 +1,6 @@
 """How much each owner may ask for, and in which tiers.
 
-Batches are not counted: their feeders keep a bounded number of turns in line, and wait.
+Batches are not counted: a runner keeps a bounded number of turns in the queue.
 """
 
 import re
@@ -12,7 +12,7 @@ from turnstream.turns.environment import SettingError
 from turnstream.turns.errors import TierNotAllowed
 from turnstream.turns.turn import Tier, Turn
 
-#: Tokens that an answer is taken for until its end is known, when its request does not say.
+#: Output tokens reserved for a turn whose request sets no maximum.
 ANSWER_TOKENS = 256
 _CHARACTERS_PER_TOKEN = 4
 _TIERS: tuple[Tier, ...] = ("priority", "default", "flex", "batch")
@@ -32,7 +32,7 @@ class Limits:
     tiers: frozenset[Tier] = frozenset(_TIERS)
 
     def check_tier(self, tier: Tier) -> None:
-        """Hold a tier against those that may be asked in.
+        """Check that the owner may submit in a tier.
 
         Raises:
             TierNotAllowed: it is none of them.
@@ -53,13 +53,13 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class OwnerLimits:
-    """The limits of everybody, and of those who have some of their own."""
+    """The default limits, and those of owners with limits of their own."""
 
     everybody: Limits = Limits()
     own: Mapping[str, Limits] = field(default_factory=dict)
 
     def of(self, owner: str) -> Limits:
-        """Give the limits of an owner."""
+        """Return the limits of an owner."""
         return self.own.get(owner, self.everybody)
 
     @classmethod
@@ -86,7 +86,7 @@ class OwnerLimits:
 
 
 def cost(turn: Turn) -> int:
-    """Estimate a turn's tokens, question and answer, until its end is known."""
+    """Estimate the tokens of a turn's prompt and response, until it has ended."""
     asked = sum(len(message.text) for message in turn.messages)
     asked += len(turn.request.instructions or "")
     return -(-asked // _CHARACTERS_PER_TOKEN) + (turn.request.sampling.max_tokens or ANSWER_TOKENS)

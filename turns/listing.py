@@ -15,7 +15,7 @@ PAGE = 100
 async def ids_after(
     client: "redis.asyncio.Redis", key: str, after: str | None, *, newest_first: bool = True
 ) -> AsyncIterator[str]:
-    """Give ids one after the other, from the one behind `after` on; an unknown one is no bound."""
+    """Yield ids that come after `after`; an unknown `after` is ignored."""
     start = 0
     if after is not None:
         rank = client.zrevrank if newest_first else client.zrank

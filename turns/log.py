@@ -1,4 +1,4 @@
-"""A worker's door to the logs: append what a step brought, for all its turns in one call."""
+"""A worker's client of the logs: append the events of a step, for all its turns in one call."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from turnstream.turns.settings import TurnSettings
 
 
 class Verdict(StrEnum):
-    """What became of one turn's part of an append."""
+    """The result of one turn's part of an append."""
 
     OK = "ok"
     #: Another attempt has the turn: this one must stop.
@@ -28,7 +28,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One event and the token ids whose text it is the last to show."""
+    """One event, and the token ids whose text is complete with it."""
 
     event: str
     ids: tuple[int, ...] = ()
@@ -43,13 +43,13 @@ class Final:
     error: str
     rest: str
     text: str
-    #: Of question and answer.
+    #: Of prompt and response together.
     tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Requeued:
-    """The turn goes back to the head of its line, and on from its log later."""
+    """The turn goes back to the head of its queue; the next attempt continues from its log."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

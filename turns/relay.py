@@ -19,17 +19,17 @@ from turnstream.turns import keys
 
 log = logging.getLogger(__name__)
 
-#: How often a node publishes to itself to know that it hears.
+#: How often a node publishes to itself, to check its subscription.
 HEARTBEAT_SECONDS = 2.0
-#: Silence after which the subscription is thought dead and made anew.
-DEAF_SECONDS = 6.0
-#: How long to wait before the subscription is made anew.
+#: Silence after which the subscription is considered dead and renewed.
+SILENT_SECONDS = 6.0
+#: How long to wait before the subscription is renewed.
 RETRY_SECONDS = 0.2
 _HEARTBEAT = b"heartbeat"
 
 
 class Listener(Protocol):
-    """Whoever wants what is published under a name."""
+    """An object that receives what is published for one id."""
 
     turn_id: str
 
@@ -39,7 +39,7 @@ class Listener(Protocol):
 
 
 class Relay:
-    """Hands published events to followers."""
+    """Dispatches published events to followers."""
 
     def __init__(
         self, node: str, subscriber: "redis.asyncio.Redis", commands: "redis.asyncio.Redis"
@@ -51,11 +51,11 @@ class Relay:
         self._heard = 0.0
 
     def add(self, follower: Listener) -> None:
-        """Send a turn's events to this follower too, from now on."""
+        """Dispatch a turn's events to this follower from now on."""
         self._followers[follower.turn_id].add(follower)
 
     def remove(self, follower: Listener) -> None:
-        """Stop sending to a follower."""
+        """Stop dispatching to a follower."""
         group = self._followers.get(follower.turn_id)
         if group is not None:
             group.discard(follower)
@@ -63,11 +63,11 @@ class Relay:
                 del self._followers[follower.turn_id]
 
     def followed(self) -> list[str]:
-        """The turns that somebody reads here."""
+        """Return the ids of turns with followers on this node."""
         return list(self._followers)
 
     async def listen(self) -> None:
-        """Hand out what is published for as long as the node lives, whatever Redis does."""
+        """Receive and dispatch for as long as the node runs, across outages of Redis."""
         while True:
             self._heard = time.monotonic()
             try:
@@ -76,7 +76,7 @@ class Relay:
                     async for message in pubsub.listen():
                         self._take(message)
             except (RedisError, OSError) as exc:
-                log.warning("the subscription was lost and is made anew: %s", exc)
+                log.warning("the subscription was lost and is renewed: %s", exc)
             self._resync_all()
             await asyncio.sleep(RETRY_SECONDS)
 
@@ -88,16 +88,16 @@ class Relay:
             self._dispatch(message["data"])
 
     async def heartbeat(self) -> None:
-        """Publish to the node itself, and make the subscription anew when that is not heard."""
+        """Publish to the node itself, and renew the subscription when that does not arrive."""
         while True:
             await asyncio.sleep(HEARTBEAT_SECONDS)
             try:
                 await self._commands.publish(self._channel, _HEARTBEAT)
             except (RedisError, OSError):
                 continue
-            if time.monotonic() - self._heard > DEAF_SECONDS:
-                log.warning("nothing was heard for %.0f seconds", DEAF_SECONDS)
-                # The listener sees its connection end, and makes another.
+            if time.monotonic() - self._heard > SILENT_SECONDS:
+                log.warning("no message received for %.0f seconds", SILENT_SECONDS)
+                # `listen` sees its connection closed and opens another.
                 await self._subscriber.connection_pool.disconnect()
 
     def _dispatch(self, payload: bytes) -> None:

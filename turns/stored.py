@@ -1,4 +1,4 @@
-"""What is kept of turns: looked up, and forgotten, by their owner alone."""
+"""Stored turns: read and delete them. Each owner sees only their own."""
 
 from collections.abc import Awaitable
 from typing import Any, cast
@@ -15,7 +15,7 @@ from turnstream.turns.turn import Message, messages_from_json
 
 
 class Stored:
-    """A node's door to the records of turns."""
+    """A node's client of the records of turns."""
 
     def __init__(self, client: "redis.asyncio.Redis", patience: Patience, *, alive_ms: int) -> None:
         self._redis = client
@@ -26,7 +26,7 @@ class Stored:
         self._delete = Script(client, "delete")
 
     async def response(self, turn_id: str, owner: str) -> str:
-        """Give the response object of a turn, as JSON; while it waits with its place.
+        """Return the response object of a turn as JSON; while it waits, with its place.
 
         Raises:
             ResponseNotFound: there is no such turn for this owner.
@@ -43,7 +43,7 @@ class Stored:
                 raise ResponseNotFound(turn_id)
 
     async def input_of(self, turn_id: str, owner: str) -> tuple[Message, ...]:
-        """Give the messages that a turn was asked with.
+        """Return the input messages of a turn.
 
         Raises:
             ResponseNotFound: there is no such turn for this owner.
@@ -56,7 +56,7 @@ class Stored:
                 raise ResponseNotFound(turn_id)
 
     async def answer(self, turn_id: str, owner: str) -> str:
-        """Give the text of a stored turn's answer.
+        """Return the output text of a stored turn.
 
         Raises:
             ResponseNotFound: this owner has no such turn, it is not stored, or it has no answer.
@@ -69,7 +69,7 @@ class Stored:
                 raise ResponseNotFound(turn_id)
 
     async def delete(self, turn_id: str, owner: str) -> None:
-        """Forget a turn that has ended, with all that was said in it.
+        """Delete a turn that has ended: its record and its log.
 
         Raises:
             ResponseNotFound: there is no such turn for this owner.

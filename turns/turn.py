@@ -51,10 +51,10 @@ def _stated(value: "Request | SamplingParams") -> dict[str, object]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchLine:
-    """Where a turn of a batch comes from, and who hands it in."""
+    """The batch line that a turn is made of."""
 
     batch: str
-    #: Which feeder: one that has lost the batch since hands nothing in any more.
+    #: The runner's epoch: submits of an earlier runner are refused.
     epoch: int
     #: Number of the line in the batch's file, from 1.
     number: int
@@ -62,16 +62,16 @@ class BatchLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """A question on its way into the line."""
+    """A turn to be submitted."""
 
     id: str
     owner: str
     model: str
     tier: Tier
-    #: What is new in this turn; what came before is found by `parent`.
+    #: The new messages; those before are found through `parent`.
     messages: tuple[Message, ...]
     request: Request
-    #: The turn that this one goes on from.
+    #: Id of the turn that this one continues; None: it begins a conversation.
     parent: str | None
     #: Whether the asking socket still holds `parent`, which then need not be stored.
     parent_cached: bool
@@ -79,42 +79,42 @@ class Turn:
     metadata: dict[str, str]
     #: Seconds since 1970.
     created_at: int
-    #: Nobody has to read it for it to go on, even if it is not stored.
+    #: It goes on without a reader, even if it is not stored.
     background: bool = False
-    #: False for a warm-up: it is over at once, and only there to be gone on from.
+    #: False for a warm-up: it ends at once, and a later turn continues from it.
     generate: bool = True
     #: Another turn of this owner with the same key is this turn; None: there is no key.
     idempotency_key: str | None = None
-    #: What was asked for, to tell a repeated request from another one with the same key.
+    #: Hash of the request, to tell a repeat from another request with the same key.
     fingerprint: str = ""
-    #: The batch that this turn is a line of, which alone reads and forgets it; None for people's.
+    #: The batch line that this turn is made of; None: an interactive turn.
     batch: "BatchLine | None" = None
 
     @property
     def asks(self) -> bool:
-        """Whether it ends in a question; else it needs a warm-up before it that does."""
+        """Whether it ends in a user message; if not, the warm-up before it has to."""
         spoken = [message for message in self.messages if message.role != "system"]
         return bool(spoken) and spoken[-1].role == "user" and bool(spoken[-1].text.strip())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claimed:
-    """A turn that a worker has taken up, with all it needs to answer it."""
+    """A turn that a worker has claimed, with all it needs to answer it."""
 
     id: str
-    #: 1 for the first try; a higher one goes on where the last left off.
+    #: 1 for the first try; a higher one continues from the log.
     attempt: int
     #: Number of the last event in the log.
     seq: int
     request: Request
-    #: The whole conversation, oldest first, ending with what is asked now.
+    #: The whole conversation, oldest first, ending with the new messages.
     messages: tuple[Message, ...]
     #: The response's JSON after its status and error.
     rest: str
     #: Token ids whose text is in the log already.
     ids: tuple[int, ...]
     tier: Tier = "default"
-    #: Nobody reads it while it is written, as of a batch's line.
+    #: No node follows it, as for a batch line.
     unread: bool = False
 
 

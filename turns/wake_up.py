@@ -1,9 +1,8 @@
-"""The doorbell: a Celery message that says somebody waits for a model.
+"""Wake-ups: Celery messages that make a worker claim a turn.
 
-It is a wake_up, not a ticket: the turn's id in it is for the logs, and whoever hears it claims the
-head of the line. A script in Redis pushes it onto one worker's own queue, so its text is made
-beforehand: Celery writes one message to a queue in memory, and every bell is that message with
-another id.
+A wake-up names no turn to answer: the id in it is for the logs, and the worker claims the head of
+the queue. A script pushes it onto a worker's own Celery queue, so its text is made beforehand:
+Celery writes one message to a queue in memory, and every wake-up is that message with another id.
 """
 
 import json
@@ -18,19 +17,19 @@ WAKE_UP_TASK = "turns.wake_up"
 #: Its name in releases before version 2, whose messages may still be in a queue.
 OLD_WAKE_UP_TASK = "turns.ring"
 
-#: Stands for the queue's name until a script knows which worker is rung.
+#: Stands for the queue's name until a script chooses the worker.
 _QUEUE = "@queue@"
 _TURN = "resp_" + 32 * "0"
 _TASK = str(UUID(int=0))
 
 
 def queue_of(model: str, worker: str | None = None) -> str:
-    """Name the Celery queue of a model, or of one worker of it."""
+    """Return the name of the Celery queue of a model, or of one worker of it."""
     return f"turns.{model}" if worker is None else f"turns.{model}.{worker}"
 
 
 class WakeUp:
-    """Writes bells as Celery's own serializer would."""
+    """Writes wake-ups as Celery's own serializer does."""
 
     def __init__(self) -> None:
         app = Celery("turnstream", broker="memory://")
@@ -51,7 +50,7 @@ class WakeUp:
         self._message: str = json.dumps(message)
 
     def text(self, turn_id: str) -> str:
-        """Write the bell of a turn, with the queue's name left open."""
+        """Write the wake-up of a turn, with a placeholder for the queue's name."""
         body = b64encode(self._body.replace(_TURN, turn_id).encode()).decode()
         task = str(UUID(turn_id.removeprefix("resp_")))
         message = self._message.replace("@body@", body).replace(_TURN, turn_id)
