@@ -8,8 +8,8 @@ from codecs import utf_8_decode
 from collections.abc import Sequence
 from typing import Protocol
 
+from turnstream.prompts.reply_text import ReplyText
 from turnstream.workers.byte_table import FIRST_RAW_BYTE, ByteTable, to_bytes
-from turnstream.workers.reply_text import ReplyText
 
 
 class IdSlicer(Protocol):
@@ -37,11 +37,10 @@ class Slicer:
         table: ByteTable,
         *,
         stop: Sequence[str] = (),
-        replacements: Sequence[tuple[str, str]] = (),
     ) -> None:
         self._table = table
         self._spelled = table.spelled
-        self._reply = ReplyText(stop, replacements)
+        self._reply = ReplyText(stop)
         #: The bytes of a character that has begun, three at most.
         self._pending = b""
 

@@ -8,8 +8,7 @@ import logging
 import os
 import time
 
-from turnstream.prompts import ChatPromptMetaLlamaLlama2Chat, prompt_for
-from turnstream.prompts.registry import PROMPTS
+from turnstream.prompts import PromptFormat, prompt_format
 from turnstream.turns.commands import commands
 from turnstream.turns.connection import connect
 from turnstream.turns.count_line import CountLine
@@ -132,10 +131,10 @@ class Worker:
 
 def _prompter(loaded: LoadedModel, wanted: str) -> Prompter:
     if wanted == "auto":
-        prompt = prompt_for(loaded.name, loaded.config.to_dict())
+        chosen = prompt_format(loaded.name, loaded.config.to_dict())
     else:
-        prompt = PROMPTS[wanted]
-    if prompt is ChatPromptMetaLlamaLlama2Chat:
+        chosen = PromptFormat(wanted)
+    if chosen is PromptFormat.LLAMA_2_CHAT:
         return Llama2Prompter(loaded.tokenizer)
     if not loaded.tokenizer.has_template:
         raise CheckpointError(

@@ -2,13 +2,8 @@
 
 import pytest
 
-from turnstream.prompts import (
-    CONTROL_STRINGS,
-    ChatPromptMetaLlamaLlama2Chat,
-    ControlStringError,
-    check_text,
-    neutralise,
-)
+from turnstream.prompts import CONTROL_STRINGS, ControlStringError, check_text, neutralise
+from turnstream.prompts.chatstream import ChatPromptMetaLlamaLlama2Chat
 
 
 @pytest.mark.parametrize("text", ["[INST]", "a[/INST]b", "<<SYS>>\n", "x <</SYS>>"])

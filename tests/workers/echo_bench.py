@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from harness import sentencepiece_model
-from turnstream.prompts import ChatPromptMetaLlamaLlama2Chat, PromptOptions
+from turnstream.prompts.chatstream import ChatPromptMetaLlamaLlama2Chat, PromptOptions
+from turnstream.prompts.chatstream.echo_cut import EchoCounts, EchoCut
 from turnstream.workers.byte_table import ByteTable
-from turnstream.workers.echo_cut import EchoCounts, EchoCut
 from turnstream.workers.slicer import Slicer
 
 

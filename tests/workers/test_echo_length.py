@@ -2,9 +2,9 @@
 
 import pytest
 
-from tests.prompts.titanic import titanic
+from tests.prompts.chatstream.titanic import titanic
 from tests.workers.echo_bench import Bench
-from turnstream.workers.echo_cut import EchoCounts, EchoCut
+from turnstream.prompts.chatstream.echo_cut import EchoCounts, EchoCut
 
 
 def test_no_tokenizer_has_to_be_set_before_lengths_are_right() -> None:

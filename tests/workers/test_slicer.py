@@ -119,24 +119,3 @@ def test_an_empty_stop_string_stops_nothing() -> None:
 
     assert slicer.feed(ids("there")) == "there"
     assert not slicer.stopped
-
-
-def test_a_replacement_is_made_across_slices_one_pair_after_the_other() -> None:
-    slicer = Slicer(TABLE, replacements=[("<NL>", "\n"), ("\nST", "-")])
-
-    slices = [slicer.feed([id]) for id in ids("there", "<NL>", "ST", "<NL>", "there")]
-
-    assert slices == ["there", "", "-", "", "\nthere"]
-
-
-def test_text_held_for_a_replacement_is_shown_when_a_stop_string_ends_the_reply() -> None:
-    slicer = Slicer(TABLE, stop=["STOP"], replacements=[("\n\n", "|")])
-
-    assert slicer.feed(ids("there", "\n")) == "there"
-    assert slicer.feed(ids("STOP", "\n")) == "\n"
-    assert slicer.finish() == ""
-
-
-def test_nothing_cannot_be_replaced() -> None:
-    with pytest.raises(ValueError, match="empty"):
-        Slicer(TABLE, replacements=[("", "x")])

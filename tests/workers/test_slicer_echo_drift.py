@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.prompts.titanic import titanic
+from tests.prompts.chatstream.titanic import titanic
 from tests.workers.echo_bench import Bench, bench
-from turnstream.prompts import ControlStringError, PromptOptions
+from turnstream.prompts import ControlStringError
+from turnstream.prompts.chatstream import PromptOptions
 
 
 @pytest.mark.parametrize("turns", range(2, 9))

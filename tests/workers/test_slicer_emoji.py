@@ -1,8 +1,8 @@
 """Characters of several byte tokens come whole, where decoding everything anew shows garbage."""
 
-from tests.prompts.titanic import titanic
+from tests.prompts.chatstream.titanic import titanic
 from tests.workers.echo_bench import Bench
-from turnstream.workers.echo_cut import EchoCounts, EchoCut
+from turnstream.prompts.chatstream.echo_cut import EchoCounts, EchoCut
 from turnstream.workers.slicer import Slicer
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
 
-from turnstream.workers.reply_text import ReplyText
+from turnstream.prompts.reply_text import ReplyText
 
 
 class StreamSlicer:
@@ -21,12 +21,11 @@ class StreamSlicer:
         prompt_ids: Sequence[int],
         *,
         stop: Sequence[str] = (),
-        replacements: Sequence[tuple[str, str]] = (),
     ) -> None:
         self._tokenizer = tokenizer
         self._prompt_ids = list(prompt_ids)
         self._stream = self._primed()
-        self._reply = ReplyText(stop, replacements)
+        self._reply = ReplyText(stop)
 
     @property
     def stopped(self) -> bool:

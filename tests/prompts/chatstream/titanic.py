@@ -3,7 +3,7 @@
 Which words it has is no matter; its prompts have the published lengths, turn by turn.
 """
 
-from turnstream.prompts import ChatPromptMetaLlamaLlama2Chat
+from turnstream.prompts.chatstream import ChatPromptMetaLlamaLlama2Chat
 
 QUESTIONS = (
     "Tell me of the film 'Titanic'",

@@ -2,7 +2,8 @@
 
 import pytest
 
-from turnstream.prompts import ChatPromptMetaLlamaLlama2Chat, PromptOptions, PromptTooLong
+from turnstream.prompts import PromptTooLong
+from turnstream.prompts.chatstream import ChatPromptMetaLlamaLlama2Chat, PromptOptions
 
 
 def encode(text: str) -> list[int]:

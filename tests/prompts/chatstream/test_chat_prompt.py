@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from turnstream.prompts import (
+from turnstream.prompts.chatstream import (
     AbstractChatPrompt,
     ChatPromptMetaLlamaLlama2Chat,
     PromptOptions,
