@@ -1,7 +1,7 @@
-"""Five thousand conversations, natural and hostile: every slice is exact, by both doors.
+"""Five thousand conversations, natural and hostile: every slice is exact, by ids and by text.
 
-The truth is the text that was turned into ids, never another decoder's opinion of it; only the
-random-ids test has no such text, and takes SentencePiece's pieces instead.
+Slices are compared with the text that was encoded, not with another decoder; the random-ids test
+has no such text and uses SentencePiece's pieces.
 """
 
 import json
@@ -66,7 +66,7 @@ REPLY_WORDS = REQUEST_WORDS + MARKS
 
 @dataclass(frozen=True)
 class Conversation:
-    """What was said, how the last reply comes, and to which tokenizer."""
+    """A conversation, the grouping of its last reply's ids, and the kind of tokenizer."""
 
     #: Request and reply in turn; the last reply is the one to slice.
     spoken: list[str]
@@ -83,7 +83,7 @@ SIZE = 4 + 3 * 16
 
 
 def conversation(data: bytes) -> Conversation:
-    """Read drawn bytes as a conversation; one draw for many is far quicker than one per word."""
+    """Return the conversation of some drawn bytes; one draw is much faster than one per word."""
     spoken = [
         "".join(words[byte % len(words)] for byte in data[at : at + 3])
         for at in range(4, 4 + 6 * (1 + data[0] % 8), 3)
@@ -98,7 +98,7 @@ replies = st.lists(st.sampled_from(REPLY_WORDS), max_size=3).map("".join)
 
 @dataclass(frozen=True)
 class Tokenizers:
-    """One vocabulary as three readers see it."""
+    """One vocabulary in SentencePiece, as a byte table and in transformers."""
 
     model: Any
     table: ByteTable
@@ -131,7 +131,7 @@ def cut(ids: list[int], places: Sequence[int]) -> list[list[int]]:
 
 @settings(PROFILE, max_examples=1000)
 @given(drawn=st.binary(min_size=5 * SIZE, max_size=5 * SIZE))
-def test_five_thousand_conversations_are_sliced_exactly_by_both_doors(
+def test_five_thousand_conversations_are_sliced_exactly_by_ids_and_by_text(
     tokenizers: Tokenizers, drawn: bytes
 ) -> None:
     for at in range(0, len(drawn), SIZE):
@@ -148,7 +148,7 @@ def hold_to_its_text(talk: Conversation, tokenizers: Tokenizers) -> None:
     prompt.add_responder_msg(None)
     turns = len(talk.spoken) // 2
 
-    # Prompt: control ids stand for turns and for nothing else, and Meta's tokenizer agrees.
+    # Prompt: control ids come from turns only, and the ids are those of Meta's tokenizer.
     def encode(text: str) -> list[int]:
         ids: list[int] = text_only.encode(text, add_special_tokens=False).ids
         return ids
@@ -172,7 +172,7 @@ def hold_to_its_text(talk: Conversation, tokenizers: Tokenizers) -> None:
     stored = json.loads(json.dumps(prompt.to_dict()))
     assert ChatPromptMetaLlamaLlama2Chat.from_dict(stored).to_dict() == prompt.to_dict()
 
-    # Reply: what the model says, begun with or without the space of its own.
+    # Reply: with or without a leading space of its own.
     ids: list[int] = tokenizers.model.encode(reply)
     if talk.bare and ids and tokenizers.model.id_to_piece(ids[0]) == "\u2581":
         ids = ids[1:]
@@ -192,7 +192,7 @@ def hold_to_its_text(talk: Conversation, tokenizers: Tokenizers) -> None:
 
 
 def stopped_text(text: str, stop: list[str]) -> str:
-    """Say what stop strings leave of a text, by reading it one character at a time."""
+    """Return a text up to its first stop string, by reading it one character at a time."""
     for end in range(len(text) + 1):
         met = [s for s in stop if text[:end].endswith(s)]
         if met:
@@ -223,7 +223,7 @@ def test_stop_strings_do_not_depend_on_where_the_text_is_cut(
 
 @settings(PROFILE, max_examples=500)
 @given(text=few_letters, stop=some_stops)
-def test_nothing_is_held_back_that_can_begin_no_stop_string(text: str, stop: list[str]) -> None:
+def test_only_prefixes_of_stop_strings_are_held_back(text: str, stop: list[str]) -> None:
     table = ByteTable.from_tokens([chr(id) for id in range(128)], control=())
     slicer = Slicer(table, stop=stop)
 
@@ -235,7 +235,7 @@ def test_nothing_is_held_back_that_can_begin_no_stop_string(text: str, stop: lis
 
 @settings(PROFILE, max_examples=500)
 @given(seed=st.integers(0, 2**32), places=st.binary(max_size=6))
-def test_any_ids_at_all_give_the_text_of_their_bytes(
+def test_random_ids_give_the_text_of_their_bytes(
     tokenizers: Tokenizers, seed: int, places: Sequence[int]
 ) -> None:
     dice = random.Random(seed)
@@ -259,7 +259,7 @@ def test_any_ids_at_all_give_the_text_of_their_bytes(
         shown += slicer.feed(group)
         assert truth.startswith(shown)
     shown += slicer.finish()
-    # All is there but what may have been half a character at the end.
+    # Only half a character at the end may be missing.
     assert truth.startswith(shown)
     assert len(truth) - len(shown) <= 2
     assert shown.rstrip("\ufffd") == truth.rstrip("\ufffd")
@@ -269,7 +269,7 @@ def test_any_ids_at_all_give_the_text_of_their_bytes(
 
 @settings(PROFILE, max_examples=500)
 @given(reply=replies, after=st.integers(0, 99), stop=st.lists(st.sampled_from(HOSTILE[2:])))
-def test_another_worker_replaying_the_log_goes_on_with_the_very_next_slice(
+def test_another_worker_continues_with_the_next_slice_after_replaying_the_log(
     tokenizers: Tokenizers, reply: str, after: int, stop: list[str]
 ) -> None:
     ids = tokenizers.model.encode(reply)

@@ -1,4 +1,4 @@
-"""The Llama-2 prompt: ChatStream's text and figures, and the exact ones beside them."""
+"""The Llama-2 prompt class: ChatStream's text and figures, and the exact lengths."""
 
 import hashlib
 
@@ -42,7 +42,7 @@ def test_a_closed_prompt_is_the_articles_text() -> None:
     assert prompt.create_prompt() == f"{HEAD}one [/INST] two </s><s>[INST] "
 
 
-def test_a_place_kept_for_the_reply_changes_no_prompt() -> None:
+def test_a_reply_of_none_changes_no_prompt() -> None:
     assert conversation("one", None).create_prompt() == conversation("one").create_prompt()
 
 
@@ -107,7 +107,7 @@ def test_the_titanic_conversation_has_the_published_figures(turns: int) -> None:
     assert prompt.get_exact_skip_len() == exact
 
 
-def test_the_skip_can_leave_out_the_reply_that_is_being_written() -> None:
+def test_the_skip_can_omit_the_last_reply() -> None:
     prompt = titanic(3)
     prompt.set_responder_last_msg("It was released")
 
