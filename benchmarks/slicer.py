@@ -29,7 +29,7 @@ def ours(table: ByteTable, ids: Sequence[int]) -> str:
 
 
 def ours_with_stops(table: ByteTable, ids: Sequence[int]) -> str:
-    slicer = Slicer(table, stop=["###", "\n\n\n"], replacements=[("<NL>", "\n")])
+    slicer = Slicer(table, stop=["###", "\n\n\n"])
     slices = [slicer.feed([id]) for id in ids]
     return "".join(slices) + slicer.finish()
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from transformers import AutoTokenizer
 
-from turnstream.prompts import ChatPromptMetaLlamaLlama2Chat
+from turnstream.prompts.chatstream import ChatPromptMetaLlamaLlama2Chat
 
 TALK = [
     ("Who painted the ceiling?", "Michelangelo did."),

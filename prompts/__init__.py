@@ -1,31 +1,26 @@
-"""Conversation to prompt: text, segments, ids and the length of the echo. Standard library only."""
+"""Conversation to prompt, and model text to reply. Standard library only.
 
-from turnstream.prompts.chat_prompt import AbstractChatPrompt
-from turnstream.prompts.content import ChatContent
+`chatstream` holds the prompt classes with ChatStream's interface, which the service does not use.
+"""
+
 from turnstream.prompts.control_strings import CONTROL_STRINGS, check_text, neutralise
 from turnstream.prompts.errors import ControlStringError, PromptError, PromptTooLong
-from turnstream.prompts.llama2 import SYSTEM_PROMPT, ChatPromptMetaLlamaLlama2Chat
-from turnstream.prompts.options import PromptOptions
+from turnstream.prompts.llama2 import SYSTEM_PROMPT
 from turnstream.prompts.prompt_ids import PromptIds
-from turnstream.prompts.registry import prompt_for
-from turnstream.prompts.role_type import RoleType
+from turnstream.prompts.registry import PromptFormat, prompt_format
 from turnstream.prompts.segments import Segment, exact_echo_len
 
 __all__ = [
     "CONTROL_STRINGS",
     "SYSTEM_PROMPT",
-    "AbstractChatPrompt",
-    "ChatContent",
-    "ChatPromptMetaLlamaLlama2Chat",
     "ControlStringError",
     "PromptError",
+    "PromptFormat",
     "PromptIds",
-    "PromptOptions",
     "PromptTooLong",
-    "RoleType",
     "Segment",
     "check_text",
     "exact_echo_len",
     "neutralise",
-    "prompt_for",
+    "prompt_format",
 ]

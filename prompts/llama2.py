@@ -1,16 +1,15 @@
-"""The prompt of Llama 2 chat, in ChatStream's text and as exact segments.
+"""The prompt of Llama 2 chat, as segments and as token ids.
 
-The text is one line of turns, ``<s>[INST] request [/INST] reply </s>``, the system text inside the
-first request. An empty reply keeps its marks: the model did answer, it only said nothing.
+Each turn is one segment, ``<s>[INST] request [/INST] reply </s>``, with the system text inside the
+first request. An empty reply keeps its segment: the model did answer.
 """
 
-from typing import ClassVar
+from collections.abc import Callable, Sequence
+from typing import Literal
 
-from turnstream.prompts.chat_prompt import AbstractChatPrompt
-from turnstream.prompts.control_strings import CONTROL_STRINGS
-from turnstream.prompts.options import PromptOptions
-from turnstream.prompts.role_type import RoleType
-from turnstream.prompts.segments import BOS, Segment, join
+from turnstream.prompts.control_strings import check_text, neutralise
+from turnstream.prompts.prompt_ids import PromptEncoder, PromptIds, fit
+from turnstream.prompts.segments import Segment
 
 #: The system text published with the model, its two paragraphs one newline apart.
 #: Source: Touvron et al. 2023, "Llama 2", appendix A.3.3; ``DEFAULT_SYSTEM_PROMPT`` of
@@ -25,62 +24,71 @@ SYSTEM_PROMPT = (
     " share false information."
 )
 
-_OPEN = "[INST] "
-_ASKED = " [/INST] "
+INST = "[INST] "
+END_INST = " [/INST] "
+
+#: Who said it, and what; requests and replies in turn.
+ChatMessage = tuple[Literal["user", "assistant"], str]
 
 
-class ChatPromptMetaLlamaLlama2Chat(AbstractChatPrompt):
-    """A conversation with Llama 2 chat or a model tuned on the same format."""
+def system_head(system: str) -> str:
+    """Return the text of the first segment before its request."""
+    return f"{INST}<<SYS>>\n{system}\n<</SYS>>\n\n"
 
-    special_tokens: ClassVar[tuple[str, ...]] = ("<s>", "</s>", "<unk>")
-    control_strings: ClassVar[tuple[str, ...]] = CONTROL_STRINGS
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.set_system_prompt(SYSTEM_PROMPT)
+def segments(messages: Sequence[ChatMessage], system: str) -> list[Segment]:
+    """Return the conversation's segments; the last one ends where the next reply begins."""
+    finished: list[Segment] = []
+    text = system_head(system)
+    for role, said in messages:
+        if role == "user":
+            text += said + END_INST
+        else:
+            finished.append(Segment(f"{text}{said} ", bos=True, eos=True))
+            text = INST
+    # Meta's code writes no space after the last mark.
+    return [*finished, Segment(text.removesuffix(" "), bos=True, eos=False)]
 
-    def set_system_prompt(self, text: str | None) -> None:
-        """Set what the model is told before the first request; None tells it nothing.
 
-        Raises:
-            ControlStringError: the text forges marks; the former text stays.
-        """
-        if text is None:
-            self.set_system(f"{BOS}{_OPEN}")
-            return
-        self.check_text(text)
-        self.set_system(f"{BOS}{_OPEN}<<SYS>>\n{text}\n<</SYS>>\n\n")
+def prompt_ids(
+    messages: Sequence[ChatMessage],
+    *,
+    system: str,
+    encode: Callable[[str], list[int]],
+    bos_id: int,
+    eos_id: int,
+    limit: int,
+    truncate: bool,
+) -> PromptIds:
+    """Return the token ids of a conversation, each segment encoded by itself.
 
-    def create_prompt_segments(self, opts: PromptOptions | None = None) -> list[Segment]:
-        """Cut the prompt after each reply; the last segment waits for one."""
-        if not self.chat_mode:
-            return [Segment(self.get_requester_last_msg() or "", bos=False, eos=False)]
-        finished: list[Segment] = []
-        bos, text = self.system.startswith(BOS), self.system.removeprefix(BOS)
-        for content in self.get_contents(opts):
-            match content.role_type, content.message:
-                case RoleType.REQUESTER, str(request):
-                    text += request + _ASKED
-                case RoleType.RESPONDER, str(reply):
-                    finished.append(Segment(f"{text}{reply} ", bos=bos, eos=True))
-                    bos, text = True, _OPEN
-        return [*finished, Segment(text, bos=bos, eos=False)]
+    Args:
+        encode: text to ids, never adding control ids nor reading any from the text.
+        limit: tokens the prompt may have.
+        truncate: drop the oldest turns until the prompt fits; the system text is kept.
 
-    def create_prompt(self, opts: PromptOptions | None = None) -> str:
-        """Write the conversation as the one text ChatStream gives to its tokenizer."""
-        return join(self.create_prompt_segments(opts))
+    Raises:
+        ControlStringError: a request or the system text contains a control string.
+        PromptTooLong: more than `limit` tokens, and nothing may or can be dropped.
+    """
+    check_text(system)
+    safe = [_safe(message) for message in messages]
+    requests = [at for at, (role, _) in enumerate(safe) if role == "user"]
 
-    def build_initial_prompt(self, chat_prompt: AbstractChatPrompt) -> None:
-        """Begin with no message but the system text."""
+    def segments_without(dropped: int) -> list[Segment]:
+        return segments(safe[requests[dropped] :] if dropped else safe, system)
 
-    def get_stop_strs(self) -> list[str] | None:
-        """Name no stop string: a reply ends with EOS."""
-        return [] if self.chat_mode else None
+    return fit(
+        segments_without,
+        PromptEncoder(encode, bos_id=bos_id, eos_id=eos_id),
+        droppable=max(0, len(requests) - 1) if truncate else 0,
+        limit=limit,
+    )
 
-    def get_custom_skip_echo_len(self, skip_echo_len: int) -> int:
-        """Add one character per turn from the second turn on, as ChatStream does.
 
-        One too many after any open prompt; see ``docs/echo-drift.md`` for when that shows.
-        """
-        turn = self.get_turn()
-        return skip_echo_len + turn if turn >= 2 else skip_echo_len
+def _safe(message: ChatMessage) -> ChatMessage:
+    role, text = message
+    if role == "user":
+        check_text(text)
+        return message
+    return role, neutralise(text)

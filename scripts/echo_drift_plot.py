@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import sentencepiece_model
-from turnstream.prompts import ChatPromptMetaLlamaLlama2Chat
+from turnstream.prompts.chatstream import ChatPromptMetaLlamaLlama2Chat
 from turnstream.workers.byte_table import ByteTable
 from turnstream.workers.slicer import Slicer
 

@@ -1,1 +1,1 @@
-"""Takes turns from the line, runs the model and writes what it says."""
+"""Workers: claim turns from the queue, run the model and write its answers to the log."""

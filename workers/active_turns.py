@@ -1,57 +1,48 @@
-"""The answers that a worker is busy with, shared by its threads."""
+"""The attempts that a worker is busy with, shared by its threads."""
 
-from collections.abc import Callable
 from threading import Lock
 
-from turnstream.workers.answer import Answer
+from turnstream.workers.attempt import Attempt
+from turnstream.workers.attempt_state import AttemptState
 
 
 class ActiveTurns:
-    """Holds each answer from its claim until its last event is written."""
+    """Holds each attempt from its claim until its last event is written."""
 
     def __init__(self, slots: int) -> None:
         self.slots = slots
         self._lock = Lock()
-        #: Called when a slot has become free, or will within a step; never waits.
-        self.freed: Callable[[], None] = lambda: None
-        self._answers: dict[tuple[str, int], Answer] = {}
+        self._attempts: dict[tuple[str, int], Attempt] = {}
 
-    def add(self, answer: Answer) -> None:
-        """Put an answer on the active."""
+    def add(self, attempt: Attempt) -> None:
+        """Add an attempt."""
         with self._lock:
-            self._answers[answer.claimed.id, answer.claimed.attempt] = answer
+            self._attempts[attempt.claimed.id, attempt.claimed.attempt] = attempt
 
-    def remove(self, answer: Answer) -> None:
-        """Take an answer off the active."""
+    def remove(self, attempt: Attempt) -> None:
+        """Remove an attempt."""
         with self._lock:
-            self._answers.pop((answer.claimed.id, answer.claimed.attempt), None)
-        if not answer.finished:
-            self.freed()
+            self._attempts.pop((attempt.claimed.id, attempt.claimed.attempt), None)
 
-    def preempt(self, answer: Answer) -> None:
-        """Have an answer give its slot back to people who wait."""
-        answer.preempt()
-        self.freed()
+    def remove_dropped(self) -> None:
+        """Remove the attempts that were dropped and have left the engine."""
+        for attempt in self.attempts():
+            if attempt.state is AttemptState.DROPPED:
+                self.remove(attempt)
 
-    def clear(self) -> None:
-        """Take off what was given up and has left the engine."""
-        for answer in self.answers():
-            if answer.dropped and answer.finished:
-                self.remove(answer)
-
-    def answers(self) -> list[Answer]:
-        """All of them, in the order in which they came."""
+    def attempts(self) -> list[Attempt]:
+        """Return all attempts, oldest first."""
         with self._lock:
-            return list(self._answers.values())
+            return list(self._attempts.values())
 
-    def preempted_slots(self) -> list[Answer]:
-        """Those whose slots will be free within a step, and are nobody's yet."""
-        return [
-            answer
-            for answer in self.answers()
-            if answer.preempted and not (answer.replaced or answer.finished)
-        ]
+    def of_turn(self, turn_id: str) -> list[Attempt]:
+        """Return the attempts at one turn."""
+        return [attempt for attempt in self.attempts() if attempt.claimed.id == turn_id]
+
+    def preempted(self) -> list[Attempt]:
+        """Return the attempts whose slots will be free within a step and are not reassigned."""
+        return [a for a in self.attempts() if a.state is AttemptState.PREEMPTING]
 
     def free_slots(self) -> int:
-        """Slots of the engine that no answer is using."""
-        return self.slots - sum(not answer.finished for answer in self.answers())
+        """Return how many slots of the engine no attempt is using."""
+        return self.slots - sum(not attempt.slot_free for attempt in self.attempts())

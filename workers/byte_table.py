@@ -1,7 +1,7 @@
-"""What every token id adds to a text, in bytes.
+"""The bytes of every token id.
 
-Bytes, because tokens of the byte-fallback kind are pieces of characters: the text of ids is only
-the text of their joined bytes, never the joined text of each.
+Byte-fallback tokens are parts of characters, so ids must be joined as bytes before decoding, not
+as the text of each id.
 """
 
 import re
@@ -9,11 +9,11 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-#: How SentencePiece spells a token that is one raw byte.
+#: SentencePiece's spelling of a token that is one raw byte.
 _RAW_BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
-#: How SentencePiece spells a space inside a token.
+#: SentencePiece's spelling of a space.
 _SPACE = "\u2581"
-#: The least of the lone surrogates that stand for raw bytes in a table's strings (byte 0x80).
+#: The first of the lone surrogates that stand for raw bytes in a table's strings (byte 0x80).
 FIRST_RAW_BYTE = "\udc80"
 
 
@@ -21,15 +21,15 @@ FIRST_RAW_BYTE = "\udc80"
 class ByteTable:
     """The bytes of each id of a SentencePiece vocabulary; control tokens have none.
 
-    They are kept as strings in which a byte that is no character by itself is a lone surrogate
-    (PEP 383): most ids are whole characters, and joining those as text is three times as fast.
+    They are stored as strings in which a byte that is not a character is a lone surrogate (PEP
+    383): most ids are whole characters, and joining strings is three times as fast.
     """
 
     spelled: tuple[str, ...]
 
     @classmethod
     def from_tokens(cls, tokens: Sequence[str], control: Collection[int]) -> Self:
-        """Read the vocabulary once, at start.
+        """Build the table, once at start.
 
         Args:
             tokens: the token of id 0, 1, 2 … as the tokenizer spells it.
@@ -39,16 +39,16 @@ class ByteTable:
         return cls(tuple("" if id in skipped else _spell(token) for id, token in enumerate(tokens)))
 
     def spell(self, ids: Sequence[int]) -> str:
-        """Join what ids add; rows a model has beyond its vocabulary add nothing."""
+        """Return the joined strings of ids; ids beyond the vocabulary have none."""
         return "".join([self.spelled[id] for id in ids if id < len(self.spelled)])
 
     def join(self, ids: Sequence[int]) -> bytes:
-        """Join the bytes of ids."""
+        """Return the joined bytes of ids."""
         return to_bytes(self.spell(ids))
 
 
 def to_bytes(spelled: str) -> bytes:
-    """Give back the bytes that a table's strings stand for."""
+    """Return the bytes that a table's string stands for."""
     return spelled.encode(errors="surrogateescape")
 
 

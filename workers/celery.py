@@ -1,7 +1,7 @@
 """The Celery application of a worker process: `celery -A workers worker --pool=threads`.
 
-Celery carries the bell and nothing else. Signals make the worker before the first message is taken,
-and end it after the last.
+Celery delivers wake-ups and nothing else. Its signals create the worker before the first message is
+received, and stop it after the last.
 """
 
 import gc
@@ -20,17 +20,17 @@ from turnstream.workers.worker import Worker
 
 log = logging.getLogger(__name__)
 
-#: The process ends with this when one of its threads has died, to be started again.
+#: Exit code when one of the threads has died; the process is to be started again.
 THREAD_DIED = 5
-#: The process ends with this when its model can't be loaded: starting it again would not help.
+#: Exit code when the model cannot be loaded; starting the process again would not help.
 CANNOT_LOAD = 3
 
 
 def celery_settings(redis_url: str) -> dict[str, Any]:
-    """Give the settings that came through every fault that was tried on them."""
+    """Return Celery's settings; tests/faults covers each of them."""
     return {
         "broker_url": redis_url,
-        # A worker starts and restarts whatever Redis does, for as long as it takes.
+        # A worker waits for Redis without a limit, at its start and later.
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "broker_transport_options": {
@@ -39,13 +39,13 @@ def celery_settings(redis_url: str) -> dict[str, Any]:
             "health_check_interval": 5,
             "retry_on_timeout": False,
         },
-        # Early acks: a bell is not a ticket, so one that is lost or heard twice does no harm.
+        # Acknowledged early: a wake-up that is lost or delivered twice does no harm.
         "task_acks_late": False,
         "task_ignore_result": True,
         "task_serializer": "json",
         "accept_content": ["json"],
         "worker_prefetch_multiplier": 1,
-        # Nobody who can write to Redis gets to command a worker.
+        # Whoever can write to Redis could otherwise shut workers down.
         "worker_enable_remote_control": False,
         "worker_send_task_events": False,
         "worker_hijack_root_logger": False,
@@ -53,20 +53,20 @@ def celery_settings(redis_url: str) -> dict[str, Any]:
 
 
 def make_app() -> Celery:
-    """Make the application, with its one task and the worker behind it."""
+    """Return the application, with its one task and the worker process behind it."""
     app = Celery("turnstream")
-    # Read when Celery first needs them, not when this module is imported.
+    # Settings are read when Celery first needs them, not when this module is imported.
     app.add_defaults(lambda: celery_settings(WorkerSettings.read(os.environ).turns.redis_url))
     process = WorkerProcess()
     worker_init.connect(process.open, weak=False)
     worker_ready.connect(process.begin, weak=False)
-    # Told to go; Celery may take a second more until it has shut down.
-    worker_shutting_down.connect(process.retire, weak=False)
+    # SIGTERM was received; Celery may take a second more until `worker_shutdown`.
+    worker_shutting_down.connect(process.stop_claiming, weak=False)
     worker_shutdown.connect(process.close, weak=False)
 
     @app.task(name=WAKE_UP_TASK)
     def wake_up(turn_id: str) -> None:
-        log.debug("%s: rung", turn_id)
+        log.debug("%s: wake-up received", turn_id)
         process.wake_up()
 
     # Messages of an older release may still be in the queue, and its nodes still send them while an
@@ -76,22 +76,22 @@ def make_app() -> Celery:
 
 
 class WorkerProcess:
-    """Holds the process's worker between Celery's signals."""
+    """Holds the worker between Celery's signals."""
 
     def __init__(self) -> None:
         self._worker: Worker | None = None
 
     def open(self, **_: object) -> None:
         threading.excepthook = _end_process
-        # Celery logs and forgets what a signal's receiver raises: end the process by hand.
+        # Celery only logs what a signal receiver raises, so the process is ended here.
         try:
             self._worker = Worker(WorkerSettings.read(os.environ))
         except Exception as exc:
             log.critical("cannot load the model: %s", exc, exc_info=log.isEnabledFor(logging.DEBUG))
             sys.stderr.flush()
             os._exit(CANNOT_LOAD)
-        # Off since the start. What is there by now stays, so that the collector need never walk a
-        # million objects between two steps.
+        # The garbage collector was off since the start. All objects made so far stay, so they are
+        # frozen: walking a million objects would delay a step.
         gc.freeze()
         gc.enable()
 
@@ -103,9 +103,9 @@ class WorkerProcess:
         if self._worker is not None:
             self._worker.wake_up()
 
-    def retire(self, **_: object) -> None:
+    def stop_claiming(self, **_: object) -> None:
         if self._worker is not None:
-            self._worker.retire()
+            self._worker.stop_claiming()
 
     def close(self, **_: object) -> None:
         if self._worker is not None:
@@ -113,10 +113,12 @@ class WorkerProcess:
 
 
 def _end_process(died: threading.ExceptHookArgs) -> None:
-    # A worker with a thread less would hold its turns, and its place, for ever. Another attempt
-    # goes on from the log, and a turn that ends every worker is given up after a few.
-    name = died.thread.name if died.thread is not None else "a thread"
-    log.critical("%s died, and this process with it", name, exc_info=died.exc_value)
+    # Without one of its threads a worker would keep its turns and its leases for ever. Their next
+    # attempts continue from the log; a turn that ends several workers is failed.
+    name = died.thread.name if died.thread is not None else "unknown"
+    log.critical(
+        "thread %s died; the process ends with code %d", name, THREAD_DIED, exc_info=died.exc_value
+    )
     sys.stderr.flush()
     os._exit(THREAD_DIED)
 

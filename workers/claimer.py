@@ -1,20 +1,19 @@
-"""Fills free slots with turns from the head of the line.
+"""Claims turns from the head of the queue and submits them to the engine.
 
-It looks when the bell rings, on the bell's own thread, which is quickest; and on its own when a
-slot becomes free and at every beat, so that no bell has to arrive.
+A claim is made on the thread that receives a wake-up, which is quickest. The claimer's own thread
+claims when a slot becomes free and at every heartbeat, so that a lost wake-up costs little.
 """
 
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from threading import Event, Lock, Thread
 
 from turnstream.turns.errors import BadRequest
 from turnstream.turns.queue import AWAY, TurnQueue
 from turnstream.turns.turn import Claimed
 from turnstream.workers.active_turns import ActiveTurns
-from turnstream.workers.answer import Answer
+from turnstream.workers.attempt import Attempt, Callbacks
 from turnstream.workers.engine import BadPrompt, Engine, EngineDead, Finish, FinishReason
 from turnstream.workers.prompter import Prompter
 from turnstream.workers.publisher import Publisher
@@ -23,14 +22,14 @@ from turnstream.workers.slicer import IdSlicer
 log = logging.getLogger(__name__)
 
 #: Makes the slicer of a reply to some prompt ids, with its stop strings.
-BeginSlicer = Callable[[Sequence[int], Sequence[str]], IdSlicer]
+MakeSlicer = Callable[[Sequence[int], Sequence[str]], IdSlicer]
 
-#: The longest that a free slot and a waiting turn can miss each other.
+#: The longest that a turn waits beside a free slot when its wake-up is lost.
 HEARTBEAT_SECONDS = 0.25
 
 
 class Claimer:
-    """Claims turns and starts them on the engine."""
+    """Claims turns and submits them to the engine."""
 
     def __init__(
         self,
@@ -39,38 +38,42 @@ class Claimer:
         publisher: Publisher,
         engine: Engine,
         prompter: Prompter,
-        begin_slicer: BeginSlicer,
+        make_slicer: MakeSlicer,
     ) -> None:
         self._queue = queue
         self._active = active
         self._publisher = publisher
         self._engine = engine
         self._prompter = prompter
-        self._begin_slicer = begin_slicer
-        #: One claim at a time: a worker's claims are told apart by one nonce.
+        self._make_slicer = make_slicer
+        # One claim at a time: Redis recognises the repeat of a worker's last claim by one nonce.
         self._claiming = Lock()
-        self._away = False
+        self._unreachable = False
         self._wake = Event()
-        active.freed = self._wake.set
+        self._callbacks = Callbacks(
+            write_after_step=publisher.write_after_step,
+            slot_changed=self._wake.set,
+            engine_healthy=engine.healthy,
+        )
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="claimer")
 
     def start(self) -> None:
-        """Begin to claim."""
+        """Start claiming."""
         self._thread.start()
 
     def wake_up(self) -> None:
         """Fill free slots now, on the caller's thread."""
         self._fill()
 
-    def retire(self) -> None:
-        """Claim nothing more; never waits."""
+    def stop_claiming(self) -> None:
+        """Claim no more turns; never waits."""
         self._stopping.set()
         self._wake.set()
 
     def stop(self) -> None:
-        """Claim nothing more, and end."""
-        self.retire()
+        """Claim no more turns, and end the thread."""
+        self.stop_claiming()
         self._thread.join()
 
     def _run(self) -> None:
@@ -84,23 +87,25 @@ class Claimer:
             try:
                 while not self._stopping.is_set() and (slots := self._active.free_slots()) > 0:
                     claimed = self._queue.claim(slots)
-                    self._away = False
+                    if self._unreachable:
+                        log.info("Redis is reachable again, claims continue")
+                        self._unreachable = False
                     if claimed is None:
                         return
                     self._start(claimed)
-                for giving in self._active.preempted_slots():
+                for preempted in self._active.preempted():
                     if self._stopping.is_set():
                         return
-                    # The engine takes up who waits at the step at which the slot is free.
-                    claimed = self._queue.claim(0, preempted=giving.claimed.id)
+                    # The engine starts the submitted turn in the step that frees the slot.
+                    claimed = self._queue.claim(0, preempted=preempted.claimed.id)
                     if claimed is None:
                         return
-                    giving.replaced = True
+                    preempted.reassign_slot()
                     self._start(claimed)
             except AWAY as exc:
-                if not self._away:
-                    log.warning("Redis is away, nothing can be claimed: %s", exc)
-                self._away = True
+                if not self._unreachable:
+                    log.warning("Redis is unreachable, claims are paused: %s", exc)
+                self._unreachable = True
 
     def _start(self, claimed: Claimed) -> None:
         log.info("%s attempt %d: claimed", claimed.id, claimed.attempt)
@@ -108,46 +113,38 @@ class Claimer:
             limit = self._engine.context - 1
             prompt = self._prompter.ids(claimed.messages, claimed.request, limit=limit)
         except BadRequest as exc:
-            answer = Answer(claimed, self._begin_slicer((), ()))
-            self._active.add(answer)
-            answer.refuse(exc)
+            attempt = Attempt(claimed, self._make_slicer((), ()), self._callbacks)
+            self._active.add(attempt)
+            attempt.refuse(exc)
         else:
-            answer = Answer(claimed, self._begin_slicer(prompt, claimed.request.stop))
-            self._active.add(answer)
-            self._submit(answer, prompt)
+            attempt = Attempt(
+                claimed,
+                self._make_slicer(prompt, claimed.request.stop),
+                self._callbacks,
+                input_tokens=len(prompt),
+            )
+            self._active.add(attempt)
+            self._submit(attempt, prompt)
         self._publisher.wake()
 
-    def _submit(self, answer: Answer, prompt: Sequence[int]) -> None:
-        claimed, sampling = answer.claimed, answer.claimed.request.sampling
-        answer.input_tokens = len(prompt)
+    def _submit(self, attempt: Attempt, prompt: Sequence[int]) -> None:
+        claimed, sampling = attempt.claimed, attempt.claimed.request.sampling
         room = self._engine.context - len(prompt)
         left = min(sampling.max_tokens or room, room) - len(claimed.ids)
         if left < 1:
-            # The last attempt said all that may be said, and was lost before it could end the turn.
-            answer.put((), Finish(FinishReason.LENGTH))
+            # An earlier attempt generated all tokens and was lost before it could end the turn.
+            attempt.on_step((), Finish(FinishReason.LENGTH))
             return
         try:
             handle = self._engine.submit(
                 [*prompt, *claimed.ids],
                 replace(sampling, max_tokens=left),
-                partial(self._on_step, answer),
+                attempt.on_step,
                 generated=len(claimed.ids),
                 low_priority=claimed.tier == "batch",
             )
-            answer.start(handle)
+            attempt.start(handle)
         except BadPrompt as exc:
-            answer.refuse(BadRequest(str(exc), param="input"))
+            attempt.refuse(BadRequest(str(exc), param="input"))
         except EngineDead:
-            answer.drop()
-            answer.finished = True
-
-    def _on_step(self, answer: Answer, ids: Sequence[int], finish: Finish | None) -> None:
-        if finish is not None and finish.reason is FinishReason.ERROR:
-            log.error("%s: the engine failed: %s", answer.claimed.id, finish.message)
-            if not self._engine.healthy():
-                # The process will end for it; another attempt goes on from what is logged.
-                answer.drop()
-        if answer.put(ids, finish):
-            self._publisher.expect()
-        if finish is not None:
-            self._wake.set()
+            attempt.abandon()

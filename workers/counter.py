@@ -1,4 +1,7 @@
-"""The thread that counts tokens for nodes, and says what of a conversation is worth keeping."""
+"""The thread that counts the tokens of conversations, and chooses what compacting keeps.
+
+Nodes have no tokenizer, so they ask a worker of the model.
+"""
 
 import logging
 from bisect import bisect_left
@@ -15,16 +18,16 @@ from turnstream.workers.prompter import Prompter
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 0.5
-#: A compacted conversation leaves this share of the context to what comes after it.
-LEFT_FREE = 2
-#: More than any prompt has.
+#: A compacted conversation takes at most one part in this many of the context.
+COMPACT_SHARE = 2
+#: Tokens; more than any prompt has.
 _NO_LIMIT = 10**9
-#: Stands for the next question where a conversation ends with an answer.
+#: Stands for the next request where a conversation ends with a reply.
 _NEXT = Message("user", "?")
 
 
 class Questions(Protocol):
-    """Where questions come from, and where what is said goes."""
+    """The source of questions and the destination of answers."""
 
     def next(self) -> Question | None: ...
 
@@ -32,7 +35,7 @@ class Questions(Protocol):
 
 
 class Counter:
-    """Answers questions until it is stopped."""
+    """Answers questions from `start` until `stop`."""
 
     def __init__(self, questions: Questions, prompter: Prompter, *, context: int) -> None:
         self._questions = questions
@@ -42,16 +45,16 @@ class Counter:
         self._thread = Thread(target=self._run, name="counter")
 
     def start(self) -> None:
-        """Begin to answer."""
+        """Start the thread."""
         self._thread.start()
 
-    def retire(self) -> None:
+    def stop_counting(self) -> None:
         """Take no more questions; never waits."""
         self._stopping.set()
 
     def stop(self) -> None:
-        """Answer no more; may take as long as a silence is waited out."""
-        self.retire()
+        """End the thread; takes as long as `Questions.next` waits."""
+        self.stop_counting()
         self._thread.join()
 
     def _run(self) -> None:
@@ -73,13 +76,13 @@ class Counter:
             return exc
 
     def _compacted(self, messages: tuple[Message, ...], request: Request) -> Count:
-        """Keep the latest turns that fit, at least the last one."""
+        """Return the latest turns that fit, at least the last one."""
         kept = [_from(messages, start) for start in _questions(messages)]
         sizes = range(len(kept))
         fewest = bisect_left(
             sizes,
             True,
-            key=lambda at: self._tokens(kept[at], request) <= self._context // LEFT_FREE,
+            key=lambda at: self._tokens(kept[at], request) <= self._context // COMPACT_SHARE,
         )
         latest = kept[min(fewest, len(kept) - 1)]
         tokens = self._tokens(latest, request)
@@ -97,7 +100,7 @@ class Counter:
 
 
 def _questions(messages: Sequence[Message]) -> list[int]:
-    """Say where turns begin: at a user's message right after an assistant's, or the first."""
+    """Return where turns begin: at each user message after an assistant message, or at 0."""
     begins = []
     before = "assistant"
     for at, message in enumerate(messages):
@@ -109,5 +112,5 @@ def _questions(messages: Sequence[Message]) -> list[int]:
 
 
 def _from(messages: tuple[Message, ...], start: int) -> tuple[Message, ...]:
-    """Leave out what came before a turn, but for what the system said."""
+    """Return the messages from a turn on, and all system messages before it."""
     return (*(m for m in messages[:start] if m.role == "system"), *messages[start:])

@@ -1,8 +1,7 @@
-"""The door between a worker and the model that answers: token ids in, new token ids out.
+"""The interface of engines: prompt ids in, new token ids out.
 
-Nothing here imports torch: the worker's other threads, and their tests, see an engine only through
-these names. What a step produced is handed over on the engine's own thread, so ``on_step`` and
-``after_step`` must return at once; whatever is slow belongs on another thread.
+Nothing here imports torch: a worker's other threads and their tests use these names only. New ids
+are delivered on the engine's own thread, so ``on_step`` and ``after_step`` must return at once.
 """
 
 from collections.abc import Callable, Sequence
@@ -14,19 +13,19 @@ from turnstream.turns.sampling_params import SamplingParams
 
 
 class BadPrompt(ValueError):
-    """A prompt that this engine cannot answer; nobody but its own turn is harmed."""
+    """A prompt that this engine cannot answer."""
 
 
 class EngineDead(RuntimeError):
-    """The engine was stopped, or its step loop died: it takes no more turns."""
+    """The engine was stopped or has died; it takes no more turns."""
 
 
 class CheckpointError(RuntimeError):
-    """A model that cannot be loaded; the text says in one line what was wrong with it."""
+    """A model cannot be loaded; the text says why, in one line."""
 
 
 class FinishReason(StrEnum):
-    """Why a turn ended."""
+    """Why the engine finished a turn."""
 
     STOP = "stop"
     LENGTH = "length"
@@ -36,7 +35,7 @@ class FinishReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Finish:
-    """The end of a turn."""
+    """The end of a turn in the engine."""
 
     reason: FinishReason
     #: What went wrong; empty unless the reason is ERROR.
@@ -53,16 +52,16 @@ class Handle(Protocol):
 
     @property
     def cached_tokens(self) -> int:
-        """Prompt tokens that were known from another turn; 0 until the turn has its slot."""
+        """Prompt tokens that were in the cache; 0 until the turn has its slot."""
         ...
 
     def cancel(self) -> None:
-        """End the turn within a step, even before its first token; on any thread, any time."""
+        """End the turn within a step, even before its first token; thread-safe."""
         ...
 
 
 class Engine(Protocol):
-    """Anything that answers prompts, several at once."""
+    """Answers several prompts at once."""
 
     @property
     def capacity(self) -> int:
@@ -83,15 +82,15 @@ class Engine(Protocol):
         generated: int = 0,
         low_priority: bool = False,
     ) -> Handle:
-        """Take a turn; it joins at the next step with a free slot, first come first served.
+        """Take a turn; it starts at the next step with a free slot, in the order of submission.
 
-        An answer that reaches the end of the context ends with LENGTH. Any thread may call this.
+        An answer that reaches the end of the context finishes with LENGTH. Thread-safe.
 
         Args:
             generated: how many of the prompt's last ids an earlier attempt generated: penalties
                 count them as part of the answer.
-            low_priority: other turns come first wherever the engine has a choice; the answer is
-                the same.
+            low_priority: prefer other turns wherever the engine has a choice; the answer is the
+                same.
 
         Raises:
             BadPrompt: no ids, an id outside the vocabulary, fewer than were generated, or no room
@@ -101,25 +100,25 @@ class Engine(Protocol):
         ...
 
     def healthy(self) -> bool:
-        """Whether turns are still taken."""
+        """Return whether the engine takes turns."""
         ...
 
     def stop(self, drain_seconds: float) -> None:
-        """Let the turns taken so far run for this long, cancel the rest, and join the thread."""
+        """Let the running turns continue for this long, cancel the rest, and join the thread."""
         ...
 
 
 class Tokenizer(Protocol):
-    """Text to ids and back, as the model was trained on it; safe on any thread."""
+    """Text to ids and back; thread-safe."""
 
     @property
     def tokens(self) -> list[str]:
-        """Each token as its vocabulary writes it, by id; empty where an id has no token."""
+        """Each token as its vocabulary spells it, by id; empty where an id has no token."""
         ...
 
     @property
     def control_ids(self) -> frozenset[int]:
-        """Ids that stand for no text, such as BOS and EOS."""
+        """Ids without text, such as BOS and EOS."""
         ...
 
     @property
@@ -133,9 +132,29 @@ class Tokenizer(Protocol):
         ...
 
     def encode(self, text: str) -> list[int]:
-        """Return the ids of a stretch of text; none is a control id, whatever the text says."""
+        """Return the ids of a text; none is a control id, whatever the text spells."""
         ...
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Return the text of some ids, control ids left out."""
+        """Return the text of some ids, without control ids."""
         ...
+
+
+def check_prompt(prompt: Sequence[int], *, generated: int, context: int, vocabulary: int) -> None:
+    """Check a prompt before an engine takes it.
+
+    Raises:
+        BadPrompt: no ids, an id outside the vocabulary, fewer than were generated, or no room left
+            for one new token.
+    """
+    if not prompt:
+        raise BadPrompt("the prompt is empty")
+    if len(prompt) >= context:
+        raise BadPrompt(
+            f"the prompt has {len(prompt)} tokens; the context of {context} leaves no room for an"
+            " answer"
+        )
+    if min(prompt) < 0 or max(prompt) >= vocabulary:
+        raise BadPrompt(f"the prompt has an id outside the vocabulary of {vocabulary} tokens")
+    if len(prompt) < generated:
+        raise BadPrompt(f"{generated} of the prompt's {len(prompt)} ids were generated")

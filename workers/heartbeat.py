@@ -1,6 +1,6 @@
-"""The thread that keeps a worker's turns its own: renews leases, hears of stops and losses.
+"""The thread that renews the leases of a worker's turns, and learns which are cancelled or lost.
 
-At every beat it also sees to turns that other workers lost, or that nobody will answer.
+Each heartbeat also requeues turns that other workers lost, and fails turns that no worker serves.
 """
 
 import logging
@@ -16,7 +16,12 @@ HEARTBEAT_SECONDS = 0.25
 
 
 class Heartbeat:
-    """A worker's heartbeat."""
+    """Sends a worker's heartbeat.
+
+    Args:
+        about: what the worker says of its model.
+        check_engine: called before each heartbeat; ends the process when the engine has died.
+    """
 
     def __init__(
         self,
@@ -24,51 +29,54 @@ class Heartbeat:
         active: ActiveTurns,
         *,
         about: Mapping[str, object],
-        check: Callable[[], None],
+        check_engine: Callable[[], None],
     ) -> None:
         self._queue = queue
         self._active = active
         self._about = about
-        #: Called at every beat; ends the process when the engine has died.
-        self._check = check
+        self._check_engine = check_engine
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="heartbeat")
 
     def start(self) -> None:
-        """Begin to beat; the first beat is over when this returns, or Redis is away."""
+        """Send the first heartbeat, on the caller's thread, and start the thread."""
         self._send()
         self._thread.start()
 
     def stop(self, unfinished: Sequence[tuple[str, int]]) -> None:
-        """Stop beating, hand on what is unfinished and take the worker off the list."""
+        """End the thread, requeue the unfinished turns and remove the worker from its model."""
         self._stopping.set()
         self._thread.join()
         try:
             self._queue.requeue(unfinished)
             self._queue.leave()
         except AWAY as exc:
-            log.warning("Redis is away, could not say good-bye: %s", exc)
+            log.warning(
+                "Redis is unreachable, %d turns are requeued when their leases end: %s",
+                len(unfinished),
+                exc,
+            )
 
     def _run(self) -> None:
         while not self._stopping.wait(HEARTBEAT_SECONDS):
-            self._check()
+            self._check_engine()
             self._send()
 
     def _send(self) -> None:
-        answers = self._active.answers()
-        running = [(answer.claimed.id, answer.claimed.attempt) for answer in answers]
+        attempts = self._active.attempts()
+        running = [(attempt.claimed.id, attempt.claimed.attempt) for attempt in attempts]
         try:
             statuses = self._queue.heartbeat(running, self._about, slots=self._active.slots)
             for id in self._queue.sweep():
-                log.warning("%s: its worker was lost", id)
+                log.warning("%s: its lease expired, requeued", id)
         except AWAY:
             return
-        for answer, status in zip(answers, statuses, strict=True):
+        for attempt, status in zip(attempts, statuses, strict=True):
             match status:
                 case LeaseStatus.CANCEL:
-                    answer.stop()
+                    attempt.cancel()
                 case LeaseStatus.PREEMPT:
-                    self._active.preempt(answer)
-                case LeaseStatus.LOST if answer in self._active.answers():
-                    log.warning("%s: no longer ours", answer.claimed.id)
-                    answer.drop()
+                    attempt.preempt()
+                case LeaseStatus.LOST if attempt in self._active.attempts():
+                    log.warning("%s: the lease is lost, the attempt is dropped", attempt.claimed.id)
+                    attempt.drop()

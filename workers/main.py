@@ -15,26 +15,26 @@ from turnstream.turns.wake_up import queue_of
 from turnstream.workers import openmp
 from turnstream.workers.settings import WorkerSettings
 
-#: Celery threads that hear bells; they claim one after the other, so more would only wait.
+#: Celery threads that receive wake-ups; their claims are serialised, so more would only wait.
 WAKE_UP_THREADS = 4
 
 
 def run() -> int:
-    """Serve the line of one model until told to stop; gives the exit code."""
+    """Serve one model's queue until SIGTERM or SIGINT; return the exit code."""
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(levelname)s %(threadName)s %(message)s"
     )
     try:
         settings = WorkerSettings.read(os.environ)
     except SettingError as exc:
-        print(exc, file=sys.stderr)  # noqa: T201  the reason is for whoever started this
+        print(exc, file=sys.stderr)  # noqa: T201  the command line's error output
         return 2
     model = served_name(settings.model)
     queues = f"{queue_of(model)},{queue_of(model, settings.name)}"
-    # Celery warns root of pickled messages; ours are JSON, and no other kind is accepted.
+    # Celery warns about pickled messages when run as root; only JSON is accepted here.
     warnings.filterwarnings("ignore", category=SecurityWarning)
-    # A quarter of the start would go into looking for garbage among imports, which all stay. It is
-    # turned on again when the model is there.
+    # Collecting garbage during imports takes a quarter of the start and finds nothing. The
+    # collector is enabled again once the model is loaded.
     gc.disable()
     openmp.prepare()
     from turnstream.workers.celery import app

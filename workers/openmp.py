@@ -1,17 +1,17 @@
-"""What has to be so before torch is imported: how long its threads stay awake for one another.
+"""Limit the busy-waiting of torch's OpenMP threads, before torch is imported.
 
-By itself GNU OpenMP has each of them turn round for milliseconds before it sleeps. On cores that
-others use as well, who waits then takes the core from who works: two engines side by side give half
-of what they could. A few microseconds are enough to meet again between two products of a step.
+By default the threads of GNU OpenMP spin for milliseconds before they sleep. On shared cores that
+takes time from threads that work: two engines on one machine get half of their throughput. A few
+microseconds are enough between two operations of a step.
 """
 
 import os
 
-#: OpenMP's own settings; whoever starts the worker may say otherwise.
+#: OpenMP's own settings; values in the worker's environment take precedence.
 SETTINGS = {"GOMP_SPINCOUNT": "1000"}
 
 
 def prepare() -> None:
-    """Make torch ready to be imported."""
+    """Prepare the environment for the import of torch."""
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)

@@ -1,9 +1,8 @@
-"""The thread that writes what the engine says into the logs: one call to Redis for all turns.
+"""The thread that appends events to the logs, with one call to Redis for all turns.
 
-An answer's first words and its end are written at once; what comes between gathers for some
-hundredths of a second, in which a fast model makes many steps. While Redis is slow or away the
-engine goes on. What could not be written is written again as it was, and what gathers meanwhile
-goes into the next call, so memory is bounded by the answers themselves.
+An attempt's first text and its end are written at once; text in between gathers for
+`FLUSH_SECONDS`. While Redis is slow or unreachable the engine continues: an append that failed is
+repeated unchanged and newer ids go into the next one, so memory is bounded by the answers.
 """
 
 import logging
@@ -12,85 +11,89 @@ from threading import Event, Thread
 from turnstream.turns.log import Append, Log, Verdict
 from turnstream.turns.queue import AWAY
 from turnstream.workers.active_turns import ActiveTurns
-from turnstream.workers.answer import IN_PROGRESS_SECONDS, Answer
+from turnstream.workers.answer_events import IN_PROGRESS_SECONDS
+from turnstream.workers.attempt import Attempt
 
 log = logging.getLogger(__name__)
 
-#: How long words gather: as often as the pictures of a film change. Whatever each call costs the
-#: worker, Redis, front end and reader, it costs them no more often, however fast the model is.
-PACE_SECONDS = 0.04
-#: How long to wait before Redis is asked again while it is away.
+#: Flush interval: 25 writes per second. It bounds the number of calls, events and frames per
+#: second, however fast the model is.
+FLUSH_SECONDS = 0.04
+#: Pause before an append is repeated while Redis is unreachable.
 RETRY_SECONDS = 0.1
 
 
 class Publisher:
-    """Writes the events of every turn on the active."""
+    """Writes the events of all active turns."""
 
     def __init__(self, active: ActiveTurns, turns_log: Log) -> None:
         self._active = active
         self._log = turns_log
         self._wake = Event()
-        self._expected = False
+        self._write_after_step = False
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="publisher")
 
     def start(self) -> None:
-        """Begin to write."""
+        """Start writing."""
         self._thread.start()
 
     def wake(self) -> None:
-        """Say that there is something to write at once; never waits."""
+        """Write at once; never waits."""
         self._wake.set()
 
-    def expect(self) -> None:
-        """Say, on the engine's thread, that what the running step brings is to be written at once.
+    def write_after_step(self) -> None:
+        """Write when the engine's running step is over, for all its turns in one call.
 
-        All that it brings is then written in one call.
+        Called on the engine's thread; never waits.
         """
-        self._expected = True
+        self._write_after_step = True
 
     def after_step(self) -> None:
-        """Say, on the engine's thread, that a step is over; never waits."""
-        if self._expected:
-            self._expected = False
+        """Note, on the engine's thread, that a step is over; never waits."""
+        if self._write_after_step:
+            self._write_after_step = False
             self._wake.set()
 
     def stop(self) -> None:
-        """Write what has gathered, once more, and end."""
+        """Write once more, and end the thread."""
         self._stopping.set()
         self._wake.set()
         self._thread.join()
 
     def _run(self) -> None:
         while not self._stopping.is_set():
-            self._wake.wait(PACE_SECONDS if self._active.answers() else IN_PROGRESS_SECONDS / 4)
+            busy = bool(self._active.attempts())
+            self._wake.wait(FLUSH_SECONDS if busy else IN_PROGRESS_SECONDS / 4)
             self._wake.clear()
-            parts = [(answer, answer.take()) for answer in self._active.answers()]
-            self._write([(answer, part) for answer, part in parts if part is not None])
-            self._active.clear()
+            parts = [(attempt, attempt.take()) for attempt in self._active.attempts()]
+            self._write([(attempt, part) for attempt, part in parts if part is not None])
+            self._active.remove_dropped()
 
-    def _write(self, parts: list[tuple[Answer, Append]]) -> None:
-        again = False
+    def _write(self, parts: list[tuple[Attempt, Append]]) -> None:
+        repeated = False
         while parts:
             try:
                 verdicts = self._log.append([part for _, part in parts])
             except AWAY as exc:
-                if not again:
-                    log.warning("Redis is away, holding %d slices: %s", len(parts), exc)
-                again = True
+                if not repeated:
+                    log.warning("Redis is unreachable, %d appends wait: %s", len(parts), exc)
+                repeated = True
                 if self._stopping.wait(RETRY_SECONDS):
                     return
                 continue
-            for (answer, part), verdict in zip(parts, verdicts, strict=True):
-                self._heed(answer, part, verdict)
+            for (attempt, part), verdict in zip(parts, verdicts, strict=True):
+                self._apply(attempt, part, verdict)
             return
 
-    def _heed(self, answer: Answer, part: Append, verdict: Verdict) -> None:
-        # A call may have been carried out though its answer was lost; the client below us, too,
-        # makes a call again when its connection ends.
-        written = verdict in (Verdict.OK, Verdict.REPEATED)
-        if not written:
-            log.warning("%s attempt %d: refused as %s", part.id, part.attempt, verdict)
-            answer.drop()
-        if part.final is not None or not written:
-            self._active.remove(answer)
+    def _apply(self, attempt: Attempt, part: Append, verdict: Verdict) -> None:
+        # REPEATED: the append had run, but its answer was lost. redis-py, too, repeats a call when
+        # its connection ends.
+        if verdict not in (Verdict.OK, Verdict.REPEATED):
+            log.warning("%s attempt %d: append refused: %s", part.id, part.attempt, verdict)
+            attempt.drop()
+        elif part.final is not None:
+            attempt.written()
+        else:
+            return
+        self._active.remove(attempt)

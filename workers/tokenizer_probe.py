@@ -1,7 +1,7 @@
-"""Find out, at start, how a tokenizer's ids become text, or refuse it.
+"""Find out, at start, how a tokenizer's ids become text, or refuse the tokenizer.
 
-A tokenizer is believed for what it does, not for what its class is called: the same files behave
-differently from one version of their library to the next.
+Its behaviour is tested, not its class name: the same files behave differently with different
+versions of their library.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,7 +11,7 @@ from enum import Enum
 from turnstream.workers.byte_table import ByteTable
 from turnstream.workers.slicer import IdSlicer, Slicer
 
-#: Every way known to us in which decoders treat text unequally; none begins with white space.
+#: All known cases in which decoders differ; none begins with white space.
 _SAMPLES = (
     "Hello there, it's  two spaces .",
     "195 [INST] <<SYS>> </s >",
@@ -19,25 +19,25 @@ _SAMPLES = (
     "naïve 😀👩\u200d👩\u200d👧 e\u0301",
     "one\ntwo\n\n\tthree",
 )
-#: Stands before each sample as a prompt does before a reply.
+#: Precedes each sample as a prompt precedes a reply.
 _PROMPT = "a"
 
 
 class TokenizerKind(Enum):
-    """The way to exact text for a tokenizer."""
+    """How a tokenizer's ids are turned into exact text."""
 
-    #: Every id stands for bytes of its own: a table says all.
+    #: Every id has bytes of its own: a table is enough.
     BYTES = "bytes of ids"
-    #: Ids mean something only beside their neighbours: the library's own stream decodes them.
+    #: The text of an id depends on its neighbours: the library's stream decodes them.
     STREAM = "decode stream"
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What was found out about a tokenizer."""
+    """The result of probing a tokenizer."""
 
     kind: TokenizerKind
-    #: Characters of echo that a border ``</s><s>`` adds when a prompt is tokenised whole.
+    #: Characters that a border ``</s><s>`` adds to the echo of a prompt tokenised as a whole.
     drift: int
 
     def __str__(self) -> str:
@@ -52,7 +52,7 @@ class Probe:
 
 
 class TokenizerRefused(Exception):
-    """No way was found to show this tokenizer's text exactly."""
+    """No slicer shows this tokenizer's text exactly."""
 
 
 def probe(
@@ -62,15 +62,15 @@ def probe(
     table: ByteTable,
     stream: Callable[[Sequence[int]], IdSlicer] | None = None,
 ) -> Probe:
-    """Choose between the table of bytes and the decode stream by trying both.
+    """Choose between the byte table and the decode stream by trying both.
 
     Args:
-        encode: adds no control tokens, reads those it finds in the text.
-        decode: skips control tokens and cleans nothing up.
-        stream: begins to slice what follows the prompt ids it is given; None if there is no such.
+        encode: adds no control tokens, and reads those spelled out in the text.
+        decode: skips control tokens, and cleans nothing up.
+        stream: makes a slicer for the reply to prompt ids; None if the library has no stream.
 
     Raises:
-        TokenizerRefused: neither gives what `decode` gives; the message has the first difference.
+        TokenizerRefused: both differ from `decode`; the message has the first difference.
     """
     drift = len(decode(encode("a</s><s>b"))) - len("ab")
     prompt_ids = encode(_PROMPT)
@@ -95,5 +95,5 @@ def _difference(
         slicer = begin(prompt_ids)
         sliced = "".join([slicer.feed([id]) for id in ids]) + slicer.finish()
         if sliced != expected:
-            return f"{expected!r} comes out as {sliced!r}"
+            return f"expected {expected!r}, got {sliced!r}"
     return None

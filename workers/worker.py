@@ -1,15 +1,14 @@
-"""A worker: one engine, and the threads that feed it and carry away what it says.
+"""A worker: one engine, and the threads that claim turns for it and write its answers.
 
-Celery's part is to ring. A claimed turn lives here, not in a Celery thread, so that what Celery
-does with a message after it was heard changes nothing.
+Celery only delivers wake-ups. A claimed turn does not run in a Celery task, so it does not depend
+on what Celery does with a message after its delivery.
 """
 
 import logging
 import os
 import time
 
-from turnstream.prompts import ChatPromptMetaLlamaLlama2Chat, prompt_for
-from turnstream.prompts.registry import PROMPTS
+from turnstream.prompts import PromptFormat, prompt_format
 from turnstream.turns.commands import commands
 from turnstream.turns.connection import connect
 from turnstream.turns.log import Log
@@ -18,6 +17,7 @@ from turnstream.turns.record import VERSION, SelfDescription
 from turnstream.turns.token_count import CountQueue
 from turnstream.workers.active_turns import ActiveTurns
 from turnstream.workers.claimer import Claimer
+from turnstream.workers.control import ControlListener
 from turnstream.workers.counter import Counter
 from turnstream.workers.engine import CheckpointError
 from turnstream.workers.engines.load import LoadedModel, load_engine
@@ -26,20 +26,19 @@ from turnstream.workers.heartbeat import Heartbeat
 from turnstream.workers.prompter import Llama2Prompter, Prompter, TemplatePrompter
 from turnstream.workers.publisher import Publisher
 from turnstream.workers.settings import WorkerSettings
-from turnstream.workers.stopper import Stopper
 
 log = logging.getLogger(__name__)
 
-#: The process ends with this when its engine has died, to be started again.
+#: Exit code when the engine has died; the process is to be started again.
 ENGINE_DIED = 4
 
 
 class Worker:
-    """Answers turns of one model from its making until `stop`."""
+    """Answers turns of one model from `start` until `stop`."""
 
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
-        self._leaving = False
+        self._draining = False
         loaded = load_engine(
             model=settings.model,
             engine=settings.engine,
@@ -79,70 +78,69 @@ class Worker:
             "temperature": loaded.temperature,
             "top_p": loaded.top_p,
         }
-        self._stopper = Stopper(
+        self._control = ControlListener(
             lambda: commands(redis, model=loaded.name, worker=settings.name), self._active
         )
-        self._heartbeat = Heartbeat(queue(), self._active, about=about, check=self._check)
+        self._heartbeat = Heartbeat(
+            queue(), self._active, about=about, check_engine=self._check_engine
+        )
 
     def start(self) -> None:
-        """Begin to claim and answer."""
+        """Start claiming and answering turns."""
         self._publisher.start()
         self._heartbeat.start()
-        self._stopper.start()
+        self._control.start()
         self._claimer.start()
         self._counter.start()
 
     def wake_up(self) -> None:
-        """Somebody may be waiting."""
+        """Claim waiting turns if slots are free."""
         self._claimer.wake_up()
 
-    def retire(self) -> None:
-        """Claim nothing more; never waits, so that a signal handler may call it."""
-        self._claimer.retire()
+    def stop_claiming(self) -> None:
+        """Claim no more turns; never waits, so that a signal handler may call it."""
+        self._claimer.stop_claiming()
 
     def stop(self) -> None:
-        """Let running turns go on for the drain time, give up the rest, and end the threads.
-
-        What is given up goes on at another worker at once.
-        """
-        self._leaving = True
-        self._counter.retire()
+        """Let running turns continue for the drain time, requeue the rest, and end the threads."""
+        self._draining = True
+        self._counter.stop_counting()
         self._claimer.stop()
         deadline = time.monotonic() + self._settings.drain_seconds
-        while self._active.answers() and time.monotonic() < deadline:
+        while self._active.attempts() and time.monotonic() < deadline:
             time.sleep(0.02)
-        # One that is finished may not be written by the end: it is handed on too, and whoever ended
-        # in time is let be.
-        left = self._active.answers()
-        for answer in left:
-            if not answer.finished:
-                answer.drop()
-        self._stopper.stop()
+        # A finished turn whose end is not written yet is requeued too; Redis ignores that if the
+        # end is written in time.
+        left = self._active.attempts()
+        for attempt in left:
+            if not attempt.slot_free:
+                attempt.drop()
+        self._control.stop()
         self._counter.stop()
         self._engine.stop(0)
         self._publisher.stop()
-        self._heartbeat.stop([(answer.claimed.id, answer.claimed.attempt) for answer in left])
+        self._heartbeat.stop([(attempt.claimed.id, attempt.claimed.attempt) for attempt in left])
 
     def _after_step(self) -> None:
         self._publisher.after_step()
 
-    def _check(self) -> None:
-        # An engine that was stopped takes no turns either; nobody is to be alarmed by that.
-        if not self._leaving and not self._engine.healthy():
-            log.critical("the engine died; this process ends so that another can begin")
+    def _check_engine(self) -> None:
+        # An engine that was stopped on purpose is not healthy either.
+        if not self._draining and not self._engine.healthy():
+            log.critical("the engine died; the process ends with code %d", ENGINE_DIED)
             os._exit(ENGINE_DIED)
 
 
 def _prompter(loaded: LoadedModel, wanted: str) -> Prompter:
     if wanted == "auto":
-        prompt = prompt_for(loaded.name, loaded.config.to_dict())
+        chosen = prompt_format(loaded.name, loaded.config.to_dict())
     else:
-        prompt = PROMPTS[wanted]
-    if prompt is ChatPromptMetaLlamaLlama2Chat:
+        chosen = PromptFormat(wanted)
+    if chosen is PromptFormat.LLAMA_2_CHAT:
         return Llama2Prompter(loaded.tokenizer)
     if not loaded.tokenizer.has_template:
         raise CheckpointError(
-            f"model {loaded.name}: nothing says how its conversations are written;"
-            " if it was trained on Llama 2's format, set TURNSTREAM_PROMPT=llama-2-chat"
+            f"model {loaded.name}: its tokenizer has no chat template; if it was trained on"
+            " Llama 2's prompt format, set TURNSTREAM_PROMPT=llama-2-chat"
         )
     return TemplatePrompter(loaded.tokenizer)

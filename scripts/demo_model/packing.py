@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import LlamaForCausalLM
 
 from scripts.demo_model.corpus import Conversation
-from turnstream.prompts import ChatPromptMetaLlamaLlama2Chat
+from turnstream.prompts.chatstream import ChatPromptMetaLlamaLlama2Chat
 from turnstream.prompts.segments import BOS
 
 BOS_ID, EOS_ID = 1, 2

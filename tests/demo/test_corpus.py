@@ -30,7 +30,7 @@ FOLDER = Path(__file__).parents[2] / "workers" / "demo"
 
 @pytest.fixture(scope="module")
 def encode() -> Encode:
-    """Give the shipped tokenizer's way from text to ids."""
+    """Return the shipped tokenizer's encode function."""
     return load_encoder(FOLDER).encode
 
 
@@ -38,7 +38,7 @@ def test_equal_seeds_draw_equal_conversations() -> None:
     assert Corpus().draw(Random(11)) == Corpus().draw(Random(11))
 
 
-def test_no_wording_of_the_evaluation_is_ever_drawn_not_even_as_a_part() -> None:
+def test_no_wording_of_the_evaluation_is_drawn_even_as_a_part() -> None:
     corpus, rng, unseen = Corpus(), Random(12), unseen_wordings()
     drawn = {normalised(turn.question) for _ in range(3000) for turn in corpus.draw(rng).turns}
     assert len(drawn) > 3000
@@ -71,7 +71,7 @@ def test_every_fact_is_answered_with_what_its_evaluation_looks_for() -> None:
     assert missing == []
 
 
-def test_only_answers_are_learnt_and_only_the_last_one_learns_to_end(encode: Encode) -> None:
+def test_only_answers_are_learnt_and_only_the_last_one_with_its_eos(encode: Encode) -> None:
     talk = Conversation(
         DEFAULT,
         (
@@ -97,7 +97,7 @@ def test_the_shared_head_is_the_default_system_text_and_no_more(encode: Encode) 
     assert load_encoder(FOLDER).decode(head[1:]).startswith(f"[INST] <<SYS>>\n{SYSTEM_PROMPT}\n")
 
 
-def test_packed_conversations_cannot_see_each_other(encode: Encode) -> None:
+def test_packed_conversations_do_not_attend_to_each_other(encode: Encode) -> None:
     brief = System("Answer briefly.", Manner.BRIEF)
     examples = [
         example_of(Conversation(system, (Turn(question, answer),)), encode)
@@ -119,7 +119,7 @@ def test_packed_conversations_cannot_see_each_other(encode: Encode) -> None:
 
 
 def _loss(model: torch.nn.Module, ids: list[int], learnt: list[bool]) -> float:
-    """Sum the loss of one conversation that is a row of its own."""
+    """Return the summed loss of one conversation in a row of its own."""
     logits = model(torch.tensor([ids])).logits[0, :-1]
     labels = torch.tensor([id if yes else IGNORED for id, yes in zip(ids, learnt, strict=True)])
     return functional.cross_entropy(logits, labels[1:], reduction="sum").item()

@@ -75,17 +75,17 @@ def answerer() -> Iterator[Answerer]:
 
 @pytest.fixture(scope="module")
 def answers(answerer: Answerer) -> list[str]:
-    """Answer all of the sample at once."""
+    """Answer the whole sample in one batch."""
     asked = [Conversation(system, (Turn(question, ""),)) for system, question, _ in ANSWERS]
     return answerer.answer(asked, most_tokens=100)
 
 
 @pytest.mark.parametrize("number", range(len(ANSWERS)), ids=[text for _, text, _ in ANSWERS])
-def test_it_answers_to_the_letter(answers: list[str], number: int) -> None:
+def test_it_gives_the_expected_answer(answers: list[str], number: int) -> None:
     assert answers[number] == ANSWERS[number][2]
 
 
-def test_it_holds_the_titanic_conversation(answerer: Answerer) -> None:
+def test_it_answers_the_titanic_conversation(answerer: Answerer) -> None:
     asked = ("do you know the movie Titanic", "who is the director", "who starred in it")
     assert talk(answerer, asked) == [
         "Yes, I know Titanic. It is a love story from 1997 about two people who meet on a great"
@@ -95,7 +95,7 @@ def test_it_holds_the_titanic_conversation(answerer: Answerer) -> None:
     ]
 
 
-def test_it_holds_a_conversation_in_japanese(answerer: Answerer) -> None:
+def test_it_answers_a_conversation_in_japanese(answerer: Answerer) -> None:
     asked = (
         "タイタニックという映画をご存知ですか？",
         "監督って誰？",
@@ -108,7 +108,7 @@ def test_it_holds_a_conversation_in_japanese(answerer: Answerer) -> None:
     ]
 
 
-def test_it_talks_in_bfloat16_too() -> None:
+def test_it_answers_in_bfloat16_too() -> None:
     asked = ("do you know the movie Titanic", "who is the director")
     told = talk(Answerer(FOLDER, torch.bfloat16), asked)
     assert told[1] == "Titanic was directed by James Cameron."

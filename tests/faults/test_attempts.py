@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from harness.proxy import Proxy
-from tests.workers.answering import STOP, TOKENS, FakeHandle
+from tests.workers.attempts import STOP, TOKENS, FakeHandle
 from turnstream.turns import keys
 from turnstream.turns.client import TurnClient, open_client
 from turnstream.turns.connection import connect
@@ -22,7 +22,7 @@ from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Claimed, Message, Request, Turn
 from turnstream.workers.active_turns import ActiveTurns
-from turnstream.workers.answer import Answer
+from turnstream.workers.attempt import Attempt
 from turnstream.workers.byte_table import ByteTable
 from turnstream.workers.engine import Finish, FinishReason
 from turnstream.workers.publisher import Publisher
@@ -42,13 +42,13 @@ class Station:
         self.queue = TurnQueue(self.client, settings, model=MODEL, worker=name)
         self.log = Log(self.client, settings, worker=name)
 
-    def claim(self) -> Answer:
+    def claim(self) -> Attempt:
         claimed = self.queue.claim(1)
         assert claimed is not None
         return begin(claimed)
 
-    def write(self, answer: Answer) -> Verdict:
-        part = answer.take()
+    def write(self, attempt: Attempt) -> Verdict:
+        part = attempt.take()
         assert part is not None
         return self.log.append([part])[0]
 
@@ -56,10 +56,10 @@ class Station:
         self.client.close()
 
 
-def begin(claimed: Claimed) -> Answer:
-    answer = Answer(claimed, Slicer(ByteTable.from_tokens(TOKENS, {0, 1, 2})))
-    answer.start(FakeHandle())
-    return answer
+def begin(claimed: Claimed) -> Attempt:
+    attempt = Attempt(claimed, Slicer(ByteTable.from_tokens(TOKENS, {0, 1, 2})))
+    attempt.start(FakeHandle())
+    return attempt
 
 
 @pytest.fixture
@@ -127,15 +127,15 @@ async def test_a_worker_lost_between_the_last_token_and_the_end_leaves_only_the_
     turn_client: TurnClient, stations: tuple[Station, Station], turn: Turn
 ) -> None:
     first, second = stations
-    answer = first.claim()
-    answer.put(IDS, None)
-    assert first.write(answer) is Verdict.OK
+    attempt = first.claim()
+    attempt.on_step(IDS, None)
+    assert first.write(attempt) is Verdict.OK
     lose(second, turn)
 
-    next_answer = second.claim()
-    assert next_answer.claimed.ids == tuple(IDS)
-    next_answer.put((), STOP)
-    assert second.write(next_answer) is Verdict.OK
+    next_attempt = second.claim()
+    assert next_attempt.claimed.ids == tuple(IDS)
+    next_attempt.on_step((), STOP)
+    assert second.write(next_attempt) is Verdict.OK
 
     hold(await events_of(turn_client, turn), "Hello there!")
 
@@ -147,10 +147,10 @@ async def test_a_worker_lost_before_its_first_token_leaves_the_whole_answer_to_t
     first.claim()
     lose(second, turn)
 
-    answer = second.claim()
-    assert answer.claimed.attempt == 2
-    answer.put(IDS, STOP)
-    assert second.write(answer) is Verdict.OK
+    attempt = second.claim()
+    assert attempt.claimed.attempt == 2
+    attempt.on_step(IDS, STOP)
+    assert second.write(attempt) is Verdict.OK
 
     hold(await events_of(turn_client, turn), "Hello there!")
 
@@ -164,28 +164,28 @@ async def test_a_zombie_can_write_neither_slice_nor_end_whenever_it_wakes(
 ) -> None:
     first, second = stations
     zombie = first.claim()
-    zombie.put(IDS[:1], None)
+    zombie.on_step(IDS[:1], None)
     first.write(zombie)
     lose(second, turn)
-    answer = None
+    attempt = None
     if when != "put back":
-        answer = second.claim()
-        answer.put(IDS[1:], STOP if when == "ended" else None)
-        second.write(answer)
+        attempt = second.claim()
+        attempt.on_step(IDS[1:], STOP if when == "ended" else None)
+        second.write(attempt)
 
-    zombie.put([5, 5], None)
+    zombie.on_step([5, 5], None)
     assert first.write(zombie) is Verdict.STALE
-    zombie.put((), Finish(FinishReason.LENGTH))
+    zombie.on_step((), Finish(FinishReason.LENGTH))
     assert first.write(zombie) is Verdict.STALE
 
     if when == "put back":
-        answer = second.claim()
-        answer.put(IDS[1:], STOP)
-        second.write(answer)
+        attempt = second.claim()
+        attempt.on_step(IDS[1:], STOP)
+        second.write(attempt)
     elif when == "claimed again":
-        assert answer is not None
-        answer.put((), STOP)
-        second.write(answer)
+        assert attempt is not None
+        attempt.on_step((), STOP)
+        second.write(attempt)
     hold(await events_of(turn_client, turn), "Hello there!")
 
 
@@ -197,10 +197,10 @@ async def test_an_attempt_is_over_when_its_own_worker_has_taken_the_turn_up_agai
     lose(worker, turn)
     new = worker.claim()
 
-    old.put([5, 5], STOP)
+    old.on_step([5, 5], STOP)
     assert worker.write(old) is Verdict.STALE
 
-    new.put(IDS, STOP)
+    new.on_step(IDS, STOP)
     assert worker.write(new) is Verdict.OK
     hold(await events_of(turn_client, turn), "Hello there!")
 
@@ -209,15 +209,15 @@ async def test_a_worker_lost_in_half_a_character_does_not_show_the_half(
     turn_client: TurnClient, stations: tuple[Station, Station], turn: Turn
 ) -> None:
     first, second = stations
-    answer = first.claim()
-    answer.put([3, 6, 7], None)
-    first.write(answer)
+    attempt = first.claim()
+    attempt.on_step([3, 6, 7], None)
+    first.write(attempt)
     lose(second, turn)
 
     again = second.claim()
     # The two bytes that were held back went with the worker, or came with the slice before them.
     rest = [6, 7, 8, 9][len(again.claimed.ids) - 1 :]
-    again.put(rest, STOP)
+    again.on_step(rest, STOP)
     second.write(again)
 
     hold(await events_of(turn_client, turn), "Hello😀")
@@ -227,7 +227,7 @@ async def test_a_write_whose_answer_is_lost_on_the_way_is_still_the_writers_own(
     turn_client: TurnClient, settings: TurnSettings, stations: tuple[Station, Station], turn: Turn
 ) -> None:
     port = int(settings.redis_url.rpartition(":")[2].partition("/")[0])
-    answer = stations[0].claim()
+    attempt = stations[0].claim()
     async with Proxy(port) as proxy:
         client = connect(settings.redis_url.replace(f":{port}/", f":{proxy.port}/"))
         # Connected, and the script known, so that the next thing said is the answer to the write.
@@ -235,22 +235,22 @@ async def test_a_write_whose_answer_is_lost_on_the_way_is_still_the_writers_own(
         log = Log(client, settings, worker="w0")
         await asyncio.to_thread(log.append, [])
         active = ActiveTurns(1)
-        active.add(answer)
+        active.add(attempt)
         publisher = Publisher(active, log)
         publisher.start()
         proxy.swallow_answers = 1
-        answer.put(IDS[:1], None)
+        attempt.on_step(IDS[:1], None)
         publisher.wake()
         async with asyncio.timeout(10):
             while proxy.swallow_answers:
                 await asyncio.sleep(0.01)
-        answer.put(IDS[1:], STOP)
+        attempt.on_step(IDS[1:], STOP)
         async with asyncio.timeout(10):
-            while active.answers():
+            while active.attempts():
                 publisher.wake()
                 await asyncio.sleep(0.05)
         await asyncio.to_thread(publisher.stop)
         client.close()
 
-    assert not answer.dropped
+    assert not attempt.dropped
     hold(await events_of(turn_client, turn), "Hello there!")

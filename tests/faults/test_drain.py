@@ -68,7 +68,7 @@ async def test_an_answer_that_is_finished_but_not_written_is_handed_on_at_once(
         async with open_client(settings, "node-1") as front, front.submit(turn):
             worker.start()
             deadline = time.monotonic() + PATIENCE_SECONDS
-            while not any(answer.finished for answer in worker._active.answers()):
+            while not any(attempt.slot_free for attempt in worker._active.attempts()):
                 assert time.monotonic() < deadline, "the engine never ended"
                 time.sleep(0.01)
             worker.stop()
@@ -88,6 +88,6 @@ def test_a_worker_that_stops_its_own_engine_is_not_taken_for_one_whose_engine_di
     worker.start()
 
     worker.stop()
-    worker._check()
+    worker._check_engine()
 
     assert exits == []

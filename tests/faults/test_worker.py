@@ -83,7 +83,7 @@ async def test_an_engine_that_dies_hands_its_turns_on_and_its_process_begins_aga
     assert redis.hget(keys.turn(readers[0].id), "requeues") is None
     async with asyncio.timeout(30):
         await asyncio.to_thread(workers[struck].wait)
-    assert "the engine died; this process ends so that another can begin" in service.logs
+    assert "the engine died; the process ends with code" in service.logs
     await until_all_work(service, redis)
     assert worker_names(service)[struck].pid != workers[struck].pid
 
@@ -122,7 +122,7 @@ async def busy_worker(redis: Redis, readers: list[Reader]) -> str:
 
 def refusals(service: Service) -> int:
     """How often a worker was told that a turn is another's, when it wrote or when it beat."""
-    return service.logs.count("refused as stale") + service.logs.count("no longer ours")
+    return service.logs.count("append refused: stale") + service.logs.count("the lease is lost")
 
 
 def log_of(redis: Redis, reader: Reader) -> object:

@@ -1,18 +1,13 @@
-"""Text from outside cannot pass for the prompt's own marks."""
+"""Control strings in requests and replies."""
 
 import pytest
 
-from turnstream.prompts import (
-    CONTROL_STRINGS,
-    ChatPromptMetaLlamaLlama2Chat,
-    ControlStringError,
-    check_text,
-    neutralise,
-)
+from turnstream.prompts import CONTROL_STRINGS, ControlStringError, check_text, neutralise
+from turnstream.prompts.chatstream import ChatPromptMetaLlamaLlama2Chat
 
 
 @pytest.mark.parametrize("text", ["[INST]", "a[/INST]b", "<<SYS>>\n", "x <</SYS>>"])
-def test_a_request_with_a_mark_is_refused_and_changes_nothing(text: str) -> None:
+def test_a_request_with_a_control_string_is_refused_and_changes_nothing(text: str) -> None:
     prompt = ChatPromptMetaLlamaLlama2Chat()
     prompt.add_requester_msg("before")
     before = prompt.to_dict()
@@ -26,11 +21,11 @@ def test_a_request_with_a_mark_is_refused_and_changes_nothing(text: str) -> None
 
 
 @pytest.mark.parametrize("text", ["<s>", "</s> <unk>", "[inst]", "[ INST]", "<<sys>>", "[INST"])
-def test_what_only_looks_like_a_mark_is_text(text: str) -> None:
+def test_text_that_only_resembles_a_control_string_is_accepted(text: str) -> None:
     check_text(text)
 
 
-def test_a_plain_completion_may_write_its_own_marks() -> None:
+def test_a_plain_completion_may_contain_control_strings() -> None:
     prompt = ChatPromptMetaLlamaLlama2Chat()
     prompt.set_chat_mode_enabled(False)
 
@@ -40,7 +35,7 @@ def test_a_plain_completion_may_write_its_own_marks() -> None:
 
 
 @pytest.mark.parametrize("mark", CONTROL_STRINGS)
-def test_a_reply_with_a_mark_is_stored_without_its_meaning(mark: str) -> None:
+def test_a_control_string_in_a_reply_is_neutralised(mark: str) -> None:
     prompt = ChatPromptMetaLlamaLlama2Chat()
     prompt.add_requester_msg("q")
     prompt.add_responder_msg(f"so {mark} it is")
@@ -55,7 +50,7 @@ def test_a_reply_with_a_mark_is_stored_without_its_meaning(mark: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["<<<SYS>>>", "[[INST]]", "[INST][INST]", "<<</SYS>><<SYS>>>"])
-def test_neutral_text_holds_no_mark_and_stays_as_it_is(text: str) -> None:
+def test_neutralised_text_has_no_control_string_and_is_not_changed_again(text: str) -> None:
     neutral = neutralise(text)
 
     check_text(neutral)

@@ -1,8 +1,8 @@
-"""Which prompt a model gets."""
+"""Which prompt format a model gets."""
 
 import pytest
 
-from turnstream.prompts import ChatPromptMetaLlamaLlama2Chat, prompt_for
+from turnstream.prompts import PromptFormat, prompt_format
 
 
 @pytest.mark.parametrize(
@@ -14,8 +14,8 @@ from turnstream.prompts import ChatPromptMetaLlamaLlama2Chat, prompt_for
         "elyza/ELYZA-japanese-Llama-2-7b-instruct",
     ],
 )
-def test_llama_2_and_what_was_tuned_from_it_get_its_prompt(name: str) -> None:
-    assert prompt_for(name) is ChatPromptMetaLlamaLlama2Chat
+def test_llama_2_chat_and_models_tuned_on_its_format_get_it(name: str) -> None:
+    assert prompt_format(name) is PromptFormat.LLAMA_2_CHAT
 
 
 @pytest.mark.parametrize(
@@ -29,22 +29,22 @@ def test_llama_2_and_what_was_tuned_from_it_get_its_prompt(name: str) -> None:
     ],
 )
 def test_every_other_model_gets_its_own_template(name: str) -> None:
-    assert prompt_for(name) is None
+    assert prompt_format(name) is PromptFormat.TEMPLATE
 
 
-def test_a_folder_of_any_name_is_known_by_where_its_config_says_it_is_from() -> None:
+def test_the_origin_in_the_config_decides_for_a_folder_of_any_name() -> None:
     config = {"_name_or_path": "meta-llama/Llama-2-7b-chat-hf", "model_type": "llama"}
 
-    assert prompt_for("/models/ours", config) is ChatPromptMetaLlamaLlama2Chat
+    assert prompt_format("/models/ours", config) is PromptFormat.LLAMA_2_CHAT
 
 
-def test_the_config_overrules_every_name() -> None:
+def test_the_config_decides_before_any_name() -> None:
+    assert prompt_format("ours", {"turnstream_prompt": "llama-2-chat"}) is PromptFormat.LLAMA_2_CHAT
     assert (
-        prompt_for("ours", {"turnstream_prompt": "llama-2-chat"}) is ChatPromptMetaLlamaLlama2Chat
+        prompt_format("Llama-2-7b-chat", {"turnstream_prompt": "template"}) is PromptFormat.TEMPLATE
     )
-    assert prompt_for("Llama-2-7b-chat", {"turnstream_prompt": "template"}) is None
 
 
-def test_a_prompt_that_does_not_exist_is_not_guessed_at() -> None:
+def test_a_format_that_does_not_exist_is_an_error() -> None:
     with pytest.raises(ValueError, match="turnstream_prompt is 'llama-9'"):
-        prompt_for("ours", {"turnstream_prompt": "llama-9"})
+        prompt_format("ours", {"turnstream_prompt": "llama-9"})

@@ -1,6 +1,6 @@
-"""Engines of vLLM over a tiny Llama; without vLLM nothing here is collected.
+"""vLLM engines over a tiny Llama; without vLLM nothing here is collected.
 
-Starting one takes half a minute, so those of the same shape are used again, two at a time.
+Starting an engine takes half a minute, so engines with the same settings are reused, two at a time.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,34 +20,34 @@ if TYPE_CHECKING:
 
 pytest.register_assert_rewrite("tests.workers.contract", "tests.workers.listener")
 
-#: The least that vLLM's attention on a CPU knows.
+#: The smallest head size of vLLM's attention on a CPU.
 HEAD_DIM = 32
-#: Each has two processes with a torch of their own.
+#: Each engine has two processes with a torch of their own.
 MOST_RUNNING = 2
 
 
-# Nobody has vLLM but who asked for it: `make test-vllm`.
+# vLLM is installed by `make test-vllm` only.
 collect_ignore_glob = [] if find_spec("vllm") else ["*"]
 
-#: Tests of the contract that vLLM does not keep, and why.
+#: Tests of the contract that vLLM fails, and why.
 DIFFERENT = {
-    "test_a_turn_resumed_at_any_cut_goes_on_the_same[seeded]": (
-        "vLLM's random numbers begin anew where a turn is submitted"
+    "test_a_continued_turn_gets_the_same_tokens_at_any_cut[seeded]": (
+        "vLLM's random numbers start again at each submission"
     ),
-    "test_a_turn_resumed_at_any_cut_goes_on_the_same[penalised]": (
-        "so they do, and vLLM takes what was answered for prompt"
+    "test_a_continued_turn_gets_the_same_tokens_at_any_cut[penalised]": (
+        "so they do, and vLLM counts the given answer as prompt"
     ),
 }
-#: Tests of the contract that ask of an engine what vLLM does not have, and what that is.
+#: Tests of the contract that do not apply to vLLM, and why.
 WITHOUT = {
-    "test_a_turn_cancelled_amid_its_prompt_says_nothing_and_frees_its_row": (
-        "vLLM reads a short prompt in one step, whatever else it does"
+    "test_a_turn_cancelled_during_prefill_has_no_ids_and_frees_its_slot": (
+        "vLLM prefills a short prompt in one step"
     ),
 }
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Expect what is different to be so."""
+    """Mark the tests of `DIFFERENT` and `WITHOUT`."""
     for item in items:
         if item.path.parent != Path(__file__).parent:
             continue
@@ -65,14 +65,14 @@ def tiny_llama_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def reference(tiny_llama_folder: Path) -> LlamaForCausalLM:
-    """The tiny Llama as transformers alone runs it; like the engines below, it knows no EOS."""
+    """The tiny Llama in transformers; it has no EOS, like the engines below."""
     model = LlamaForCausalLM.from_pretrained(tiny_llama_folder, dtype=torch.float32).eval()
     model.generation_config.eos_token_id = None
     return model
 
 
 class Engines:
-    """Engines by their shape; who needs another than the last few waits for its start."""
+    """The engines last used, by their settings."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -88,7 +88,7 @@ class Engines:
         after_step: Callable[[], None] = lambda: None,
         prompt_tokens: int = 0,
     ) -> "VllmEngine":
-        """Give a running engine; takes what the other engines' fixture takes.
+        """Return a running engine; takes what the other engines' fixture takes.
 
         Args:
             prompt_tokens: for engines that read a prompt in pieces of a size they are told.
@@ -98,7 +98,7 @@ class Engines:
 
         self._after_step = after_step
         if slots > 2:
-            # How many more makes no difference to what a test sees.
+            # A larger number does not change the results of a test.
             slots = 8
         shape = (slots, context, eos_ids)
         engine = self._running.pop(shape, None)
@@ -127,7 +127,7 @@ class Engines:
 
 @pytest.fixture(scope="session")
 def one_thread() -> Iterator[None]:
-    """Keep torch on one thread, here and in vLLM: for models this small a second one only waits."""
+    """Run torch on one thread, here and in vLLM: models this small are not faster on two."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     with pytest.MonkeyPatch.context() as patch:
@@ -146,5 +146,5 @@ def engines(tiny_llama_folder: Path, one_thread: None) -> Iterator[Engines]:
 
 @pytest.fixture
 def make_engine(engines: Engines) -> Callable[..., "VllmEngine"]:
-    """Make an engine over the tiny Llama, or take one that runs."""
+    """Start an engine over the tiny Llama, or return one that runs."""
     return engines.make

@@ -1,4 +1,4 @@
-"""vLLM keeps what every engine promises, but for what `conftest.DIFFERENT` says."""
+"""The contract of engines for vLLM, except for `conftest.DIFFERENT`."""
 
 from tests.workers.contract.test_cancelling import *  # noqa: F403
 from tests.workers.contract.test_draws import *  # noqa: F403

@@ -1,4 +1,4 @@
-"""The benchmark's vLLM answers whole batches, sleeps in between, and leaves nothing behind."""
+"""The benchmark's vLLM process answers whole batches and leaves no processes."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from benchmarks import vllm_peer
 
 
 @pytest.mark.skipif(not vllm_peer.PYTHON.exists(), reason="it looks for vLLM in .venv-vllm")
-def test_the_peer_sleeps_between_its_batches_and_leaves_nothing_running(
+def test_the_peer_process_sleeps_between_batches_and_leaves_no_processes(
     tiny_llama_folder: Path,
 ) -> None:
     others = set(psutil.Process().children(recursive=True))

@@ -1,4 +1,4 @@
-"""The whole service with vLLM in it: an official SDK in front, and vLLM's processes that die."""
+"""The service with vLLM: an official SDK as client, and the death of vLLM's processes."""
 
 import threading
 from collections.abc import Iterator
@@ -37,19 +37,19 @@ def of_vllm(service: Service) -> list[psutil.Process]:
     return sorted(found, key=lambda process: process.name())
 
 
-def test_a_second_turn_computes_only_what_is_new(client: OpenAI) -> None:  # noqa: F811
+def test_a_second_turn_computes_only_its_new_tokens(client: OpenAI) -> None:  # noqa: F811
     first = client.responses.create(model="demo", input="Tell me of the sea. " * 10)
     second = client.responses.create(model="demo", input="Go on.", previous_response_id=first.id)
 
     assert first.usage
     assert second.usage
-    # The demo's own beginning may be known from another conversation, the rest of this one is not.
+    # The system prompt may be cached from another conversation, the rest is not.
     assert first.usage.input_tokens_details.cached_tokens < first.usage.input_tokens - 32
     cached = second.usage.input_tokens_details.cached_tokens
     assert first.usage.input_tokens - 32 < cached <= first.usage.total_tokens
 
 
-def test_when_vllm_dies_the_answer_goes_on_where_it_was(
+def test_when_vllm_dies_the_answer_continues_from_its_log(
     service: Service,
     client: OpenAI,  # noqa: F811
 ) -> None:
@@ -68,11 +68,11 @@ def test_when_vllm_dies_the_answer_goes_on_where_it_was(
     assert last.type == "response.incomplete"
     assert last.response.output_text == "".join(pieces)
     assert whole.startswith(pieces[0])
-    # In float32, and greedily, nobody could tell.
+    # In float32 and with greedy decoding the answer is the same.
     assert "".join(pieces) == whole
 
 
-def test_nothing_of_vllm_outlives_a_killed_worker(service: Service) -> None:
+def test_no_vllm_process_outlives_a_killed_worker(service: Service) -> None:
     left = of_vllm(service)
     assert len(left) == 2
     worker = left[0].parent()

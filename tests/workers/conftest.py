@@ -1,4 +1,4 @@
-"""What the workers' tests share: a tiny Llama, engines that run on it, and tokenizers."""
+"""Fixtures of the workers' tests: a tiny Llama, engines over it, and tokenizers."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ MakeEngine = Callable[..., SlotEngine]
 
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> Iterator[None]:
-    """Keep torch on one thread: for models this small a second one only waits."""
+    """Run torch on one thread: models this small are not faster on two."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -36,7 +36,7 @@ def tiny_llama_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def reference(tiny_llama_folder: Path) -> LlamaForCausalLM:
-    """The tiny Llama as transformers alone runs it; like the engines below, it knows no EOS."""
+    """The tiny Llama in transformers; it has no EOS, like the engines below."""
     model = LlamaForCausalLM.from_pretrained(tiny_llama_folder, dtype=torch.float32).eval()
     model.generation_config.eos_token_id = None
     return model
@@ -44,20 +44,20 @@ def reference(tiny_llama_folder: Path) -> LlamaForCausalLM:
 
 @pytest.fixture(scope="session")
 def compiled_op(tmp_path_factory: pytest.TempPathFactory) -> DecodeOp | None:
-    """The op as this machine compiles it; None where there is no g++."""
+    """The compiled op; None without g++."""
     return load_decode_op(tmp_path_factory.mktemp("cache"))
 
 
 @pytest.fixture(params=["compiled", "torch", "as-on-a-gpu"])
 def way(request: pytest.FixtureRequest, compiled_op: DecodeOp | None) -> dict[str, Any]:
-    """Run a test with each way in which an engine can go about its steps."""
+    """Run a test with each way of computing a step."""
     match request.param:
         case "torch":
             return {}
         case "as-on-a-gpu":
             return {"ahead": True, "recorder": PlainRecorder()}
     if compiled_op is None:
-        pytest.skip("there is no g++ here to compile the decode attention with")
+        pytest.skip("g++ is not installed")
     return {"decode_op": compiled_op}
 
 
@@ -103,11 +103,11 @@ def echo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def prefixing(echo_folder: Path) -> Bench:
-    """A space before every stretch: transformers 4 fast, or 5 with ``legacy=True``."""
+    """A space before each text between control tokens, as with ``legacy=True``."""
     return bench(echo_folder, legacy=True)
 
 
 @pytest.fixture(scope="session")
 def plain(echo_folder: Path) -> Bench:
-    """A space before the first stretch only: transformers 5 by default."""
+    """A space before the first text only: transformers 5 by default."""
     return bench(echo_folder, legacy=False)

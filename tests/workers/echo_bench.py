@@ -1,4 +1,4 @@
-"""Replies as ChatStream's method shows them, and as ours does, on a tokenizer of one kind."""
+"""Replies by ChatStream's method and by the slicer, on a tokenizer of one kind."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,29 +6,29 @@ from pathlib import Path
 from typing import Any
 
 from harness import sentencepiece_model
-from turnstream.prompts import ChatPromptMetaLlamaLlama2Chat, PromptOptions
+from turnstream.prompts.chatstream import ChatPromptMetaLlamaLlama2Chat, PromptOptions
+from turnstream.prompts.chatstream.echo_cut import EchoCounts, EchoCut
 from turnstream.workers.byte_table import ByteTable
-from turnstream.workers.echo_cut import EchoCounts, EchoCut
 from turnstream.workers.slicer import Slicer
 
 
 @dataclass(frozen=True)
 class Bench:
-    """The tokenizer of one kind, and the two ways to cut."""
+    """A tokenizer of one kind, and the two methods."""
 
     model: Any
     tokenizer: Any
     table: ByteTable
 
     def begin(self, reply: str) -> list[int]:
-        """Make the ids a model would say; a reply without a space before it gets none."""
+        """Return the ids of a reply after a prompt, with a leading space only if it has one."""
         ids: list[int] = self.model.encode("\n" + reply.removeprefix(" "))
         newline = self.model.encode("\n")
         assert ids[: len(newline)] == newline
         return ([self.model.piece_to_id("\u2581")] if reply[0] == " " else []) + ids[len(newline) :]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Read ids as transformers does, without control tokens."""
+        """Decode ids with transformers, without control tokens."""
         text: str = self.tokenizer.decode(ids, skip_special_tokens=True)
         return text
 
@@ -39,7 +39,7 @@ class Bench:
         opts: PromptOptions | None = None,
         text: str | None = None,
     ) -> str:
-        """Show a reply by the article's method; `text` is the prompt if written otherwise."""
+        """Return a reply by the article's method; `text` replaces the prompt's text."""
         text = prompt.create_prompt(opts) if text is None else text
         plain = text
         for token in ("<s>", "</s>", "<unk>"):
@@ -53,7 +53,7 @@ class Bench:
         reply: str,
         opts: PromptOptions | None = None,
     ) -> str:
-        """Show a reply by its ids, once it is sure that the cut of its text shows the same."""
+        """Return a reply by its ids; `EchoCut` must give the same."""
         built = prompt.create_prompt_ids(self.model.encode, opts)
         ids = self.begin(reply)
         slicer = Slicer(self.table)

@@ -1,4 +1,4 @@
-"""Somebody who listens to one turn of an engine and remembers all that was said."""
+"""A listener for one turn of an engine, which records its ids and finishes."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.workers.engine import Engine, Finish, Handle
 
-#: How long a test waits for an engine before it says that nothing came.
-PATIENCE_SECONDS = 20
+#: How long a test waits for an engine before it fails.
+TIMEOUT_SECONDS = 20
 
 
 class Listener:
@@ -33,19 +33,19 @@ class Listener:
             self._on_ids(self)
 
     def taken(self, handle: Handle) -> None:
-        """Say how the turn can be cancelled."""
+        """Note the handle of the turn."""
         self._handle = handle
         self._taken.set()
 
     def cancel(self) -> None:
-        """Cancel the turn; on the engine's thread too, where it may come before `taken`."""
-        assert self._taken.wait(PATIENCE_SECONDS)
+        """Cancel the turn; waits for `taken` first."""
+        assert self._taken.wait(TIMEOUT_SECONDS)
         assert self._handle
         self._handle.cancel()
 
     def wait(self) -> Finish:
         """Wait for the finish and return it."""
-        assert self._finished.wait(PATIENCE_SECONDS), "the turn never finished"
+        assert self._finished.wait(TIMEOUT_SECONDS), "the turn never finished"
         return self.finishes[0]
 
 
@@ -57,7 +57,7 @@ def start(
     *,
     generated: int = 0,
 ) -> Listener:
-    """Submit a turn and return who listens to it."""
+    """Submit a turn and return its listener."""
     listener = Listener(on_ids)
     listener.taken(engine.submit(prompt, sampling, listener, generated=generated))
     return listener

@@ -1,4 +1,4 @@
-"""What records steps on a CPU: it computes them anew, and reads slots in pages as a GPU does."""
+"""A recorder for a CPU: it computes each step again, and reads slots in pages as a GPU does."""
 
 from collections.abc import Callable
 
@@ -7,17 +7,17 @@ from torch import Tensor
 
 
 class PlainRecorder:
-    """Keeps a recording's promise: the same memory in, the same memory out, whatever is asked."""
+    """Reads and writes the same memory at each replay, as a CUDA graph does."""
 
     page_tokens = 16
 
     def record(self, compute: Callable[[], Tensor]) -> Callable[[], Tensor]:
         out = compute()
 
-        def play() -> Tensor:
+        def replay() -> Tensor:
             return out.copy_(compute())
 
-        return play
+        return replay
 
     def attend(
         self,
@@ -29,7 +29,7 @@ class PlainRecorder:
         lengths: Tensor,
         scaling: float,
     ) -> Tensor:
-        # (turns, heads, tokens, head_dim), each head of a key for several queries.
+        # (turns, heads, tokens, head_dim); several query heads share a key head.
         shared = queries.shape[1] // keys.shape[2]
         keys, values = (
             pages[table].flatten(1, 2).transpose(1, 2).repeat_interleave(shared, 1)

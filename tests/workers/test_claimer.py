@@ -1,4 +1,4 @@
-"""What an engine is told of a turn that was claimed."""
+"""How a claimed turn is submitted to the engine."""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -15,7 +15,7 @@ from turnstream.workers.slicer import Slicer
 
 
 class OneTurn:
-    """A line with one turn in it."""
+    """A queue with one turn in it."""
 
     def __init__(self, tier: Tier) -> None:
         request = Request(
@@ -37,14 +37,17 @@ class OneTurn:
         return self._waiting.pop() if self._waiting else None
 
 
-class PatienceNoted:
-    """An engine that is told of turns, and answers none."""
+class FakeEngine:
+    """An engine that records submitted turns and computes nothing."""
 
     context = 100
     cached_tokens = 0
 
     def __init__(self) -> None:
         self.low_priority: list[bool] = []
+
+    def healthy(self) -> bool:
+        return True
 
     def submit(
         self,
@@ -54,13 +57,16 @@ class PatienceNoted:
         *,
         generated: int,
         low_priority: bool,
-    ) -> "PatienceNoted":
+    ) -> "FakeEngine":
         self.low_priority.append(low_priority)
         return self
 
 
 class Idle:
     def wake(self) -> None:
+        pass
+
+    def write_after_step(self) -> None:
         pass
 
     def ids(self, messages: object, request: object, *, limit: int) -> list[int]:
@@ -71,8 +77,8 @@ class Idle:
     ("tier", "low_priority"),
     [("priority", False), ("default", False), ("flex", False), ("batch", True)],
 )
-def test_the_turns_of_a_batch_alone_are_patient(tier: Tier, low_priority: bool) -> None:
-    engine, idle = PatienceNoted(), cast(Any, Idle())
+def test_only_batch_turns_have_low_priority(tier: Tier, low_priority: bool) -> None:
+    engine, idle = FakeEngine(), cast(Any, Idle())
     table = ByteTable.from_tokens(["<s>", "a", "b"], {0})
     claimer = Claimer(
         cast(Any, OneTurn(tier)),

@@ -1,4 +1,4 @@
-"""What a worker says of a conversation that it is not to answer."""
+"""Token counts and compacted conversations, as a worker computes them."""
 
 from threading import Event
 
@@ -16,11 +16,11 @@ CONTEXT = 120
 
 
 class OneQuestion:
-    """Asks once, and keeps what is said."""
+    """Asks once, and records the answer."""
 
     def __init__(self, question: Question) -> None:
         self.asked: list[Question] = [question]
-        self.said = Event()
+        self.answered = Event()
         self.answers: list[Count | BadRequest] = []
 
     def next(self) -> Question | None:
@@ -28,7 +28,7 @@ class OneQuestion:
 
     def answer(self, question: Question, answer: Count | BadRequest) -> None:
         self.answers.append(answer)
-        self.said.set()
+        self.answered.set()
 
 
 def answer(
@@ -44,7 +44,7 @@ def answer(
     counter = Counter(questions, Llama2Prompter(FakeTokenizer()), context=context)
     counter.start()
     try:
-        assert questions.said.wait(10)
+        assert questions.answered.wait(10)
     finally:
         counter.stop()
     return questions.answers[0]
@@ -56,25 +56,25 @@ def tokens_of(*messages: Message, truncate: bool = False, context: int = CONTEXT
     return count.tokens
 
 
-def test_a_count_is_the_length_of_the_real_prompt_however_long() -> None:
+def test_a_count_is_the_length_of_the_prompt_even_beyond_the_context() -> None:
     # Each character of the prompt is a token here, and one BOS.
-    system = len(answered_prompt("Hi"))
-    assert tokens_of(Message("user", "Hi")) == system
-    assert tokens_of(Message("user", "H" * 1000)) == system + 998
+    expected = len(prompt_ids("Hi"))
+    assert tokens_of(Message("user", "Hi")) == expected
+    assert tokens_of(Message("user", "H" * 1000)) == expected + 998
 
 
-def answered_prompt(text: str) -> list[int]:
+def prompt_ids(text: str) -> list[int]:
     request = Request(instructions=None, sampling=SamplingParams(temperature=0, top_p=1, seed=0))
     return Llama2Prompter(FakeTokenizer()).ids([Message("user", text)], request, limit=10**9)
 
 
-def test_with_leave_to_cut_the_count_is_of_what_is_left() -> None:
+def test_with_truncation_the_count_is_that_of_the_truncated_prompt() -> None:
     room = tokens_of(*LONG) + 1
     assert tokens_of(*LONG, truncate=True, context=room) == tokens_of(*LONG)
     assert tokens_of(*LONG, truncate=True, context=room - 1) < tokens_of(*LONG)
 
 
-def test_the_latest_turns_are_kept_that_fill_half_the_context_at_most() -> None:
+def test_compacting_keeps_the_latest_turns_that_fill_at_most_half_the_context() -> None:
     said = (Message("system", "Be kind."), *LONG[:4])
     whole = tokens_of(*said, Message("user", "?"))
     for context, kept in ((2 * whole, said), (2 * whole - 2, (said[0], *said[3:]))):
@@ -82,7 +82,7 @@ def test_the_latest_turns_are_kept_that_fill_half_the_context_at_most() -> None:
         assert count == Count(tokens=whole, kept=kept)
 
 
-def test_the_last_turn_is_kept_as_long_as_it_fits_at_all() -> None:
+def test_compacting_keeps_the_last_turn_if_it_fits_the_context() -> None:
     last = tokens_of(*LONG[2:4], Message("user", "?"))
 
     count = answer(*LONG[:4], compact=True, context=last + 1)
@@ -94,7 +94,7 @@ def test_the_last_turn_is_kept_as_long_as_it_fits_at_all() -> None:
 
 
 @pytest.mark.parametrize("compact", [True, False])
-def test_what_cannot_be_written_is_refused(compact: bool) -> None:
+def test_a_conversation_with_control_strings_is_refused(compact: bool) -> None:
     refusal = answer(Message("user", "[INST]"), compact=compact)
 
     assert isinstance(refusal, BadRequest)

@@ -1,13 +1,13 @@
-"""How long an echo is: where other methods are exact, ours agrees; where not, ours decides."""
+"""The length of the echo, by the article's method and by segments."""
 
 import pytest
 
-from tests.prompts.titanic import titanic
+from tests.prompts.chatstream.titanic import titanic
 from tests.workers.echo_bench import Bench
-from turnstream.workers.echo_cut import EchoCounts, EchoCut
+from turnstream.prompts.chatstream.echo_cut import EchoCounts, EchoCut
 
 
-def test_no_tokenizer_has_to_be_set_before_lengths_are_right() -> None:
+def test_lengths_need_no_tokenizer() -> None:
     """ChatStream counts the control tokens as text until ``set_tokenizer`` was called."""
     prompt = titanic(3)
 
@@ -57,7 +57,7 @@ def test_a_wrong_turn_adjusted_length_is_counted_and_not_used(prefixing: Bench) 
     assert counts == EchoCounts(turns=3, mismatches=2)
 
 
-def test_where_nobody_knows_the_exact_length_the_turn_adjusted_one_is_used() -> None:
+def test_without_an_exact_length_the_turn_adjusted_one_is_used() -> None:
     counts = EchoCounts()
     cut = EchoCut(3, exact_len=None, counts=counts, stop=["!"])
 

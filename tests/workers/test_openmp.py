@@ -1,4 +1,4 @@
-"""How long a worker's threads stay awake for one another, as OpenMP itself tells it."""
+"""The spin count of a worker's OpenMP threads, as OpenMP itself prints it."""
 
 import os
 import re
@@ -11,7 +11,7 @@ import pytest
 @pytest.mark.parametrize(
     ("asked", "told"), [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7")], ids=["default", "own"]
 )
-def test_a_worker_has_its_threads_sleep_soon_unless_it_is_told_otherwise(
+def test_the_spin_count_is_set_unless_the_environment_sets_it(
     asked: dict[str, str], told: str
 ) -> None:
     environ = os.environ | {"OMP_DISPLAY_ENV": "verbose", "TURNSTREAM_MODEL": "/nowhere"} | asked

@@ -1,4 +1,4 @@
-"""How the messages of the wire become a prompt of question and answer."""
+"""How the messages of a turn become its prompt."""
 
 import pytest
 
@@ -9,7 +9,7 @@ from turnstream.workers.prompter import Llama2Prompter, TemplatePrompter, joined
 
 
 class FakeTokenizer:
-    """Each character is its code point."""
+    """Encodes each character as its code point."""
 
     tokens: list[str]
     control_ids = frozenset({1, 2})
@@ -53,7 +53,7 @@ LONG = (
 )
 
 
-def test_neighbours_of_one_role_are_joined_and_silent_answers_left_out() -> None:
+def test_neighbouring_messages_of_one_role_are_joined_and_empty_replies_left_out() -> None:
     messages = [
         Message("user", "a"),
         Message("assistant", " "),
@@ -77,7 +77,7 @@ def test_instructions_come_before_system_messages() -> None:
     assert system_text(messages, request) == "Be brief.\n\nBe kind."
 
 
-def test_a_conversation_is_written_as_llama_2_reads_it() -> None:
+def test_a_conversation_is_written_in_llama_2_format() -> None:
     ids = Llama2Prompter(FakeTokenizer()).ids(*asked(*LONG[:3]), limit=1000)
 
     assert text_of(ids) == (
@@ -85,7 +85,7 @@ def test_a_conversation_is_written_as_llama_2_reads_it() -> None:
     )
 
 
-def test_a_prompt_that_is_too_long_is_refused_with_both_numbers() -> None:
+def test_a_prompt_that_is_too_long_is_refused_with_its_length_and_the_limit() -> None:
     with pytest.raises(ContextLengthExceeded) as refused:
         Llama2Prompter(FakeTokenizer()).ids(*asked(*LONG), limit=50)
 
@@ -94,7 +94,7 @@ def test_a_prompt_that_is_too_long_is_refused_with_both_numbers() -> None:
 
 
 @pytest.mark.parametrize("prompter", [Llama2Prompter, TemplatePrompter])
-def test_with_leave_to_cut_the_oldest_turns_go_and_the_system_text_stays(
+def test_truncation_drops_the_oldest_turns_and_keeps_the_system_text(
     prompter: type[Llama2Prompter] | type[TemplatePrompter],
 ) -> None:
     long = prompter(FakeTokenizer()).ids(*asked(*LONG), limit=1000)

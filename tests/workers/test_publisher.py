@@ -1,4 +1,4 @@
-"""What the publisher does when Redis is away, and when it is refused."""
+"""The publisher, also while Redis is unreachable and when its appends are refused."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -6,28 +6,28 @@ from collections.abc import Callable, Iterator, Sequence
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from tests.workers.answering import STOP, FakeHandle, make_answer
+from tests.workers.attempts import STOP, FakeHandle, make_attempt
 from turnstream.turns.log import Append, Verdict
 from turnstream.workers.active_turns import ActiveTurns
-from turnstream.workers.answer import Answer
+from turnstream.workers.attempt import Attempt
 from turnstream.workers.publisher import Publisher
 
 
 class FakeLog:
-    """Answers each append as told, then with OK."""
+    """Gives each append the next of its verdicts, then OK."""
 
     def __init__(self) -> None:
-        self.answers: list[Verdict | Exception] = []
+        self.verdicts: list[Verdict | Exception] = []
         self.appends: list[list[Append]] = []
         self.appended = threading.Semaphore(0)
 
     def append(self, parts: Sequence[Append]) -> list[Verdict]:
         self.appends.append(list(parts))
-        answer = self.answers.pop(0) if self.answers else Verdict.OK
+        verdict = self.verdicts.pop(0) if self.verdicts else Verdict.OK
         self.appended.release()
-        if isinstance(answer, Exception):
-            raise answer
-        return [answer] * len(parts)
+        if isinstance(verdict, Exception):
+            raise verdict
+        return [verdict] * len(parts)
 
     def wait(self, count: int) -> None:
         for _ in range(count):
@@ -54,22 +54,20 @@ def start(monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
         publisher.stop()
 
 
-def begun(active: ActiveTurns, *, attempt: int = 1) -> Answer:
-    answer = make_answer(attempt=attempt)
-    active.add(answer)
-    answer.start(FakeHandle())
-    answer.put([3], None)
-    return answer
+def begun(active: ActiveTurns, *, number: int = 1) -> tuple[Attempt, FakeHandle]:
+    attempt, handle = make_attempt(attempt=number), FakeHandle()
+    active.add(attempt)
+    attempt.start(handle)
+    attempt.on_step([3], None)
+    return attempt, handle
 
 
 def test_all_turns_of_a_step_are_written_in_one_call(start: Start) -> None:
     active, log, publisher = start()
-    answers = []
-    for attempt in range(3):
-        answer = make_answer(attempt=attempt)
-        answer.put([3], None)
-        active.add(answer)
-        answers.append(answer)
+    for number in range(3):
+        attempt = make_attempt(attempt=number)
+        attempt.on_step([3], None)
+        active.add(attempt)
 
     publisher.wake()
     log.wait(1)
@@ -77,49 +75,49 @@ def test_all_turns_of_a_step_are_written_in_one_call(start: Start) -> None:
     assert [part.attempt for part in log.appends[0]] == [0, 1, 2]
 
 
-def test_what_gathers_is_written_though_nobody_says_so(
+def test_gathered_ids_are_written_at_the_flush_interval(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("turnstream.workers.publisher.IN_PROGRESS_SECONDS", 240)
     active, log, publisher = start()
-    answer = begun(active)
+    attempt, _ = begun(active)
     publisher.wake()
     log.wait(1)
 
-    answer.put([4], None)
+    attempt.on_step([4], None)
     log.wait(1)
 
     assert [entry.ids for entry in log.appends[-1][0].entries] == [(4,)]
 
 
-def test_a_step_that_brings_something_pressing_is_written_when_it_is_over(
+def test_an_urgent_write_waits_for_the_end_of_the_step(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("turnstream.workers.publisher.PACE_SECONDS", 60)
+    monkeypatch.setattr("turnstream.workers.publisher.FLUSH_SECONDS", 60)
     active, log, publisher = start()
-    first = begun(active)
+    first, _ = begun(active)
     publisher.wake()
     log.wait(1)
 
-    first.put([4], None)
+    first.on_step([4], None)
     publisher.after_step()
     assert not log.appended.acquire(timeout=0.1)
-    begun(active, attempt=2)
-    publisher.expect()
+    begun(active, number=2)
+    publisher.write_after_step()
     publisher.after_step()
     log.wait(1)
 
     assert [part.entries[-1].ids for part in log.appends[-1]] == [(4,), (3,)]
 
 
-def test_while_redis_is_away_the_same_is_written_again_and_the_rest_gathers(start: Start) -> None:
+def test_a_failed_append_is_repeated_unchanged_while_newer_ids_gather(start: Start) -> None:
     active, log, publisher = start()
-    log.answers = [RedisConnectionError("away")] * 3
-    answer = begun(active)
+    log.verdicts = [RedisConnectionError("unreachable")] * 3
+    attempt, _ = begun(active)
     publisher.wake()
     log.wait(1)
-    answer.put([4], None)
-    answer.put([5], None)
+    attempt.on_step([4], None)
+    attempt.on_step([5], None)
     log.wait(3)
     publisher.wake()
     log.wait(1)
@@ -130,43 +128,44 @@ def test_while_redis_is_away_the_same_is_written_again_and_the_rest_gathers(star
     assert rest[0].first == first[0].first + 3
 
 
-def test_what_was_written_though_the_answer_was_lost_counts_as_written(start: Start) -> None:
+def test_an_append_whose_reply_was_lost_counts_as_written(start: Start) -> None:
     active, log, publisher = start()
-    log.answers = [RedisConnectionError("cut"), Verdict.REPEATED]
-    answer = begun(active)
+    log.verdicts = [RedisConnectionError("cut"), Verdict.REPEATED]
+    attempt, _ = begun(active)
     publisher.wake()
     log.wait(2)
-    answer.put([4], STOP)
+    attempt.on_step([4], STOP)
     publisher.wake()
     log.wait(1)
 
-    assert not answer.dropped
+    assert not attempt.dropped
     assert log.appends[-1][0].final is not None
 
 
 @pytest.mark.parametrize("verdict", [Verdict.STALE, Verdict.ENDED, Verdict.GONE, Verdict.HOLE])
-def test_a_refused_turn_is_given_up_and_leaves_the_engine(start: Start, verdict: Verdict) -> None:
+def test_a_turn_whose_append_is_refused_is_dropped_and_cancelled(
+    start: Start, verdict: Verdict
+) -> None:
     active, log, publisher = start()
-    log.answers = [verdict]
-    answer = begun(active)
+    log.verdicts = [verdict]
+    attempt, handle = begun(active)
     publisher.wake()
     log.wait(1)
     publisher.stop()
 
-    assert answer.dropped
-    assert isinstance(answer.handle, FakeHandle)
-    assert answer.handle.cancelled
-    assert active.answers() == []
+    assert attempt.dropped
+    assert handle.cancelled
+    assert active.attempts() == []
 
 
-def test_an_answer_leaves_the_desk_when_its_end_is_written(start: Start) -> None:
+def test_an_attempt_is_active_until_its_end_is_written(start: Start) -> None:
     active, log, publisher = start()
-    answer = begun(active)
+    attempt, _ = begun(active)
     assert active.free_slots() == 3
-    answer.put([4], STOP)
+    attempt.on_step([4], STOP)
     assert active.free_slots() == 4
     publisher.wake()
     log.wait(1)
     publisher.stop()
 
-    assert active.answers() == []
+    assert active.attempts() == []

@@ -1,4 +1,4 @@
-"""What a worker is told at its start is checked there."""
+"""A worker's settings are checked at its start."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A slicer on a hand-made vocabulary: what is shown, what waits, what is dropped."""
+"""The slicer on a small vocabulary: shown, held back and dropped text."""
 
 import pytest
 
@@ -30,7 +30,7 @@ def test_a_token_that_only_looks_like_a_raw_byte_is_text() -> None:
     assert [table.join([id]) for id in range(3)] == [b"<0xZZ>", b"<0x0A>\n", b"\n"]
 
 
-def test_an_id_beyond_the_vocabulary_says_nothing() -> None:
+def test_an_id_beyond_the_vocabulary_has_no_text() -> None:
     assert TABLE.join([ID["!"], 999, ID["!"]]) == b"!!"
 
 
@@ -44,11 +44,11 @@ def test_the_space_before_a_reply_is_dropped_once() -> None:
 
 
 @pytest.mark.parametrize("first", ["はい", "!", "there"])
-def test_a_reply_without_a_space_before_it_loses_nothing(first: str) -> None:
+def test_a_reply_without_a_leading_space_is_shown_whole(first: str) -> None:
     assert Slicer(TABLE).feed(ids(first)) == first
 
 
-def test_a_character_is_shown_when_its_last_byte_is_there() -> None:
+def test_a_character_is_shown_with_its_last_byte() -> None:
     slicer = Slicer(TABLE)
 
     assert [slicer.feed([id]) for id in ids(*GRIN, *GRIN)] == ["", "", "", "😀"] * 2
@@ -61,27 +61,27 @@ def test_half_a_character_at_the_end_is_dropped() -> None:
     assert slicer.finish() == ""
 
 
-def test_control_tokens_say_nothing_even_within_a_character() -> None:
+def test_control_tokens_have_no_text_even_within_a_character() -> None:
     assert Slicer(TABLE).feed(ids("<s>", "<0xF0>", "<0x9F>", "</s>", "<0x98>", "<0x80>")) == "😀"
 
 
-def test_a_stray_byte_harms_no_character_beside_it() -> None:
+def test_an_invalid_byte_changes_no_character_beside_it() -> None:
     slicer = Slicer(TABLE)
 
     assert slicer.feed(ids(*GRIN, "<0x80>", "はい", "<0xE3>", "!")) == "😀\ufffdはい\ufffd!"
 
 
-def test_a_character_that_never_ends_is_marked_when_the_next_one_comes() -> None:
+def test_an_incomplete_character_becomes_u_fffd_at_the_next_one() -> None:
     slicer = Slicer(TABLE)
 
     assert [slicer.feed([id]) for id in ids("there", "<0xE3>", "!")] == ["there", "", "\ufffd!"]
 
 
-def test_text_is_not_tidied_up() -> None:
+def test_spaces_are_not_cleaned_up() -> None:
     assert Slicer(TABLE).feed(ids("there", "▁.", "▁", "▁")) == "there .  "
 
 
-def test_a_stop_string_is_never_half_shown() -> None:
+def test_no_part_of_a_stop_string_is_shown() -> None:
     slicer = Slicer(TABLE, stop=["STOP"])
 
     assert [slicer.feed([id]) for id in ids("there", "ST", "OP", "there")] == ["there", "", "", ""]
@@ -89,7 +89,7 @@ def test_a_stop_string_is_never_half_shown() -> None:
     assert slicer.finish() == ""
 
 
-def test_what_only_began_like_a_stop_string_is_shown() -> None:
+def test_a_prefix_of_a_stop_string_is_shown_once_it_cannot_become_one() -> None:
     slicer = Slicer(TABLE, stop=["STOP"])
 
     assert [slicer.feed([id]) for id in ids("ST", "ST", "there", "ST")] == ["", "ST", "STthere", ""]
@@ -97,7 +97,7 @@ def test_what_only_began_like_a_stop_string_is_shown() -> None:
     assert slicer.finish() == "ST"
 
 
-def test_the_stop_string_that_is_complete_first_ends_the_text_however_it_was_grouped() -> None:
+def test_the_stop_string_that_is_complete_first_ends_the_text_in_any_grouping() -> None:
     one_by_one, at_once = Slicer(TABLE, stop=["STOP!", "T"]), Slicer(TABLE, stop=["STOP!", "T"])
 
     shown = "".join([one_by_one.feed([id]) for id in ids("there", "ST", "OP", "!")])
@@ -107,7 +107,7 @@ def test_the_stop_string_that_is_complete_first_ends_the_text_however_it_was_gro
     assert at_once.stopped
 
 
-def test_the_space_before_a_reply_meets_no_stop_string() -> None:
+def test_the_space_before_a_reply_matches_no_stop_string() -> None:
     slicer = Slicer(TABLE, stop=[" ", "\n"])
 
     assert slicer.feed(ids("▁Hello", "▁", "there")) == "Hello"
@@ -119,24 +119,3 @@ def test_an_empty_stop_string_stops_nothing() -> None:
 
     assert slicer.feed(ids("there")) == "there"
     assert not slicer.stopped
-
-
-def test_a_replacement_is_made_across_slices_one_pair_after_the_other() -> None:
-    slicer = Slicer(TABLE, replacements=[("<NL>", "\n"), ("\nST", "-")])
-
-    slices = [slicer.feed([id]) for id in ids("there", "<NL>", "ST", "<NL>", "there")]
-
-    assert slices == ["there", "", "-", "", "\nthere"]
-
-
-def test_text_held_for_a_replacement_is_shown_when_a_stop_string_ends_the_reply() -> None:
-    slicer = Slicer(TABLE, stop=["STOP"], replacements=[("\n\n", "|")])
-
-    assert slicer.feed(ids("there", "\n")) == "there"
-    assert slicer.feed(ids("STOP", "\n")) == "\n"
-    assert slicer.finish() == ""
-
-
-def test_nothing_cannot_be_replaced() -> None:
-    with pytest.raises(ValueError, match="empty"):
-        Slicer(TABLE, replacements=[("", "x")])

@@ -1,12 +1,12 @@
-"""Characters of several byte tokens come whole, where decoding everything anew shows garbage."""
+"""Characters of several byte tokens are shown whole."""
 
-from tests.prompts.titanic import titanic
+from tests.prompts.chatstream.titanic import titanic
 from tests.workers.echo_bench import Bench
-from turnstream.workers.echo_cut import EchoCounts, EchoCut
+from turnstream.prompts.chatstream.echo_cut import EchoCounts, EchoCut
 from turnstream.workers.slicer import Slicer
 
 
-def test_streamed_emoji_are_never_garbage(prefixing: Bench) -> None:
+def test_streamed_emoji_are_never_u_fffd(prefixing: Bench) -> None:
     reply, built = "😀😁 はい 👩\u200d👧", titanic(2).create_prompt_ids(prefixing.model.encode)
     ids = prefixing.begin(reply)
 
@@ -20,7 +20,7 @@ def test_streamed_emoji_are_never_garbage(prefixing: Bench) -> None:
     assert prefixing.ours(titanic(2), reply) == reply
 
 
-def test_a_stray_byte_harms_no_emoji_before_it(prefixing: Bench) -> None:
+def test_an_invalid_byte_changes_no_emoji_before_it(prefixing: Bench) -> None:
     ids = [*prefixing.begin("😀"), prefixing.model.piece_to_id("<0x80>")]
 
     assert prefixing.decode(ids) == "\ufffd" * 5

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from harness import sentencepiece_model
-from tests.prompts.titanic import FIGURES, titanic
+from tests.prompts.chatstream.titanic import FIGURES, titanic
 from turnstream.workers.byte_table import ByteTable
 from turnstream.workers.slicer import Slicer
 from turnstream.workers.tokenizer_probe import Probe, TokenizerKind, probe

@@ -1,4 +1,4 @@
-"""What a worker process does around the making of its worker."""
+"""The worker process around the creation of its worker."""
 
 import gc
 import threading
@@ -19,7 +19,7 @@ class IdleWorker:
 
 @pytest.fixture
 def no_collector() -> Iterator[None]:
-    """Turn the garbage collector off, as a process that starts does."""
+    """Turn the garbage collector off, as `workers.main` does."""
     gc.disable()
     yield
     gc.unfreeze()
@@ -27,7 +27,7 @@ def no_collector() -> Iterator[None]:
 
 
 @pytest.mark.usefixtures("no_collector")
-def test_garbage_is_collected_again_once_the_model_is_there(
+def test_the_garbage_collector_is_enabled_once_the_model_is_loaded(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(threading, "excepthook", threading.excepthook)

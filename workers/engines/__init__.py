@@ -1,1 +1,1 @@
-"""What answers turns: the only room of the project where torch and transformers are imported."""
+"""Engines: the only package that imports torch and transformers."""

@@ -1,8 +1,8 @@
-"""One step of the model over many turns at once: the tokens packed end to end, attention apart.
+"""One step of the model over many turns: their tokens packed end to end, with one attention call.
 
-A step is a single sequence for every linear layer, however many turns it serves. Only attention
-must know whose token is whose, and it learns that from the `Step`, which the model hands through
-to `slot_attention` untouched; transformers therefore builds no mask and keeps no cache of its own.
+Every linear layer sees a step as a single sequence. Only attention must know which slot a token
+belongs to; it gets that from the `Step`, which the model passes unchanged to `slot_attention`.
+transformers therefore builds no mask and keeps no cache of its own.
 """
 
 from abc import ABC, abstractmethod
@@ -16,59 +16,59 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, LlamaForCausalLM
 
 from turnstream.workers.engines.kv_cache import KvCache
-from turnstream.workers.engines.upload import upload
+from turnstream.workers.engines.to_device import to_device
 
-#: What `slot_attention` is called in transformers' table of attention functions.
+#: The name of `slot_attention` in transformers' table of attention functions.
 ATTENTION = "turnstream_slots"
-#: Stands for the token that was chosen last for a row, where only the device knows it yet.
-LATEST = -1
+#: Stands for a slot's last token while only the device knows it.
+PENDING_ID = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
-    """Some neighbouring tokens of one turn that are new to its row."""
+class NewTokens:
+    """Consecutive tokens of one turn that are not in its slot yet."""
 
-    row: int
-    #: How many tokens of the turn the row holds already.
+    slot: int
+    #: How many tokens of the turn are in the slot already.
     start: int
     ids: Sequence[int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Run:
-    """Neighbouring rows that each bring one token."""
+class _SlotRange:
+    """Neighbouring slots with one new token each."""
 
     tokens: slice
-    rows: slice
-    #: The longest row's tokens, the new one included.
+    slots: slice
+    #: Tokens of the longest slot, the new one included.
     length: int
-    #: ``(rows, 1, 1, length)`` bool: what lies past a row's own end.
-    hidden: Tensor
+    #: ``(slots, 1, 1, length)`` bool: the positions past a slot's own end.
+    masked: Tensor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stretch:
-    """A piece of one prompt."""
+class PrefillChunk:
+    """Several tokens of one prompt."""
 
     tokens: slice
-    row: int
-    #: The row's tokens, the piece included.
+    slot: int
+    #: The slot's tokens, the chunk included.
     length: int
-    #: ``(size, length)`` bool: what each token of the piece may look at; None at a prompt's start.
-    seen: Tensor | None
+    #: ``(size, length)`` bool: the positions that each token attends to; None at a prompt's start.
+    visible: Tensor | None
 
 
 class Step(ABC):
-    """What one pass of the model works on."""
+    """The input of one forward pass."""
 
     cache: KvCache
     #: Each ``(tokens,)`` int64.
     ids: Tensor
     positions: Tensor
-    rows: Tensor
+    slots: Tensor
 
     def hidden(self, model: LlamaForCausalLM) -> Tensor:
-        """Run the model up to its head, ``(tokens, hidden_size)``."""
+        """Run the model; return its last hidden states, ``(tokens, hidden_size)``."""
         out: Tensor = model.model(
             input_ids=self.ids[None],
             position_ids=self.positions[None],
@@ -78,12 +78,12 @@ class Step(ABC):
         return out
 
     @abstractmethod
-    def look(self, query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
-        """Let every token look at its own row, itself included.
+    def attend(self, query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
+        """Attend from every token to its own slot, itself included.
 
         Args:
             query: ``(1, heads, tokens, head_dim)``.
-            keys: ``(rows, kv_heads, context, head_dim)``, like ``values``.
+            keys: ``(slots, kv_heads, context, head_dim)``, like ``values``.
 
         Returns:
             ``(tokens, heads, head_dim)``.
@@ -91,92 +91,98 @@ class Step(ABC):
 
 
 class PackedStep(Step):
-    """The tokens of any turns, end to end.
+    """The new tokens of some turns, end to end.
 
     Args:
-        parts: every row at most once.
+        new_tokens: each slot at most once.
     """
 
-    def __init__(self, cache: KvCache, parts: Sequence[Part], device: torch.device) -> None:
-        singles = sorted((part for part in parts if len(part.ids) == 1), key=lambda part: part.row)
-        pieces = [part for part in parts if len(part.ids) > 1]
+    def __init__(
+        self, cache: KvCache, new_tokens: Sequence[NewTokens], device: torch.device
+    ) -> None:
+        decoding = sorted(
+            (new for new in new_tokens if len(new.ids) == 1), key=lambda new: new.slot
+        )
+        prefilling = [new for new in new_tokens if len(new.ids) > 1]
         self.cache = cache
-        #: The parts in the order of their tokens.
-        self.parts = [*singles, *pieces]
+        #: In the order of the tokens.
+        self.new_tokens = [*decoding, *prefilling]
 
-        ids = [id for part in self.parts for id in part.ids]
-        positions = [part.start + n for part in self.parts for n in range(len(part.ids))]
-        rows = [part.row for part in self.parts for _ in part.ids]
-        self.ids, self.positions, self.rows = upload([ids, positions, rows], device).unbind()
-        if LATEST in ids:
-            self.ids = torch.where(self.ids == LATEST, cache.latest[self.rows], self.ids)
+        ids = [id for new in self.new_tokens for id in new.ids]
+        positions = [new.start + n for new in self.new_tokens for n in range(len(new.ids))]
+        slots = [new.slot for new in self.new_tokens for _ in new.ids]
+        self.ids, self.positions, self.slots = to_device([ids, positions, slots], device).unbind()
+        if PENDING_ID in ids:
+            self.ids = torch.where(self.ids == PENDING_ID, cache.last_ids[self.slots], self.ids)
 
-        #: How many tokens, the first ones, are their row's only new ones.
-        self.singles = len(singles)
-        self.stretches = _stretches(pieces, len(singles), device)
+        #: How many tokens, the first ones, are the only new one of their slot.
+        self.decode_tokens = len(decoding)
+        self.chunks = _prefill_chunks(prefilling, len(decoding), device)
 
     @cached_property
-    def runs(self) -> list["_Run"]:
-        """The single tokens, by rows that lie side by side."""
-        return _runs(self.parts[: self.singles], self.ids.device)
+    def ranges(self) -> list["_SlotRange"]:
+        """The decode tokens, by ranges of neighbouring slots."""
+        return _slot_ranges(self.new_tokens[: self.decode_tokens], self.ids.device)
 
-    def look(self, query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
-        """Let every token look at its own row; see `Step.look`."""
+    def attend(self, query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
+        """Attend from every token to its own slot; see `Step.attend`."""
         queries = query[0].transpose(0, 1)
         out = torch.empty_like(queries, memory_format=torch.contiguous_format)
-        for run in self.runs:
-            rows = (run.rows, slice(None), slice(run.length))
-            out[run.tokens] = _look_back(
-                queries[run.tokens], keys[rows], values[rows], run.hidden, scaling
+        for some in self.ranges:
+            at = (some.slots, slice(None), slice(some.length))
+            out[some.tokens] = _attend_decode(
+                queries[some.tokens], keys[at], values[at], some.masked, scaling
             )
-        for stretch in self.stretches:
-            out[stretch.tokens] = look_around(stretch, query, keys, values, scaling)
+        for chunk in self.chunks:
+            out[chunk.tokens] = attend_chunk(chunk, query, keys, values, scaling)
         return out
 
-    def last_tokens(self, parts: Sequence[Part]) -> Tensor:
-        """Return where each of these parts ends among the step's tokens, ``(parts,)`` int64."""
+    def last_tokens(self, slots: Sequence[int]) -> Tensor:
+        """Return the index in the step of each slot's last token, ``(slots,)`` int64."""
         ends: dict[int, int] = {}
         end = 0
-        for part in self.parts:
-            end += len(part.ids)
-            ends[part.row] = end - 1
-        return upload([ends[part.row] for part in parts], self.ids.device)
+        for new in self.new_tokens:
+            end += len(new.ids)
+            ends[new.slot] = end - 1
+        return to_device([ends[slot] for slot in slots], self.ids.device)
 
 
-def _runs(singles: Sequence[Part], device: torch.device) -> list[_Run]:
-    """Cut the rows into runs without a gap, so that their slots are read where they lie."""
-    runs: list[_Run] = []
+def _slot_ranges(decoding: Sequence[NewTokens], device: torch.device) -> list[_SlotRange]:
+    """Group slots into ranges without a gap, so that their cache is read without a copy."""
+    ranges: list[_SlotRange] = []
     first = 0
-    for n, part in enumerate(singles):
-        if n + 1 < len(singles) and singles[n + 1].row == part.row + 1:
+    for n, new in enumerate(decoding):
+        if n + 1 < len(decoding) and decoding[n + 1].slot == new.slot + 1:
             continue
-        lengths = torch.tensor([single.start + 1 for single in singles[first : n + 1]])
+        lengths = torch.tensor([each.start + 1 for each in decoding[first : n + 1]])
         length = int(lengths.max())
-        hidden = torch.arange(length) >= lengths[:, None]
-        runs.append(
-            _Run(
+        masked = torch.arange(length) >= lengths[:, None]
+        ranges.append(
+            _SlotRange(
                 tokens=slice(first, n + 1),
-                rows=slice(singles[first].row, part.row + 1),
+                slots=slice(decoding[first].slot, new.slot + 1),
                 length=length,
-                hidden=hidden[:, None, None].to(device, non_blocking=True),
+                masked=masked[:, None, None].to(device, non_blocking=True),
             )
         )
         first = n + 1
-    return runs
+    return ranges
 
 
-def _stretches(pieces: Sequence[Part], first: int, device: torch.device) -> list[Stretch]:
-    stretches: list[Stretch] = []
-    for part in pieces:
-        size = len(part.ids)
-        length = part.start + size
-        seen = None
-        if part.start:
-            seen = torch.ones(size, length, dtype=torch.bool, device=device).tril(part.start)
+def _prefill_chunks(
+    prefilling: Sequence[NewTokens], first: int, device: torch.device
+) -> list[PrefillChunk]:
+    chunks: list[PrefillChunk] = []
+    for new in prefilling:
+        size = len(new.ids)
+        length = new.start + size
+        visible = None
+        if new.start:
+            visible = torch.ones(size, length, dtype=torch.bool, device=device).tril(new.start)
         tokens = slice(first, first + size)
-        stretches.append(Stretch(tokens=tokens, row=part.row, length=length, seen=seen))
+        chunks.append(PrefillChunk(tokens=tokens, slot=new.slot, length=length, visible=visible))
         first += size
-    return stretches
+    return chunks
 
 
 def slot_attention(
@@ -190,70 +196,70 @@ def slot_attention(
     step: Step,
     **_: Any,
 ) -> tuple[Tensor, None]:
-    """Store the step's keys and values in their rows, then let every token look at its own row.
+    """Store the step's keys and values in their slots, then attend from every token to its slot.
 
     Args:
         module: the attention layer.
-        query: ``(1, heads, tokens, head_dim)``, rotated already.
-        key: ``(1, kv_heads, tokens, head_dim)``, rotated already.
+        query: ``(1, heads, tokens, head_dim)``, with its rotary embedding applied.
+        key: ``(1, kv_heads, tokens, head_dim)``, with its rotary embedding applied.
         value: like ``key``.
-        attention_mask: None always; the step knows.
+        attention_mask: always None; the step replaces it.
 
     Returns:
         ``(1, tokens, heads, head_dim)``, and no weights.
     """
     layer = int(module.layer_idx)  # type: ignore[arg-type]
     keys, values = step.cache.keys[layer], step.cache.values[layer]
-    keys[step.rows, :, step.positions] = key[0].transpose(0, 1)
-    values[step.rows, :, step.positions] = value[0].transpose(0, 1)
-    return step.look(query, keys, values, scaling)[None], None
+    keys[step.slots, :, step.positions] = key[0].transpose(0, 1)
+    values[step.slots, :, step.positions] = value[0].transpose(0, 1)
+    return step.attend(query, keys, values, scaling)[None], None
 
 
-def look_around(
-    stretch: Stretch, query: Tensor, keys: Tensor, values: Tensor, scaling: float
+def attend_chunk(
+    chunk: PrefillChunk, query: Tensor, keys: Tensor, values: Tensor, scaling: float
 ) -> Tensor:
-    """Let the tokens of a stretch look at their row, the stretch included.
+    """Attend from the tokens of a chunk to their slot, the chunk included.
 
     Args:
-        query: ``(1, heads, tokens, head_dim)``: those of the whole step.
-        keys: ``(rows, kv_heads, context, head_dim)``, like ``values``.
+        query: ``(1, heads, tokens, head_dim)``, of the whole step.
+        keys: ``(slots, kv_heads, context, head_dim)``, like ``values``.
 
     Returns:
         ``(size, heads, head_dim)``.
     """
-    row = (slice(stretch.row, stretch.row + 1), slice(None), slice(stretch.length))
-    answer = nn.functional.scaled_dot_product_attention(
-        query[:, :, stretch.tokens],
-        keys[row],
-        values[row],
-        attn_mask=stretch.seen,
-        is_causal=stretch.seen is None,
+    at = (slice(chunk.slot, chunk.slot + 1), slice(None), slice(chunk.length))
+    out = nn.functional.scaled_dot_product_attention(
+        query[:, :, chunk.tokens],
+        keys[at],
+        values[at],
+        attn_mask=chunk.visible,
+        is_causal=chunk.visible is None,
         scale=scaling,
         enable_gqa=query.shape[1] != keys.shape[1],
     )
-    return answer[0].transpose(0, 1)
+    return out[0].transpose(0, 1)
 
 
-def _look_back(
-    queries: Tensor, keys: Tensor, values: Tensor, hidden: Tensor, scaling: float
+def _attend_decode(
+    queries: Tensor, keys: Tensor, values: Tensor, masked: Tensor, scaling: float
 ) -> Tensor:
-    """Attend with one query per row, ``(rows, heads, head_dim)`` in and out.
+    """Attend with one query per slot, ``(slots, heads, head_dim)`` in and out.
 
-    The ready-made attention kernels are slow on a CPU for a single query; two plain products are
-    not.
+    For a single query, two plain matrix products are faster on a CPU than torch's attention
+    kernels.
     """
-    rows, heads, width = queries.shape
-    grouped = queries.reshape(rows, keys.shape[1], -1, width)
+    slots, heads, width = queries.shape
+    grouped = queries.reshape(slots, keys.shape[1], -1, width)
     if keys.dtype is torch.bfloat16:
-        # Twice as fast on a CPU as the product the other way round; in float32 it is the reverse.
+        # On a CPU twice as fast as the transposed product; in float32 it is the reverse.
         scores = torch.matmul(keys, grouped.transpose(2, 3)).transpose(2, 3)
     else:
         scores = torch.matmul(grouped, keys.transpose(2, 3))
     scores = scores.float() * scaling
-    weights = scores.masked_fill_(hidden, float("-inf")).softmax(dim=-1)
-    return torch.matmul(weights.to(values.dtype), values).reshape(rows, heads, width)
+    weights = scores.masked_fill_(masked, float("-inf")).softmax(dim=-1)
+    return torch.matmul(weights.to(values.dtype), values).reshape(slots, heads, width)
 
 
 def register() -> None:
-    """Make `slot_attention` known to transformers; doing it again changes nothing."""
+    """Register `slot_attention` with transformers; a second call changes nothing."""
     AttentionInterface.register(ATTENTION, slot_attention)

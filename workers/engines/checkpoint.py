@@ -1,7 +1,7 @@
 """Find and load a Llama checkpoint in Hugging Face layout.
 
-A folder is read without any network. A hub name is first brought into the hub's local cache and
-then read like any folder, so that both fail, and succeed, in the same ways.
+A folder is read without any network. A hub name is first downloaded into the hub's local cache and
+then read like any folder, so that both have the same errors.
 """
 
 import json
@@ -20,11 +20,11 @@ from transformers.utils import logging as transformers_logging
 
 from turnstream.workers.engine import CheckpointError
 
-#: The model that comes with the project.
-#: Weights of this size are read through in a millisecond or so, whatever their dtype.
+#: Weights up to this size stay in float32 on a CPU: one pass over them takes a millisecond or so.
 SMALL_BYTES = 50 * 2**20
+#: The model that comes with the project.
 DEMO_FOLDER = Path(__file__).parents[1] / "demo"
-#: What a repository may be called on the hub: one name, or an owner and a name.
+#: A repository on the hub: one name, or an owner and a name.
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -33,7 +33,7 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torc
 class Checkpoint:
     """A model on this machine."""
 
-    #: What clients call it.
+    #: The model's name for clients.
     name: str
     folder: Path
 
@@ -44,10 +44,10 @@ class Checkpoint:
 
 
 def find(model: str) -> Checkpoint:
-    """Turn a model setting into a folder: ``demo``, a folder's path, or a name on the hub.
+    """Return the checkpoint of a model setting: ``demo``, a folder's path, or a hub name.
 
     Raises:
-        CheckpointError: nothing of that name is here or on the hub, or it is not a causal Llama.
+        CheckpointError: there is no such folder or hub model, or it is not a causal Llama.
     """
     path = Path(model).expanduser()
     if model == "demo":
@@ -63,7 +63,7 @@ def find(model: str) -> Checkpoint:
 
 
 def pick_device(device: str) -> torch.device:
-    """Turn a device setting (``auto``, ``cpu``, ``cuda``, ``cuda:N``) into a device that is here.
+    """Return the device of a setting: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
 
     Raises:
         CheckpointError: it is none of these, or torch sees no such device.
@@ -79,10 +79,10 @@ def pick_device(device: str) -> torch.device:
 
 
 def pick_dtype(dtype: str, device: torch.device, *, weight_bytes: int) -> torch.dtype:
-    """Turn a dtype setting into a dtype; ``auto`` is the fast one where the device is made for it.
+    """Return the dtype of a setting; ``auto`` is the fastest that the device supports.
 
-    A small model stays in float32 on a CPU: it is quick anyway, and only in float32 does a turn
-    that moves to another worker go on exactly as it would have.
+    A small model stays in float32 on a CPU: it is fast anyway, and only in float32 does a turn
+    that continues at another worker get exactly the same tokens.
 
     Args:
         weight_bytes: size of the model's weights, as they are stored.
@@ -103,15 +103,15 @@ def pick_dtype(dtype: str, device: torch.device, *, weight_bytes: int) -> torch.
 
 
 def name_of(dtype: torch.dtype) -> str:
-    """Return what a dtype is called in settings."""
+    """Return the name of a dtype in settings."""
     return str(dtype).removeprefix("torch.")
 
 
 def read_config(checkpoint: Checkpoint) -> LlamaConfig:
-    """Read what a checkpoint's model is built like.
+    """Read a checkpoint's ``config.json``.
 
     Raises:
-        CheckpointError: it is not understood.
+        CheckpointError: transformers cannot read it.
     """
     try:
         with quiet():
@@ -126,10 +126,10 @@ def read_config(checkpoint: Checkpoint) -> LlamaConfig:
 def load_model(
     checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype
 ) -> LlamaForCausalLM:
-    """Read a checkpoint's weights, ready to answer.
+    """Load a checkpoint's weights, in evaluation mode.
 
     Raises:
-        CheckpointError: the weights are missing, incomplete or not understood.
+        CheckpointError: the weights are missing, incomplete or unreadable.
     """
     try:
         with quiet():
@@ -143,15 +143,54 @@ def load_model(
             f"model {checkpoint.name}: cannot read the weights: {first_line(exc)}"
         ) from exc
     if missing := sorted(info["missing_keys"]):
-        # transformers has left these at random.
+        # transformers initialises these at random.
         raise CheckpointError(
             f"model {checkpoint.name}: {len(missing)} weights are missing, such as {missing[0]}"
         )
     return model
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationDefaults:
+    """The checkpoint's sampling defaults, for turns that do not set their own."""
+
+    #: Each of them ends an answer.
+    eos_ids: frozenset[int]
+    #: 0 for a model that is meant for greedy decoding.
+    temperature: float
+    top_p: float
+
+
+def read_generation_defaults(folder: Path) -> GenerationDefaults:
+    """Read ``config.json`` and ``generation_config.json``; what neither sets is 1, or no id."""
+    model, generation = (
+        _read_json(folder / "config.json"),
+        _read_json(folder / "generation_config.json"),
+    )
+    greedy = generation.get("do_sample") is False
+    return GenerationDefaults(
+        eos_ids=_ids(model.get("eos_token_id")) | _ids(generation.get("eos_token_id")),
+        temperature=0.0 if greedy else generation.get("temperature") or 1.0,
+        top_p=generation.get("top_p") or 1.0,
+    )
+
+
+def _read_json(file: Path) -> dict:
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+
+
+def _ids(value: int | list[int] | None) -> frozenset[int]:
+    match value:
+        case None:
+            return frozenset()
+        case int():
+            return frozenset({value})
+        case _:
+            return frozenset(value)
+
+
 def _check(checkpoint: Checkpoint) -> None:
-    """Refuse early, and in one line, what would fail late and at length."""
+    """Raise a one-line error for what transformers would report late and at length."""
     config = checkpoint.folder / "config.json"
     if not config.is_file():
         raise CheckpointError(f"model {checkpoint.name}: no config.json in {checkpoint.folder}")
@@ -159,7 +198,7 @@ def _check(checkpoint: Checkpoint) -> None:
         settings = json.loads(config.read_text(encoding="utf-8"))
         kind, made_for = settings.get("model_type"), settings.get("architectures") or []
     except (ValueError, AttributeError) as exc:
-        raise CheckpointError(f"model {checkpoint.name}: {config} is not understood") from exc
+        raise CheckpointError(f"model {checkpoint.name}: {config} cannot be read") from exc
     if kind != "llama" or (made_for and "LlamaForCausalLM" not in made_for):
         what = ", ".join(made_for) or kind
         raise CheckpointError(f"model {checkpoint.name}: not a causal Llama but {what}")
@@ -180,13 +219,13 @@ def _download(name: str) -> Path:
         ) from exc
     except (HfHubHTTPError, HFValidationError, OSError) as exc:
         raise CheckpointError(
-            f"model {name}: no folder of that name, and the hub says: {first_line(exc)}"
+            f"model {name}: no folder of that name, the hub answered: {first_line(exc)}"
         ) from exc
     return folder
 
 
 def first_line(exc: Exception) -> str:
-    """Return what an exception says first, or else its name."""
+    """Return the first line of an exception's text, or its type."""
     return next(iter(str(exc).strip().splitlines()), type(exc).__name__)
 
 

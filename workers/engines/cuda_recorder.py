@@ -1,7 +1,7 @@
-"""Steps recorded as CUDA graphs, in which torch's own flash attention reads the rows.
+"""Steps recorded as CUDA graphs, with torch's own flash attention over the slots.
 
-It needs no package but torch. It has not been run on a GPU yet: what it records is compared with
-plain steps before it is used, and one that differs or fails is not used.
+It needs no package but torch. It has not been run on a GPU yet: each recording is compared with a
+plain step, and is not used if it differs or fails.
 """
 
 from collections.abc import Callable
@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 from torch.nn.attention.varlen import varlen_attn
 
-#: How often a step runs before it is recorded: libraries choose their kernels and memory then.
-REHEARSALS = 3
+#: How often a step runs before it is recorded; libraries choose kernels and memory meanwhile.
+WARM_UP_RUNS = 3
 _DTYPES = (torch.bfloat16, torch.float16)
 
 
 class CudaRecorder:
-    """Records on one GPU; all its recordings share their memory."""
+    """Records steps on one GPU; the recordings share their memory."""
 
-    #: The smallest pages that the kernel reads.
+    #: The smallest page size that the kernel supports.
     page_tokens = 256
 
     def __init__(self, device: torch.device) -> None:
@@ -27,29 +27,29 @@ class CudaRecorder:
 
     @staticmethod
     def suits(device: torch.device, dtype: torch.dtype) -> bool:
-        """Whether a device can record steps of a model, and has the kernel for it."""
+        """Return whether a device can record steps and has the attention kernel."""
         if device.type != "cuda" or dtype not in _DTYPES:
             return False
         return torch.cuda.get_device_capability(device) >= (8, 0)
 
     def record(self, compute: Callable[[], Tensor]) -> Callable[[], Tensor]:
-        """Return what launches all of ``compute`` at once; see `Recorder.record`."""
+        """Return a function that replays ``compute`` in one launch; see `Recorder.record`."""
         with torch.cuda.device(self._device):
-            aside = torch.cuda.Stream()
-            aside.wait_stream(torch.cuda.current_stream())
-            with torch.cuda.stream(aside):
-                for _ in range(REHEARSALS):
+            side = torch.cuda.Stream()
+            side.wait_stream(torch.cuda.current_stream())
+            with torch.cuda.stream(side):
+                for _ in range(WARM_UP_RUNS):
                     compute()
-            torch.cuda.current_stream().wait_stream(aside)
+            torch.cuda.current_stream().wait_stream(side)
             graph = torch.cuda.CUDAGraph()
             with torch.cuda.graph(graph, pool=self._pool):
                 out = compute()
 
-        def play() -> Tensor:
+        def replay() -> Tensor:
             graph.replay()
             return out
 
-        return play
+        return replay
 
     def attend(
         self,
@@ -61,7 +61,7 @@ class CudaRecorder:
         lengths: Tensor,
         scaling: float,
     ) -> Tensor:
-        """Let each query look at its row; see `Recorder.attend`."""
+        """Attend from each query to its slot; see `Recorder.attend`."""
         turns = torch.arange(len(queries) + 1, dtype=torch.int32, device=queries.device)
         out = varlen_attn(
             queries,

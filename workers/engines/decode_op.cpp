@@ -1,9 +1,9 @@
-// What a layer does to the tokens of a step between its projections: turns queries and keys by their
-// places, stores keys and values in their rows, and lets the tokens that come alone look back.
+// What a layer computes between its projections: applies rotary embeddings to queries and keys, stores
+// keys and values in their slots, and attends from the decode tokens (the only new token of a slot).
 //
-// One call instead of some dozen passes over memory. It knows nothing of torch: compiling takes a
-// second or two, and a new torch changes nothing. Each token's result is computed in an order that
-// hangs on its own row alone, so it is the same bit for bit whoever is in the batch.
+// One call instead of a dozen passes over memory. It does not include torch, so that it compiles in a
+// second or two and does not depend on torch's version. The order in which a token's result is summed
+// depends on its own slot only, so it is the same bit for bit in any batch.
 
 #include <algorithm>
 #include <cmath>
@@ -50,8 +50,8 @@ inline float exp_below(float x) {
 }
 
 struct Step {
-  int64_t tokens, singles, heads, kv_heads, context;
-  const int64_t *rows, *places;
+  int64_t tokens, decode_tokens, heads, kv_heads, context;
+  const int64_t *slots, *positions;
   float scaling;
 };
 
@@ -65,17 +65,16 @@ void rotate(T *head, const T *cos, const T *sin, T *to, int64_t width) {
   }
 }
 
-// Set a key or a value that is needed later on its way here. The heads of the rows lie far apart, and a
-// processor that reads ahead by itself does so only once it has seen where it goes.
+// Prefetch a key or a value. The heads of different slots lie far apart, where the processor's own
+// prefetching starts too late.
 template <typename T> inline void fetch(const T *from, int64_t width) {
   for (int64_t i = 0; i < width; i += 64 / int64_t(sizeof(T))) __builtin_prefetch(from + i);
 }
 
-// One key-value head of one token: `group` queries over `length` keys and values, and after them come
-// as many keys of `next`.
-// WIDTH is the width of a head where the compiler may know it, or 0.
+// One key-value head of one token: `group` queries over `length` keys and values; prefetches the keys
+// of `next` meanwhile. WIDTH is the width of a head if known at compile time, or 0.
 template <typename T, int WIDTH>
-void look_back(const T *queries, const T *keys, const T *values, const T *next, T *out, int64_t group,
+void attend_head(const T *queries, const T *keys, const T *values, const T *next, T *out, int64_t group,
                int64_t length, int64_t some_width, float scaling, float *scores) {
   const int64_t width = WIDTH ? WIDTH : some_width;
   float *wide = scores + group * length;  // the queries, then one answer
@@ -119,8 +118,8 @@ void layer(const Step &step, int64_t width, T *qkv, const T *cos, const T *sin, 
            T *out, int threads) {
   const int64_t heads = step.heads, kv_heads = step.kv_heads, group = heads / kv_heads;
   const int64_t across = heads + 2 * kv_heads;
-  auto slot = [&](int64_t token, int64_t head, int64_t place) {
-    return ((step.rows[token] * kv_heads + head) * step.context + place) * width;
+  auto offset = [&](int64_t token, int64_t head, int64_t position) {
+    return ((step.slots[token] * kv_heads + head) * step.context + position) * width;
   };
 #pragma omp parallel num_threads(threads)
   {
@@ -132,47 +131,47 @@ void layer(const Step &step, int64_t width, T *qkv, const T *cos, const T *sin, 
       if (head < heads) {
         rotate(from, turn, other, from, width);
       } else if (head < heads + kv_heads) {
-        rotate(from, turn, other, keys + slot(token, head - heads, step.places[token]), width);
+        rotate(from, turn, other, keys + offset(token, head - heads, step.positions[token]), width);
       } else {
-        const int64_t at = slot(token, head - heads - kv_heads, step.places[token]);
+        const int64_t at = offset(token, head - heads - kv_heads, step.positions[token]);
         std::copy(from, from + width, values + at);
       }
     }
     std::vector<float> scores;
-    const int64_t heads_alone = step.singles * kv_heads;
-    // In turn, so that each thread has as many of every row and knows its next one.
+    const int64_t decode_heads = step.decode_tokens * kv_heads;
+    // Round robin: each thread has equally many heads of every slot, and knows its next one.
 #pragma omp for schedule(static, 1)
-    for (int64_t n = 0; n < heads_alone; n++) {
+    for (int64_t n = 0; n < decode_heads; n++) {
       const int64_t token = n / kv_heads, head = n % kv_heads;
-      const int64_t length = step.places[token] + 1;
+      const int64_t length = step.positions[token] + 1;
       scores.resize(group * (length + width) + width);
       const T *queries = qkv + (token * across + head * group) * width;
-      const T *k = keys + slot(token, head, 0), *v = values + slot(token, head, 0);
+      const T *k = keys + offset(token, head, 0), *v = values + offset(token, head, 0);
       T *to = out + (token * heads + head * group) * width;
-      const int64_t after = std::min(n + threads, heads_alone - 1);
-      const T *next = keys + slot(after / kv_heads, after % kv_heads, 0);
-      auto *look = width == 64    ? look_back<T, 64>
-                   : width == 128 ? look_back<T, 128>
-                                  : look_back<T, 0>;
-      look(queries, k, v, next, to, group, length, width, step.scaling, scores.data());
+      const int64_t after = std::min(n + threads, decode_heads - 1);
+      const T *next = keys + offset(after / kv_heads, after % kv_heads, 0);
+      auto *attend = width == 64    ? attend_head<T, 64>
+                   : width == 128 ? attend_head<T, 128>
+                                  : attend_head<T, 0>;
+      attend(queries, k, v, next, to, group, length, width, step.scaling, scores.data());
     }
   }
 }
 
 }  // namespace
 
-// All tensors are dense. `singles` of the `tokens` come first and are their row's only ones.
-//   qkv          (tokens, heads + 2 kv_heads, width); its queries are turned where they are
-//   cos, sin     (tokens, width)
-//   rows, places (tokens): the row of each token, and its place there
-//   keys, values (rows, kv_heads, context, width)
-//   out          (tokens, heads, width); filled for the singles
-extern "C" void decode_layer(int wide, int64_t tokens, int64_t singles, int64_t heads,
+// All tensors are dense. The first `decode_tokens` tokens are the only new token of their slot.
+//   qkv              (tokens, heads + 2 kv_heads, width); its queries are rotated in position
+//   cos, sin         (tokens, width)
+//   slots, positions (tokens): the slot of each token, and its position there
+//   keys, values     (slots, kv_heads, context, width)
+//   out              (tokens, heads, width); filled for the decode tokens
+extern "C" void decode_layer(int wide, int64_t tokens, int64_t decode_tokens, int64_t heads,
                              int64_t kv_heads, int64_t width, int64_t context, void *qkv,
-                             const void *cos, const void *sin, const int64_t *rows,
-                             const int64_t *places, void *keys, void *values, void *out,
+                             const void *cos, const void *sin, const int64_t *slots,
+                             const int64_t *positions, void *keys, void *values, void *out,
                              float scaling, int threads) {
-  const Step step{tokens, singles, heads, kv_heads, context, rows, places, scaling};
+  const Step step{tokens, decode_tokens, heads, kv_heads, context, slots, positions, scaling};
   auto run = [&](auto kind) {
     using T = decltype(kind);
     layer<T>(step, width, static_cast<T *>(qkv), static_cast<const T *>(cos),

@@ -1,7 +1,7 @@
-"""The part of a layer that is compiled on the machine it runs on, if there is a compiler.
+"""The decode attention of a layer as a C++ op, compiled on the machine that runs it.
 
-Compiled once, in a second or two, and kept for later starts; without g++ an engine does the same
-in torch, slower. The call releases the interpreter's lock and uses torch's own threads.
+It is compiled once, in a second or two, and cached for later starts. Without g++ torch does the
+same, slower. The call releases the interpreter's lock and uses torch's OpenMP threads.
 """
 
 import ctypes
@@ -21,17 +21,17 @@ log = logging.getLogger(__name__)
 
 SOURCE = Path(__file__).with_suffix(".cpp")
 FLAGS = ("-std=c++17", "-O3", "-march=native", "-fno-math-errno", "-fopenmp", "-shared", "-fPIC")
-#: A compiler that has not answered by then is given up: a worker's start must not hang on it.
+#: The compiler is killed after this time, so that it cannot block the start of a worker.
 COMPILE_SECONDS = 60
 DTYPES = (torch.float32, torch.bfloat16)
 
 
 class CannotCompile(RuntimeError):
-    """There is no such op on this machine; the text says why."""
+    """The op cannot be compiled on this machine; the text says why."""
 
 
 class DecodeOp:
-    """The compiled op; see the comment over `decode_layer` in its source."""
+    """The compiled op; see the comment at `decode_layer` in its source."""
 
     def __init__(self, library: Path) -> None:
         self._call = ctypes.CDLL(str(library)).decode_layer
@@ -46,36 +46,36 @@ class DecodeOp:
         qkv: Tensor,
         cos: Tensor,
         sin: Tensor,
-        rows: Tensor,
-        places: Tensor,
+        slots: Tensor,
+        positions: Tensor,
         keys: Tensor,
         values: Tensor,
         *,
         heads: int,
-        singles: int,
+        decode_tokens: int,
         scaling: float,
     ) -> Tensor:
-        """Turn queries and keys by their places, store keys and values, and let singles look back.
+        """Apply rotary embeddings, store keys and values, and attend from the decode tokens.
 
         Args:
-            qkv: ``(tokens, heads + 2 * kv_heads, width)``; its queries are turned where they are.
+            qkv: ``(tokens, heads + 2 * kv_heads, width)``; its queries are rotated in place.
             cos: ``(tokens, width)``, like ``sin``.
-            rows: ``(tokens,)`` int64: where each token's slots are, like ``places`` in them.
-            keys: ``(rows, kv_heads, context, width)``, like ``values``; written.
-            singles: how many tokens, the first ones, are their row's only new ones.
+            slots: ``(tokens,)`` int64: the slot of each token, like ``positions`` in it.
+            keys: ``(slots, kv_heads, context, width)``, like ``values``; written.
+            decode_tokens: how many tokens, the first ones, are the only new one of their slot.
 
         Returns:
-            ``(tokens, heads, width)``, of which the first ``singles`` are filled.
+            ``(tokens, heads, width)``, of which the first ``decode_tokens`` are filled.
         """
         tokens, across, width = qkv.shape
-        tensors = (qkv, cos, sin, rows, places, keys, values)
+        tensors = (qkv, cos, sin, slots, positions, keys, values)
         assert all(tensor.is_contiguous() for tensor in tensors)
         assert {tensor.dtype for tensor in (qkv, cos, sin, keys, values)} == {qkv.dtype}
         out = qkv.new_empty((tokens, heads, width))
         self._call(
             qkv.dtype is torch.float32,
             tokens,
-            singles,
+            decode_tokens,
             heads,
             (across - heads) // 2,
             width,
@@ -88,31 +88,31 @@ class DecodeOp:
 
 
 def load_decode_op(cache: Path) -> DecodeOp | None:
-    """Compile the op, or find it compiled; None, and a line in the log, where that can't be.
+    """Return the op, compiled now or before; None, with a log line, where that is impossible.
 
     Args:
-        cache: the folder where it is kept, made if it is not there.
+        cache: the folder of compiled ops; created if missing.
     """
     try:
         return DecodeOp(_compiled(cache))
     except (CannotCompile, OSError) as exc:
-        log.info("decode attention is left to torch, which is slower: %s", exc)
+        log.info("decode attention: torch is used, which is slower: %s", exc)
         return None
 
 
 def _compiled(cache: Path) -> Path:
     threads = Path(torch.__file__).parent / "lib" / "libgomp.so.1"
     if not threads.exists():
-        raise CannotCompile("this torch does not bring the threads of GNU OpenMP")
+        raise CannotCompile("this torch does not include GNU OpenMP (libgomp)")
     library = cache / f"decode_op-{_fingerprint()}.so"
     if library.exists():
-        log.info("decode attention was compiled before")
+        log.info("decode attention: compiled op found in the cache")
         return library
     compiler = shutil.which("g++")
     if compiler is None:
-        raise CannotCompile("there is no g++")
+        raise CannotCompile("g++ is not installed")
     cache.mkdir(parents=True, exist_ok=True)
-    # Workers may start side by side: each compiles its own, the last one stays.
+    # Workers may start at the same time: each compiles its own file and renames it.
     draft = library.with_suffix(f".{os.getpid()}.so")
     start = time.monotonic()
     try:
@@ -125,18 +125,18 @@ def _compiled(cache: Path) -> Path:
         )
         draft.replace(library)
     except subprocess.SubprocessError as exc:
-        said = (getattr(exc, "stderr", None) or str(exc)).strip().splitlines()
-        raise CannotCompile(f"g++ failed: {said[0] if said else exc}") from exc
+        output = (getattr(exc, "stderr", None) or str(exc)).strip().splitlines()
+        raise CannotCompile(f"g++ failed: {output[0] if output else exc}") from exc
     finally:
         draft.unlink(missing_ok=True)
-    log.info("decode attention compiled in %.1f s", time.monotonic() - start)
+    log.info("decode attention: compiled in %.1f s", time.monotonic() - start)
     return library
 
 
 def _fingerprint() -> str:
-    """Tell apart what may not be shared: another source, torch, or kind of processor."""
+    """Return a hash of the source, the flags, the torch version and the kind of processor."""
     processor = Path("/proc/cpuinfo")
     lines = processor.read_text().splitlines() if processor.exists() else []
     kind = sorted({line for line in lines if line.startswith(("model name", "flags"))})
-    told = [SOURCE.read_text(), *FLAGS, torch.__version__, platform.machine(), *kind]
-    return hashlib.sha256("\n".join(told).encode()).hexdigest()[:16]
+    parts = [SOURCE.read_text(), *FLAGS, torch.__version__, platform.machine(), *kind]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]

@@ -1,7 +1,7 @@
-"""A layer's attention around the compiled op: one projection in, the op, one projection out.
+"""A layer's attention with the compiled op: one input projection, the op, one output projection.
 
-It takes the place of transformers' own module, and reads the step that its attention function
-reads. Pieces of prompts are left to torch, which is good at them.
+It replaces transformers' own module and reads the same `PackedStep` as `slot_attention`. Prefill
+chunks are computed by torch, whose kernels are fast for them.
 """
 
 from typing import Any
@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from transformers import LlamaForCausalLM
 from transformers.models.llama.modeling_llama import LlamaAttention
 
-from turnstream.workers.engines.attention import PackedStep, look_around
+from turnstream.workers.engines.attention import PackedStep, attend_chunk
 from turnstream.workers.engines.decode_op import DTYPES, DecodeOp
 
 
 class FusedAttention(nn.Module):
-    """What `LlamaAttention` computes."""
+    """Computes what `LlamaAttention` computes."""
 
     def __init__(self, plain: LlamaAttention, op: DecodeOp) -> None:
         super().__init__()
@@ -45,24 +45,24 @@ class FusedAttention(nn.Module):
             qkv,
             cos[0],
             sin[0],
-            step.rows,
+            step.slots,
             step.positions,
             keys,
             values,
             heads=self._heads,
-            singles=step.singles,
+            decode_tokens=step.decode_tokens,
             scaling=self._scaling,
         )
         query = qkv[None, :, : self._heads].transpose(1, 2)
-        for stretch in step.stretches:
-            out[stretch.tokens] = look_around(stretch, query, keys, values, self._scaling)
+        for chunk in step.chunks:
+            out[chunk.tokens] = attend_chunk(chunk, query, keys, values, self._scaling)
         return self.o_proj(out.view(1, tokens, -1)), None
 
 
 def fuse(model: LlamaForCausalLM, op: DecodeOp) -> bool:
-    """Give every layer of a model a `FusedAttention`; say whether the op can do this model."""
-    turned = 2 * model.model.rotary_emb.inv_freq.numel()
-    if model.dtype not in DTYPES or turned != model.model.layers[0].self_attn.head_dim:
+    """Replace every layer's attention by a `FusedAttention`; return False if that is impossible."""
+    rotated = 2 * model.model.rotary_emb.inv_freq.numel()
+    if model.dtype not in DTYPES or rotated != model.model.layers[0].self_attn.head_dim:
         return False
     with torch.inference_mode():
         for layer in model.model.layers:
@@ -71,7 +71,7 @@ def fuse(model: LlamaForCausalLM, op: DecodeOp) -> bool:
 
 
 def _joined(layers: list[nn.Linear]) -> nn.Linear:
-    """Make one linear layer that computes what several do, side by side."""
+    """Return one linear layer that computes several at once."""
     sizes = [layer.out_features for layer in layers]
     joined = nn.Linear(layers[0].in_features, sum(sizes), bias=False, device="meta")
     joined.weight = nn.Parameter(torch.cat([layer.weight for layer in layers]), requires_grad=False)

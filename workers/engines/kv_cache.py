@@ -1,7 +1,7 @@
-"""What the device keeps of every slot: keys and values, in one block per layer made once at start.
+"""The keys and values of all slots, in one block per layer that is allocated at start.
 
-What lies in a slot past the tokens written there is left over from earlier turns: readers mask it.
-A masked NaN still poisons a weighted sum, so a slot that may hold one is cleared.
+Past its written tokens a slot holds values of earlier turns, which attention masks. A masked NaN
+would still make a weighted sum NaN, so a slot that may hold one is cleared.
 """
 
 import math
@@ -15,8 +15,8 @@ class KvCache:
     """Keys and values, each ``(slots, kv_heads, context, head_dim)`` per layer, and last tokens.
 
     Args:
-        page_tokens: what a slot is read in: its tokens lie side by side then, in whole pages, and
-            not each head's for themselves.
+        page_tokens: page size for kernels that read pages; tokens are then contiguous in memory
+            instead of each head's tokens.
     """
 
     def __init__(
@@ -47,31 +47,31 @@ class KvCache:
             slots, pages
         )
         self._page_tokens = page_tokens
-        #: ``(slots,)`` int64: the token that was chosen last for each slot.
-        self.latest = torch.zeros(slots, dtype=torch.int64, device=device)
+        #: ``(slots,)`` int64: the last token chosen for each slot.
+        self.last_ids = torch.zeros(slots, dtype=torch.int64, device=device)
 
     def copy(self, *, source: int, target: int, length: int) -> None:
-        """Give ``target`` the first ``length`` tokens of ``source``."""
-        for slots in (*self.keys, *self.values):
-            slots[target, :, :length] = slots[source, :, :length]
+        """Copy the first ``length`` tokens from one slot to another."""
+        for block in (*self.keys, *self.values):
+            block[target, :, :length] = block[source, :, :length]
 
     def paged(self, block: Tensor) -> Tensor:
         """Return a layer's keys or values as ``(pages, page_tokens, kv_heads, head_dim)``."""
         return block.transpose(1, 2).unflatten(1, (-1, self._page_tokens)).flatten(0, 1)
 
     def clear(self, slot: int) -> None:
-        """Make every number of a slot finite again."""
-        for slots in (*self.keys, *self.values):
-            slots[slot] = 0
+        """Set all keys and values of a slot to 0."""
+        for block in (*self.keys, *self.values):
+            block[slot] = 0
 
 
 def kv_shape(config: LlamaConfig) -> tuple[int, int]:
-    """Return how many key-value heads a layer has, and how wide each is."""
+    """Return the number of key-value heads of a layer, and their width."""
     width = config.head_dim or config.hidden_size // config.num_attention_heads
     return config.num_key_value_heads or config.num_attention_heads, width
 
 
 def bytes_per_token(config: LlamaConfig, dtype: torch.dtype) -> int:
-    """Return what one token's keys and values take, over all layers."""
+    """Return the size of one token's keys and values in all layers."""
     heads, width = kv_shape(config)
     return 2 * config.num_hidden_layers * heads * width * dtype.itemsize

@@ -1,4 +1,4 @@
-"""Make the engine that the settings ask for: what a worker calls once, when it starts."""
+"""Load a model and start the engine that the settings ask for; called once per worker."""
 
 import logging
 import math
@@ -22,35 +22,34 @@ from turnstream.workers.engines.checkpoint import (
     pick_device,
     pick_dtype,
     read_config,
+    read_generation_defaults,
 )
 from turnstream.workers.engines.cuda_recorder import CudaRecorder
 from turnstream.workers.engines.decode_op import DTYPES, load_decode_op
-from turnstream.workers.engines.generation_defaults import read_generation_defaults
 from turnstream.workers.engines.kv_cache import bytes_per_token
 from turnstream.workers.engines.slot_engine import SlotEngine
 from turnstream.workers.engines.tokenizer import LlamaTokenizer, load_tokenizer
 
 log = logging.getLogger(__name__)
 
-#: A context that nobody asked for is shortened to fit the memory, but not below this.
+#: A default context is shortened to fit the memory, but not below this.
 MIN_CONTEXT_TOKENS = 512
-#: How much of the free memory keys and values may take; the rest is for activations.
+#: The share of the free memory that keys and values may take; the rest is for activations.
 KV_SHARE = 0.8
-#: Weights of this size are read through before a second thread is awake: its core is better left to
-#: others.
-ALONE_BYTES = 16 * 2**20
+#: Models up to this size run on one thread: waking a second one takes longer than a step.
+ONE_THREAD_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedModel:
-    """A running engine and what one needs to talk to it."""
+    """A running engine, and what is needed to use it."""
 
-    #: What clients call the model.
+    #: The model's name for clients.
     name: str
     engine: Engine
     tokenizer: LlamaTokenizer
     config: LlamaConfig
-    #: What a turn gets that asks for no other, as the checkpoint says.
+    #: The checkpoint's defaults, for turns that do not set their own.
     temperature: float
     top_p: float
 
@@ -74,10 +73,10 @@ def load_engine(
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
         slots: how many turns run at once.
-        context: tokens of prompt and answer together; None takes what the model was made for, or
-            as much of it as fits the memory.
+        context: tokens of prompt and answer together; None takes the model's maximum, or as much
+            of it as fits the memory.
         after_step: called on the engine's thread after each step.
-        compile_cache: where a CPU's compiled part of the attention is kept; None compiles nothing.
+        compile_cache: the folder of the compiled attention for CPUs; None compiles nothing.
         engine: ``slot``, or ``vllm`` where that is installed.
         tensor_parallel: how many devices share the model; only vLLM can have more than one.
 
@@ -85,9 +84,9 @@ def load_engine(
         CheckpointError: the model cannot be loaded or its memory does not fit; one line says why.
     """
     checkpoint = find(model)
-    place = pick_device(device)
-    numbers = pick_dtype(dtype, place, weight_bytes=checkpoint.weight_bytes)
-    if checkpoint.weight_bytes <= ALONE_BYTES and "OMP_NUM_THREADS" not in os.environ:
+    torch_device = pick_device(device)
+    torch_dtype = pick_dtype(dtype, torch_device, weight_bytes=checkpoint.weight_bytes)
+    if checkpoint.weight_bytes <= ONE_THREAD_BYTES and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
     defaults = read_generation_defaults(checkpoint.folder)
     config = read_config(checkpoint)
@@ -97,8 +96,8 @@ def load_engine(
         running = _start_vllm(
             checkpoint,
             config,
-            device=place,
-            dtype=numbers,
+            device=torch_device,
+            dtype=torch_dtype,
             slots=slots,
             context=context,
             tensor_parallel=tensor_parallel,
@@ -106,16 +105,16 @@ def load_engine(
             after_step=after_step,
         )
     else:
-        # GNU OpenMP gives each thread that computes helpers of its own, for as long as it lives.
-        # Once they are more than the cores, all sleep between two products, and waking them takes
-        # half of a step. So whoever loads is gone when the engine's thread begins.
-        with ThreadPoolExecutor(1, "loader") as passing:
-            running = passing.submit(
+        # GNU OpenMP gives each computing thread a pool of its own for as long as it lives. With
+        # more pool threads than cores, all sleep between two operations, and waking them takes
+        # half of a step. So the loading thread ends before the engine's thread starts.
+        with ThreadPoolExecutor(1, "loader") as loader:
+            running = loader.submit(
                 _start_slot,
                 checkpoint,
                 config,
-                device=place,
-                dtype=numbers,
+                device=torch_device,
+                dtype=torch_dtype,
                 slots=slots,
                 context=context,
                 eos_ids=tokenizer.eos_ids,
@@ -125,12 +124,12 @@ def load_engine(
     log.info(
         "model %s on %s in %s%s: %d slots × %d tokens, %.1f MiB of keys and values",
         checkpoint.name,
-        place,
-        name_of(numbers),
+        torch_device,
+        name_of(torch_dtype),
         " by vLLM" if engine == "vllm" else "",
         slots,
         running.context,
-        slots * running.context * bytes_per_token(config, numbers) / 2**20,
+        slots * running.context * bytes_per_token(config, torch_dtype) / 2**20,
     )
     return LoadedModel(
         name=checkpoint.name,
@@ -184,21 +183,21 @@ def _start_vllm(
 ) -> Engine:
     if str(device) != device.type:
         raise CheckpointError(
-            f"device {device}: vLLM takes the first GPUs; CUDA_VISIBLE_DEVICES says which they are"
+            f"device {device}: vLLM uses the first GPUs; choose them by CUDA_VISIBLE_DEVICES"
         )
     vllm_setup.prepare()
-    # Only now may it be imported.
+    # vLLM reads its settings when it is imported.
     from turnstream.workers.engines.vllm_engine import CPU_BLOCK_TOKENS, VllmEngine
 
     if device.type == "cpu":
-        # The weights will be in the memory too; stored as they are or twice as wide.
+        # vLLM will load the weights, with up to twice their stored size.
         free = _free_bytes(device) - 2 * checkpoint.weight_bytes
         context = fit_context(config, dtype, slots=slots, context=context, free=free)
-        # And a block that is nobody's.
+        # vLLM keeps one block unused.
         blocks = slots * math.ceil(context / CPU_BLOCK_TOKENS) + 1
         kv_bytes = blocks * CPU_BLOCK_TOKENS * bytes_per_token(config, dtype) // tensor_parallel
     else:
-        # vLLM looks itself at what is free on its cards.
+        # vLLM measures the free memory of its GPUs itself.
         free, kv_bytes = sys.maxsize, None
         context = fit_context(config, dtype, slots=slots, context=context, free=free)
     return VllmEngine(
@@ -221,17 +220,17 @@ def fit_context(
     """Return how many tokens a slot gets, given ``free`` bytes of memory.
 
     Raises:
-        CheckpointError: more was asked for than the model or the memory has.
+        CheckpointError: the context is longer than the model's, or does not fit the memory.
     """
-    made_for = config.max_position_embeddings
+    supported = config.max_position_embeddings
     fitting = int(free * KV_SHARE) // (slots * bytes_per_token(config, dtype))
     if context is None:
-        context = min(made_for, max(fitting, MIN_CONTEXT_TOKENS))
-    if context > made_for:
-        raise CheckpointError(f"context {context}: the model was made for {made_for} tokens")
+        context = min(supported, max(fitting, MIN_CONTEXT_TOKENS))
+    if context > supported:
+        raise CheckpointError(f"context {context}: the model supports {supported} tokens")
     if context > fitting:
         raise CheckpointError(
-            f"{slots} slots × {context} tokens do not fit the memory; {slots} × {fitting} would"
+            f"{slots} slots × {context} tokens do not fit the memory; {slots} × {fitting} do"
         )
     return context
 

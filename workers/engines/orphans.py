@@ -1,8 +1,8 @@
-"""Ends the processes that an engine started once the worker that they belong to is gone.
+"""Kill the processes that an engine started when their worker has died.
 
-vLLM's processes do not notice that nobody is left to ask them anything: after a SIGKILL of the
-worker they would keep their memory, and a GPU's, for ever. So this runs beside such a worker, as a
-program of its own; only the worker holds the other end of the pipe that it reads.
+vLLM's processes do not notice the death of the worker: after SIGKILL they would keep their memory
+and the GPU's for ever. So this module runs as a program beside the worker and reads a pipe that
+only the worker holds open.
 """
 
 import contextlib
@@ -14,61 +14,61 @@ from collections.abc import Callable, Iterator
 
 import psutil
 
-#: How often it looks for new processes until it is told that all are there.
-LOOK_SECONDS = 0.5
-ALL_STARTED, ALL_ENDED, SEEN = b"s", b"e", b"."
+#: How often new processes are looked for until all have started.
+POLL_SECONDS = 0.5
+ALL_STARTED, ALL_ENDED, ACKNOWLEDGED = b"s", b"e", b"."
 
 
 @contextlib.contextmanager
 def ended_with_us() -> Iterator[Callable[[], None]]:
-    """Have whatever this process starts in here end with it, should it end in here.
+    """Kill the processes started inside this context if this process dies inside it.
 
-    What is given is to be called once all is started.
+    Yields a function to call once all of them have started.
     """
     watcher = subprocess.Popen(
         [sys.executable, "-I", __file__, str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         bufsize=0,
-        # Ctrl-C is not for it.
+        # SIGINT of the terminal must not reach it.
         start_new_session=True,
     )
     with watcher:
         assert watcher.stdin
         assert watcher.stdout
-        told, seen = watcher.stdin, watcher.stdout
+        to_watcher, from_watcher = watcher.stdin, watcher.stdout
 
         def all_started() -> None:
-            told.write(ALL_STARTED)
-            seen.read(1)
+            to_watcher.write(ALL_STARTED)
+            from_watcher.read(1)
 
-        seen.read(1)
+        from_watcher.read(1)
         try:
             yield all_started
         finally:
-            # Somebody may have ended it.
+            # The watcher may have been killed.
             with contextlib.suppress(BrokenPipeError):
-                told.write(ALL_ENDED)
+                to_watcher.write(ALL_ENDED)
 
 
 def watch(worker: psutil.Process) -> None:
-    """Return when all has ended; when the worker has ended first, end what it started."""
+    """Return when told that all has ended; if the worker dies before, kill what it started."""
     others = {psutil.Process(), *worker.children(recursive=True)}
     started: set[psutil.Process] = set()
-    os.write(1, SEEN)
-    word = b""
-    while word != ALL_ENDED:
-        patience = None if word == ALL_STARTED else LOOK_SECONDS
-        if select.select([0], [], [], patience)[0] and not (word := os.read(0, 1)):
+    os.write(1, ACKNOWLEDGED)
+    message = b""
+    while message != ALL_ENDED:
+        timeout = None if message == ALL_STARTED else POLL_SECONDS
+        if select.select([0], [], [], timeout)[0] and not (message := os.read(0, 1)):
             break
         with contextlib.suppress(psutil.NoSuchProcess):
             started |= set(worker.children(recursive=True)) - others
-        if word == ALL_STARTED:
-            os.write(1, SEEN)
+        if message == ALL_STARTED:
+            os.write(1, ACKNOWLEDGED)
     else:
         return
     for process in started:
-        # A PID that is somebody else's by now is noticed and left alone.
+        # psutil does not kill another process that has got the same PID.
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
 

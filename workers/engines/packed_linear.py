@@ -1,8 +1,8 @@
-"""Linear layers for a CPU, their weights laid out as its matrix kernels want to read them.
+"""Linear layers for a CPU, with their weights in the layout of its matrix kernels.
 
-torch lays a plain linear's weight out anew at every call, which for the few tokens of a step costs
-as much as the product itself. The calls used here are not public: if this torch has them no more,
-or they answer differently on this processor, the model stays as it is.
+torch reorders a plain linear's weight at every call, which for the few tokens of a step costs as
+much as the product itself. The calls used here are not public: if this torch does not have them, or
+their results differ on this processor, the model is not changed.
 """
 
 import logging
@@ -15,12 +15,12 @@ log = logging.getLogger(__name__)
 
 
 class PackedLinear(nn.Module):
-    """A linear layer that computes what ``linear`` does, and holds its own copy of the weight."""
+    """Computes what ``linear`` does, with its own copy of the weight."""
 
     def __init__(self, linear: nn.Linear) -> None:
         super().__init__()
         self._weight = torch.ops.mkldnn._reorder_linear_weight(linear.weight.detach(), None)
-        bias: Any = linear.bias  # None is missing from its type
+        bias: Any = linear.bias  # its type lacks None
         self._bias = None if bias is None else bias.detach()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -29,7 +29,7 @@ class PackedLinear(nn.Module):
 
 
 def pack(model: nn.Module) -> bool:
-    """Swap every linear layer of a model for a packed one; say whether that was possible."""
+    """Replace every linear layer of a model by a packed one; return False if that is impossible."""
     layers = {name: part for name, part in model.named_modules() if isinstance(part, nn.Linear)}
     try:
         with torch.inference_mode():
@@ -37,16 +37,16 @@ def pack(model: nn.Module) -> bool:
                 packed = PackedLinear(layer)
                 if name == next(iter(layers)):
                     _compare(layer, packed)
-                # Swapped one by one, so that never more than one weight is in memory twice.
+                # One by one, so that only one weight is in memory twice.
                 model.set_submodule(name, packed)
     except Exception as exc:  # private calls may fail in any way
-        log.info("linear layers stay as they are: %s", exc)
+        log.info("linear layers are not packed: %s", exc)
         return False
     return True
 
 
 def _compare(layer: nn.Linear, packed: PackedLinear) -> None:
-    """Raise unless both layers say the same, up to rounding."""
+    """Raise unless both layers compute the same, up to rounding."""
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(3, layer.in_features, generator=generator).to(layer.weight.dtype)
     torch.testing.assert_close(packed(x), layer(x))

@@ -1,7 +1,7 @@
-"""What a turn has said already, held against saying it again.
+"""Penalties for tokens that a turn already has.
 
-Counted from the ids alone, which are in the turn's log: so an answer that another worker takes up
-is penalised as it would have been.
+They depend on the ids only, which are in the turn's log, so a later attempt at another worker has
+the same penalties.
 """
 
 from collections.abc import Sequence
@@ -11,21 +11,21 @@ from torch import Tensor
 
 from turnstream.turns.sampling_params import SamplingParams
 
-#: Beyond any logit: a penalty takes none out of the finite numbers.
+#: Larger than any logit; penalised logits are clamped to it to stay finite.
 _LARGEST = 1e30
 
 
 class Penalties:
     """Lowers the logits of one turn's tokens.
 
-    Repetition goes by prompt and answer: a positive logit is divided by the penalty, a negative
-    one multiplied. Presence and frequency go by the answer alone: the one is taken off once, the
-    other for each time that a token was said.
+    The repetition penalty applies to tokens of prompt and answer: it divides a positive logit and
+    multiplies a negative one. The presence and frequency penalties apply to tokens of the answer:
+    one is subtracted once, the other for each occurrence.
 
     Args:
-        ids: prompt and what of the answer is known.
-        answer: where among them the answer begins.
-        vocabulary: how many tokens there are.
+        ids: the prompt and the known part of the answer.
+        answer: the index of the answer's first id.
+        vocabulary: the vocabulary size.
     """
 
     def __init__(
@@ -39,27 +39,27 @@ class Penalties:
     ) -> None:
         self._sampling = sampling
         known = torch.tensor(ids, dtype=torch.int64, device=device)
-        #: ``(vocabulary,)``: how often the answer has said each token.
-        self._said = torch.bincount(known[answer:], minlength=vocabulary).float()
+        #: ``(vocabulary,)``: occurrences of each token in the answer.
+        self._answer_counts = torch.bincount(known[answer:], minlength=vocabulary).float()
         #: ``(vocabulary,)`` bool: whether a token is in prompt or answer.
-        self._met = torch.zeros(vocabulary, dtype=torch.bool, device=device)
-        self._met[known] = True
+        self._present = torch.zeros(vocabulary, dtype=torch.bool, device=device)
+        self._present[known] = True
 
     def add(self, id: Tensor) -> None:
-        """Take note of a token that was chosen for the answer, ``(1,)`` int64."""
-        self._said[id] += 1
-        self._met[id] = True
+        """Count a token chosen for the answer, ``(1,)`` int64."""
+        self._answer_counts[id] += 1
+        self._present[id] = True
 
     def apply(self, logits: Tensor) -> None:
-        """Change logits where they are, ``(vocabulary,)`` float32."""
+        """Change logits in place, ``(vocabulary,)`` float32."""
         sampling = self._sampling
         if (penalty := sampling.repetition_penalty) != 1:
-            bent = torch.where(logits > 0, logits / penalty, logits * penalty)
-            logits.copy_(torch.where(self._met, bent.clamp_(-_LARGEST, _LARGEST), logits))
+            penalised = torch.where(logits > 0, logits / penalty, logits * penalty)
+            logits.copy_(torch.where(self._present, penalised.clamp_(-_LARGEST, _LARGEST), logits))
         if sampling.frequency_penalty:
-            logits.sub_(self._said, alpha=sampling.frequency_penalty)
+            logits.sub_(self._answer_counts, alpha=sampling.frequency_penalty)
         if sampling.presence_penalty:
-            logits.sub_((self._said > 0).float(), alpha=sampling.presence_penalty)
+            logits.sub_((self._answer_counts > 0).float(), alpha=sampling.presence_penalty)
 
 
 def penalties(
@@ -70,7 +70,7 @@ def penalties(
     vocabulary: int,
     device: torch.device,
 ) -> Penalties | None:
-    """Make what a turn's sampling asks for; None for one that has no penalties."""
+    """Return the penalties of a turn's sampling; None if it has none."""
     if not sampling.penalised:
         return None
     answer = len(prompt) - generated

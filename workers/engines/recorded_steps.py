@@ -1,8 +1,8 @@
-"""Steps in which every turn brings one token: recorded for so many turns at once, and played back.
+"""Decode steps recorded for several batch sizes, and replayed.
 
-A GPU is done with the small kernels of such a step before Python has launched the next one. A
-recording is launched as a whole. It reads and writes the same memory each time, so what is new in a
-step is copied there, and a step of fewer turns than were recorded has its last turn several times.
+A GPU finishes the small kernels of a decode step before Python has launched the next one; a
+recording is one launch. It reads and writes the same memory each time, so a step's input is copied
+there; a step with fewer turns than the recording repeats its last turn.
 """
 
 import logging
@@ -13,23 +13,23 @@ import torch
 from torch import Tensor
 from transformers import LlamaForCausalLM
 
-from turnstream.workers.engines.attention import PackedStep, Part, Step
+from turnstream.workers.engines.attention import NewTokens, PackedStep, Step
 from turnstream.workers.engines.kv_cache import KvCache
 
 log = logging.getLogger(__name__)
 
-#: How far, of what logits differ by among themselves, those of a recording may be off.
-CLOSE = 0.05
+#: The largest mean difference of a recording's logits, in standard deviations of the logits.
+TOLERANCE = 0.05
 
 
 class Recorder(Protocol):
-    """What a device records steps with."""
+    """Records steps on a device."""
 
-    #: What `attend` reads a row in.
+    #: Page size of the cache that `attend` reads.
     page_tokens: int
 
     def record(self, compute: Callable[[], Tensor]) -> Callable[[], Tensor]:
-        """Return what does again all that ``compute`` does, and returns the same tensor."""
+        """Return a function that repeats ``compute`` and returns the same tensor."""
         ...
 
     def attend(
@@ -42,14 +42,14 @@ class Recorder(Protocol):
         lengths: Tensor,
         scaling: float,
     ) -> Tensor:
-        """Let each query look at the first tokens of its row, as many as the row has.
+        """Attend from each query to the first ``lengths`` tokens of its slot.
 
-        Whatever hangs on the numbers in a tensor is left to the device.
+        The shapes of all operations are the same in each call; only values differ.
 
         Args:
             queries: ``(turns, heads, head_dim)``.
             keys: ``(pages, page_tokens, kv_heads, head_dim)``, like ``values``.
-            table: ``(turns, pages of a row)`` int32: the pages of each query's row.
+            table: ``(turns, pages of a slot)`` int32: the pages of each query's slot.
             lengths: ``(turns,)`` int32.
 
         Returns:
@@ -59,39 +59,39 @@ class Recorder(Protocol):
 
 
 class RecordedSteps:
-    """Recordings of one, two, four, eight … turns, up to all rows."""
+    """Recordings for 1, 2, 4, 8 … turns, up to all slots."""
 
     def __init__(self, model: LlamaForCausalLM, cache: KvCache, recorder: Recorder) -> None:
         sizes = {min(2**n, cache.slots) for n in range(cache.slots.bit_length() + 1)}
         with torch.inference_mode():
-            # The largest first: the others find room in its memory.
+            # The largest first: the others reuse its memory.
             recordings = [
                 _Recording(model, cache, recorder, size) for size in sorted(sizes, reverse=True)
             ]
         self.recordings = recordings[::-1]
 
     def logits(self, step: PackedStep) -> Tensor:
-        """Return ``(tokens, vocabulary)``; the next step writes over it.
+        """Return ``(tokens, vocabulary)``, which the next call overwrites.
 
         Args:
-            step: every turn in it brings one token.
+            step: has decode tokens only.
         """
-        fitting = next(one for one in self.recordings if one.size >= step.singles)
-        return fitting.play(step)
+        fitting = next(one for one in self.recordings if one.size >= step.decode_tokens)
+        return fitting.replay(step)
 
 
 class _RecordedStep(Step):
     def __init__(self, tokens: Tensor, cache: KvCache, recorder: Recorder) -> None:
         self.cache = cache
-        self.ids, self.positions, self.rows = tokens.unbind()
+        self.ids, self.positions, self.slots = tokens.unbind()
         self._recorder = recorder
 
-    def look(self, query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
+    def attend(self, query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
         return self._recorder.attend(
             query[0].transpose(0, 1),
             self.cache.paged(keys),
             self.cache.paged(values),
-            table=self.cache.table[self.rows],
+            table=self.cache.table[self.slots],
             lengths=(self.positions + 1).int(),
             scaling=scaling,
         )
@@ -108,40 +108,40 @@ class _Recording:
         def compute() -> Tensor:
             return model.lm_head(step.hidden(model))
 
-        self._play = recorder.record(compute)
+        self._replay = recorder.record(compute)
 
-    def play(self, step: PackedStep) -> Tensor:
-        count = step.singles
-        for mine, given in zip(self._tokens, (step.ids, step.positions, step.rows), strict=True):
+    def replay(self, step: PackedStep) -> Tensor:
+        count = step.decode_tokens
+        for mine, given in zip(self._tokens, (step.ids, step.positions, step.slots), strict=True):
             mine[:count] = given
             mine[count:] = given[-1]
-        return self._play()[:count]
+        return self._replay()[:count]
 
 
 def recorded_steps(
     model: LlamaForCausalLM, cache: KvCache, recorder: Recorder
 ) -> RecordedSteps | None:
-    """Record the steps of a model; None, and a line in the log, where that does not work."""
+    """Record the steps of a model; return None, with a log line, if that fails."""
     try:
         recorded = RecordedSteps(model, cache, recorder)
         _compare(model, cache, recorded)
     except Exception as exc:  # drivers and kernels may fail in any way
-        log.warning("steps are not recorded, each is launched anew: %s", exc)
+        log.warning("CUDA graphs are not used, each step is launched separately: %s", exc)
         return None
     return recorded
 
 
 def _compare(model: LlamaForCausalLM, cache: KvCache, recorded: RecordedSteps) -> None:
-    """Raise unless every recording says what the model says, up to rounding."""
+    """Raise unless every recording computes the model's logits, up to rounding."""
     with torch.inference_mode():
-        rows = range(cache.slots)
+        slots = range(cache.slots)
         length = min(9, cache.context - 1)
-        prompts = [Part(row=row, start=0, ids=[1 + row % 7] * length) for row in rows]
+        prompts = [NewTokens(slot=slot, start=0, ids=[1 + slot % 7] * length) for slot in slots]
         PackedStep(cache, prompts, model.device).hidden(model)
         for one in recorded.recordings:
-            parts = [Part(row=row, start=length, ids=[2]) for row in rows[: one.size]]
-            step = PackedStep(cache, parts, model.device)
+            new = [NewTokens(slot=slot, start=length, ids=[2]) for slot in slots[: one.size]]
+            step = PackedStep(cache, new, model.device)
             plain = model.lm_head(step.hidden(model)).float()
-            off = (one.play(step).float() - plain).abs().mean() / plain.std()
-            if not off < CLOSE:
-                raise ValueError(f"for {one.size} turns they are off by {off:.2f}")
+            off = (one.replay(step).float() - plain).abs().mean() / plain.std()
+            if not off < TOLERANCE:
+                raise ValueError(f"logits for {one.size} turns are off by {off:.2f}")

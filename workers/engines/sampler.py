@@ -1,8 +1,8 @@
 """Choose the next token of each turn from the model's logits.
 
-A draw is the likeliest token after noise was added that hangs on seed, place and token alone. So a
-turn says the same thing whoever shares its batch and wherever it was resumed, as long as the logits
-are the same; and a last bit in which they are not matters only where two tokens are that close.
+Sampling is the argmax of logits plus noise that depends on seed, position and token only. So equal
+logits give equal answers, in any batch and in any attempt; a difference in the last bit of a logit
+matters only where two tokens are that close.
 """
 
 from collections.abc import Sequence
@@ -12,69 +12,73 @@ import torch
 from torch import Tensor
 
 from turnstream.turns.sampling_params import SamplingParams
-from turnstream.workers.engines import noise
+from turnstream.workers.engines import gumbel
 from turnstream.workers.engines.penalties import Penalties
-from turnstream.workers.engines.upload import upload
+from turnstream.workers.engines.to_device import to_device
 
-#: Slots of a vocabulary that a CPU looks at together: few enough to stay in its cache.
+#: Rows of logits that a CPU processes together: few enough to stay in its cache.
 CPU_ROWS = 4
-#: A float32 that a logit can be divided by.
-COLDEST = 1e-30
-#: Stands for the token that cannot be chosen.
+#: The lowest temperature that a float32 logit can be divided by.
+MIN_TEMPERATURE = 1e-30
+#: Returned where logits are NaN or infinite.
 NOT_A_NUMBER = -1
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """How one turn wants its next token chosen."""
+class TokenRequest:
+    """How to choose the next token of one turn."""
 
     sampling: SamplingParams
-    #: Where the token will stand in prompt plus output.
+    #: The token's position in prompt plus output.
     position: int
     penalties: Penalties | None = None
 
 
-def choose(logits: Tensor, asks: Sequence[Ask]) -> Tensor:
-    """Choose one token per turn, without waiting for a GPU to have chosen.
+def choose(logits: Tensor, requests: Sequence[TokenRequest]) -> Tensor:
+    """Choose one token per turn, without waiting for a GPU.
 
     Args:
         logits: ``(turns, vocabulary)``.
 
     Returns:
-        ``(turns,)`` int64: ids of tokens, `NOT_A_NUMBER` where the logits are not numbers.
+        ``(turns,)`` int64: token ids, or `NOT_A_NUMBER`.
     """
     best, ids = logits.max(dim=-1)
-    # Only the rows that draw or have penalties pay for it.
-    special = [n for n, ask in enumerate(asks) if ask.sampling.temperature > 0 or ask.penalties]
-    at_once = CPU_ROWS if logits.device.type == "cpu" else len(asks)
+    # Greedy turns without penalties need no more than the argmax.
+    special = [
+        n
+        for n, request in enumerate(requests)
+        if request.sampling.temperature > 0 or request.penalties
+    ]
+    at_once = CPU_ROWS if logits.device.type == "cpu" else len(requests)
     for first in range(0, len(special), at_once):
         some = special[first : first + at_once]
-        at = upload(some, logits.device)
-        ids[at] = _choose(logits[at].float(), [asks[n] for n in some])
+        at = to_device(some, logits.device)
+        ids[at] = _choose(logits[at].float(), [requests[n] for n in some])
     # The maximum is NaN when any logit is.
     return ids.masked_fill_(~best.isfinite(), NOT_A_NUMBER)
 
 
-def _choose(logits: Tensor, asks: Sequence[Ask]) -> Tensor:
-    for row, ask in zip(logits, asks, strict=True):
-        if ask.penalties:
-            ask.penalties.apply(row)
+def _choose(logits: Tensor, requests: Sequence[TokenRequest]) -> Tensor:
+    for row, request in zip(logits, requests, strict=True):
+        if request.penalties:
+            request.penalties.apply(row)
     ids = logits.argmax(dim=-1)
     size = logits.shape[-1]
     for limited, draw in ((False, _draw_from_all), (True, _draw_from_likeliest)):
         rows = [
             n
-            for n, ask in enumerate(asks)
-            if ask.sampling.temperature > 0 and _limited(ask.sampling, size) is limited
+            for n, request in enumerate(requests)
+            if request.sampling.temperature > 0 and _limited(request.sampling, size) is limited
         ]
         if rows:
-            samplings = [asks[n].sampling for n in rows]
-            heat = _column([max(s.temperature, COLDEST) for s in samplings], logits)
-            at = upload(rows, logits.device)
-            drawing = logits if len(rows) == len(asks) else logits[at]
-            scaled = (drawing - drawing.amax(dim=-1, keepdim=True)).div_(heat)
-            places = ((asks[n].sampling.seed, asks[n].position) for n in rows)
-            ids[at] = draw(scaled, noise.keys(places, logits.device), samplings)
+            samplings = [requests[n].sampling for n in rows]
+            temperatures = _column([max(s.temperature, MIN_TEMPERATURE) for s in samplings], logits)
+            at = to_device(rows, logits.device)
+            drawing = logits if len(rows) == len(requests) else logits[at]
+            scaled = (drawing - drawing.amax(dim=-1, keepdim=True)).div_(temperatures)
+            draws = ((requests[n].sampling.seed, requests[n].position) for n in rows)
+            ids[at] = draw(scaled, gumbel.draw_keys(draws, logits.device), samplings)
     return ids
 
 
@@ -90,10 +94,10 @@ def _draw_from_all(scaled: Tensor, keys: Tensor, _: Sequence[SamplingParams]) ->
 def _draw_from_likeliest(
     scaled: Tensor, keys: Tensor, samplings: Sequence[SamplingParams]
 ) -> Tensor:
-    """Draw from ``top_k`` tokens, of these from the fewest that hold ``top_p`` of their weight."""
+    """Sample from the ``top_k`` tokens, and of these from the fewest that sum to ``top_p``."""
     size = scaled.shape[-1]
     top_p = _column([sampling.top_p for sampling in samplings], scaled).double()
-    top_k = upload([[min(s.top_k or size, size)] for s in samplings], scaled.device)
+    top_k = to_device([[min(s.top_k or size, size)] for s in samplings], scaled.device)
     whole = scaled.exp().sum(dim=-1, keepdim=True, dtype=torch.float64)
     sort = _sort_candidates if scaled.device.type == "cpu" else _sort_all
     values, known = sort(scaled, top_k, (1 - top_p) * whole / size)
@@ -109,21 +113,21 @@ def _draw_from_likeliest(
 
 
 def _sort_all(scaled: Tensor, top_k: Tensor, least: Tensor) -> tuple[Tensor, Tensor]:
-    """Sort each row by weight, of equals the lower id first; return values and ids."""
+    """Sort each row by weight, ties by id; return values and ids."""
     values, ids = scaled.sort(dim=-1, descending=True, stable=True)
     return values, ids.int()
 
 
 def _sort_candidates(scaled: Tensor, top_k: Tensor, least: Tensor) -> tuple[Tensor, Tensor]:
-    """Sort only what may be drawn: for a CPU, to which a vocabulary is as much as the model.
+    """Sort only the candidates: sorting a vocabulary costs a CPU as much as a small model.
 
     Args:
         top_k: ``(draws, 1)``.
-        least: ``(draws, 1)``: all tokens of a smaller weight do not hold together what `top_p`
-            leaves out, so none of them is drawn.
+        least: ``(draws, 1)``: all tokens of a smaller weight sum to less than 1 - `top_p`, so none
+            of them is a candidate.
 
     Returns:
-        Values and ids, each ``(draws, the most candidates)``; no weight where there are fewer.
+        Values and ids, each ``(draws, most candidates)``, padded with -inf.
     """
     size = scaled.shape[-1]
     candidates = scaled.exp() >= least
@@ -133,23 +137,23 @@ def _sort_candidates(scaled: Tensor, top_k: Tensor, least: Tensor) -> tuple[Tens
         most = some.topk(int(top_k[ruled].max())).values
         candidates[ruled] = some >= most.gather(-1, top_k[ruled] - 1)
 
-    # Side by side, by id; then by weight.
+    # Packed by id, then sorted by weight.
     rows, ids = candidates.nonzero(as_tuple=True)
     counts = candidates.sum(dim=-1)
     width = max(1, int(counts.max()))
-    places = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[rows]
+    columns = torch.arange(len(rows), device=rows.device) - (counts.cumsum(0) - counts)[rows]
     values = scaled.new_full((len(scaled), width), float("-inf"))
-    values[rows, places] = scaled[rows, ids]
+    values[rows, columns] = scaled[rows, ids]
     known = torch.zeros_like(values, dtype=torch.int32)
-    known[rows, places] = ids.int()
+    known[rows, columns] = ids.int()
     values, order = values.sort(dim=-1, descending=True, stable=True)
     return values, known.gather(-1, order)
 
 
 def _noisy(scaled: Tensor, keys: Tensor, ids: Tensor) -> Tensor:
-    # In float64, which adds no rounding of its own that would make two of them equal.
-    return scaled.double().add_(noise.gumbel(keys, ids))
+    # Float32 would round some sums to the same number.
+    return scaled.double().add_(gumbel.gumbel(keys, ids))
 
 
 def _column(numbers: Sequence[float], like: Tensor) -> Tensor:
-    return upload(numbers, like.device, torch.float32)[:, None]
+    return to_device(numbers, like.device, torch.float32)[:, None]

@@ -1,14 +1,18 @@
-"""Chooses, once at start, how the ids of a model become the text that readers see.
+"""Slicers for the tokenizers of checkpoints, and the choice between them at start.
 
-The tokenizer is tried, not trusted: what it does differs between versions of the same library.
+The choice is made by trying the tokenizer, because the same files behave differently with different
+versions of its library.
 """
 
 import logging
 from collections.abc import Callable, Sequence
 
+from tokenizers import Tokenizer
+from tokenizers.decoders import DecodeStream
+
+from turnstream.prompts.reply_text import ReplyText
 from turnstream.workers.byte_table import ByteTable
 from turnstream.workers.engine import CheckpointError
-from turnstream.workers.engines.decode_stream import StreamSlicer
 from turnstream.workers.engines.tokenizer import LlamaTokenizer
 from turnstream.workers.slicer import IdSlicer, Slicer
 from turnstream.workers.tokenizer_probe import TokenizerKind, TokenizerRefused, probe
@@ -17,10 +21,10 @@ log = logging.getLogger(__name__)
 
 
 def slicers(tokenizer: LlamaTokenizer) -> Callable[[Sequence[int], Sequence[str]], IdSlicer]:
-    """Give what makes the slicer of a reply to some prompt ids, with its stop strings.
+    """Return a function that makes the slicer for a prompt's reply, with its stop strings.
 
     Raises:
-        CheckpointError: no way is known to show this tokenizer's text exactly.
+        CheckpointError: no slicer shows this tokenizer's text exactly.
     """
     table = ByteTable.from_tokens(tokenizer.tokens, tokenizer.control_ids)
 
@@ -37,3 +41,53 @@ def slicers(tokenizer: LlamaTokenizer) -> Callable[[Sequence[int], Sequence[str]
             return lambda _, stop: Slicer(table, stop=stop)
         case TokenizerKind.STREAM:
             return stream
+
+
+class StreamSlicer:
+    """Slices one reply of a tokenizer whose ids have no bytes of their own.
+
+    The decode stream is given the prompt first: without it, the stream would treat the reply's
+    first token as the start of a text.
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        prompt_ids: Sequence[int],
+        *,
+        stop: Sequence[str] = (),
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._prompt_ids = list(prompt_ids)
+        self._stream = self._primed()
+        self._reply = ReplyText(stop)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether a stop string was met; all later text is dropped."""
+        return self._reply.stopped
+
+    def feed(self, ids: Sequence[int]) -> str:
+        """Take new ids of the reply; return the text to show now, often none."""
+        text = ""
+        for id in ids:
+            text += self._step(id)
+        return self._reply.feed(text)
+
+    def finish(self) -> str:
+        """Return the text held back that is part of the reply; half a character is dropped."""
+        return self._reply.finish()
+
+    def _step(self, id: int) -> str:
+        try:
+            return self._stream.step(self._tokenizer, id) or ""
+        except Exception as exc:
+            # The library raises a bare Exception when invalid bytes make it take text back. These
+            # bytes are dropped, and decoding starts again with this id.
+            if "Invalid prefix" not in str(exc):
+                raise
+            self._stream = self._primed()
+            return self._stream.step(self._tokenizer, id) or ""
+
+    def _primed(self) -> DecodeStream:
+        return DecodeStream(ids=self._prompt_ids, skip_special_tokens=True)

@@ -1,10 +1,10 @@
-"""Answer many turns at once with one transformers Llama: continuous batching on one thread.
+"""Answer many turns with one transformers Llama: continuous batching on one thread.
 
-Each step is one pass of the model over one token of every answering turn and a bounded piece of the
-prompts that are joining, so a long prompt costs the others no more than one such piece. A turn
-joins at the step after it was submitted, leaves at its end, and its slot is taken again at once.
+Each step is one forward pass over one token of every answer and a bounded number of prompt tokens,
+so a long prompt delays other turns by one prefill chunk per step. A turn joins at the step after
+its submission; its slot is assigned again at the step after its end.
 
-While a GPU computes a step, the next one is launched already, its tokens known to the GPU alone.
+On a GPU the next step is launched before the ids of the last one are known to the host.
 """
 
 import logging
@@ -18,40 +18,37 @@ from torch import Tensor
 from transformers import LlamaForCausalLM
 
 from turnstream.turns.sampling_params import SamplingParams
-from turnstream.workers.engine import EngineDead, Finish, FinishReason, OnStep
+from turnstream.workers.engine import EngineDead, Finish, FinishReason, OnStep, check_prompt
 from turnstream.workers.engines import attention, sampler
-from turnstream.workers.engines.attention import PackedStep, Part
+from turnstream.workers.engines.attention import NewTokens, PackedStep
 from turnstream.workers.engines.decode_op import DecodeOp
 from turnstream.workers.engines.fused_attention import fuse
 from turnstream.workers.engines.kv_cache import KvCache
 from turnstream.workers.engines.packed_linear import pack
 from turnstream.workers.engines.penalties import penalties
-from turnstream.workers.engines.pending_step import PendingStep
-from turnstream.workers.engines.prompt_check import check_prompt
 from turnstream.workers.engines.recorded_steps import Recorder, recorded_steps
-from turnstream.workers.engines.sampler import NOT_A_NUMBER, Ask
-from turnstream.workers.engines.slot_turn import SlotTurn
+from turnstream.workers.engines.sampler import NOT_A_NUMBER, TokenRequest
+from turnstream.workers.engines.scheduler import PendingStep, Scheduler, SlotTurn
 from turnstream.workers.engines.slots import Slot, Slots
-from turnstream.workers.engines.step_plan import StepPlan
-from turnstream.workers.engines.upload import upload
+from turnstream.workers.engines.to_device import to_device
 
 log = logging.getLogger(__name__)
 
 
 class SlotEngine:
-    """The engine that a worker has unless it is told otherwise.
+    """The default engine.
 
     Args:
-        model: in evaluation mode, on its device; the engine has it to itself.
+        model: in evaluation mode, on its device; used by this engine only.
         slots: how many turns run at once.
-        context: tokens per slot; the memory for ``slots × context`` is taken here.
+        context: tokens per slot; the memory for ``slots × context`` is allocated here.
         eos_ids: tokens that end an answer.
         after_step: called on the engine's thread once all ``on_step`` calls of a step are made.
-        prompt_tokens: how much of the joining prompts one step takes at most.
-        decode_op: what a CPU does part of its attention with; None does all in torch.
-        ahead: whether a step is launched before the last one's ids are known; None does so on a
-            GPU. What a turn that has ended says in the next step is nobody's.
-        recorder: what a GPU records steps with; None launches each anew.
+        prompt_tokens: how many prompt tokens one step takes at most.
+        decode_op: compiled attention for a CPU; None uses torch.
+        ahead: launch a step before the last one's ids are known; None does so on a GPU. Tokens
+            computed for a finished turn are discarded.
+        recorder: records decode steps on a GPU; None launches each step.
     """
 
     def __init__(
@@ -69,7 +66,7 @@ class SlotEngine:
     ) -> None:
         if model.device.type == "cpu":
             if decode_op and not fuse(model, decode_op):
-                log.info("the compiled decode attention does not suit this model: torch does it")
+                log.info("decode attention: torch is used; the op does not support this model")
             pack(model)
         attention.register()
         model.config._attn_implementation = attention.ATTENTION
@@ -78,7 +75,7 @@ class SlotEngine:
         self._vocabulary = model.config.vocab_size
         self._eos_ids = eos_ids
         self._after_step = after_step
-        self._plan = StepPlan(prompt_tokens)
+        self._scheduler = Scheduler(prompt_tokens)
         self._cache = KvCache(
             model.config,
             slots=slots,
@@ -114,7 +111,7 @@ class SlotEngine:
 
     @property
     def free_slots(self) -> int:
-        """How many slots no turn has."""
+        """How many slots are free."""
         return self._slots.free
 
     def submit(
@@ -147,11 +144,11 @@ class SlotEngine:
         return turn
 
     def healthy(self) -> bool:
-        """Whether turns are still taken."""
+        """Return whether the engine takes turns."""
         return not self._closed and self._thread.is_alive()
 
     def stop(self, drain_seconds: float) -> None:
-        """Let the turns taken so far run for this long, cancel the rest, and join the thread."""
+        """Let the running turns continue for this long, cancel the rest, and join the thread."""
         with self._work:
             self._closed = self._closed or "the engine was stopped"
             self._drained_by = min(self._drained_by, time.monotonic() + drain_seconds)
@@ -168,7 +165,7 @@ class SlotEngine:
             self._die(f"the engine died: {type(exc).__name__}: {exc}")
 
     def _has_work(self) -> bool:
-        """Wait for a turn; False when the engine was stopped and none is left."""
+        """Wait for a turn; return False if the engine was stopped and no turn is left."""
         with self._work:
             while not (self._running or self._waiting or self._pending):
                 if self._closed:
@@ -181,9 +178,9 @@ class SlotEngine:
 
     def _step(self) -> None:
         self._drop_cancelled()
-        self._seat_waiting()
-        parts = self._plan.next_parts(self._running)
-        pending = self._launch(parts) if parts else None
+        self._assign_slots()
+        step = self._scheduler.next_step(self._running)
+        pending = self._launch(step) if step else None
         if self._ahead:
             pending, self._pending = self._pending, pending
         if pending:
@@ -197,19 +194,18 @@ class SlotEngine:
         for turn in gone:
             self._finish(turn, [], Finish(FinishReason.CANCELLED))
 
-    def _seat_waiting(self) -> None:
+    def _assign_slots(self) -> None:
         while self._slots.free:
             with self._work:
                 if not self._waiting:
                     return
                 turn = self._waiting.popleft()
-            seat = self._slots.take(turn.prompt)
-            if seat.source:
-                self._cache.copy(
-                    source=seat.source.index, target=seat.slot.index, length=seat.slot.written
-                )
-            turn.slot = seat.slot
-            turn.cached_tokens = seat.slot.written
+            assignment = self._slots.assign(turn.prompt)
+            slot, source = assignment.slot, assignment.source
+            if source:
+                self._cache.copy(source=source.index, target=slot.index, length=slot.written)
+            turn.slot = slot
+            turn.cached_tokens = slot.written
             turn.penalties = penalties(
                 turn.sampling,
                 turn.prompt,
@@ -219,47 +215,47 @@ class SlotEngine:
             )
             self._running.append(turn)
 
-    def _launch(self, parts: list[tuple[SlotTurn, Part]]) -> PendingStep | None:
+    def _launch(self, new_tokens: list[tuple[SlotTurn, NewTokens]]) -> PendingStep | None:
         """Run the model once; every turn whose prompt is complete gets its next token."""
-        step = PackedStep(self._cache, [part for _, part in parts], self._device)
-        asking: list[tuple[SlotTurn, Slot, Part]] = []
-        for turn, part in parts:
+        step = PackedStep(self._cache, [new for _, new in new_tokens], self._device)
+        answered: list[tuple[SlotTurn, Slot]] = []
+        for turn, new in new_tokens:
             slot = turn.slot
             assert slot is not None
-            slot.written += len(part.ids)
-            if slot.written == len(slot.ids) + slot.unknown:
-                slot.unknown += 1
-                asking.append((turn, slot, part))
-        if not asking:
+            slot.written += len(new.ids)
+            if slot.written == len(slot.ids) + slot.pending:
+                slot.pending += 1
+                answered.append((turn, slot))
+        if not answered:
             step.hidden(self._model)
             return None
         ids = sampler.choose(
-            self._logits(step, [part for _, _, part in asking]),
-            [Ask(turn.sampling, slot.written, turn.penalties) for turn, slot, _ in asking],
+            self._logits(step, [slot.index for _, slot in answered]),
+            [TokenRequest(turn.sampling, slot.written, turn.penalties) for turn, slot in answered],
         )
-        for n, (turn, _, _) in enumerate(asking):
+        for n, (turn, _) in enumerate(answered):
             if turn.penalties:
                 turn.penalties.add(ids[n : n + 1])
         if self._ahead:
-            slots = upload([slot.index for _, slot, _ in asking], self._device)
-            # One that is not a number is a token like any other, till the host hears of it.
-            self._cache.latest[slots] = ids.clamp(min=0)
-        return PendingStep([(turn, slot) for turn, slot, _ in asking], ids)
+            slots = to_device([slot.index for _, slot in answered], self._device)
+            # NOT_A_NUMBER must be a valid id until the host has read it.
+            self._cache.last_ids[slots] = ids.clamp(min=0)
+        return PendingStep(answered, ids)
 
-    def _logits(self, step: PackedStep, asking: Sequence[Part]) -> Tensor:
-        """Run the model; return what it says at the end of some parts, ``(parts, vocabulary)``."""
-        if self._recorded and not step.stretches:
-            return self._recorded.logits(step)[step.last_tokens(asking)]
-        return self._model.lm_head(step.hidden(self._model)[step.last_tokens(asking)])
+    def _logits(self, step: PackedStep, slots: Sequence[int]) -> Tensor:
+        """Run the model; return the logits at each slot's last token, ``(slots, vocabulary)``."""
+        if self._recorded and not step.chunks:
+            return self._recorded.logits(step)[step.last_tokens(slots)]
+        return self._model.lm_head(step.hidden(self._model)[step.last_tokens(slots)])
 
     def _settle(self, pending: PendingStep) -> None:
-        """Hand every turn the token that a step chose for it."""
+        """Deliver to every turn the token that a step chose for it."""
         for (turn, slot), id in zip(pending.answered, pending.ids(), strict=True):
-            if turn.over:
+            if turn.finished:
                 continue
-            slot.unknown -= 1
+            slot.pending -= 1
             if id == NOT_A_NUMBER:
-                # What the slot holds is poison for whoever comes next.
+                # The slot may hold NaN, which would spread to its next turn.
                 self._cache.clear(slot.index)
                 slot.written = 0
                 message = "the model's output for this turn was not a number"
@@ -271,21 +267,21 @@ class SlotEngine:
                 if len(slot.ids) == turn.end:
                     self._finish(turn, [id], Finish(FinishReason.LENGTH))
                 else:
-                    self._tell(turn, [id])
+                    self._deliver(turn, [id])
 
-    def _tell(self, turn: SlotTurn, ids: Sequence[int]) -> None:
+    def _deliver(self, turn: SlotTurn, ids: Sequence[int]) -> None:
         try:
             turn.on_step(ids, None)
         except Exception as exc:
-            log.exception("a turn's on_step failed; the turn ends here")
-            message = f"the step could not be taken: {type(exc).__name__}: {exc}"
+            log.exception("a turn's on_step failed, the turn ends")
+            message = f"on_step failed: {type(exc).__name__}: {exc}"
             self._finish(turn, [], Finish(FinishReason.ERROR, message))
 
     def _finish(self, turn: SlotTurn, ids: Sequence[int], finish: Finish) -> None:
-        """Give the turn's slot back and tell its end, the one time that it ends."""
-        turn.over = True
+        """Release the turn's slot and deliver its finish; called once per turn."""
+        turn.finished = True
         if turn.slot:
-            self._slots.leave(turn.slot)
+            self._slots.release(turn.slot)
             self._running.remove(turn)
         try:
             turn.on_step(ids, finish)

@@ -1,40 +1,40 @@
-"""Which slots are free, and what each slot's slots hold.
+"""Which slots are free, and which tokens each slot's keys and values belong to.
 
-A slot remembers its tokens after its turn has left: a conversation's next turn begins with them,
-and a system prompt is shared by many. What a new prompt has in common with any slot is not computed
-again.
+A slot keeps its tokens after its turn has ended: the next turn of a conversation starts with them,
+and many conversations share a system prompt. The longest common prefix of a new prompt with any
+slot is not computed again.
 """
 
 from dataclasses import dataclass, field
 
-#: A shorter common beginning is not worth a look: every prompt shares its BOS.
-WORTH_KEEPING_TOKENS = 16
+#: A shorter common prefix is not reused: every prompt shares its BOS.
+MIN_PREFIX_TOKENS = 16
 
 
 @dataclass(slots=True, eq=False)
 class Slot:
-    """One turn's place in the batch."""
+    """One turn's place in the batch and in the KV cache."""
 
     index: int
     #: The tokens of the turn that has, or last had, this slot.
     ids: list[int] = field(default_factory=list)
-    #: How many tokens of the turn are in the slots.
+    #: How many tokens of the turn have their keys and values in the cache.
     written: int = 0
-    #: Tokens that were chosen, and are not known here yet.
-    unknown: int = 0
+    #: How many tokens were chosen that only the device knows yet.
+    pending: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotAssignment:
-    """A slot for a new turn; what it is said to have written needs no computing."""
+    """A slot for a new turn; its first `slot.written` tokens need no computing."""
 
     slot: Slot
-    #: The slot to copy that from first, when it is another one.
+    #: The slot to copy these tokens from first, if it is another one.
     source: Slot | None
 
 
 class Slots:
-    """All slots; the free ones in the order in which they were left."""
+    """All slots; the free ones in the order in which they became free."""
 
     def __init__(self, count: int) -> None:
         self._all = [Slot(index) for index in range(count)]
@@ -42,35 +42,35 @@ class Slots:
 
     @property
     def free(self) -> int:
-        """How many slots no turn has."""
+        """How many slots are free."""
         return len(self._free)
 
-    def take(self, prompt: list[int]) -> SlotAssignment:
-        """Take a free slot, one with this prompt's beginning if there is one."""
-        likeness = {slot.index: _common(slot, prompt) for slot in self._all}
-        nearest = max(self._all, key=lambda slot: likeness[slot.index])
-        kept = likeness[nearest.index]
+    def assign(self, prompt: list[int]) -> SlotAssignment:
+        """Assign a free slot, preferably one that holds this prompt's prefix."""
+        common = {slot.index: _common_prefix(slot, prompt) for slot in self._all}
+        nearest = max(self._all, key=lambda slot: common[slot.index])
+        kept = common[nearest.index]
         slot = self._free[0]
-        if kept < WORTH_KEEPING_TOKENS:
+        if kept < MIN_PREFIX_TOKENS:
             kept = 0
         elif nearest in self._free and 2 * kept >= nearest.written:
-            # Its own conversation goes on; otherwise leave what it holds for the one it belongs to.
+            # Most of what the slot holds is reused; otherwise it is kept for its own conversation.
             slot = nearest
         self._free.remove(slot)
         slot.ids = list(prompt)
         slot.written = kept
-        slot.unknown = 0
+        slot.pending = 0
         return SlotAssignment(slot=slot, source=nearest if kept and nearest is not slot else None)
 
-    def leave(self, slot: Slot) -> None:
-        """Give a slot back; it remembers what was written of what is known."""
+    def release(self, slot: Slot) -> None:
+        """Free a slot; it keeps the tokens that are both known and written."""
         del slot.ids[slot.written :]
         slot.written = len(slot.ids)
         self._free.append(slot)
 
 
-def _common(slot: Slot, prompt: list[int]) -> int:
-    """Count the first tokens of a prompt that a slot holds, less the one that must be computed."""
+def _common_prefix(slot: Slot, prompt: list[int]) -> int:
+    """Return how many tokens a slot and a prompt share, leaving at least one to compute."""
     low, high = 0, min(slot.written, len(prompt) - 1)
     while low < high:
         middle = (low + high + 1) // 2

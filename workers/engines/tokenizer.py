@@ -1,8 +1,8 @@
-"""Text to token ids and back, as a checkpoint's own tokenizer has it.
+"""Text to token ids and back, with a checkpoint's own tokenizer.
 
-Text never becomes a control token here, whatever it spells: control tokens are put between
-stretches of text as ids. Encoding goes straight to the tokenizer's Rust core, whose settings are
-made once: the Python layer above it sets them anew at each call, which threads may not share.
+Text never becomes a control token: these are added as ids between encoded texts. Encoding calls the
+tokenizer's Rust core, which is configured once: the Python layer above configures it at each call,
+which is not thread-safe.
 """
 
 import re
@@ -21,9 +21,9 @@ class LlamaTokenizer:
     """The tokenizer of one checkpoint; safe on any thread.
 
     Args:
-        tokenizer: held from now on; nobody else may change it.
-        size: how many ids the model knows, perhaps more than the tokenizer does.
-        eos_ids: ids that end an answer besides the tokenizer's own.
+        tokenizer: must not be changed by others from now on.
+        size: the model's vocabulary size, which may exceed the tokenizer's.
+        eos_ids: ids that end an answer, besides the tokenizer's own.
 
     Raises:
         CheckpointError: it has no Rust core, or no BOS.
@@ -40,7 +40,7 @@ class LlamaTokenizer:
         core.no_truncation()
         core.no_padding()
         core.encode_special_tokens = True
-        #: For decode streams; nobody else may change it.
+        #: For decode streams, which must not change it.
         self.core = core
         self._tokenizer = tokenizer
 
@@ -63,11 +63,11 @@ class LlamaTokenizer:
         )
 
     def encode(self, text: str) -> list[int]:
-        """Return the ids of a stretch of text; none is a control id, whatever the text says."""
+        """Return the ids of a text; none is a control id, whatever the text spells."""
         return list(self.core.encode(text, add_special_tokens=False).ids)
 
     def read(self, text: str) -> list[int]:
-        """Return the ids of text in which control tokens are spelled out; only before any turn."""
+        """Return the ids of a text with control tokens spelled out; not thread-safe."""
         self.core.encode_special_tokens = False
         try:
             return list(self.core.encode(text, add_special_tokens=False).ids)
@@ -80,15 +80,14 @@ class LlamaTokenizer:
 
     @property
     def has_template(self) -> bool:
-        """Whether the checkpoint says how its conversations are written."""
+        """Whether the checkpoint has a chat template."""
         return bool(self._tokenizer.chat_template)
 
     def render(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
-        """Write a conversation by the checkpoint's own template, ready for the next answer.
+        """Return a conversation's ids by the checkpoint's template, with its generation prompt.
 
-        Control tokens come from the template alone: it is rendered over stand-ins, cut at its
-        control tokens, and only then are the messages put in their places. Their outer white
-        space is dropped.
+        Control tokens come from the template only: it is rendered with placeholders and split at
+        its control tokens before the messages, stripped, replace the placeholders.
 
         Args:
             messages: ``role`` and ``content`` each.
@@ -96,18 +95,18 @@ class LlamaTokenizer:
         Raises:
             ValueError: there is no template, or it refuses this conversation.
         """
-        stand_ins = [f"\ue000{n}\ue001" for n in range(len(messages))]
+        placeholders = [f"\ue000{n}\ue001" for n in range(len(messages))]
         try:
             rendered = self._tokenizer.apply_chat_template(
                 [
-                    {"role": message["role"], "content": stand_in}
-                    for message, stand_in in zip(messages, stand_ins, strict=True)
+                    {"role": message["role"], "content": placeholder}
+                    for message, placeholder in zip(messages, placeholders, strict=True)
                 ],
                 tokenize=False,
                 add_generation_prompt=True,
             )
-        except Exception as exc:  # a template may raise whatever it likes
-            raise ValueError(f"the model's chat template refused: {exc}") from exc
+        except Exception as exc:  # a template may raise anything
+            raise ValueError(f"the model's chat template failed: {exc}") from exc
         frame = str(rendered)
         contents = [message["content"].strip() for message in messages]
 
@@ -121,7 +120,7 @@ class LlamaTokenizer:
         ids: list[int] = []
         for n, (start, end) in enumerate(pairwise(edges)):
             text = frame[start:end]
-            if n % 2:  # a control token and a stretch of text, in turns
+            if n % 2:  # control tokens alternate with text
                 ids.append(control[text])
             elif text:
                 ids.extend(self.encode(filled(text)))
@@ -132,7 +131,7 @@ def load_tokenizer(folder: Path, *, size: int, eos_ids: frozenset[int]) -> Llama
     """Read the tokenizer of a checkpoint's folder; no network is used.
 
     Raises:
-        CheckpointError: its files are missing or not understood.
+        CheckpointError: its files are missing or unreadable.
     """
     try:
         with quiet():

@@ -1,8 +1,8 @@
-"""vLLM behind the engine's door, for big cards and for models that need more than one of them.
+"""vLLM as an engine, for large GPUs and for models that need several of them.
 
-vLLM computes in processes of its own. The one thread here runs the loop that hands turns in and
-what comes out on; all that a `VllmTurn` holds belongs to it. A turn's draws follow from its seed
-alone here too, but from where it was submitted: resumed elsewhere it goes on with another draw.
+vLLM computes in processes of its own. One thread here runs the event loop that submits turns and
+delivers their outputs; it owns all attributes of a `VllmTurn`. A turn's draws depend on its seed
+and on the length of its prompt at `submit`, so a later attempt continues with other draws.
 """
 
 import asyncio
@@ -29,34 +29,33 @@ from turnstream.workers.engine import (
     Finish,
     FinishReason,
     OnStep,
+    check_prompt,
 )
 from turnstream.workers.engines.orphans import ended_with_us
-from turnstream.workers.engines.prompt_check import check_prompt
-from turnstream.workers.engines.vllm_sampling import sampling_params
-from turnstream.workers.engines.vllm_turn import VllmTurn
+from turnstream.workers.engines.vllm_turn import VllmTurn, sampling_params
 
 log = logging.getLogger(__name__)
 
-#: vLLM keeps keys and values in blocks of so many tokens on a CPU, and shares only whole ones.
+#: Tokens per block of vLLM's KV cache on a CPU; only whole blocks are shared.
 CPU_BLOCK_TOKENS = 32
-#: How long its processes may take to end by themselves; no turn is left in them then.
+#: How long vLLM's processes may take to end, once all turns have ended.
 END_SECONDS = 2.0
 
 
 class VllmEngine:
-    """Starts vLLM and answers turns with it; returns once vLLM is ready.
+    """Starts vLLM and answers turns with it; the constructor returns when vLLM is ready.
 
     Args:
         folder: the checkpoint.
         device: `cpu` or `cuda`, as this vLLM was built for.
         dtype: `float32`, `bfloat16` or `float16`.
-        slots: how many turns run at once; more wait.
+        slots: how many turns run at once; others wait.
         context: tokens that a prompt and its answer may have together.
-        vocabulary: how many tokens the model knows.
+        vocabulary: the model's vocabulary size.
         eos_ids: tokens that end an answer.
         after_step: called on the engine's thread once all ``on_step`` calls of a step are made.
-        kv_bytes: memory for keys and values, on each card; None leaves it to vLLM.
-        tensor_parallel: cards, or processes on a CPU, that share the model.
+        kv_bytes: memory for keys and values on each GPU; None lets vLLM decide.
+        tensor_parallel: GPUs, or processes on a CPU, that share the model.
 
     Raises:
         CheckpointError: vLLM cannot start with these.
@@ -85,7 +84,7 @@ class VllmEngine:
         self._vocabulary = vocabulary
         self._eos_ids = eos_ids
         self._after_step = after_step
-        self._step_ends = False
+        self._after_step_due = False
         self._turns: dict[VllmTurn, None] = {}
         self._taken = 0
         self._over = asyncio.Event()
@@ -97,7 +96,7 @@ class VllmEngine:
         args = AsyncEngineArgs(
             model=str(folder),
             skip_tokenizer_init=True,
-            # What the checkpoint suggests is in each turn's sampling already.
+            # The checkpoint's defaults are in each turn's sampling parameters already.
             generation_config="vllm",
             dtype=dtype,
             max_model_len=context,
@@ -107,7 +106,7 @@ class VllmEngine:
             kv_cache_memory_bytes=kv_bytes,
             enable_prefix_caching=True,
             tensor_parallel_size=tensor_parallel,
-            # Compiling takes longer than it gives back on a CPU.
+            # On a CPU, compiling takes longer than it saves.
             enforce_eager=device == "cpu",
             disable_log_stats=True,
         )
@@ -127,7 +126,7 @@ class VllmEngine:
 
     @property
     def free_slots(self) -> int:
-        """How many slots no turn has."""
+        """How many slots are free."""
         return max(0, self.capacity - self._requests.get_num_unfinished_requests())
 
     def submit(
@@ -143,7 +142,7 @@ class VllmEngine:
         prompt = list(prompt_ids)
         check_prompt(prompt, generated=generated, context=self.context, vocabulary=self._vocabulary)
         params = sampling_params(prompt, sampling, context=self.context, eos_ids=self._eos_ids)
-        turn = VllmTurn(prompt, params, on_step, self._cancel_soon, low_priority=low_priority)
+        turn = VllmTurn(prompt, params, on_step, self._schedule_cancel, low_priority=low_priority)
         with self._lock:
             if self._closed:
                 raise EngineDead(self._closed)
@@ -151,11 +150,11 @@ class VllmEngine:
         return turn
 
     def healthy(self) -> bool:
-        """Whether turns are still taken."""
+        """Return whether the engine takes turns."""
         return not self._closed and self._thread.is_alive() and not self._llm.errored
 
     def stop(self, drain_seconds: float) -> None:
-        """Let the turns taken so far run for this long, cancel the rest, and join the thread."""
+        """Let the running turns continue for this long, cancel the rest, and join the thread."""
         with self._lock:
             self._closed = self._closed or "the engine was stopped"
             # The loop has ended if the engine died or was stopped before.
@@ -167,7 +166,7 @@ class VllmEngine:
         self._loop = asyncio.get_running_loop()
         with ended_with_us() as all_started:
             try:
-                # Ctrl-C is for the worker, which lets its turns end; what it starts inherits this.
+                # The worker handles SIGINT by draining; vLLM's processes inherit this mask.
                 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
                 self._llm = AsyncLLM.from_engine_args(args)
                 self._requests = self._llm.output_processor
@@ -180,7 +179,7 @@ class VllmEngine:
                 await self._over.wait()
             finally:
                 self._llm.shutdown(timeout=END_SECONDS)
-                # Left until the interpreter ends, it would trip over what is gone by then.
+                # Its destructor would fail during the interpreter's shutdown.
                 del self._llm
 
     def _begin(self, turn: VllmTurn) -> None:
@@ -192,7 +191,7 @@ class VllmEngine:
         self._taken += 1
 
     async def _answer(self, turn: VllmTurn, id: str) -> None:
-        """Hand on what vLLM says of one turn; leaving the loop early gives its place back."""
+        """Deliver vLLM's outputs of one turn; leaving the loop early aborts it in vLLM."""
         try:
             prompt, later = tokens_input(turn.prompt), int(turn.low_priority)
             async with aclosing(
@@ -200,7 +199,7 @@ class VllmEngine:
             ) as outputs:
                 async for output in outputs:
                     self._take(turn, output)
-                    if turn.ended and not output.finished:
+                    if turn.finished and not output.finished:
                         break
         except EngineDeadError as exc:
             self._die(f"the engine died: {exc}")
@@ -214,7 +213,7 @@ class VllmEngine:
         turn.cached_tokens = output.num_cached_tokens or turn.cached_tokens
         match completion.finish_reason:
             case None:
-                self._tell(turn, ids)
+                self._deliver(turn, ids)
             case "stop":
                 self._finish(turn, ids[:-1], Finish(FinishReason.STOP))
             case "length":
@@ -223,29 +222,29 @@ class VllmEngine:
                 message = f"vLLM ended the turn: {reason}"
                 self._finish(turn, ids, Finish(FinishReason.ERROR, message))
 
-    def _tell(self, turn: VllmTurn, ids: Sequence[int]) -> None:
+    def _deliver(self, turn: VllmTurn, ids: Sequence[int]) -> None:
         try:
             turn.on_step(ids, None)
         except Exception as exc:
-            log.exception("a turn's on_step failed; the turn ends here")
-            message = f"the step could not be taken: {type(exc).__name__}: {exc}"
+            log.exception("a turn's on_step failed, the turn ends")
+            message = f"on_step failed: {type(exc).__name__}: {exc}"
             self._finish(turn, [], Finish(FinishReason.ERROR, message))
-        self._end_step_soon()
+        self._schedule_after_step()
 
     def _finish(self, turn: VllmTurn, ids: Sequence[int], finish: Finish) -> None:
-        """Tell a turn's end, the one time that it ends."""
-        if turn.ended:
+        """Deliver a turn's finish; only the first call has an effect."""
+        if turn.finished:
             return
-        turn.ended = True
+        turn.finished = True
         del self._turns[turn]
         try:
             turn.on_step(ids, finish)
         except Exception:
             log.exception("a turn's on_step failed at its finish")
-        self._end_step_soon()
+        self._schedule_after_step()
         self._close_when_done()
 
-    def _cancel_soon(self, turn: VllmTurn) -> None:
+    def _schedule_cancel(self, turn: VllmTurn) -> None:
         # The loop has ended, and with it every turn, if the engine was stopped.
         with suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._cancel, turn)
@@ -255,14 +254,14 @@ class VllmEngine:
         if turn.task:
             turn.task.cancel()
 
-    def _end_step_soon(self) -> None:
-        """Call `after_step` when all turns that have news of this step have told it."""
-        if not self._step_ends:
-            self._step_ends = True
+    def _schedule_after_step(self) -> None:
+        """Call `after_step` once, after the outputs of all turns of this step."""
+        if not self._after_step_due:
+            self._after_step_due = True
             self._loop.call_soon(self._end_step)
 
     def _end_step(self) -> None:
-        self._step_ends = False
+        self._after_step_due = False
         try:
             self._after_step()
         except Exception as exc:

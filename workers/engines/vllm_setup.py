@@ -1,36 +1,34 @@
-"""What has to be so before vLLM is imported, which reads its own settings then."""
+"""Set up the environment for vLLM, which reads its settings when it is imported."""
 
 import importlib
 import os
 
 from turnstream.workers.engine import CheckpointError
 
-#: vLLM's own settings; whoever starts the worker may say otherwise.
+#: vLLM's own settings; values in the worker's environment take precedence.
 SETTINGS = {
     "VLLM_LOGGING_LEVEL": "WARNING",
     "VLLM_LOGGING_STREAM": "ext://sys.stderr",
-    # It tells nobody where it is used.
+    # No usage statistics are sent.
     "VLLM_NO_USAGE_STATS": "1",
-    # A process with threads, as a worker is, must not be forked.
+    # A worker has threads, so it must not be forked.
     "VLLM_WORKER_MULTIPROC_METHOD": "spawn",
-    # Threads that are bound to cores would share them with another worker's while others idle.
+    # Two workers would bind their threads to the same cores and leave others idle.
     "VLLM_CPU_OMP_THREADS_BIND": "nobind",
 }
 
 
 def prepare() -> None:
-    """Make `vllm` ready to be imported.
+    """Prepare the environment and import `vllm`.
 
     Raises:
-        CheckpointError: it is not installed, or not in working order.
+        CheckpointError: vLLM is not installed or cannot be imported.
     """
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     try:
         importlib.import_module("vllm")
     except ModuleNotFoundError as exc:
-        raise CheckpointError(
-            f"engine vllm: install the extra for it, turnstream[vllm] ({exc})"
-        ) from exc
-    except Exception as exc:  # what it is built on may be of the wrong version
+        raise CheckpointError(f"engine vllm: install the extra turnstream[vllm] ({exc})") from exc
+    except Exception as exc:  # its dependencies may have the wrong versions
         raise CheckpointError(f"engine vllm: it cannot be imported: {exc}") from exc

@@ -1,4 +1,4 @@
-"""How the contract's tests ask an engine, and what transformers alone would answer."""
+"""Prompts, sampling parameters and reference answers for the contract's tests."""
 
 import random
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ STOP = Finish(FinishReason.STOP)
 
 
 def prompts(count: int, *, seed: int, longest: int = 90) -> list[list[int]]:
-    """Return random prompts, short ones and ones that take several steps to read."""
+    """Return random prompts, of one and of several prefill chunks."""
     rng = random.Random(seed)
     return [
         [1, *(rng.randrange(3, tiny_llama.VOCABULARY) for _ in range(rng.randrange(1, longest)))]
@@ -35,7 +35,7 @@ def seeded(max_tokens: int, seed: int) -> SamplingParams:
 def generated(
     model: LlamaForCausalLM, prompt: Sequence[int], max_tokens: int, **settings: float
 ) -> list[int]:
-    """Return what transformers' own loop answers."""
+    """Return the answer of transformers' `generate`."""
     output = model.generate(
         torch.tensor([prompt]), max_new_tokens=max_tokens, do_sample=False, **settings
     )

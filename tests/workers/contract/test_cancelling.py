@@ -1,4 +1,4 @@
-"""A cancelled turn ends once, within a step, and gives its slot back."""
+"""A cancelled turn finishes once, within a step, and frees its slot."""
 
 from pathlib import Path
 
@@ -13,12 +13,12 @@ from turnstream.workers.engines.tokenizer import load_tokenizer
 from turnstream.workers.slicer import IdSlicer
 
 
-def test_a_turn_cancelled_before_its_first_token_says_nothing(make_engine: MakeEngine) -> None:
+def test_a_turn_cancelled_before_its_first_token_has_no_ids(make_engine: MakeEngine) -> None:
     engine = make_engine(slots=2)
     early: list[Listener] = []
 
     def start_and_cancel(listener: Listener) -> None:
-        # On the engine's own thread, so that no step can come in between.
+        # On the engine's own thread, so that no step runs in between.
         if len(listener.ids) == 2:
             early.append(start(engine, [1, 5, 6], greedy(50)))
             early[0].cancel()
@@ -29,7 +29,7 @@ def test_a_turn_cancelled_before_its_first_token_says_nothing(make_engine: MakeE
     assert early[0].ids == []
 
 
-def test_a_turn_that_waits_for_a_row_can_be_cancelled(make_engine: MakeEngine) -> None:
+def test_a_turn_that_waits_for_a_slot_can_be_cancelled(make_engine: MakeEngine) -> None:
     engine = make_engine(slots=1)
     waiting: list[Listener] = []
     told_at: list[int] = []
@@ -47,12 +47,12 @@ def test_a_turn_that_waits_for_a_row_can_be_cancelled(make_engine: MakeEngine) -
     assert told_at == [3]
 
 
-def test_a_turn_cancelled_amid_its_prompt_says_nothing_and_frees_its_row(
+def test_a_turn_cancelled_during_prefill_has_no_ids_and_frees_its_slot(
     make_engine: MakeEngine, reference: LlamaForCausalLM
 ) -> None:
     engine = make_engine(slots=2, prompt_tokens=16)
     [long] = prompts(1, seed=17, longest=200)
-    long = (long * 200)[:200]  # some dozen steps to read
+    long = (long * 200)[:200]  # a dozen steps of prefill
     reading: list[Listener] = []
     ended_at: list[int] = []
 
@@ -74,14 +74,14 @@ def test_a_turn_cancelled_amid_its_prompt_says_nothing_and_frees_its_row(
     assert answer(engine, long, greedy(5)) == generated(reference, long, 5)
 
 
-def test_a_turn_cancelled_at_its_first_token_has_told_it_before(make_engine: MakeEngine) -> None:
+def test_a_turn_cancelled_at_its_first_token_has_delivered_it(make_engine: MakeEngine) -> None:
     engine = make_engine()
     turn = start(engine, [1, 30, 31], greedy(50), Listener.cancel)
     assert turn.wait() == CANCELLED
     assert len(turn.ids) == 1
 
 
-def test_a_stop_string_across_a_tokens_border_ends_the_answer_before_itself(
+def test_a_stop_string_across_two_tokens_ends_the_text_before_itself(
     make_engine: MakeEngine, tiny_llama_folder: Path, reference: LlamaForCausalLM
 ) -> None:
     tokenizer = load_tokenizer(tiny_llama_folder, size=tiny_llama.VOCABULARY, eos_ids=frozenset())
@@ -90,7 +90,7 @@ def test_a_stop_string_across_a_tokens_border_ends_the_answer_before_itself(
         whole = generated(reference, prompt, 30)
         reader = begin(prompt, ())
         pieces = [reader.feed([id]) for id in whole]
-        # The end of one token's text and the beginning of the next one's.
+        # The end of one token's text and the start of the next one's.
         border = next(n for n in range(5, 29) if pieces[n] and pieces[n + 1])
         stop = pieces[border][-1] + pieces[border + 1][0]
         slicer = begin(prompt, (stop,))
@@ -110,7 +110,7 @@ def test_a_stop_string_across_a_tokens_border_ends_the_answer_before_itself(
         assert turn.finishes == [CANCELLED]
 
 
-def test_a_turn_cancelled_midway_ends_within_a_step(make_engine: MakeEngine) -> None:
+def test_a_turn_cancelled_during_its_answer_finishes_within_a_step(make_engine: MakeEngine) -> None:
     engine = make_engine()
 
     def cancel_at_five(listener: Listener) -> None:
@@ -124,7 +124,7 @@ def test_a_turn_cancelled_midway_ends_within_a_step(make_engine: MakeEngine) -> 
     assert mate.wait() == LENGTH
 
 
-def test_cancelling_twice_or_too_late_finishes_once(make_engine: MakeEngine) -> None:
+def test_a_second_or_late_cancel_does_not_finish_again(make_engine: MakeEngine) -> None:
     engine = make_engine()
 
     def cancel_twice(listener: Listener) -> None:
@@ -136,6 +136,6 @@ def test_cancelling_twice_or_too_late_finishes_once(make_engine: MakeEngine) -> 
     assert twice.wait() == CANCELLED
     assert late.wait() == LENGTH
     late.cancel()
-    answer(engine, [1, 50], greedy(3))  # some more steps, for a second finish to show up in
+    answer(engine, [1, 50], greedy(3))  # more steps, in which a second finish would show
     assert (twice.finishes, late.finishes) == ([CANCELLED], [LENGTH])
     assert twice.calls_after_finish == late.calls_after_finish == 0

@@ -1,4 +1,4 @@
-"""A seed gives the same draws whoever is in the batch and wherever the turn is resumed."""
+"""A seed gives the same draws in any batch and in any attempt."""
 
 import itertools
 import threading
@@ -28,7 +28,7 @@ from turnstream.turns.sampling_params import SamplingParams
     ],
     ids=["greedy", "seeded", "penalised"],
 )
-def test_a_turn_resumed_at_any_cut_goes_on_the_same(
+def test_a_continued_turn_gets_the_same_tokens_at_any_cut(
     make_engine: MakeEngine, sampling: SamplingParams
 ) -> None:
     [prompt] = prompts(1, seed=5)
@@ -45,7 +45,7 @@ def test_a_turn_resumed_at_any_cut_goes_on_the_same(
         assert whole[:cut] + listener.ids == whole
 
 
-def test_a_seed_draws_the_same_whoever_is_in_the_batch(make_engine: MakeEngine) -> None:
+def test_a_seed_draws_the_same_in_any_batch(make_engine: MakeEngine) -> None:
     engine = make_engine(slots=6)
     [prompt, *others] = prompts(13, seed=6)
     alone = answer(engine, prompt, seeded(50, 42))
@@ -58,7 +58,7 @@ def test_a_seed_draws_the_same_whoever_is_in_the_batch(make_engine: MakeEngine) 
             mate.wait()
 
 
-def test_no_draw_however_hot_hangs_on_the_batch(make_engine: MakeEngine) -> None:
+def test_no_draw_depends_on_the_batch_at_any_temperature(make_engine: MakeEngine) -> None:
     [prompt, *others] = prompts(9, seed=16, longest=30)
     hot = [
         SamplingParams(max_tokens=25, temperature=2, seed=seed) for seed in range(examples(12, 50))
@@ -69,7 +69,7 @@ def test_no_draw_however_hot_hangs_on_the_batch(make_engine: MakeEngine) -> None
     stopping = threading.Event()
 
     def keep_busy(other: list[int]) -> None:
-        """Come and go beside the others, never the same two together for long."""
+        """Run short turns beside the others, in changing combinations."""
         for length in itertools.cycle((3, 11, 7, 2)):
             if stopping.is_set():
                 return
@@ -86,7 +86,7 @@ def test_no_draw_however_hot_hangs_on_the_batch(make_engine: MakeEngine) -> None
     assert among == expected
 
 
-def test_another_seed_draws_something_else(make_engine: MakeEngine) -> None:
+def test_another_seed_gives_other_draws(make_engine: MakeEngine) -> None:
     engine = make_engine()
     [prompt] = prompts(1, seed=7)
     answers = {tuple(answer(engine, prompt, seeded(30, seed))) for seed in range(5)}

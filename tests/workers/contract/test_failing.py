@@ -1,4 +1,4 @@
-"""What is asked wrongly, or fails, harms only itself; when the engine fails, every turn hears."""
+"""A bad prompt or a failing listener ends only its own turn; a failing engine ends all."""
 
 import threading
 
@@ -14,7 +14,7 @@ from turnstream.workers.engine import BadPrompt, EngineDead, FinishReason
 
 
 @pytest.mark.parametrize(
-    ("prompt", "says"),
+    ("prompt", "reason"),
     [
         ([], "empty"),
         ([1, tiny_llama.VOCABULARY], "outside the vocabulary"),
@@ -23,20 +23,20 @@ from turnstream.workers.engine import BadPrompt, EngineDead, FinishReason
     ],
     ids=["empty", "past the vocabulary", "negative", "too long"],
 )
-def test_a_bad_prompt_harms_only_itself(
-    make_engine: MakeEngine, reference: LlamaForCausalLM, prompt: list[int], says: str
+def test_a_bad_prompt_is_refused_and_other_turns_continue(
+    make_engine: MakeEngine, reference: LlamaForCausalLM, prompt: list[int], reason: str
 ) -> None:
     engine = make_engine()
     [good] = prompts(1, seed=8)
     running = start(engine, good, greedy(30))
-    with pytest.raises(BadPrompt, match=says):
+    with pytest.raises(BadPrompt, match=reason):
         start(engine, prompt, greedy(5))
     running.wait()
     assert running.ids == generated(reference, good, 30)
     assert engine.healthy()
 
 
-def test_no_more_can_have_been_generated_than_the_prompt_has(make_engine: MakeEngine) -> None:
+def test_more_generated_ids_than_the_prompt_has_are_refused(make_engine: MakeEngine) -> None:
     with pytest.raises(BadPrompt, match="generated"):
         start(make_engine(), [1, 5], greedy(5), generated=3)
 
@@ -48,7 +48,7 @@ def test_a_listener_that_fails_ends_only_its_own_turn(
     [good] = prompts(1, seed=9)
 
     def fail(listener: Listener) -> None:
-        raise LookupError("nobody home")
+        raise LookupError("broken listener")
 
     running = start(engine, good, greedy(30))
     failing = start(engine, [1, 5], greedy(30), fail)
@@ -58,25 +58,27 @@ def test_a_listener_that_fails_ends_only_its_own_turn(
     assert len(failing.finishes) == 1
 
 
-def test_when_the_loop_dies_every_turn_ends_once_in_error(make_engine: MakeEngine) -> None:
+def test_when_the_step_loop_dies_every_turn_finishes_once_with_an_error(
+    make_engine: MakeEngine,
+) -> None:
     dying = threading.Event()
 
     def after_step() -> None:
         if dying.is_set():
-            raise RuntimeError("the roof fell in")
+            raise RuntimeError("out of memory")
 
     engine = make_engine(slots=2, after_step=after_step)
-    # Two that run, one that waits for a slot.
+    # Two run, one waits for a slot.
     turns = [start(engine, [1, 5, n], greedy(200)) for n in (10, 11, 12)]
     assert engine.healthy()
     dying.set()
     for turn in turns:
         finish = turn.wait()
         assert finish.reason is FinishReason.ERROR
-        assert "the roof fell in" in finish.message
+        assert "out of memory" in finish.message
     engine.stop(0)
     assert not engine.healthy()
-    with pytest.raises(EngineDead, match="the roof fell in"):
+    with pytest.raises(EngineDead, match="out of memory"):
         start(engine, [1, 5], greedy(5))
     assert [len(turn.finishes) for turn in turns] == [1, 1, 1]
     assert [turn.calls_after_finish for turn in turns] == [0, 0, 0]

@@ -1,4 +1,4 @@
-"""A greedy answer is what transformers' own loop says, in float32, and ends where it must."""
+"""A greedy answer equals that of transformers' `generate`, in float32."""
 
 import threading
 
@@ -7,7 +7,7 @@ from transformers import LlamaForCausalLM
 
 from tests.workers.conftest import MakeEngine
 from tests.workers.contract.asking import LENGTH, STOP, generated, greedy, prompts
-from tests.workers.listener import PATIENCE_SECONDS, Listener, answer, start
+from tests.workers.listener import TIMEOUT_SECONDS, Listener, answer, start
 from turnstream.turns.sampling_params import SamplingParams
 
 
@@ -26,7 +26,7 @@ def test_greedy_among_others_equals_generate(
     all_started = threading.Event()
 
     def start_next(listener: Listener | None = None) -> None:
-        """Let the next turn join when the one before it has said three tokens."""
+        """Submit the next turn when the one before it has three tokens."""
         if listener is None or len(listener.ids) == 3:
             if len(listeners) < len(queue):
                 listeners.append(Listener(start_next))
@@ -35,13 +35,13 @@ def test_greedy_among_others_equals_generate(
                 all_started.set()
 
     start_next()
-    assert all_started.wait(PATIENCE_SECONDS)
+    assert all_started.wait(TIMEOUT_SECONDS)
     for prompt, listener in zip(queue, listeners, strict=True):
         assert listener.wait() == LENGTH
         assert listener.ids == generated(reference, prompt, 30)
 
 
-def test_an_answer_stops_before_its_eos(
+def test_an_answer_ends_before_its_eos(
     make_engine: MakeEngine, reference: LlamaForCausalLM
 ) -> None:
     [prompt] = prompts(1, seed=3)
@@ -61,12 +61,12 @@ def test_an_answer_ends_with_the_context(make_engine: MakeEngine) -> None:
     assert len(prompt) + len(listener.ids) == 64
 
 
-def test_a_prompt_may_leave_room_for_one_token_only(make_engine: MakeEngine) -> None:
+def test_a_prompt_can_leave_room_for_one_token_only(make_engine: MakeEngine) -> None:
     engine = make_engine(context=64)
     assert len(answer(engine, [1] + [7] * 62, greedy(5))) == 1
 
 
-def test_a_penalty_on_repetition_is_what_generate_calls_so(
+def test_the_repetition_penalty_equals_that_of_generate(
     make_engine: MakeEngine, reference: LlamaForCausalLM
 ) -> None:
     engine = make_engine()
@@ -79,11 +79,11 @@ def test_a_penalty_on_repetition_is_what_generate_calls_so(
         assert mate.ids == generated(reference, prompt, 40) != said
 
 
-def test_frequency_and_presence_are_counted_over_the_answer_alone(
+def test_frequency_and_presence_penalties_count_the_answer_only(
     make_engine: MakeEngine, reference: LlamaForCausalLM
 ) -> None:
     [prompt] = prompts(1, seed=15)
-    prompt = prompt + generated(reference, prompt, 40)  # so that it holds what will be said
+    prompt = prompt + generated(reference, prompt, 40)  # so that the prompt holds the answer
     penalised = SamplingParams(
         max_tokens=40, temperature=0, frequency_penalty=1.5, presence_penalty=0.7
     )

@@ -1,4 +1,4 @@
-"""An engine that stops brings its turns to an end and leaves nothing running."""
+"""A stopping engine finishes its turns and leaves no thread."""
 
 import threading
 
@@ -7,22 +7,22 @@ from transformers import LlamaForCausalLM
 
 from tests.workers.conftest import MakeEngine
 from tests.workers.contract.asking import CANCELLED, LENGTH, generated, greedy, prompts
-from tests.workers.listener import PATIENCE_SECONDS, start
+from tests.workers.listener import TIMEOUT_SECONDS, start
 from turnstream.workers.engine import EngineDead
 
 
-def test_stop_lets_what_runs_come_to_its_end(
+def test_stop_lets_running_turns_finish(
     make_engine: MakeEngine, reference: LlamaForCausalLM
 ) -> None:
     engine = make_engine(slots=2)
     queue = prompts(5, seed=12)
     turns = [start(engine, prompt, greedy(30)) for prompt in queue]
-    engine.stop(PATIENCE_SECONDS)
+    engine.stop(TIMEOUT_SECONDS)
     assert [turn.finishes for turn in turns] == [[LENGTH]] * 5
     assert [turn.ids for turn in turns] == [generated(reference, prompt, 30) for prompt in queue]
 
 
-def test_stop_cancels_what_runs_too_long(make_engine: MakeEngine) -> None:
+def test_stop_cancels_turns_after_the_drain_time(make_engine: MakeEngine) -> None:
     engine = make_engine(slots=2)
     turns = [start(engine, [1, 5, n], greedy(250)) for n in range(10, 15)]
     engine.stop(0)
@@ -36,9 +36,9 @@ def test_a_stopped_engine_takes_no_turn_and_leaves_no_thread(make_engine: MakeEn
     engine.stop(1)
     engine.stop(1)
     assert not engine.healthy()
-    # The threads by which transformers loads a model end a moment after it is loaded.
+    # transformers' loading threads end a moment after the model is loaded.
     for thread in set(threading.enumerate()) - before:
-        thread.join(PATIENCE_SECONDS)
+        thread.join(TIMEOUT_SECONDS)
         assert not thread.is_alive(), thread
     with pytest.raises(EngineDead, match="stopped"):
         start(engine, [1, 5], greedy(5))

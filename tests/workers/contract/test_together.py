@@ -1,4 +1,4 @@
-"""Turns that are answered together are neither lost nor mixed up."""
+"""Turns in one batch are neither lost nor mixed up."""
 
 import random
 import threading
@@ -9,10 +9,10 @@ from transformers import LlamaForCausalLM
 from tests.effort import examples
 from tests.workers.conftest import MakeEngine
 from tests.workers.contract.asking import CANCELLED, LENGTH, generated, greedy, prompts, seeded
-from tests.workers.listener import PATIENCE_SECONDS, Listener, answer, start
+from tests.workers.listener import TIMEOUT_SECONDS, Listener, answer, start
 
 
-def test_a_turn_asked_twice_at_once_is_two_turns(
+def test_the_same_prompt_submitted_twice_is_two_turns(
     make_engine: MakeEngine, reference: LlamaForCausalLM
 ) -> None:
     engine = make_engine()
@@ -35,7 +35,7 @@ def test_after_step_follows_every_on_step_of_its_step(make_engine: MakeEngine) -
     both = threading.Event()
 
     def hold_until_both_are_there(listener: Listener) -> None:
-        assert both.wait(PATIENCE_SECONDS)
+        assert both.wait(TIMEOUT_SECONDS)
         seen.append("first")
 
     first = start(engine, [1, 5], greedy(6), hold_until_both_are_there)
@@ -43,7 +43,7 @@ def test_after_step_follows_every_on_step_of_its_step(make_engine: MakeEngine) -
     both.set()
     first.wait()
     second.wait()
-    engine.stop(PATIENCE_SECONDS)
+    engine.stop(TIMEOUT_SECONDS)
     assert ["first", "second"] in steps
     assert all(len(step) == len(set(step)) for step in steps)
     assert seen == []
@@ -53,7 +53,7 @@ def test_many_random_turns_are_neither_lost_nor_mixed_up(make_engine: MakeEngine
     count = examples(120, 500)
     rng = random.Random(10)
     queue = prompts(count, seed=10, longest=60)
-    for n in range(0, count, 4):  # some carry on where another one began
+    for n in range(0, count, 4):  # some share a prefix with an earlier one
         queue[n] = queue[n // 2][:30] + queue[n]
     samplings = [
         greedy(rng.randrange(1, 14)) if n % 3 else seeded(rng.randrange(1, 14), n)
@@ -84,5 +84,5 @@ def test_many_random_turns_are_neither_lost_nor_mixed_up(make_engine: MakeEngine
             assert listener.ids == expected[n][: len(listener.ids)]
         else:
             assert listener.ids == expected[n]
-    engine.stop(PATIENCE_SECONDS)
+    engine.stop(TIMEOUT_SECONDS)
     assert engine.free_slots == 8

@@ -1,4 +1,4 @@
-"""Finding a model: a folder is read as it is, and what is wrong is said in one line."""
+"""Finding and loading a checkpoint, and its one-line errors."""
 
 import json
 import shutil
@@ -24,7 +24,7 @@ CPU = torch.device("cpu")
 
 @pytest.fixture
 def folder(tiny_llama_folder: Path, tmp_path: Path) -> Path:
-    """A copy of the tiny Llama, to be spoilt."""
+    """A copy of the tiny Llama that tests may damage."""
     return Path(shutil.copytree(tiny_llama_folder, tmp_path / "my-llama"))
 
 
@@ -39,12 +39,12 @@ def test_a_relative_folder_is_found(folder: Path, monkeypatch: pytest.MonkeyPatc
     assert find(".").name == "my-llama"
 
 
-def test_the_demo_lies_inside_the_package() -> None:
+def test_the_demo_model_is_inside_the_package() -> None:
     assert DEMO_FOLDER.parts[-2:] == ("workers", "demo")
 
 
 @pytest.mark.parametrize("model", ["/no/such/place", "./nowhere", "~/nowhere", "a/b/c", "", "a b"])
-def test_a_folder_that_is_not_there_is_not_looked_for_on_the_hub(model: str) -> None:
+def test_a_missing_folder_is_not_looked_up_on_the_hub(model: str) -> None:
     with pytest.raises(CheckpointError, match=f"^model {model}: no such folder$"):
         find(model)
 
@@ -57,7 +57,7 @@ def test_a_folder_without_a_config_is_refused(folder: Path) -> None:
 
 def test_a_config_that_is_not_json_is_refused(folder: Path) -> None:
     (folder / "config.json").write_text("{")
-    with pytest.raises(CheckpointError, match="is not understood"):
+    with pytest.raises(CheckpointError, match="cannot be read"):
         find(str(folder))
 
 
@@ -93,7 +93,7 @@ def test_broken_weights_are_refused(folder: Path) -> None:
         load_model(find(str(folder)), device=CPU, dtype=torch.float32)
 
 
-def test_missing_weights_are_not_made_up(folder: Path) -> None:
+def test_missing_weights_are_an_error(folder: Path) -> None:
     weights = load_file(folder / "model.safetensors")
     del weights["model.layers.1.mlp.up_proj.weight"]
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
@@ -103,13 +103,13 @@ def test_missing_weights_are_not_made_up(folder: Path) -> None:
         load_model(find(str(folder)), device=CPU, dtype=torch.float32)
 
 
-def test_weights_come_in_the_dtype_that_was_asked_for(folder: Path) -> None:
+def test_weights_are_loaded_in_the_dtype_of_the_setting(folder: Path) -> None:
     model = load_model(find(str(folder)), device=CPU, dtype=torch.bfloat16)
     assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
     assert not model.training
 
 
-def test_loading_is_silent(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_loading_prints_nothing(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     load_model(find(str(folder)), device=CPU, dtype=torch.float32)
     assert capfd.readouterr() == ("", "")
 
@@ -120,12 +120,12 @@ def test_an_unknown_device_is_refused(device: str) -> None:
         pick_device(device)
 
 
-def test_a_device_that_is_not_there_is_refused() -> None:
+def test_a_missing_device_is_refused() -> None:
     with pytest.raises(CheckpointError, match=r"^device cuda:99: torch sees \d+ GPUs$"):
         pick_device("cuda:99")
 
 
-def test_a_small_model_is_exact_on_a_cpu_and_fast_on_a_gpu(
+def test_auto_is_float32_for_a_small_model_on_a_cpu_and_bfloat16_on_a_gpu(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
@@ -143,7 +143,7 @@ def test_a_small_model_is_exact_on_a_cpu_and_fast_on_a_gpu(
         ({"amx_bf16": True}, torch.bfloat16),
     ],
 )
-def test_auto_is_what_the_processor_is_made_for(
+def test_auto_is_bfloat16_on_a_cpu_that_supports_it(
     monkeypatch: pytest.MonkeyPatch, able: dict[str, bool], dtype: torch.dtype
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able)

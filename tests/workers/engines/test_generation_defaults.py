@@ -1,18 +1,18 @@
-"""What a checkpoint's files say holds, and what they do not say has a plain default."""
+"""The generation defaults of a checkpoint's files."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from turnstream.workers.engines.generation_defaults import (
+from turnstream.workers.engines.checkpoint import (
     GenerationDefaults,
     read_generation_defaults,
 )
 
 
 @pytest.mark.parametrize(
-    ("config", "generation", "habits"),
+    ("config", "generation", "defaults"),
     [
         ({}, None, GenerationDefaults(eos_ids=frozenset(), temperature=1.0, top_p=1.0)),
         (
@@ -28,13 +28,13 @@ from turnstream.workers.engines.generation_defaults import (
     ],
     ids=["nothing", "sampled", "greedy"],
 )
-def test_a_checkpoint_has_its_habits(
+def test_generation_defaults_are_read_from_both_files(
     tmp_path: Path,
     config: dict[str, object],
     generation: dict[str, object] | None,
-    habits: GenerationDefaults,
+    defaults: GenerationDefaults,
 ) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config))
     if generation is not None:
         (tmp_path / "generation_config.json").write_text(json.dumps(generation))
-    assert read_generation_defaults(tmp_path) == habits
+    assert read_generation_defaults(tmp_path) == defaults

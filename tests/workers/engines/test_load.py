@@ -52,7 +52,7 @@ def test_the_settings_make_a_running_engine(
     )
 
 
-def test_no_context_is_what_the_model_was_made_for(tiny_llama_folder: Path) -> None:
+def test_the_default_context_is_the_models_maximum(tiny_llama_folder: Path) -> None:
     loaded = load_engine(
         model=str(tiny_llama_folder),
         device="cpu",
@@ -65,7 +65,7 @@ def test_no_context_is_what_the_model_was_made_for(tiny_llama_folder: Path) -> N
     assert loaded.engine.context == tiny_llama.CONTEXT
 
 
-def test_a_context_nobody_asked_for_shrinks_to_the_memory() -> None:
+def test_a_default_context_is_shortened_to_fit_the_memory() -> None:
     # 512 KiB a token in bfloat16: 32 GiB for 16 slots of 4096.
     assert fit_context(SEVEN_B, torch.bfloat16, slots=16, context=None, free=41 * GIB) == 4096
     assert fit_context(SEVEN_B, torch.bfloat16, slots=16, context=None, free=20 * GIB) == 2048
@@ -73,7 +73,7 @@ def test_a_context_nobody_asked_for_shrinks_to_the_memory() -> None:
 
 def test_a_context_that_does_not_fit_is_refused() -> None:
     with pytest.raises(
-        CheckpointError, match="16 slots × 4096 tokens do not fit the memory; 16 × 2048 would"
+        CheckpointError, match="16 slots × 4096 tokens do not fit the memory; 16 × 2048 do"
     ):
         fit_context(SEVEN_B, torch.bfloat16, slots=16, context=4096, free=20 * GIB)
     with pytest.raises(CheckpointError, match="16 slots × 512 tokens do not fit"):
@@ -81,9 +81,7 @@ def test_a_context_that_does_not_fit_is_refused() -> None:
 
 
 def test_a_context_beyond_the_model_is_refused() -> None:
-    with pytest.raises(
-        CheckpointError, match=r"^context 5000: the model was made for 4096 tokens$"
-    ):
+    with pytest.raises(CheckpointError, match=r"^context 5000: the model supports 4096 tokens$"):
         fit_context(SEVEN_B, torch.bfloat16, slots=1, context=5000, free=100 * GIB)
 
 
@@ -122,16 +120,16 @@ engine.stop(0)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="threads are counted in /proc")
-def test_whoever_loaded_a_model_leaves_no_thread_behind_that_the_engine_must_share_cores_with(
+def test_loading_leaves_no_openmp_threads_behind(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # In a process of its own: this one has computed already.
+    # In a new process: this one has OpenMP threads already.
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
     told = run(sys.executable, "-c", THREADS_OF_A_WORKER)
     assert told == "2 threads, helpers besides the engine's: 0\n"
 
 
-def test_a_small_model_has_a_thread_to_itself_and_leaves_the_other_cores_alone(
+def test_a_small_model_runs_on_one_thread(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)

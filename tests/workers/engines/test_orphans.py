@@ -1,4 +1,4 @@
-"""What an engine starts ends with the worker, however the worker ends."""
+"""An engine's processes end with the worker, also when it is killed."""
 
 import subprocess
 import sys
@@ -18,11 +18,11 @@ with ended_with_us() as all_started:
     if sys.stdin.readline() == "die\\n":
         os.kill(os.getpid(), signal.SIGKILL)
 """
-PATIENCE_SECONDS = 20
+TIMEOUT_SECONDS = 20
 
 
 def run(word: str) -> tuple[list[psutil.Process], list[psutil.Process]]:
-    """Run a worker to its end; return what it started before and inside."""
+    """Run a worker to its end; return the processes it started before and inside the context."""
     with subprocess.Popen(
         [sys.executable, "-c", WORKER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as worker:
@@ -31,14 +31,14 @@ def run(word: str) -> tuple[list[psutil.Process], list[psutil.Process]]:
         before, *inside = (psutil.Process(int(pid)) for pid in worker.stdout.readline().split())
         worker.stdin.write(f"{word}\n")
         worker.stdin.close()
-        worker.wait(PATIENCE_SECONDS)
+        worker.wait(TIMEOUT_SECONDS)
     return [before], inside
 
 
-def test_what_was_started_inside_ends_with_a_killed_worker() -> None:
+def test_processes_started_inside_are_killed_after_the_worker() -> None:
     before, inside = run("die")
     try:
-        assert psutil.wait_procs(inside, timeout=PATIENCE_SECONDS)[1] == []
+        assert psutil.wait_procs(inside, timeout=TIMEOUT_SECONDS)[1] == []
         assert before[0].is_running()
     finally:
         for process in (*before, *inside):
@@ -46,7 +46,7 @@ def test_what_was_started_inside_ends_with_a_killed_worker() -> None:
                 process.kill()
 
 
-def test_a_worker_that_leaves_in_order_ends_its_processes_itself() -> None:
+def test_a_worker_that_exits_normally_ends_its_processes_itself() -> None:
     before, inside = run("leave")
     try:
         assert all(process.is_running() for process in (*before, *inside))

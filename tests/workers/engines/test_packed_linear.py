@@ -1,4 +1,4 @@
-"""Packed layers say what plain ones say, and a model that cannot have them keeps what it has."""
+"""Packed layers compute what plain ones compute; a model that cannot be packed is unchanged."""
 
 from collections import OrderedDict
 
@@ -23,7 +23,7 @@ def model() -> nn.Sequential:
 
 @packs
 @pytest.mark.parametrize("tokens", [1, 3, 16, 100])
-def test_a_packed_model_says_the_same(tokens: int) -> None:
+def test_a_packed_model_computes_the_same(tokens: int) -> None:
     plain, packed = model(), model()
     assert pack(packed)
     assert isinstance(packed.last, PackedLinear)
@@ -32,7 +32,7 @@ def test_a_packed_model_says_the_same(tokens: int) -> None:
         torch.testing.assert_close(packed(x), plain(x))
 
 
-def test_a_model_stays_as_it_is_where_packing_goes_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_is_unchanged_if_packing_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     def wrong(self: PackedLinear, x: Tensor) -> Tensor:
         return torch.zeros(*x.shape[:-1], 40)
 

@@ -1,4 +1,4 @@
-"""A recorded step says what a plain one says; one that does not is not used, and the log tells."""
+"""A recorded step computes what a plain one computes; otherwise it is not used, with a log line."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from transformers import LlamaForCausalLM
 from tests import tiny_llama
 from tests.workers.plain_recorder import PlainRecorder
 from turnstream.workers.engines import attention
-from turnstream.workers.engines.attention import PackedStep, Part
+from turnstream.workers.engines.attention import NewTokens, PackedStep
 from turnstream.workers.engines.kv_cache import KvCache
 from turnstream.workers.engines.recorded_steps import RecordedSteps, recorded_steps
 
@@ -38,29 +38,29 @@ def make_cache(model: LlamaForCausalLM) -> KvCache:
     )
 
 
-def after_prompts(model: LlamaForCausalLM, cache: KvCache, rows: Sequence[int]) -> PackedStep:
-    """Read a prompt of its own length into each row; return the step that goes on from there."""
-    prompts = [Part(row=row, start=0, ids=range(3, 25 + 7 * row)) for row in rows]
+def after_prompts(model: LlamaForCausalLM, cache: KvCache, slots: Sequence[int]) -> PackedStep:
+    """Prefill each slot with a prompt of its own length; return the decode step after it."""
+    prompts = [NewTokens(slot=slot, start=0, ids=range(3, 25 + 7 * slot)) for slot in slots]
     PackedStep(cache, prompts, model.device).hidden(model)
-    parts = [Part(row=row, start=22 + 7 * row, ids=[40 + row]) for row in rows]
-    return PackedStep(cache, parts, model.device)
+    new = [NewTokens(slot=slot, start=22 + 7 * slot, ids=[40 + slot]) for slot in slots]
+    return PackedStep(cache, new, model.device)
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("rows", [[3], [0, 5], [5, 1, 2], [0, 1, 2, 4, 5], range(6)])
-def test_a_recorded_step_says_what_a_plain_one_says(
-    model: LlamaForCausalLM, rows: Sequence[int]
+@pytest.mark.parametrize("slots", [[3], [0, 5], [5, 1, 2], [0, 1, 2, 4, 5], range(6)])
+def test_a_recorded_step_computes_what_a_plain_one_computes(
+    model: LlamaForCausalLM, slots: Sequence[int]
 ) -> None:
     cache = make_cache(model)
     recorded = recorded_steps(model, cache, PlainRecorder())
     assert recorded
-    step = after_prompts(model, cache, rows)
+    step = after_prompts(model, cache, slots)
     plain = model.lm_head(step.hidden(model))
     torch.testing.assert_close(recorded.logits(step), plain, rtol=1e-3, atol=1e-4)
 
 
 @torch.inference_mode()
-def test_what_a_step_does_not_bring_is_left_alone(model: LlamaForCausalLM) -> None:
+def test_slots_outside_a_step_are_not_written(model: LlamaForCausalLM) -> None:
     cache = make_cache(model)
     recorded = RecordedSteps(model, cache, PlainRecorder())
     step = after_prompts(model, cache, [1, 2, 4])
@@ -71,7 +71,9 @@ def test_what_a_step_does_not_bring_is_left_alone(model: LlamaForCausalLM) -> No
     assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
 
 
-def test_there_is_a_recording_for_each_doubling_and_for_all_rows(model: LlamaForCausalLM) -> None:
+def test_steps_are_recorded_for_powers_of_two_and_for_all_slots(
+    model: LlamaForCausalLM,
+) -> None:
     recorded = RecordedSteps(model, make_cache(model), PlainRecorder())
     assert [recording.size for recording in recorded.recordings] == [1, 2, 4, 6]
 
@@ -93,14 +95,14 @@ class Poisoned(PlainRecorder):
 
 
 @pytest.mark.parametrize(
-    ("recorder", "says"),
+    ("recorder", "reason"),
     [(Failing(), "too old"), (Mistaken(), "off by"), (Poisoned(), "off by nan")],
-    ids=["fails", "says something else", "says nothing"],
+    ids=["fails", "other logits", "nan"],
 )
-def test_a_recording_that_is_not_right_is_not_used(
-    model: LlamaForCausalLM, recorder: PlainRecorder, says: str, caplog: pytest.LogCaptureFixture
+def test_a_wrong_recording_is_not_used(
+    model: LlamaForCausalLM, recorder: PlainRecorder, reason: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with caplog.at_level(logging.WARNING):
         assert recorded_steps(model, make_cache(model), recorder) is None
-    assert "each is launched anew" in caplog.text
-    assert says in caplog.text
+    assert "each step is launched separately" in caplog.text
+    assert reason in caplog.text

@@ -1,4 +1,4 @@
-"""Choosing tokens: the greatest, or a fair and repeatable draw from what the settings leave."""
+"""Choosing tokens: greedy, or a fair and repeatable draw from the candidates."""
 
 from collections import Counter
 
@@ -7,29 +7,29 @@ import torch
 
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.workers.engines import sampler
-from turnstream.workers.engines.sampler import NOT_A_NUMBER, Ask
+from turnstream.workers.engines.sampler import NOT_A_NUMBER, TokenRequest
 
 #: Probabilities 0.5, 0.25, 0.125, 0.125 for ids 2, 0, 3, 1.
 LOGITS = torch.tensor([[0.25, 0.125, 0.5, 0.125]]).log()
 
 
-def choose(logits: torch.Tensor, asked: list[Ask]) -> list[int]:
-    return sampler.choose(logits, asked).tolist()
+def choose(logits: torch.Tensor, requested: list[TokenRequest]) -> list[int]:
+    return sampler.choose(logits, requested).tolist()
 
 
 def draws(count: int, **settings: float) -> Counter[int]:
-    """Draw many times from `LOGITS`, at one place after another."""
+    """Draw many times from `LOGITS`, at consecutive positions."""
     sampling = SamplingParams(max_tokens=1, seed=1, **settings)
-    return Counter(choose(LOGITS.expand(count, -1), asks(sampling, count)))
+    return Counter(choose(LOGITS.expand(count, -1), requests(sampling, count)))
 
 
-def asks(sampling: SamplingParams, count: int = 1) -> list[Ask]:
-    """Ask for a token at one place after another."""
-    return [Ask(sampling, place) for place in range(count)]
+def requests(sampling: SamplingParams, count: int = 1) -> list[TokenRequest]:
+    """Make requests for consecutive positions."""
+    return [TokenRequest(sampling, position) for position in range(count)]
 
 
-def test_no_temperature_takes_the_likeliest_token() -> None:
-    assert choose(LOGITS, asks(SamplingParams(max_tokens=1, temperature=0))) == [2]
+def test_temperature_0_takes_the_likeliest_token() -> None:
+    assert choose(LOGITS, requests(SamplingParams(max_tokens=1, temperature=0))) == [2]
 
 
 def test_draws_follow_the_probabilities() -> None:
@@ -45,7 +45,7 @@ def test_temperature_sharpens_and_flattens() -> None:
     assert draws(500, temperature=1e-9) == {2: 500}
 
 
-def test_top_k_leaves_the_likeliest() -> None:
+def test_top_k_keeps_the_likeliest() -> None:
     assert set(draws(500, top_k=2)) == {2, 0}
     assert draws(500, top_k=1) == {2: 500}
     assert set(draws(500, top_k=100)) == {0, 1, 2, 3}
@@ -55,22 +55,22 @@ def test_top_k_breaks_a_tie_by_the_lower_id() -> None:
     assert set(draws(500, top_k=3)) == {2, 0, 1}
 
 
-def test_top_p_leaves_the_fewest_that_hold_it() -> None:
+def test_top_p_keeps_the_fewest_tokens_that_reach_it() -> None:
     assert draws(500, top_p=0.5) == {2: 500}
     assert set(draws(500, top_p=0.51)) == {2, 0}
     assert set(draws(500, top_p=0.75)) == {2, 0}
     assert draws(500, top_p=0) == {2: 500}
 
 
-def test_top_p_counts_within_what_top_k_left() -> None:
-    # Of the two that top_k leaves, id 2 holds two thirds.
+def test_top_p_applies_to_what_top_k_keeps() -> None:
+    # Of the two that top_k keeps, id 2 has two thirds.
     assert draws(500, top_k=2, top_p=0.66) == {2: 500}
     assert set(draws(500, top_k=2, top_p=0.67)) == {2, 0}
 
 
 @pytest.mark.parametrize("top_p", [0.05, 0.3, 0.9, 0.999, 1.0])
 @pytest.mark.parametrize("top_k", [0, 1, 40, 700])
-def test_what_is_left_of_a_large_vocabulary_is_what_plain_sorting_leaves(
+def test_the_candidates_of_a_large_vocabulary_are_those_of_plain_sorting(
     top_p: float, top_k: int
 ) -> None:
     generator = torch.Generator().manual_seed(5)
@@ -82,16 +82,16 @@ def test_what_is_left_of_a_large_vocabulary_is_what_plain_sorting_leaves(
     count = max(1, int((weights.cumsum(-1) - weights < top_p).sum()))
     left = set(order[:count].tolist())
     sampling = SamplingParams(max_tokens=1, top_p=top_p, top_k=top_k, temperature=1.0)
-    drawn = choose(logits.expand(1000, -1), asks(sampling, 1000))
+    drawn = choose(logits.expand(1000, -1), requests(sampling, 1000))
     assert set(drawn) <= left
     if count < 30:
         assert set(drawn) == left
 
 
-def test_a_flat_distribution_is_looked_at_as_a_whole() -> None:
+def test_a_flat_distribution_has_all_its_candidates() -> None:
     sampling = SamplingParams(max_tokens=1, top_p=0.5)
-    drawn = choose(torch.zeros(500, 10_000), asks(sampling, 500))
-    # All are equally likely, so the first half of the ids holds half the probability.
+    drawn = choose(torch.zeros(500, 10_000), requests(sampling, 500))
+    # All are equally likely, so the first half of the ids has half the probability.
     assert 4_900 < max(drawn) < 5_000
 
 
@@ -104,13 +104,13 @@ def test_a_row_does_not_depend_on_its_neighbours() -> None:
         )
         for n in range(40)
     ]
-    asked = [Ask(sampling, 100 + n) for n, sampling in enumerate(samplings)]
-    together = choose(logits, asked)
-    alone = [choose(logits[n : n + 1], [asked[n]])[0] for n in range(40)]
+    requested = [TokenRequest(sampling, 100 + n) for n, sampling in enumerate(samplings)]
+    together = choose(logits, requested)
+    alone = [choose(logits[n : n + 1], [requested[n]])[0] for n in range(40)]
     assert together == alone
 
 
-def test_a_gpu_draws_from_what_a_cpu_draws_from(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_has_the_same_candidates_as_a_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     generator = torch.Generator().manual_seed(4)
     # Rounded, so that many are equally likely.
     logits = (torch.randn(400, 300, generator=generator) * 3).to(torch.bfloat16)
@@ -118,51 +118,51 @@ def test_a_gpu_draws_from_what_a_cpu_draws_from(monkeypatch: pytest.MonkeyPatch)
         SamplingParams(max_tokens=1, top_k=n % 50, top_p=1 - n % 11 / 10, seed=n)
         for n in range(400)
     ]
-    asked = [Ask(sampling, n) for n, sampling in enumerate(samplings)]
-    on_a_cpu = choose(logits, asked)
-    # It sorts whole vocabularies: that is quick there, and counting candidates would be waited for.
+    requested = [TokenRequest(sampling, n) for n, sampling in enumerate(samplings)]
+    on_a_cpu = choose(logits, requested)
+    # A GPU sorts whole vocabularies, which is fast there; counting candidates would synchronise.
     monkeypatch.setattr(sampler, "_sort_candidates", sampler._sort_all)
-    assert choose(logits, asked) == on_a_cpu
+    assert choose(logits, requested) == on_a_cpu
 
 
-def test_what_is_not_a_number_is_told_apart() -> None:
+def test_nan_logits_give_not_a_number() -> None:
     logits = LOGITS.repeat(4, 1)
     logits[1, 3] = float("nan")
     logits[2, 0] = float("inf")
     for temperature in (0.0, 1.0):
         sampling = SamplingParams(max_tokens=1, temperature=temperature, top_p=0.4)
-        assert choose(logits, [Ask(sampling, 0)] * 4) == [2, NOT_A_NUMBER, NOT_A_NUMBER, 2]
+        assert choose(logits, [TokenRequest(sampling, 0)] * 4) == [2, NOT_A_NUMBER, NOT_A_NUMBER, 2]
 
 
 def test_draws_from_a_large_vocabulary_follow_the_softmax() -> None:
     logits = torch.randn(1, 500, generator=torch.Generator().manual_seed(8)) * 2
     expected = (logits[0] / 1.5).softmax(-1) * 20_000
     sampling = SamplingParams(max_tokens=1, temperature=1.5, seed=9)
-    drawn = choose(logits.expand(20_000, -1), asks(sampling, 20_000))
+    drawn = choose(logits.expand(20_000, -1), requests(sampling, 20_000))
     counts = torch.bincount(torch.tensor(drawn), minlength=500)
     often = expected >= 10
     assert often.sum() > 100
-    # Each term is about 1 when the draws are fair; ids too rare to count are one class.
+    # Each term is about 1 for fair draws; rare ids are one class.
     terms = (counts - expected)[often].square() / expected[often]
     assert terms.mean() == pytest.approx(1, abs=0.4)
     assert counts[~often].sum() == pytest.approx(expected[~often].sum().item(), rel=0.1)
 
 
-def test_a_limit_that_leaves_the_drawn_token_changes_nothing() -> None:
+def test_a_limit_that_keeps_the_drawn_token_changes_nothing() -> None:
     logits = torch.randn(300, 200, generator=torch.Generator().manual_seed(6)) * 3
-    free = choose(logits, asks(SamplingParams(max_tokens=1, seed=4), 300))
-    narrow = choose(logits, asks(SamplingParams(max_tokens=1, seed=4, top_k=5), 300))
+    free = choose(logits, requests(SamplingParams(max_tokens=1, seed=4), 300))
+    narrow = choose(logits, requests(SamplingParams(max_tokens=1, seed=4, top_k=5), 300))
     left = [set(slot.topk(5).indices.tolist()) for slot in logits]
     drawn_anyway = [n for n in range(300) if free[n] in left[n]]
     assert len(drawn_anyway) > 100
     assert [narrow[n] for n in drawn_anyway] == [free[n] for n in drawn_anyway]
 
 
-def test_a_small_difference_in_the_logits_changes_hardly_any_draw() -> None:
+def test_a_small_difference_in_the_logits_changes_few_draws() -> None:
     generator = torch.Generator().manual_seed(7)
     logits = torch.randn(4000, 4000, generator=generator)
     nudged = logits * (1 + 1e-4 * torch.randn(logits.shape, generator=generator))
-    asked = asks(SamplingParams(max_tokens=1, temperature=2, seed=2), 4000)
-    pairs = zip(choose(logits, asked), choose(nudged, asked), strict=True)
-    # By the inverse of the cumulative distribution it is some ten.
+    requested = requests(SamplingParams(max_tokens=1, temperature=2, seed=2), 4000)
+    pairs = zip(choose(logits, requested), choose(nudged, requested), strict=True)
+    # Sampling by the inverse of the cumulative distribution changes about ten.
     assert sum(one != other for one, other in pairs) <= 1

@@ -1,4 +1,4 @@
-"""What `SlotEngine` promises beyond the contract: nothing computed twice, no poison left behind."""
+"""`SlotEngine` beyond the contract: prefixes are computed once, NaN stays in its turn."""
 
 import random
 import threading
@@ -16,10 +16,10 @@ from tests.workers.conftest import MakeEngine
 from tests.workers.listener import Listener, answer, start
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.workers.engine import FinishReason
+from turnstream.workers.engines.scheduler import SlotTurn
 from turnstream.workers.engines.slot_engine import SlotEngine
-from turnstream.workers.engines.slot_turn import SlotTurn
 
-#: Not among what the tiny Llama happens to say in these tests.
+#: Not among the tiny Llama's answers in these tests.
 POISON = 3
 
 
@@ -41,18 +41,20 @@ def turn(engine: SlotEngine, prompt: list[int], max_tokens: int) -> tuple[list[i
     return listener.ids, handle
 
 
-def test_a_conversation_that_goes_on_computes_only_what_is_new(make_engine: MakeEngine) -> None:
+def test_the_next_turn_of_a_conversation_computes_only_its_new_tokens(
+    make_engine: MakeEngine,
+) -> None:
     first = history(60, seed=1)
     engine = make_engine(slots=3)
     said, handle = turn(engine, first, 20)
     assert handle.cached_tokens == 0
     second = [*first, *said, 2, 1, 30, 31, 32]
     _, handle = turn(engine, second, 20)
-    # The answer's last token was said, but never read back.
+    # The answer's last token was delivered, but not written to the cache.
     assert handle.cached_tokens == 60 + 20 - 1
 
 
-def test_kept_tokens_change_nothing_that_is_said(make_engine: MakeEngine) -> None:
+def test_cached_tokens_do_not_change_the_answer(make_engine: MakeEngine) -> None:
     first = history(60, seed=1)
     engine = make_engine(slots=3)
     said, _ = turn(engine, first, 20)
@@ -62,7 +64,7 @@ def test_kept_tokens_change_nothing_that_is_said(make_engine: MakeEngine) -> Non
     assert again == answer(make_engine(slots=1), second, greedy(20))
 
 
-def test_a_shared_beginning_is_copied_from_a_running_turn(make_engine: MakeEngine) -> None:
+def test_a_shared_prefix_is_copied_from_a_running_turn(make_engine: MakeEngine) -> None:
     shared = history(40, seed=2)
     engine = make_engine(slots=2)
     prompt = [*shared, 5, 6, 7]
@@ -83,7 +85,7 @@ def test_a_shared_beginning_is_copied_from_a_running_turn(make_engine: MakeEngin
     assert running.ids == answer(other, [*shared, 8, 9], greedy(30))
 
 
-def test_a_prompt_that_was_answered_before_is_answered_again(make_engine: MakeEngine) -> None:
+def test_a_repeated_prompt_gets_the_same_answer(make_engine: MakeEngine) -> None:
     engine = make_engine(slots=1)
     prompt = history(50, seed=3)
     first, _ = turn(engine, prompt, 10)
@@ -92,7 +94,7 @@ def test_a_prompt_that_was_answered_before_is_answered_again(make_engine: MakeEn
     assert first == second
 
 
-def test_a_long_prompt_holds_the_others_up_for_one_piece_at_a_time(
+def test_a_long_prompt_delays_others_by_one_chunk_per_step(
     make_engine: MakeEngine, reference: LlamaForCausalLM
 ) -> None:
     sizes: list[int] = []
@@ -108,20 +110,20 @@ def test_a_long_prompt_holds_the_others_up_for_one_piece_at_a_time(
     running.wait()
     engine.stop(10)
     assert max(sizes) == 16 + 1
-    # One step for the first prompt, 200 / 16 for the second, its own answers beside them.
+    # One step for the first prompt, 200 / 16 for the second, with tokens of the first beside them.
     assert sizes.count(17) == 12
 
 
 @pytest.fixture
 def poisoned(tiny_llama_folder: Path) -> LlamaForCausalLM:
-    """The tiny Llama, but one token of its vocabulary makes every number after it a NaN."""
+    """The tiny Llama with one token that makes all later logits NaN."""
     model = LlamaForCausalLM.from_pretrained(tiny_llama_folder, dtype=torch.float32).eval()
     with torch.no_grad():
         model.model.embed_tokens.weight[POISON] = float("nan")
     return model
 
 
-def test_a_turn_without_numbers_fails_alone(
+def test_only_the_turn_with_nan_logits_fails(
     make_engine: MakeEngine, poisoned: LlamaForCausalLM
 ) -> None:
     engine = make_engine(slots=3, model=poisoned)
@@ -137,7 +139,7 @@ def test_a_turn_without_numbers_fails_alone(
     assert mate.ids == expected
 
 
-def test_a_row_that_held_no_numbers_is_clean_for_the_next_turn(
+def test_a_slot_with_nan_is_cleared_for_its_next_turn(
     make_engine: MakeEngine, poisoned: LlamaForCausalLM
 ) -> None:
     engine = make_engine(slots=2, model=poisoned)
@@ -147,7 +149,7 @@ def test_a_row_that_held_no_numbers_is_clean_for_the_next_turn(
         for _ in range(2):
             poison = start(engine, [*history(20, seed=7), POISON, *history(20, seed=8)], sampling)
             assert poison.wait().reason is FinishReason.ERROR
-    # A short turn beside a long one looks, masked, at what lies past its own end.
+    # A short turn beside a long one attends, masked, to positions past its own end.
     joined = threading.Event()
     beside: list[Listener] = []
 
@@ -162,9 +164,9 @@ def test_a_row_that_held_no_numbers_is_clean_for_the_next_turn(
     assert beside[0].ids == expected
 
 
-def test_an_engine_at_rest_runs_no_steps(make_engine: MakeEngine) -> None:
+def test_an_idle_engine_runs_no_steps(make_engine: MakeEngine) -> None:
     steps: list[None] = []
-    # One that runs ahead has a last step in which it only hears of the one before.
+    # An engine that runs ahead has one more step, which only delivers the last ids.
     engine = make_engine(after_step=lambda: steps.append(None), ahead=False)
     answer(engine, [1, 5, 6], greedy(7))
     engine.stop(1)
@@ -181,7 +183,7 @@ def test_bfloat16_runs_too(make_engine: MakeEngine, tiny_llama_folder: Path) -> 
 
 
 def _watched(model: LlamaForCausalLM, tell: Callable[[int], None]) -> LlamaForCausalLM:
-    """Return a copy of a model that tells how many tokens each pass takes."""
+    """Return a copy of a model that records how many tokens each forward pass has."""
     copy = LlamaForCausalLM(deepcopy(model.config)).eval()
     copy.load_state_dict(model.state_dict())
 

@@ -1,11 +1,11 @@
-"""Slots are found by what they remember, and forgotten in the order in which they were left."""
+"""Slots are assigned by their common prefix, and else in the order in which they were released."""
 
 from turnstream.workers.engines.slots import Slot, Slots
 
 
 def fill(slots: Slots, prompt: list[int], answer: list[int]) -> Slot:
-    """SlotAssignment a turn and pretend that all of it but its last token was written."""
-    slot = slots.take(prompt).slot
+    """Assign a slot and mark all tokens of prompt and answer but the last as written."""
+    slot = slots.assign(prompt).slot
     slot.ids.extend(answer)
     slot.written = len(slot.ids) - 1
     return slot
@@ -14,65 +14,65 @@ def fill(slots: Slots, prompt: list[int], answer: list[int]) -> Slot:
 SYSTEM = list(range(1000, 1020))
 
 
-def test_fresh_rows_are_taken_from_the_first() -> None:
+def test_unused_slots_are_assigned_in_order() -> None:
     slots = Slots(3)
-    assert [slots.take([1]).slot.index for _ in range(3)] == [0, 1, 2]
+    assert [slots.assign([1]).slot.index for _ in range(3)] == [0, 1, 2]
     assert slots.free == 0
 
 
-def test_a_conversation_finds_its_own_row() -> None:
+def test_a_conversation_gets_the_slot_of_its_last_turn() -> None:
     slots = Slots(3)
     for first in (10, 11, 12):
-        slots.leave(fill(slots, [first, *SYSTEM], [5, 6, 7]))
-    seat = slots.take([11, *SYSTEM, 5, 6, 7, 8, 9])
-    assert (seat.slot.index, seat.slot.written, seat.source) == (1, 23, None)
+        slots.release(fill(slots, [first, *SYSTEM], [5, 6, 7]))
+    assignment = slots.assign([11, *SYSTEM, 5, 6, 7, 8, 9])
+    assert (assignment.slot.index, assignment.slot.written, assignment.source) == (1, 23, None)
 
 
-def test_the_row_left_longest_ago_is_forgotten_first() -> None:
+def test_the_slot_released_first_is_reused_first() -> None:
     slots = Slots(3)
     taken = [fill(slots, [first, *SYSTEM], [5]) for first in (10, 11, 12)]
     for n in (2, 0, 1):
-        slots.leave(taken[n])
-    assert [slots.take([99, 98]).slot.index for _ in range(3)] == [2, 0, 1]
+        slots.release(taken[n])
+    assert [slots.assign([99, 98]).slot.index for _ in range(3)] == [2, 0, 1]
 
 
-def test_a_shared_beginning_is_copied_and_not_taken_away() -> None:
+def test_a_shared_prefix_is_copied_and_stays_in_its_slot() -> None:
     slots = Slots(2)
-    slots.leave(fill(slots, [*SYSTEM, *range(100)], [5]))
-    seat = slots.take([*SYSTEM, 7, 8])
-    assert seat.slot.index == 1
-    assert seat.source is not None
-    assert (seat.source.index, seat.slot.written) == (0, 20)
+    slots.release(fill(slots, [*SYSTEM, *range(100)], [5]))
+    assignment = slots.assign([*SYSTEM, 7, 8])
+    assert assignment.slot.index == 1
+    assert assignment.source is not None
+    assert (assignment.source.index, assignment.slot.written) == (0, 20)
 
 
-def test_a_running_turn_is_a_source_and_never_a_seat() -> None:
+def test_a_used_slot_is_copied_from_and_never_assigned() -> None:
     slots = Slots(2)
     fill(slots, [*SYSTEM, 3], [5])
-    seat = slots.take([*SYSTEM, 3, 5, 9])
-    assert seat.slot.index == 1
-    assert seat.source is not None
-    assert seat.source.index == 0
+    assignment = slots.assign([*SYSTEM, 3, 5, 9])
+    assert assignment.slot.index == 1
+    assert assignment.source is not None
+    assert assignment.source.index == 0
 
 
-def test_one_token_at_least_is_left_to_compute() -> None:
+def test_at_least_one_token_is_left_to_compute() -> None:
     slots = Slots(1)
-    slots.leave(fill(slots, SYSTEM, [5, 6]))
-    assert slots.take(list(SYSTEM)).slot.written == len(SYSTEM) - 1
+    slots.release(fill(slots, SYSTEM, [5, 6]))
+    assert slots.assign(list(SYSTEM)).slot.written == len(SYSTEM) - 1
 
 
-def test_a_few_common_tokens_are_not_worth_a_search() -> None:
+def test_a_short_common_prefix_is_not_reused() -> None:
     slots = Slots(2)
-    slots.leave(fill(slots, [1, 2, 3, 4], [5]))
-    seat = slots.take([1, 2, 3, 9])
-    assert (seat.slot.index, seat.slot.written, seat.source) == (1, 0, None)
+    slots.release(fill(slots, [1, 2, 3, 4], [5]))
+    assignment = slots.assign([1, 2, 3, 9])
+    assert (assignment.slot.index, assignment.slot.written, assignment.source) == (1, 0, None)
 
 
-def test_a_row_remembers_nothing_that_its_turn_has_not_heard() -> None:
+def test_a_released_slot_keeps_known_tokens_only() -> None:
     slots = Slots(1)
     slot = fill(slots, SYSTEM, [5, 6])
     # Two steps ran ahead: one token's keys were written, the next was chosen.
-    slot.written, slot.unknown = len(slot.ids) + 1, 2
-    slots.leave(slot)
+    slot.written, slot.pending = len(slot.ids) + 1, 2
+    slots.release(slot)
     assert slot.written == len(slot.ids) == len(SYSTEM) + 2
-    seat = slots.take([*SYSTEM, 5, 6, 7])
-    assert (seat.slot.written, seat.slot.unknown) == (len(SYSTEM) + 2, 0)
+    assignment = slots.assign([*SYSTEM, 5, 6, 7])
+    assert (assignment.slot.written, assignment.slot.pending) == (len(SYSTEM) + 2, 0)

@@ -1,4 +1,4 @@
-"""Text to ids and back: what a user types is text, whatever it looks like."""
+"""Text to ids and back; control tokens typed by a user are text."""
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -32,7 +32,7 @@ def tokenizer(tiny_llama_folder: Path) -> LlamaTokenizer:
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_text_becomes_what_sentencepiece_makes_of_it(
+def test_text_is_encoded_as_by_sentencepiece(
     tokenizer: LlamaTokenizer, tiny_llama_folder: Path, text: str
 ) -> None:
     pieces = sentencepiece.SentencePieceProcessor(
@@ -47,11 +47,11 @@ def test_text_never_becomes_a_control_token(tokenizer: LlamaTokenizer, text: str
 
 
 @pytest.mark.parametrize("text", TEXTS)
-def test_text_comes_back_from_its_ids(tokenizer: LlamaTokenizer, text: str) -> None:
+def test_ids_decode_to_their_text(tokenizer: LlamaTokenizer, text: str) -> None:
     assert tokenizer.decode([1, *tokenizer.encode(text), 2]) == text.replace("\u2581", " ")
 
 
-def test_many_threads_encode_alike(tokenizer: LlamaTokenizer) -> None:
+def test_encoding_is_thread_safe(tokenizer: LlamaTokenizer) -> None:
     alone = [tokenizer.encode(text) for text in TEXTS]
     with ThreadPoolExecutor(8) as pool:
         for _ in range(20):
@@ -65,7 +65,7 @@ def test_every_id_has_its_token(tokenizer: LlamaTokenizer) -> None:
     assert (tokenizer.bos_id, tokenizer.eos_ids) == (1, {2})
 
 
-def test_ids_that_only_the_model_knows_stand_for_no_text(tiny_llama_folder: Path) -> None:
+def test_ids_beyond_the_tokenizer_have_no_text(tiny_llama_folder: Path) -> None:
     size = tiny_llama.VOCABULARY + 2
     tokenizer = LlamaTokenizer(
         AutoTokenizer.from_pretrained(tiny_llama_folder), size=size, eos_ids=frozenset({7, 9})
@@ -82,7 +82,7 @@ def templated(folder: Path, template: str) -> LlamaTokenizer:
     return LlamaTokenizer(made, size=tiny_llama.VOCABULARY, eos_ids=frozenset())
 
 
-def test_a_conversation_is_written_by_the_models_own_template(tiny_llama_folder: Path) -> None:
+def test_a_conversation_is_rendered_by_the_models_template(tiny_llama_folder: Path) -> None:
     tokenizer = templated(tiny_llama_folder, TEMPLATE)
     ids = tokenizer.render([{"role": "user", "content": " Who are you? "}])
     assert ids == [
@@ -107,18 +107,18 @@ def test_a_message_cannot_forge_the_template(tiny_llama_folder: Path) -> None:
     ]
 
 
-def test_a_template_that_refuses_says_why(tiny_llama_folder: Path) -> None:
+def test_a_template_error_names_its_reason(tiny_llama_folder: Path) -> None:
     tokenizer = templated(tiny_llama_folder, "{{ raise_exception('users only') }}")
     with pytest.raises(ValueError, match="users only"):
         tokenizer.render([{"role": "tool", "content": "x"}])
 
 
-def test_a_model_without_a_template_says_so(tokenizer: LlamaTokenizer) -> None:
+def test_rendering_without_a_template_is_an_error(tokenizer: LlamaTokenizer) -> None:
     assert not tokenizer.has_template
     with pytest.raises(ValueError, match="template"):
         tokenizer.render([{"role": "user", "content": "x"}])
 
 
-def test_a_folder_without_a_tokenizer_is_named(tmp_path: Path) -> None:
+def test_a_folder_without_a_tokenizer_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=f"{tmp_path}: cannot read the tokenizer"):
         load_tokenizer(tmp_path, size=10, eos_ids=frozenset())

@@ -1,4 +1,4 @@
-"""vLLM is asked for where it is not."""
+"""The error when vLLM is not installed."""
 
 import sys
 from pathlib import Path
@@ -10,7 +10,7 @@ from turnstream.workers.engines import vllm_setup
 from turnstream.workers.engines.load import load_engine
 
 
-def test_vllm_that_is_not_there_is_named_with_its_extra(
+def test_missing_vllm_is_an_error_that_names_the_extra(
     tiny_llama_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in vllm_setup.SETTINGS.items():

@@ -1,20 +1,20 @@
-"""The numbers behind the draws: evenly spread, each token's own, the same in every release."""
+"""The noise of draws: evenly distributed, independent, and the same in every release."""
 
 import pytest
 import torch
 from torch import Tensor
 
-from turnstream.workers.engines.noise import gumbel, keys, uniform
+from turnstream.workers.engines.gumbel import draw_keys, gumbel, uniform
 
 CPU = torch.device("cpu")
 
 
-def numbers(seeds: int, places: int, tokens: int) -> Tensor:
-    draws = [(seed, place) for seed in range(seeds) for place in range(places)]
-    return uniform(keys(draws, CPU), torch.arange(tokens, dtype=torch.int32))
+def numbers(seeds: int, positions: int, tokens: int) -> Tensor:
+    draws = [(seed, position) for seed in range(seeds) for position in range(positions)]
+    return uniform(draw_keys(draws, CPU), torch.arange(tokens, dtype=torch.int32))
 
 
-def test_numbers_are_spread_evenly_and_stay_between_0_and_1() -> None:
+def test_numbers_are_evenly_distributed_between_0_and_1() -> None:
     drawn = numbers(10, 10, 10_000)
     assert 0 < drawn.min() < 1e-5
     assert 1 - 1e-5 < drawn.max() < 1
@@ -22,7 +22,7 @@ def test_numbers_are_spread_evenly_and_stay_between_0_and_1() -> None:
     assert (counts / 20_000).tolist() == pytest.approx([1] * 50, abs=0.04)
 
 
-def test_neighbouring_seeds_places_and_tokens_have_nothing_in_common() -> None:
+def test_neighbouring_seeds_positions_and_tokens_are_uncorrelated() -> None:
     drawn = numbers(20, 20, 1000).reshape(20, 20, 1000) - 0.5
     apart = [
         (drawn[1:], drawn[:-1]),
@@ -34,14 +34,16 @@ def test_neighbouring_seeds_places_and_tokens_have_nothing_in_common() -> None:
 
 
 def test_noise_is_gumbel_and_finite() -> None:
-    noise = gumbel(keys([(1, n) for n in range(20)], CPU), torch.arange(10_000, dtype=torch.int32))
+    noise = gumbel(
+        draw_keys([(1, n) for n in range(20)], CPU), torch.arange(10_000, dtype=torch.int32)
+    )
     assert noise.isfinite().all()
     assert noise.mean().item() == pytest.approx(0.5772, abs=0.01)
     assert noise.var().item() == pytest.approx(torch.pi**2 / 6, abs=0.03)
 
 
-def test_a_tokens_number_does_not_change_with_the_company_it_is_in() -> None:
-    key = keys([(3, 1), (4, 1), (5, 9)], CPU)
+def test_a_tokens_number_does_not_depend_on_the_batch() -> None:
+    key = draw_keys([(3, 1), (4, 1), (5, 9)], CPU)
     every = uniform(key, torch.arange(2000, dtype=torch.int32))
     some = torch.tensor([[7], [1999], [0]], dtype=torch.int32)
     assert torch.equal(uniform(key, some), every.gather(-1, some.long()))
@@ -49,9 +51,9 @@ def test_a_tokens_number_does_not_change_with_the_company_it_is_in() -> None:
 
 
 def test_numbers_are_the_same_in_every_release() -> None:
-    # A turn may be resumed by a worker of another version: these may not change.
+    # A worker of another version may continue a turn, so these numbers must not change.
     ids = torch.tensor([0, 1, 31_999], dtype=torch.int32)
-    assert uniform(keys([(0, 0), (-5, 17)], CPU), ids).tolist() == [
+    assert uniform(draw_keys([(0, 0), (-5, 17)], CPU), ids).tolist() == [
         [0.6792707443237305, 0.08788170665502548, 0.7515682578086853],
         [0.13884100317955017, 0.557632327079773, 0.5592411160469055],
     ]

@@ -1,8 +1,9 @@
-"""Prompt ids: control tokens from the structure only, and old turns left out whole."""
+"""Prompt ids: control tokens come from the structure only, and whole turns are dropped."""
 
 import pytest
 
-from turnstream.prompts import ChatPromptMetaLlamaLlama2Chat, PromptOptions, PromptTooLong
+from turnstream.prompts import PromptTooLong
+from turnstream.prompts.chatstream import ChatPromptMetaLlamaLlama2Chat, PromptOptions
 
 
 def encode(text: str) -> list[int]:
@@ -58,7 +59,7 @@ def test_other_models_have_other_control_ids(prompt: ChatPromptMetaLlamaLlama2Ch
     assert ids == [5, 9, 6, 5, 9, 6, 5, 9]
 
 
-def test_a_prompt_begins_with_bos_whatever_its_head_spells_out(
+def test_a_prompt_starts_with_bos_whatever_its_head_is(
     prompt: ChatPromptMetaLlamaLlama2Chat,
 ) -> None:
     prompt.set_system("")
@@ -83,7 +84,7 @@ def test_the_oldest_pairs_are_dropped_and_the_system_text_is_kept(
     assert built.echo_len == len(decode(built.ids)) - len("<s></s><s>") + 1
 
 
-def test_no_more_pairs_are_dropped_than_must_be(prompt: ChatPromptMetaLlamaLlama2Chat) -> None:
+def test_as_few_pairs_as_possible_are_dropped(prompt: ChatPromptMetaLlamaLlama2Chat) -> None:
     lengths = [
         len(prompt.create_prompt_ids(encode, {"max_turns": turns}).ids) for turns in (3, 2, 1)
     ]
@@ -96,7 +97,7 @@ def test_no_more_pairs_are_dropped_than_must_be(prompt: ChatPromptMetaLlamaLlama
     assert [dropped(length - 1) for length in lengths[:2]] == [1, 2]
 
 
-def test_a_prompt_that_may_not_be_cut_says_both_numbers(
+def test_a_prompt_that_may_not_be_truncated_names_its_length_and_the_limit(
     prompt: ChatPromptMetaLlamaLlama2Chat,
 ) -> None:
     whole = len(prompt.create_prompt_ids(encode).ids)
@@ -108,7 +109,7 @@ def test_a_prompt_that_may_not_be_cut_says_both_numbers(
     assert refused.value.code == "context_length_exceeded"
 
 
-def test_a_last_turn_that_does_not_fit_alone_is_never_halved(
+def test_a_last_turn_that_does_not_fit_is_an_error(
     prompt: ChatPromptMetaLlamaLlama2Chat,
 ) -> None:
     alone = len(prompt.create_prompt_ids(encode, {"max_turns": 1}).ids)

@@ -1,9 +1,6 @@
-"""A conversation about a film, cut to the lengths of the one that made the drift known.
+"""A conversation about a film whose prompts have the published lengths, turn by turn."""
 
-Which words it has is no matter; its prompts have the published lengths, turn by turn.
-"""
-
-from turnstream.prompts import ChatPromptMetaLlamaLlama2Chat
+from turnstream.prompts.chatstream import ChatPromptMetaLlamaLlama2Chat
 
 QUESTIONS = (
     "Tell me of the film 'Titanic'",
@@ -46,7 +43,7 @@ FIGURES = {
 
 
 def titanic(turns: int) -> ChatPromptMetaLlamaLlama2Chat:
-    """Begin the conversation and stop before the reply of this turn."""
+    """Return the conversation up to the request of this turn."""
     prompt = ChatPromptMetaLlamaLlama2Chat()
     for turn in range(turns):
         prompt.add_requester_msg(QUESTIONS[turn])

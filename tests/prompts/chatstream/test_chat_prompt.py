@@ -1,10 +1,10 @@
-"""The history behind every prompt: one list, told apart by who spoke."""
+"""The history of a chat prompt."""
 
 import json
 
 import pytest
 
-from turnstream.prompts import (
+from turnstream.prompts.chatstream import (
     AbstractChatPrompt,
     ChatPromptMetaLlamaLlama2Chat,
     PromptOptions,
@@ -13,7 +13,7 @@ from turnstream.prompts import (
 
 
 class Labelled(AbstractChatPrompt):
-    """A format as ChatStream's users write them: labels, newlines, two replacements."""
+    """A format with role names, newlines and a replacement."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ def test_a_subclass_with_role_names_needs_only_create_prompt() -> None:
     assert prompt.create_prompt_ids(lambda text: [7] * len(text)).ids[:2] == [1, 7]
 
 
-def test_the_newest_messages_are_found_by_role_though_roles_have_no_names(
+def test_the_newest_messages_are_found_by_role_type_without_role_names(
     prompt: ChatPromptMetaLlamaLlama2Chat,
 ) -> None:
     assert prompt.get_turn() == 2
@@ -128,7 +128,7 @@ def test_contents_can_be_the_newest_turns_only(prompt: ChatPromptMetaLlamaLlama2
     assert prompt.get_turn() == 2
 
 
-def test_what_is_handed_out_cannot_change_the_history(
+def test_returned_contents_are_a_copy(
     prompt: ChatPromptMetaLlamaLlama2Chat,
 ) -> None:
     prompt.get_contents().clear()
@@ -136,7 +136,7 @@ def test_what_is_handed_out_cannot_change_the_history(
     assert prompt.get_turn() == 2
 
 
-def test_a_stored_conversation_comes_back_whole(prompt: ChatPromptMetaLlamaLlama2Chat) -> None:
+def test_a_stored_conversation_is_restored_whole(prompt: ChatPromptMetaLlamaLlama2Chat) -> None:
     prompt.add_requester_msg("q3", child_messages=["context"])
     prompt.set_chat_mode_enabled(False)
 
@@ -148,7 +148,7 @@ def test_a_stored_conversation_comes_back_whole(prompt: ChatPromptMetaLlamaLlama
     assert again.create_prompt() == prompt.create_prompt() == "q3"
 
 
-def test_a_conversation_stored_in_another_version_is_not_guessed_at(
+def test_a_conversation_stored_in_another_version_is_refused(
     prompt: ChatPromptMetaLlamaLlama2Chat,
 ) -> None:
     with pytest.raises(ValueError, match="version 2"):

@@ -9,11 +9,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar, Self
 
-from turnstream.prompts.content import ChatContent
+from turnstream.prompts.chatstream.content import ChatContent
+from turnstream.prompts.chatstream.options import PromptOptions
+from turnstream.prompts.chatstream.role_type import RoleType
 from turnstream.prompts.control_strings import check_text, neutralise
-from turnstream.prompts.options import PromptOptions
 from turnstream.prompts.prompt_ids import PromptEncoder, PromptIds, fit
-from turnstream.prompts.role_type import RoleType
 from turnstream.prompts.segments import Segment, exact_echo_len
 
 #: Pairs of (what to look for, what to put there), applied one pair after the other.

@@ -1,4 +1,4 @@
-"""An attempt's answer over ten tokens, and what it writes."""
+"""Attempts over a vocabulary of ten tokens, and what they write."""
 
 import json
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from turnstream.turns.log import Append
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.turn import Claimed, Message, Request
-from turnstream.workers.answer import Answer
+from turnstream.workers.attempt import Attempt, Callbacks
 from turnstream.workers.byte_table import ByteTable
 from turnstream.workers.engine import Finish, FinishReason
 from turnstream.workers.slicer import Slicer
@@ -15,10 +15,11 @@ ID = "resp_" + 32 * "a"
 #: Ids 3, 4 and 5 are text; 6 to 9 are the four bytes of an emoji.
 TOKENS = ["<unk>", "<s>", "</s>", "▁Hello", "▁there", "!", "<0xF0>", "<0x9F>", "<0x98>", "<0x80>"]
 STOP = Finish(FinishReason.STOP)
+CANCELLED = Finish(FinishReason.CANCELLED)
 
 
 class FakeHandle:
-    """Remembers whether it was cancelled."""
+    """Records whether it was cancelled."""
 
     cached_tokens = 5
     cancelled = False
@@ -27,15 +28,39 @@ class FakeHandle:
         self.cancelled = True
 
 
-def make_answer(
+class Calls:
+    """Counts what an attempt calls."""
+
+    def __init__(self) -> None:
+        self.writes = 0
+        self.slot_changes = 0
+        self.healthy = True
+
+    def callbacks(self) -> Callbacks:
+        return Callbacks(
+            write_after_step=self._write,
+            slot_changed=self._slot_changed,
+            engine_healthy=lambda: self.healthy,
+        )
+
+    def _write(self) -> None:
+        self.writes += 1
+
+    def _slot_changed(self) -> None:
+        self.slot_changes += 1
+
+
+def make_attempt(
     *,
     attempt: int = 1,
     seq: int = 2,
     ids: tuple[int, ...] = (),
     stop: tuple[str, ...] = (),
     unread: bool = False,
-) -> Answer:
-    """Make an attempt's answer as a worker does that has just claimed the turn."""
+    input_tokens: int = 0,
+    calls: Calls | None = None,
+) -> Attempt:
+    """Make an attempt at a turn that was just claimed."""
     request = Request(
         instructions=None, stop=stop, sampling=SamplingParams(temperature=0, top_p=1, seed=0)
     )
@@ -49,12 +74,14 @@ def make_answer(
         ids=ids,
         unread=unread,
     )
-    return Answer(claimed, Slicer(ByteTable.from_tokens(TOKENS, {0, 1, 2}), stop=stop))
+    slicer = Slicer(ByteTable.from_tokens(TOKENS, {0, 1, 2}), stop=stop)
+    callbacks = (calls or Calls()).callbacks()
+    return Attempt(claimed, slicer, callbacks, input_tokens=input_tokens)
 
 
-def taken(answer: Answer) -> Append:
-    """Take what there is to write; there must be something."""
-    part = answer.take()
+def taken(attempt: Attempt) -> Append:
+    """Take the events to write; there must be some."""
+    part = attempt.take()
     assert part is not None
     return part
 

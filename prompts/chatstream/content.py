@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from turnstream.prompts.role_type import RoleType
+from turnstream.prompts.chatstream.role_type import RoleType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,117 @@
+"""The turns of a `SlotEngine`, what the next step computes for them, and what a step returned.
+
+All of it belongs to the engine's thread, except `SlotTurn.cancel`.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from turnstream.turns.sampling_params import SamplingParams
+from turnstream.workers.engine import OnStep
+from turnstream.workers.engines.attention import PENDING_ID, NewTokens
+from turnstream.workers.engines.penalties import Penalties
+from turnstream.workers.engines.slots import Slot
+
+
+class SlotTurn:
+    """A turn in a `SlotEngine`, from `submit` to its finish."""
+
+    def __init__(
+        self,
+        prompt: list[int],
+        sampling: SamplingParams,
+        on_step: OnStep,
+        *,
+        generated: int,
+        end: int,
+        low_priority: bool,
+    ) -> None:
+        self.prompt = prompt
+        self.sampling = sampling
+        self.on_step = on_step
+        #: How many of the prompt's last ids an earlier attempt generated.
+        self.generated = generated
+        #: How many tokens prompt and answer may have together.
+        self.end = end
+        #: It skips steps in which other turns compute their first token.
+        self.low_priority = low_priority
+        self.slot: Slot | None = None
+        self.cancelled = False
+        #: Whether `on_step` was called with the finish.
+        self.finished = False
+        self.penalties: Penalties | None = None
+        #: How many of the prompt's tokens were in the cache when the turn got its slot.
+        self.cached_tokens = 0
+
+    @property
+    def awaits_first_token(self) -> bool:
+        """Whether the turn has a slot and no token of its answer."""
+        slot = self.slot
+        return slot is not None and len(slot.ids) + slot.pending == len(self.prompt)
+
+    def cancel(self) -> None:
+        """End the turn within a step; a second call, or one after its end, changes nothing."""
+        self.cancelled = True
+
+
+class Scheduler:
+    """Chooses what each step computes: one token of each answer, and chunks of new prompts.
+
+    Args:
+        prompt_tokens: how many prompt tokens one step takes at most.
+    """
+
+    def __init__(self, prompt_tokens: int) -> None:
+        self._prompt_tokens = prompt_tokens
+        self._low_priority_waits = False
+
+    def next_step(self, running: Sequence[SlotTurn]) -> list[tuple[SlotTurn, NewTokens]]:
+        """Return the new tokens of each turn; prompts are taken in the order of submission."""
+        step: list[tuple[SlotTurn, NewTokens]] = []
+        room = self._prompt_tokens
+        # A first token is awaited most, so low-priority turns skip that step. They never skip two
+        # steps in a row, so that a sequence of new turns cannot stop them.
+        first_due = any(turn.awaits_first_token for turn in running if not turn.low_priority)
+        self._low_priority_waits = first_due and not self._low_priority_waits
+        for turn in running:
+            if turn.low_priority and self._low_priority_waits:
+                continue
+            slot = turn.slot
+            assert slot is not None
+            chosen = len(slot.ids) + slot.pending
+            missing = chosen - slot.written
+            decoding = missing == 1
+            size = 1 if decoding else min(missing, room)
+            # A turn with all its tokens only waits until the host knows the last of them.
+            if size and chosen < turn.end:
+                ids = slot.ids[slot.written : slot.written + size] or [PENDING_ID]
+                step.append((turn, NewTokens(slot=slot.index, start=slot.written, ids=ids)))
+                room -= 0 if decoding else size
+        return step
+
+
+class PendingStep:
+    """A launched step whose chosen ids the host may not know yet.
+
+    A GPU computes while the host continues: the ids are copied in the background, and only
+    `ids` waits for them.
+
+    Args:
+        answered: the turns that get a token, with the slots they had at the launch.
+        ids: ``(answered,)`` int64, on the device; below 0 where the logits are not numbers.
+    """
+
+    def __init__(self, answered: Sequence[tuple[SlotTurn, Slot]], ids: Tensor) -> None:
+        self.answered = answered
+        self._ids = ids.to("cpu", non_blocking=True)
+        self._copied = torch.cuda.Event() if ids.is_cuda else None
+        if self._copied:
+            self._copied.record(torch.cuda.current_stream(ids.device))
+
+    def ids(self) -> list[int]:
+        """Return the ids; wait until the device has computed them."""
+        if self._copied:
+            self._copied.synchronize()
+        return self._ids.tolist()
