@@ -26,7 +26,7 @@ def check_text(text: str, control_strings: Sequence[str] = CONTROL_STRINGS) -> N
 def neutralise(text: str, control_strings: Sequence[str] = CONTROL_STRINGS) -> str:
     """Break every control string with a space after its first character.
 
-    For what a model said: it cannot be asked to say it again, and must not end a conversation.
+    For model output, which cannot be refused without ending the conversation.
     """
     for control_string in control_strings:
         text = text.replace(control_string, f"{control_string[0]} {control_string[1:]}")

@@ -1,7 +1,7 @@
 """What can be wrong with a conversation before a model ever sees it.
 
-This room knows nobody above it, so these are not part of the tree in ``turns``: whoever calls
-in here translates them, by ``code`` and by the attributes.
+This room imports nothing of ours, so these are not part of the tree in ``turns``: callers translate
+them, by ``code`` and by their attributes.
 """
 
 from typing import ClassVar

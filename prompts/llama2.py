@@ -27,7 +27,7 @@ SYSTEM_PROMPT = (
 INST = "[INST] "
 END_INST = " [/INST] "
 
-#: Who said it, and what; requests and replies in turn.
+#: Role and text; requests and replies alternate.
 ChatMessage = tuple[Literal["user", "assistant"], str]
 
 
@@ -40,11 +40,11 @@ def segments(messages: Sequence[ChatMessage], system: str) -> list[Segment]:
     """Return the conversation's segments; the last one ends where the next reply begins."""
     finished: list[Segment] = []
     text = system_head(system)
-    for role, said in messages:
+    for role, content in messages:
         if role == "user":
-            text += said + END_INST
+            text += content + END_INST
         else:
-            finished.append(Segment(f"{text}{said} ", bos=True, eos=True))
+            finished.append(Segment(f"{text}{content} ", bos=True, eos=True))
             text = INST
     # Meta's code writes no space after the last mark.
     return [*finished, Segment(text.removesuffix(" "), bos=True, eos=False)]

@@ -103,5 +103,5 @@ def joined(messages: Iterable[Message]) -> list[Message]:
 
 def system_text(messages: Sequence[Message], request: Request) -> str | None:
     """Return the instructions and the system messages as one text; None if there are none."""
-    said = [request.instructions, *(m.text for m in messages if m.role == "system")]
-    return _SEPARATOR.join(text for text in said if text) or None
+    texts = [request.instructions, *(m.text for m in messages if m.role == "system")]
+    return _SEPARATOR.join(text for text in texts if text) or None

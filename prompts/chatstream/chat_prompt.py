@@ -1,7 +1,7 @@
 """A conversation that can be rendered for a model; subclasses know one model's format.
 
 The method names are ChatStream's, so a prompt class written for it needs only another import.
-Messages are told apart by ``RoleType``, never by role name: in many formats both names are empty.
+Messages are distinguished by ``RoleType``, never by role name: in many formats both names are empty.
 """
 
 from abc import ABC, abstractmethod
@@ -145,7 +145,7 @@ class AbstractChatPrompt(ABC):
         self._contents[-1] = replace(self._last(RoleType.RESPONDER), message_id=message_id)
 
     def clear_last_responder_message(self) -> None:
-        """Empty the reply at the end, to be said anew (`LookupError` if there is none)."""
+        """Empty the last reply, to be generated again (`LookupError` if there is none)."""
         self.set_responder_last_msg(None)
 
     def remove_last_requester_msg(self) -> None:
@@ -163,7 +163,7 @@ class AbstractChatPrompt(ABC):
         self._contents.clear()
 
     def is_empty(self) -> bool:
-        """Say whether nobody has spoken yet."""
+        """Return whether there is no message yet."""
         return not self._contents
 
     def get_turn(self) -> int:

@@ -1,7 +1,7 @@
 """One message of a conversation.
 
 A ``message`` of ``None`` is a place kept for a reply that is still to come; ``""`` is a reply
-that came and said nothing. Only the second is rendered.
+that is empty. Only the second is rendered.
 """
 
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from turnstream.prompts.chatstream.role_type import RoleType
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatContent:
-    """A message, who said it, and what it may be asked for by."""
+    """A message with its role and its id."""
 
     role_type: RoleType
     message: str | None

@@ -1,7 +1,7 @@
 """The prompt of Llama 2 chat, in ChatStream's text and as exact segments.
 
 The text is one line of turns, ``<s>[INST] request [/INST] reply </s>``, the system text inside the
-first request. An empty reply keeps its marks: the model did answer, it only said nothing.
+first request. An empty reply keeps its marks: it is an answer without text.
 """
 
 from typing import ClassVar
@@ -25,7 +25,7 @@ class ChatPromptMetaLlamaLlama2Chat(AbstractChatPrompt):
         self.set_system_prompt(SYSTEM_PROMPT)
 
     def set_system_prompt(self, text: str | None) -> None:
-        """Set what the model is told before the first request; None tells it nothing.
+        """Set the system text; None is no system text.
 
         Raises:
             ControlStringError: the text forges marks; the former text stays.

@@ -8,7 +8,7 @@ class PromptOptions(TypedDict, total=False):
 
     #: Leave the last message out, as if its author had not spoken yet.
     omit_last_message: bool
-    #: Stop after the message of this id; an id nobody has means the whole history.
+    #: Stop after the message of this id; an unknown id means the whole history.
     to_message_id: str
     #: Keep this many of the newest turns (a request and its reply).
     max_turns: int
