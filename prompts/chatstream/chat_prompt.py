@@ -1,7 +1,7 @@
 """A conversation that can be rendered for a model; subclasses know one model's format.
 
 The method names are ChatStream's, so a prompt class written for it needs only another import.
-Messages are distinguished by ``RoleType``, never by role name: in many formats both names are empty.
+Messages are distinguished by ``RoleType``, never by role name: in many formats both are empty.
 """
 
 from abc import ABC, abstractmethod
