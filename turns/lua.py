@@ -5,13 +5,13 @@ files it includes (`-- include: events, owner`), each of which may include other
 that it uses come from `turns.keys`.
 """
 
-import json
 import re
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import redis
 import redis.asyncio
 
@@ -23,7 +23,7 @@ _INCLUDE = re.compile(r"-- include: (.*)\n")
 
 Argument = str | int | float | bool | Sequence["Argument"] | dict[str, "Argument"] | None
 
-_encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_encode = msgspec.json.Encoder().encode
 
 
 class Script:
