@@ -22,19 +22,19 @@ class Numbered(TypedDict):
 
     #: 0 for a turn's first event, then one more each time.
     sequence_number: Count
-    #: On a socket, of a turn on a named lane.
+    #: Only on a socket, for a turn on a named lane.
     stream_id: NotRequired[StreamId]
 
 
 class Created(Numbered):
-    """The turn is in line; the first event."""
+    """The turn is queued; the first event."""
 
     type: Literal["response.created"]
     response: Response
 
 
 class Queued(Numbered):
-    """The turn waits; comes again as its place changes, and from time to time."""
+    """The turn waits; sent again when its place changes, and from time to time."""
 
     type: Literal["response.queued"]
     queue: Queue
@@ -42,7 +42,7 @@ class Queued(Numbered):
 
 
 class InProgress(Numbered):
-    """A worker has the turn; comes again while there is nothing to show."""
+    """A worker has the turn; sent again while there is no text yet."""
 
     type: Literal["response.in_progress"]
     response: Response
@@ -80,7 +80,7 @@ class TextDelta(Part):
 
 
 class Last(Numbered):
-    """What the events that end an answer have besides."""
+    """What the events that end an answer have in addition."""
 
     #: Written again from the record, since the slices are not kept any more.
     snapshot: NotRequired[Literal[True]]
@@ -124,7 +124,7 @@ class Incomplete(Last):
 
 
 class Failed(Last):
-    """The turn was given up."""
+    """The turn failed."""
 
     type: Literal["response.failed"]
     response: Response

@@ -1,7 +1,7 @@
 """The numbered events of an answer, as the JSON that reaches the reader unchanged.
 
-`response.created`, `queued` and `in_progress` are written by the scripts in Redis, which alone know
-the order of things; everything from the first text on is written here, by the worker.
+`response.created`, `queued` and `in_progress` are written by the scripts in Redis, together with
+the change that they report; all later events are written here, by the worker.
 """
 
 from turnstream.turns.errors import TurnError, error_body
@@ -17,7 +17,7 @@ def _json(event: Event) -> str:
 
 
 def still_in_progress(seq: int, rest: str) -> str:
-    """Write `response.in_progress` again: the first slice may take long."""
+    """Write `response.in_progress` again, while there is no slice yet."""
     return response_event("response.in_progress", seq, response_json("in_progress", "null", rest))
 
 

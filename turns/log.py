@@ -19,7 +19,7 @@ class Verdict(StrEnum):
     #: The first number is in the log already, written by this very attempt.
     REPEATED = "repeated"
     #: The first number is not the next one.
-    HOLE = "hole"
+    GAP = "gap"
     #: The turn has its terminal event.
     ENDED = "ended"
     #: There is no such turn any more.
@@ -76,8 +76,7 @@ class Log:
 
         Raises:
             redis.RedisError: Redis is away; the same call again is safe, since what was written is
-            then
-                refused as repeated.
+            then refused as repeated.
         """
         named: list[dict[str, str | int]] = []
         payloads: list[str] = []

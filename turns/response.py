@@ -1,4 +1,4 @@
-"""The response object: what the wire says of a turn as a whole.
+"""The response object: a turn as a whole, on the wire.
 
 Its JSON is kept without status and error, the two that change while a turn waits and runs: a script
 in Redis puts them in front. So `rest` begins after the error and ends with the closing brace.

@@ -1,8 +1,8 @@
-"""The shapes of what readers are sent: responses, what they are made of, and errors.
+"""The shapes of what clients receive: responses, their parts, and errors.
 
-At run time these are plain dictionaries. mypy holds those who build them to the types, and the
-published schemas are made of the same types by `python -m scripts.schemas`; so the docstrings here
-are for people who write clients.
+At run time these are plain dictionaries. mypy checks the code that builds them, and
+`python -m scripts.schemas` makes the published schemas of the same types; so the docstrings here
+are for authors of clients.
 """
 
 from typing import Annotated, Any, Literal, NotRequired
@@ -11,7 +11,7 @@ from typing_extensions import TypedDict
 
 
 class Words:
-    """Says more of a type than Python can, in JSON Schema's words."""
+    """Keywords of JSON Schema that a Python type can't express."""
 
     def __init__(self, **words: object) -> None:
         self._words = words
@@ -63,14 +63,14 @@ class MessageItem(TypedDict):
 
 
 class InputTokensDetails(TypedDict):
-    """How many tokens of the prompt were computed before."""
+    """How many tokens of the prompt were not computed again."""
 
     cached_tokens: Count
     cache_write_tokens: Count
 
 
 class OutputTokensDetails(TypedDict):
-    """Llama 2 does not reason apart from answering: always 0."""
+    """Always 0: Llama 2 has no separate reasoning."""
 
     reasoning_tokens: Count
 
@@ -89,7 +89,7 @@ Cut = Literal["max_output_tokens"]
 
 
 class IncompleteDetails(TypedDict):
-    """Why an answer was cut."""
+    """Why an answer was cut off."""
 
     reason: Cut
 
@@ -114,7 +114,7 @@ class TextOptions(TypedDict):
 
 
 class Queue(TypedDict):
-    """Where a waiting turn stands; an addition to the protocol."""
+    """The position of a waiting turn; an addition to the protocol."""
 
     position: Annotated[int, Words(minimum=1)]
     size: Annotated[int, Words(minimum=1)]
@@ -123,7 +123,7 @@ class Queue(TypedDict):
 
 
 class ResponseRest(TypedDict):
-    """What of a response does not change while its turn waits and runs."""
+    """The fields of a response that do not change while its turn waits and runs."""
 
     id: ResponseId
     object: Literal["response"]

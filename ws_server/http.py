@@ -75,7 +75,7 @@ async def last_event(
             end: dict[str, Any] = json.loads(last)
             return end
     turn_client: TurnClient = request.app.state.turn_client
-    await turn_client.leave(gone)
+    await turn_client.abandon(gone)
     raise ClientDisconnect
 
 

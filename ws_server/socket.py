@@ -7,14 +7,14 @@ the waiting.
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from turnstream.turns.client import TurnClient
 from turnstream.turns.errors import BadRequest, NotServed, TurnError
-from turnstream.turns.tasks import end
+from turnstream.turns.tasks import Start, background
 from turnstream.turns.turn import Turn
 from turnstream.ws_server.control_queue import ControlQueue, Say, Stop
 from turnstream.ws_server.create import Create
@@ -102,15 +102,8 @@ class Session:
 
     async def run(self) -> None:
         """Read until the client leaves, then let go of everything of its own."""
-        async with asyncio.TaskGroup() as tasks:
-            running = [
-                tasks.create_task(self._run_control(), name="errands"),
-                tasks.create_task(self._end_in_time(), name="end in time"),
-            ]
-
-            def start(lane: Lane) -> None:
-                running.append(tasks.create_task(lane.run(), name="lane"))
-
+        loops = background(control=self._run_control(), end_in_time=self._end_in_time())
+        async with loops as start:
             try:
                 if (resume := read_resume(self._socket.query_params)) is not None:
                     self._take(resume, start)
@@ -118,8 +111,6 @@ class Session:
                     self._take(read_frame(message.get("text")), start)
             except (TooManyWaiting, asyncio.QueueFull):
                 await self._cut_off()
-            finally:
-                await end(running)
 
     async def send(self, text: str) -> None:
         """Send one message; waits while the client is slow to read."""
@@ -143,14 +134,14 @@ class Session:
         cached = create.previous_response_id in latest
         return create.turn(self.owner, model, parent_cached=cached)
 
-    def _take(self, frame: Frame, start: Callable[[Lane], None]) -> None:
+    def _take(self, frame: Frame, start: Start) -> None:
         lane = self._lanes.get(frame.stream_id)
         if lane is None:
             if frame.stream_id is not None and self._named() >= self._limits.lanes:
                 self._control.put(Say(error_frame(self._too_many_lanes(), frame.stream_id)))
                 return
             lane = self._lanes[frame.stream_id] = Lane(self, frame.stream_id)
-            start(lane)
+            start(lane.run(), name="lane")
         self._put(lane, frame)
 
     def _named(self) -> int:

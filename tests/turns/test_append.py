@@ -33,7 +33,7 @@ async def test_the_next_number_is_written(log: Log, turn: Turn, redis: Redis) ->
     ("attempt", "first", "verdict"),
     [
         (1, 2, Verdict.REPEATED),
-        (1, 4, Verdict.HOLE),
+        (1, 4, Verdict.GAP),
         (0, 3, Verdict.STALE),
         (2, 3, Verdict.STALE),
     ],

@@ -254,7 +254,7 @@ async def test_who_left_is_neither_rung_nor_counted(
 ) -> None:
     queue.heartbeat([], {}, slots=4)
     queue.claim(4)
-    queue.leave()
+    queue.unregister()
 
     async with turn_client.submit(make_turn()) as follower:
         events = await anext(follower.batches())

@@ -170,7 +170,7 @@ async def test_a_turn_whose_only_reader_left_is_stopped_soon_and_one_read_elsewh
         other.follow(shared.id, shared.owner, after=-1),
     ):
         for turn in (alone, shared, stored):
-            await turn_client.leave(turn.id)
+            await turn_client.abandon(turn.id)
         async with asyncio.timeout(20):
             while await status_of(turn_client, alone) != "cancelled":
                 await asyncio.sleep(0.05)

@@ -142,7 +142,7 @@ def test_an_append_whose_reply_was_lost_counts_as_written(start: Start) -> None:
     assert log.appends[-1][0].final is not None
 
 
-@pytest.mark.parametrize("verdict", [Verdict.STALE, Verdict.ENDED, Verdict.GONE, Verdict.HOLE])
+@pytest.mark.parametrize("verdict", [Verdict.STALE, Verdict.ENDED, Verdict.GONE, Verdict.GAP])
 def test_a_turn_whose_append_is_refused_is_dropped_and_cancelled(
     start: Start, verdict: Verdict
 ) -> None:

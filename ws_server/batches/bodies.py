@@ -32,7 +32,7 @@ FileList = TypeAliasType("FileList", ListPage[FileBody, FileId])
 
 
 class FileDeleted(TypedDict):
-    """A file is forgotten."""
+    """A file was deleted."""
 
     id: FileId
     object: Literal["file"]
@@ -40,14 +40,14 @@ class FileDeleted(TypedDict):
 
 
 class Problems(TypedDict):
-    """All that was wrong with it."""
+    """The problems for which a batch's file was refused."""
 
     object: Literal["list"]
     data: list[Problem]
 
 
 class RequestCounts(TypedDict):
-    """How many requests a batch has, and what became of them so far."""
+    """How many requests a batch has, and how many have their result."""
 
     total: Count
     completed: Count
@@ -65,7 +65,7 @@ class BatchUsage(TypedDict):
 
 
 class BatchBody(TypedDict):
-    """A file of requests on its way to a file of answers, with the moment of each status."""
+    """A batch, with the time of each status."""
 
     id: BatchId
     object: Literal["batch"]

@@ -1,4 +1,4 @@
-"""`/v1/files`: what goes into batches and what comes out of them, never whole in memory."""
+"""`/v1/files`: upload, list, read and delete files, none of them whole in memory."""
 
 import time
 from collections.abc import AsyncIterator
@@ -18,14 +18,14 @@ from turnstream.ws_server.batches.bodies import FileBody, FileDeleted, FileList
 from turnstream.ws_server.batches.service import BatchService
 from turnstream.ws_server.list_page import list_page
 
-#: What the form around a file may have on top of it.
+#: Bytes that the form may have beside its file.
 _FORM_BYTES = 64 * 1024
-#: Bounds of the time that a file is kept, when its owner says it.
+#: Bounds of the time that a file is kept, if the request sets it.
 KEPT_SECONDS = (3600, 30 * 24 * 3600)
 
 
 def file_body(file: File) -> FileBody:
-    """Write a file for the wire."""
+    """Return a file's body on the wire."""
     return {
         "id": file.id,
         "object": "file",
@@ -39,7 +39,7 @@ def file_body(file: File) -> FileBody:
 
 
 async def create_file(request: Request) -> Response:
-    """`POST /v1/files`: take a file of requests."""
+    """Store an uploaded file of requests: `POST /v1/files`."""
     owner = owner_of(request)
     service: BatchService = request.app.state.batches
     bounded = Request(request.scope, _bounded(request, service.file_bytes))
@@ -52,7 +52,7 @@ async def create_file(request: Request) -> Response:
                 )
             fields = {name: str(value) for name, value in form.items() if name != "file"}
             if fields.get("purpose") != "batch":
-                raise field.wrong("purpose", "batch: other files are not kept here")
+                raise field.wrong("purpose", "batch: files for other purposes are not accepted")
             now = int(time.time())
             file = File(
                 id=new_file_id(),
@@ -71,13 +71,13 @@ async def create_file(request: Request) -> Response:
     except HTTPException as exc:
         raise BadRequest(exc.detail, code="invalid_form") from exc
     except OSError as exc:
-        raise Overloaded("The file can't be kept now. Try again in a moment.") from exc
+        raise Overloaded("The file can't be stored now. Try again in a moment.") from exc
     await service.files.add(file)
     return JSONResponse(file_body(file))
 
 
 async def list_files(request: Request) -> Response:
-    """`GET /v1/files`: the owner's, newest first unless asked otherwise."""
+    """List the owner's files, newest first by default: `GET /v1/files`."""
     owner = owner_of(request)
     service: BatchService = request.app.state.batches
     query = request.query_params
@@ -93,12 +93,12 @@ async def list_files(request: Request) -> Response:
 
 
 async def get_file(request: Request) -> Response:
-    """`GET /v1/files/ID`: what is known of a file."""
+    """Return a file's metadata: `GET /v1/files/ID`."""
     return JSONResponse(file_body(await _file(request)))
 
 
 async def get_file_content(request: Request) -> Response:
-    """`GET /v1/files/ID/content`: the file itself."""
+    """Return a file's content: `GET /v1/files/ID/content`."""
     service: BatchService = request.app.state.batches
     file = await _file(request)
     try:
@@ -115,7 +115,7 @@ async def get_file_content(request: Request) -> Response:
 
 
 async def delete_file(request: Request) -> Response:
-    """`DELETE /v1/files/ID`: forget a file and its content."""
+    """Delete a file and its content: `DELETE /v1/files/ID`."""
     service: BatchService = request.app.state.batches
     file = await _file(request)
     try:

@@ -1,4 +1,4 @@
-"""Reads one line of a batch's file: a request as it would be made to the endpoint itself."""
+"""Reads one line of a batch's file: a request in the form that the endpoint itself takes."""
 
 from dataclasses import dataclass
 
@@ -10,22 +10,22 @@ from turnstream.ws_server.decode import read_json
 
 RESPONSES = "/v1/responses"
 CHAT = "/v1/chat/completions"
-#: What a batch's requests may be for.
+#: Endpoints of a batch's requests.
 ENDPOINTS = (RESPONSES, CHAT)
 _LONGEST_ID = 512
 
 
 @dataclass(frozen=True, slots=True)
-class BulkRequest:
-    """A line, checked."""
+class LineRequest:
+    """A valid line."""
 
-    #: What its result is told by.
+    #: Identifies its result.
     custom_id: str
     create: Create
 
 
-def read_request(text: bytes | None, endpoint: str) -> BulkRequest:
-    """Check a line.
+def read_request(text: bytes | None, endpoint: str) -> LineRequest:
+    """Read and check a line.
 
     Raises:
         BadRequest: it is not a request for this endpoint; it says which field is wrong.
@@ -60,4 +60,4 @@ def read_request(text: bytes | None, endpoint: str) -> BulkRequest:
         raise field.unsupported("body.generate", "there is nothing to warm up in a batch.")
     for reference in create.references:
         raise field.unsupported(reference.param, "say in a batch what was answered.")
-    return BulkRequest(custom_id, create)
+    return LineRequest(custom_id, create)

@@ -1,4 +1,4 @@
-"""`/v1/batches`: batches, as the wire says them."""
+"""Create, list, read and cancel batches: `/v1/batches`."""
 
 import re
 import time
@@ -25,7 +25,7 @@ _LONGEST_WINDOW = 7 * 24 * 3600
 
 
 def batch_body(batch: Batch) -> BatchBody:
-    """Write a batch for the wire."""
+    """Return a batch's body on the wire."""
     plan = batch.plan
     moments = batch.moments
     return {
@@ -65,7 +65,7 @@ def batch_body(batch: Batch) -> BatchBody:
 
 
 async def create_batch(request: Request) -> Response:
-    """`POST /v1/batches`: have a file's requests answered."""
+    """Create a batch of a file's requests: `POST /v1/batches`."""
     owner = owner_of(request)
     service: BatchService = request.app.state.batches
     service.owners.of(owner).check_tier("batch")
@@ -80,7 +80,7 @@ async def create_batch(request: Request) -> Response:
 
 
 async def list_batches(request: Request) -> Response:
-    """`GET /v1/batches`: the owner's, newest first."""
+    """List the owner's batches, newest first: `GET /v1/batches`."""
     owner = owner_of(request)
     service: BatchService = request.app.state.batches
     query = request.query_params
@@ -91,14 +91,14 @@ async def list_batches(request: Request) -> Response:
 
 
 async def get_batch(request: Request) -> Response:
-    """`GET /v1/batches/ID`: how it stands."""
+    """Return a batch: `GET /v1/batches/ID`."""
     owner = owner_of(request)
     service: BatchService = request.app.state.batches
     return JSONResponse(batch_body(await service.store.get(request.path_params["id"], owner)))
 
 
 async def cancel_batch(request: Request) -> Response:
-    """`POST /v1/batches/ID/cancel`: answer no further request; finished ones are kept."""
+    """Cancel a batch, keeping finished answers: `POST /v1/batches/ID/cancel`."""
     owner = owner_of(request)
     service: BatchService = request.app.state.batches
     return JSONResponse(batch_body(await service.store.cancel(request.path_params["id"], owner)))

@@ -18,7 +18,7 @@ from turnstream.turns.batch_store import MOST_PER_CALL, BatchStore
 from turnstream.turns.errors import BadRequest, Overloaded
 from turnstream.turns.files import Files
 from turnstream.turns.shapes import Problem
-from turnstream.turns.tasks import end
+from turnstream.turns.tasks import background
 from turnstream.turns.turn import BatchLine, Turn
 from turnstream.ws_server.batches.blobs import Blobs
 from turnstream.ws_server.batches.limits import BatchLimits
@@ -83,12 +83,8 @@ class BatchRunner:
             BaseExceptionGroup: of BatchLost, when another runner has taken the batch, and of
                 OSError, when the blob store is unavailable.
         """
-        async with asyncio.TaskGroup() as tasks:
-            renewing = tasks.create_task(self._renew(), name="renew")
-            try:
-                await self._run()
-            finally:
-                await end([renewing])
+        async with background(renew=self._renew()):
+            await self._run()
 
     async def _run(self) -> None:
         try:
