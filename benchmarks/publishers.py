@@ -87,8 +87,8 @@ class Worker:
         for place, turn in enumerate(self._turns):
             seq = self._next[place]
             closing = events.closing(turn.id, seq, "completed", text)
-            closing.append(events.terminal(seq + len(closing), "completed", "null", turn.rest))
-            final = Final(status="completed", error="null", rest=turn.rest, text=text)
+            closing.append(events.terminal(seq + len(closing), "completed", "null", turn.response))
+            final = Final(status="completed", error="null", response=turn.response, text=text)
             parts.append(self._part(place, closing, final=final))
         self._append(parts)
 

@@ -54,15 +54,15 @@ def make_turn(tier: Tier, most_tokens: int) -> Turn:
         owner=tier,
         model=MODEL,
         tier=tier,
-        messages=(Message("user", "Write a long story."),),
+        input=(Message("user", "Write a long story."),),
         request=Request(
             instructions=None,
             sampling=SamplingParams(
                 max_tokens=most_tokens, temperature=2.0, top_p=1.0, seed=random.getrandbits(40)
             ),
         ),
-        parent=None,
-        parent_cached=False,
+        previous_response_id=None,
+        previous_cached=False,
         store=False,
         metadata={},
         created_at=int(time.time()),

@@ -104,9 +104,9 @@ class EndedTurn:
 
     id: str
     status: str
-    #: JSON, as the turn's record has them.
+    #: As in the turn's record: JSON, and JSON after status and error.
     error: str
-    rest: str
+    response: str
     #: Its terminal event if it failed and its log still exists.
     last: bytes | None
 

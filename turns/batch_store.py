@@ -285,12 +285,12 @@ def _held(answer: Any) -> Any:
 
 def _ended(id: str, record: Sequence[bytes | None], log: Any) -> EndedTurn | None:
     match record:
-        case [bytes(status), error, bytes(rest)]:
+        case [bytes(status), error, bytes(response)]:
             return EndedTurn(
                 id=id,
                 status=status.decode(),
                 error=(error or b"null").decode(),
-                rest=rest.decode(),
+                response=response.decode(),
                 # By position: releases before version 2 called the field `e`.
                 last=next(iter(log[0][1].values())) if log else None,
             )

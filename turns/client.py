@@ -109,14 +109,14 @@ class TurnClient:
                     )
                 case [b"previous_response_running"]:
                     raise BadRequest(
-                        f"Previous response '{turn.parent}' is still being answered.",
+                        f"Previous response '{turn.previous_response_id}' is still being answered.",
                         code="previous_response_running",
                         param="previous_response_id",
                     )
                 case [b"previous_response_not_found"]:
-                    raise PreviousResponseNotFound(turn.parent or "")
+                    raise PreviousResponseNotFound(turn.previous_response_id or "")
                 case [b"newer_version"]:
-                    raise NewerVersion(turn.parent or "")
+                    raise NewerVersion(turn.previous_response_id or "")
                 case [b"limited", limit, wait_ms]:
                     name = limit.decode()
                     raise RateLimited(name, getattr(limits, name), wait_ms)

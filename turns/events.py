@@ -16,9 +16,11 @@ def _json(event: Event) -> str:
     return encode(event)
 
 
-def still_in_progress(seq: int, rest: str) -> str:
+def still_in_progress(seq: int, response: str) -> str:
     """Write `response.in_progress` again, while there is no slice yet."""
-    return response_event("response.in_progress", seq, response_json("in_progress", "null", rest))
+    return response_event(
+        "response.in_progress", seq, response_json("in_progress", "null", response)
+    )
 
 
 def opening(response_id: str, seq: int) -> list[str]:
@@ -97,18 +99,20 @@ def closing(response_id: str, seq: int, status: MessageStatus, text: str) -> lis
     ]
 
 
-def terminal(seq: int, status: str, error: str, rest: str) -> str:
+def terminal(seq: int, status: str, error: str, response: str) -> str:
     """Write the event that ends a turn: completed, incomplete (also when cancelled) or failed."""
     name = "incomplete" if status == "cancelled" else status
-    return response_event(f"response.{name}", seq, response_json(status, error, rest))
+    return response_event(f"response.{name}", seq, response_json(status, error, response))
 
 
-def kept(response_id: str, seq: int, status: str, error: str, rest: str, text: str) -> list[str]:
+def kept(
+    response_id: str, seq: int, status: str, error: str, response: str, text: str
+) -> list[str]:
     """Write the last events of a turn again, from its record, marked as `snapshot`.
 
     They carry the whole text and their first numbers, `seq` being the last; the slices are gone.
     """
-    end = terminal(seq, status, error, rest)
+    end = terminal(seq, status, error, response)
     item_status: MessageStatus = "completed" if status == "completed" else "incomplete"
     closed = closing(response_id, seq - 3, item_status, text) if status != "failed" else []
     return [with_snapshot(event) for event in (*closed, end)]

@@ -87,7 +87,7 @@ class OwnerLimits:
 
 def cost(turn: Turn) -> int:
     """Estimate the tokens of a turn's prompt and response, until it has ended."""
-    characters = sum(len(message.text) for message in turn.messages)
+    characters = sum(len(message.text) for message in turn.input)
     characters += len(turn.request.instructions or "")
     return -(-characters // _CHARACTERS_PER_TOKEN) + (
         turn.request.sampling.max_tokens or ANSWER_TOKENS

@@ -124,15 +124,15 @@ AWAY = (RedisError,)
 
 
 def _claimed(reply: Sequence[Any]) -> Claimed:
-    id, attempt, seq, request, asked, rest, ids, history, unread, tier = reply
+    id, attempt, seq, request, input, response, token_ids, history, unread, tier = reply
     return Claimed(
         id=id.decode(),
         attempt=attempt,
         seq=seq,
         request=Request.from_json(request),
-        messages=(*_conversation(history), *messages_from_json(asked)),
-        rest=rest.decode(),
-        ids=tuple(int(number) for number in ids.split(b",")) if ids else (),
+        messages=(*_conversation(history), *messages_from_json(input)),
+        response=response.decode(),
+        token_ids=tuple(int(id) for id in token_ids.split(b",")) if token_ids else (),
         tier=tier.decode(),
         unread=bool(unread),
     )

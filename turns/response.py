@@ -1,14 +1,15 @@
 """The response object: a turn as a whole, on the wire.
 
 Its JSON is kept without status and error, the two that change while a turn waits and runs: a script
-in Redis puts them in front. So `rest` begins after the error and ends with the closing brace.
+in Redis puts them in front. A parameter or field `response` is the JSON after the error, to the
+closing brace.
 """
 
 from typing import Literal
 
 import msgspec
 
-from turnstream.turns.event_json import encode, rest_json
+from turnstream.turns.event_json import encode, response_fields_json
 from turnstream.turns.ids import message_id
 from turnstream.turns.shapes import (
     Cut,
@@ -16,7 +17,7 @@ from turnstream.turns.shapes import (
     MessageStatus,
     OutputText,
     ResponseError,
-    ResponseRest,
+    ResponseFields,
 )
 from turnstream.turns.turn import Tier, Turn
 
@@ -28,9 +29,9 @@ _TIERS: dict[Tier, Literal["priority", "default", "flex"]] = {
 }
 
 
-def rest_of(turn: Turn) -> str:
-    """Write what is known of a response when its turn is submitted."""
-    return rest_json(
+def new_response(turn: Turn) -> str:
+    """Return a response's JSON when its turn is submitted."""
+    return response_fields_json(
         {
             "id": turn.id,
             "object": "response",
@@ -44,7 +45,7 @@ def rest_of(turn: Turn) -> str:
             "model": turn.model,
             "output": [],
             "parallel_tool_calls": True,
-            "previous_response_id": turn.parent,
+            "previous_response_id": turn.previous_response_id,
             "reasoning": None,
             "service_tier": _TIERS[turn.tier],
             "store": turn.store,
@@ -65,8 +66,8 @@ def rest_of(turn: Turn) -> str:
     )
 
 
-def finished_rest(
-    rest: str,
+def finished_response(
+    response: str,
     *,
     item: MessageItem | None,
     incomplete_reason: Cut | None,
@@ -75,8 +76,8 @@ def finished_rest(
     output_tokens: int,
     completed_at: int | None,
 ) -> str:
-    """Fill in what is known of a response at its end."""
-    body: ResponseRest = msgspec.json.decode("{" + rest)
+    """Return a response's JSON at its end."""
+    body: ResponseFields = msgspec.json.decode("{" + response)
     body["output"] = [item] if item is not None else []
     body["completed_at"] = completed_at
     body["incomplete_details"] = {"reason": incomplete_reason} if incomplete_reason else None
@@ -87,17 +88,17 @@ def finished_rest(
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": input_tokens + output_tokens,
     }
-    return rest_json(body)
+    return response_fields_json(body)
 
 
 def error_json(code: Literal["server_error", "invalid_prompt"], message: str) -> str:
-    """Write what a failed response says of its failure."""
+    """Return the error of a failed response as JSON."""
     error: ResponseError = {"code": code, "message": message}
     return encode(error)
 
 
 def message_item(response_id: str, status: MessageStatus, text: str) -> MessageItem:
-    """Write an answer as the item of a response's output."""
+    """Return an answer as the item of a response's output."""
     return {
         "id": message_id(response_id),
         "type": "message",
@@ -108,5 +109,5 @@ def message_item(response_id: str, status: MessageStatus, text: str) -> MessageI
 
 
 def output_text(text: str) -> OutputText:
-    """Write text as a part of an item."""
+    """Return text as a part of an item."""
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}

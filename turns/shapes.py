@@ -122,7 +122,7 @@ class Queue(TypedDict):
     workers: Count
 
 
-class ResponseRest(TypedDict):
+class ResponseFields(TypedDict):
     """The fields of a response that do not change while its turn waits and runs."""
 
     id: ResponseId
@@ -156,7 +156,7 @@ class ResponseRest(TypedDict):
     prompt_cache_key: None
 
 
-class Response(ResponseRest):
+class Response(ResponseFields):
     """A response, as it is at some moment."""
 
     status: Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]

@@ -37,8 +37,8 @@ class Stored:
             case [b"newer_version"]:
                 raise NewerVersion(turn_id)
             case [b"ok", *parts]:
-                status, error, rest, queue = (part.decode() for part in parts)
-                return response_json(status, error, rest, queue=queue)
+                status, error, response, queue = (part.decode() for part in parts)
+                return response_json(status, error, response, queue=queue)
             case _:
                 raise ResponseNotFound(turn_id)
 

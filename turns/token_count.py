@@ -153,18 +153,18 @@ class TokenCounter:
             wait_seconds=int(REPLY_SECONDS),
             store_seconds=self._settings.store_seconds,
             unstored_seconds=self._settings.unstored_seconds,
-            payloads=[turn.request.to_json(), messages_to_json(turn.messages)],
+            payloads=[turn.request.to_json(), messages_to_json(turn.input)],
         )
         match await self._calls.reply(call):
             case b"ok":
                 return
             case b"newer_version":
-                raise NewerVersion(turn.parent or "")
+                raise NewerVersion(turn.previous_response_id or "")
             case b"previous_response_not_found":
-                raise PreviousResponseNotFound(turn.parent or "")
+                raise PreviousResponseNotFound(turn.previous_response_id or "")
             case b"previous_response_running":
                 raise BadRequest(
-                    f"Previous response '{turn.parent}' is still being answered.",
+                    f"Previous response '{turn.previous_response_id}' is still being answered.",
                     code="previous_response_running",
                     param="previous_response_id",
                 )

@@ -68,13 +68,13 @@ class Turn:
     owner: str
     model: str
     tier: Tier
-    #: The new messages; those before are found through `parent`.
-    messages: tuple[Message, ...]
+    #: The new messages; earlier ones are found through `previous_response_id`.
+    input: tuple[Message, ...]
     request: Request
     #: Id of the turn that this one continues; None: it begins a conversation.
-    parent: str | None
-    #: Whether the asking socket still holds `parent`, which then need not be stored.
-    parent_cached: bool
+    previous_response_id: str | None
+    #: Whether the asking socket still holds that response, which then need not be stored.
+    previous_cached: bool
     store: bool
     metadata: dict[str, str]
     #: Seconds since 1970.
@@ -93,7 +93,7 @@ class Turn:
     @property
     def asks(self) -> bool:
         """Whether it ends in a user message; if not, the warm-up that it continues must."""
-        spoken = [message for message in self.messages if message.role != "system"]
+        spoken = [message for message in self.input if message.role != "system"]
         return bool(spoken) and spoken[-1].role == "user" and bool(spoken[-1].text.strip())
 
 
@@ -110,9 +110,9 @@ class Claimed:
     #: The whole conversation, oldest first, ending with the new messages.
     messages: tuple[Message, ...]
     #: The response's JSON after its status and error.
-    rest: str
+    response: str
     #: Token ids whose text is in the log already.
-    ids: tuple[int, ...]
+    token_ids: tuple[int, ...]
     tier: Tier = "default"
     #: Whether no node follows it, as for a batch line.
     unread: bool = False

@@ -43,7 +43,7 @@ async def create_completion(request: Request) -> Answer:
     directory: Directory = request.app.state.directory
     chat = read_chat(read_json(await read_body(request)))
     create = with_key(chat.create, request.headers.get("idempotency-key"))
-    turn = create.turn(owner, await directory.find(create.model), parent_cached=False)
+    turn = create.turn(owner, await directory.find(create.model), previous_cached=False)
     if chat.stream:
         return EventStream(
             turn_client, turn_client.submit(turn), ChatWire(include_usage=chat.include_usage)

@@ -62,4 +62,4 @@ async def _turn(request: Request, create: Create, owner: str) -> Turn:
     directory: Directory = request.app.state.directory
     model = await directory.find(create.model)
     create = await resolved(create, turn_client.stored, owner)
-    return create.turn(owner, model, parent_cached=False)
+    return create.turn(owner, model, previous_cached=False)

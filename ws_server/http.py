@@ -37,7 +37,7 @@ async def create_response(request: Request) -> Response:
     create = with_key(read_create(body), request.headers.get("idempotency-key"))
     model = await directory.find(create.model)
     create = await resolved(create, turn_client.stored, owner)
-    turn = create.turn(owner, model, parent_cached=False)
+    turn = create.turn(owner, model, previous_cached=False)
     if body.get("stream"):
         return EventStream(turn_client, turn_client.submit(turn), ResponsesWire())
     if create.background:

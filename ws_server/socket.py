@@ -132,7 +132,7 @@ class Session:
         create = await resolved(create, self.turn_client.stored, self.owner)
         latest = {lane.latest for lane in self._lanes.values()}
         cached = create.previous_response_id in latest
-        return create.turn(self.owner, model, parent_cached=cached)
+        return create.turn(self.owner, model, previous_cached=cached)
 
     def _take(self, frame: Frame, start: Start) -> None:
         lane = self._lanes.get(frame.stream_id)

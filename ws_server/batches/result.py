@@ -92,10 +92,10 @@ def refused_result(line: Line, error: TurnError) -> Result:
 
 
 def _answered(line: Line, end: EndedTurn, endpoint: str) -> Result:
-    body = response_json(end.status, end.error, end.rest)
+    body = response_json(end.status, end.error, end.response)
     if endpoint == CHAT:
         body = json.dumps(completion(json.loads(body)), ensure_ascii=False, separators=(",", ":"))
-    input_tokens, cached_tokens, output_tokens = usage_of(end.rest)
+    input_tokens, cached_tokens, output_tokens = usage_of(end.response)
     return Result(
         number=line.position.number,
         turn=line.turn,

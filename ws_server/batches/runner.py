@@ -202,7 +202,7 @@ class BatchRunner:
         model = await self._directory.find(batch.model)
         return [
             replace(
-                create.turn(batch.owner, model, parent_cached=False),
+                create.turn(batch.owner, model, previous_cached=False),
                 id=line.turn,
                 tier="batch",
                 # The turn is deleted when its line is committed to the output.
