@@ -1,15 +1,15 @@
 """The same turns over HTTP: `/v1/responses` and what belongs to it."""
 
 import asyncio
-import json
 from contextlib import AbstractAsyncContextManager, suppress
-from typing import Any
 
+import msgspec
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
 from turnstream.turns.client import TurnClient
 from turnstream.turns.errors import BadRequest, ResponseNotFound
+from turnstream.turns.event_json import event_type
 from turnstream.turns.follower import Follower
 from turnstream.turns.ids import is_response_id, response_of
 from turnstream.turns.turn import Turn
@@ -22,7 +22,7 @@ from turnstream.ws_server.event_stream import EventStream, ResponsesWire
 from turnstream.ws_server.frames import MESSAGE_BYTES
 from turnstream.ws_server.presence import while_client_waits
 from turnstream.ws_server.references import resolved
-from turnstream.ws_server.wire import refused
+from turnstream.ws_server.wire import json_response, refused
 
 #: How long a cancel waits for the end that it asked for; a lost worker's turns may take longer.
 CANCEL_SECONDS = 15.0
@@ -41,39 +41,40 @@ async def create_response(request: Request) -> Response:
     if body.get("stream"):
         return EventStream(turn_client, turn_client.submit(turn), ResponsesWire())
     if create.background:
-        return Response(await _submitted(turn_client, turn), media_type="application/json")
+        return json_response(await _submitted(turn_client, turn))
     end = await last_event(request, turn_client.submit(turn))
-    if end["type"] == "error":
-        return refused(end)
-    return JSONResponse(end["response"])
+    return refused(end) if event_type(end) == b"error" else json_response(_response_in(end))
 
 
-async def _submitted(turn_client: TurnClient, turn: Turn) -> str:
+class _Event(msgspec.Struct, frozen=True):
+    response: msgspec.Raw
+
+
+def _response_in(event: bytes) -> msgspec.Raw:
+    return msgspec.json.decode(event, type=_Event).response
+
+
+async def _submitted(turn_client: TurnClient, turn: Turn) -> str | msgspec.Raw:
     async with turn_client.submit(turn) as follower:
         if follower.turn_id != turn.id:
-            # Asked for before, with the same key.
+            # An earlier request had the same idempotency key.
             return await turn_client.stored.response(follower.turn_id, turn.owner)
         created = (await anext(follower.batches()))[0]
-    return json.dumps(json.loads(created)["response"], ensure_ascii=False)
+    return _response_in(created)
 
 
-async def last_event(
-    request: Request, following: AbstractAsyncContextManager[Follower]
-) -> dict[str, Any]:
-    """Wait for the end of a turn and give its terminal event.
+async def last_event(request: Request, following: AbstractAsyncContextManager[Follower]) -> bytes:
+    """Wait for the end of a turn and return its terminal event.
 
     Raises:
         ClientDisconnect: the client left first; its turn ends soon if it is not stored.
     """
     async with following as follower:
         try:
-            last = await while_client_waits(request, _last(follower))
+            return await while_client_waits(request, _last(follower))
         except ClientDisconnect:
-            # Before this reader is counted as gone, it would be taken for somebody else.
+            # Not here: until the follower is closed, it counts as another reader.
             gone = follower.turn_id
-        else:
-            end: dict[str, Any] = json.loads(last)
-            return end
     turn_client: TurnClient = request.app.state.turn_client
     await turn_client.leave(gone)
     raise ClientDisconnect
@@ -93,11 +94,15 @@ async def get_response(request: Request) -> Response:
     response_id = response_id_of(request)
     if request.query_params.get("stream") != "true":
         found = await turn_client.stored.response(response_id, owner)
-        return Response(found, media_type="application/json")
+        return json_response(found)
     after = field.starting_after(request.query_params.get("starting_after"))
     return EventStream(
         turn_client, turn_client.follow(response_id, owner, after=after), ResponsesWire()
     )
+
+
+class _Status(msgspec.Struct, frozen=True):
+    status: str
 
 
 async def cancel_response(request: Request) -> Response:
@@ -109,7 +114,7 @@ async def cancel_response(request: Request) -> Response:
         await turn_client.cancel(response_id, owner)
     except BadRequest:
         found = await turn_client.stored.response(response_id, owner)
-        if json.loads(found)["status"] != "cancelled":
+        if msgspec.json.decode(found, type=_Status).status != "cancelled":
             raise
     else:
         with suppress(TimeoutError):
@@ -119,7 +124,7 @@ async def cancel_response(request: Request) -> Response:
             ):
                 await _last(follower)
         found = await turn_client.stored.response(response_id, owner)
-    return Response(found, media_type="application/json")
+    return json_response(found)
 
 
 async def read_body(request: Request) -> bytes:

@@ -1,40 +1,40 @@
-"""The shapes of what a socket says beside the events of turns."""
+"""What the socket sends besides the events of turns."""
 
-from typing import Any, Literal, NotRequired
+from typing import Literal
 
-from typing_extensions import TypedDict
+from msgspec import UNSET, Raw, Struct, UnsetType
 
 from turnstream.turns.shapes import Count, StreamId
 
 
-class Steered(TypedDict):
-    """What could not be said to a response while it was written."""
+class Steered(Struct, frozen=True, kw_only=True):
+    """The request to steer a running response."""
 
     previous_response_id: str
-    #: As it came.
-    input: Any
+    #: As the client sent it.
+    input: Raw
 
 
-class SteerError(TypedDict):
-    """Why it could not."""
+class SteerError(Struct, frozen=True, kw_only=True, tag_field="type", tag="invalid_request_error"):
+    """Why it was refused."""
 
-    type: Literal["invalid_request_error"]
-    code: Literal["steering_not_supported"]
-    message: str
+    code: Literal["steering_not_supported"] = "steering_not_supported"
+    message: str = "A response can't be steered here: cancel it and continue from it."
 
 
-class SteerFailed(TypedDict):
-    """A response can't be steered here."""
+class SteerFailed(Struct, frozen=True, kw_only=True, tag_field="type", tag="response.steer.failed"):
+    """A running response cannot be steered."""
 
-    type: Literal["response.steer.failed"]
-    sequence_number: Literal[0]
+    #: Always 0: it is not an event of a response.
+    sequence_number: Literal[0] = 0
     steer: Steered
-    error: SteerError
-    stream_id: NotRequired[StreamId]
+    error: SteerError = SteerError()
+    stream_id: StreamId | UnsetType = UNSET
 
 
-class Draining(TypedDict):
-    """This node goes: come back after that time and go on with resume."""
+class Draining(
+    Struct, frozen=True, kw_only=True, tag_field="type", tag="turnstream:server.draining"
+):
+    """The node shuts down: reconnect after that time and continue with resume."""
 
-    type: Literal["turnstream:server.draining"]
     retry_after_ms: Count

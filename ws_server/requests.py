@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from turnstream.turns.shapes import MessageId, ResponseId, StreamId
+
 Temperature = Annotated[float, Meta(ge=0, le=2)] | None
 Probability = Annotated[float, Meta(ge=0, le=1)] | None
 Penalty = Annotated[float, Meta(ge=-2, le=2)] | None
@@ -27,10 +29,6 @@ Key = Annotated[str, Meta(min_length=1, max_length=256)] | None
 Tier = Literal["auto", "default", "priority", "fast", "flex"] | None
 ToolChoice = Literal["auto", "none"] | None
 Role = Literal["user", "assistant", "system", "developer"]
-#: Published as patterns; a string that does not match gets an error code of its own.
-ResponseId = Annotated[str, Meta(extra_json_schema={"pattern": "^resp_[0-9a-f]{32}$"})]
-MessageId = Annotated[str, Meta(extra_json_schema={"pattern": "^msg_[0-9a-f]{32}(_[0-9]+)?$"})]
-StreamId = Annotated[str, Meta(extra_json_schema={"pattern": "^[A-Za-z0-9_.-]{1,256}$"})]
 
 
 class InputTextPart(Struct, frozen=True, tag_field="type", tag="input_text"):

@@ -14,6 +14,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from turnstream.turns.client import TurnClient
 from turnstream.turns.errors import BadRequest, NotServed, TurnError
+from turnstream.turns.event_json import encode
 from turnstream.turns.tasks import end
 from turnstream.turns.turn import Turn
 from turnstream.ws_server.control_queue import ControlQueue, Say, Stop
@@ -29,6 +30,7 @@ from turnstream.ws_server.frames import (
     read_resume,
 )
 from turnstream.ws_server.lane import Lane, TooManyWaiting
+from turnstream.ws_server.notices import Draining
 from turnstream.ws_server.references import resolved
 from turnstream.ws_server.settings import SocketLimits
 from turnstream.ws_server.wire import error_frame, error_response, steer_failed
@@ -130,7 +132,7 @@ class Session:
     async def say_goodbye(self) -> None:
         """Tell the client to come back, here or elsewhere, and go on where it was."""
         wait_ms = random.randrange(COME_BACK_MS)
-        notice = f'{{"type":"turnstream:server.draining","retry_after_ms":{wait_ms}}}'
+        notice = encode(Draining(retry_after_ms=wait_ms))
         with suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
             async with asyncio.timeout(GOODBYE_SECONDS):
                 await self.send(notice)

@@ -9,7 +9,7 @@ from turnstream.ws_server import notices, requests
 Json = dict[str, Any]
 
 _ASKED = requests.FRAMES
-_SENT = (*event_shapes.Event.__args__, notices.SteerFailed, notices.Draining)
+_SENT = (*event_shapes.EVENTS, notices.SteerFailed, notices.Draining)
 
 
 def document() -> Json:

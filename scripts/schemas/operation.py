@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from scripts.schemas.json_schema import Shape, ref
+from scripts.schemas.json_schema import ref
 from turnstream.ws_server import bodies
 
 Json = dict[str, Any]
@@ -24,7 +24,7 @@ _WRONG = {
 def operation(
     name: str,
     summary: str,
-    answer: Shape | None,
+    answer: type | None,
     *,
     body: type | None = None,
     form: type | None = None,

@@ -5,7 +5,7 @@ from typing import Any
 from scripts.schemas.operation import health, idempotency_key, operation, path, query
 from turnstream.turns import event_shapes, shapes
 from turnstream.ws_server import bodies, requests
-from turnstream.ws_server.batches import bodies as bulk
+from turnstream.ws_server.batches import bodies as batches
 
 Json = dict[str, Any]
 
@@ -20,7 +20,7 @@ def paths() -> Json:
                 shapes.Response,
                 body=requests.ResponseBody,
                 parameters=[idempotency_key()],
-                streams=event_shapes.Event.__args__,
+                streams=event_shapes.EVENTS,
                 wrong=(400, 404, 429),
                 leads_to=("get_response", "cancel_response", "list_input_items", "delete_response"),
             )
@@ -57,7 +57,7 @@ def paths() -> Json:
                         "Only those after the event of this number.",
                     ),
                 ],
-                streams=event_shapes.Event.__args__,
+                streams=event_shapes.EVENTS,
                 wrong=(400, 404),
             ),
             "delete": operation(
@@ -115,13 +115,13 @@ def paths() -> Json:
                 wrong=(404,),
             )
         },
-        **_bulk(),
+        **_batches(),
         "/healthz": {"get": health("healthz", "This process lives.")},
         "/readyz": {"get": health("readyz", "A turn would be answered.", 503)},
     }
 
 
-def _bulk() -> Json:
+def _batches() -> Json:
     file_id, batch_id = path("id", "A file's id."), path("id", "A batch's id.")
     after = query("after", {"type": "string"}, "The last one that one has.")
     return {
@@ -129,15 +129,15 @@ def _bulk() -> Json:
             "post": operation(
                 "create_file",
                 "Take a file of requests.",
-                bulk.FileBody,
-                form=bulk.FileForm,
+                batches.FileBody,
+                form=batches.FileForm,
                 wrong=(400, 413),
                 leads_to=("get_file", "get_file_content", "delete_file"),
             ),
             "get": operation(
                 "list_files",
                 "One's own files.",
-                bulk.FileList,
+                batches.FileList,
                 parameters=[
                     query("purpose", {"type": "string"}, "Only those for it."),
                     query("limit", {"type": "integer", "minimum": 1, "maximum": 10_000}, "10000"),
@@ -151,14 +151,14 @@ def _bulk() -> Json:
             "get": operation(
                 "get_file",
                 "What is known of a file.",
-                bulk.FileBody,
+                batches.FileBody,
                 parameters=[file_id],
                 wrong=(404,),
             ),
             "delete": operation(
                 "delete_file",
                 "Forget a file and its content.",
-                bulk.FileDeleted,
+                batches.FileDeleted,
                 parameters=[file_id],
                 wrong=(404,),
             ),
@@ -176,8 +176,8 @@ def _bulk() -> Json:
             "post": operation(
                 "create_batch",
                 "Have a file's requests answered.",
-                bulk.BatchBody,
-                body=bulk.BatchRequest,
+                batches.BatchBody,
+                body=batches.BatchRequest,
                 parameters=[idempotency_key()],
                 wrong=(400, 404),
                 leads_to=("get_batch", "cancel_batch"),
@@ -185,7 +185,7 @@ def _bulk() -> Json:
             "get": operation(
                 "list_batches",
                 "One's own batches, newest first.",
-                bulk.BatchList,
+                batches.BatchList,
                 parameters=[
                     query("limit", {"type": "integer", "minimum": 1, "maximum": 100}, "20"),
                     after,
@@ -197,7 +197,7 @@ def _bulk() -> Json:
             "get": operation(
                 "get_batch",
                 "How a batch stands.",
-                bulk.BatchBody,
+                batches.BatchBody,
                 parameters=[batch_id],
                 wrong=(404,),
             )
@@ -206,7 +206,7 @@ def _bulk() -> Json:
             "post": operation(
                 "cancel_batch",
                 "Answer no further request of it; finished ones are kept.",
-                bulk.BatchBody,
+                batches.BatchBody,
                 parameters=[batch_id],
                 wrong=(400, 404),
             )

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive
 
 from turnstream.turns.errors import BadRequest, FileNotFound, FileTooLarge, Overloaded
@@ -16,7 +16,7 @@ from turnstream.ws_server.access import owner_of
 from turnstream.ws_server.batches.blobs import CHUNK
 from turnstream.ws_server.batches.bodies import FileBody, FileDeleted, FileList
 from turnstream.ws_server.batches.service import BatchService
-from turnstream.ws_server.list_page import list_page
+from turnstream.ws_server.wire import json_response
 
 #: What the form around a file may have on top of it.
 _FORM_BYTES = 64 * 1024
@@ -26,16 +26,14 @@ KEPT_SECONDS = (3600, 30 * 24 * 3600)
 
 def file_body(file: File) -> FileBody:
     """Write a file for the wire."""
-    return {
-        "id": file.id,
-        "object": "file",
-        "bytes": file.bytes,
-        "created_at": file.created_at,
-        "expires_at": file.expires_at,
-        "filename": file.filename,
-        "purpose": file.purpose,
-        "status": "processed",
-    }
+    return FileBody(
+        id=file.id,
+        bytes=file.bytes,
+        created_at=file.created_at,
+        expires_at=file.expires_at,
+        filename=file.filename,
+        purpose=file.purpose,
+    )
 
 
 async def create_file(request: Request) -> Response:
@@ -73,7 +71,7 @@ async def create_file(request: Request) -> Response:
     except OSError as exc:
         raise Overloaded("The file can't be kept now. Try again in a moment.") from exc
     await service.files.add(file)
-    return JSONResponse(file_body(file))
+    return json_response(file_body(file))
 
 
 async def list_files(request: Request) -> Response:
@@ -88,13 +86,12 @@ async def list_files(request: Request) -> Response:
         limit=field.whole_text(query.get("limit"), "limit", 10_000, least=1, most=10_000),
         newest_first=field.word(query, "order", "desc", ("asc", "desc")) == "desc",
     )
-    body: FileList = list_page([file_body(file) for file in found], more=more)
-    return JSONResponse(body)
+    return json_response(FileList.of([file_body(file) for file in found], more=more))
 
 
 async def get_file(request: Request) -> Response:
     """`GET /v1/files/ID`: what is known of a file."""
-    return JSONResponse(file_body(await _file(request)))
+    return json_response(file_body(await _file(request)))
 
 
 async def get_file_content(request: Request) -> Response:
@@ -123,8 +120,7 @@ async def delete_file(request: Request) -> Response:
     except OSError as exc:
         raise Overloaded("The file can't be removed now. Try again in a moment.") from exc
     await service.files.forget(file)
-    body: FileDeleted = {"id": file.id, "object": "file", "deleted": True}
-    return JSONResponse(body)
+    return json_response(FileDeleted(id=file.id))
 
 
 async def _file(request: Request) -> File:

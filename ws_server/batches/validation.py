@@ -120,4 +120,4 @@ class _Validator:
     def _add_problem(
         self, line: int | None, message: str, code: str | None, param: str | None = None
     ) -> None:
-        self._problems.append({"code": code, "message": message, "param": param, "line": line})
+        self._problems.append(Problem(code=code, message=message, param=param, line=line))
