@@ -70,17 +70,6 @@ class Access:
             raise Forbidden("Pages of this origin may not connect.")
 
 
-def owner_of(request: HTTPConnection) -> str:
-    """Return the owner that a request's key belongs to.
-
-    Raises:
-        Forbidden: the request comes from a page of another host.
-        Unauthorized: the key is missing or unknown.
-    """
-    access: Access = request.app.state.access
-    return access.admit(request).owner
-
-
 def _offered(connection: HTTPConnection) -> list[str]:
     header = connection.headers.get("sec-websocket-protocol", "")
     return [name.strip() for name in header.split(",")]

@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 
 from turnstream.turns.client import open_client
 from turnstream.turns.model_name import served_name
-from turnstream.ws_server import chat, counting, health, http, models, stored
+from turnstream.ws_server import counting, health, http, models, stored
 from turnstream.ws_server.access import Access
 from turnstream.ws_server.batches import files
 from turnstream.ws_server.batches import routes as batches
@@ -23,6 +23,7 @@ from turnstream.ws_server.failures import HANDLERS
 from turnstream.ws_server.request_id import RequestId
 from turnstream.ws_server.settings import ServerSettings
 from turnstream.ws_server.socket import no_such_socket, responses_socket
+from turnstream.ws_server.state import NodeState
 
 _STATIC = Path(__file__).parent / "static"
 #: Made by `python -m scripts.schemas`.
@@ -43,12 +44,19 @@ def create_app(settings: ServerSettings) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with open_client(settings.turns, settings.node) as turn_client:
-            app.state.turn_client = turn_client
-            app.state.directory = Directory(turn_client, model)
-            async with open_batches(settings, app.state.directory) as app.state.batches:
+            directory = Directory(turn_client, model)
+            async with open_batches(settings, directory) as batch_service:
+                app.state.node = NodeState(
+                    access=Access(settings),
+                    turn_client=turn_client,
+                    directory=directory,
+                    batches=batch_service,
+                    model=model,
+                    socket_limits=settings.socket,
+                )
                 yield
 
-    app = Starlette(
+    return Starlette(
         routes=[
             Route("/", _page),
             Mount("/static", StaticFiles(directory=_STATIC)),
@@ -63,7 +71,7 @@ def create_app(settings: ServerSettings) -> Starlette:
             Route("/v1/responses/{id}", stored.delete_response, methods=["DELETE"]),
             Route("/v1/responses/{id}/input_items", stored.list_input_items),
             Route("/v1/responses/{id}/cancel", http.cancel_response, methods=["POST"]),
-            Route("/v1/chat/completions", chat.create_completion, methods=["POST"]),
+            Route("/v1/chat/completions", http.create_completion, methods=["POST"]),
             Route("/v1/models", models.list_models),
             Route("/v1/models/{name:path}", models.get_model),
             Route("/v1/files", files.create_file, methods=["POST"]),
@@ -81,12 +89,6 @@ def create_app(settings: ServerSettings) -> Starlette:
         exception_handlers=HANDLERS,
         lifespan=lifespan,
     )
-    app.state.access = Access(settings)
-    #: The sockets that are open.
-    app.state.sessions = set()
-    app.state.model = model
-    app.state.socket_limits = settings.socket
-    return app
 
 
 async def _openapi(request: Request) -> Response:

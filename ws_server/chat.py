@@ -1,20 +1,19 @@
-"""`POST /v1/chat/completions`: for clients of the older protocol.
+"""Chat completions: the older protocol's requests and answers, for `/v1/chat/completions`.
 
 A completion is a turn like any other. Its id is the response's with another prefix, so that it can
 be read, cancelled and deleted as a response.
 """
 
+from dataclasses import dataclass
+
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.json import Decoder
-from starlette.requests import Request
-from starlette.responses import Response as Answer
 
-from turnstream.turns.client import TurnClient
 from turnstream.turns.errors import TurnError, error_body
 from turnstream.turns.event_json import encode, event_type
 from turnstream.turns.ids import completion_of
 from turnstream.turns.shapes import Error, Response
-from turnstream.ws_server.access import owner_of
+from turnstream.ws_server import field, items, requests
 from turnstream.ws_server.bodies import (
     Chunk,
     ChunkChoice,
@@ -27,34 +26,57 @@ from turnstream.ws_server.bodies import (
     FinishReason,
     PromptTokensDetails,
 )
-from turnstream.ws_server.chat_request import read_chat
-from turnstream.ws_server.create import with_key
-from turnstream.ws_server.decode import read_json
-from turnstream.ws_server.directory import Directory
-from turnstream.ws_server.event_stream import EventStream
-from turnstream.ws_server.http import last_event, read_body
-from turnstream.ws_server.wire import failure, json_response, refused
+from turnstream.ws_server.create import TIERS, Create, sampling_of
+from turnstream.ws_server.decode import decode
+from turnstream.ws_server.field import Body
 
 
-async def create_completion(request: Request) -> Answer:
-    """Answer with the whole completion, or with `stream` chunk by chunk."""
-    owner = owner_of(request)
-    turn_client: TurnClient = request.app.state.turn_client
-    directory: Directory = request.app.state.directory
-    chat = read_chat(read_json(await read_body(request)))
-    create = with_key(chat.create, request.headers.get("idempotency-key"))
-    turn = create.turn(owner, await directory.find(create.model), parent_cached=False)
-    if chat.stream:
-        return EventStream(
-            turn_client, turn_client.submit(turn), ChatWire(include_usage=chat.include_usage)
-        )
-    end = await last_event(request, turn_client.submit(turn))
-    if event_type(end) == b"error":
-        return refused(end)
-    response = _ENDED.decode(end).response
-    if response.status == "failed":
-        return failure(_failure(response), 500)
-    return json_response(completion(response))
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """A validated request for a completion."""
+
+    create: Create
+    stream: bool
+    #: Whether a stream ends with token usage.
+    include_usage: bool
+
+
+def read_chat(body: Body) -> ChatRequest:
+    """Check a request.
+
+    Raises:
+        BadRequest: a field is wrong, missing or not supported; it says which.
+    """
+    asked = decode(body, requests.CompletionBody)
+    if asked.logprobs:
+        raise field.unsupported("logprobs", "they are not kept.")
+    stops = (asked.stop,) if isinstance(asked.stop, str) else tuple(asked.stop or ())
+    if not all(stops):
+        raise field.wrong("stop", "at most 4 strings, none of them empty")
+    read = items.read_input(asked.messages, "messages")
+    items.check_question(read.messages, "messages", goes_on=False)
+    create = Create(
+        model=asked.model,
+        messages=read.messages,
+        references=read.references,
+        instructions=None,
+        previous_response_id=None,
+        max_output_tokens=asked.max_completion_tokens or asked.max_tokens,
+        sampling=sampling_of(asked),
+        truncate=False,
+        stop=stops,
+        store=asked.store is True,
+        background=False,
+        tier=TIERS[asked.service_tier or "auto"],
+        metadata=asked.metadata or {},
+        idempotency_key=None,
+    )
+    return ChatRequest(
+        create,
+        stream=asked.stream is True,
+        include_usage=asked.stream_options is not None
+        and asked.stream_options.include_usage is True,
+    )
 
 
 class _Delta(Struct, frozen=True):
@@ -106,7 +128,7 @@ class ChatWire:
             case b"error":
                 return _data(ErrorBody(error=_REFUSED.decode(event).error))
             case b"response.failed":
-                return _data(ErrorBody(error=_failure(_ENDED.decode(event).response)))
+                return _data(ErrorBody(error=failure_of(_ENDED.decode(event).response)))
             case b"response.completed" | b"response.incomplete":
                 return self._end(_ENDED.decode(event).response)
             case _:
@@ -179,7 +201,8 @@ def _usage(response: Response) -> CompletionUsage:
     )
 
 
-def _failure(response: Response) -> Error:
+def failure_of(response: Response) -> Error:
+    """Return the error of a failed response."""
     error = response.error
     assert error is not None, "a failed response has an error"
     return Error(type="server_error", code=error.code, message=error.message, param=None)

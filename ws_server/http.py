@@ -1,28 +1,31 @@
 """The same turns over HTTP: `/v1/responses` and what belongs to it."""
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import AbstractAsyncContextManager, suppress
+from typing import Any, TypeVar
 
 import msgspec
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from turnstream.turns import shapes
 from turnstream.turns.client import TurnClient
 from turnstream.turns.errors import BadRequest, ResponseNotFound
 from turnstream.turns.event_json import event_type
 from turnstream.turns.follower import Follower
 from turnstream.turns.ids import is_response_id, response_of
+from turnstream.turns.tasks import end
 from turnstream.turns.turn import Turn
-from turnstream.ws_server import field
-from turnstream.ws_server.access import owner_of
-from turnstream.ws_server.create import read_create, with_key
+from turnstream.ws_server import chat, field
+from turnstream.ws_server.create import read_create, resolved, with_key
 from turnstream.ws_server.decode import read_json
-from turnstream.ws_server.directory import Directory
 from turnstream.ws_server.event_stream import EventStream, ResponsesWire
 from turnstream.ws_server.frames import MESSAGE_BYTES
-from turnstream.ws_server.presence import while_client_waits
-from turnstream.ws_server.references import resolved
-from turnstream.ws_server.wire import json_response, refused
+from turnstream.ws_server.state import admit, state_of
+from turnstream.ws_server.wire import failure, json_response, refused
+
+T = TypeVar("T")
 
 #: How long a cancel waits for the end that it asked for; a lost worker's turns may take longer.
 CANCEL_SECONDS = 15.0
@@ -30,20 +33,37 @@ CANCEL_SECONDS = 15.0
 
 async def create_response(request: Request) -> Response:
     """`POST /v1/responses`: the whole answer, its events as they come, or at once what is known."""
-    owner = owner_of(request)
-    turn_client: TurnClient = request.app.state.turn_client
-    directory: Directory = request.app.state.directory
+    state, owner = admit(request)
     body = read_json(await read_body(request))
     create = with_key(read_create(body), request.headers.get("idempotency-key"))
-    model = await directory.find(create.model)
-    create = await resolved(create, turn_client.stored, owner)
+    model = await state.directory.find(create.model)
+    create = await resolved(create, state.turn_client.stored, owner)
     turn = create.turn(owner, model, parent_cached=False)
     if body.get("stream"):
-        return EventStream(turn_client, turn_client.submit(turn), ResponsesWire())
+        return EventStream(state.turn_client, state.turn_client.submit(turn), ResponsesWire())
     if create.background:
-        return json_response(await _submitted(turn_client, turn))
-    end = await last_event(request, turn_client.submit(turn))
-    return refused(end) if event_type(end) == b"error" else json_response(_response_in(end))
+        return json_response(await _submitted(state.turn_client, turn))
+    last = await _last_event(request, state.turn_client.submit(turn))
+    return refused(last) if event_type(last) == b"error" else json_response(_response_in(last))
+
+
+async def create_completion(request: Request) -> Response:
+    """`POST /v1/chat/completions`: the same turn in the older protocol."""
+    state, owner = admit(request)
+    asked = chat.read_chat(read_json(await read_body(request)))
+    create = with_key(asked.create, request.headers.get("idempotency-key"))
+    turn = create.turn(owner, await state.directory.find(create.model), parent_cached=False)
+    following = state.turn_client.submit(turn)
+    if asked.stream:
+        wire = chat.ChatWire(include_usage=asked.include_usage)
+        return EventStream(state.turn_client, following, wire)
+    last = await _last_event(request, following)
+    if event_type(last) == b"error":
+        return refused(last)
+    response = msgspec.json.decode(_response_in(last), type=shapes.Response)
+    if response.status == "failed":
+        return failure(chat.failure_of(response), 500)
+    return json_response(chat.completion(response))
 
 
 class _Event(msgspec.Struct, frozen=True):
@@ -63,7 +83,7 @@ async def _submitted(turn_client: TurnClient, turn: Turn) -> str | msgspec.Raw:
     return _response_in(created)
 
 
-async def last_event(request: Request, following: AbstractAsyncContextManager[Follower]) -> bytes:
+async def _last_event(request: Request, following: AbstractAsyncContextManager[Follower]) -> bytes:
     """Wait for the end of a turn and return its terminal event.
 
     Raises:
@@ -71,12 +91,11 @@ async def last_event(request: Request, following: AbstractAsyncContextManager[Fo
     """
     async with following as follower:
         try:
-            return await while_client_waits(request, _last(follower))
+            return await _while_client_waits(request, _last(follower))
         except ClientDisconnect:
             # Not here: until the follower is closed, it counts as another reader.
             gone = follower.turn_id
-    turn_client: TurnClient = request.app.state.turn_client
-    await turn_client.leave(gone)
+    await state_of(request).turn_client.leave(gone)
     raise ClientDisconnect
 
 
@@ -89,15 +108,16 @@ async def _last(follower: Follower) -> bytes:
 
 async def get_response(request: Request) -> Response:
     """`GET /v1/responses/ID`: as it is now, or with `stream=true` its events from any number on."""
-    owner = owner_of(request)
-    turn_client: TurnClient = request.app.state.turn_client
+    state, owner = admit(request)
     response_id = response_id_of(request)
     if request.query_params.get("stream") != "true":
-        found = await turn_client.stored.response(response_id, owner)
+        found = await state.turn_client.stored.response(response_id, owner)
         return json_response(found)
     after = field.starting_after(request.query_params.get("starting_after"))
     return EventStream(
-        turn_client, turn_client.follow(response_id, owner, after=after), ResponsesWire()
+        state.turn_client,
+        state.turn_client.follow(response_id, owner, after=after),
+        ResponsesWire(),
     )
 
 
@@ -107,23 +127,22 @@ class _Status(msgspec.Struct, frozen=True):
 
 async def cancel_response(request: Request) -> Response:
     """`POST /v1/responses/ID/cancel`: stop it, wherever it is; asked again it answers the same."""
-    owner = owner_of(request)
-    turn_client: TurnClient = request.app.state.turn_client
+    state, owner = admit(request)
     response_id = response_id_of(request)
     try:
-        await turn_client.cancel(response_id, owner)
+        await state.turn_client.cancel(response_id, owner)
     except BadRequest:
-        found = await turn_client.stored.response(response_id, owner)
+        found = await state.turn_client.stored.response(response_id, owner)
         if msgspec.json.decode(found, type=_Status).status != "cancelled":
             raise
     else:
         with suppress(TimeoutError):
             async with (
                 asyncio.timeout(CANCEL_SECONDS),
-                turn_client.follow(response_id, owner, after=-1) as follower,
+                state.turn_client.follow(response_id, owner, after=-1) as follower,
             ):
                 await _last(follower)
-        found = await turn_client.stored.response(response_id, owner)
+        found = await state.turn_client.stored.response(response_id, owner)
     return json_response(found)
 
 
@@ -151,3 +170,27 @@ def response_id_of(request: Request) -> str:
     if not is_response_id(id):
         raise ResponseNotFound(id[:80])
     return id
+
+
+async def _while_client_waits(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """Await work while the client stays connected; the request's body must have been read.
+
+    A server that sends nothing notices a disconnect only if it listens for it.
+
+    Raises:
+        ClientDisconnect: the client disconnected first.
+    """
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientDisconnect
+        return working.result()
+    finally:
+        await end([working, leaving])
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

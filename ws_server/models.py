@@ -4,22 +4,21 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from turnstream.ws_server import bodies
-from turnstream.ws_server.directory import Directory, Model
+from turnstream.ws_server.directory import Model
+from turnstream.ws_server.state import admit
 from turnstream.ws_server.wire import json_response
 
 
 async def list_models(request: Request) -> Response:
     """`GET /v1/models`: all of them, by name."""
-    request.app.state.access.admit(request)
-    directory: Directory = request.app.state.directory
-    return json_response(bodies.ModelList(data=tuple(map(_object, await directory.all()))))
+    state, _ = admit(request)
+    return json_response(bodies.ModelList(data=tuple(map(_object, await state.directory.all()))))
 
 
 async def get_model(request: Request) -> Response:
     """`GET /v1/models/NAME`: one of them."""
-    request.app.state.access.admit(request)
-    directory: Directory = request.app.state.directory
-    return json_response(_object(await directory.find(request.path_params["name"])))
+    state, _ = admit(request)
+    return json_response(_object(await state.directory.find(request.path_params["name"])))
 
 
 def _object(model: Model) -> bodies.Model:

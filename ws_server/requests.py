@@ -180,6 +180,41 @@ class CompletionBody(Sampling, frozen=True, kw_only=True):
     stream_options: StreamOptions | None = None
 
 
+class OutputExpiry(Struct, frozen=True):
+    """How long a batch's output is kept."""
+
+    anchor: Literal["created_at"]
+    seconds: Annotated[int, Meta(ge=3600, le=2_592_000)] | None = None
+
+
+class BatchRequest(Struct, frozen=True, kw_only=True):
+    """The body of `POST /v1/batches`."""
+
+    input_file_id: str
+    endpoint: str
+    #: A number of minutes, hours or days; seven days at most.
+    completion_window: Annotated[str, Meta(extra_json_schema={"pattern": "^[1-9][0-9]{0,5}[mhd]$"})]
+    metadata: Metadata = None
+    output_expires_after: OutputExpiry | None = None
+
+
+class FileForm(Struct, frozen=True, kw_only=True):
+    """The form of `POST /v1/files`."""
+
+    purpose: Literal["batch"]
+    file: Annotated[str, Meta(extra_json_schema={"format": "binary"})]
+
+
+class BatchLine(Struct, frozen=True, kw_only=True):
+    """A line of a batch's file: a request as it would be made to the endpoint itself."""
+
+    #: Identifies the result of the line.
+    custom_id: Annotated[str, Meta(min_length=1, max_length=512)]
+    method: Any = None
+    url: Any = None
+    body: dict[str, Any]
+
+
 class OnLane(Struct, frozen=True, kw_only=True):
     """The lane of a frame."""
 

@@ -65,7 +65,7 @@ class _Server(uvicorn.Server):
         self._app = app
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        await say_goodbye(self._app.state.sessions)
+        await say_goodbye(self._app.state.node.sessions)
         await super().shutdown(sockets)
 
 

@@ -18,7 +18,7 @@ from turnstream.turns.event_json import encode
 from turnstream.turns.tasks import end
 from turnstream.turns.turn import Turn
 from turnstream.ws_server.control_queue import ControlQueue, Say, Stop
-from turnstream.ws_server.create import Create
+from turnstream.ws_server.create import Create, resolved
 from turnstream.ws_server.directory import Directory
 from turnstream.ws_server.frames import (
     Cancel,
@@ -31,8 +31,8 @@ from turnstream.ws_server.frames import (
 )
 from turnstream.ws_server.lane import Lane, TooManyWaiting
 from turnstream.ws_server.notices import Draining
-from turnstream.ws_server.references import resolved
 from turnstream.ws_server.settings import SocketLimits
+from turnstream.ws_server.state import state_of
 from turnstream.ws_server.wire import error_frame, error_response, steer_failed
 
 #: Clients of a node that goes come back spread over so long.
@@ -42,7 +42,7 @@ GOODBYE_SECONDS = 1.0
 
 async def responses_socket(socket: WebSocket) -> None:
     """Serve one client until it leaves; its turns go on without it."""
-    state = socket.app.state
+    state = state_of(socket)
     try:
         visitor = state.access.admit(socket)
     except TurnError as exc:

@@ -3,34 +3,31 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from turnstream.turns.client import TurnClient
 from turnstream.turns.ids import message_id
 from turnstream.turns.turn import Message
 from turnstream.ws_server import field
-from turnstream.ws_server.access import owner_of
 from turnstream.ws_server.bodies import Deleted, InputItem, InputItemList, InputText, SaidText
 from turnstream.ws_server.http import response_id_of
+from turnstream.ws_server.state import admit
 from turnstream.ws_server.wire import json_response
 
 
 async def delete_response(request: Request) -> Response:
     """`DELETE /v1/responses/ID`: delete it and its messages."""
-    owner = owner_of(request)
-    turn_client: TurnClient = request.app.state.turn_client
+    state, owner = admit(request)
     id = response_id_of(request)
-    await turn_client.stored.delete(id, owner)
+    await state.turn_client.stored.delete(id, owner)
     return json_response(Deleted(id=id))
 
 
 async def list_input_items(request: Request) -> Response:
     """`GET /v1/responses/ID/input_items`: the messages of its request, latest first."""
-    owner = owner_of(request)
-    turn_client: TurnClient = request.app.state.turn_client
+    state, owner = admit(request)
     id = response_id_of(request)
     query = request.query_params
     limit = field.whole_text(query.get("limit"), "limit", 20, least=1, most=100)
     order = field.word(query, "order", "desc", ("asc", "desc"))
-    messages = await turn_client.stored.input_of(id, owner)
+    messages = await state.turn_client.stored.input_of(id, owner)
     listed = [_item(id, number, message) for number, message in enumerate(messages)]
     if order == "desc":
         listed.reverse()

@@ -32,8 +32,8 @@ ASKED: tuple[type, ...] = (
     requests.ResponseBody,
     requests.CompactBody,
     requests.CompletionBody,
-    batches.BatchRequest,
-    batches.FileForm,
+    requests.BatchRequest,
+    requests.FileForm,
     *requests.FRAMES,
 )
 _TEMPLATE = "#/components/schemas/{name}"

@@ -1,4 +1,4 @@
-"""The JSON bodies of files and batches, and of the requests that make them."""
+"""The JSON bodies of files and batches."""
 
 from typing import Annotated, Literal
 
@@ -7,7 +7,6 @@ from msgspec import Meta, Struct
 from turnstream.turns.batch import Status
 from turnstream.turns.shapes import Count, OutputTokensDetails, Problem, Seconds
 from turnstream.ws_server.bodies import ListPage, PromptTokensDetails
-from turnstream.ws_server.requests import Metadata
 
 FileId = Annotated[str, Meta(extra_json_schema={"pattern": "^file-[0-9a-f]{32}$"})]
 BatchId = Annotated[str, Meta(extra_json_schema={"pattern": "^batch_[0-9a-f]{32}$"})]
@@ -92,28 +91,3 @@ class BatchBody(Struct, frozen=True, kw_only=True):
 
 class BatchList(ListPage[BatchBody, BatchId], frozen=True, kw_only=True):
     """A page of batches."""
-
-
-class OutputExpiry(Struct, frozen=True):
-    """How long a batch's output is kept."""
-
-    anchor: Literal["created_at"]
-    seconds: Annotated[int, Meta(ge=3600, le=2_592_000)] | None = None
-
-
-class BatchRequest(Struct, frozen=True, kw_only=True):
-    """The body of `POST /v1/batches`."""
-
-    input_file_id: str
-    endpoint: str
-    #: A number of minutes, hours or days: at most seven days.
-    completion_window: Annotated[str, Meta(extra_json_schema={"pattern": "^[1-9][0-9]{0,5}[mhd]$"})]
-    metadata: Metadata = None
-    output_expires_after: OutputExpiry | None = None
-
-
-class FileForm(Struct, frozen=True, kw_only=True):
-    """The form of `POST /v1/files`."""
-
-    purpose: Literal["batch"]
-    file: Annotated[str, Meta(extra_json_schema={"format": "binary"})]

@@ -12,10 +12,9 @@ from starlette.types import Message, Receive
 from turnstream.turns.errors import BadRequest, FileNotFound, FileTooLarge, Overloaded
 from turnstream.turns.files import File, new_file_id
 from turnstream.ws_server import field
-from turnstream.ws_server.access import owner_of
 from turnstream.ws_server.batches.blobs import CHUNK
 from turnstream.ws_server.batches.bodies import FileBody, FileDeleted, FileList
-from turnstream.ws_server.batches.service import BatchService
+from turnstream.ws_server.state import admit, state_of
 from turnstream.ws_server.wire import json_response
 
 #: What the form around a file may have on top of it.
@@ -38,8 +37,8 @@ def file_body(file: File) -> FileBody:
 
 async def create_file(request: Request) -> Response:
     """`POST /v1/files`: take a file of requests."""
-    owner = owner_of(request)
-    service: BatchService = request.app.state.batches
+    state, owner = admit(request)
+    service = state.batches
     bounded = Request(request.scope, _bounded(request, service.file_bytes))
     try:
         async with bounded.form(max_files=1, max_fields=10) as form:
@@ -76,8 +75,8 @@ async def create_file(request: Request) -> Response:
 
 async def list_files(request: Request) -> Response:
     """`GET /v1/files`: the owner's, newest first unless asked otherwise."""
-    owner = owner_of(request)
-    service: BatchService = request.app.state.batches
+    state, owner = admit(request)
+    service = state.batches
     query = request.query_params
     found, more = await service.files.page(
         owner,
@@ -96,7 +95,7 @@ async def get_file(request: Request) -> Response:
 
 async def get_file_content(request: Request) -> Response:
     """`GET /v1/files/ID/content`: the file itself."""
-    service: BatchService = request.app.state.batches
+    service = state_of(request).batches
     file = await _file(request)
     try:
         length = await service.blobs.size(file.path)
@@ -113,7 +112,7 @@ async def get_file_content(request: Request) -> Response:
 
 async def delete_file(request: Request) -> Response:
     """`DELETE /v1/files/ID`: forget a file and its content."""
-    service: BatchService = request.app.state.batches
+    service = state_of(request).batches
     file = await _file(request)
     try:
         await service.blobs.delete(file.path)
@@ -124,8 +123,8 @@ async def delete_file(request: Request) -> Response:
 
 
 async def _file(request: Request) -> File:
-    owner = owner_of(request)
-    service: BatchService = request.app.state.batches
+    state, owner = admit(request)
+    service = state.batches
     return await service.files.get(request.path_params["id"], owner)
 
 
