@@ -1,4 +1,4 @@
-"""The application: routes, and what lives as long as the process."""
+"""The application: its routes, and what lives as long as it runs."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,4 +1,4 @@
-"""The same turns over HTTP: `/v1/responses` and what belongs to it."""
+"""Turns over HTTP: `/v1/responses` and `/v1/chat/completions`."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -27,12 +27,12 @@ from turnstream.ws_server.wire import failure, json_response, refused
 
 T = TypeVar("T")
 
-#: How long a cancel waits for the end that it asked for; a lost worker's turns may take longer.
+#: How long a cancel waits for the turn to end; after a lost worker that may take longer.
 CANCEL_SECONDS = 15.0
 
 
 async def create_response(request: Request) -> Response:
-    """`POST /v1/responses`: the whole answer, its events as they come, or at once what is known."""
+    """`POST /v1/responses`: answer whole, as a stream, or at once in the background."""
     state, owner = admit(request)
     body = read_json(await read_body(request))
     create = with_key(read_create(body), request.headers.get("idempotency-key"))
@@ -87,7 +87,7 @@ async def _last_event(request: Request, following: AbstractAsyncContextManager[F
     """Wait for the end of a turn and return its terminal event.
 
     Raises:
-        ClientDisconnect: the client left first; its turn ends soon if it is not stored.
+        ClientDisconnect: the client left first; its turn is cancelled if it is not stored.
     """
     async with following as follower:
         try:
@@ -107,7 +107,7 @@ async def _last(follower: Follower) -> bytes:
 
 
 async def get_response(request: Request) -> Response:
-    """`GET /v1/responses/ID`: as it is now, or with `stream=true` its events from any number on."""
+    """`GET /v1/responses/ID`: as it is now, or with `stream=true` its events from a number on."""
     state, owner = admit(request)
     response_id = response_id_of(request)
     if request.query_params.get("stream") != "true":
@@ -126,7 +126,7 @@ class _Status(msgspec.Struct, frozen=True):
 
 
 async def cancel_response(request: Request) -> Response:
-    """`POST /v1/responses/ID/cancel`: stop it, wherever it is; asked again it answers the same."""
+    """`POST /v1/responses/ID/cancel`: cancel it; a repeated request gets the same answer."""
     state, owner = admit(request)
     response_id = response_id_of(request)
     try:
@@ -147,24 +147,24 @@ async def cancel_response(request: Request) -> Response:
 
 
 async def read_body(request: Request) -> bytes:
-    """Read a request's body, within the bounds of a message.
+    """Read a request's body.
 
     Raises:
-        BadRequest: it is too large.
+        BadRequest: it is larger than `MESSAGE_BYTES`.
     """
     chunks = bytearray()
     async for chunk in request.stream():
         chunks += chunk
         if len(chunks) > MESSAGE_BYTES:
-            raise BadRequest(f"A request may have {MESSAGE_BYTES} bytes at most.")
+            raise BadRequest(f"A request may have at most {MESSAGE_BYTES} bytes.")
     return bytes(chunks)
 
 
 def response_id_of(request: Request) -> str:
-    """Read the response's id from the path; a completion's id names its response too.
+    """Return the response's id in the path; a completion's id names its response too.
 
     Raises:
-        ResponseNotFound: it can't be the id of a response at all.
+        ResponseNotFound: it is not the id of a response.
     """
     id = response_of(request.path_params["id"])
     if not is_response_id(id):
