@@ -1,11 +1,12 @@
-"""`/v1/models`: the models that requests may name."""
+"""The models that requests may name, and whether this node can serve them."""
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from turnstream.turns.errors import TurnError
 from turnstream.ws_server import bodies
 from turnstream.ws_server.directory import Model
-from turnstream.ws_server.state import admit
+from turnstream.ws_server.state import admit, state_of
 from turnstream.ws_server.wire import json_response
 
 
@@ -23,3 +24,20 @@ async def get_model(request: Request) -> Response:
 
 def _object(model: Model) -> bodies.Model:
     return bodies.Model(id=model.name, created=model.created)
+
+
+async def healthz(request: Request) -> Response:
+    """`GET /healthz`: this process is alive."""
+    return json_response(bodies.Health(status="ok"))
+
+
+async def readyz(request: Request) -> Response:
+    """`GET /readyz`: 200 if a worker of the default model has a recent heartbeat, else 503."""
+    state = state_of(request)
+    try:
+        served = await state.turn_client.is_served(state.model)
+    except TurnError:
+        return json_response(bodies.Health(status="no redis"), status=503)
+    if not served:
+        return json_response(bodies.Health(status=f"no worker for {state.model}"), status=503)
+    return json_response(bodies.Health(status="ready"))

@@ -16,6 +16,7 @@ from turnstream.turns.errors import BadRequest, NotServed, TurnError
 from turnstream.turns.event_json import encode
 from turnstream.turns.tasks import end
 from turnstream.turns.turn import Turn
+from turnstream.ws_server.bodies import Draining
 from turnstream.ws_server.control_queue import ControlQueue, Say, Stop
 from turnstream.ws_server.create import Create, resolved
 from turnstream.ws_server.directory import Directory
@@ -29,7 +30,6 @@ from turnstream.ws_server.frames import (
     read_resume,
 )
 from turnstream.ws_server.lane import Lane, TooManyWaiting
-from turnstream.ws_server.notices import Draining
 from turnstream.ws_server.settings import SocketLimits
 from turnstream.ws_server.state import state_of
 from turnstream.ws_server.wire import error_frame, error_response, steer_failed

@@ -5,15 +5,15 @@ from typing import Any
 import msgspec
 
 from turnstream.turns import event_shapes, shapes
-from turnstream.ws_server import bodies, notices, requests
+from turnstream.ws_server import bodies, requests
 from turnstream.ws_server.batches import bodies as batches
 
 Json = dict[str, Any]
 
 SENT: tuple[type, ...] = (
     *event_shapes.EVENTS,
-    notices.SteerFailed,
-    notices.Draining,
+    bodies.SteerFailed,
+    bodies.Draining,
     shapes.Response,
     bodies.ErrorBody,
     bodies.Deleted,
