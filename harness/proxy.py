@@ -26,7 +26,7 @@ class Proxy:
         self.delay = 0.0
         #: Bytes towards a client after which its connection is reset.
         self.reset_after: int | None = None
-        #: Reset so many connections instead of handing on what their server says next: what was
+        #: Reset so many connections instead of forwarding what their server says next: what was
         #: asked was done, and nobody hears of it.
         self.swallow_answers = 0
         #: New connections are reset.

@@ -229,13 +229,8 @@ class Overloaded(TurnError):
 
 
 def error_body(error: TurnError) -> Error:
-    """Return an error's body for HTTP and the socket, the value in `{"error": …}`."""
-    return {
-        "type": error.type,
-        "code": error.code,
-        "message": error.message,
-        "param": error.param,
-    }
+    """Write an error the way both wires carry it, inside `{"error": …}`."""
+    return Error(type=error.type, code=error.code, message=error.message, param=error.param)
 
 
 class NewerVersion(TurnError):

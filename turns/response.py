@@ -1,6 +1,6 @@
 """The response object: a turn as a whole, on the wire.
 
-Its JSON is kept without status and error, the two that change while a turn waits and runs: a script
+Its JSON is stored without status and error, which change while a turn is queued and runs: a script
 in Redis puts them in front. A parameter or field `response` is the JSON after the error, to the
 closing brace.
 """
@@ -13,11 +13,14 @@ from turnstream.turns.event_json import encode, response_fields_json
 from turnstream.turns.ids import message_id
 from turnstream.turns.shapes import (
     Cut,
+    IncompleteDetails,
+    InputTokensDetails,
     MessageItem,
     MessageStatus,
     OutputText,
     ResponseError,
     ResponseFields,
+    Usage,
 )
 from turnstream.turns.turn import Tier, Turn
 
@@ -27,42 +30,30 @@ _TIERS: dict[Tier, Literal["priority", "default", "flex"]] = {
     "flex": "flex",
     "batch": "default",
 }
+_FIELDS = msgspec.json.Decoder(ResponseFields)
 
 
 def new_response(turn: Turn) -> str:
     """Return a response's JSON when its turn is submitted."""
+    sampling = turn.request.sampling
     return response_fields_json(
-        {
-            "id": turn.id,
-            "object": "response",
-            "created_at": turn.created_at,
-            "completed_at": None,
-            "background": turn.background,
-            "incomplete_details": None,
-            "instructions": turn.request.instructions,
-            "max_output_tokens": turn.request.sampling.max_tokens,
-            "max_tool_calls": None,
-            "model": turn.model,
-            "output": [],
-            "parallel_tool_calls": True,
-            "previous_response_id": turn.previous_response_id,
-            "reasoning": None,
-            "service_tier": _TIERS[turn.tier],
-            "store": turn.store,
-            "temperature": turn.request.sampling.temperature,
-            "text": {"format": {"type": "text"}},
-            "tool_choice": "auto",
-            "tools": [],
-            "top_logprobs": 0,
-            "top_p": turn.request.sampling.top_p,
-            "truncation": "auto" if turn.request.truncate else "disabled",
-            "usage": None,
-            "metadata": turn.metadata,
-            "presence_penalty": turn.request.sampling.presence_penalty,
-            "frequency_penalty": turn.request.sampling.frequency_penalty,
-            "safety_identifier": None,
-            "prompt_cache_key": None,
-        }
+        ResponseFields(
+            id=turn.id,
+            created_at=turn.created_at,
+            background=turn.background,
+            instructions=turn.request.instructions,
+            max_output_tokens=sampling.max_tokens,
+            model=turn.model,
+            previous_response_id=turn.previous_response_id,
+            service_tier=_TIERS[turn.tier],
+            store=turn.store,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            truncation="auto" if turn.request.truncate else "disabled",
+            metadata=turn.metadata,
+            presence_penalty=sampling.presence_penalty,
+            frequency_penalty=sampling.frequency_penalty,
+        )
     )
 
 
@@ -77,37 +68,29 @@ def finished_response(
     completed_at: int | None,
 ) -> str:
     """Return a response's JSON at its end."""
-    body: ResponseFields = msgspec.json.decode("{" + response)
-    body["output"] = [item] if item is not None else []
-    body["completed_at"] = completed_at
-    body["incomplete_details"] = {"reason": incomplete_reason} if incomplete_reason else None
-    body["usage"] = {
-        "input_tokens": input_tokens,
-        "input_tokens_details": {"cached_tokens": cached_tokens, "cache_write_tokens": 0},
-        "output_tokens": output_tokens,
-        "output_tokens_details": {"reasoning_tokens": 0},
-        "total_tokens": input_tokens + output_tokens,
-    }
-    return response_fields_json(body)
+    return response_fields_json(
+        msgspec.structs.replace(
+            _FIELDS.decode("{" + response),
+            output=(item,) if item is not None else (),
+            completed_at=completed_at,
+            incomplete_details=(
+                IncompleteDetails(reason=incomplete_reason) if incomplete_reason else None
+            ),
+            usage=Usage(
+                input_tokens=input_tokens,
+                input_tokens_details=InputTokensDetails(cached_tokens=cached_tokens),
+                output_tokens=output_tokens,
+                total_tokens=input_tokens + output_tokens,
+            ),
+        )
+    )
 
 
 def error_json(code: Literal["server_error", "invalid_prompt"], message: str) -> str:
-    """Return the error of a failed response as JSON."""
-    error: ResponseError = {"code": code, "message": message}
-    return encode(error)
+    """Return the error of a failed response."""
+    return encode(ResponseError(code=code, message=message))
 
 
 def message_item(response_id: str, status: MessageStatus, text: str) -> MessageItem:
     """Return an answer as the item of a response's output."""
-    return {
-        "id": message_id(response_id),
-        "type": "message",
-        "role": "assistant",
-        "status": status,
-        "content": [output_text(text)],
-    }
-
-
-def output_text(text: str) -> OutputText:
-    """Return text as a part of an item."""
-    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+    return MessageItem(id=message_id(response_id), status=status, content=(OutputText(text=text),))

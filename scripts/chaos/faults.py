@@ -43,7 +43,7 @@ class Faults:
         self, service: Service, proxy: Proxy, store: "redis.asyncio.Redis", draw: random.Random
     ) -> None:
         self.counts: Counter[str] = Counter(dict.fromkeys(EVERY, 0))
-        self._house = service
+        self._service = service
         self._proxy = proxy
         self._store = store
         self._draw = draw
@@ -109,7 +109,7 @@ class Faults:
             process.send_signal(signal.SIGCONT)
 
     async def _pick(self, name: str) -> psutil.Process:
-        return self._draw.choice(await asyncio.to_thread(processes, self._house, name))
+        return self._draw.choice(await asyncio.to_thread(processes, self._service, name))
 
 
 def processes(service: Service, name: str) -> list[psutil.Process]:
