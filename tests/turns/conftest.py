@@ -1,4 +1,4 @@
-"""A front, a worker's doors and turns to hand in, all on the real Redis of the tests."""
+"""Fixtures: a node's client, a worker's clients and turns, on the real Redis of the tests."""
 
 import itertools
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -26,7 +26,7 @@ MakeTurn = Callable[..., Turn]
 
 @pytest.fixture
 def settings(redis_url: str, redis: "redis.asyncio.Redis") -> TurnSettings:
-    """Settings for an emptied Redis; leases are long, a test that wants them short says so."""
+    """Settings for an emptied Redis, with long leases."""
     return TurnSettings(redis_url=redis_url)
 
 
@@ -97,7 +97,7 @@ def make_turn() -> MakeTurn:
 
 @pytest.fixture
 async def client(settings: TurnSettings) -> AsyncIterator["redis.asyncio.Redis"]:
-    """A client as a front has it."""
+    """A node's client."""
     client = connect_async(settings.redis_url)
     yield client
     await client.aclose()
@@ -143,6 +143,6 @@ def ending(turn_id: str, *, attempt: int = 1, first: int, text: str = "said") ->
 
 
 async def submitted(turn_client: TurnClient, turn: Turn) -> Turn:
-    """Hand a turn in and let go of it."""
+    """Submit a turn and stop following it."""
     async with turn_client.submit(turn):
         return turn

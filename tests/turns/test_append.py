@@ -1,4 +1,4 @@
-"""What may be written to a log, and by whom."""
+"""Which appends to a log are accepted, and from which attempt."""
 
 import pytest
 from redis.asyncio import Redis

@@ -1,4 +1,4 @@
-"""Stopping a turn, wherever it is."""
+"""Cancel a turn that waits, runs or has ended."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Asking workers how long a conversation is."""
+"""Token counts of conversations."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -21,7 +21,7 @@ Say = Callable[[Question], Count | BadRequest]
 
 @asynccontextmanager
 async def counting(settings: TurnSettings, say: Say) -> AsyncIterator[list[Question]]:
-    """Play a worker that answers one question; gives what was asked."""
+    """Answer one count request as a worker, and return the requests."""
     client = connect(settings.redis_url)
     questions = CountQueue(client, model=MODEL)
     asked: list[Question] = []
@@ -112,7 +112,7 @@ async def test_count_requests_beyond_the_limit_are_refused(
     async with asyncio.timeout(10):
         while not turn_client.relay.followed():
             await asyncio.sleep(0.01)
-        # Whichever of the two comes first is taken; the other is not.
+        # The worker takes whichever of the two arrives first.
         second = asyncio.create_task(turn_client.counts.count(make_turn()))
         refusals = await asyncio.gather(first, second, return_exceptions=True)
 

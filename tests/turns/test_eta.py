@@ -1,4 +1,4 @@
-"""What a waiting turn is told of its wait, held against the wait: an hour of load on our own clock.
+"""The estimated wait compared with the real one, over an hour of load on a simulated clock.
 
 The scripts are the real ones on a real Redis; only what they take for the time is simulated.
 """
@@ -36,7 +36,7 @@ TAKES_MS = {"priority": 4_000, "default": 8_000, "flex": 8_000, "batch": 15_000}
 
 @pytest.fixture
 def clock(settings: TurnSettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Redis]:
-    """A client whose Redis takes `NOW` for the time."""
+    """A client whose Redis uses `NOW` as its time."""
     real = lua.source
 
     def simulated(name: str) -> str:
@@ -51,7 +51,7 @@ def clock(settings: TurnSettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[R
 
 @dataclass(slots=True)
 class Told:
-    """What was said when a turn came, and what came of it, in seconds."""
+    """The first estimate for a turn and its real wait, in seconds."""
 
     tier: str
     eta: float | None
@@ -61,7 +61,7 @@ class Told:
 
 @dataclass
 class Hour:
-    """The doors of a node and of two workers, and the turns between them."""
+    """A node, two workers and their turns."""
 
     client: Redis
     settings: TurnSettings
@@ -70,7 +70,7 @@ class Hour:
     told: dict[str, Told] = field(default_factory=dict)
     running: dict[str, tuple[str, Claimed]] = field(default_factory=dict)
     work: dict[str, float] = field(default_factory=dict)
-    #: When and in which order what happens.
+    #: The pending events, by time and order.
     agenda: list[tuple[int, int, Callable[[], None]]] = field(default_factory=list)
     now: int = 1_800_000_000_000
 
@@ -153,7 +153,7 @@ class Hour:
 
 
 def load(hour: Hour) -> None:
-    """Let people come at rates that change, up to more than can be answered, and a batch or two."""
+    """Submit turns at changing rates, up to an overload, and batches."""
     draw = hour.draw
     owners = [f"o{n}" for n in range(8)]
     when = float(hour.now)
@@ -169,7 +169,7 @@ def load(hour: Hour) -> None:
         start = hour.now + minute * 60_000
         for _ in range(150):
             hour.at(start, partial(hour.come, "batch", owner))
-    # One of them asks for a lot at once.
+    # One owner submits many at once.
     for _ in range(60):
         hour.at(hour.now + 22 * 60_000, partial(hour.come, "default", "o1"))
 
@@ -183,14 +183,14 @@ async def test_over_an_hour_of_load_a_wait_is_within_a_third_of_the_first_estima
     load(hour)
     hour.run()
 
-    # Who need not wait is told so, and would only flatter the median.
+    # Turns that need not wait are left out: they would only lower the median.
     waits = [
         (told.tier, told.eta, told.waited)
         for told in hour.told.values()
         if told.eta is not None and told.waited is not None and max(told.eta, told.waited) > 1
     ]
     assert len(waits) > 2000
-    # People wait by the thousand here; what a batch waits for are people who have not come yet.
+    # Batch turns are left out: they wait for turns that are not submitted yet.
     for tiers in (tuple(TAKES_MS), ("default",), ("flex",)):
         off = [abs(waited - eta) / max(waited, 1) for tier, eta, waited in waits if tier in tiers]
         assert median(off) <= 0.35, tiers
@@ -209,7 +209,7 @@ async def test_the_estimate_is_null_until_a_turn_has_been_answered(
     for n in range(20):
         hour.come("default", f"o{n}")
 
-    # A slot is free: there is nothing to wait for. Nobody was answered yet: who knows how long?
+    # With a free slot the wait is 0. Without an answered turn there is no estimate.
     etas = [told.eta for told in hour.told.values()]
     assert etas[1:8] == [0.0] * 7
     assert etas[8:] == [None] * 13

@@ -1,4 +1,4 @@
-"""The parts of an event are put together as text, and the result is JSON with the type in front."""
+"""Events are built as text, and the result is JSON with the type as its first key."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Readers see every event once and in order, whatever happens to what is published."""
+"""Readers get every event once and in order, even if published events are lost."""
 
 import asyncio
 import json
@@ -155,7 +155,7 @@ async def test_a_cut_subscription_loses_nothing(
             if seq % 9 == 0:
                 await redis.client_kill_filter(_type="pubsub")
             log.append([slices(turn.id, first=seq, texts=[str(seq)])])
-            await asyncio.sleep(0)  # let the relay see what has come
+            await asyncio.sleep(0)  # let the relay read what was published
         log.append([ending(turn.id, first=40)])
         events = await reading
 
@@ -174,7 +174,7 @@ async def test_a_reader_that_does_not_read_costs_bounded_memory_and_loses_nothin
         log.append([ending(turn.id, first=many)])
         async with asyncio.timeout(10):
             while not follower._behind:
-                await asyncio.sleep(0)  # the relay takes in what was published
+                await asyncio.sleep(0)  # let the relay read what was published
         assert len(follower._ready) <= follower_module.ROOM
 
         events = await rest_of(follower)

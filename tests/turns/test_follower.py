@@ -1,4 +1,4 @@
-"""A follower by itself: what it takes from what is published and when it looks into the log."""
+"""A follower by itself: which live events it takes, and when it reads the log."""
 
 import asyncio
 

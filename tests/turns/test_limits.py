@@ -1,4 +1,4 @@
-"""What an owner may ask for, and what they are told beyond it."""
+"""Limits of owners, and the errors beyond them."""
 
 import dataclasses
 from collections.abc import AsyncIterator, Callable
@@ -41,7 +41,7 @@ def limited(settings: TurnSettings) -> Limited:
 async def refusal(
     turn_client: TurnClient, make_turn: MakeTurn, redis: Redis, **turn: object
 ) -> RateLimited:
-    """Hand in a turn that is refused, and see that nothing is left of it."""
+    """Submit a turn that is refused, and check that nothing is stored."""
     refused = make_turn(**turn)
     with pytest.raises(RateLimited) as caught:
         await submitted(turn_client, refused)
@@ -150,7 +150,7 @@ async def test_tokens_per_minute_are_estimated_first_and_corrected_at_the_end(
         await submitted(turn_client, make_turn("x" * 40))
         await refusal(turn_client, make_turn, redis, text="x" * 40)
 
-        # What never began has used nothing.
+        # A turn that never began has used no tokens.
         await turn_client.cancel(other.id, "ann")
         await submitted(turn_client, make_turn("x" * 40))
         await refusal(turn_client, make_turn, redis, text="x" * 40)

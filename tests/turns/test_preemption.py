@@ -1,4 +1,4 @@
-"""Batch turns give their slots back when people wait, and one slot's worth of them goes on."""
+"""Batch turns are preempted when other turns wait, except for one slot."""
 
 from collections.abc import Iterator
 
@@ -20,7 +20,7 @@ SLOTS = 3
 
 @pytest.fixture
 def told(settings: TurnSettings) -> Iterator[list[str]]:
-    """What the worker is told on its channel; read it with `hear`."""
+    """The worker's control channel; read it with `hear`."""
     client: SyncRedis = connect(settings.redis_url)
     heard: list[str] = []
     with client.pubsub(ignore_subscribe_messages=True) as pubsub:
@@ -35,7 +35,7 @@ heard_by: dict[int, object] = {}
 
 
 def hear(told: list[str]) -> list[str]:
-    """Take in what has been published so far."""
+    """Return the commands that were published so far."""
     pubsub = heard_by[id(told)]
     while message := pubsub.get_message(timeout=0.05):  # type: ignore[attr-defined]
         told.append(message["data"].decode())
@@ -50,12 +50,12 @@ async def saturate(
     slots: int = SLOTS,
     tier: Tier = "batch",
 ) -> list[Claimed]:
-    """Fill every slot of the one worker, and leave as many in line."""
+    """Fill every slot of the one worker, and leave as many turns queued."""
     queue.heartbeat([], {}, slots=slots)
     for _ in range(2 * slots):
         await submitted(turn_client, make_turn(tier, tier=tier, owner="bulk"))
     running = [claimed for n in range(slots) if (claimed := queue.claim(slots - n)) is not None]
-    # A moment apart, so that it is known which is the latest.
+    # A pause in between, so that their order by time is certain.
     for n, claimed in enumerate(running if tier == "batch" else []):
         queue._client.zincrby(keys.preemptible(MODEL), n - slots, claimed.id)
     return running
@@ -193,7 +193,7 @@ async def test_a_preempted_slot_is_assigned_before_it_is_free_once_and_not_to_a_
     taken = [queue.claim(0, preempted=id) for id in (third.id, third.id, second.id)]
 
     assert [claimed and claimed.id for claimed in taken] == [people[0].id, None, people[1].id]
-    # Neither of the slots is free by this: both have been taken.
+    # Neither slot becomes free by this: both have been assigned.
     log.append([handing_on(third, 2), handing_on(second, 2)])
     assert await redis.hget(keys.free_slots(MODEL), "w0") == b"0"
     assert await redis.zcard(keys.preempted(MODEL)) == 0

@@ -1,4 +1,4 @@
-"""Who is next, who gets the turn, and what becomes of turns whose worker is lost."""
+"""Which turn a claim returns, and how turns of a lost worker are requeued."""
 
 import dataclasses
 import json
@@ -76,7 +76,7 @@ async def test_the_announced_position_is_the_number_of_the_claim_that_takes_the_
         claims += 1
         log.append([ending(claimed.id, first=claimed.seq + 1)])
 
-    # Two tiers below share the floors, in an order that is not foretold.
+    # Two lower tiers have the minimum share, in an order that the position does not predict.
     assert abs(claims - place) <= (8 if tier in ("default", "flex") else 0)
 
 
@@ -177,7 +177,7 @@ async def test_a_claim_returns_the_whole_conversation(
 
 @pytest.fixture
 def short(settings: TurnSettings) -> TurnSettings:
-    """Leases that have run out as soon as they are given."""
+    """Settings whose leases expire at once."""
     return dataclasses.replace(settings, lease_seconds=0.0)
 
 

@@ -1,4 +1,4 @@
-"""The line, held against a model of its rules in Python: whatever comes, the same turn is next."""
+"""The queue equals a model of its rules in Python: the same turn is next after any calls."""
 
 import itertools
 from collections import defaultdict
@@ -29,7 +29,7 @@ OWNERS = ("ann", "bob", "eve")
 
 @dataclass
 class Rules:
-    """Who is next, in forty lines: owners take turns, tiers are strict but for the floors."""
+    """The queue's rules: owners alternate, and tiers are strict but for the minimum share."""
 
     every: int
     #: Of each tier: tag, arrival, id.
@@ -55,7 +55,7 @@ class Rules:
             return None
         tier = tiers[0]
         if (self.claims + 1) % self.every == 0:
-            # The lowest first, where none was served before.
+            # The lowest tier first, if none was served before.
             others = [t for t in reversed(tiers[1:]) if t != "batch" or not self.batch_rows]
             tier = min(others, key=lambda t: self.served[t], default=tier)
         place = min(self.waiting[tier])
@@ -78,8 +78,8 @@ class Rules:
         self.batch_rows.discard(id)
 
 
-#: What happens: somebody comes, a worker claims, a waiting turn is stopped, a running one ends or
-#: is handed on. The number picks which, of those there are.
+#: Calls: submit, claim, cancel a waiting turn, end or requeue a running one. The number selects the
+#: turn.
 COMES = st.tuples(st.just("comes"), st.sampled_from(TIERS), st.sampled_from(OWNERS))
 OTHERS = st.tuples(
     st.sampled_from(("claims", "claims", "claims", "stops", "ends", "hands on")),
@@ -122,7 +122,7 @@ def test_after_any_sequence_of_calls_the_next_turn_is_the_models(
     waiting: list[str] = []
     running: list[Claimed] = []
 
-    # In the end everybody is claimed, so that each place in line is looked at.
+    # In the end every turn is claimed, so that each position is checked.
     last = [("claims", 0, None)] * (len(crowd) + len(steps))
     for what, which, owner in [*crowd, *steps, *last]:
         match what, which:

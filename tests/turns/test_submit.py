@@ -1,4 +1,4 @@
-"""What handing in a turn makes, and what it refuses."""
+"""What a submit creates, and what it refuses."""
 
 import asyncio
 import dataclasses
@@ -118,7 +118,7 @@ async def refused_in_time(url: str, make_turn: MakeTurn) -> None:
         async with asyncio.timeout(5):
             with pytest.raises(Overloaded):
                 await submitted(turn_client, make_turn())
-        # The promise itself is a time, not a speed.
+        # The limit is part of the documented behaviour, not a measure of speed.
         assert time.monotonic() - began < 3
 
 

@@ -1,4 +1,4 @@
-"""What happens by itself to turns that something should have happened to."""
+"""Sweep: lost workers, lost readers, deadlines and models without workers."""
 
 import asyncio
 import dataclasses
@@ -64,7 +64,7 @@ async def test_a_reader_keeps_a_turn_that_is_not_stored_going(
         before = await redis.zscore(keys.watches(), turn.id)
         async with asyncio.timeout(5):
             while await redis.zscore(keys.watches(), turn.id) == before:
-                await asyncio.sleep(0.01)  # until the node has said so again
+                await asyncio.sleep(0.01)  # until the node has renewed the watch
 
 
 async def test_a_turn_that_is_out_of_time_fails(

@@ -1,4 +1,4 @@
-"""What a turn that waits is told and keeps, and what is told of it."""
+"""Waiting turns: announced queue places, events and retention."""
 
 import asyncio
 import dataclasses
@@ -44,7 +44,7 @@ async def test_a_changed_position_is_announced(
             assert json.loads((await anext(batches))[-1])["queue"]["position"] == 2
             queue.claim(1)
             while not (batch := await anext(batches)):
-                pass  # nothing has come for a while
+                pass  # no event for a while
             told = json.loads(batch[0])
             claimed = queue.claim(1)
 

@@ -1,4 +1,4 @@
-"""A bell written by hand is the message that Celery would have sent."""
+"""A wake-up equals the message that Celery would have sent."""
 
 import json
 from base64 import b64decode

@@ -1,4 +1,4 @@
-"""Who is rung when a turn is handed in, and what the bell says."""
+"""Which worker is woken up when a turn is submitted, and what the wake-up contains."""
 
 import json
 

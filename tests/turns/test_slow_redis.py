@@ -1,4 +1,4 @@
-"""A crowd that waits for its answers is no sign that Redis is away; silence is."""
+"""Calls that wait long are not refused while Redis replies to others; they are when it stops."""
 
 import asyncio
 import dataclasses
@@ -15,11 +15,11 @@ from turnstream.turns.connection import CONNECTIONS
 from turnstream.turns.errors import Overloaded
 from turnstream.turns.settings import TurnSettings
 
-PATIENCE_SECONDS = 1.0
-#: Held back both ways, so that an answer takes twice that.
+TIMEOUT_SECONDS = 1.0
+#: Applied in both directions, so that a reply takes twice this.
 DELAY_SECONDS = 0.05
-#: So many that the last one waits for twice the patience.
-CROWD = int(2 * CONNECTIONS * PATIENCE_SECONDS / (2 * DELAY_SECONDS))
+#: So many calls that the last one waits for twice the reply timeout.
+CALLS = int(2 * CONNECTIONS * TIMEOUT_SECONDS / (2 * DELAY_SECONDS))
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ async def proxy(settings: TurnSettings) -> AsyncIterator[Proxy]:
 
 @pytest.fixture
 async def far_away(settings: TurnSettings, proxy: Proxy) -> AsyncIterator[TurnClient]:
-    """A front whose Redis is behind the proxy."""
+    """A client whose Redis is behind the proxy."""
     url = settings.redis_url.replace(f":{proxy.target}/", f":{proxy.port}/")
     async with open_client(dataclasses.replace(settings, redis_url=url), "node-1") as turn_client:
         yield turn_client
@@ -48,22 +48,22 @@ async def test_every_queued_call_is_answered_while_redis_replies(
             )
 
     await ask(CONNECTIONS)  # so that all connections are there
-    monkeypatch.setattr(redis_calls, "REPLY_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(redis_calls, "REPLY_SECONDS", TIMEOUT_SECONDS)
     proxy.delay = DELAY_SECONDS
 
-    assert len(await ask(CROWD)) == CROWD
+    assert len(await ask(CALLS)) == CALLS
 
 
 async def test_queued_calls_are_refused_when_redis_stops_replying(
     far_away: TurnClient, proxy: Proxy, make_turn: MakeTurn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     turn = await submitted(far_away, make_turn())
-    monkeypatch.setattr(redis_calls, "REPLY_SECONDS", PATIENCE_SECONDS)
+    monkeypatch.setattr(redis_calls, "REPLY_SECONDS", TIMEOUT_SECONDS)
     proxy.freeze()
 
     async with asyncio.timeout(30):
         found = await asyncio.gather(
-            *(far_away.stored.response(turn.id, turn.owner) for _ in range(CROWD)),
+            *(far_away.stored.response(turn.id, turn.owner) for _ in range(CALLS)),
             return_exceptions=True,
         )
 
