@@ -111,12 +111,12 @@ comma := ,
 
 # Debian's python3 may come without ensurepip; then the pip that is there fills the environment.
 $(BIN)/python:
-	@scripts/need.sh venv
-	@set -e; for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	@set -e; found=; for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 		command -v $$python >/dev/null || continue; \
 		$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' && { found=$$python; break; } || true; \
 	done; \
 	[ -n "$$found" ] || { echo "turnstream needs Python 3.11 or later, and no such python3 is on PATH" >&2; exit 1; }; \
+	PYTHON=$$found scripts/need.sh venv; \
 	echo "making $(VENV) with $$($$found --version)"; \
 	if $$found -c 'import ensurepip, venv' 2>/dev/null; then $$found -m venv $(VENV); \
 	elif $$found -m venv --without-pip $(VENV) && $$found -m pip --python $(BIN)/python install --quiet pip; then :; \

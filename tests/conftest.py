@@ -24,8 +24,8 @@ START_SECONDS = 20.0
 SHOWN_CHARACTERS = 20_000
 
 
-#: Folders whose tests share one service, and so one process. Two processes, a service in each, is
-#: as much as two cores carry without making the tests of faults late.
+#: Folders whose tests share a process, and so its service. At most two of the processes hold one,
+#: however many there are: tests of faults have deadlines that more services would make late.
 GROUPS = {
     "faults": "faults",
     "end_to_end": "service",
