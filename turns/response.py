@@ -29,7 +29,7 @@ _TIERS: dict[Tier, Literal["priority", "default", "flex"]] = {
     "flex": "flex",
     "batch": "default",
 }
-_REST = msgspec.json.Decoder(ResponseRest)
+_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def rest_of(turn: Turn) -> str:
@@ -66,22 +66,25 @@ def finished_rest(
     output_tokens: int,
     completed_at: int | None,
 ) -> str:
-    """Return `rest` with what is known of a response at its end."""
+    """Return `rest` with what is known of a response at its end.
+
+    Its other fields are not decoded, so fields that a newer release added are kept.
+    """
+    cut = IncompleteDetails(reason=incomplete_reason) if incomplete_reason else None
+    usage = Usage(
+        input_tokens=input_tokens,
+        input_tokens_details=InputTokensDetails(cached_tokens=cached_tokens),
+        output_tokens=output_tokens,
+        total_tokens=input_tokens + output_tokens,
+    )
     return rest_json(
-        msgspec.structs.replace(
-            _REST.decode("{" + rest),
-            output=(item,) if item is not None else (),
-            completed_at=completed_at,
-            incomplete_details=(
-                IncompleteDetails(reason=incomplete_reason) if incomplete_reason else None
-            ),
-            usage=Usage(
-                input_tokens=input_tokens,
-                input_tokens_details=InputTokensDetails(cached_tokens=cached_tokens),
-                output_tokens=output_tokens,
-                total_tokens=input_tokens + output_tokens,
-            ),
-        )
+        _FIELDS.decode("{" + rest)
+        | {
+            "output": (item,) if item is not None else (),
+            "completed_at": completed_at,
+            "incomplete_details": cut,
+            "usage": usage,
+        }
     )
 
 
