@@ -1,13 +1,13 @@
-"""Finds the browser that tests of the page drive; `python -m harness.chromium` prints its path.
+"""Finds the browser for tests of the page; `python -m harness.chromium` prints its path.
 
-It may be one on PATH or the one that Playwright downloads; nothing is installed here.
+It is one on PATH or the one that Playwright has downloaded; nothing is installed here.
 """
 
 import shutil
 import sys
 from pathlib import Path
 
-#: Chromium and browsers made of it, in the order of preference.
+#: Chromium and browsers based on it, in the order of preference.
 PROGRAMS = (
     "chromium",
     "chromium-browser",
@@ -20,7 +20,7 @@ PROGRAMS = (
 
 
 def find_chromium() -> str | None:
-    """Return the path of a browser, or None when this machine has none."""
+    """Return the path of a browser, or None if this machine has none."""
     for program in filter(None, map(shutil.which, PROGRAMS)):
         return program
     from playwright.sync_api import sync_playwright
