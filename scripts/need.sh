@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Sees to what tests need and pip cannot give: scripts/need.sh venv|npm|browser ...
 #
-# What is there is left alone. What is missing is installed where that is possible: by apt-get as
+# libatomic1 is what Playwright's driver needs beside the browser. What is there is left alone. What is missing is installed where that is possible: by apt-get as
 # root on Debian, a browser also by Playwright. Otherwise one line says what is missing, and the tests
 # that need it are skipped; with CI=true that is a failure.
 set -euo pipefail
@@ -57,7 +57,7 @@ for tool in "$@"; do
         venv) has_venv || { install_package python3-venv && has_venv; } || missing python3-venv "make will try without it" ;;
         npm) has_npm || { install_package nodejs npm && has_npm; } || missing npm "tests of Node clients are skipped" ;;
         browser)
-            has_browser || { install_package chromium && has_browser; } || { download_browser && has_browser; } ||
+            has_browser || { install_package chromium libatomic1 && has_browser; } || { download_browser && has_browser; } ||
                 missing "a browser (chromium)" "tests of the page are skipped"
             ;;
         *)

@@ -4,12 +4,13 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from urllib.parse import urlsplit
 
 import pytest
 from playwright.async_api import Locator, Page, async_playwright
 
-from harness.chromium import find_chromium
+from harness.chromium import NoBrowser, find_chromium
 
 #: Whatever the page waits for, on a busy machine.
 PATIENCE_MS = 60_000
@@ -72,6 +73,16 @@ async def answer(turn: Locator) -> str:
     return await turn.locator(".answer").text_content() or ""
 
 
+@cache
+def chromium() -> str:
+    """Return the browser's path, or skip the test: fail it with CI=true."""
+    try:
+        return find_chromium()
+    except NoBrowser as exc:
+        missing = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
+        missing(str(exc))
+
+
 @asynccontextmanager
 async def visit(url: str, *, before: str = "") -> AsyncIterator[Visit]:
     """Open the page.
@@ -79,10 +90,7 @@ async def visit(url: str, *, before: str = "") -> AsyncIterator[Visit]:
     Args:
         before: JavaScript to run in the tab before the page's own.
     """
-    program = find_chromium()
-    if program is None:
-        missing = pytest.fail if os.environ.get("CI") == "true" else pytest.skip
-        missing("no browser: install chromium to test the page")
+    program = chromium()
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=program, args=_OPTIONS)
         page = await browser.new_page()

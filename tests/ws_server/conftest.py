@@ -80,7 +80,7 @@ def wait_until_up(url: str, process: "subprocess.Popen[bytes]", log: Path) -> No
             time.sleep(0.05)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def node(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A front end that wants no key."""
     with serving(redis_url, tmp_path_factory.mktemp("node")) as url:
