@@ -1,7 +1,7 @@
 """Finds the browser that tests of the page drive; `python -m harness.chromium` prints its path.
 
-It may be one on PATH or the one that Playwright downloads; nothing is installed here. Playwright's
-own driver is checked too: it is a program that needs a system library which small images lack.
+It is one on PATH or the one that Playwright has downloaded; nothing is installed here. Playwright's
+own driver is checked too, because it needs a system library that small images lack.
 """
 
 import importlib.util
@@ -24,7 +24,7 @@ PROGRAMS = (
 
 
 class NoBrowser(Exception):
-    """Tests of the page can't run on this machine; the text says what is missing."""
+    """Tests of the page cannot run on this machine; the message says what is missing."""
 
 
 def find_chromium() -> str:

@@ -97,7 +97,7 @@ async def run(service: Service, turns: int, seed: int, seconds: float) -> list[s
         *faults.counts.items(),
         *sorted(readers.totals.items()),
         ("takeovers after a lease expired", attempts - requeued),
-        ("turns requeued by a worker that ended", requeued),
+        ("turns requeued", requeued),
         ("worst pause, seconds", round(max(r.reader.worst_pause for r in readers.read), 1)),
         ("texts that differ, gaps, repeats, second ends", len(readers.violations)),
     ]

@@ -87,5 +87,5 @@ class Readers:
         else:
             self.read.append(Read(question=question, reader=reader))
         self.totals["resumes"] += reader.resumes
-        self.totals["requests repeated with the same key"] += max(0, reader.retries - 1)
-        self.totals["refusals to retry later"] += reader.refusals
+        self.totals["repeated under the same key"] += max(0, reader.retries - 1)
+        self.totals["refused for now"] += reader.refusals
