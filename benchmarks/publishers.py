@@ -95,8 +95,8 @@ class Worker:
         for index, turn in enumerate(self._turns):
             seq = self._next[index]
             closing = events.closing(turn.id, seq, "completed", text)
-            closing.append(events.terminal(seq + len(closing), "completed", "null", turn.rest))
-            final = Final(status="completed", error="null", rest=turn.rest, text=text)
+            closing.append(events.terminal(seq + len(closing), "completed", "null", turn.response))
+            final = Final(status="completed", error="null", response=turn.response, text=text)
             parts.append(self._part(index, closing, final=final))
         self._append(parts)
 

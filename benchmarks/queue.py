@@ -48,12 +48,12 @@ def turns(model: str) -> Iterator[Turn]:
             owner=f"owner-{number % OWNERS}",
             model=model,
             tier="default",
-            messages=(Message("user", QUESTION),),
+            input=(Message("user", QUESTION),),
             request=Request(
                 instructions=None, sampling=SamplingParams(temperature=0.6, top_p=0.9, seed=number)
             ),
-            parent=None,
-            parent_cached=False,
+            previous_response_id=None,
+            previous_cached=False,
             store=True,
             metadata={},
             created_at=1_800_000_000,

@@ -53,15 +53,15 @@ def make_turn(tier: Tier, max_tokens: int) -> Turn:
         owner=tier,
         model=MODEL,
         tier=tier,
-        messages=(Message("user", "Write a long story."),),
+        input=(Message("user", "Write a long story."),),
         request=Request(
             instructions=None,
             sampling=SamplingParams(
                 max_tokens=max_tokens, temperature=2.0, top_p=1.0, seed=random.getrandbits(40)
             ),
         ),
-        parent=None,
-        parent_cached=False,
+        previous_response_id=None,
+        previous_cached=False,
         store=False,
         metadata={},
         created_at=int(time.time()),

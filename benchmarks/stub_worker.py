@@ -30,8 +30,8 @@ _ABOUT = {"created": 0, "context": 4096, "temperature": 1.0, "top_p": 1.0}
 def answered(claimed: Claimed) -> Append:
     """Return the append of a complete answer."""
     id, seq = claimed.id, claimed.seq + 1
-    rest = response.finished_rest(
-        claimed.rest,
+    finished = response.finished_response(
+        claimed.response,
         item=response.message_item(id, "completed", TEXT),
         incomplete_reason=None,
         input_tokens=1,
@@ -42,13 +42,13 @@ def answered(claimed: Claimed) -> Append:
     begun = [Entry(event) for event in opening(id, seq)]
     said = Entry(text_delta(id, seq + 2, TEXT), (1,))
     ended = [Entry(event) for event in closing(id, seq + 3, "completed", TEXT)]
-    end = Entry(terminal(seq + 6, "completed", "null", rest))
+    end = Entry(terminal(seq + 6, "completed", "null", finished))
     return Append(
         id=id,
         attempt=claimed.attempt,
         first=seq,
         entries=(*begun, said, *ended, end),
-        final=Final(status="completed", error="null", rest=rest, text=TEXT),
+        final=Final(status="completed", error="null", response=finished, text=TEXT),
     )
 
 

@@ -1,8 +1,8 @@
-"""Stretches of prompt text between control tokens, and how long their echo is.
+"""Pieces of prompt text between control tokens, and how long their echo is.
 
 ``<s>`` and ``</s>`` are tokens, not text. A tokenizer of the Llama kind puts one space of its own
-in front of every stretch it is given; decoding takes back the first of them only. So a decoded
-prompt is longer than the text that went in by one character for each stretch after the first.
+in front of every piece it is given; decoding takes back the first of them only. So a decoded
+prompt is longer than the text that went in by one character for each piece after the first.
 """
 
 from collections.abc import Sequence

@@ -102,13 +102,13 @@ def _turns(size: Size) -> Iterator[Turn]:
             owner=OWNER,
             model=MODEL,
             tier="default",
-            messages=(Message("user", "?" * size.characters),),
+            input=(Message("user", "?" * size.characters),),
             request=Request(
                 instructions=None,
                 sampling=SamplingParams(temperature=0.6, top_p=0.9, seed=2**52 + number),
             ),
-            parent=None,
-            parent_cached=False,
+            previous_response_id=None,
+            previous_cached=False,
             store=True,
             metadata={},
             created_at=int(time.time()),
@@ -135,8 +135,8 @@ def _answer(turn: Claimed, size: Size) -> list[Append]:
         written.append(_part(turn, seq, [entry]))
         seq += 1
     text = size.tokens * TOKEN
-    rest = response.finished_rest(
-        turn.rest,
+    finished = response.finished_response(
+        turn.response,
         item=response.message_item(turn.id, "completed", text),
         incomplete_reason=None,
         input_tokens=size.characters // len(TOKEN),
@@ -145,8 +145,8 @@ def _answer(turn: Claimed, size: Size) -> list[Append]:
         completed_at=int(time.time()),
     )
     closing = events.closing(turn.id, seq, "completed", text)
-    closing.append(events.terminal(seq + len(closing), "completed", "null", rest))
-    final = Final(status="completed", error="null", rest=rest, text=text)
+    closing.append(events.terminal(seq + len(closing), "completed", "null", finished))
+    final = Final(status="completed", error="null", response=finished, text=text)
     written.append(_part(turn, seq, [Entry(event) for event in closing], final))
     return written
 

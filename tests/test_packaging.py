@@ -18,7 +18,7 @@ def normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def test_every_package_of_a_room_is_shipped() -> None:
+def test_every_package_is_shipped() -> None:
     packages = {
         ".".join(("turnstream", *file.parent.relative_to(ROOT).parts))
         for room in ROOMS
@@ -81,14 +81,14 @@ def compose() -> dict:
     return yaml.safe_load((ROOT / "compose.yaml").read_text())
 
 
-def test_compose_keeps_what_redis_is_told(compose: dict) -> None:
+def test_compose_persists_the_data_of_redis(compose: dict) -> None:
     options = compose["services"]["redis"]["command"]
 
     assert options[options.index("--appendonly") + 1] == "yes"
     assert options[options.index("--maxmemory-policy") + 1] == "noeviction"
 
 
-def test_compose_does_not_listen_to_everybody_without_keys(compose: dict) -> None:
+def test_compose_listens_to_this_machine_only_without_keys(compose: dict) -> None:
     environment = compose["services"]["web"]["environment"]
 
     assert environment["TURNSTREAM_HOST"] == "0.0.0.0"
@@ -105,7 +105,7 @@ def test_compose_gives_no_two_workers_one_index(compose: dict) -> None:
     assert len(indexes) == len(set(indexes)) == 2
 
 
-def test_compose_builds_what_the_dockerfile_offers(compose: dict) -> None:
+def test_compose_builds_a_target_of_the_dockerfile(compose: dict) -> None:
     targets = re.findall(r"^FROM \S+ AS (\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
 
     for service in compose["services"].values():

@@ -25,7 +25,7 @@ def test_an_example_in_the_readme_is_the_file_beside_it(
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")])
-def test_every_link_leads_somewhere(page: str | Path) -> None:
+def test_every_link_resolves(page: str | Path) -> None:
     file = ROOT / page
     text = file.read_text(encoding="utf-8")
     links = re.findall(r"\]\(([^)\s]+)\)|(?:src|srcset)=\"([^\"]+)\"", text)

@@ -78,7 +78,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     return {**kept, "PYTHONPATH": path, "HF_HUB_OFFLINE": "1"}
 
 
-def test_an_installed_command_runs_beside_foreign_packages_called_like_the_rooms(
+def test_an_installed_command_runs_beside_foreign_packages_with_the_same_names(
     installed: dict[str, str],
 ) -> None:
     ended = subprocess.run(

@@ -68,13 +68,13 @@ class Batch:
     input_tokens: int
     cached_tokens: int
     output_tokens: int
-    #: When it reached each of `MOMENTS`, if it did.
+    #: Time of each of `MOMENTS` that it has reached.
     moments: dict[str, int]
-    #: Why its file was refused.
+    #: The problems for which its file was refused.
     problems: list[Problem] | None
     output_file_id: str | None
     error_file_id: str | None
-    #: How often it was taken by a runner; only the runner with this epoch may change it.
+    #: How often a runner took it; only the runner with this epoch may change it.
     epoch: int
     #: Number of commits so far.
     step: int
@@ -96,8 +96,8 @@ class Verdict(Enum):
     ABSENT = auto()
     #: The queue has no room for it now.
     POSTPONED = auto()
-    NO_PARENT = auto()
-    PARENT_RUNNING = auto()
+    NO_PREVIOUS = auto()
+    PREVIOUS_RUNNING = auto()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,9 +106,9 @@ class EndedTurn:
 
     id: str
     status: str
-    #: JSON, as the turn's record has them.
+    #: As in the turn's record: JSON, and JSON after status and error.
     error: str
-    rest: str
+    response: str
     #: Its terminal event if it failed and its log still exists.
     last: bytes | None
 
@@ -125,7 +125,7 @@ class Commit:
     #: Number of the first line that may be uncommitted afterwards, and its byte offset.
     next_line: int
     next_offset: int
-    #: How many ids at the head of the batch's ended turns are dealt with and can be removed.
+    #: How many ids at the head of the batch's ended turns have their result and can be removed.
     read: int
     #: Names of the parts that were written: none, one or two.
     parts: Sequence[str]

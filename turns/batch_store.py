@@ -30,7 +30,7 @@ from turnstream.turns.batch import (
 from turnstream.turns.errors import BadRequest, BatchNotFound
 from turnstream.turns.listing import ids_after
 from turnstream.turns.lua import Script
-from turnstream.turns.redis_calls import reached
+from turnstream.turns.redis_calls import translated_errors
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.submission import submission
 from turnstream.turns.turn import Turn
@@ -77,7 +77,7 @@ class BatchStore:
         id = "batch_" + hashlib.sha256(name.encode()).hexdigest()[:32]
         asked = (plan.endpoint, plan.input_file_id, plan.completion_window, plan.metadata)
         fingerprint = hashlib.sha256(repr(asked).encode()).hexdigest()
-        with reached():
+        with translated_errors():
             created = await self._create(
                 id=id,
                 owner=owner,
@@ -107,7 +107,7 @@ class BatchStore:
     async def page(self, owner: str, *, after: str | None, limit: int) -> tuple[list[Batch], bool]:
         """Return some of an owner's batches, newest first, and whether there are more."""
         found: list[Batch] = []
-        with reached():
+        with translated_errors():
             async for id in ids_after(self._redis, keys.batches(owner), after):
                 batch = await self._get(id)
                 if batch is None:
@@ -125,7 +125,7 @@ class BatchStore:
             BatchNotFound: there is no such batch of this owner.
             BadRequest: it has ended, or is being finalized.
         """
-        with reached():
+        with translated_errors():
             status = await self._cancel(id=id, owner=owner, now=int(time.time()))
         if status is None:
             raise BatchNotFound(id[:80])
@@ -140,7 +140,7 @@ class BatchStore:
 
     async def take(self) -> Batch | None:
         """Take a batch that has no runner, or whose runner's lease has expired."""
-        with reached():
+        with translated_errors():
             taken = await self._take(lease_ms=LEASE_MS)
         if not taken:
             return None
@@ -149,19 +149,19 @@ class BatchStore:
 
     async def renew(self, batch: Batch) -> Status:
         """Renew the lease on a batch, and return the batch's status."""
-        with reached():
+        with translated_errors():
             renewed = await self._renew(id=batch.id, epoch=batch.epoch, lease_ms=LEASE_MS)
         return Status(_held(renewed).decode())
 
     async def release(self, batch: Batch) -> None:
         """End the lease on a batch, so that another runner can take it at once."""
-        with reached():
+        with translated_errors():
             await self._renew(id=batch.id, epoch=batch.epoch, lease_ms=0)
 
     async def advance(self, batch: Batch, at: Status, to: Status, **fields: str | int) -> Status:
         """Change a batch's status if it is still `at`; return the status it has then."""
         call = {"id": batch.id, "epoch": batch.epoch, "from": at, "to": to, "fields": fields}
-        with reached():
+        with translated_errors():
             return Status(_held(await self._advance(**call)).decode())
 
     async def submit_lines(self, batch: Batch, turns: Sequence[Turn]) -> list[Verdict]:
@@ -180,21 +180,19 @@ class BatchStore:
 
     async def ended_ids(self, batch: Batch, start: int) -> list[str]:
         """Return ids of the batch's turns that have ended, from index `start` of the list on."""
-        with reached():
+        with translated_errors():
             key = keys.batch_ended(batch.id)
             ids = await cast(Any, self._redis.lrange(key, start, start + MOST_PER_CALL - 1))
         return [id.decode() for id in ids]
 
     async def ended_turns(self, ids: Sequence[str]) -> list[EndedTurn | None]:
-        """Return how turns ended; None for a turn that was deleted since."""
-        with reached():
+        """Return the ends of turns; None for a turn that was deleted since."""
+        with translated_errors():
             async with self._redis.pipeline(transaction=False) as pipe:
                 for id in ids:
                     pipe.hmget(keys.turn(id), ["status", "error", "response"])
                 records = await pipe.execute()
-                failed = [
-                    id for id, record in zip(ids, records, strict=True) if record[0] == b"failed"
-                ]
+                failed = [id for id, one in zip(ids, records, strict=True) if one[0] == b"failed"]
                 for id in failed:
                     pipe.xrevrange(keys.log(id), count=1)
                 last = dict(zip(failed, await pipe.execute() if failed else [], strict=True))
@@ -203,13 +201,13 @@ class BatchStore:
     async def committed_lines(self, batch: Batch) -> CommittedLines:
         """Return which lines are committed."""
         first = batch.next_line // 8
-        with reached():
+        with translated_errors():
             bits = await cast(Any, self._redis.getrange(keys.batch_commits(batch.id), first, -1))
         return CommittedLines(first, bits)
 
     async def commit(self, batch: Batch, step: int, commit: Commit) -> None:
         """Commit lines to the output and delete their turns; `step` numbers commits from 1."""
-        with reached():
+        with translated_errors():
             committed = await self._commit(
                 id=batch.id,
                 epoch=batch.epoch,
@@ -228,26 +226,26 @@ class BatchStore:
 
     async def parts(self, batch: Batch) -> list[str]:
         """Return the names of the committed parts, in order."""
-        with reached():
+        with translated_errors():
             names = await cast(Any, self._redis.lrange(keys.batch_parts(batch.id), 0, -1))
         return [name.decode() for name in names]
 
     async def end(
         self, batch: Batch, status: Status, kept_seconds: int, **fields: str | int
     ) -> None:
-        """Give a batch its final status, and delete what only its runner needed."""
-        with reached():
+        """Set a batch's final status, and delete the keys that only its runner needed."""
+        with translated_errors():
             ids = {"id": batch.id, "epoch": batch.epoch}
             ended = await self._end(**ids, status=status, kept_seconds=kept_seconds, fields=fields)
         _held(ended)
 
     async def _get(self, id: str) -> Batch | None:
-        with reached():
+        with translated_errors():
             found = await cast(Any, self._redis.hgetall(keys.batch(id)))
         return batch_of(id, found) if found else None
 
     async def _many(self, script: Script, calls: Sequence[Mapping[str, Any]]) -> list[Any]:
-        with reached():
+        with translated_errors():
             async with self._redis.pipeline(transaction=False) as pipe:
                 for call in calls:
                     await script(**call, pipe=pipe)
@@ -260,11 +258,11 @@ def _submitted(answer: Sequence[bytes]) -> Verdict:
             return Verdict.ACCEPTED
         case [b"ok", _]:
             return Verdict.ENDED
-        # A line that asks nothing needs a parent whose question is open, and there is none.
+        # A line without a question continues a turn whose question is open; there is none.
         case [b"previous_response_not_found"] | [b"no_question"]:
-            return Verdict.NO_PARENT
+            return Verdict.NO_PREVIOUS
         case [b"previous_response_running"]:
-            return Verdict.PARENT_RUNNING
+            return Verdict.PREVIOUS_RUNNING
         case _:
             return Verdict.POSTPONED
 
@@ -287,12 +285,12 @@ def _held(answer: Any) -> Any:
 
 def _ended(id: str, record: Sequence[bytes | None], log: Any) -> EndedTurn | None:
     match record:
-        case [bytes(status), error, bytes(rest)]:
+        case [bytes(status), error, bytes(response)]:
             return EndedTurn(
                 id=id,
                 status=status.decode(),
                 error=(error or b"null").decode(),
-                rest=rest.decode(),
+                response=response.decode(),
                 # By position: releases before version 2 called the field `e`.
                 last=next(iter(log[0][1].values())) if log else None,
             )

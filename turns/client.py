@@ -22,7 +22,7 @@ from turnstream.turns.follower import PAGE, Follower, Page, ReadLog
 from turnstream.turns.lua import Script
 from turnstream.turns.migration import migrate
 from turnstream.turns.record import VERSION, SelfDescription
-from turnstream.turns.redis_calls import Patience, reached
+from turnstream.turns.redis_calls import RedisCalls, translated_errors
 from turnstream.turns.relay import Relay
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.stored import Stored
@@ -37,9 +37,9 @@ from turnstream.turns.wake_up import WakeUp
 MAINTAIN_SECONDS = 1.0
 #: Turns in one call, so that no call delays others for long.
 MAINTAIN_BATCH = 200
-#: How long a turn that is not stored outlives a reader who left for good; anybody else who reads it
-#: has been heard of by then.
-LEAVE_SECONDS = 2.5
+#: How long a turn that is not stored goes on after a reader left for good. It is longer than
+#: `MAINTAIN_SECONDS`, so that every other reader has renewed the watch by then.
+ABANDON_SECONDS = 2.5
 
 
 class TurnClient:
@@ -52,12 +52,12 @@ class TurnClient:
         self._redis = connect_async(settings.redis_url)
         self._subscriber = subscribe_async(settings.redis_url)
         self.relay = Relay(node, self._subscriber, self._redis)
-        patience = Patience()
-        self._answer = patience.answer
-        #: What is kept of turns.
-        self.stored = Stored(self._redis, patience, alive_ms=settings.alive_ms)
-        #: How many tokens conversations are.
-        self.counts = TokenCounter(self._redis, patience, self.relay, settings, node)
+        calls = RedisCalls()
+        self._reply = calls.reply
+        #: Records of turns.
+        self.stored = Stored(self._redis, calls, alive_ms=settings.alive_ms)
+        #: Token counts of conversations.
+        self.counts = TokenCounter(self._redis, calls, self.relay, settings, node)
         self._submit = Script(self._redis, "submit")
         self._warm_up = Script(self._redis, "warm_up")
         self._follow = Script(self._redis, "follow")
@@ -73,18 +73,20 @@ class TurnClient:
     async def submit(self, turn: Turn) -> AsyncIterator[Follower]:
         """Submit a turn and follow it from its first event.
 
-        With an idempotency key that is known, the turn it made is followed and none is made.
+        With an idempotency key that was used before, the turn it created is followed instead.
 
         Raises:
-            PreviousResponseNotFound: its parent is not there, not the owner's, or not stored.
-            BadRequest: its parent is still being answered, or its key was used for something else.
-            TierNotAllowed, RateLimited: its owner may not ask for so much.
+            PreviousResponseNotFound: the previous response is missing, another owner's, or not
+                stored.
+            BadRequest: the previous response is still being answered, or the idempotency key was
+                used for another request.
+            TierNotAllowed, RateLimited: the owner may not use this tier, or has reached a limit.
             Overloaded: the queue is full, or Redis is away.
         """
         limits = self._settings.limits.of(turn.owner)
         limits.check_tier(turn.tier)
         follower = Follower(turn.id, after=-1, read=self._reader(turn.owner))
-        # Before the turn exists, so that not even its first event is missed.
+        # Added before the turn exists, so that its first event is not missed.
         self.relay.add(follower)
         try:
             match await self._submit_turn(turn):
@@ -107,14 +109,14 @@ class TurnClient:
                     )
                 case [b"previous_response_running"]:
                     raise BadRequest(
-                        f"Previous response '{turn.parent}' is still being answered.",
+                        f"Previous response '{turn.previous_response_id}' is still being answered.",
                         code="previous_response_running",
                         param="previous_response_id",
                     )
                 case [b"previous_response_not_found"]:
-                    raise PreviousResponseNotFound(turn.parent or "")
+                    raise PreviousResponseNotFound(turn.previous_response_id or "")
                 case [b"newer_version"]:
-                    raise NewerVersion(turn.parent or "")
+                    raise NewerVersion(turn.previous_response_id or "")
                 case [b"limited", limit, wait_ms]:
                     name = limit.decode()
                     raise RateLimited(name, getattr(limits, name), wait_ms)
@@ -126,13 +128,13 @@ class TurnClient:
 
     async def _submit_turn(self, turn: Turn) -> Any:
         if not turn.generate:
-            return await self._answer(self._warm_up(**warm_up(turn, self._settings)))
+            return await self._reply(self._warm_up(**warm_up(turn, self._settings)))
         args = submission(turn, self._settings, self._wake_up, node=self._node)
-        return await self._answer(self._submit(**args))
+        return await self._reply(self._submit(**args))
 
     @asynccontextmanager
     async def follow(self, turn_id: str, owner: str, *, after: int) -> AsyncIterator[Follower]:
-        """Follow a turn that is there already, from the event after number `after`.
+        """Follow an existing turn, from the event after number `after`.
 
         Raises:
             ResponseNotFound: there is no such turn for this owner.
@@ -149,7 +151,7 @@ class TurnClient:
             self.relay.remove(follower)
 
     async def cancel(self, turn_id: str, owner: str) -> None:
-        """Stop a turn, whether it waits or runs; returns before it has ended.
+        """Cancel a turn, whether it waits or runs; return before it has ended.
 
         Raises:
             ResponseNotFound: there is no such turn for this owner.
@@ -157,7 +159,7 @@ class TurnClient:
             Overloaded: Redis is away.
         """
         call = self._cancel(id=turn_id, owner=owner, **self._settings.retention)
-        match await self._answer(call):
+        match await self._reply(call):
             case b"newer_version":
                 raise NewerVersion(turn_id)
             case b"response_not_found":
@@ -169,17 +171,19 @@ class TurnClient:
                     param="response_id",
                 )
 
-    async def leave(self, turn_id: str) -> None:
-        """Say that a reader left: what is not stored ends soon, unless somebody else reads it."""
+    async def abandon(self, turn_id: str) -> None:
+        """Note that a reader left for good: a turn that is not stored is cancelled soon.
+
+        Another reader keeps it running."""
         with suppress(Overloaded):
-            await self._answer(self._watch(ids=[turn_id], watch_ms=int(LEAVE_SECONDS * 1000)))
+            await self._reply(self._watch(ids=[turn_id], watch_ms=int(ABANDON_SECONDS * 1000)))
 
     async def models(self) -> dict[str, SelfDescription]:
         """Return the self-description of each model that was ever served, by name.
 
-        Those that a newer release wrote are left out.
+        Those that a newer release wrote are omitted.
         """
-        found = await self._answer(
+        found = await self._reply(
             cast("Awaitable[dict[bytes, bytes]]", self._redis.hgetall(keys.models()))
         )
         models: dict[str, SelfDescription] = {}
@@ -192,13 +196,13 @@ class TurnClient:
         return models
 
     async def is_served(self, model: str) -> bool:
-        """Tell whether a worker of the model was heard of lately."""
-        beats = await self._answer(
+        """Return whether a worker of the model is alive."""
+        latest = await self._reply(
             self._redis.zrange(keys.heartbeats(model), -1, -1, withscores=True)
         )
-        seconds, micros = await self._answer(self._redis.time())
+        seconds, micros = await self._reply(self._redis.time())
         now = seconds * 1000 + micros // 1000
-        return bool(beats) and now - beats[0][1] < self._settings.alive_seconds * 1000
+        return bool(latest) and now - latest[0][1] < self._settings.alive_seconds * 1000
 
     async def migrate(self) -> None:
         """Migrate what an older release stored, once.
@@ -207,7 +211,7 @@ class TurnClient:
             Overloaded: Redis is away; call again.
         """
         if not self._migrated:
-            with reached():
+            with translated_errors():
                 await migrate(self._redis)
             self._migrated = True
 
@@ -217,18 +221,18 @@ class TurnClient:
         await self._subscriber.aclose()
 
     async def maintain(self) -> None:
-        """Sweep and announce queue places once a second, for as long as the node runs."""
+        """Sweep, renew watches and announce queue places once a second, until cancelled."""
         while True:
             await asyncio.sleep(MAINTAIN_SECONDS)
             try:
                 await self.migrate()
-                _, newer = await self._answer(self._sweep(**self._settings.sweep_arguments))
+                _, newer = await self._reply(self._sweep(**self._settings.sweep_arguments))
                 self._newer.report(newer.decode())
                 followed = self.relay.followed()
                 for i in range(0, len(followed), MAINTAIN_BATCH):
                     some = followed[i : i + MAINTAIN_BATCH]
-                    await self._answer(self._watch(ids=some, watch_ms=self._watch_ms))
-                    await self._answer(self._announce(ids=some, alive_ms=self._settings.alive_ms))
+                    await self._reply(self._watch(ids=some, watch_ms=self._watch_ms))
+                    await self._reply(self._announce(ids=some, alive_ms=self._settings.alive_ms))
             except Overloaded:
                 continue
 
@@ -242,7 +246,7 @@ class TurnClient:
                 limit=PAGE,
                 watch_ms=self._watch_ms,
             )
-            match await self._answer(call):
+            match await self._reply(call):
                 case [b"newer_version"]:
                     raise NewerVersion(turn_id)
                 case [b"response_not_found"]:
@@ -256,7 +260,7 @@ class TurnClient:
                 case [state, seq, events]:
                     ends = state == b"ended" and after + len(events) >= seq
                     return Page(events, ends=ends)
-            raise AssertionError("follow.lua answers in four ways")
+            raise AssertionError("follow.lua returned an unknown reply")
 
         return read
 

@@ -10,13 +10,13 @@
     * ModelNotFound              404
     * ResponseNotFound           404
     * FileNotFound               404
-    * BatchNotFound                404
+    * BatchNotFound              404
     * FileTooLarge               413
-    * NotServed                  404, there is nothing at this address
-    * StreamExpired              400, the events are gone though the turn was real
+    * NotServed                  404, no route has this path
+    * StreamExpired              400, its events have expired
     * ResponseLost               500, Redis lost its data while the response was being read
     * TierNotAllowed             403, the key is limited to other tiers
-    * RateLimited                429, the owner has asked for too much
+    * RateLimited                429, the owner has reached a limit
     * NewerVersion               503, a newer release wrote the record: this node can't read it
     * Overloaded                 503, Redis is away or the queue is full
 
@@ -36,7 +36,7 @@ class TurnError(Exception):
     type: ClassVar[ErrorType] = "server_error"
     code: str = "server_error"
     param: str | None = None
-    #: After how long asking again may help; None: it never does.
+    #: After how long a retry may succeed; None: a retry does not help.
     retry_seconds: int | None = None
 
     @property
@@ -59,7 +59,7 @@ class BadRequest(TurnError):
 
 
 class PreviousResponseNotFound(BadRequest):
-    """There is no such response for this owner to go on from."""
+    """This owner has no such response to continue."""
 
     def __init__(self, id: str) -> None:
         super().__init__(
@@ -98,7 +98,7 @@ class Unauthorized(TurnError):
 
 
 class Forbidden(TurnError):
-    """The request came from a page whose origin is not allowed."""
+    """The request has the `Origin` of a page that is not allowed."""
 
     status = 403
     type = "invalid_request_error"
@@ -163,7 +163,7 @@ class FileTooLarge(TurnError):
 
 
 class NotServed(TurnError):
-    """There is nothing at this address."""
+    """No route has this path."""
 
     status = 404
     type = "invalid_request_error"
@@ -207,7 +207,7 @@ class TierNotAllowed(TurnError):
 
 
 class RateLimited(TurnError):
-    """The owner has asked for too much; the turn was not taken."""
+    """The owner has reached a limit; the turn was not submitted."""
 
     status = 429
     type = "rate_limit_error"
@@ -221,7 +221,7 @@ class RateLimited(TurnError):
 
 
 class Overloaded(TurnError):
-    """The turn was not taken: trying again later may help."""
+    """The turn was not submitted; a retry may succeed."""
 
     status = 503
     code = "overloaded"

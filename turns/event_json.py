@@ -34,12 +34,15 @@ def response_event(type: str, seq: int, response: str) -> str:
     return f'{{"type":"{type}","sequence_number":{seq},"response":{response}}}'
 
 
-def response_json(status: str, error: str, rest: str, *, queue: str = "") -> str:
-    """Return a response's JSON; `queue` is its position as JSON while it waits, else empty."""
+def response_json(status: str, error: str, response: str, *, queue: str = "") -> str:
+    """Return a response's whole JSON, from the part after its status and error.
+
+    `queue` is its queue place as JSON while it waits, else empty.
+    """
     position = f'"queue":{queue},' if queue else ""
-    return f'{{"status":"{status}","error":{error},{position}{rest}'
+    return f'{{"status":"{status}","error":{error},{position}{response}'
 
 
-def rest_json(response: object) -> str:
-    """Return a response's JSON without its head, as `response_json` expects it."""
+def response_fields_json(response: object) -> str:
+    """Return a response's JSON after its status and error, as `response_json` expects it."""
     return encode(response)[1:]

@@ -12,9 +12,11 @@ from turnstream.turns.response import message_item
 from turnstream.turns.shapes import MessageItem, MessageStatus, OutputText
 
 
-def still_in_progress(seq: int, rest: str) -> str:
+def still_in_progress(seq: int, response: str) -> str:
     """Return another `response.in_progress`, for a turn whose first slice takes long."""
-    return response_event("response.in_progress", seq, response_json("in_progress", "null", rest))
+    return response_event(
+        "response.in_progress", seq, response_json("in_progress", "null", response)
+    )
 
 
 def opening(response_id: str, seq: int) -> list[str]:
@@ -44,18 +46,20 @@ def closing(response_id: str, seq: int, status: MessageStatus, text: str) -> lis
     return [encode(done), encode(part), encode(end)]
 
 
-def terminal(seq: int, status: str, error: str, rest: str) -> str:
+def terminal(seq: int, status: str, error: str, response: str) -> str:
     """Return the event that ends a turn: completed, incomplete (also when cancelled) or failed."""
     name = "incomplete" if status == "cancelled" else status
-    return response_event(f"response.{name}", seq, response_json(status, error, rest))
+    return response_event(f"response.{name}", seq, response_json(status, error, response))
 
 
-def kept(response_id: str, seq: int, status: str, error: str, rest: str, text: str) -> list[str]:
+def kept(
+    response_id: str, seq: int, status: str, error: str, response: str, text: str
+) -> list[str]:
     """Return the last events of a turn, made from its record and marked as `snapshot`.
 
     They carry the whole text under their original numbers, `seq` being the last; its log is gone.
     """
-    end = terminal(seq, status, error, rest)
+    end = terminal(seq, status, error, response)
     item_status: MessageStatus = "completed" if status == "completed" else "incomplete"
     closed = closing(response_id, seq - 3, item_status, text) if status != "failed" else []
     return [with_snapshot(event) for event in (*closed, end)]

@@ -12,7 +12,7 @@ import redis.asyncio
 from turnstream.turns import keys
 from turnstream.turns.errors import FileNotFound
 from turnstream.turns.listing import ids_after
-from turnstream.turns.redis_calls import reached
+from turnstream.turns.redis_calls import translated_errors
 
 _FILE = re.compile(r"file-[0-9a-f]{32}")
 
@@ -59,7 +59,7 @@ class Files:
         Raises:
             Overloaded: Redis is away.
         """
-        with reached():
+        with translated_errors():
             async with self._redis.pipeline(transaction=True) as pipe:
                 pipe.hset(keys.file(file.id), items=_flat(file))
                 pipe.zadd(keys.files(file.owner), {file.id: file.created_at})
@@ -87,7 +87,7 @@ class Files:
             Overloaded: Redis is away.
         """
         found: list[File] = []
-        with reached():
+        with translated_errors():
             ids = ids_after(self._redis, keys.files(owner), after, newest_first=newest_first)
             async for id in ids:
                 file = await self._get(id)
@@ -105,7 +105,7 @@ class Files:
         Raises:
             Overloaded: Redis is away.
         """
-        with reached():
+        with translated_errors():
             async with self._redis.pipeline(transaction=True) as pipe:
                 pipe.delete(keys.file(file.id))
                 pipe.zrem(keys.files(file.owner), file.id)
@@ -119,7 +119,7 @@ class Files:
             Overloaded: Redis is away.
         """
         due: list[File] = []
-        with reached():
+        with translated_errors():
             found = await self._redis.zrange(
                 keys.file_expiries(), "-inf", str(now), byscore=True, offset=0, num=100
             )
@@ -132,7 +132,7 @@ class Files:
         return due
 
     async def _get(self, id: str) -> File | None:
-        with reached():
+        with translated_errors():
             found = cast("dict[bytes, bytes]", await cast(Any, self._redis.hgetall(keys.file(id))))
         if not found:
             return None

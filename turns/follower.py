@@ -1,8 +1,8 @@
 """One reader's view of one turn: its events in order, each once, without a gap.
 
-The log is authoritative; published events are only faster. Live events are taken when they are the
-very next ones and there is room; else the follower is `behind`, and reads the log when its reader
-gets that far. So a slow reader costs a bounded queue and a gap costs one read.
+The log is authoritative; published events are only faster. A live event is taken if it is
+the next one and there is room; otherwise the follower is `behind` and reads the log once its reader
+has taken all earlier events. So a slow reader needs bounded memory, and a gap costs one read.
 """
 
 import asyncio
@@ -16,8 +16,8 @@ from turnstream.turns.errors import Overloaded, ResponseLost, ResponseNotFound
 ROOM = 256
 #: Events read from the log at a time.
 PAGE = 256
-#: A reader that heard nothing for so long, or up to twice so long, looks into the log: the last
-#: event may have been lost.
+#: A follower without an event for this long, or up to twice as long, reads the log: the last event
+#: may have been lost.
 SILENCE_SECONDS = 10.0
 #: How long to wait before Redis is asked again while it is away.
 RETRY_SECONDS = 0.25
@@ -36,20 +36,20 @@ ReadLog = Callable[[str, int], Awaitable[Page]]
 
 
 class Follower:
-    """Gives a turn's events after number `after`, first from the log, then live."""
+    """Yields a turn's events after number `after`, first from the log, then live."""
 
     def __init__(self, turn_id: str, *, after: int, read: ReadLog) -> None:
         self.turn_id = turn_id
-        #: Number of the newest event taken in.
+        #: Number of the newest event taken.
         self.newest = after
         self._read = read
         self._ready: deque[bytes] = deque()
         self._behind = False
         self._ended = False
         self._wake = asyncio.Event()
-        #: Whether anything was published since the last look at it.
-        self._heard = True
-        self._watching: asyncio.TimerHandle
+        #: Whether an event was delivered since the last check.
+        self._delivered = True
+        self._timer: asyncio.TimerHandle
 
     @property
     def ended(self) -> bool:
@@ -57,7 +57,7 @@ class Follower:
         return self._ended
 
     def take(self, page: Page, *, after: int) -> None:
-        """Take in what the log held after an event, but for what has come live meanwhile."""
+        """Take the events that the log had after an event, without those delivered live since."""
         fresh = page.events[self.newest - after :]
         self._ready.extend(fresh)
         self.newest += len(fresh)
@@ -67,8 +67,8 @@ class Follower:
         self._wake.set()
 
     def deliver(self, seq: int, event: bytes, *, last: bool) -> None:
-        """Take in a published event; never waits."""
-        self._heard = True
+        """Take a published event, without waiting."""
+        self._delivered = True
         if self._ended:
             return
         if seq <= self.newest:
@@ -85,20 +85,20 @@ class Follower:
         self._wake.set()
 
     def resync(self) -> None:
-        """Look into the log before waiting again: something may have been missed."""
+        """Read the log before waiting again, since live events may have been missed."""
         if not self._ended:
             self._behind = True
             self._wake.set()
 
     async def batches(self) -> AsyncIterator[list[bytes]]:
-        """Yield all events there are, then wait for more; end after the terminal event.
+        """Yield the events so far, then further ones as they come, up to the terminal event.
 
-        An empty batch says that nothing has come for a while and nothing was missed.
+        An empty batch means that there was no event for a while and that none was missed.
 
         Raises:
-            ResponseLost, StreamExpired: the turn or its log went away.
+            ResponseLost, StreamExpired: the turn or its log was deleted.
         """
-        self._watch()
+        self._check_silence()
         try:
             while True:
                 if self._ready:
@@ -115,19 +115,18 @@ class Follower:
                     self._wake.clear()
                     await self._wake.wait()
         finally:
-            self._watching.cancel()
+            self._timer.cancel()
 
-    def _watch(self) -> None:
-        # One timer for all waits: one for each would cost more than the event that is waited for.
-        if not self._heard:
+    def _check_silence(self) -> None:
+        # One timer for all waits: a timer for each would cost more than handling an event.
+        if not self._delivered:
             self.resync()
-        self._heard = False
+        self._delivered = False
         loop = asyncio.get_running_loop()
-        self._watching = loop.call_later(SILENCE_SECONDS, self._watch)
+        self._timer = loop.call_later(SILENCE_SECONDS, self._check_silence)
 
     async def _catch_up(self) -> None:
-        # What is published from here on is in the page, or comes after it and is told apart by its
-        # number.
+        # An event that is published from here on is in the page or has a higher number than it.
         self._behind = False
         after = self.newest
         try:

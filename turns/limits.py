@@ -35,7 +35,7 @@ class Limits:
         """Check that the owner may submit in a tier.
 
         Raises:
-            TierNotAllowed: it is none of them.
+            TierNotAllowed: the owner may not.
         """
         if tier not in self.tiers:
             raise TierNotAllowed(tier, [name for name in _TIERS if name in self.tiers])
@@ -55,30 +55,30 @@ class Limits:
 class OwnerLimits:
     """The default limits, and those of owners with limits of their own."""
 
-    everybody: Limits = Limits()
+    default: Limits = Limits()
     own: Mapping[str, Limits] = field(default_factory=dict)
 
     def of(self, owner: str) -> Limits:
         """Return the limits of an owner."""
-        return self.own.get(owner, self.everybody)
+        return self.own.get(owner, self.default)
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "OwnerLimits":
-        """Read `TURNSTREAM_LIMITS`: `NAME=NUMBER` for everybody, `OWNER:NAME=NUMBER` for one, and
+        """Read `TURNSTREAM_LIMITS`: `NAME=NUMBER` for all owners, `OWNER:NAME=NUMBER` for one, and
         `tiers=TIER+TIER` likewise.
 
         Raises:
             SettingError: an entry can't be read; it says which.
         """
-        everybody: dict[str, int | frozenset[Tier]] = {}
+        default: dict[str, int | frozenset[Tier]] = {}
         own: dict[str, dict[str, int | frozenset[Tier]]] = {}
         for entry in environ.get(environment.PREFIX + "LIMITS", "").replace(",", " ").split():
             match = _ENTRY.fullmatch(entry)
             if match is None:
                 raise SettingError("LIMITS", f"must be a list of [OWNER:]NAME=VALUE, not {entry!r}")
             owner, name, value = match.groups()
-            (everybody if owner is None else own.setdefault(owner, {}))[name] = _value(name, value)
-        for_all = replace(Limits(), **everybody)  # type: ignore[arg-type]
+            (default if owner is None else own.setdefault(owner, {}))[name] = _value(name, value)
+        for_all = replace(Limits(), **default)  # type: ignore[arg-type]
         return cls(
             for_all,
             {owner: replace(for_all, **some) for owner, some in own.items()},  # type: ignore[arg-type]
@@ -87,9 +87,11 @@ class OwnerLimits:
 
 def cost(turn: Turn) -> int:
     """Estimate the tokens of a turn's prompt and response, until it has ended."""
-    asked = sum(len(message.text) for message in turn.messages)
-    asked += len(turn.request.instructions or "")
-    return -(-asked // _CHARACTERS_PER_TOKEN) + (turn.request.sampling.max_tokens or ANSWER_TOKENS)
+    characters = sum(len(message.text) for message in turn.input)
+    characters += len(turn.request.instructions or "")
+    return -(-characters // _CHARACTERS_PER_TOKEN) + (
+        turn.request.sampling.max_tokens or ANSWER_TOKENS
+    )
 
 
 def _value(name: str, value: str) -> int | frozenset[Tier]:
@@ -99,7 +101,7 @@ def _value(name: str, value: str) -> int | frozenset[Tier]:
             raise SettingError("LIMITS", f"tiers are some of {'+'.join(_TIERS)}, not {value!r}")
         return named
     if name not in {field.name for field in fields(Limits)}:
-        raise SettingError("LIMITS", f"knows no limit {name!r}")
+        raise SettingError("LIMITS", f"has no limit {name!r}")
     if not value.isdigit():
         raise SettingError("LIMITS", f"{name} must be a whole number, not {value!r}")
     return int(value)

@@ -1,6 +1,6 @@
 """Reads a page of an owner's ids from a sorted set, by when they were made.
 
-Records go away by themselves and leave their ids behind: whoever finds one dead takes it out.
+Records expire and leave their ids behind: a caller that finds no record removes the id.
 """
 
 from collections.abc import AsyncIterator
@@ -19,8 +19,8 @@ async def ids_after(
     start = 0
     if after is not None:
         rank = client.zrevrank if newest_first else client.zrank
-        place = cast("int | None", await rank(key, after))
-        start = 0 if place is None else place + 1
+        index = cast("int | None", await rank(key, after))
+        start = 0 if index is None else index + 1
     while True:
         found = await client.zrange(key, start, start + PAGE - 1, desc=newest_first)
         page = cast("list[bytes]", found)

@@ -19,7 +19,7 @@ class Verdict(StrEnum):
     #: The first number is in the log already, written by this very attempt.
     REPEATED = "repeated"
     #: The first number is not the next one.
-    HOLE = "hole"
+    GAP = "gap"
     #: The turn has its terminal event.
     ENDED = "ended"
     #: There is no such turn any more.
@@ -31,7 +31,7 @@ class Entry:
     """One event, and the token ids whose text is complete with it."""
 
     event: str
-    ids: tuple[int, ...] = ()
+    token_ids: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,8 @@ class Final:
     status: str
     #: JSON: null, or code and message.
     error: str
-    rest: str
+    #: The response's JSON after its status and error.
+    response: str
     text: str
     #: Of prompt and response together.
     tokens: int = 0
@@ -76,8 +77,7 @@ class Log:
 
         Raises:
             redis.RedisError: Redis is away; the same call again is safe, since what was written is
-            then
-                refused as repeated.
+            then refused as repeated.
         """
         named: list[dict[str, str | int]] = []
         payloads: list[str] = []
@@ -90,13 +90,13 @@ class Log:
                 "count": count,
             }
             for entry in part.entries:
-                payloads += (entry.event, ",".join(map(str, entry.ids)))
+                payloads += (entry.event, ",".join(map(str, entry.token_ids)))
             match part.final:
                 case Requeued():
                     arguments["final"] = "requeued"
                 case Final() as final:
                     arguments |= {"final": final.status, "tokens": final.tokens}
-                    payloads += (final.error, final.rest, final.text)
+                    payloads += (final.error, final.response, final.text)
             named.append(arguments)
         verdicts: list[bytes] = self._append(
             worker=self._worker, parts=named, payloads=payloads, **self._retention

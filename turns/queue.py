@@ -17,14 +17,14 @@ from turnstream.turns.versions import NewerVersionLog
 
 
 class LeaseStatus(StrEnum):
-    """How a turn stands with the worker that runs it."""
+    """Whether a worker still has the lease of a turn, and what it is to do with the turn."""
 
     OK = "ok"
-    #: Somebody asked for its end.
+    #: Its cancellation was requested.
     CANCEL = "cancel"
-    #: People wait for its slot.
+    #: Its slot is needed by a turn of a better tier.
     PREEMPT = "preempt"
-    #: It is another attempt's by now, or has ended, or is gone.
+    #: Another attempt has it, or it ended or was deleted.
     LOST = "lost"
 
 
@@ -49,18 +49,18 @@ class TurnQueue:
     def claim(self, free_slots: int, *, preempted: str = "") -> Claimed | None:
         """Claim the turn at the head of the queue; None when no turn waits.
 
-        A batch turn that is giving its slot back is named by `preempted`, when the slot is to be
-        taken before it is free; then None also when only a batch waits.
+        `preempted` is the id of a batch turn whose slot is to be assigned before it is free; then
+        the result is None also when only batch turns wait.
 
-        A claim that was not answered is asked again under the same nonce, so that a turn given out
-        by a call that timed out is not forgotten.
+        A claim without a reply is repeated with the same nonce, so that a turn claimed by a call
+        that timed out is not lost.
 
         Raises:
             redis.RedisError: Redis is away; call again.
         """
         nonce = self._nonce or uuid4().hex
         self._nonce = nonce
-        answer = cast(
+        reply = cast(
             list[Any],
             self._claim(
                 model=self._model,
@@ -73,7 +73,7 @@ class TurnQueue:
             ),
         )
         self._nonce = None
-        newer, *claimed = answer
+        newer, *claimed = reply
         self._newer.report(newer.decode())
         return _claimed(claimed) if claimed else None
 
@@ -83,9 +83,9 @@ class TurnQueue:
         """Send a heartbeat, renew the leases of running turns and return the status of each.
 
         Args:
-            running: id and attempt of each turn.
-            about: what the model says of itself to the nodes.
-            slots: how many turns this worker answers at once.
+            running: Id and attempt of each turn.
+            about: The model's self-description.
+            slots: Number of turns that this worker answers at once.
         """
         words: list[bytes] = self._heartbeat(
             model=self._model,
@@ -109,8 +109,8 @@ class TurnQueue:
         if unfinished:
             self._requeue(worker=self._worker, turns=unfinished)
 
-    def leave(self) -> None:
-        """Remove this worker, so that no wake-up is sent to it."""
+    def unregister(self) -> None:
+        """Remove this worker from the model's live workers, so that no wake-up is sent to it."""
         with self._client.pipeline() as pipe:
             pipe.zrem(keys.heartbeats(self._model), self._worker)
             pipe.hdel(keys.free_slots(self._model), self._worker)
@@ -118,31 +118,30 @@ class TurnQueue:
             pipe.execute()
 
 
-#: What a thread of a worker waits out instead of dying of it: not only a Redis that can't be
-#: reached, but also one that refuses to write, as it does with a full disk or while a replica takes
-#: over.
+#: Errors after which a worker's thread tries again: Redis can't be reached, or it refuses to write,
+#: as with a full disk or during a failover.
 AWAY = (RedisError,)
 
 
-def _claimed(answer: Sequence[Any]) -> Claimed:
-    id, attempt, seq, request, asked, rest, ids, said, unread, tier = answer
+def _claimed(reply: Sequence[Any]) -> Claimed:
+    id, attempt, seq, request, input, response, token_ids, history, unread, tier = reply
     return Claimed(
         id=id.decode(),
         attempt=attempt,
         seq=seq,
         request=Request.from_json(request),
-        messages=(*_conversation(said), *messages_from_json(asked)),
-        rest=rest.decode(),
-        ids=tuple(int(number) for number in ids.split(b",")) if ids else (),
+        messages=(*_conversation(history), *messages_from_json(input)),
+        response=response.decode(),
+        token_ids=tuple(int(id) for id in token_ids.split(b",")) if token_ids else (),
         tier=tier.decode(),
         unread=bool(unread),
     )
 
 
-def _conversation(said: Sequence[bytes]) -> list[Message]:
-    """Turn round what a claim tells latest turn first: input, answer, input, answer."""
+def _conversation(history: Sequence[bytes]) -> list[Message]:
+    """Return a claim's texts, latest turn first (input, output, ...), as messages in order."""
     messages: list[Message] = []
-    for i in range(len(said) - 2, -1, -2):
-        messages.extend(messages_from_json(said[i]))
-        messages.append(Message("assistant", said[i + 1].decode()))
+    for i in range(len(history) - 2, -1, -2):
+        messages.extend(messages_from_json(history[i]))
+        messages.append(Message("assistant", history[i + 1].decode()))
     return messages

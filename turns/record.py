@@ -137,7 +137,7 @@ class BatchRecord(TypedDict):
 
 
 class SelfDescription(TypedDict):
-    """What a model's workers say of it: JSON in the hash `keys.models()`, written by heartbeat."""
+    """A model's self-description: JSON in the hash `keys.models()`, written by heartbeat."""
 
     version: int
     #: Seconds since 1970 at which its worker started.

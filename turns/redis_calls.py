@@ -16,41 +16,42 @@ REPLY_SECONDS = 2.5
 CANCEL_SECONDS = 0.5
 
 
-class Patience:
-    """Waits for the replies of Redis on behalf of one node.
+class RedisCalls:
+    """Waits for the replies of Redis to all calls of one node.
 
-    Callers queue for connections, so a long wait means nothing while Redis replies to others.
+    Callers queue for connections, so a long wait is no sign of an outage while Redis replies to
+    other calls.
     """
 
     def __init__(self) -> None:
         #: When Redis last replied to any call.
-        self._spoke = 0.0
+        self._last_reply = 0.0
 
-    async def answer(self, call: Awaitable[Any]) -> Any:
+    async def reply(self, call: Awaitable[Any]) -> Any:
         """Wait for the reply to one call.
 
         Raises:
-            Overloaded: Redis is away.
+            Overloaded: Redis can't be reached, or refuses to write.
         """
-        answering = asyncio.ensure_future(call)
+        calling = asyncio.ensure_future(call)
         begun = time.monotonic()
         try:
-            while (left := max(begun, self._spoke) + REPLY_SECONDS - time.monotonic()) > 0:
-                if (await asyncio.wait({answering}, timeout=left))[0]:
-                    answer = answering.result()
-                    self._spoke = time.monotonic()
-                    return answer
+            while (left := max(begun, self._last_reply) + REPLY_SECONDS - time.monotonic()) > 0:
+                if (await asyncio.wait({calling}, timeout=left))[0]:
+                    reply = calling.result()
+                    self._last_reply = time.monotonic()
+                    return reply
             raise TimeoutError
         except (RedisError, OSError, TimeoutError) as exc:
             raise Overloaded("The queue can't be reached. Try again in a moment.") from exc
         finally:
-            if answering.cancel():
+            if calling.cancel():
                 # The call returns its connection before the pool may be closed.
-                await asyncio.wait({answering}, timeout=CANCEL_SECONDS)
+                await asyncio.wait({calling}, timeout=CANCEL_SECONDS)
 
 
 @contextmanager
-def reached() -> Iterator[None]:
+def translated_errors() -> Iterator[None]:
     """Translate the errors of redis-py.
 
     Raises:

@@ -1,8 +1,7 @@
 """A node's one subscription: published events go from here to every follower in this process.
 
-redis-py subscribes again by itself after a cut and says nothing of what was lost meanwhile. So
-every confirmation of a subscription, and silence beyond the node's own heartbeat, makes all
-followers look into the log.
+redis-py renews a lost subscription without reporting it. So every confirmation of a subscription,
+and silence beyond the node's own heartbeat, makes all followers read the log.
 """
 
 import asyncio
@@ -48,7 +47,7 @@ class Relay:
         self._subscriber = subscriber
         self._commands = commands
         self._followers: defaultdict[str, set[Listener]] = defaultdict(set)
-        self._heard = 0.0
+        self._last_message = 0.0
 
     def add(self, follower: Listener) -> None:
         """Dispatch a turn's events to this follower from now on."""
@@ -69,7 +68,7 @@ class Relay:
     async def listen(self) -> None:
         """Receive and dispatch for as long as the node runs, across outages of Redis."""
         while True:
-            self._heard = time.monotonic()
+            self._last_message = time.monotonic()
             try:
                 async with self._subscriber.pubsub() as pubsub:
                     await pubsub.subscribe(self._channel)
@@ -81,7 +80,7 @@ class Relay:
             await asyncio.sleep(RETRY_SECONDS)
 
     def _take(self, message: Mapping[str, Any]) -> None:
-        self._heard = time.monotonic()
+        self._last_message = time.monotonic()
         if message["type"] == "subscribe":
             self._resync_all()
         elif message["data"] != _HEARTBEAT:
@@ -95,7 +94,7 @@ class Relay:
                 await self._commands.publish(self._channel, _HEARTBEAT)
             except (RedisError, OSError):
                 continue
-            if time.monotonic() - self._heard > SILENT_SECONDS:
+            if time.monotonic() - self._last_message > SILENT_SECONDS:
                 log.warning("no message received for %.0f seconds", SILENT_SECONDS)
                 # `listen` sees its connection closed and opens another.
                 await self._subscriber.connection_pool.disconnect()

@@ -1,14 +1,15 @@
-"""The response object: what the wire says of a turn as a whole.
+"""The response object: a turn as a whole, on the wire.
 
 Its JSON is stored without status and error, which change while a turn is queued and runs: a script
-in Redis puts them in front. So `rest` begins after the error and ends with the closing brace.
+in Redis puts them in front. A parameter or field `response` is the JSON after the error, to the
+closing brace.
 """
 
 from typing import Literal
 
 import msgspec
 
-from turnstream.turns.event_json import encode, rest_json
+from turnstream.turns.event_json import encode, response_fields_json
 from turnstream.turns.ids import message_id
 from turnstream.turns.shapes import (
     Cut,
@@ -18,7 +19,7 @@ from turnstream.turns.shapes import (
     MessageStatus,
     OutputText,
     ResponseError,
-    ResponseRest,
+    ResponseFields,
     Usage,
 )
 from turnstream.turns.turn import Tier, Turn
@@ -32,18 +33,18 @@ _TIERS: dict[Tier, Literal["priority", "default", "flex"]] = {
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
-def rest_of(turn: Turn) -> str:
-    """Return what is known of a response when its turn is submitted."""
+def new_response(turn: Turn) -> str:
+    """Return a response's JSON when its turn is submitted."""
     sampling = turn.request.sampling
-    return rest_json(
-        ResponseRest(
+    return response_fields_json(
+        ResponseFields(
             id=turn.id,
             created_at=turn.created_at,
             background=turn.background,
             instructions=turn.request.instructions,
             max_output_tokens=sampling.max_tokens,
             model=turn.model,
-            previous_response_id=turn.parent,
+            previous_response_id=turn.previous_response_id,
             service_tier=_TIERS[turn.tier],
             store=turn.store,
             temperature=sampling.temperature,
@@ -56,8 +57,8 @@ def rest_of(turn: Turn) -> str:
     )
 
 
-def finished_rest(
-    rest: str,
+def finished_response(
+    response: str,
     *,
     item: MessageItem | None,
     incomplete_reason: Cut | None,
@@ -66,7 +67,7 @@ def finished_rest(
     output_tokens: int,
     completed_at: int | None,
 ) -> str:
-    """Return `rest` with what is known of a response at its end.
+    """Return `response` with what is known of a response at its end.
 
     Its other fields are not decoded, so fields that a newer release added are kept.
     """
@@ -77,8 +78,8 @@ def finished_rest(
         output_tokens=output_tokens,
         total_tokens=input_tokens + output_tokens,
     )
-    return rest_json(
-        _FIELDS.decode("{" + rest)
+    return response_fields_json(
+        _FIELDS.decode("{" + response)
         | {
             "output": (item,) if item is not None else (),
             "completed_at": completed_at,

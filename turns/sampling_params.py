@@ -1,6 +1,6 @@
 """How the tokens of an answer are chosen: one value, from the request to the engine.
 
-The front end makes it, the turn's record keeps it, and the engine draws by it.
+The node creates it, the turn's record keeps it, and the engine samples with it.
 """
 
 import math
@@ -20,13 +20,13 @@ class SamplingParams:
 
     #: New tokens at most, at least 1; None: as many as the context leaves.
     max_tokens: int | None = None
-    #: 0 takes the likeliest token always.
+    #: 0: always the likeliest token.
     temperature: float = 1.0
     #: Draw from the likeliest tokens that together hold this much probability.
     top_p: float = 1.0
     #: Draw from this many likeliest tokens; 0 is no limit.
     top_k: int = 0
-    #: Any integer; another seed gives another answer to the same prompt.
+    #: Any integer; with another one the same prompt gets another answer.
     seed: int = 0
     #: Subtracted from a token's logit for each time that the answer contains it, from -2 to 2.
     frequency_penalty: float = 0.0

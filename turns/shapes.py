@@ -107,7 +107,7 @@ class Queue(Struct, frozen=True, kw_only=True):
     workers: Count
 
 
-class ResponseRest(Struct, frozen=True, kw_only=True):
+class ResponseFields(Struct, frozen=True, kw_only=True):
     """The fields of a response that stay the same until its turn ends."""
 
     id: ResponseId
@@ -141,7 +141,7 @@ class ResponseRest(Struct, frozen=True, kw_only=True):
     prompt_cache_key: None = None
 
 
-class Response(ResponseRest, frozen=True, kw_only=True):
+class Response(ResponseFields, frozen=True, kw_only=True):
     """A response at one moment."""
 
     status: Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]

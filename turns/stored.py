@@ -10,35 +10,35 @@ from turnstream.turns.errors import BadRequest, NewerVersion, ResponseNotFound
 from turnstream.turns.event_json import response_json
 from turnstream.turns.lua import Script
 from turnstream.turns.record import VERSION
-from turnstream.turns.redis_calls import Patience
+from turnstream.turns.redis_calls import RedisCalls
 from turnstream.turns.turn import Message, messages_from_json
 
 
 class Stored:
     """A node's client of the records of turns."""
 
-    def __init__(self, client: "redis.asyncio.Redis", patience: Patience, *, alive_ms: int) -> None:
+    def __init__(self, client: "redis.asyncio.Redis", calls: RedisCalls, *, alive_ms: int) -> None:
         self._redis = client
-        self._patience = patience
+        self._calls = calls
         #: How long a silent worker counts as alive.
         self._alive_ms = alive_ms
         self._look = Script(client, "look")
         self._delete = Script(client, "delete")
 
     async def response(self, turn_id: str, owner: str) -> str:
-        """Return the response object of a turn as JSON; while it waits, with its place.
+        """Return the response object of a turn as JSON; while it waits, with its queue place.
 
         Raises:
             ResponseNotFound: there is no such turn for this owner.
             Overloaded: Redis is away.
         """
         call = self._look(id=turn_id, owner=owner, alive_ms=self._alive_ms)
-        match await self._patience.answer(call):
+        match await self._calls.reply(call):
             case [b"newer_version"]:
                 raise NewerVersion(turn_id)
             case [b"ok", *parts]:
-                status, error, rest, queue = (part.decode() for part in parts)
-                return response_json(status, error, rest, queue=queue)
+                status, error, response, queue = (part.decode() for part in parts)
+                return response_json(status, error, response, queue=queue)
             case _:
                 raise ResponseNotFound(turn_id)
 
@@ -76,7 +76,7 @@ class Stored:
             BadRequest: it is still being answered.
             Overloaded: Redis is away.
         """
-        match await self._patience.answer(self._delete(id=turn_id, owner=owner)):
+        match await self._calls.reply(self._delete(id=turn_id, owner=owner)):
             case b"newer_version":
                 raise NewerVersion(turn_id)
             case b"response_not_found":
@@ -89,7 +89,7 @@ class Stored:
 
     async def _record(self, turn_id: str, *fields: str) -> Any:
         found = self._redis.hmget(keys.turn(turn_id), ["version", *fields])
-        version, *values = await self._patience.answer(cast("Awaitable[Any]", found))
+        version, *values = await self._calls.reply(cast("Awaitable[Any]", found))
         if int(version or 0) > VERSION:
             raise NewerVersion(turn_id)
         return values

@@ -3,7 +3,7 @@
 from typing import Any
 
 from turnstream.turns.limits import cost
-from turnstream.turns.response import finished_rest, rest_of
+from turnstream.turns.response import finished_response, new_response
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Turn, messages_to_json
 from turnstream.turns.wake_up import WakeUp
@@ -22,7 +22,7 @@ def submission(turn: Turn, settings: TurnSettings, wake_up: WakeUp, *, node: str
         **settings.retention,
         "limits": settings.limits.of(turn.owner).numbers,
         "tokens": cost(turn),
-        "payloads": [*_payloads(turn), rest_of(turn), wake_up.text(turn.id)],
+        "payloads": [*_payloads(turn), new_response(turn), wake_up.text(turn.id)],
     }
     if turn.idempotency_key:
         arguments |= {"idempotency_key": turn.idempotency_key, "fingerprint": turn.fingerprint}
@@ -34,8 +34,8 @@ def submission(turn: Turn, settings: TurnSettings, wake_up: WakeUp, *, node: str
 
 def warm_up(turn: Turn, settings: TurnSettings) -> dict[str, Any]:
     """Return the arguments of warm_up.lua."""
-    response = rest_of(turn)
-    finished = finished_rest(
+    response = new_response(turn)
+    finished = finished_response(
         response,
         item=None,
         incomplete_reason=None,
@@ -46,7 +46,7 @@ def warm_up(turn: Turn, settings: TurnSettings) -> dict[str, Any]:
     )
     return {
         **_common(turn),
-        "has_messages": any(message.role != "system" for message in turn.messages),
+        "has_messages": any(message.role != "system" for message in turn.input),
         **settings.retention,
         "payloads": [*_payloads(turn), response, finished],
     }
@@ -65,13 +65,13 @@ def _common(turn: Turn) -> dict[str, Any]:
 
 def conversation(turn: Turn) -> dict[str, Any]:
     """Return the arguments that conversation.lua needs, but for the retention."""
-    if turn.parent is None:
+    if turn.previous_response_id is None:
         return {}
     return {
-        "previous_response_id": turn.parent,
-        "previous_response_cached": turn.parent_cached,
+        "previous_response_id": turn.previous_response_id,
+        "previous_response_cached": turn.previous_cached,
     }
 
 
 def _payloads(turn: Turn) -> tuple[str, str]:
-    return turn.request.to_json(), messages_to_json(turn.messages)
+    return turn.request.to_json(), messages_to_json(turn.input)

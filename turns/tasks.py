@@ -7,7 +7,7 @@ just when what it waits for is done. A loop cancelled only once would then never
 import asyncio
 from collections.abc import AsyncIterator, Coroutine, Iterable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
 #: How long a task may take to end before it is cancelled again.
 CANCEL_AGAIN_SECONDS = 0.5
@@ -22,15 +22,28 @@ async def end(tasks: "Iterable[asyncio.Task[Any]]") -> None:
         _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_SECONDS)
 
 
+class Start(Protocol):
+    """Starts one more task of a `background` block."""
+
+    def __call__(self, loop: "Coroutine[Any, Any, Any]", *, name: str) -> None: ...
+
+
 @asynccontextmanager
-async def background(**loops: "Coroutine[Any, Any, Any]") -> AsyncIterator[None]:
+async def background(**loops: "Coroutine[Any, Any, Any]") -> AsyncIterator[Start]:
     """Run coroutines as tasks, named by their keywords, until the block ends, then cancel them.
 
-    An error of a task cancels the block and is raised from it in an exception group.
+    The block gets a function that starts further tasks. An error of a task cancels the block and
+    is raised from it in an exception group.
     """
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(loop, name=name) for name, loop in loops.items()]
+        tasks: list[asyncio.Task[Any]] = []
+
+        def start(loop: "Coroutine[Any, Any, Any]", *, name: str) -> None:
+            tasks.append(group.create_task(loop, name=name))
+
+        for name, loop in loops.items():
+            start(loop, name=name)
         try:
-            yield
+            yield start
         finally:
             await end(tasks)

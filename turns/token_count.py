@@ -1,7 +1,7 @@
 """Token counts of conversations: requested by nodes, which have no tokenizer, counted by workers.
 
 Nothing is stored. A request that no worker takes in time, or whose answer is lost, is refused,
-and the client asks again.
+and the client repeats it.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from turnstream.turns.errors import (
     PreviousResponseNotFound,
 )
 from turnstream.turns.lua import Script
-from turnstream.turns.redis_calls import Patience
+from turnstream.turns.redis_calls import RedisCalls
 from turnstream.turns.relay import Relay
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.submission import conversation
@@ -43,9 +43,9 @@ class Question:
     #: The node that gets the answer.
     node: str
     request: Request
-    #: The whole of it, oldest first.
+    #: The whole conversation, oldest first.
     messages: tuple[Message, ...]
-    #: Also say which of its turns are worth keeping when it is compacted.
+    #: Whether to answer also which of its turns to keep when it is compacted.
     compact: bool
 
 
@@ -62,7 +62,7 @@ class Count:
 
 
 def refusal_to_json(error: BadRequest) -> str:
-    """Write the answer for a conversation that can't be written as a prompt."""
+    """Write the answer for a conversation that can't become a prompt."""
     return json.dumps({"refused": [error.message, error.code, error.param]})
 
 
@@ -70,46 +70,46 @@ def count_from_json(text: str | bytes) -> Count:
     """Read a worker's answer.
 
     Raises:
-        BadRequest: the conversation can't be written as a prompt.
+        BadRequest: the conversation can't become a prompt.
     """
-    said = json.loads(text)
-    if "refused" in said:
-        message, code, param = said["refused"]
+    reply = json.loads(text)
+    if "refused" in reply:
+        message, code, param = reply["refused"]
         raise BadRequest(message, code=code, param=param)
-    return Count(tokens=said["tokens"], kept=messages_from_json(said["kept"]))
+    return Count(tokens=reply["tokens"], kept=messages_from_json(reply["kept"]))
 
 
 def question_from_json(text: str | bytes) -> Question:
     """Read a request as count.lua wrote it."""
-    asked = json.loads(text)
+    question = json.loads(text)
     # The turns before it, latest first: input, output, input, output.
-    texts = list(asked["history"] or ())
+    texts = list(question["history"] or ())
     messages: list[Message] = []
     for at in range(len(texts) - 2, -1, -2):
         messages += messages_from_json(texts[at])
         messages.append(Message("assistant", texts[at + 1]))
-    messages += messages_from_json(asked["input"])
+    messages += messages_from_json(question["input"])
     return Question(
-        id=asked["id"],
-        node=asked["node"],
-        request=Request.from_json(asked["request"]),
+        id=question["id"],
+        node=question["node"],
+        request=Request.from_json(question["request"]),
         messages=tuple(messages),
-        compact=asked["compact"],
+        compact=question["compact"],
     )
 
 
 class TokenCounter:
-    """Has workers count tokens for a node; their answers come through the node's relay."""
+    """Asks workers to count tokens for a node; their answers come through the node's relay."""
 
     def __init__(
         self,
         client: "redis.asyncio.Redis",
-        patience: Patience,
+        calls: RedisCalls,
         relay: Relay,
         settings: TurnSettings,
         node: str,
     ) -> None:
-        self._patience = patience
+        self._calls = calls
         self._relay = relay
         self._settings = settings
         self._node = node
@@ -122,8 +122,10 @@ class TokenCounter:
             compact: also return which turns of the conversation to keep.
 
         Raises:
-            PreviousResponseNotFound: its parent is not there, not the owner's, or not stored.
-            BadRequest: its parent is still being answered, or it can't be written as a prompt.
+            PreviousResponseNotFound: the previous response is missing, another owner's, or not
+                stored.
+            BadRequest: the previous response is still being answered, or the conversation can't
+                become a prompt.
             Overloaded: no worker answers, too many ask, or Redis is away.
         """
         listener = _Listener(f"count_{secrets.token_hex(16)}")
@@ -131,7 +133,7 @@ class TokenCounter:
         try:
             await self._put(turn, listener.turn_id, compact=compact)
             async with asyncio.timeout(REPLY_SECONDS):
-                return count_from_json(await listener.heard)
+                return count_from_json(await listener.reply)
         except TimeoutError as exc:
             raise Overloaded(f"No worker of model '{turn.model}' answered in time.") from exc
         finally:
@@ -151,18 +153,18 @@ class TokenCounter:
             wait_seconds=int(REPLY_SECONDS),
             store_seconds=self._settings.store_seconds,
             unstored_seconds=self._settings.unstored_seconds,
-            payloads=[turn.request.to_json(), messages_to_json(turn.messages)],
+            payloads=[turn.request.to_json(), messages_to_json(turn.input)],
         )
-        match await self._patience.answer(call):
+        match await self._calls.reply(call):
             case b"ok":
                 return
             case b"newer_version":
-                raise NewerVersion(turn.parent or "")
+                raise NewerVersion(turn.previous_response_id or "")
             case b"previous_response_not_found":
-                raise PreviousResponseNotFound(turn.parent or "")
+                raise PreviousResponseNotFound(turn.previous_response_id or "")
             case b"previous_response_running":
                 raise BadRequest(
-                    f"Previous response '{turn.parent}' is still being answered.",
+                    f"Previous response '{turn.previous_response_id}' is still being answered.",
                     code="previous_response_running",
                     param="previous_response_id",
                 )
@@ -179,11 +181,11 @@ class _Listener:
 
     def __init__(self, id: str) -> None:
         self.turn_id = id
-        self.heard: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self.reply: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
     def deliver(self, seq: int, event: bytes, *, last: bool) -> None:
-        if not self.heard.done():
-            self.heard.set_result(event)
+        if not self.reply.done():
+            self.reply.set_result(event)
 
     def resync(self) -> None:
         """Do nothing: a lost answer is not repeated, so the request times out."""
@@ -197,7 +199,7 @@ class CountQueue:
         self._model = model
 
     def next(self) -> Question | None:
-        """Take the next request; None when there is none for a while.
+        """Take the next request; None when there was none for a while.
 
         Raises:
             redis.RedisError: Redis is away; ask again.
@@ -213,5 +215,5 @@ class CountQueue:
         Raises:
             redis.RedisError: Redis is away; the client asks again.
         """
-        said = answer.to_json() if isinstance(answer, Count) else refusal_to_json(answer)
-        self._client.publish(keys.node_channel(question.node), f"{question.id} 0 end {said}")
+        text = answer.to_json() if isinstance(answer, Count) else refusal_to_json(answer)
+        self._client.publish(keys.node_channel(question.node), f"{question.id} 0 end {text}")

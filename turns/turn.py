@@ -1,4 +1,4 @@
-"""A turn as a node hands it in and as a worker takes it up, and its JSON in the record."""
+"""A turn as a node submits it and as a worker claims it, and its JSON in the record."""
 
 import json
 from dataclasses import dataclass, fields
@@ -12,7 +12,7 @@ Tier = Literal["priority", "default", "flex", "batch"]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """Who said what."""
+    """One message of a conversation."""
 
     role: Role
     text: str
@@ -24,13 +24,13 @@ class Request:
 
     instructions: str | None
     sampling: SamplingParams
-    #: Texts that end an answer where they would begin in it.
+    #: Texts that end an answer; they are not part of it.
     stop: tuple[str, ...] = ()
     #: Whether the oldest turns may be dropped from a conversation that is too long.
     truncate: bool = False
 
     def to_json(self) -> str:
-        """Write it for the record, without what is as by default."""
+        """Return its JSON for the record, without fields that have their default."""
         written = _stated(self) | {"sampling": _stated(self.sampling)}
         return json.dumps(written, separators=(",", ":"))
 
@@ -43,7 +43,7 @@ class Request:
 
 
 def _stated(value: "Request | SamplingParams") -> dict[str, object]:
-    # What is left open need not be kept for every turn that waits.
+    # Defaults are left out to save memory for each turn that waits.
     stated = {field.name: getattr(value, field.name) for field in fields(value)}
     defaults = {field.name: field.default for field in fields(value)}
     return {name: each for name, each in stated.items() if each not in (None, defaults[name])}
@@ -68,18 +68,18 @@ class Turn:
     owner: str
     model: str
     tier: Tier
-    #: The new messages; those before are found through `parent`.
-    messages: tuple[Message, ...]
+    #: The new messages; earlier ones are found through `previous_response_id`.
+    input: tuple[Message, ...]
     request: Request
     #: Id of the turn that this one continues; None: it begins a conversation.
-    parent: str | None
-    #: Whether the asking socket still holds `parent`, which then need not be stored.
-    parent_cached: bool
+    previous_response_id: str | None
+    #: Whether the asking socket still holds that response, which then need not be stored.
+    previous_cached: bool
     store: bool
     metadata: dict[str, str]
     #: Seconds since 1970.
     created_at: int
-    #: It goes on without a reader, even if it is not stored.
+    #: Whether it goes on without a reader, even if it is not stored.
     background: bool = False
     #: False for a warm-up: it ends at once, and a later turn continues from it.
     generate: bool = True
@@ -92,8 +92,8 @@ class Turn:
 
     @property
     def asks(self) -> bool:
-        """Whether it ends in a user message; if not, the warm-up before it has to."""
-        spoken = [message for message in self.messages if message.role != "system"]
+        """Whether it ends in a user message; if not, the warm-up that it continues must."""
+        spoken = [message for message in self.input if message.role != "system"]
         return bool(spoken) and spoken[-1].role == "user" and bool(spoken[-1].text.strip())
 
 
@@ -102,7 +102,7 @@ class Claimed:
     """A turn that a worker has claimed, with all it needs to answer it."""
 
     id: str
-    #: 1 for the first try; a higher one continues from the log.
+    #: 1 for the first attempt; a higher one continues from the log.
     attempt: int
     #: Number of the last event in the log.
     seq: int
@@ -110,16 +110,16 @@ class Claimed:
     #: The whole conversation, oldest first, ending with the new messages.
     messages: tuple[Message, ...]
     #: The response's JSON after its status and error.
-    rest: str
+    response: str
     #: Token ids whose text is in the log already.
-    ids: tuple[int, ...]
+    token_ids: tuple[int, ...]
     tier: Tier = "default"
-    #: No node follows it, as for a batch line.
+    #: Whether no node follows it, as for a batch line.
     unread: bool = False
 
 
 def messages_to_json(messages: tuple[Message, ...]) -> str:
-    """Write messages for the record."""
+    """Return the JSON of messages for the record."""
     return json.dumps([[message.role, message.text] for message in messages], ensure_ascii=False)
 
 

@@ -24,16 +24,16 @@ class AnswerEvents:
 
     def __init__(self, claimed: Claimed, slicer: IdSlicer, *, input_tokens: int) -> None:
         #: Whether the output item has been opened, by this attempt or an earlier one.
-        self.opened = bool(claimed.ids)
+        self.opened = bool(claimed.token_ids)
         #: When the last events were made, by `time.monotonic`.
         self.last_made = time.monotonic()
         self._claimed = claimed
         self._slicer = slicer
         self._input_tokens = input_tokens
-        self._output_tokens = len(claimed.ids)
+        self._output_tokens = len(claimed.token_ids)
         self._next = claimed.seq + 1
         # Readers have seen the text of these ids: replaying them restores the slicer's state.
-        self._text = slicer.feed(claimed.ids)
+        self._text = slicer.feed(claimed.token_ids)
         self._unlogged: list[int] = []
         self._unsent = ""
 
@@ -52,7 +52,7 @@ class AnswerEvents:
         """Return the text since the last slice; None when there is nothing to write."""
         entries = self._slice()
         if not entries and time.monotonic() - self.last_made >= IN_PROGRESS_SECONDS:
-            entries = [Entry(events.still_in_progress(self._next, self._claimed.rest))]
+            entries = [Entry(events.still_in_progress(self._next, self._claimed.response))]
         return self._append(entries) if entries else None
 
     def requeue(self) -> Append:
@@ -65,10 +65,10 @@ class AnswerEvents:
     def refuse(self, error: BadRequest) -> Append:
         """Return the end of a turn whose request cannot be answered."""
         body = response.error_json("invalid_prompt", error.message)
-        rest = self._rest(item=None, reason=None, completed=False, cached_tokens=0)
+        finished = self._finished_response(item=None, reason=None, completed=False, cached_tokens=0)
         return self._append(
             [Entry(events.refused(self._next, error))],
-            Final(status="failed", error=body, rest=rest, text="", tokens=self._tokens),
+            Final(status="failed", error=body, response=finished, text="", tokens=self._tokens),
         )
 
     def end(self, finish: Finish, *, cached_tokens: int) -> Append:
@@ -111,42 +111,54 @@ class AnswerEvents:
         item_status: MessageStatus = "completed" if status == "completed" else "incomplete"
         seq = self._next + len(entries)
         closing = events.closing(self._claimed.id, seq, item_status, self._text)
-        rest = self._rest(
+        finished = self._finished_response(
             item=response.message_item(self._claimed.id, item_status, self._text),
             reason=reason,
             completed=status == "completed",
             cached_tokens=cached_tokens,
         )
-        end = events.terminal(seq + len(closing), status, _NO_ERROR, rest)
+        end = events.terminal(seq + len(closing), status, _NO_ERROR, finished)
         return self._append(
             [*entries, *map(Entry, closing), Entry(end)],
-            Final(status=status, error=_NO_ERROR, rest=rest, text=self._text, tokens=self._tokens),
+            Final(
+                status=status,
+                error=_NO_ERROR,
+                response=finished,
+                text=self._text,
+                tokens=self._tokens,
+            ),
         )
 
     def _failed(self, entries: list[Entry], message: str, cached_tokens: int) -> Append:
         error = response.error_json("server_error", message)
         item = response.message_item(self._claimed.id, "incomplete", self._text)
-        rest = self._rest(
+        finished = self._finished_response(
             item=item if self.opened else None,
             reason=None,
             completed=False,
             cached_tokens=cached_tokens,
         )
-        end = events.terminal(self._next + len(entries), "failed", error, rest)
+        end = events.terminal(self._next + len(entries), "failed", error, finished)
         return self._append(
             [*entries, Entry(end)],
-            Final(status="failed", error=error, rest=rest, text=self._text, tokens=self._tokens),
+            Final(
+                status="failed",
+                error=error,
+                response=finished,
+                text=self._text,
+                tokens=self._tokens,
+            ),
         )
 
     @property
     def _tokens(self) -> int:
         return self._input_tokens + self._output_tokens
 
-    def _rest(
+    def _finished_response(
         self, *, item: MessageItem | None, reason: Cut | None, completed: bool, cached_tokens: int
     ) -> str:
-        return response.finished_rest(
-            self._claimed.rest,
+        return response.finished_response(
+            self._claimed.response,
             item=item,
             incomplete_reason=reason,
             input_tokens=self._input_tokens,

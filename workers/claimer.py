@@ -130,17 +130,17 @@ class Claimer:
     def _submit(self, attempt: Attempt, prompt: Sequence[int]) -> None:
         claimed, sampling = attempt.claimed, attempt.claimed.request.sampling
         room = self._engine.context - len(prompt)
-        left = min(sampling.max_tokens or room, room) - len(claimed.ids)
+        left = min(sampling.max_tokens or room, room) - len(claimed.token_ids)
         if left < 1:
             # An earlier attempt generated all tokens and was lost before it could end the turn.
             attempt.on_step((), Finish(FinishReason.LENGTH))
             return
         try:
             handle = self._engine.submit(
-                [*prompt, *claimed.ids],
+                [*prompt, *claimed.token_ids],
                 replace(sampling, max_tokens=left),
                 attempt.on_step,
-                generated=len(claimed.ids),
+                generated=len(claimed.token_ids),
                 low_priority=claimed.tier == "batch",
             )
             attempt.start(handle)

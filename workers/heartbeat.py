@@ -49,7 +49,7 @@ class Heartbeat:
         self._thread.join()
         try:
             self._queue.requeue(unfinished)
-            self._queue.leave()
+            self._queue.unregister()
         except AWAY as exc:
             log.warning(
                 "Redis is unreachable, %d turns are requeued when their leases end: %s",

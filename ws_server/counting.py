@@ -48,4 +48,4 @@ async def compact(request: Request) -> Response:
 async def _turn(state: NodeState, create: Create, owner: str) -> Turn:
     model = await state.directory.find(create.model)
     create = await resolved(create, state.turn_client.stored, owner)
-    return create.turn(owner, model, parent_cached=False)
+    return create.turn(owner, model, previous_cached=False)

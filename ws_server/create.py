@@ -65,7 +65,7 @@ class Create:
         """Return a digest of the request without its key; the same on every node."""
         return hashlib.sha256(repr(replace(self, idempotency_key=None)).encode()).hexdigest()
 
-    def turn(self, owner: str, model: Model, *, parent_cached: bool) -> Turn:
+    def turn(self, owner: str, model: Model, *, previous_cached: bool) -> Turn:
         """Make the turn, with a new id.
 
         Raises:
@@ -78,7 +78,7 @@ class Create:
             owner=owner,
             model=model.name,
             tier=self.tier,
-            messages=self.messages,
+            input=self.messages,
             request=Request(
                 instructions=self.instructions,
                 truncate=self.truncate,
@@ -93,8 +93,8 @@ class Create:
                     | self.sampling,
                 ),
             ),
-            parent=self.previous_response_id,
-            parent_cached=parent_cached,
+            previous_response_id=self.previous_response_id,
+            previous_cached=previous_cached,
             store=self.store,
             metadata=self.metadata,
             created_at=int(time.time()),
@@ -123,10 +123,10 @@ def create_of(body: requests.ResponseBody) -> Create:
     Raises:
         BadRequest: a field is wrong or missing; it says which.
     """
-    parent = body.previous_response_id
-    if parent is not None and not is_response_id(parent):
+    previous = body.previous_response_id
+    if previous is not None and not is_response_id(previous):
         raise BadRequest(
-            f"Previous response with id '{parent[:80]}' not found.",
+            f"Previous response with id '{previous[:80]}' not found.",
             code="previous_response_not_found",
             param="previous_response_id",
         )
@@ -136,13 +136,13 @@ def create_of(body: requests.ResponseBody) -> Create:
         raise BadRequest("'input' is missing.", code="missing_required_parameter", param="input")
     read = Input(()) if body.input is None else items.read_input(body.input)
     if generate:
-        items.check_question(read.messages, goes_on=parent is not None)
+        items.check_question(read.messages, goes_on=previous is not None)
     return Create(
         model=body.model,
         messages=read.messages,
         references=read.references,
         instructions=items.instructions(body.instructions),
-        previous_response_id=parent,
+        previous_response_id=previous,
         max_output_tokens=body.max_output_tokens,
         sampling=sampling_of(body),
         truncate=body.truncation == "auto",

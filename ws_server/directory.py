@@ -1,7 +1,7 @@
 """Which models can be asked for, and what each does when a request leaves something open.
 
-Workers say it of themselves with every beat. It is looked up again when it is old or a name is not
-in it, so a turn costs no extra trip to Redis.
+Workers' heartbeats write it to Redis. A node reads it again when its copy is old or lacks a name,
+so a turn costs no extra trip to Redis.
 """
 
 import time

@@ -71,7 +71,7 @@ class EventStream(Response):
             )
             await stream(scope, receive, send)
         if not follower.ended:
-            await self._turn_client.leave(follower.turn_id)
+            await self._turn_client.abandon(follower.turn_id)
 
     async def _written(self, follower: Follower) -> AsyncIterator[bytes]:
         try:

@@ -38,7 +38,7 @@ async def create_response(request: Request) -> Response:
     create = with_key(read_create(body), request.headers.get("idempotency-key"))
     model = await state.directory.find(create.model)
     create = await resolved(create, state.turn_client.stored, owner)
-    turn = create.turn(owner, model, parent_cached=False)
+    turn = create.turn(owner, model, previous_cached=False)
     if body.get("stream"):
         return EventStream(state.turn_client, state.turn_client.submit(turn), ResponsesWire())
     if create.background:
@@ -52,7 +52,7 @@ async def create_completion(request: Request) -> Response:
     state, owner = admit(request)
     asked = chat.read_chat(read_json(await read_body(request)))
     create = with_key(asked.create, request.headers.get("idempotency-key"))
-    turn = create.turn(owner, await state.directory.find(create.model), parent_cached=False)
+    turn = create.turn(owner, await state.directory.find(create.model), previous_cached=False)
     following = state.turn_client.submit(turn)
     if asked.stream:
         wire = chat.ChatWire(include_usage=asked.include_usage)
@@ -95,7 +95,7 @@ async def _last_event(request: Request, following: AbstractAsyncContextManager[F
         except ClientDisconnect:
             # Not here: until the follower is closed, it counts as another reader.
             gone = follower.turn_id
-    await state_of(request).turn_client.leave(gone)
+    await state_of(request).turn_client.abandon(gone)
     raise ClientDisconnect
 
 

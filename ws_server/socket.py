@@ -6,7 +6,7 @@ neither pongs nor closes. So each message is put into a lane at once, and only l
 
 import asyncio
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -14,7 +14,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from turnstream.turns.client import TurnClient
 from turnstream.turns.errors import BadRequest, NotServed, TurnError
 from turnstream.turns.event_json import encode
-from turnstream.turns.tasks import end
+from turnstream.turns.tasks import Start, background
 from turnstream.turns.turn import Turn
 from turnstream.ws_server.bodies import Draining
 from turnstream.ws_server.control_queue import ControlQueue, Say, Stop
@@ -103,15 +103,8 @@ class Session:
 
     async def run(self) -> None:
         """Read until the client disconnects, then end the lanes."""
-        async with asyncio.TaskGroup() as tasks:
-            running = [
-                tasks.create_task(self._run_control(), name="control queue"),
-                tasks.create_task(self._end_in_time(), name="time limit"),
-            ]
-
-            def start(lane: Lane) -> None:
-                running.append(tasks.create_task(lane.run(), name="lane"))
-
+        loops = background(control=self._run_control(), time_limit=self._end_in_time())
+        async with loops as start:
             try:
                 if (resume := read_resume(self._socket.query_params)) is not None:
                     self._take(resume, start)
@@ -119,8 +112,6 @@ class Session:
                     self._take(read_frame(message.get("text")), start)
             except (TooManyWaiting, asyncio.QueueFull):
                 await self._cut_off()
-            finally:
-                await end(running)
 
     async def send(self, text: str) -> None:
         """Send one message; wait while the client reads slowly."""
@@ -142,16 +133,16 @@ class Session:
         create = await resolved(create, self.turn_client.stored, self.owner)
         latest = {lane.latest for lane in self._lanes.values()}
         cached = create.previous_response_id in latest
-        return create.turn(self.owner, model, parent_cached=cached)
+        return create.turn(self.owner, model, previous_cached=cached)
 
-    def _take(self, frame: Frame, start: Callable[[Lane], None]) -> None:
+    def _take(self, frame: Frame, start: Start) -> None:
         lane = self._lanes.get(frame.stream_id)
         if lane is None:
             if frame.stream_id is not None and self._named() >= self._limits.lanes:
                 self._control.put(Say(error_frame(self._too_many_lanes(), frame.stream_id)))
                 return
             lane = self._lanes[frame.stream_id] = Lane(self, frame.stream_id)
-            start(lane)
+            start(lane.run(), name="lane")
         self._put(lane, frame)
 
     def _named(self) -> int:

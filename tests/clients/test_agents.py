@@ -24,12 +24,12 @@ def test_an_agent_answers_whole_and_in_a_stream(said: Said) -> None:
     assert said["stream"] == said["stream_final"] == said["chat"]
 
 
-def test_an_agent_goes_on_by_the_servers_memory_and_by_its_own(said: Said) -> None:
+def test_an_agent_continues_with_the_servers_history_and_with_its_own(said: Said) -> None:
     assert "Cameron" in said["continue"]
     assert said["session"] == said["continue"]
 
 
-def test_an_agent_that_offers_tools_is_answered_in_words(said: Said) -> None:
+def test_an_agent_that_offers_tools_gets_a_text(said: Said) -> None:
     assert "Titanic" in said["tools"]
 
 

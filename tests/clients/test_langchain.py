@@ -26,7 +26,7 @@ def test_a_chain_answers_whole_and_in_a_stream(said: Said) -> None:
     assert said["pieces"] > 1
 
 
-def test_a_chain_is_told_how_many_tokens_it_used(said: Said) -> None:
+def test_a_chain_gets_its_token_usage(said: Said) -> None:
     assert said["tokens"] > 0
 
 
@@ -34,15 +34,15 @@ def test_a_chain_may_have_a_system_text(said: Said) -> None:
     assert said["system"]
 
 
-def test_a_chain_goes_on_by_sending_all_messages_or_the_last_ones_id(said: Said) -> None:
+def test_a_chain_continues_with_all_messages_or_the_last_response_id(said: Said) -> None:
     assert "Cameron" in said["continue"]
     assert said.get("continue_by_id", said["continue"]) == said["continue"]
 
 
-def test_a_chain_that_offers_tools_is_answered_in_words(said: Said) -> None:
+def test_a_chain_that_offers_tools_gets_a_text(said: Said) -> None:
     assert "Titanic" in said["tools"]
 
 
-def test_a_chain_that_left_in_the_middle_can_ask_again(said: Said) -> None:
+def test_a_chain_that_disconnected_can_ask_again(said: Said) -> None:
     assert said["stop"]
     assert said["after"]

@@ -28,17 +28,17 @@ def test_a_response_comes_whole_and_in_a_stream(said: Said) -> None:
     assert said["stream"] == said["stream_final"] == said["chat"]
 
 
-def test_a_conversation_goes_on(said: Said) -> None:
+def test_a_conversation_continues(said: Said) -> None:
     assert "Cameron" in said["continue"]
     assert said["socket"] == said["chat"]
     assert said["socket_continue"] == said["continue"]
 
 
-def test_a_stream_that_was_left_is_read_to_its_end_without_a_gap(said: Said) -> None:
+def test_an_abandoned_stream_is_resumed_to_its_end_without_a_gap(said: Said) -> None:
     assert said["resumed"] == said["resumed_whole"] != ""
 
 
-def test_a_turn_in_the_background_is_stopped(said: Said) -> None:
+def test_a_background_turn_is_cancelled(said: Said) -> None:
     assert (said["background"], said["cancelled"]) == ("queued", "cancelled")
 
 
@@ -48,7 +48,7 @@ def test_a_completion_comes_whole_and_in_a_stream(said: Said) -> None:
     assert said["chunks_tokens"] > 0
 
 
-def test_a_turn_on_the_socket_is_stopped_and_keeps_what_was_said(said: Said) -> None:
+def test_a_turn_on_the_socket_is_cancelled_and_keeps_its_text(said: Said) -> None:
     assert said["stop_status"] == "cancelled"
     assert said["stop"] == said["stop_kept"] != ""
     assert said["after"]

@@ -74,7 +74,7 @@ def test_a_sync_socket_carries_a_conversation(client: OpenAI) -> None:
     assert "Cameron" in said(second)
 
 
-async def test_an_async_socket_stops_a_turn_and_goes_on_with_what_was_said(
+async def test_an_async_socket_cancels_a_turn_and_continues_from_its_text(
     aclient: AsyncOpenAI,
 ) -> None:
     async with aclient.responses.connect() as connection:
@@ -118,7 +118,9 @@ async def test_handlers_of_an_async_socket_are_called(aclient: AsyncOpenAI) -> N
     assert text == whole != ""
 
 
-async def test_a_refused_request_is_an_event_and_the_socket_goes_on(aclient: AsyncOpenAI) -> None:
+async def test_a_refused_request_is_an_event_and_the_socket_stays_open(
+    aclient: AsyncOpenAI,
+) -> None:
     async with aclient.responses.connect() as connection:
         await connection.response.create(model="nobody's", input=TITANIC)
         refused: Any = await rest(connection)
@@ -143,7 +145,7 @@ def test_a_response_comes_whole_and_in_streams(client: OpenAI) -> None:
     assert [event.sequence_number for event in raw] == list(range(len(raw)))
 
 
-def test_a_conversation_goes_on_by_id_and_by_items(client: OpenAI) -> None:
+def test_a_conversation_continues_by_id_and_by_items(client: OpenAI) -> None:
     first = client.responses.create(model="demo", input=TITANIC, temperature=0)
 
     by_id = client.responses.create(
@@ -156,7 +158,7 @@ def test_a_conversation_goes_on_by_id_and_by_items(client: OpenAI) -> None:
     assert "Cameron" in by_id.output_text == by_items.output_text
 
 
-def test_a_stream_that_was_left_is_resumed_without_a_gap(client: OpenAI) -> None:
+def test_an_abandoned_stream_is_resumed_without_a_gap(client: OpenAI) -> None:
     with client.responses.create(
         model="demo", **LONG | {"max_output_tokens": 80}, stream=True
     ) as stream:
@@ -174,7 +176,7 @@ def test_a_stream_that_was_left_is_resumed_without_a_gap(client: OpenAI) -> None
     assert said(head + tail) == text == client.responses.retrieve(id).output_text != ""
 
 
-def test_a_response_is_stopped_looked_up_and_forgotten(client: OpenAI) -> None:
+def test_a_response_is_cancelled_retrieved_and_deleted(client: OpenAI) -> None:
     stream = client.responses.create(model="demo", **LONG, stream=True)
     created: Any = next(iter(stream))
 
@@ -208,12 +210,12 @@ def test_a_completion_comes_whole_and_in_streams(client: OpenAI) -> None:
     assert "".join(helped) == final.choices[0].message.content == text
 
 
-def test_the_models_can_be_listed_and_looked_at(client: OpenAI) -> None:
+def test_the_models_can_be_listed_and_retrieved(client: OpenAI) -> None:
     assert "demo" in [model.id for model in client.models.list()]
     assert client.models.retrieve("demo").owned_by == "turnstream"
 
 
-def test_an_error_says_what_was_wrong(client: OpenAI) -> None:
+def test_an_error_has_its_code_and_param(client: OpenAI) -> None:
     with pytest.raises(NotFoundError) as unknown:
         client.responses.create(model="nobody's", input=TITANIC)
     with pytest.raises(BadRequestError) as bad:
@@ -225,7 +227,7 @@ def test_an_error_says_what_was_wrong(client: OpenAI) -> None:
     assert (bad.value.request_id or "").startswith("req_")
 
 
-def test_a_turn_in_the_background_is_looked_at_resumed_and_stopped(client: OpenAI) -> None:
+def test_a_background_turn_is_retrieved_resumed_and_cancelled(client: OpenAI) -> None:
     background: dict[str, Any] = {"model": "demo", **LONG, "background": True}
 
     made = client.responses.create(**background)
@@ -240,7 +242,7 @@ def test_a_turn_in_the_background_is_looked_at_resumed_and_stopped(client: OpenA
     assert said(tail) == client.responses.retrieve(created.response.id).output_text != ""
 
 
-def test_tokens_are_counted_as_the_turn_itself_has_them(client: OpenAI) -> None:
+def test_a_token_count_equals_the_usage_of_the_turn(client: OpenAI) -> None:
     counted = client.responses.input_tokens.count(model="demo", input=TITANIC)
     answered = client.responses.create(model="demo", input=TITANIC, max_output_tokens=1)
 
@@ -248,7 +250,7 @@ def test_tokens_are_counted_as_the_turn_itself_has_them(client: OpenAI) -> None:
     assert counted.input_tokens == answered.usage.input_tokens > 0
 
 
-def test_a_conversation_goes_on_from_what_was_compacted(client: OpenAI) -> None:
+def test_a_conversation_continues_from_its_compaction(client: OpenAI) -> None:
     first = client.responses.create(model="demo", input=TITANIC, temperature=0)
 
     compacted = client.responses.compact(model="demo", previous_response_id=first.id)
@@ -259,7 +261,7 @@ def test_a_conversation_goes_on_from_what_was_compacted(client: OpenAI) -> None:
     assert "Cameron" in after.output_text
 
 
-def test_a_conversation_goes_on_on_a_socket_that_was_warmed_up(client: OpenAI) -> None:
+def test_a_conversation_continues_on_a_socket_after_a_warm_up(client: OpenAI) -> None:
     with client.responses.connect() as connection:
         warm: Any = turn(connection, input=TITANIC, generate=False)[-1]
         after: Any = turn(connection, input=[], previous_response_id=warm.response.id)[-1]

@@ -36,7 +36,7 @@ def test_text_is_generated_whole_and_in_a_stream(said: Said) -> None:
     assert said["pieces"] > 1
 
 
-def test_a_conversation_goes_on_by_its_messages_and_by_the_last_ones_id(said: Said) -> None:
+def test_a_conversation_continues_with_its_messages_or_the_last_response_id(said: Said) -> None:
     assert "Cameron" in said["continue"]
     assert said["continue_unstored"] == said["continue"]
     assert "Cameron" in said.get("continue_by_id", "Cameron")

@@ -41,7 +41,7 @@ BAD = [
 
 
 @pytest.mark.parametrize(("frame", "status", "code"), BAD)
-async def test_a_bad_frame_gets_an_error_and_the_socket_goes_on(
+async def test_a_bad_frame_gets_an_error_and_the_socket_stays_open(
     service: Service, frame: str, status: int, code: str
 ) -> None:
     url = service.url.replace("http", "ws", 1) + "/v1/responses"
@@ -64,7 +64,7 @@ async def test_a_bad_frame_gets_an_error_and_the_socket_goes_on(
         assert said(events) == said(after)
 
 
-async def test_refusals_wait_their_turn_on_a_lane(service: Service) -> None:
+async def test_refusals_keep_the_order_of_their_lane(service: Service) -> None:
     async with connect(service.url.replace("http", "ws", 1) + "/v1/responses") as socket:
         await socket.send(create(input="Hello"))
         await socket.send("{")
@@ -76,7 +76,7 @@ async def test_refusals_wait_their_turn_on_a_lane(service: Service) -> None:
     assert types[-2:] == ["response.completed", "error"]
 
 
-async def test_bytes_are_refused_and_the_socket_goes_on(service: Service) -> None:
+async def test_bytes_are_refused_and_the_socket_stays_open(service: Service) -> None:
     async with connect(service.url.replace("http", "ws", 1) + "/v1/responses") as socket:
         await socket.send(b"\x00\x01")
         assert (await next_event(socket))["error"]["code"] == "invalid_json"

@@ -79,7 +79,7 @@ async def test_a_batch_of_responses_answers_each_line_once(client: AsyncOpenAI) 
     assert response.output_text
 
 
-async def test_a_line_of_a_batch_is_answered_as_the_endpoint_itself_would(
+async def test_a_batch_lines_answer_equals_the_endpoints(
     client: AsyncOpenAI,
 ) -> None:
     messages = [{"role": "user", "content": "Do you know the movie Titanic?"}]
@@ -237,7 +237,7 @@ async def test_an_ended_batch_cannot_be_cancelled(client: AsyncOpenAI) -> None:
         await client.batches.cancel(batch.id)
 
 
-async def test_what_is_not_there_is_not_found(client: AsyncOpenAI) -> None:
+async def test_an_unknown_file_or_batch_is_not_found(client: AsyncOpenAI) -> None:
     with pytest.raises(openai.NotFoundError):
         await client.batches.retrieve("batch_1")
     with pytest.raises(openai.NotFoundError):

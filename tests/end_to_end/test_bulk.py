@@ -64,9 +64,7 @@ def test_results_come_in_the_order_of_their_requests(service: Service, folder: P
     assert sorted(path.name for path in folder.iterdir()) == ["in.jsonl", "out.jsonl"]
 
 
-def test_stopped_and_started_again_it_goes_on_with_the_same_batch(
-    service: Service, folder: Path
-) -> None:
+def test_a_restarted_command_continues_the_same_batch(service: Service, folder: Path) -> None:
     write(folder, [line(n, max_output_tokens=400, temperature=2) for n in range(60)])
     first = start(service.url, folder)
     state, deadline = folder / "out.jsonl.batch", time.monotonic() + PATIENCE_SECONDS
@@ -90,7 +88,7 @@ def test_stopped_and_started_again_it_goes_on_with_the_same_batch(
     assert not state.exists()
 
 
-def test_a_line_that_failed_is_in_the_output_too_and_the_exit_code_says_so(
+def test_a_failed_line_is_in_the_output_and_sets_the_exit_code(
     service: Service, folder: Path
 ) -> None:
     write(folder, [line(1), line(2, input="many words " * 9_000)])
@@ -101,7 +99,7 @@ def test_a_line_that_failed_is_in_the_output_too_and_the_exit_code_says_so(
     assert [r["response"]["status_code"] for r in read(folder)] == [200, 400]
 
 
-def test_a_bad_file_is_told_line_by_line(service: Service, folder: Path) -> None:
+def test_a_bad_file_is_reported_line_by_line(service: Service, folder: Path) -> None:
     (folder / "in.jsonl").write_text(json.dumps(line(1)) + "\nnonsense\n" + json.dumps(line(1)))
 
     code, said = ended(start(service.url, folder))
@@ -121,7 +119,7 @@ def test_a_bad_file_is_told_line_by_line(service: Service, folder: Path) -> None
         ("", ("-o", "nowhere/out.jsonl"), BAD, "nowhere/out.jsonl"),
     ],
 )
-def test_what_cannot_be_done_is_one_line(
+def test_an_error_is_one_line_of_text(
     service: Service, folder: Path, url: str, options: tuple[str, ...], code: int, text: str
 ) -> None:
     write(folder, [line(1)])
@@ -134,7 +132,7 @@ def test_what_cannot_be_done_is_one_line(
 
 
 @pytest.mark.long
-def test_a_service_of_its_own_is_started_stopped_and_gone_on_with(folder: Path) -> None:
+def test_a_private_service_is_started_stopped_and_continued(folder: Path) -> None:
     write(folder, [line(n, max_output_tokens=400, temperature=2) for n in range(100)])
     first = start("http://127.0.0.1:1", folder, "--local")
     state, deadline = folder / "out.jsonl.batch", time.monotonic() + PATIENCE_SECONDS

@@ -99,7 +99,7 @@ async def test_penalties_change_an_answer_and_a_bad_one_is_named(client: AsyncOp
     assert (plain.frequency_penalty, penalised.frequency_penalty) == (0, 2)  # type: ignore[attr-defined]
 
 
-async def test_an_answer_that_is_cut_says_length(client: AsyncOpenAI) -> None:
+async def test_an_answer_cut_at_the_limit_has_finish_reason_length(client: AsyncOpenAI) -> None:
     async with client:
         cut = await client.chat.completions.create(
             model="demo",
@@ -126,7 +126,7 @@ async def test_a_completion_can_be_looked_up_as_a_response(
 
 
 @pytest.mark.parametrize("stream", [True, False])
-async def test_what_cannot_be_done_is_refused_with_a_status(
+async def test_an_unsupported_request_is_refused_with_a_status(
     client: AsyncOpenAI, stream: bool
 ) -> None:
     async with client:
@@ -139,7 +139,7 @@ async def test_what_cannot_be_done_is_refused_with_a_status(
             )
 
 
-async def test_a_prompt_found_too_long_by_the_worker_is_said_in_the_stream(
+async def test_a_prompt_that_the_worker_finds_too_long_is_an_error_in_the_stream(
     service: Service,
 ) -> None:
     body = {
@@ -153,7 +153,7 @@ async def test_a_prompt_found_too_long_by_the_worker_is_said_in_the_stream(
     assert "[DONE]" not in answer.text
 
 
-async def test_all_that_is_sent_is_valid_for_the_official_sdk_to_the_letter(
+async def test_everything_sent_is_valid_for_the_official_sdk(
     service: Service,
 ) -> None:
     body = {"messages": QUESTION, "max_tokens": 5}

@@ -19,7 +19,7 @@ async def client(service: Service) -> AsyncIterator[AsyncOpenAI]:
         yield client
 
 
-async def test_a_count_is_what_the_turn_itself_then_says(client: AsyncOpenAI) -> None:
+async def test_a_count_equals_the_usage_of_the_turn(client: AsyncOpenAI) -> None:
     first = await client.responses.create(model="demo", input="Hello")
     asked: dict[str, Any] = {
         "model": "demo",
@@ -35,7 +35,7 @@ async def test_a_count_is_what_the_turn_itself_then_says(client: AsyncOpenAI) ->
     assert count.input_tokens == answered.usage.input_tokens
 
 
-async def test_a_prompt_that_is_too_long_to_answer_is_counted_all_the_same(
+async def test_a_prompt_that_is_too_long_to_answer_is_still_counted(
     http: httpx2.AsyncClient,
 ) -> None:
     body = {"input": "many words " * 9_000}
@@ -47,7 +47,7 @@ async def test_a_prompt_that_is_too_long_to_answer_is_counted_all_the_same(
     assert f"The prompt has {counted['input_tokens']} tokens" in cut["error"]["message"]
 
 
-async def test_a_compacted_conversation_is_gone_on_from(client: AsyncOpenAI) -> None:
+async def test_a_compacted_conversation_can_be_continued(client: AsyncOpenAI) -> None:
     said = [
         {"role": "user", "content": "Do you know the movie Titanic?"},
         {"role": "assistant", "content": "Yes, I do. It is a film of 1997."},
@@ -85,7 +85,7 @@ async def test_a_stored_conversation_is_compacted_by_its_last_response(client: A
     assert contents[0] == contents[1]
 
 
-async def test_the_oldest_turns_go_and_what_is_left_leaves_room(client: AsyncOpenAI) -> None:
+async def test_compaction_drops_the_oldest_turns_until_there_is_room(client: AsyncOpenAI) -> None:
     said = []
     for number in range(60):
         said.append({"role": "user", "content": f"Number {number}? " + "many words " * 20})
@@ -102,7 +102,7 @@ async def test_the_oldest_turns_go_and_what_is_left_leaves_room(client: AsyncOpe
     assert 0 < answered.usage.input_tokens < compacted.usage.input_tokens / 2
 
 
-async def test_what_cannot_be_compacted_is_refused(
+async def test_a_conversation_that_cannot_be_compacted_is_refused(
     client: AsyncOpenAI, http: httpx2.AsyncClient
 ) -> None:
     answer = await http.post("/v1/responses/compact", json={"input": "Hello"})

@@ -103,7 +103,7 @@ def open_node(
         yield f"http://127.0.0.1:{port}"
 
 
-async def test_the_page_of_ones_own_shows_a_conversation(
+async def test_the_example_page_shows_a_conversation(
     page_server: str, open_node: str, tmp_path: Path
 ) -> None:
     example("browser.html", tmp_path, open_node)

@@ -42,7 +42,7 @@ async def ended(http: httpx2.AsyncClient, response_id: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("store", [True, False])
-async def test_a_background_turn_is_told_of_at_once_and_answered_without_a_reader(
+async def test_a_background_turn_is_returned_at_once_and_answered_without_a_reader(
     client: AsyncOpenAI, http: httpx2.AsyncClient, store: bool
 ) -> None:
     made = await client.responses.create(
@@ -55,7 +55,7 @@ async def test_a_background_turn_is_told_of_at_once_and_answered_without_a_reade
     assert Response.model_validate(body, strict=True).output_text
 
 
-async def test_a_background_stream_that_was_dropped_is_read_on_by_number(
+async def test_a_dropped_background_stream_is_resumed_by_number(
     client: AsyncOpenAI,
 ) -> None:
     stream = await client.responses.create(
@@ -78,9 +78,7 @@ async def test_a_background_stream_that_was_dropped_is_read_on_by_number(
     assert rest[-1].type in ("response.incomplete", "response.completed")
 
 
-async def test_who_is_in_no_hurry_is_answered_too(
-    client: AsyncOpenAI, http: httpx2.AsyncClient
-) -> None:
+async def test_a_flex_turn_is_answered(client: AsyncOpenAI, http: httpx2.AsyncClient) -> None:
     made = await client.responses.create(
         model="demo",
         input="Hello",
@@ -91,7 +89,7 @@ async def test_who_is_in_no_hurry_is_answered_too(
     assert (await ended(http, made.id))["status"] == "completed"
 
 
-async def test_cancel_is_final_and_asked_again_answers_the_same(
+async def test_cancel_is_final_and_a_repeated_cancel_returns_the_same(
     client: AsyncOpenAI, http: httpx2.AsyncClient
 ) -> None:
     made = await client.responses.create(model="demo", background=True, **STORY)
@@ -104,7 +102,7 @@ async def test_cancel_is_final_and_asked_again_answers_the_same(
     assert Response.model_validate(await ended(http, made.id), strict=True).status == "cancelled"
 
 
-async def test_what_has_ended_otherwise_cannot_be_cancelled(client: AsyncOpenAI) -> None:
+async def test_a_completed_response_cannot_be_cancelled(client: AsyncOpenAI) -> None:
     done = await client.responses.create(model="demo", input="Hello")
 
     with pytest.raises(BadRequestError, match="has ended already"):
@@ -136,7 +134,7 @@ async def test_every_answer_has_a_request_id_and_each_its_own(
         ("GET", "/v1/models/meta-llama/none", 404, "model_not_found"),
     ],
 )
-async def test_what_is_not_there_is_answered_in_json_and_not_asked_for_again(
+async def test_an_unknown_path_is_a_json_error_without_a_retry(
     http: httpx2.AsyncClient, method: str, path: str, status: int, code: str
 ) -> None:
     answer = await http.request(method, path)
@@ -145,7 +143,9 @@ async def test_what_is_not_there_is_answered_in_json_and_not_asked_for_again(
     assert answer.headers["x-should-retry"] == "false"
 
 
-async def test_a_handshake_elsewhere_is_refused_with_a_status_and_a_body(service: Service) -> None:
+async def test_a_handshake_at_another_path_is_refused_with_a_status_and_a_body(
+    service: Service,
+) -> None:
     with pytest.raises(InvalidStatus) as refused:
         async with connect(service.url.replace("http", "ws", 1) + "/v1/realtime"):
             pass
@@ -155,7 +155,7 @@ async def test_a_handshake_elsewhere_is_refused_with_a_status_and_a_body(service
     assert refused.value.response.headers["x-request-id"]
 
 
-async def test_one_model_can_be_looked_at(client: AsyncOpenAI, http: httpx2.AsyncClient) -> None:
+async def test_one_model_can_be_retrieved(client: AsyncOpenAI, http: httpx2.AsyncClient) -> None:
     found = await client.models.retrieve("demo")
 
     assert found.id == "demo"
@@ -171,7 +171,7 @@ async def test_a_stream_ends_with_done(http: httpx2.AsyncClient) -> None:
     assert answer.text.count("[DONE]") == 1
 
 
-async def test_a_completion_is_looked_up_by_its_own_id_too(
+async def test_a_completion_is_retrieved_by_its_own_id_too(
     client: AsyncOpenAI, http: httpx2.AsyncClient
 ) -> None:
     chat = await client.chat.completions.create(
@@ -191,7 +191,7 @@ async def test_a_completion_is_looked_up_by_its_own_id_too(
         ("/v1/responses/x", "DELETE, GET, HEAD"),
     ],
 )
-async def test_a_method_that_is_not_served_is_answered_with_those_that_are(
+async def test_an_unsupported_method_is_refused_with_the_supported_ones(
     http: httpx2.AsyncClient, path: str, allowed: str
 ) -> None:
     answer = await http.put(path)

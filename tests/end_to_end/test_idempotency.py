@@ -25,7 +25,7 @@ async def test_one_key_is_one_turn_on_the_socket_and_over_http(
     assert third.json() == first[-1]["response"]
 
 
-async def test_a_key_that_was_used_for_something_else_is_refused(
+async def test_a_key_that_was_used_for_another_request_is_refused(
     service: Service, http: httpx2.AsyncClient
 ) -> None:
     key, body = str(uuid4()), {"input": "Hello", "max_output_tokens": 8}

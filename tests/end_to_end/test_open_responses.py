@@ -154,7 +154,7 @@ async def test_a_conversation_is_taken_with_phases_in_it(ask: Transport) -> None
         ({"type": "function_call_output", "call_id": "call_1", "output": "7"}, "input[0].type"),
     ],
 )
-async def test_what_is_no_text_is_refused_by_its_name(
+async def test_input_that_is_no_text_is_refused_with_its_type(
     ask: Transport, item: Event, param: str
 ) -> None:
     events = await ask(model="demo", input=[item])
@@ -163,7 +163,7 @@ async def test_what_is_no_text_is_refused_by_its_name(
     assert events[-1]["error"]["param"] == param
 
 
-async def test_tools_are_only_refused_to_who_insists_on_them(ask: Transport) -> None:
+async def test_tools_are_refused_only_when_they_are_required(ask: Transport) -> None:
     tools = [{"type": "function", "name": "weather", "parameters": {"type": "object"}}]
     for choice in ("auto", "none", None):
         final_of(await ask(model="demo", input="Hello", tools=tools, tool_choice=choice))
@@ -179,7 +179,7 @@ async def test_structured_output_is_refused(ask: Transport) -> None:
     assert error_of(await ask(input="Hello", text=text)) == (400, "unsupported_value")
 
 
-async def test_a_continuation_remembers_what_was_said(ask: Transport) -> None:
+async def test_a_continuation_has_the_earlier_messages(ask: Transport) -> None:
     first = final_of(await ask(input="Do you know the movie Titanic?", temperature=0))
     question = "Who is the director of the movie?"
 
@@ -189,7 +189,7 @@ async def test_a_continuation_remembers_what_was_said(ask: Transport) -> None:
     assert second.previous_response_id == first.id
 
 
-async def test_an_unknown_previous_response_is_said(ask: Transport) -> None:
+async def test_an_unknown_previous_response_is_an_error(ask: Transport) -> None:
     events = await ask(input="Hello", previous_response_id=UNKNOWN)
 
     assert error_of(events) == (400, "previous_response_not_found")
@@ -219,7 +219,7 @@ async def test_turns_one_after_the_other_on_a_socket_never_overlap(
     assert not any("stream_id" in event for event in (*first, *second))
 
 
-async def test_what_is_not_stored_is_gone_after_a_reconnect(
+async def test_a_response_that_is_not_stored_cannot_be_continued_after_a_reconnect(
     service: Service, socket: ClientConnection
 ) -> None:
     first = final_of(await answer(socket, input="Hello", store=False))
@@ -232,7 +232,7 @@ async def test_what_is_not_stored_is_gone_after_a_reconnect(
     assert error_of(events) == (400, "previous_response_not_found")
 
 
-async def test_a_failed_continuation_evicts_what_it_went_on_from(socket: ClientConnection) -> None:
+async def test_a_failed_continuation_evicts_the_previous_response(socket: ClientConnection) -> None:
     first = final_of(await answer(socket, input="Hello", store=False))
     output = {"type": "function_call_output", "call_id": "call_unknown", "output": "7"}
     failed = await answer(socket, input=[output], previous_response_id=first.id, store=False)
@@ -242,7 +242,7 @@ async def test_a_failed_continuation_evicts_what_it_went_on_from(socket: ClientC
     assert error_of(events) == (400, "previous_response_not_found")
 
 
-async def test_fields_of_habit_are_passed_over(ask: Transport) -> None:
+async def test_fields_that_clients_always_send_are_ignored(ask: Transport) -> None:
     final_of(
         await ask(
             model="demo",

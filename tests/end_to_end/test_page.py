@@ -87,7 +87,7 @@ async def stopped(opened: Visit) -> Locator:
     raise AssertionError("no answer could be stopped")
 
 
-async def test_an_answer_goes_on_when_the_front_end_is_killed(tmp_path: Path) -> None:
+async def test_an_answer_continues_when_the_node_is_killed(tmp_path: Path) -> None:
     with Service(tmp_path) as service:
         async with visit(service.url) as opened:
             turn = await opened.ask(LONG_STORY)

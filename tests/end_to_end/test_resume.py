@@ -52,7 +52,7 @@ def key_of(owner: str) -> dict[str, str]:
     return {"Authorization": f"Bearer key-of-{owner}"}
 
 
-async def test_a_turn_goes_on_where_it_was_by_the_query_of_a_handshake(service: Service) -> None:
+async def test_a_turn_is_resumed_by_the_query_of_a_handshake(service: Service) -> None:
     head = await begun(service.url)
     query = {
         "resume_response_id": head[0]["response"]["id"],
@@ -68,7 +68,7 @@ async def test_a_turn_goes_on_where_it_was_by_the_query_of_a_handshake(service: 
     assert said(head + tail) == text_of(tail[-1]["response"]) != ""
 
 
-async def test_a_turn_goes_on_by_a_frame_on_a_named_lane_while_another_lane_answers(
+async def test_a_turn_is_resumed_by_a_frame_on_a_named_lane_while_another_lane_answers(
     service: Service,
 ) -> None:
     head = await begun(service.url)
@@ -90,7 +90,7 @@ async def test_a_turn_goes_on_by_a_frame_on_a_named_lane_while_another_lane_answ
     assert numbers(other) == list(range(len(other)))
 
 
-async def test_what_is_not_there_to_go_on_with_is_not_found_and_the_lane_goes_on(
+async def test_resuming_an_unknown_turn_is_not_found_and_the_lane_stays_usable(
     service: Service,
 ) -> None:
     async with connect(socket_url(service.url)) as socket:
@@ -103,7 +103,7 @@ async def test_what_is_not_there_to_go_on_with_is_not_found_and_the_lane_goes_on
     assert answer[-1]["type"] != "error"
 
 
-async def test_anothers_turn_is_refused_word_for_word_like_one_that_never_was(
+async def test_another_owners_turn_gets_the_same_error_as_an_unknown_one(
     elsewhere: str,
 ) -> None:
     theirs = (await begun(elsewhere, key_of("ann")))[0]["response"]["id"]
@@ -117,7 +117,7 @@ async def test_anothers_turn_is_refused_word_for_word_like_one_that_never_was(
     assert json.dumps(foreign).replace(theirs, nobodys) == json.dumps(unknown)
 
 
-async def test_an_ended_turn_is_told_again_from_any_number(service: Service) -> None:
+async def test_an_ended_turn_is_replayed_from_any_number(service: Service) -> None:
     async with connect(socket_url(service.url)) as socket:
         await ask(socket, input="Hello", max_output_tokens=8)
         events = await read(socket)
@@ -149,7 +149,7 @@ async def test_several_sockets_on_two_nodes_follow_one_turn_to_its_end(
     assert said(whole) == text_of(whole[-1]["response"])
 
 
-async def test_a_turn_that_is_not_stored_can_be_gone_on_with_after_a_cut(
+async def test_a_turn_that_is_not_stored_can_be_resumed_after_a_disconnect(
     service: Service, http: httpx2.AsyncClient
 ) -> None:
     head = await begun(service.url, store=False)
@@ -166,7 +166,7 @@ async def test_a_turn_that_is_not_stored_can_be_gone_on_with_after_a_cut(
     assert said(head + tail) == text_of(tail[-1]["response"])
 
 
-async def test_of_an_ended_turn_whose_log_is_gone_the_end_is_told_and_marked(
+async def test_an_ended_turn_whose_log_expired_is_replayed_as_a_snapshot(
     service: Service, http: httpx2.AsyncClient, redis: "Redis[bytes]"
 ) -> None:
     answer = await http.post("/v1/responses", json={"input": "Hello", "max_output_tokens": 8})
@@ -185,7 +185,7 @@ async def test_of_an_ended_turn_whose_log_is_gone_the_end_is_told_and_marked(
     assert names == [event["type"] for event in events]
 
 
-async def test_of_an_unstored_turn_whose_log_is_gone_it_is_said_that_it_expired(
+async def test_an_unstored_turn_whose_log_expired_gets_stream_expired(
     service: Service, http: httpx2.AsyncClient, redis: "Redis[bytes]"
 ) -> None:
     body = {"input": "Hello", "max_output_tokens": 8, "store": False}

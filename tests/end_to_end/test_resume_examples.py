@@ -30,7 +30,7 @@ def example(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path, 
 
 
 @pytest.mark.parametrize("first_cut", [WITHIN_THE_FIRST_EVENT, FURTHER_ON])
-async def test_an_example_prints_its_answer_without_a_gap_though_it_is_cut_again_and_again(
+async def test_an_example_prints_its_answer_without_a_gap_after_repeated_disconnects(
     service: Service, example: tuple[str, Path, str], http: httpx2.AsyncClient, first_cut: int
 ) -> None:
     program, folder, name = example

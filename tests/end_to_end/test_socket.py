@@ -50,7 +50,7 @@ def said(events: list[Event]) -> str:
     return "".join(e["delta"] for e in events if e["type"] == "response.output_text.delta")
 
 
-async def test_a_turn_has_its_events_in_order_and_numbered_without_a_hole(
+async def test_a_turns_events_are_in_order_and_numbered_without_a_gap(
     socket: ClientConnection,
 ) -> None:
     events = await answer(socket, input="Do you know the movie Titanic?")
@@ -76,7 +76,7 @@ async def test_a_turn_has_its_events_in_order_and_numbered_without_a_hole(
     assert final["usage"]["output_tokens"] > 0
 
 
-async def test_every_event_is_valid_for_the_official_sdk_to_the_letter(
+async def test_every_event_is_valid_for_the_official_sdk(
     socket: ClientConnection,
 ) -> None:
     adapter: TypeAdapter[Any] = TypeAdapter(ResponsesServerEvent)
@@ -162,7 +162,7 @@ async def test_turns_on_named_lanes_run_at_once_and_each_lane_keeps_its_order(
             ended += 1
 
 
-async def test_stop_ends_a_long_answer_and_what_was_said_stays(socket: ClientConnection) -> None:
+async def test_cancel_ends_a_long_answer_and_keeps_its_text(socket: ClientConnection) -> None:
     await socket.send(json.dumps({"type": "response.create", "input": STORY, "temperature": 0}))
     events = []
     while said(events) == "":
@@ -177,7 +177,7 @@ async def test_stop_ends_a_long_answer_and_what_was_said_stays(socket: ClientCon
     assert again[-1]["type"] == "response.completed"
 
 
-async def test_a_turn_goes_on_when_its_socket_is_gone(service: Service) -> None:
+async def test_a_turn_continues_when_its_socket_is_closed(service: Service) -> None:
     url = service.url.replace("http", "ws", 1) + "/v1/responses"
     async with connect(url) as socket:
         frame = {"type": "response.create", "input": STORY, "max_output_tokens": 60}
@@ -205,7 +205,7 @@ async def test_several_turns_share_the_model(service: Service) -> None:
     assert len(set(texts)) == 1
 
 
-async def test_what_was_asked_can_be_listed_and_all_of_it_forgotten(service: Service) -> None:
+async def test_input_items_can_be_listed_and_a_response_deleted(service: Service) -> None:
     asked = [
         {"role": "user", "content": "One?"},
         {"role": "assistant", "content": "One."},
@@ -226,7 +226,7 @@ async def test_what_was_asked_can_be_listed_and_all_of_it_forgotten(service: Ser
 
 # The SDK's own way to connect, which websockets 17 deprecates.
 @pytest.mark.filterwarnings("ignore:connect\\(\\) must be used:DeprecationWarning")
-def test_the_official_sdk_warms_up_steers_in_vain_stops_and_goes_on(service: Service) -> None:
+def test_the_official_sdk_can_warm_up_steer_cancel_and_continue(service: Service) -> None:
     client = OpenAI(base_url=f"{service.url}/v1", api_key="any", max_retries=0)
     with client, client.responses.connect() as connection:
 

@@ -42,7 +42,7 @@ def test_stdout_carries_the_ready_line_alone(broken_service: Service) -> None:
 
 
 @pytest.mark.parametrize("command", ["worker", "serve", "redis"])
-def test_whoever_is_killed_is_started_again(broken_service: Service, command: str) -> None:
+def test_a_killed_process_is_restarted(broken_service: Service, command: str) -> None:
     killed = broken_service.child(command)
 
     killed.kill()

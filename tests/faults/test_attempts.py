@@ -90,12 +90,12 @@ async def turn(turn_client: TurnClient) -> Turn:
         owner="ann",
         model=MODEL,
         tier="default",
-        messages=(Message("user", "Hi"),),
+        input=(Message("user", "Hi"),),
         request=Request(
             instructions=None, sampling=SamplingParams(max_tokens=8, temperature=0, top_p=1, seed=1)
         ),
-        parent=None,
-        parent_cached=False,
+        previous_response_id=None,
+        previous_cached=False,
         store=True,
         metadata={},
         created_at=1_800_000_000,
@@ -123,7 +123,7 @@ def hold(events: list[Event], text: str) -> None:
     assert events[-1]["response"]["output"][0]["content"][0]["text"] == text
 
 
-async def test_a_worker_lost_between_the_last_token_and_the_end_leaves_only_the_end_to_say(
+async def test_a_worker_lost_after_the_last_token_leaves_only_the_end_to_the_next_attempt(
     turn_client: TurnClient, stations: tuple[Station, Station], turn: Turn
 ) -> None:
     first, second = stations
@@ -133,14 +133,14 @@ async def test_a_worker_lost_between_the_last_token_and_the_end_leaves_only_the_
     lose(second, turn)
 
     next_attempt = second.claim()
-    assert next_attempt.claimed.ids == tuple(IDS)
+    assert next_attempt.claimed.token_ids == tuple(IDS)
     next_attempt.on_step((), STOP)
     assert second.write(next_attempt) is Verdict.OK
 
     hold(await events_of(turn_client, turn), "Hello there!")
 
 
-async def test_a_worker_lost_before_its_first_token_leaves_the_whole_answer_to_the_next(
+async def test_a_worker_lost_before_its_first_token_leaves_the_whole_answer_to_the_next_attempt(
     turn_client: TurnClient, stations: tuple[Station, Station], turn: Turn
 ) -> None:
     first, second = stations
@@ -156,7 +156,7 @@ async def test_a_worker_lost_before_its_first_token_leaves_the_whole_answer_to_t
 
 
 @pytest.mark.parametrize("when", ["put back", "claimed again", "ended"])
-async def test_a_zombie_can_write_neither_slice_nor_end_whenever_it_wakes(
+async def test_a_stale_attempt_can_write_neither_a_slice_nor_the_end_at_any_time(
     turn_client: TurnClient,
     stations: tuple[Station, Station],
     turn: Turn,
@@ -189,7 +189,7 @@ async def test_a_zombie_can_write_neither_slice_nor_end_whenever_it_wakes(
     hold(await events_of(turn_client, turn), "Hello there!")
 
 
-async def test_an_attempt_is_over_when_its_own_worker_has_taken_the_turn_up_again(
+async def test_an_attempt_is_stale_when_its_own_worker_has_claimed_the_turn_again(
     turn_client: TurnClient, stations: tuple[Station, Station], turn: Turn
 ) -> None:
     worker, _ = stations
@@ -205,7 +205,7 @@ async def test_an_attempt_is_over_when_its_own_worker_has_taken_the_turn_up_agai
     hold(await events_of(turn_client, turn), "Hello there!")
 
 
-async def test_a_worker_lost_in_half_a_character_does_not_show_the_half(
+async def test_a_worker_lost_within_a_character_shows_no_part_of_it(
     turn_client: TurnClient, stations: tuple[Station, Station], turn: Turn
 ) -> None:
     first, second = stations
@@ -216,14 +216,14 @@ async def test_a_worker_lost_in_half_a_character_does_not_show_the_half(
 
     again = second.claim()
     # The two bytes that were held back went with the worker, or came with the slice before them.
-    rest = [6, 7, 8, 9][len(again.claimed.ids) - 1 :]
+    rest = [6, 7, 8, 9][len(again.claimed.token_ids) - 1 :]
     again.on_step(rest, STOP)
     second.write(again)
 
     hold(await events_of(turn_client, turn), "Hello😀")
 
 
-async def test_a_write_whose_answer_is_lost_on_the_way_is_still_the_writers_own(
+async def test_a_write_whose_reply_is_lost_counts_as_written_by_its_attempt(
     turn_client: TurnClient, settings: TurnSettings, stations: tuple[Station, Station], turn: Turn
 ) -> None:
     port = int(settings.redis_url.rpartition(":")[2].partition("/")[0])

@@ -117,7 +117,7 @@ async def kill_connections(service: Service, redis: Redis) -> None:
         pytest.param(kill_connections, marks=pytest.mark.long),
     ],
 )
-async def test_each_line_is_in_the_output_once_though_something_broke_twice(
+async def test_each_line_is_in_the_output_once_after_two_faults(
     service: Service, redis: Redis, undisturbed: Undisturbed, fault: Fault
 ) -> None:
     await until_all_work(service, redis)

@@ -63,7 +63,7 @@ async def until_back(service: Service) -> None:
     ("way", "until"),
     [("another socket", "delta"), ("HTTP", "in_progress"), ("the next node", "delta")],
 )
-async def test_an_answer_is_stopped_from_elsewhere_and_keeps_what_was_said(
+async def test_a_turn_cancelled_from_another_socket_keeps_its_text(
     service: Service, redis: Redis, reader: Reader, way: str, until: str
 ) -> None:
     # Known beforehand: to look for them takes a while on a busy machine.

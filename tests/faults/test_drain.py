@@ -44,7 +44,7 @@ def worker(redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     worker.stop()
 
 
-async def test_an_answer_that_is_finished_but_not_written_is_handed_on_at_once(
+async def test_a_finished_answer_that_is_not_written_is_requeued_at_once(
     redis_url: str, worker: Worker
 ) -> None:
     settings = TurnSettings(redis_url=redis_url)
@@ -53,12 +53,12 @@ async def test_an_answer_that_is_finished_but_not_written_is_handed_on_at_once(
         owner="ann",
         model=worker.model,
         tier="default",
-        messages=(Message("user", "Hi"),),
+        input=(Message("user", "Hi"),),
         request=Request(
             instructions="", sampling=SamplingParams(max_tokens=4, temperature=0, top_p=1, seed=1)
         ),
-        parent=None,
-        parent_cached=False,
+        previous_response_id=None,
+        previous_cached=False,
         store=True,
         metadata={},
         created_at=1_800_000_000,
@@ -78,7 +78,7 @@ async def test_an_answer_that_is_finished_but_not_written_is_handed_on_at_once(
         assert client.zscore(keys.leases(), turn.id) is None
 
 
-def test_a_worker_that_stops_its_own_engine_is_not_taken_for_one_whose_engine_died(
+def test_a_worker_that_stops_its_engine_does_not_report_a_dead_engine(
     redis_url: str, worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     exits: list[int] = []

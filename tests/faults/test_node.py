@@ -18,7 +18,7 @@ from turnstream.turns import keys
 Undisturbed = Callable[[Question], str]
 
 
-async def test_a_node_told_to_go_says_so_then_closes_with_1012(service: Service) -> None:
+async def test_a_terminated_node_announces_draining_then_closes_with_1012(service: Service) -> None:
     async with connect(service.url.replace("http", "ws", 1) + "/v1/responses") as socket:
         service.child("serve").terminate()
         async with asyncio.timeout(30):
@@ -34,7 +34,7 @@ async def test_a_node_told_to_go_says_so_then_closes_with_1012(service: Service)
 
 
 @pytest.mark.parametrize("end", ["kill", "terminate"])
-async def test_turns_go_on_while_their_node_is_away_and_its_readers_resume_at_the_next(
+async def test_turns_continue_while_their_node_is_down_and_its_readers_resume_at_another(
     service: Service, redis: Redis, undisturbed: Undisturbed, end: str
 ) -> None:
     expected = undisturbed(LONG)

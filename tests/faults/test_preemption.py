@@ -41,7 +41,7 @@ def make_turn(tier: Tier, most_tokens: int) -> Turn:
         owner=f"somebody-{tier}",
         model="demo",
         tier=tier,
-        messages=(Message("user", QUESTION["input"]),),
+        input=(Message("user", QUESTION["input"]),),
         request=Request(
             instructions=None,
             sampling=SamplingParams(
@@ -53,8 +53,8 @@ def make_turn(tier: Tier, most_tokens: int) -> Turn:
                 presence_penalty=QUESTION["presence_penalty"],
             ),
         ),
-        parent=None,
-        parent_cached=False,
+        previous_response_id=None,
+        previous_cached=False,
         store=True,
         metadata={},
         created_at=1_800_000_000,
@@ -65,7 +65,7 @@ async def read(follower: Follower) -> list[Event]:
     return [json.loads(event) async for batch in follower.batches() for event in batch]
 
 
-async def test_people_get_rows_of_a_batch_that_has_them_all_and_its_texts_are_whole_and_exact(
+async def test_interactive_turns_preempt_a_batch_that_has_every_slot_and_its_texts_stay_exact(
     service: Service, redis: Redis, turn_client: TurnClient, undisturbed: Callable[[Question], str]
 ) -> None:
     await until_all_work(service, redis)

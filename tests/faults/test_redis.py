@@ -44,7 +44,7 @@ async def begun(service: Service, count: int) -> list[Reader]:
     return readers
 
 
-async def test_slices_flow_on_when_the_nodes_subscription_is_killed(
+async def test_slices_continue_when_the_nodes_subscription_is_killed(
     service: Service, redis: Redis, undisturbed: Undisturbed
 ) -> None:
     expected = undisturbed(LONG)
@@ -58,7 +58,7 @@ async def test_slices_flow_on_when_the_nodes_subscription_is_killed(
         hold_to_the_record(service, reader)
 
 
-async def test_turns_go_on_when_all_connections_are_killed_again_and_again(
+async def test_turns_continue_while_all_connections_are_killed_repeatedly(
     service: Service, redis: Redis, undisturbed: Undisturbed
 ) -> None:
     readers = await begun(service, 4)
@@ -76,7 +76,7 @@ async def test_turns_go_on_when_all_connections_are_killed_again_and_again(
 
 
 @pytest.mark.parametrize("seconds", [3, pytest.param(12, marks=pytest.mark.long)])
-async def test_a_redis_that_sleeps_is_waited_for_and_a_turn_asked_meanwhile_is_made_once(
+async def test_a_paused_redis_loses_no_turn_and_a_turn_submitted_meanwhile_is_created_once(
     service: Service,
     redis: Redis,
     store: psutil.Process,
@@ -102,7 +102,7 @@ async def test_a_redis_that_sleeps_is_waited_for_and_a_turn_asked_meanwhile_is_m
         assert reader.resumes == 0
 
 
-async def test_a_redis_killed_and_started_from_its_file_loses_nothing(
+async def test_a_redis_killed_and_restarted_from_its_file_loses_nothing(
     service: Service, redis: Redis, store: psutil.Process, undisturbed: Undisturbed
 ) -> None:
     readers = await begun(service, 4)
@@ -137,7 +137,7 @@ async def test_a_redis_that_refuses_writes_for_a_while_ends_no_turn(
 
 # A Redis that comes up empty cuts its connections; one that is emptied tells nobody at all.
 @pytest.mark.parametrize("cut", [True, pytest.param(False, marks=pytest.mark.long)])
-async def test_when_redis_forgets_everything_each_reader_is_told_and_the_next_turn_is_answered(
+async def test_when_redis_loses_all_data_each_reader_gets_an_error_and_the_next_turn_is_answered(
     service: Service, redis: Redis, undisturbed: Undisturbed, cut: bool
 ) -> None:
     expected = undisturbed(LONG)

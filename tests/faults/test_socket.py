@@ -57,7 +57,7 @@ async def test_a_socket_reset_in_the_middle_of_a_frame_loses_nothing(
     hold_to_the_record(service, reader)
 
 
-async def test_a_socket_that_goes_silent_is_given_up_and_the_answer_is_resumed(
+async def test_a_silent_socket_is_closed_and_the_answer_is_resumed(
     service: Service, proxy: Proxy, undisturbed: Undisturbed
 ) -> None:
     reader = through(proxy)
@@ -69,7 +69,7 @@ async def test_a_socket_that_goes_silent_is_given_up_and_the_answer_is_resumed(
     hold_to_the_record(service, reader)
 
 
-async def test_a_slow_line_delays_and_changes_nothing(
+async def test_a_slow_connection_delays_and_changes_nothing(
     service: Service, proxy: Proxy, undisturbed: Undisturbed
 ) -> None:
     proxy.delay = 0.05
@@ -104,7 +104,7 @@ async def test_a_reader_that_stops_reading_gets_everything_when_it_reads_again(
 
 
 @pytest.mark.long
-async def test_a_reader_that_stalls_too_long_is_cut_off_and_can_resume(
+async def test_a_reader_that_stalls_too_long_is_closed_and_can_resume(
     service: Service, proxy: Proxy, undisturbed: Undisturbed
 ) -> None:
     reader = through(proxy)
@@ -134,7 +134,7 @@ async def test_two_devices_read_one_turn_and_one_may_leave(
 
 
 @pytest.mark.parametrize("how_many", [2, 8])
-async def test_one_key_raced_from_several_sockets_makes_one_turn(
+async def test_one_key_used_on_several_sockets_at_once_creates_one_turn(
     service: Service, redis: Redis, how_many: int
 ) -> None:
     first = Reader(service.url)
@@ -150,7 +150,7 @@ async def test_one_key_raced_from_several_sockets_makes_one_turn(
     hold_to_the_record(service, first)
 
 
-async def test_an_answer_lost_on_the_way_back_is_asked_for_again_and_made_once(
+async def test_a_request_whose_response_was_lost_is_repeated_and_creates_one_turn(
     service: Service, proxy: Proxy, redis: Redis, undisturbed: Undisturbed
 ) -> None:
     # First, since it may make a turn of its own.

@@ -15,7 +15,7 @@ from turnstream.turns.wake_up import WakeUp
 Undisturbed = Callable[[Question], str]
 
 
-async def test_a_bell_rung_ten_times_makes_one_answer(
+async def test_a_wake_up_delivered_ten_times_makes_one_answer(
     service: Service, redis: Redis, reader: Reader, undisturbed: Undisturbed
 ) -> None:
     await reader.read(until="queued", **QUESTION)
@@ -33,7 +33,7 @@ async def test_a_bell_rung_ten_times_makes_one_answer(
     hold_to_the_record(service, reader)
 
 
-async def test_turns_are_answered_though_every_bell_is_lost(
+async def test_turns_are_answered_though_every_wake_up_is_lost(
     service: Service, redis: Redis, undisturbed: Undisturbed
 ) -> None:
     # A worker that has only just begun would look at the line without being rung.

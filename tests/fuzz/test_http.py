@@ -46,7 +46,7 @@ def narrowed(file_id: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "seconds", [pytest.param(6, id="short"), pytest.param(180, marks=pytest.mark.long, id="long")]
 )
-def test_every_answer_is_as_published_and_none_is_a_failure_of_ours(
+def test_every_response_is_as_published_and_none_is_a_server_error(
     service: Service, tmp_path: Path, seconds: int
 ) -> None:
     line = {"custom_id": "a", "method": "POST", "url": "/v1/responses", "body": {"input": "Hi"}}

@@ -81,5 +81,5 @@ def test_text_that_is_no_frame_is_refused(text: str) -> None:
     assert isinstance(read_frame(text).request, Refusal)
 
 
-def test_text_that_is_nested_without_end_is_refused() -> None:
+def test_deeply_nested_text_is_refused() -> None:
     assert isinstance(read_frame("[" * MESSAGE_BYTES).request, Refusal)

@@ -54,7 +54,7 @@ def is_last(frame: dict[str, Any]) -> bool:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(frames=st.lists(FRAMES, min_size=1, max_size=8))
-def test_a_socket_outlives_whatever_is_sent_and_says_only_what_is_published(
+def test_a_socket_survives_any_input_and_sends_only_published_frames(
     service: Service, frames: list[dict[str, Any]]
 ) -> None:
     heard: list[dict[str, Any]] = []

@@ -68,8 +68,8 @@ def make_turn() -> MakeTurn:
         *,
         owner: str = "ann",
         tier: str = "default",
-        parent: str | None = None,
-        parent_cached: bool = False,
+        previous_response_id: str | None = None,
+        previous_cached: bool = False,
         store: bool = True,
         key: str | None = None,
     ) -> Turn:
@@ -78,13 +78,13 @@ def make_turn() -> MakeTurn:
             owner=owner,
             model=MODEL,
             tier=tier,  # type: ignore[arg-type]
-            messages=(Message("user", text),),
+            input=(Message("user", text),),
             request=Request(
                 instructions=None,
                 sampling=SamplingParams(max_tokens=8, temperature=0.0, top_p=1.0, seed=next(seeds)),
             ),
-            parent=parent,
-            parent_cached=parent_cached,
+            previous_response_id=previous_response_id,
+            previous_cached=previous_cached,
             store=store,
             metadata={},
             created_at=1_800_000_000,
@@ -137,7 +137,7 @@ def slices(turn_id: str, *, attempt: int = 1, first: int, texts: list[str]) -> A
 
 def ending(turn_id: str, *, attempt: int = 1, first: int, text: str = "said") -> Append:
     """Make an append of the terminal event."""
-    final = Final(status="completed", error="null", rest='"id":"x"}', text=text)
+    final = Final(status="completed", error="null", response='"id":"x"}', text=text)
     entries = (Entry('{"end":1}'),)
     return Append(id=turn_id, attempt=attempt, first=first, entries=entries, final=final)
 

@@ -33,7 +33,7 @@ async def test_the_next_number_is_written(log: Log, turn: Turn, redis: Redis) ->
     ("attempt", "first", "verdict"),
     [
         (1, 2, Verdict.REPEATED),
-        (1, 4, Verdict.HOLE),
+        (1, 4, Verdict.GAP),
         (0, 3, Verdict.STALE),
         (2, 3, Verdict.STALE),
     ],
@@ -66,7 +66,9 @@ async def test_nothing_follows_a_terminal_event(log: Log, turn: Turn) -> None:
     assert log.append([ending(turn.id, first=4)]) == [Verdict.ENDED]
 
 
-async def test_a_turn_that_is_gone_is_said_to_be(log: Log, turn: Turn, redis: Redis) -> None:
+async def test_an_append_to_a_deleted_turn_reports_that_it_is_gone(
+    log: Log, turn: Turn, redis: Redis
+) -> None:
     await redis.delete(keys.turn(turn.id))
 
     assert log.append([slices(turn.id, first=3, texts=["a"])]) == [Verdict.GONE]
@@ -89,7 +91,7 @@ async def test_one_refused_turn_does_not_stop_the_others_of_its_step(
     assert verdicts == [Verdict.STALE, Verdict.OK, Verdict.OK]
 
 
-async def test_an_ended_turn_has_no_lease_and_its_log_begins_to_age(
+async def test_an_ended_turn_has_no_lease_and_its_log_expires(
     log: Log, turn: Turn, redis: Redis
 ) -> None:
     assert await redis.zscore(keys.leases(), turn.id) is not None
@@ -108,7 +110,7 @@ async def test_after_a_rollback_the_worker_that_lost_its_turn_cannot_write_under
     assert log.append([slices(turn.id, first=3, texts=["late"])]) == [Verdict.STALE]
 
 
-async def test_a_zombie_cannot_write_after_the_turn_went_to_another(
+async def test_a_stale_worker_cannot_write_after_another_has_claimed_the_turn(
     log: Log, turn: Turn, redis: Redis
 ) -> None:
     await redis.hset(keys.turn(turn.id), "attempt", 2)

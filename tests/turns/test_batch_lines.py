@@ -28,7 +28,7 @@ async def test_a_line_submitted_twice_is_one_turn(
     assert await redis.zcard(keys.queue(MODEL, "batch")) == 1
 
 
-async def test_a_line_whose_answer_nobody_follows_is_on_the_list_when_it_ends(
+async def test_a_line_without_a_follower_is_in_the_list_of_ended_turns_when_it_ends(
     store: BatchStore, batch: Batch, line_of: Callable[..., Turn], queue: TurnQueue, log: Log
 ) -> None:
     await store.submit_lines(batch, [line_of(batch, 1), line_of(batch, 2)])
@@ -41,10 +41,10 @@ async def test_a_line_whose_answer_nobody_follows_is_on_the_list_when_it_ends(
 
     assert ids == [line_turn_id(batch.id, 1)]
     assert end is not None
-    assert (end.status, end.rest) == ("completed", '"id":"x"}')
+    assert (end.status, end.response) == ("completed", '"id":"x"}')
 
 
-async def test_a_line_taken_up_again_goes_on_from_its_ids_though_its_log_has_no_events(
+async def test_a_second_attempt_at_a_line_continues_from_its_token_ids_without_logged_events(
     redis: "redis.asyncio.Redis",
     store: BatchStore,
     batch: Batch,
@@ -65,7 +65,7 @@ async def test_a_line_taken_up_again_goes_on_from_its_ids_though_its_log_has_no_
     assert again is not None
     assert first.unread
     assert again.unread
-    assert again.ids == (first.seq + 1, first.seq + 2)
+    assert again.token_ids == (first.seq + 1, first.seq + 2)
 
 
 async def test_a_line_cannot_be_followed(
@@ -78,14 +78,14 @@ async def test_a_line_cannot_be_followed(
             pass
 
 
-async def test_a_refusal_by_a_worker_is_told_as_it_was_said(
+async def test_a_refusal_by_a_worker_keeps_its_status_and_code(
     store: BatchStore, batch: Batch, line_of: Callable[..., Turn], queue: TurnQueue, log: Log
 ) -> None:
     await store.submit_lines(batch, [line_of(batch, 1)])
     claimed = queue.claim(1)
     assert claimed is not None
     refusal = '{"type":"error","status":400}'
-    final = Final(status="failed", error="null", rest='"id":"x"}', text="")
+    final = Final(status="failed", error="null", response='"id":"x"}', text="")
     part = Append(
         id=claimed.id,
         attempt=1,
@@ -135,7 +135,7 @@ async def test_a_repeated_commit_counts_once_and_deletes_the_turn(
     assert left == []
 
 
-async def test_marks_are_read_from_the_first_line_that_may_be_open(
+async def test_commits_are_read_from_the_first_line_that_may_be_uncommitted(
     store: BatchStore, batch: Batch
 ) -> None:
     await store.commit(batch, 1, commit_of((17, ""), (1000, "")))
@@ -145,7 +145,7 @@ async def test_marks_are_read_from_the_first_line_that_may_be_open(
     assert [n for n in range(2000) if n in committed] == [17, 1000]
 
 
-async def test_a_line_that_will_not_end_is_let_go_of_with_its_mark(
+async def test_a_commit_removes_a_turn_that_has_not_ended(
     redis: "redis.asyncio.Redis",
     store: BatchStore,
     batch: Batch,
@@ -166,7 +166,7 @@ async def test_a_line_that_will_not_end_is_let_go_of_with_its_mark(
     assert log.append([slices(claimed.id, first=claimed.seq + 1, texts=["a"])]) == ["gone"]
 
 
-async def test_a_cancel_says_which_turns_are_there(
+async def test_a_cancel_returns_which_turns_exist(
     store: BatchStore, batch: Batch, line_of: Callable[..., Turn]
 ) -> None:
     await store.submit_lines(batch, [line_of(batch, 1)])
@@ -179,7 +179,7 @@ async def test_a_cancel_says_which_turns_are_there(
     assert await store.submit_lines(batch, [line_of(batch, 1)]) == [Verdict.ENDED]
 
 
-async def test_a_batch_outlives_the_time_in_which_nobody_serves_its_model(
+async def test_a_batch_line_waits_while_no_worker_serves_its_model(
     redis: "redis.asyncio.Redis",
     store: BatchStore,
     batch: Batch,

@@ -69,7 +69,7 @@ async def test_an_ended_batch_leaves_its_record_and_nothing_else(
     assert await store.take() is None
 
 
-async def test_a_batch_made_twice_under_one_key_is_one_batch(store: BatchStore) -> None:
+async def test_a_batch_created_twice_under_one_key_is_one_batch(store: BatchStore) -> None:
     first = await store.create("ann", PLAN, "k")
 
     assert (await store.create("ann", replace(PLAN, created_at=5), "k")).id == first.id

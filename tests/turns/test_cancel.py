@@ -32,7 +32,7 @@ async def test_a_waiting_turn_ends_at_once_and_is_never_claimed(
     assert queue.claim(1) is None
 
 
-async def test_who_stands_behind_a_stopped_turn_moves_up_at_once(
+async def test_the_turn_behind_a_cancelled_one_moves_up_at_once(
     turn_client: TurnClient, make_turn: MakeTurn
 ) -> None:
     first, second, third = [await submitted(turn_client, make_turn()) for _ in range(3)]
@@ -46,7 +46,7 @@ async def test_who_stands_behind_a_stopped_turn_moves_up_at_once(
     assert [(place["position"], place["size"]) for place in places] == [(1, 2), (2, 2)]
 
 
-async def test_a_cancelled_place_goes_back_to_its_owner(
+async def test_a_cancelled_tag_is_reused_by_its_owner(
     turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn
 ) -> None:
     for _ in range(5):
@@ -61,7 +61,7 @@ async def test_a_cancelled_place_goes_back_to_its_owner(
     assert texts == ["b1", "a1", "b2"]
 
 
-async def test_a_running_turn_is_stopped_by_its_workers_next_beat(
+async def test_the_next_heartbeat_reports_a_cancelled_running_turn(
     turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn
 ) -> None:
     turn = await submitted(turn_client, make_turn())
@@ -72,7 +72,7 @@ async def test_a_running_turn_is_stopped_by_its_workers_next_beat(
     assert queue.heartbeat([(turn.id, 1)], {}, slots=4) == [LeaseStatus.CANCEL]
 
 
-async def test_a_running_turns_worker_hears_at_once_that_it_is_to_stop(
+async def test_a_running_turns_worker_receives_the_cancel_at_once(
     turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, settings: TurnSettings
 ) -> None:
     turn = await submitted(turn_client, make_turn())
@@ -93,7 +93,7 @@ async def test_a_running_turns_worker_hears_at_once_that_it_is_to_stop(
     client.close()
 
 
-async def test_an_ended_turn_cannot_be_stopped(
+async def test_an_ended_turn_cannot_be_cancelled(
     turn_client: TurnClient, queue: TurnQueue, log: Log, make_turn: MakeTurn
 ) -> None:
     turn = await submitted(turn_client, make_turn())
@@ -106,7 +106,7 @@ async def test_an_ended_turn_cannot_be_stopped(
     assert refused.value.code == "response_not_active"
 
 
-async def test_an_answer_under_way_cannot_be_forgotten_and_an_ended_one_is_gone(
+async def test_a_running_turn_cannot_be_deleted_and_an_ended_one_can(
     turn_client: TurnClient, queue: TurnQueue, log: Log, make_turn: MakeTurn, redis: Redis
 ) -> None:
     turn = await submitted(turn_client, make_turn())
@@ -121,10 +121,10 @@ async def test_an_answer_under_way_cannot_be_forgotten_and_an_ended_one_is_gone(
 
     assert not await redis.exists(keys.turn(turn.id), keys.log(turn.id))
     with pytest.raises(PreviousResponseNotFound):
-        await submitted(turn_client, make_turn(parent=turn.id))
+        await submitted(turn_client, make_turn(previous_response_id=turn.id))
 
 
-async def test_a_stopped_turn_that_waits_for_another_attempt_stays_in_line(
+async def test_a_cancelled_turn_that_waits_for_another_attempt_stays_queued(
     turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
     turn = await submitted(turn_client, make_turn())

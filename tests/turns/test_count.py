@@ -40,7 +40,7 @@ async def counting(settings: TurnSettings, say: Say) -> AsyncIterator[list[Quest
     client.close()
 
 
-async def test_a_worker_is_asked_with_all_that_was_said_and_its_answer_comes_back(
+async def test_a_worker_gets_the_whole_conversation_and_its_count_is_returned(
     turn_client: TurnClient, queue: TurnQueue, log: Log, make_turn: MakeTurn, settings: TurnSettings
 ) -> None:
     parent = await submitted(turn_client, make_turn("One?"))
@@ -51,7 +51,9 @@ async def test_a_worker_is_asked_with_all_that_was_said_and_its_answer_comes_bac
     count = Count(tokens=42, kept=(Message("user", "One\n?"),))
 
     async with counting(settings, lambda question: count) as asked:
-        told = await turn_client.counts.count(make_turn("Two?", parent=parent.id), compact=True)
+        told = await turn_client.counts.count(
+            make_turn("Two?", previous_response_id=parent.id), compact=True
+        )
 
     assert told == count
     assert [message.text for message in asked[0].messages] == ["One?", "One.\nIt's “one”.", "Two?"]
@@ -81,14 +83,14 @@ async def test_what_a_worker_refuses_is_refused(
     assert (refused.value.code, refused.value.param) == ("unsafe_prompt", "input")
 
 
-async def test_without_a_worker_nobody_is_waited_for(
+async def test_without_a_worker_a_count_is_refused_at_once(
     turn_client: TurnClient, make_turn: MakeTurn
 ) -> None:
     with pytest.raises(Overloaded, match="No worker of model 'tiny' is live"):
         await turn_client.counts.count(make_turn())
 
 
-async def test_a_worker_that_does_not_answer_is_not_waited_for_long(
+async def test_a_worker_that_does_not_answer_is_given_up_after_the_timeout(
     turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("turnstream.turns.token_count.REPLY_SECONDS", 1.0)
@@ -100,7 +102,7 @@ async def test_a_worker_that_does_not_answer_is_not_waited_for_long(
     assert turn_client.relay.followed() == []
 
 
-async def test_more_questions_than_anybody_takes_up_are_refused(
+async def test_count_requests_beyond_the_limit_are_refused(
     turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("turnstream.turns.token_count.MAX_WAITING", 1)
@@ -117,11 +119,11 @@ async def test_more_questions_than_anybody_takes_up_are_refused(
     assert sorted("Too many" in str(refusal) for refusal in refusals) == [False, True]
 
 
-async def test_another_owners_conversation_is_not_there(
+async def test_another_owners_conversation_is_not_found(
     turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn
 ) -> None:
     queue.heartbeat([], {}, slots=1)
     parent = await submitted(turn_client, make_turn(owner="ann"))
 
     with pytest.raises(PreviousResponseNotFound):
-        await turn_client.counts.count(make_turn(owner="bob", parent=parent.id))
+        await turn_client.counts.count(make_turn(owner="bob", previous_response_id=parent.id))

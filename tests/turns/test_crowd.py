@@ -36,7 +36,7 @@ async def far_away(settings: TurnSettings, proxy: Proxy) -> AsyncIterator[TurnCl
         yield turn_client
 
 
-async def test_a_crowd_is_answered_to_the_last_one_while_redis_answers_at_all(
+async def test_every_queued_call_is_answered_while_redis_replies(
     far_away: TurnClient, proxy: Proxy, make_turn: MakeTurn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     turn = await submitted(far_away, make_turn())
@@ -54,7 +54,7 @@ async def test_a_crowd_is_answered_to_the_last_one_while_redis_answers_at_all(
     assert len(await ask(CROWD)) == CROWD
 
 
-async def test_a_crowd_is_refused_when_redis_falls_silent(
+async def test_queued_calls_are_refused_when_redis_stops_replying(
     far_away: TurnClient, proxy: Proxy, make_turn: MakeTurn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     turn = await submitted(far_away, make_turn())

@@ -129,7 +129,7 @@ class Hour:
         if self.running.get(claimed.id) != (name, claimed):
             return
         del self.running[claimed.id]
-        final = Final(status="completed", error="null", rest='"id":"x"}', text="")
+        final = Final(status="completed", error="null", response='"id":"x"}', text="")
         self.write(name, claimed, final)
         self.fill(name)
 
@@ -174,7 +174,7 @@ def load(hour: Hour) -> None:
         hour.at(hour.now + 22 * 60_000, partial(hour.come, "default", "o1"))
 
 
-async def test_over_an_hour_of_load_a_wait_is_within_a_third_of_what_was_told_at_entry(
+async def test_over_an_hour_of_load_a_wait_is_within_a_third_of_the_first_estimate(
     clock: Redis, settings: TurnSettings, make_turn: MakeTurn
 ) -> None:
     hour = Hour(clock, replace(settings, unread_seconds=86_400), make_turn, random.Random(1))
@@ -196,7 +196,7 @@ async def test_over_an_hour_of_load_a_wait_is_within_a_third_of_what_was_told_at
         assert median(off) <= 0.35, tiers
 
 
-async def test_the_wait_is_not_told_while_nothing_is_known_and_is_once_a_turn_has_been_answered(
+async def test_the_estimate_is_null_until_a_turn_has_been_answered(
     clock: Redis, settings: TurnSettings, make_turn: MakeTurn
 ) -> None:
     hour = Hour(clock, settings, make_turn, random.Random(0))

@@ -31,11 +31,11 @@ def test_a_snapshot_is_marked_at_its_end() -> None:
     assert (next(iter(marked)), marked["snapshot"]) == ("type", True)
 
 
-def test_a_response_is_put_together_from_its_head_and_the_rest() -> None:
-    rest = event_json.rest_json({"id": "x", "model": "m"})
-    waiting = event_json.response_json("queued", "null", rest, queue='{"position":1}')
+def test_a_response_is_built_from_its_status_its_error_and_its_other_fields() -> None:
+    response = event_json.response_fields_json({"id": "x", "model": "m"})
+    waiting = event_json.response_json("queued", "null", response, queue='{"position":1}')
 
-    assert json.loads(event_json.response_json("failed", "null", rest)) == {
+    assert json.loads(event_json.response_json("failed", "null", response)) == {
         "status": "failed",
         "error": None,
         "id": "x",

@@ -95,7 +95,7 @@ async def test_a_foreign_turn_is_like_an_unknown_one(
 
 
 @pytest.mark.parametrize("after", [-1, 5, 9])
-async def test_of_events_that_are_gone_the_last_are_given_from_the_record_and_marked(
+async def test_after_the_log_expired_the_last_events_come_from_the_record_as_snapshots(
     turn_client: TurnClient,
     queue: TurnQueue,
     log: Log,
@@ -120,7 +120,7 @@ async def test_of_events_that_are_gone_the_last_are_given_from_the_record_and_ma
         assert events[-1]["type"] == "response.completed"
 
 
-async def test_a_reader_of_a_turn_that_redis_lost_is_told_so(
+async def test_a_reader_of_a_turn_that_redis_lost_gets_an_error(
     turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
     async with turn_client.submit(make_turn()) as follower:
@@ -131,7 +131,7 @@ async def test_a_reader_of_a_turn_that_redis_lost_is_told_so(
             await rest_of(follower)
 
 
-async def test_events_that_are_gone_and_were_not_stored_are_said_to_be(
+async def test_expired_events_of_a_turn_that_is_not_stored_are_reported_as_expired(
     turn_client: TurnClient, queue: TurnQueue, log: Log, make_turn: MakeTurn, redis: Redis
 ) -> None:
     turn = await submitted(turn_client, make_turn(store=False))
@@ -162,7 +162,7 @@ async def test_a_cut_subscription_loses_nothing(
     assert events[3:] == [f'{{"n":"{seq}"}}'.encode() for seq in range(3, 40)] + [b'{"end":1}']
 
 
-async def test_a_reader_who_does_not_read_costs_a_bounded_queue_and_loses_nothing(
+async def test_a_reader_that_does_not_read_costs_bounded_memory_and_loses_nothing(
     turn_client: TurnClient, queue: TurnQueue, log: Log, make_turn: MakeTurn
 ) -> None:
     turn = make_turn()

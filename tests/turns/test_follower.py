@@ -34,7 +34,7 @@ async def taken(follower: Follower, count: int) -> list[bytes]:
     return events
 
 
-async def test_the_next_event_is_taken_without_a_look_into_the_log() -> None:
+async def test_the_next_event_is_taken_without_reading_the_log() -> None:
     log = Kept()
     follower = Follower("t", after=-1, read=log.read)
     follower.deliver(0, b"a", last=False)
@@ -52,7 +52,7 @@ async def test_a_repeated_event_is_dropped() -> None:
     assert await taken(follower, 2) == [b"a", b"b"]
 
 
-async def test_a_reader_who_has_more_than_there_is_comes_to_an_end() -> None:
+async def test_a_reader_beyond_the_last_event_ends() -> None:
     follower = Follower("t", after=9, read=Kept().read)
     follower.deliver(5, b"a", last=False)
     follower.deliver(6, b"b", last=True)
@@ -61,7 +61,7 @@ async def test_a_reader_who_has_more_than_there_is_comes_to_an_end() -> None:
         assert [batch async for batch in follower.batches()] == []
 
 
-async def test_a_hole_is_filled_from_the_log_before_anything_after_it() -> None:
+async def test_a_gap_is_filled_from_the_log_before_any_later_event() -> None:
     log = Kept(b"a", b"b", b"c", ends=True)
     follower = Follower("t", after=-1, read=log.read)
     follower.deliver(0, b"a", last=False)
@@ -71,7 +71,7 @@ async def test_a_hole_is_filled_from_the_log_before_anything_after_it() -> None:
     assert log.reads == [0]
 
 
-async def test_events_published_while_the_log_is_read_are_not_doubled() -> None:
+async def test_events_published_while_the_log_is_read_are_not_repeated() -> None:
     log = Kept(b"a", b"b", b"c", ends=True)
 
     async def read(turn_id: str, after: int) -> Page:
@@ -100,7 +100,7 @@ async def test_a_lost_last_event_is_found_after_a_silence(monkeypatch: pytest.Mo
     assert await taken(follower, 1) == [b"end"]
 
 
-async def test_a_log_that_is_out_of_reach_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unreachable_log_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("turnstream.turns.follower.RETRY_SECONDS", 0.001)
     log = Kept(b"end", ends=True, fails=3)
     follower = Follower("t", after=-1, read=log.read)

@@ -27,7 +27,7 @@ async def test_the_same_key_follows_the_same_turn(
     assert await redis.zcard(keys.queue(MODEL, "default")) == 1
 
 
-async def test_a_key_raced_from_two_nodes_makes_one_turn_and_both_read_all_of_it(
+async def test_one_key_used_at_two_nodes_at_once_creates_one_turn_that_both_read_whole(
     settings: TurnSettings, turn_client: TurnClient, queue: TurnQueue, log: Log, make_turn: MakeTurn
 ) -> None:
     async with (
@@ -52,7 +52,7 @@ async def test_the_same_key_is_another_turn_for_another_owner(
     assert await redis.zcard(keys.queue(MODEL, "default")) == 2
 
 
-async def test_a_key_used_for_something_else_is_refused(
+async def test_a_key_used_for_another_request_is_refused(
     turn_client: TurnClient, make_turn: MakeTurn
 ) -> None:
     await submitted(turn_client, make_turn("this", key="k"))

@@ -51,7 +51,7 @@ async def refusal(
     return caught.value
 
 
-def test_an_owners_own_limits_stand_over_everybodys() -> None:
+def test_an_owners_own_limits_override_the_default() -> None:
     limits = read("queued=5 ann:queued=9, ann:tiers=default+flex,bob:queued=0")
 
     assert limits.of("eve") == Limits(queued=5)
@@ -95,7 +95,7 @@ async def test_turns_in_flight_are_limited_until_one_has_ended(
         await refusal(turn_client, make_turn, redis)
 
 
-async def test_turns_that_wait_are_limited_until_one_is_begun_or_stopped(
+async def test_waiting_turns_are_limited_until_one_is_claimed_or_cancelled(
     limited: Limited, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
     async with limited("queued=2") as turn_client:
@@ -114,7 +114,7 @@ async def test_turns_that_wait_are_limited_until_one_is_begun_or_stopped(
         await refusal(turn_client, make_turn, redis)
 
 
-async def test_requests_a_minute_come_back_as_the_minute_goes_by(
+async def test_requests_per_minute_are_available_again_over_the_minute(
     limited: Limited, make_turn: MakeTurn, redis: Redis
 ) -> None:
     async with limited("requests_per_minute=4") as turn_client:
@@ -130,7 +130,7 @@ async def test_requests_a_minute_come_back_as_the_minute_goes_by(
         await refusal(turn_client, make_turn, redis)
 
 
-async def test_tokens_a_minute_are_estimated_first_and_what_they_were_in_the_end(
+async def test_tokens_per_minute_are_estimated_first_and_corrected_at_the_end(
     limited: Limited,
     queue: TurnQueue,
     log: Log,
@@ -156,7 +156,7 @@ async def test_tokens_a_minute_are_estimated_first_and_what_they_were_in_the_end
         await refusal(turn_client, make_turn, redis, text="x" * 40)
 
 
-async def test_a_turn_that_takes_more_than_a_minutes_tokens_goes_when_nothing_else_was_used(
+async def test_a_turn_beyond_the_tokens_per_minute_is_accepted_when_nothing_else_was_used(
     limited: Limited, make_turn: MakeTurn, redis: Redis
 ) -> None:
     async with limited("tokens_per_minute=10") as turn_client:
@@ -176,7 +176,7 @@ async def test_a_batch_is_not_counted(limited: Limited, make_turn: MakeTurn, red
         await submitted(turn_client, make_turn())
 
 
-async def test_who_asks_in_the_tier_of_the_batches_is_counted_and_gets_the_room_back(
+async def test_an_interactive_turn_in_the_batch_tier_is_counted_and_released(
     limited: Limited, make_turn: MakeTurn, redis: Redis
 ) -> None:
     async with limited("in_flight=1") as turn_client:
@@ -186,7 +186,7 @@ async def test_who_asks_in_the_tier_of_the_batches_is_counted_and_gets_the_room_
         await submitted(turn_client, make_turn(tier="batch"))
 
 
-async def test_a_tier_that_an_owner_may_not_use_is_refused_by_name(
+async def test_a_tier_that_an_owner_may_not_use_is_refused_with_its_name(
     limited: Limited, make_turn: MakeTurn
 ) -> None:
     async with limited("ann:tiers=default+flex") as turn_client:

@@ -43,7 +43,7 @@ async def store_as_before(redis: "Redis[Any]", model: str = MODEL) -> None:
     await redis.zadd("ts:job-leases", {"batch_1": 9e15})
 
 
-async def test_a_conversation_is_answered_on_top_of_records_of_the_release_before(
+async def test_a_conversation_continues_from_records_of_the_previous_release(
     settings: TurnSettings, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
     await store_as_before(redis)
@@ -54,7 +54,7 @@ async def test_a_conversation_is_answered_on_top_of_records_of_the_release_befor
         assert claimed.id == WAITING
         assert [message.text for message in claimed.messages] == ["Hi", "Hello", "And?"]
 
-        await submitted(turn_client, make_turn("Next", parent=ENDED))
+        await submitted(turn_client, make_turn("Next", previous_response_id=ENDED))
         claimed = queue.claim(1)
         assert claimed is not None
         assert [message.text for message in claimed.messages] == ["Hi", "Hello", "Next"]

@@ -67,7 +67,7 @@ def handing_on(claimed: Claimed, seq: int) -> Append:
     )
 
 
-async def test_each_person_who_waits_is_given_one_row_the_latest_first_and_one_stays(
+async def test_each_waiting_turn_preempts_one_slot_the_latest_first_and_one_remains(
     turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, told: list[str]
 ) -> None:
     first, second, third = await saturate(turn_client, queue, make_turn)
@@ -85,7 +85,7 @@ async def test_each_person_who_waits_is_given_one_row_the_latest_first_and_one_s
     assert len(hear(told)) == 2
 
 
-async def test_a_row_given_back_is_the_persons_and_the_batch_turn_goes_on_from_its_log(
+async def test_a_preempted_slot_goes_to_the_waiting_turn_and_the_batch_turn_continues_from_its_log(
     turn_client: TurnClient, queue: TurnQueue, log: Log, make_turn: MakeTurn, redis: Redis
 ) -> None:
     *_, last = await saturate(turn_client, queue, make_turn)
@@ -98,12 +98,12 @@ async def test_a_row_given_back_is_the_persons_and_the_batch_turn_goes_on_from_i
     assert [(claimed := queue.claim(1)) and claimed.id] == [person.id]
     again = queue.claim(1)
     assert again is not None
-    assert (again.id, again.attempt, again.seq, again.ids) == (last.id, 2, 4, (3, 4))
+    assert (again.id, again.attempt, again.seq, again.token_ids) == (last.id, 2, 4, (3, 4))
     assert await redis.hget(keys.turn(last.id), "requeues") == b"1"
     assert await redis.zscore(keys.leases(), last.id) is not None
 
 
-async def test_no_second_row_is_called_back_for_a_person_whose_row_is_free_already(
+async def test_no_second_slot_is_preempted_for_a_turn_that_has_a_free_slot(
     turn_client: TurnClient, queue: TurnQueue, log: Log, make_turn: MakeTurn, told: list[str]
 ) -> None:
     *_, last = await saturate(turn_client, queue, make_turn)
@@ -116,7 +116,7 @@ async def test_no_second_row_is_called_back_for_a_person_whose_row_is_free_alrea
 
 
 @pytest.mark.parametrize("tier", ["flex", "default", "priority"])
-async def test_only_batch_turns_give_way(
+async def test_only_batch_turns_are_preempted(
     turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, told: list[str], tier: Tier
 ) -> None:
     await saturate(turn_client, queue, make_turn, tier=tier)
@@ -126,7 +126,7 @@ async def test_only_batch_turns_give_way(
     assert hear(told) == []
 
 
-async def test_nothing_is_called_back_for_a_batch_or_while_a_row_is_free(
+async def test_nothing_is_preempted_for_a_batch_or_while_a_slot_is_free(
     turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, told: list[str]
 ) -> None:
     await saturate(turn_client, queue, make_turn)
@@ -139,7 +139,7 @@ async def test_nothing_is_called_back_for_a_batch_or_while_a_row_is_free(
     assert hear(told) == []
 
 
-async def test_with_one_row_a_batch_turn_runs_for_a_moment_before_it_gives_way(
+async def test_with_one_slot_a_batch_turn_runs_for_the_minimum_time_before_it_is_preempted(
     turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, told: list[str], redis: Redis
 ) -> None:
     [only] = await saturate(turn_client, queue, make_turn, slots=1)
@@ -152,7 +152,7 @@ async def test_with_one_row_a_batch_turn_runs_for_a_moment_before_it_gives_way(
     assert hear(told) == [f"preempt {only.id}"]
 
 
-async def test_a_batch_that_has_a_row_gets_no_second_one_from_the_floor(
+async def test_a_batch_that_has_a_slot_gets_no_second_one_from_the_minimum_share(
     turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn
 ) -> None:
     await saturate(turn_client, queue, make_turn)
@@ -164,7 +164,7 @@ async def test_a_batch_that_has_a_row_gets_no_second_one_from_the_floor(
     assert "batch" not in tiers
 
 
-async def test_what_a_lost_worker_had_counts_as_lent_no_more(
+async def test_slots_of_a_lost_worker_are_no_longer_preemptible(
     turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
     lost = await saturate(turn_client, queue, make_turn)
@@ -177,7 +177,7 @@ async def test_what_a_lost_worker_had_counts_as_lent_no_more(
     assert await redis.zcard(keys.preempted(MODEL)) == 0
 
 
-async def test_a_row_may_be_taken_before_it_is_free_by_a_person_and_once(
+async def test_a_preempted_slot_is_assigned_before_it_is_free_once_and_not_to_a_batch(
     turn_client: TurnClient,
     queue: TurnQueue,
     log: Log,
@@ -199,7 +199,7 @@ async def test_a_row_may_be_taken_before_it_is_free_by_a_person_and_once(
     assert await redis.zcard(keys.preempted(MODEL)) == 0
 
 
-async def test_a_row_that_has_been_handed_on_is_taken_as_a_free_one_only(
+async def test_a_slot_whose_turn_was_requeued_is_assigned_only_as_a_free_one(
     turn_client: TurnClient, queue: TurnQueue, log: Log, make_turn: MakeTurn, redis: Redis
 ) -> None:
     *_, last = await saturate(turn_client, queue, make_turn)
@@ -211,7 +211,7 @@ async def test_a_row_that_has_been_handed_on_is_taken_as_a_free_one_only(
     assert [(claimed := queue.claim(1)) and claimed.id] == [person.id]
 
 
-async def test_a_batch_turn_that_redis_has_lost_stops_nobody_from_coming(
+async def test_a_batch_turn_that_redis_has_lost_blocks_no_submit(
     turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, told: list[str], redis: Redis
 ) -> None:
     _, second, third = await saturate(turn_client, queue, make_turn)

@@ -35,7 +35,7 @@ async def test_a_better_tier_goes_first(
 
 
 @pytest.mark.parametrize("tier", ["priority", "default", "flex", "batch"])
-async def test_a_claim_tells_the_tier_that_the_turn_was_handed_in_with(
+async def test_a_claim_returns_the_tier_that_the_turn_was_submitted_in(
     turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, tier: str
 ) -> None:
     await submitted(turn_client, make_turn(tier=tier))
@@ -45,7 +45,7 @@ async def test_a_claim_tells_the_tier_that_the_turn_was_handed_in_with(
 
 
 @pytest.mark.parametrize(("slots", "every"), [(4, 8), (8, 8), (10, 10)])
-async def test_one_claim_in_eight_or_in_as_many_as_there_are_rows_goes_to_a_tier_below_in_turn(
+async def test_one_claim_in_eight_or_in_the_number_of_slots_goes_to_the_lower_tiers_alternately(
     turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, slots: int, every: int
 ) -> None:
     queue.heartbeat([], {}, slots=slots)
@@ -61,7 +61,7 @@ async def test_one_claim_in_eight_or_in_as_many_as_there_are_rows_goes_to_a_tier
 
 
 @pytest.mark.parametrize("tier", ["priority", "default", "flex", "batch"])
-async def test_the_place_in_line_is_the_claim_that_will_be_its_own_floors_counted(
+async def test_the_announced_position_is_the_number_of_the_claim_that_takes_the_turn(
     turn_client: TurnClient, queue: TurnQueue, log: Log, make_turn: MakeTurn, tier: str
 ) -> None:
     for waiting in ("priority", "batch"):
@@ -80,7 +80,7 @@ async def test_the_place_in_line_is_the_claim_that_will_be_its_own_floors_counte
     assert abs(claims - place) <= (8 if tier in ("default", "flex") else 0)
 
 
-async def test_owners_take_turns(
+async def test_turns_of_owners_alternate(
     turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn
 ) -> None:
     for text in ("a1", "a2", "a3"):
@@ -101,7 +101,7 @@ async def test_equal_tags_keep_their_order_of_arrival(
     assert await claimed_texts(queue) == texts
 
 
-async def test_an_owner_who_was_away_does_not_get_a_head_start(
+async def test_an_owner_that_was_idle_gets_no_credit(
     turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn
 ) -> None:
     for text in ("a1", "a2", "a3"):
@@ -124,7 +124,7 @@ async def test_a_turn_is_claimed_once(
     assert [claim is not None for claim in claims] == [True, False, False]
 
 
-async def test_a_claim_whose_answer_was_lost_is_answered_again(
+async def test_a_claim_whose_reply_was_lost_returns_the_same_turn_again(
     turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn
 ) -> None:
     turn = await submitted(turn_client, make_turn("first"))
@@ -140,7 +140,7 @@ async def test_a_claim_whose_answer_was_lost_is_answered_again(
     assert again == first
 
 
-async def test_a_claim_says_how_many_rows_are_free_then(
+async def test_a_claim_records_the_remaining_free_slots(
     turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
     queue.claim(4)
@@ -152,16 +152,16 @@ async def test_a_claim_says_how_many_rows_are_free_then(
     assert await redis.hget(keys.free_slots(MODEL), "w0") == b"3"
 
 
-async def test_a_claim_brings_the_whole_conversation(
+async def test_a_claim_returns_the_whole_conversation(
     turn_client: TurnClient, queue: TurnQueue, log: Log, make_turn: MakeTurn
 ) -> None:
     parent = None
     for question, answer in (("one?", "One."), ("two?", "Two.")):
-        turn = await submitted(turn_client, make_turn(question, parent=parent))
+        turn = await submitted(turn_client, make_turn(question, previous_response_id=parent))
         queue.claim(1)
         log.append([ending(turn.id, first=3, text=answer)])
         parent = turn.id
-    await submitted(turn_client, make_turn("three?", parent=parent))
+    await submitted(turn_client, make_turn("three?", previous_response_id=parent))
 
     claimed = queue.claim(1)
 
@@ -181,7 +181,7 @@ def short(settings: TurnSettings) -> TurnSettings:
     return dataclasses.replace(settings, lease_seconds=0.0)
 
 
-async def test_a_lost_turn_goes_to_the_head_and_on_from_its_log(
+async def test_a_lost_turn_goes_to_the_head_of_its_queue_and_continues_from_its_log(
     turn_client: TurnClient,
     make_queue: MakeQueue,
     log: Log,
@@ -199,10 +199,10 @@ async def test_a_lost_turn_goes_to_the_head_and_on_from_its_log(
     taken = living.claim(1)
 
     assert taken is not None
-    assert (taken.id, taken.attempt, taken.seq, taken.ids) == (turn.id, 2, 4, (3, 4))
+    assert (taken.id, taken.attempt, taken.seq, taken.token_ids) == (turn.id, 2, 4, (3, 4))
 
 
-async def test_a_lost_turn_is_put_back_once(
+async def test_a_lost_turn_is_requeued_once(
     turn_client: TurnClient,
     make_queue: MakeQueue,
     make_turn: MakeTurn,
@@ -234,7 +234,7 @@ async def test_a_turn_that_had_all_its_attempts_ends_as_failed(
     assert queue.claim(1) is None
 
 
-async def test_a_beat_keeps_a_turn_and_tells_when_it_went_elsewhere(
+async def test_a_heartbeat_renews_the_lease_and_reports_a_turn_claimed_by_another_worker(
     turn_client: TurnClient, make_queue: MakeQueue, make_turn: MakeTurn, short: TurnSettings
 ) -> None:
     turn = await submitted(turn_client, make_turn())
@@ -249,12 +249,12 @@ async def test_a_beat_keeps_a_turn_and_tells_when_it_went_elsewhere(
     ]
 
 
-async def test_who_left_is_neither_rung_nor_counted(
+async def test_a_worker_that_unregistered_is_neither_woken_up_nor_counted(
     turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
     queue.heartbeat([], {}, slots=4)
     queue.claim(4)
-    queue.leave()
+    queue.unregister()
 
     async with turn_client.submit(make_turn()) as follower:
         events = await anext(follower.batches())

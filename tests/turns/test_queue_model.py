@@ -104,7 +104,7 @@ def client(redis_url: str) -> Iterator[Redis]:
     crowd=st.lists(COMES, min_size=20, max_size=40),
     steps=st.lists(st.one_of(COMES, OTHERS), max_size=40),
 )
-def test_whatever_happens_the_next_turn_is_the_one_that_the_rules_name(
+def test_after_any_sequence_of_calls_the_next_turn_is_the_models(
     client: Redis,
     redis_url: str,
     slots: int,
@@ -163,12 +163,12 @@ def turn_of(tier: str, owner: str) -> Turn:
         owner=owner,
         model=MODEL,
         tier=tier,  # type: ignore[arg-type]
-        messages=(Message("user", "Hi"),),
+        input=(Message("user", "Hi"),),
         request=Request(
             instructions=None, sampling=SamplingParams(max_tokens=8, temperature=0, top_p=1, seed=1)
         ),
-        parent=None,
-        parent_cached=False,
+        previous_response_id=None,
+        previous_cached=False,
         store=True,
         metadata={},
         created_at=1_800_000_000,

@@ -108,7 +108,7 @@ async def test_a_node_refuses_to_read_a_newer_turn(
             pass
 
     async def continue_it() -> None:
-        await submitted(turn_client, make_turn(parent=turn.id))
+        await submitted(turn_client, make_turn(previous_response_id=turn.id))
 
     stored = turn_client.stored
     attempts: list[Callable[[], object]] = [

@@ -18,7 +18,7 @@ from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
 
 
-async def test_a_turn_begins_with_created_and_queued_and_its_place(
+async def test_a_turn_begins_with_created_and_queued_and_its_position(
     turn_client: TurnClient, make_turn: MakeTurn
 ) -> None:
     await submitted(turn_client, make_turn())
@@ -31,7 +31,7 @@ async def test_a_turn_begins_with_created_and_queued_and_its_place(
     assert queued["queue"] == {"position": 2, "size": 2, "eta_seconds": None, "workers": 0}
 
 
-async def test_the_same_turn_handed_in_twice_stands_in_line_once(
+async def test_a_turn_submitted_twice_is_queued_once(
     turn_client: TurnClient, make_turn: MakeTurn, redis: Redis
 ) -> None:
     turn = make_turn()
@@ -53,16 +53,18 @@ async def test_a_foreign_conversation_is_not_found(
     log.append([ending(parent.id, first=3)])
 
     with pytest.raises(PreviousResponseNotFound) as foreign:
-        await submitted(turn_client, make_turn(owner=owner, parent=parent.id))
+        await submitted(turn_client, make_turn(owner=owner, previous_response_id=parent.id))
     with pytest.raises(PreviousResponseNotFound) as unknown:
-        await submitted(turn_client, make_turn(owner=owner, parent="resp_" + 32 * "f"))
+        await submitted(
+            turn_client, make_turn(owner=owner, previous_response_id="resp_" + 32 * "f")
+        )
 
     assert foreign.value.message.replace(parent.id, "X") == unknown.value.message.replace(
         "resp_" + 32 * "f", "X"
     )
 
 
-async def test_what_is_not_stored_can_be_gone_on_from_by_its_own_socket_only(
+async def test_a_response_that_is_not_stored_can_be_continued_only_by_its_own_socket(
     turn_client: TurnClient, queue: TurnQueue, log: Log, make_turn: MakeTurn
 ) -> None:
     parent = await submitted(turn_client, make_turn(store=False))
@@ -70,20 +72,20 @@ async def test_what_is_not_stored_can_be_gone_on_from_by_its_own_socket_only(
     log.append([ending(parent.id, first=3)])
 
     with pytest.raises(PreviousResponseNotFound):
-        await submitted(turn_client, make_turn(parent=parent.id))
-    await submitted(turn_client, make_turn(parent=parent.id, parent_cached=True))
+        await submitted(turn_client, make_turn(previous_response_id=parent.id))
+    await submitted(turn_client, make_turn(previous_response_id=parent.id, previous_cached=True))
 
 
-async def test_an_answer_under_way_cannot_be_gone_on_from(
+async def test_a_running_response_cannot_be_continued(
     turn_client: TurnClient, make_turn: MakeTurn
 ) -> None:
     parent = await submitted(turn_client, make_turn())
 
     with pytest.raises(BadRequest, match="still being answered"):
-        await submitted(turn_client, make_turn(parent=parent.id))
+        await submitted(turn_client, make_turn(previous_response_id=parent.id))
 
 
-async def test_a_full_line_refuses_and_keeps_nothing(
+async def test_a_full_queue_refuses_and_stores_nothing(
     settings: TurnSettings, make_turn: MakeTurn, redis: Redis
 ) -> None:
     async with open_client(dataclasses.replace(settings, max_queued=1), "node-1") as turn_client:
@@ -96,14 +98,14 @@ async def test_a_full_line_refuses_and_keeps_nothing(
     assert not await redis.exists(keys.turn(refused.id))
 
 
-async def test_a_redis_that_is_down_is_said_within_three_seconds(make_turn: MakeTurn) -> None:
+async def test_a_redis_that_is_down_is_reported_within_three_seconds(make_turn: MakeTurn) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     await refused_in_time(f"redis://127.0.0.1:{port}", make_turn)
 
 
-async def test_a_redis_that_hangs_is_said_within_three_seconds(make_turn: MakeTurn) -> None:
+async def test_a_redis_that_hangs_is_reported_within_three_seconds(make_turn: MakeTurn) -> None:
     with socket.socket() as deaf:
         deaf.bind(("127.0.0.1", 0))
         deaf.listen()
@@ -128,7 +130,7 @@ async def test_more_readers_than_connections_wait_for_one_and_none_is_refused(
     assert await redis.zcard(keys.queue(MODEL, "default")) == 200
 
 
-async def test_a_warm_up_made_twice_under_one_id_is_made_once(
+async def test_a_warm_up_submitted_twice_under_one_id_is_one_turn(
     turn_client: TurnClient, make_turn: MakeTurn, redis: Redis
 ) -> None:
     turn = dataclasses.replace(make_turn(), generate=False)
@@ -142,17 +144,17 @@ async def test_a_warm_up_made_twice_under_one_id_is_made_once(
     assert await redis.ttl(keys.log(turn.id)) > 0
 
 
-async def test_a_turn_that_asks_nothing_is_refused_unless_a_warm_up_asked_before(
+async def test_a_turn_without_a_question_is_refused_unless_a_warm_up_asked_one(
     turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn
 ) -> None:
     warm = dataclasses.replace(make_turn("Hello?"), generate=False)
     async with turn_client.submit(warm):
         pass
-    silent = dataclasses.replace(make_turn(parent=warm.id), messages=())
+    silent = dataclasses.replace(make_turn(previous_response_id=warm.id), input=())
     async with turn_client.submit(silent):
         claimed = queue.claim(1)
 
     assert claimed is not None
     assert [message.text for message in claimed.messages if message.text] == ["Hello?"]
     with pytest.raises(BadRequest, match="must be a question"):
-        await submitted(turn_client, dataclasses.replace(make_turn(), messages=()))
+        await submitted(turn_client, dataclasses.replace(make_turn(), input=()))

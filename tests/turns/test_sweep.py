@@ -25,7 +25,7 @@ async def end_of(turn_client: TurnClient, turn_id: str) -> dict[str, object]:
     return end
 
 
-async def test_a_turn_not_stored_that_nobody_reads_is_stopped(
+async def test_a_turn_not_stored_and_without_a_reader_is_cancelled(
     turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
     waiting = await submitted(turn_client, make_turn(store=False))
@@ -36,7 +36,7 @@ async def test_a_turn_not_stored_that_nobody_reads_is_stopped(
     assert queue.claim(1) is None
 
 
-async def test_a_running_turn_not_stored_that_nobody_reads_is_stopped_at_its_worker(
+async def test_a_running_turn_not_stored_and_without_a_reader_is_cancelled_at_its_worker(
     turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
     running = await submitted(turn_client, make_turn(store=False))
@@ -80,7 +80,7 @@ async def test_a_turn_that_is_out_of_time_fails(
     assert queue.claim(1) is None
 
 
-async def test_turns_of_a_model_that_nobody_serves_any_more_fail(
+async def test_turns_of_a_model_without_workers_fail(
     turn_client: TurnClient,
     make_queue: MakeQueue,
     settings: TurnSettings,
@@ -111,7 +111,7 @@ async def test_turns_wait_as_long_as_a_worker_lives(
     assert await redis.zcard(keys.queue(MODEL, "default")) == 1
 
 
-async def test_what_a_worker_hands_on_is_claimed_at_once_and_not_held_against_the_turn(
+async def test_a_requeued_turn_is_claimed_at_once_and_its_attempt_is_not_counted_as_lost(
     turn_client: TurnClient,
     make_queue: MakeQueue,
     settings: TurnSettings,
@@ -132,7 +132,7 @@ async def test_what_a_worker_hands_on_is_claimed_at_once_and_not_held_against_th
     assert claimed.attempt == 6
 
 
-async def test_what_went_to_another_cannot_be_handed_on(
+async def test_a_turn_claimed_by_another_worker_cannot_be_requeued(
     turn_client: TurnClient, make_queue: MakeQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
     turn = await submitted(turn_client, make_turn())
@@ -144,7 +144,7 @@ async def test_what_went_to_another_cannot_be_handed_on(
     assert await redis.zcard(keys.queue(MODEL, "default")) == 0
 
 
-async def test_after_an_outage_those_who_live_on_renew_their_leases_first(
+async def test_after_an_outage_live_workers_renew_their_leases_before_any_expires(
     turn_client: TurnClient, make_queue: MakeQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
     turn = await submitted(turn_client, make_turn())
@@ -159,7 +159,7 @@ async def test_after_an_outage_those_who_live_on_renew_their_leases_first(
     assert make_queue("w1").sweep() == []
 
 
-async def test_a_turn_whose_only_reader_left_is_stopped_soon_and_one_read_elsewhere_is_not(
+async def test_a_turn_whose_only_reader_left_is_cancelled_soon_and_one_with_another_reader_is_not(
     turn_client: TurnClient, make_turn: MakeTurn, settings: TurnSettings
 ) -> None:
     alone, shared, stored = make_turn(store=False), make_turn(store=False), make_turn()
@@ -170,7 +170,7 @@ async def test_a_turn_whose_only_reader_left_is_stopped_soon_and_one_read_elsewh
         other.follow(shared.id, shared.owner, after=-1),
     ):
         for turn in (alone, shared, stored):
-            await turn_client.leave(turn.id)
+            await turn_client.abandon(turn.id)
         async with asyncio.timeout(20):
             while await status_of(turn_client, alone) != "cancelled":
                 await asyncio.sleep(0.05)

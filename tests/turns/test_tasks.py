@@ -10,7 +10,7 @@ from turnstream.turns.settings import TurnSettings
 from turnstream.turns.tasks import end
 
 
-async def test_a_task_that_swallows_a_cancel_is_asked_again() -> None:
+async def test_a_task_that_swallows_a_cancel_is_cancelled_again() -> None:
     swallowed = 0
 
     async def stubborn() -> None:
@@ -44,7 +44,7 @@ async def test_a_task_that_has_ended_is_left_alone() -> None:
 
 
 @pytest.mark.parametrize("name", ["listen", "heartbeat"])
-async def test_a_front_ends_though_its_relay_swallows_a_cancel(
+async def test_a_client_closes_though_its_relay_swallows_a_cancel(
     settings: TurnSettings, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     async def stubborn(relay: Relay) -> None:

@@ -16,7 +16,7 @@ from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Turn
 
 
-async def test_a_turn_that_waits_is_kept_for_as_long_as_it_may_wait_however_short_the_storing(
+async def test_a_waiting_turn_is_kept_as_long_as_it_may_wait_even_with_a_short_retention(
     settings: TurnSettings, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
     brief = dataclasses.replace(settings, store_seconds=60, log_seconds=1)
@@ -28,7 +28,7 @@ async def test_a_turn_that_waits_is_kept_for_as_long_as_it_may_wait_however_shor
     assert await redis.ttl(keys.log(turn.id)) >= settings.turn_seconds - 60
 
 
-async def test_readers_are_told_when_their_place_has_changed(
+async def test_a_changed_position_is_announced(
     monkeypatch: pytest.MonkeyPatch,
     settings: TurnSettings,
     queue: TurnQueue,
@@ -54,7 +54,7 @@ async def test_readers_are_told_when_their_place_has_changed(
     assert claimed.seq == 3
 
 
-async def test_nothing_is_told_to_who_stands_where_they_stood(
+async def test_an_unchanged_position_is_not_announced(
     turn_client: TurnClient, make_turn: MakeTurn, redis: Redis
 ) -> None:
     turn = await submitted(turn_client, make_turn())
@@ -69,7 +69,7 @@ async def test_nothing_is_told_to_who_stands_where_they_stood(
     assert await redis.hget(keys.turn(turn.id), "seq") == b"2"
 
 
-async def test_a_turn_that_waits_has_no_log_and_is_replayed_and_begun_as_its_readers_were_told(
+async def test_a_waiting_turn_has_no_log_and_its_replay_and_later_log_equal_the_live_events(
     turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
     await submitted(turn_client, make_turn())
@@ -100,7 +100,7 @@ async def replay(turn_client: TurnClient, turn: Turn, after: int) -> list[bytes]
         return list(follower._ready)
 
 
-async def test_a_waiting_response_says_its_place_as_its_events_do(
+async def test_a_waiting_response_has_the_same_queue_place_as_its_events(
     turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn
 ) -> None:
     await submitted(turn_client, make_turn())
@@ -117,7 +117,7 @@ async def test_a_waiting_response_says_its_place_as_its_events_do(
     assert "queue" not in json.loads(await turn_client.stored.response(turn.id, "bob"))
 
 
-async def test_who_reads_a_turn_that_lost_its_worker_hears_that_it_goes_on(
+async def test_a_reader_of_a_turn_that_lost_its_worker_gets_in_progress_again(
     turn_client: TurnClient, queue: TurnQueue, log: Log, make_turn: MakeTurn, redis: Redis
 ) -> None:
     turn = make_turn()

@@ -12,7 +12,7 @@ from turnstream.turns.ids import new_response_id
 from turnstream.turns.wake_up import WAKE_UP_TASK, WakeUp, queue_of
 
 
-async def test_a_bell_equals_what_send_task_writes(redis_url: str, redis: Redis) -> None:
+async def test_a_wake_up_equals_what_send_task_writes(redis_url: str, redis: Redis) -> None:
     turn_id = new_response_id()
     queue = queue_of("meta-llama/Llama-2-7b-chat-hf", "w0")
     task_id = str(UUID(turn_id.removeprefix("resp_")))
@@ -26,7 +26,7 @@ async def test_a_bell_equals_what_send_task_writes(redis_url: str, redis: Redis)
     assert comparable(ours) == comparable(json.loads(sent))
 
 
-async def test_two_bells_have_nothing_of_each_other() -> None:
+async def test_two_wake_ups_share_no_ids() -> None:
     wake_up = WakeUp()
     first, second = new_response_id(), new_response_id()
 

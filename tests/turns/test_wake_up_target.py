@@ -9,7 +9,7 @@ from turnstream.turns.client import TurnClient
 from turnstream.turns.queue import TurnQueue
 
 
-async def test_the_worker_with_most_free_rows_is_rung(
+async def test_the_worker_with_most_free_slots_is_woken_up(
     turn_client: TurnClient, make_queue: object, make_turn: MakeTurn, redis: Redis
 ) -> None:
     for worker, slots in (("w0", 1), ("w1", 3)):
@@ -24,7 +24,7 @@ async def test_the_worker_with_most_free_rows_is_rung(
     assert json.loads(wake_ups["w1"][-1])["headers"]["argsrepr"] == f"('{turns[0].id}',)"
 
 
-async def test_nobody_is_rung_when_no_row_is_free(
+async def test_no_wake_up_is_sent_when_no_slot_is_free(
     turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
     queue.heartbeat([], {}, slots=4)
@@ -36,7 +36,7 @@ async def test_nobody_is_rung_when_no_row_is_free(
     assert await redis.llen(f"turns.{MODEL}.w0") == 1
 
 
-async def test_a_bell_never_carries_what_was_said(
+async def test_a_wake_up_never_contains_text_of_a_message(
     turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
     queue.heartbeat([], {}, slots=4)

@@ -14,7 +14,7 @@ from tests.clients.test_openai_python import (  # noqa: F401
     aclient,
     client,
     test_a_sync_socket_carries_a_conversation,
-    test_an_async_socket_stops_a_turn_and_goes_on_with_what_was_said,
+    test_an_async_socket_cancels_a_turn_and_continues_from_its_text,
 )
 
 #: vLLM takes its time to start, and starts again in some tests.

@@ -70,8 +70,8 @@ def make_attempt(
         seq=seq,
         request=request,
         messages=(Message("user", "Hi"),),
-        rest=f'"id":"{ID}","output":[],"usage":null}}',
-        ids=ids,
+        response=f'"id":"{ID}","output":[],"usage":null}}',
+        token_ids=ids,
         unread=unread,
     )
     slicer = Slicer(ByteTable.from_tokens(TOKENS, {0, 1, 2}), stop=stop)

@@ -27,8 +27,8 @@ class OneTurn:
             seq=2,
             request=request,
             messages=(Message("user", "Hi"),),
-            rest="{}",
-            ids=(),
+            response="{}",
+            token_ids=(),
             tier=tier,
         )
         self._waiting = [turn]

@@ -87,7 +87,7 @@ def test_gathered_ids_are_written_at_the_flush_interval(
     attempt.on_step([4], None)
     log.wait(1)
 
-    assert [entry.ids for entry in log.appends[-1][0].entries] == [(4,)]
+    assert [entry.token_ids for entry in log.appends[-1][0].entries] == [(4,)]
 
 
 def test_an_urgent_write_waits_for_the_end_of_the_step(
@@ -107,7 +107,7 @@ def test_an_urgent_write_waits_for_the_end_of_the_step(
     publisher.after_step()
     log.wait(1)
 
-    assert [part.entries[-1].ids for part in log.appends[-1]] == [(4,), (3,)]
+    assert [part.entries[-1].token_ids for part in log.appends[-1]] == [(4,), (3,)]
 
 
 def test_a_failed_append_is_repeated_unchanged_while_newer_ids_gather(start: Start) -> None:
@@ -124,7 +124,7 @@ def test_a_failed_append_is_repeated_unchanged_while_newer_ids_gather(start: Sta
 
     first, *again, rest = log.appends
     assert all(parts == first for parts in again)
-    assert [entry.ids for entry in rest[0].entries] == [(4, 5)]
+    assert [entry.token_ids for entry in rest[0].entries] == [(4, 5)]
     assert rest[0].first == first[0].first + 3
 
 
@@ -142,7 +142,7 @@ def test_an_append_whose_reply_was_lost_counts_as_written(start: Start) -> None:
     assert log.appends[-1][0].final is not None
 
 
-@pytest.mark.parametrize("verdict", [Verdict.STALE, Verdict.ENDED, Verdict.GONE, Verdict.HOLE])
+@pytest.mark.parametrize("verdict", [Verdict.STALE, Verdict.ENDED, Verdict.GONE, Verdict.GAP])
 def test_a_turn_whose_append_is_refused_is_dropped_and_cancelled(
     start: Start, verdict: Verdict
 ) -> None:

@@ -138,8 +138,8 @@ def line_of(number: int, **body: Any) -> dict[str, Any]:
 
 def answered(claimed: Claimed, text: str) -> Append:
     """Return a whole answer in one event."""
-    rest = response.finished_rest(
-        claimed.rest,
+    finished = response.finished_response(
+        claimed.response,
         item=response.message_item(claimed.id, "completed", text),
         incomplete_reason=None,
         input_tokens=3,
@@ -152,7 +152,7 @@ def answered(claimed: Claimed, text: str) -> Append:
         attempt=claimed.attempt,
         first=claimed.seq + 1,
         entries=(Entry('{"type":"response.completed"}', (1, 2)),),
-        final=Final(status="completed", error="null", rest=rest, text=text),
+        final=Final(status="completed", error="null", response=finished, text=text),
     )
 
 

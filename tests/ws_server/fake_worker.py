@@ -7,7 +7,7 @@ from turnstream.turns import events
 from turnstream.turns.errors import ContextLengthExceeded
 from turnstream.turns.log import Append, Entry, Final, Log, Verdict
 from turnstream.turns.queue import TurnQueue
-from turnstream.turns.response import error_json, finished_rest, message_item
+from turnstream.turns.response import error_json, finished_response, message_item
 from turnstream.turns.turn import Claimed
 
 MODEL = "tiny"
@@ -57,8 +57,8 @@ class FakeWorker:
         written: list[str] = []
         if self.opened and status != "failed":
             written += events.closing(self.claimed.id, self.seq, "completed", self.text)
-        rest = finished_rest(
-            self.claimed.rest,
+        response = finished_response(
+            self.claimed.response,
             item=message_item(self.claimed.id, "completed", self.text),
             incomplete_reason="max_output_tokens" if status == "incomplete" else None,
             input_tokens=3,
@@ -66,15 +66,15 @@ class FakeWorker:
             output_tokens=4,
             completed_at=5,
         )
-        written.append(events.terminal(self.seq + len(written), status, error, rest))
-        self._append(written, Final(status=status, error=error, rest=rest, text=self.text))
+        written.append(events.terminal(self.seq + len(written), status, error, response))
+        self._append(written, Final(status=status, error=error, response=response, text=self.text))
 
     def refuse(self) -> None:
         """Find out late that the request was bad."""
         assert self.claimed is not None
         late = ContextLengthExceeded(70, 64)
         body = error_json("invalid_prompt", late.message)
-        final = Final(status="failed", error=body, rest=self.claimed.rest, text="")
+        final = Final(status="failed", error=body, response=self.claimed.response, text="")
         self._append([events.refused(self.seq, late)], final)
 
     def _append(self, written: list[str], final: Final | None = None) -> None:

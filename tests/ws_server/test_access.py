@@ -25,15 +25,15 @@ def admit(environ: dict[str, str], **headers: str) -> Visitor:
     return access.admit(HTTPConnection(scope))
 
 
-def test_without_keys_anybody_on_this_machine_is_one_owner() -> None:
+def test_without_keys_all_local_clients_are_one_owner() -> None:
     assert admit({}).owner == admit({}, authorization="Bearer x").owner == "local"
 
 
-def test_a_key_tells_the_owner() -> None:
+def test_a_key_identifies_its_owner() -> None:
     assert admit({"API_KEYS": KEYS}, authorization=f"Bearer {KEY}").owner == "ann"
 
 
-def test_a_browser_hands_its_key_over_as_a_subprotocol_that_is_not_echoed() -> None:
+def test_a_browsers_key_is_a_subprotocol_that_is_not_echoed() -> None:
     offered = f"openai-insecure-api-key.{KEY}, responses"
 
     visitor = admit({"API_KEYS": KEYS}, sec_websocket_protocol=offered)
@@ -52,7 +52,7 @@ def test_a_browser_hands_its_key_over_as_a_subprotocol_that_is_not_echoed() -> N
         {"authorization": "Bearer " + hashlib.sha256(KEY.encode()).hexdigest()},
     ],
 )
-def test_without_the_right_key_nobody_comes_in(headers: dict[str, str]) -> None:
+def test_a_wrong_key_is_refused(headers: dict[str, str]) -> None:
     with pytest.raises(Unauthorized):
         admit({"API_KEYS": KEYS}, **headers)
 
@@ -61,17 +61,17 @@ def test_without_the_right_key_nobody_comes_in(headers: dict[str, str]) -> None:
     "origin",
     ["http://evil.example", "null", "http://127.0.0.1:8001", "http://127.0.0.1:8000.evil.example"],
 )
-def test_a_page_of_another_host_is_kept_out(origin: str) -> None:
+def test_a_page_of_another_host_is_refused(origin: str) -> None:
     with pytest.raises(Forbidden):
         admit({}, origin=origin)
 
 
-def test_a_page_of_the_same_host_and_a_listed_one_come_in() -> None:
+def test_a_page_of_the_same_host_and_a_listed_one_are_admitted() -> None:
     admit({}, origin="http://127.0.0.1:8000")
     admit({"ORIGINS": "https://chat.example"}, origin="https://chat.example")
 
 
-def test_without_keys_a_name_that_only_points_here_is_kept_out() -> None:
+def test_without_keys_another_host_name_is_refused() -> None:
     with pytest.raises(Forbidden):
         admit({}, host="evil.example:8000", origin="http://evil.example:8000")
     admit({"API_KEYS": KEYS}, host="chat.example", authorization=f"Bearer {KEY}")

@@ -88,7 +88,7 @@ async def test_a_cancellation_is_carried_out_by_the_next_runner_too(harness: Bat
     assert once_each(lines, good, bad)
 
 
-async def test_a_turn_that_will_not_stop_is_given_up_in_the_end(
+async def test_a_cancelled_turn_that_does_not_end_is_given_up(
     harness: BatchHarness, monkeypatch: pytest.MonkeyPatch, redis: "redis.asyncio.Redis"
 ) -> None:
     monkeypatch.setattr(window, "GIVE_UP_SECONDS", 0.2)

@@ -52,7 +52,7 @@ async def some(*chunks: bytes, broken: bool = False) -> AsyncIterator[bytes]:
 
 
 @pytest.mark.parametrize("size", [1, 20_000_000])
-async def test_what_is_written_can_be_read_and_what_is_broken_off_is_not_there(
+async def test_a_written_blob_can_be_read_and_an_interrupted_one_does_not_exist(
     bucket: str, size: int
 ) -> None:
     blobs = Blobs(bucket)
@@ -72,7 +72,7 @@ async def test_what_is_written_can_be_read_and_what_is_broken_off_is_not_there(
         [chunk async for chunk in blobs.read("files/a")]
 
 
-async def test_a_batch_comes_to_its_end_in_a_bucket(
+async def test_a_batch_completes_in_an_s3_bucket(
     bucket: str, redis_url: str, redis: "redis.asyncio.Redis", tmp_path: Path
 ) -> None:
     client, worker = connect_async(redis_url), connect(redis_url)

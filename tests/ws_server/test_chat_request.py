@@ -52,7 +52,7 @@ def test_penalties_and_top_k_are_taken() -> None:
     }
 
 
-def test_what_changes_nothing_is_not_refused() -> None:
+def test_a_field_with_its_default_value_is_accepted() -> None:
     fields = {
         "n": 1,
         "frequency_penalty": 0,

@@ -8,7 +8,7 @@ from tests.ws_server.fake_worker import FakeWorker
 
 
 @pytest.mark.parametrize("path", ["input_tokens", "compact"])
-async def test_without_a_worker_the_answer_is_that_nobody_can_count(
+async def test_without_a_worker_a_count_is_an_overloaded_error(
     node: str, worker: FakeWorker, path: str
 ) -> None:
     async with httpx2.AsyncClient(base_url=node, timeout=20) as http:
@@ -19,7 +19,7 @@ async def test_without_a_worker_the_answer_is_that_nobody_can_count(
     assert answer.headers["retry-after"] == "1"
 
 
-async def test_the_official_sdk_asks_again_only_when_told_that_it_may_help(
+async def test_the_official_sdk_retries_only_when_the_response_allows_it(
     node: str, worker: FakeWorker
 ) -> None:
     asked: list[str] = []

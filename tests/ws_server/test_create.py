@@ -13,17 +13,17 @@ def read(**fields: Any) -> Create:
     return read_create({"input": "Hi"} | fields)
 
 
-def test_a_background_turn_is_one_and_its_response_says_so() -> None:
+def test_a_background_turn_is_marked_in_its_response() -> None:
     create = read(background=True)
 
-    assert create.turn("ann", Model(name="tiny"), parent_cached=False).background is True
+    assert create.turn("ann", Model(name="tiny"), previous_cached=False).background is True
     assert read().background is False
 
 
 @pytest.mark.parametrize(
     ("window", "tier"), [("soonest", "priority"), ("2h", "batch"), ("8h", "batch")]
 )
-def test_who_is_in_no_hurry_waits_with_the_batches(window: str, tier: str) -> None:
+def test_flex_processing_uses_the_batch_tier(window: str, tier: str) -> None:
     options = {"completion_window": window, "continuation_id": "mine"}
 
     create = read(background=True, background_options=options, service_tier="priority")

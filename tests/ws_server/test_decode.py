@@ -39,7 +39,7 @@ def refused(text: str) -> BadRequest:
         ({"metadata": {"a": 1}}, "'metadata.a' must be a string."),
     ],
 )
-def test_a_message_says_what_a_field_must_be(fields: dict[str, Any], message: str) -> None:
+def test_a_decode_error_states_what_a_field_must_be(fields: dict[str, Any], message: str) -> None:
     assert refused(json.dumps({"input": "Hi"} | fields)).message.startswith(message)
 
 

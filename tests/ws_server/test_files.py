@@ -73,7 +73,7 @@ async def read_all(blobs: Blobs, line: int = 1, offset: int = 0) -> list[tuple[A
 
 
 @pytest.mark.parametrize("chunk", [1, 3, 1000])
-async def test_lines_have_their_numbers_and_places_however_they_are_read(
+async def test_lines_have_their_numbers_and_offsets_for_any_chunk_size(
     blobs: Blobs, chunk: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(line_reader, "CHUNK", chunk)
@@ -87,7 +87,7 @@ async def test_lines_have_their_numbers_and_places_however_they_are_read(
 
 
 @pytest.mark.parametrize("end", [b"", b"\n", b"\nb"])
-async def test_a_line_that_is_too_long_is_passed_over_and_counted(
+async def test_a_line_that_is_too_long_is_skipped_and_counted(
     blobs: Blobs, end: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(line_reader, "CHUNK", 4)
@@ -100,7 +100,7 @@ async def test_a_line_that_is_too_long_is_passed_over_and_counted(
     assert found[2:] == ([(3, 28, b"b")] if end == b"\nb" else [])
 
 
-async def test_what_is_half_written_is_not_there(blobs: Blobs, tmp_path: Path) -> None:
+async def test_a_partly_written_blob_does_not_exist(blobs: Blobs, tmp_path: Path) -> None:
     async def broken() -> AsyncIterator[bytes]:
         yield b"some"
         raise Crash
@@ -127,7 +127,7 @@ def request(number: int) -> bytes:
     return json.dumps(line | {"body": {"input": "hi"}}).encode() + b"\n"
 
 
-async def test_so_many_problems_are_told_and_no_more(blobs: Blobs) -> None:
+async def test_problems_are_reported_up_to_the_limit(blobs: Blobs) -> None:
     await blobs.put("in", 2 * validation.MOST_PROBLEMS * b"nonsense\n")
 
     assert [problem.line for problem in await problems(blobs)] == list(range(1, 101))
@@ -182,7 +182,7 @@ async def test_a_bad_field_of_an_upload_is_named(
 
 
 @pytest.mark.parametrize("kind", ["multipart/form-data", "multipart/form-data; boundary=x", "a/b"])
-async def test_what_is_no_form_is_refused(node: Node, kind: str) -> None:
+async def test_a_body_that_is_no_form_is_refused(node: Node, kind: str) -> None:
     async with node() as client:
         refused = await client.post("/v1/files", content=b"x", headers={"content-type": kind})
 
@@ -214,7 +214,7 @@ async def test_files_and_batches_are_visible_to_their_owner_only(node: Node) -> 
     assert listed == [[], []]
 
 
-async def test_a_batch_asked_for_again_under_its_key_is_the_same(node: Node) -> None:
+async def test_a_batch_requested_again_under_its_key_is_the_same(node: Node) -> None:
     async with node() as client:
         file = (await upload(client, request(1))).json()["id"]
         asked = {"input_file_id": file, "endpoint": "/v1/responses"}

@@ -77,14 +77,14 @@ def test_a_turn_is_sampled_as_it_was_asked_to_be() -> None:
         "repetition_penalty": 1.1,
     }
 
-    turn = created(**fields).turn("ann", Model(name="m", created=0), parent_cached=False)
+    turn = created(**fields).turn("ann", Model(name="m", created=0), previous_cached=False)
 
     assert {name: getattr(turn.request.sampling, name) for name in fields} == fields
     assert Request.from_json(turn.request.to_json()) == turn.request
 
 
-def test_a_turn_that_says_nothing_of_penalties_has_none() -> None:
-    request = created().turn("ann", Model(name="m", created=0), parent_cached=False).request
+def test_a_turn_without_penalty_fields_has_no_penalties() -> None:
+    request = created().turn("ann", Model(name="m", created=0), previous_cached=False).request
 
     assert (request.sampling.top_k, request.sampling.repetition_penalty) == (0, 1.0)
     assert (request.sampling.frequency_penalty, request.sampling.presence_penalty) == (0.0, 0.0)
@@ -101,7 +101,7 @@ def test_cancel_is_read_with_and_without_an_id() -> None:
     assert read_frame('{"type":"response.cancel","response_id":"r"}').request == Cancel("r")
 
 
-def test_a_steer_is_read_with_what_it_says() -> None:
+def test_a_steer_is_read_with_its_input() -> None:
     frame = {"type": "response.steer", "previous_response_id": "r", "input": [1]}
 
     assert read_frame(json.dumps(frame)).request == Steer("r", [1])
@@ -114,7 +114,7 @@ def test_a_resume_is_read_with_and_without_a_number() -> None:
     assert read_frame(json.dumps(frame | {"starting_after": 7})).request == Resume("r", 7)
 
 
-def test_a_completion_is_stopped_and_resumed_by_its_own_id_too() -> None:
+def test_a_completion_is_cancelled_and_resumed_by_its_own_id_too() -> None:
     of, its = "chatcmpl-" + 32 * "a", "resp_" + 32 * "a"
     cancel = {"type": "response.cancel", "response_id": of}
     resume = {"type": "turnstream:response.resume", "response_id": of}
@@ -124,7 +124,7 @@ def test_a_completion_is_stopped_and_resumed_by_its_own_id_too() -> None:
     assert read_resume({"resume_response_id": of}) == Frame(None, Resume(its, -1))
 
 
-def test_a_refusal_knows_what_it_wanted_to_go_on_from() -> None:
+def test_a_refusal_has_the_previous_response_id() -> None:
     bad = {"input": 7, "previous_response_id": "r"}
     for frame in (bad, {"response": bad}):
         request = read_frame(json.dumps({"type": "response.create"} | frame)).request
@@ -132,21 +132,21 @@ def test_a_refusal_knows_what_it_wanted_to_go_on_from() -> None:
         assert request.previous_response_id == "r"
 
 
-def test_either_field_makes_a_warm_up_and_it_needs_to_say_nothing() -> None:
+def test_either_field_makes_a_warm_up_and_its_input_may_be_empty() -> None:
     for fields in ({"generate": False}, {"prompt_cache_options": {"prewarm": True}}):
         assert created(**fields, input=[]).generate is False
         assert created(**(fields | {"input": None})).messages == ()
     assert created(prompt_cache_options={"mode": "auto"}).generate is True
 
 
-def test_who_goes_on_from_something_need_not_ask_again() -> None:
+def test_a_continuation_may_have_an_empty_input() -> None:
     parent = "resp_" + 32 * "a"
 
     assert created(input=[], previous_response_id=parent).messages == ()
     assert refused('{"type":"response.create","input":[]}').param == "input"
 
 
-def test_an_answer_is_named_instead_of_repeated_and_thoughts_are_passed_over() -> None:
+def test_an_answer_may_be_referenced_and_reasoning_items_are_ignored() -> None:
     create = created(
         input=[
             {"role": "user", "content": "One?"},
@@ -265,7 +265,7 @@ def test_a_bad_field_is_named(fields: dict[str, Any], code: str, param: str) -> 
     assert (refusal.code, refusal.param) == (code, param)
 
 
-def test_a_refusal_knows_its_lane() -> None:
+def test_a_refusal_has_the_stream_id_of_its_lane() -> None:
     frame = read_frame('{"type":"response.create","input":"","stream_id":"left"}')
 
     assert frame.stream_id == "left"

@@ -9,7 +9,7 @@ from tests.ws_server.wire_client import Event, answered, code_of, create, end, e
 NOT_FOUND = ("previous_response_not_found", 400)
 
 
-async def test_after_an_answer_something_must_be_asked(
+async def test_a_continuation_of_an_answer_needs_a_question(
     socket: ClientConnection, worker: FakeWorker
 ) -> None:
     parent = await answered(socket, worker)
@@ -19,7 +19,7 @@ async def test_after_an_answer_something_must_be_asked(
 
 
 @pytest.mark.parametrize("generate", [True, False])
-async def test_what_is_not_stored_is_gone_on_from_by_its_own_socket_alone(
+async def test_a_response_that_is_not_stored_is_continued_by_its_own_socket_only(
     socket: ClientConnection, node: str, worker: FakeWorker, generate: bool
 ) -> None:
     if generate:
@@ -43,7 +43,7 @@ async def test_what_is_not_stored_is_gone_on_from_by_its_own_socket_alone(
         {"input": []},
     ],
 )
-async def test_a_failed_continuation_makes_its_lane_forget_what_it_went_on_from(
+async def test_a_failed_continuation_evicts_the_previous_response_of_its_lane(
     socket: ClientConnection, worker: FakeWorker, bad: Event
 ) -> None:
     parent = await answered(socket, worker, store=False)
@@ -54,7 +54,7 @@ async def test_a_failed_continuation_makes_its_lane_forget_what_it_went_on_from(
     assert code_of(await end(socket)) == NOT_FOUND
 
 
-async def test_a_failed_fork_on_another_lane_keeps_what_both_go_on_from(
+async def test_a_failed_fork_on_another_lane_keeps_the_previous_response(
     socket: ClientConnection, worker: FakeWorker
 ) -> None:
     parent = await answered(socket, worker, store=False)
@@ -65,7 +65,7 @@ async def test_a_failed_fork_on_another_lane_keeps_what_both_go_on_from(
     assert (await event(socket))["type"] == "response.created"
 
 
-async def test_a_failure_makes_its_lane_forget_nothing_but_what_it_went_on_from(
+async def test_a_failure_evicts_nothing_but_the_previous_response(
     socket: ClientConnection, worker: FakeWorker
 ) -> None:
     parent = await answered(socket, worker, store=False)
@@ -87,7 +87,7 @@ async def test_only_the_latest_of_a_lane_is_remembered(
     assert code_of(await end(socket)) == NOT_FOUND
 
 
-async def test_what_is_stored_is_found_again_after_a_failed_continuation(
+async def test_a_stored_response_is_found_after_a_failed_continuation(
     socket: ClientConnection, worker: FakeWorker
 ) -> None:
     parent = await answered(socket, worker)
@@ -98,7 +98,7 @@ async def test_what_is_stored_is_found_again_after_a_failed_continuation(
     assert (await event(socket))["type"] == "response.created"
 
 
-async def test_a_stored_answer_may_be_named_instead_of_repeated(
+async def test_a_stored_answer_may_be_referenced(
     socket: ClientConnection, worker: FakeWorker
 ) -> None:
     parent = await answered(socket, worker)
@@ -116,7 +116,7 @@ async def test_a_stored_answer_may_be_named_instead_of_repeated(
     assert [message.text for message in claimed.messages] == ["One?", "One.", "Two?"]
 
 
-async def test_an_answer_that_is_not_stored_cannot_be_named(
+async def test_an_answer_that_is_not_stored_cannot_be_referenced(
     socket: ClientConnection, worker: FakeWorker
 ) -> None:
     parent = await answered(socket, worker, store=False)

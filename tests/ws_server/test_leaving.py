@@ -47,7 +47,7 @@ async def leave(
     return response_id
 
 
-async def test_what_is_not_stored_ends_when_its_client_has_left(
+async def test_a_turn_that_is_not_stored_ends_when_its_client_has_left(
     node: str, http: httpx2.AsyncClient, redis: Redis, worker: FakeWorker
 ) -> None:
     worker.heartbeat()
@@ -67,7 +67,7 @@ async def test_what_is_not_stored_ends_when_its_client_has_left(
 
 @pytest.mark.parametrize("kept", [{"store": True}, {"store": False, "background": True}])
 @pytest.mark.parametrize("stream", [True, False])
-async def test_what_is_stored_or_in_the_background_waits_for_its_answer(
+async def test_a_turn_that_is_stored_or_in_the_background_goes_on_without_its_client(
     node: str, redis: Redis, worker: FakeWorker, stream: bool, kept: dict[str, bool]
 ) -> None:
     worker.heartbeat()

@@ -58,7 +58,7 @@ async def test_on_the_socket_it_is_an_error_with_the_time_to_wait_and_the_socket
     assert "headers" not in not_allowed
 
 
-async def test_a_key_without_the_batch_tier_makes_no_batches(limited_node: str) -> None:
+async def test_a_key_without_the_batch_tier_cannot_create_batches(limited_node: str) -> None:
     async with httpx2.AsyncClient(base_url=limited_node) as client:
         refused = await client.post("/v1/batches", json={})
 

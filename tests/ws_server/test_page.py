@@ -53,7 +53,7 @@ async def test_an_answer_is_shown_as_it_grows_and_kept_to_the_last_space(
         opened.assert_nothing_went_wrong()
 
 
-async def test_a_conversation_goes_on_until_a_new_one_is_begun(
+async def test_a_conversation_continues_until_a_new_one_is_begun(
     node: str, worker: FakeWorker
 ) -> None:
     async with visit(node) as opened:
@@ -93,7 +93,7 @@ async def test_nothing_of_an_abandoned_answer_is_shown_in_the_next_conversation(
         opened.assert_nothing_went_wrong()
 
 
-async def test_a_waiting_turn_is_told_its_place_and_that_nobody_is_there(
+async def test_a_waiting_turn_shows_its_position_and_that_no_worker_is_live(
     node: str, worker: FakeWorker
 ) -> None:
     async with visit(node) as first, visit(node) as second:
@@ -106,7 +106,7 @@ async def test_a_waiting_turn_is_told_its_place_and_that_nobody_is_there(
         await expect(waiting.locator(".note")).to_have_text("Number 2 of 2 in the queue, 1 worker")
 
 
-async def test_a_waiting_turn_is_told_how_long_once_that_is_known(
+async def test_a_waiting_turn_shows_its_estimate_once_there_is_one(
     node: str, worker: FakeWorker, redis: "redis.asyncio.Redis"
 ) -> None:
     await redis.hset(keys.statistics(MODEL), mapping={"turns:default": 1, "ms:default": 200_000})
@@ -131,7 +131,7 @@ async def test_stop_ends_a_turn_that_still_waits(node: str, worker: FakeWorker) 
         opened.assert_nothing_went_wrong()
 
 
-async def test_stop_keeps_what_was_said_by_then(node: str, worker: FakeWorker) -> None:
+async def test_stop_keeps_the_text_so_far(node: str, worker: FakeWorker) -> None:
     async with visit(node) as opened:
         turn = await opened.ask("One?")
         claimed = await worker.claim()
@@ -151,9 +151,7 @@ async def test_stop_keeps_what_was_said_by_then(node: str, worker: FakeWorker) -
         opened.assert_nothing_went_wrong()
 
 
-async def test_a_refusal_is_said_in_words_and_gives_the_question_back(
-    node: str, worker: FakeWorker
-) -> None:
+async def test_a_refusal_is_shown_and_restores_the_question(node: str, worker: FakeWorker) -> None:
     async with visit(node) as opened:
         turn = await opened.ask("[INST] One?")
         await opened.becomes(turn, "failed")
@@ -170,7 +168,9 @@ async def test_a_refusal_is_said_in_words_and_gives_the_question_back(
         )
 
 
-async def test_a_failed_answer_keeps_its_text_and_says_why(node: str, worker: FakeWorker) -> None:
+async def test_a_failed_answer_keeps_its_text_and_shows_the_reason(
+    node: str, worker: FakeWorker
+) -> None:
     async with visit(node) as opened:
         turn = await opened.ask("One?")
         await worker.claim()

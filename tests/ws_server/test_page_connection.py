@@ -40,7 +40,7 @@ window.WebSocket = class extends WebSocket {
         ),
     ],
 )
-async def test_no_character_is_lost_or_doubled_when(
+async def test_no_character_is_lost_or_repeated_when(
     node: str, worker: FakeWorker, fault: str
 ) -> None:
     async with visit(node, before=AT_THE_FOURTH_SLICE % fault) as opened:
@@ -85,7 +85,7 @@ window.WebSocket = class extends WebSocket {
         ),
     ],
 )
-async def test_a_turn_whose_socket_is_lost_is_asked_once(
+async def test_a_turn_whose_socket_is_lost_is_submitted_once(
     node: str, worker: FakeWorker, fault: str
 ) -> None:
     async with visit(node, before=AT_THE_FIRST_TURN % fault) as opened:
@@ -100,7 +100,7 @@ async def test_a_turn_whose_socket_is_lost_is_asked_once(
         opened.assert_nothing_went_wrong()
 
 
-async def test_a_page_without_a_network_says_so_and_comes_back(
+async def test_a_page_without_a_network_shows_it_and_reconnects(
     node: str, worker: FakeWorker
 ) -> None:
     async with visit(node) as opened:
@@ -119,7 +119,7 @@ async def test_a_page_without_a_network_says_so_and_comes_back(
         assert await opened.becomes(turn, "completed") == "Half and half"
 
 
-async def test_an_answer_whose_events_are_gone_is_still_shown_whole(
+async def test_an_answer_whose_events_expired_is_still_shown_whole(
     node: str, worker: FakeWorker, redis: "redis.asyncio.Redis"
 ) -> None:
     async with visit(node) as opened:

@@ -142,7 +142,7 @@ async def test_a_runner_that_lost_its_batch_adds_nothing(
     assert once_each(lines, good)
 
 
-async def test_a_slow_line_delays_no_other_line_and_is_all_that_is_left(
+async def test_a_slow_line_delays_no_other_line_and_ends_last(
     harness: BatchHarness,
 ) -> None:
     lines = [line_of(n) for n in range(12)]
@@ -164,7 +164,7 @@ async def test_a_slow_line_delays_no_other_line_and_is_all_that_is_left(
     assert set(harness.asked.values()) == {1}
 
 
-async def test_no_more_lines_are_queued_or_running_than_the_window_holds(
+async def test_the_number_of_queued_or_running_lines_stays_within_the_window(
     harness: BatchHarness, redis: "redis.asyncio.Redis"
 ) -> None:
     await harness.batch([line_of(n) for n in range(50)])

@@ -32,7 +32,7 @@ async def test_sixteen_turns_are_in_flight_and_the_next_waits_for_one_to_end(
     assert begun | {seen[-1]["stream_id"]} == {f"lane-{lane}" for lane in range(17)}
 
 
-async def test_the_thirty_third_lane_is_refused_by_its_name_and_the_others_go_on(
+async def test_the_thirty_third_lane_is_refused_with_its_stream_id_and_the_others_continue(
     socket: ClientConnection,
 ) -> None:
     for lane in range(33):
@@ -47,7 +47,7 @@ async def test_the_thirty_third_lane_is_refused_by_its_name_and_the_others_go_on
     assert (await event(socket))["type"] == "response.created"
 
 
-async def test_a_connection_that_lasted_long_enough_is_told_so_and_closed(
+async def test_a_connection_at_its_time_limit_gets_an_error_and_is_closed(
     redis_url: str, worker: FakeWorker, tmp_path: Path
 ) -> None:
     worker.heartbeat()
@@ -64,7 +64,7 @@ async def test_a_connection_that_lasted_long_enough_is_told_so_and_closed(
         assert "Traceback" not in (tmp_path / "serve.log").read_text()
 
 
-async def test_a_refused_handshake_is_an_http_answer_and_no_alarm(
+async def test_a_refused_handshake_is_an_http_response_and_logs_no_error(
     redis_url: str, worker: FakeWorker, tmp_path: Path
 ) -> None:
     keys = "ann:" + hashlib.sha256(b"let-me-in").hexdigest()
@@ -93,7 +93,7 @@ async def test_a_message_that_is_far_too_large_ends_the_socket(socket: ClientCon
     assert socket.close_code == 1009
 
 
-async def test_who_asks_on_and_on_without_waiting_is_cut_off(socket: ClientConnection) -> None:
+async def test_a_client_that_sends_too_many_requests_is_closed(socket: ClientConnection) -> None:
     # One runs, 32 wait, 32 refusals wait behind them.
     with suppress(ConnectionClosed):
         for _ in range(70):
@@ -104,7 +104,7 @@ async def test_who_asks_on_and_on_without_waiting_is_cut_off(socket: ClientConne
     assert socket.close_code == 1008
 
 
-async def test_the_background_is_for_http(socket: ClientConnection) -> None:
+async def test_background_turns_are_refused_on_the_socket(socket: ClientConnection) -> None:
     await create(socket, input="One?", background=True)
 
     refusal = await event(socket)

@@ -32,7 +32,7 @@ async def test_stop_by_id_reaches_a_turn_of_another_lane(socket: ClientConnectio
 
 
 @pytest.mark.parametrize("which", ["ended", "unknown"])
-async def test_what_cannot_be_stopped_is_said_after_what_runs_on_the_lane(
+async def test_a_refused_cancel_is_reported_after_the_running_turn_of_its_lane(
     socket: ClientConnection, worker: FakeWorker, which: str
 ) -> None:
     ended = await answered(socket, worker)
@@ -54,7 +54,7 @@ async def test_stop_with_nothing_running_is_refused(socket: ClientConnection) ->
     assert code_of(await event(socket)) == ("response_not_active", 400)
 
 
-async def test_a_steer_is_refused_at_once_and_its_words_are_given_back(
+async def test_a_steer_is_refused_at_once_and_its_input_is_returned(
     socket: ClientConnection, worker: FakeWorker
 ) -> None:
     await create(socket, input="One?", stream_id="left")

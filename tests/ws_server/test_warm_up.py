@@ -8,7 +8,7 @@ from tests.ws_server.wire_client import code_of, create, end, event
 from turnstream.turns.turn import Message
 
 
-async def test_a_warm_up_is_over_at_once_and_its_words_count_as_said(
+async def test_a_warm_up_ends_at_once_and_its_messages_belong_to_the_conversation(
     socket: ClientConnection, worker: FakeWorker
 ) -> None:
     await create(socket, input="One?", generate=False, store=False)
@@ -25,7 +25,7 @@ async def test_a_warm_up_is_over_at_once_and_its_words_count_as_said(
     assert [m.text for m in claimed.messages if m.text] == ["One?", "Two?"]
 
 
-async def test_what_a_warm_up_asked_is_answered_without_asking_again(
+async def test_a_question_of_a_warm_up_is_answered_without_repeating_it(
     socket: ClientConnection, worker: FakeWorker
 ) -> None:
     await create(socket, input="One?", prompt_cache_options={"prewarm": True})

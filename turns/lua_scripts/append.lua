@@ -8,7 +8,7 @@
 -- ARGV[2...]: for each part in order: event (JSON) and token ids (comma-separated) `count` times, then with a
 --   terminal status: error (JSON), response (JSON after status and error), output (text).
 -- Returns for each part one word: ok, gone (no record), stale (another attempt has it), repeated (written before),
---   ended, hole (`first` is not the next number).
+--   ended, gap (`first` is not the next number).
 local at, verdicts, now = 2, {}, now_ms()
 
 for _, part in ipairs(args.parts) do
@@ -28,7 +28,7 @@ for _, part in ipairs(args.parts) do
   -- Written before by this very attempt: only the reply was lost.
   elseif first <= tonumber(seq) then verdict = 'repeated'
   elseif status ~= 'in_progress' then verdict = 'ended'
-  elseif first ~= tonumber(seq) + 1 then verdict = 'hole'
+  elseif first ~= tonumber(seq) + 1 then verdict = 'gap'
   else
     for i = 0, count - 1 do
       emit(id, first + i, ARGV[events + 2 * i], ARGV[events + 2 * i + 1], ends and i == count - 1, nodes)

@@ -1,5 +1,5 @@
 -- include: prelude
--- The turns that a turn continues, from `previous_response_id` back to the first.
+-- Reads the turns that a turn continues, from `previous_response_id` back to the first.
 
 -- Check that a conversation can be continued, and extend its life: each turn must exist and belong to `owner`.
 -- Arguments: args.previous_response_cached (boolean: the asking socket holds that response, which then need not be

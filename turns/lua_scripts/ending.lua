@@ -1,5 +1,5 @@
 -- include: events, slots, owner
--- How a turn ends. Arguments: args.log_seconds, args.store_seconds and args.unstored_seconds (retention of a log, of
+-- Ends turns. Arguments: args.log_seconds, args.store_seconds and args.unstored_seconds (retention of a log, of
 -- a stored record and of one that is not stored).
 
 -- Set when the log and the record of a turn that has ended expire.

@@ -1,5 +1,5 @@
 -- include: statistics
--- Limits of an owner. Turns of a batch are not counted.
+-- Counts the turns of an owner against its limits. Turns of a batch are not counted.
 
 -- Leaky bucket, drained continuously at the limit per minute. Returns what is left in it now.
 local function left_in(bucket, at, per_minute, now)

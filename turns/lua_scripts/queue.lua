@@ -1,5 +1,5 @@
 -- include: prelude
--- A model's queue: its workers, its sizes, which tier is next, and the position of a turn.
+-- Reads a model's queue: its workers, its sizes, which tier is next, and the position of a turn.
 -- Argument: args.alive_ms, how long after its last heartbeat a worker counts as live (milliseconds).
 
 -- Tiers are strict except for a minimum share: one claim in this many goes to the tier, of the others that wait, that

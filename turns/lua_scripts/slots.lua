@@ -1,5 +1,5 @@
 -- include: queue
--- Slots: assigning them, and preempting batch turns when turns of other tiers wait.
+-- Assigns slots, and preempts batch turns when turns of other tiers wait.
 
 -- With more than one slot the batch tier keeps one. With a single slot it can't, so a batch turn runs for at least
 -- this long before it is preempted.

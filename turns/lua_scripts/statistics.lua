@@ -1,5 +1,5 @@
 -- include: queue
--- How long a turn will wait, from how long turns took lately and how fast they arrive.
+-- Estimates how long a turn will wait, from recent durations of turns and arrival rates.
 
 -- A tier's average duration is over about this many turns, older ones weighing less.
 local REMEMBERED = 32

@@ -1,5 +1,5 @@
 -- include: prelude
--- Note that turns which are not stored have a reader at this node. Arguments: ids (list), watch_ms (how long they go
--- on without being watched again).
+-- Renew the watches of turns that are not stored and have a reader at this node. Arguments: ids (list), watch_ms (how
+-- long they go on unless the watch is renewed).
 local deadline = now_ms() + args.watch_ms
 for _, id in ipairs(args.ids) do redis.call('ZADD', watches_key(), 'XX', deadline, id) end

@@ -1,7 +1,7 @@
 """The blob store: a folder of this machine by default, an object store by its URL.
 
 What is written appears whole or not at all, under any kind of store: object stores cannot append.
-All of it blocks, so all of it happens on threads.
+Its calls block, so they run on threads.
 """
 
 import asyncio
@@ -13,12 +13,12 @@ from typing import Any
 
 from fsspec.core import url_to_fs
 
-#: So much is read at a time.
+#: Bytes that are read at a time.
 CHUNK = 256 * 1024
 
 
 class Blobs:
-    """Content by name."""
+    """Blobs by name."""
 
     def __init__(self, url: str) -> None:
         self._local = "://" not in url
@@ -27,7 +27,7 @@ class Blobs:
         self._fs, self._root = url_to_fs(url, **options)
 
     def open(self, path: str) -> Any:
-        """Open for reading, a file as Python's own; blocks.
+        """Open a blob for reading, as a Python file; blocks.
 
         Raises:
             FileNotFoundError: there is no such blob.
@@ -35,7 +35,7 @@ class Blobs:
         return self._fs.open(self._full(path), "rb")
 
     async def write(self, path: str, chunks: AsyncIterator[bytes]) -> int:
-        """Write a blob as it comes; gives its length. If it is broken off, nothing appears."""
+        """Write a blob from chunks and return its length; if interrupted, no blob appears."""
         if not self._local:
             return await self._write(self._full(path), chunks, autocommit=False)
         part = f"{self._full(path)}.{secrets.token_hex(8)}"
@@ -60,7 +60,7 @@ class Blobs:
         await self.write(path, whole())
 
     async def read(self, path: str) -> AsyncIterator[bytes]:
-        """Give a blob's content, a chunk at a time.
+        """Yield a blob's content, a chunk at a time.
 
         Raises:
             FileNotFoundError: there is no such blob.
@@ -73,7 +73,7 @@ class Blobs:
             await asyncio.to_thread(file.close)
 
     async def size(self, path: str) -> int:
-        """Give a blob's length.
+        """Return a blob's length.
 
         Raises:
             FileNotFoundError: there is no such blob.
@@ -81,12 +81,12 @@ class Blobs:
         return int(await asyncio.to_thread(self._fs.size, self._full(path)))
 
     async def delete(self, path: str) -> None:
-        """Remove a blob, if it is there."""
+        """Delete a blob, if it exists."""
         with suppress(FileNotFoundError):
             await asyncio.to_thread(self._fs.rm_file, self._full(path))
 
     async def delete_folder(self, path: str) -> None:
-        """Remove every blob below a name."""
+        """Delete every blob below a name."""
         with suppress(FileNotFoundError):
             await asyncio.to_thread(self._fs.rm, self._full(path), recursive=True)
 
@@ -102,7 +102,7 @@ class Blobs:
                 file.close()
             else:
                 file.discard()
-                # Else it would be written all the same when it is collected.
+                # Otherwise the garbage collector would write it.
                 file.closed = True
             raise
         return length
@@ -110,7 +110,7 @@ class Blobs:
     def _finish(self, file: Any) -> None:
         if self._local:
             file.flush()
-            # What is committed as written must survive a power cut.
+            # A committed part must survive a power failure.
             os.fsync(file.fileno())
             file.close()
         else:

@@ -1,4 +1,4 @@
-"""Removes files whose time is over; every node does, and a file removed twice is no error."""
+"""Removes expired files. Every node does so; removing a file twice is no error."""
 
 import asyncio
 import logging

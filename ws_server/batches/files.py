@@ -1,4 +1,4 @@
-"""`/v1/files`: what goes into batches and what comes out of them, never whole in memory."""
+"""`/v1/files`: upload, list, read and delete files, none of them whole in memory."""
 
 import time
 from collections.abc import AsyncIterator
@@ -17,9 +17,9 @@ from turnstream.ws_server.batches.bodies import FileBody, FileDeleted, FileList
 from turnstream.ws_server.state import admit, state_of
 from turnstream.ws_server.wire import json_response
 
-#: What the form around a file may have on top of it.
+#: Bytes that the form may have beside its file.
 _FORM_BYTES = 64 * 1024
-#: Bounds of the time that a file is kept, when its owner says it.
+#: Bounds of the time that a file is kept, if the request sets it.
 KEPT_SECONDS = (3600, 30 * 24 * 3600)
 
 
@@ -49,7 +49,7 @@ async def create_file(request: Request) -> Response:
                 )
             fields = {name: str(value) for name, value in form.items() if name != "file"}
             if fields.get("purpose") != "batch":
-                raise field.wrong("purpose", "batch: other files are not kept here")
+                raise field.wrong("purpose", "batch: files for other purposes are not accepted")
             now = int(time.time())
             file = File(
                 id=new_file_id(),
@@ -68,7 +68,7 @@ async def create_file(request: Request) -> Response:
     except HTTPException as exc:
         raise BadRequest(exc.detail, code="invalid_form") from exc
     except OSError as exc:
-        raise Overloaded("The file can't be kept now. Try again in a moment.") from exc
+        raise Overloaded("The file can't be stored now. Try again in a moment.") from exc
     await service.files.add(file)
     return json_response(file_body(file))
 

@@ -1,4 +1,4 @@
-"""Bounds of every batch of a service, from the node's settings."""
+"""The bounds of every batch of a node, from the node's settings."""
 
 from dataclasses import dataclass
 

@@ -1,7 +1,7 @@
 """Writes the results of a batch's lines: an answer, or the reason why there is none.
 
-An answer and a refusal look as the endpoint itself would have sent them, in `response`; `error` is
-only for a line that was not answered for another reason.
+An answer or a refusal is in `response`, as the endpoint itself sends it; `error` is only for a line
+that has no answer for another reason.
 """
 
 import re
@@ -43,7 +43,7 @@ class Result:
     #: Id of its turn, which is deleted when the line is committed; '' if there is no turn.
     turn: str
     text: bytes
-    #: Whether it belongs into the output file; else into the error file.
+    #: Whether it belongs in the output file; else into the error file.
     answered: bool
     input_tokens: int = 0
     cached_tokens: int = 0
@@ -75,13 +75,13 @@ def stopped_result(line: Line, stop: Stop | None) -> Result:
 
 def rejected_result(line: Line, create: Create, verdict: Verdict, stop: Stop | None) -> Result:
     """Write the result of a line that was not submitted."""
-    parent = create.previous_response_id or ""
+    previous = create.previous_response_id or ""
     match verdict:
-        case Verdict.NO_PARENT:
-            return refused_result(line, PreviousResponseNotFound(parent))
-        case Verdict.PARENT_RUNNING:
+        case Verdict.NO_PREVIOUS:
+            return refused_result(line, PreviousResponseNotFound(previous))
+        case Verdict.PREVIOUS_RUNNING:
             running = BadRequest(
-                f"Previous response '{parent}' is still being answered.",
+                f"Previous response '{previous}' is still being answered.",
                 code="previous_response_running",
                 param="previous_response_id",
             )
@@ -97,10 +97,10 @@ def refused_result(line: Line, error: TurnError) -> Result:
 
 
 def _answered(line: Line, end: EndedTurn, endpoint: str) -> Result:
-    body = response_json(end.status, end.error, end.rest)
+    body = response_json(end.status, end.error, end.response)
     if endpoint == CHAT:
         body = encode(completion(msgspec.json.decode(body, type=Response)))
-    input_tokens, cached_tokens, output_tokens = usage_of(end.rest)
+    input_tokens, cached_tokens, output_tokens = usage_of(end.response)
     return Result(
         number=line.position.number,
         turn=line.turn,

@@ -1,4 +1,4 @@
-"""`/v1/batches`: batches, as the wire says them."""
+"""Create, list, read and cancel batches: `/v1/batches`."""
 
 import re
 import time
@@ -28,7 +28,7 @@ _LONGEST_WINDOW = 7 * 24 * 3600
 
 
 def batch_body(batch: Batch) -> BatchBody:
-    """Write a batch for the wire."""
+    """Return a batch's body on the wire."""
     plan = batch.plan
     moments = batch.moments
     return BatchBody(

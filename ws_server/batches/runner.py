@@ -18,7 +18,7 @@ from turnstream.turns.errors import BadRequest, Overloaded
 from turnstream.turns.event_json import encode
 from turnstream.turns.files import Files
 from turnstream.turns.shapes import Problem
-from turnstream.turns.tasks import end
+from turnstream.turns.tasks import background
 from turnstream.turns.turn import BatchLine, Turn
 from turnstream.ws_server.batches.blobs import Blobs
 from turnstream.ws_server.batches.limits import BatchLimits
@@ -83,12 +83,8 @@ class BatchRunner:
             BaseExceptionGroup: of BatchLost, when another runner has taken the batch, and of
                 OSError, when the blob store is unavailable.
         """
-        async with asyncio.TaskGroup() as tasks:
-            renewing = tasks.create_task(self._renew(), name="renew")
-            try:
-                await self._run()
-            finally:
-                await end([renewing])
+        async with background(renew=self._renew()):
+            await self._run()
 
     async def _run(self) -> None:
         try:
@@ -206,7 +202,7 @@ class BatchRunner:
         model = await self._directory.find(batch.model)
         return [
             replace(
-                create.turn(batch.owner, model, parent_cached=False),
+                create.turn(batch.owner, model, previous_cached=False),
                 id=line.turn,
                 tier="batch",
                 # The turn is deleted when its line is committed to the output.

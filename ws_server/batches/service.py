@@ -1,6 +1,5 @@
 """Opens files and batches for a node: what its routes use, and the tasks that run batches."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from turnstream.turns.batch_store import BatchStore
 from turnstream.turns.connection import connect_async
 from turnstream.turns.files import Files
 from turnstream.turns.limits import OwnerLimits
-from turnstream.turns.tasks import end
+from turnstream.turns.tasks import background
 from turnstream.ws_server.batches.blobs import Blobs
 from turnstream.ws_server.batches.expired_files import remove_expired_files
 from turnstream.ws_server.batches.limits import BatchLimits
@@ -53,12 +52,9 @@ async def open_batches(
         return BatchRunner(batch, store, files, blobs, directory, limits)
 
     runners = RunnerPool(store, make)
-    async with asyncio.TaskGroup() as tasks:
-        always = [
-            tasks.create_task(runners.run(), name="runner pool"),
-            tasks.create_task(remove_expired_files(files, blobs), name="expired files"),
-        ]
-        try:
+    loops = background(pool=runners.run(), expired_files=remove_expired_files(files, blobs))
+    try:
+        async with loops:
             yield BatchService(
                 files=files,
                 store=store,
@@ -68,8 +64,7 @@ async def open_batches(
                 file_seconds=settings.file_seconds,
                 owners=settings.turns.limits,
             )
-        finally:
-            await end(always)
-            # Not in those tasks: `end` may cancel a task again, and it would not wait then.
-            await runners.end()
-            await client.aclose()
+    finally:
+        # After those tasks: they may be cancelled more than once, and would not wait then.
+        await runners.end()
+        await client.aclose()
