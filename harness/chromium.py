@@ -8,6 +8,7 @@ import importlib.util
 import shutil
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 #: Chromium and browsers made of it, in the order of preference.
@@ -35,13 +36,19 @@ def find_chromium() -> str:
     _check_driver()
     for program in filter(None, map(shutil.which, PROGRAMS)):
         return program
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        downloaded = playwright.chromium.executable_path
+    # Playwright's synchronous API refuses a thread whose event loop runs, as a test's does.
+    with ThreadPoolExecutor(1) as pool:
+        downloaded = pool.submit(_downloaded).result()
     if not Path(downloaded).exists():
         raise NoBrowser("no browser: install chromium to test the page")
     return downloaded
+
+
+def _downloaded() -> str:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        return playwright.chromium.executable_path
 
 
 def _check_driver() -> None:
