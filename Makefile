@@ -15,8 +15,9 @@ BENCHMARKS := dispatch relay slicer append takeover storm queue cancel share dec
 # Of all that pip says, what shows that it moves. Its warnings and errors pass by on stderr.
 PROGRESS := ^ *((Downloading|Processing) .*|Building editable.*started|Installing collected packages|Successfully installed)
 
-# Tests run in several processes; those that share a service stay in one (tests/conftest.py).
-PARALLEL := -n logical --maxprocesses 4 --dist loadgroup
+# Tests run in several processes; those that share a service stay in one (tests/conftest.py). Groups start in
+# the order of their folders, so that the long ones, which need a service, start early.
+PARALLEL := -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
 #: Options for the command behind `run`, `test` and `bench`: make run ARGS="--port 8080"
 ARGS :=
@@ -111,12 +112,12 @@ comma := ,
 
 # Debian's python3 may come without ensurepip; then the pip that is there fills the environment.
 $(BIN)/python:
-	@scripts/need.sh venv
-	@set -e; for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	@set -e; found=; for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 		command -v $$python >/dev/null || continue; \
 		$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' && { found=$$python; break; } || true; \
 	done; \
 	[ -n "$$found" ] || { echo "turnstream needs Python 3.11 or later, and no such python3 is on PATH" >&2; exit 1; }; \
+	PYTHON=$$found scripts/need.sh venv; \
 	echo "making $(VENV) with $$($$found --version)"; \
 	if $$found -c 'import ensurepip, venv' 2>/dev/null; then $$found -m venv $(VENV); \
 	elif $$found -m venv --without-pip $(VENV) && $$found -m pip --python $(BIN)/python install --quiet pip; then :; \

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Sees to what tests need and pip cannot give: scripts/need.sh venv|npm|browser ...
 #
-# libatomic1 is what Playwright's driver needs beside the browser. What is there is left alone. What is missing is installed where that is possible: by apt-get as
-# root on Debian, a browser also by Playwright. Otherwise one line says what is missing, and the tests
-# that need it are skipped; with CI=true that is a failure.
+# What is there is left alone. What is missing is installed where that is possible: by apt-get as
+# root on Debian, a browser also by Playwright, whose driver needs libatomic1. Otherwise one line says
+# what is missing, and the tests that need it are skipped; with CI=true that is a failure.
+# For `venv`, PYTHON names the interpreter that is to make the environment.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -30,7 +31,7 @@ download_browser() {
     echo "downloading a browser with Playwright"
     local log
     log=$(mktemp)
-    if timeout 300 "$python" -m playwright install chromium >"$log" 2>&1; then
+    if timeout --kill-after=5 60 "$python" -m playwright install chromium >"$log" 2>&1; then
         rm -f "$log"
     else
         tail -n 5 "$log" >&2
@@ -39,7 +40,7 @@ download_browser() {
     fi
 }
 
-has_venv() { python3 -c 'import ensurepip, venv' 2>/dev/null || python3 -m pip --version >/dev/null 2>&1; }
+has_venv() { "${PYTHON:-python3}" -c 'import ensurepip, venv' 2>/dev/null || "${PYTHON:-python3}" -m pip --version >/dev/null 2>&1; }
 has_npm() { command -v npm >/dev/null; }
 has_browser() { "$python" -m harness.chromium >/dev/null 2>&1; }
 

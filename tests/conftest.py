@@ -24,8 +24,8 @@ START_SECONDS = 20.0
 SHOWN_CHARACTERS = 20_000
 
 
-#: Folders whose tests share one service, and so one process. Two processes, a service in each, is
-#: as much as two cores carry without making the tests of faults late.
+#: Folders whose tests share a process, and so its service. At most two of the processes hold one,
+#: however many there are: tests of faults have deadlines that more services would make late.
 GROUPS = {
     "faults": "faults",
     "end_to_end": "service",
@@ -35,12 +35,28 @@ GROUPS = {
 }
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Name the group of each test: tests of one group run in one process, in their order."""
-    for item in items:
-        path = item.path.relative_to(ROOT / "tests")
-        item.add_marker(pytest.mark.xdist_group(GROUPS.get(path.parts[0], str(path))))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Return a scheduler that runs each group, or else each file, in one process and in order.
+
+    The mark `xdist_group` does nothing here: pytest-xdist 3.8 writes the group into an attribute
+    from which pytest 9.2 no longer makes a test's id.
+    """
+    if config.getvalue("dist") != "loadscope":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class GroupScheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    return GroupScheduling(config, log)
+
+
+def group_of(nodeid: str) -> str:
+    """Return the name of the group that a test belongs to."""
+    file = nodeid.partition("::")[0]
+    return GROUPS.get(file.removeprefix("tests/").partition("/")[0], file)
 
 
 @pytest.fixture(scope="session")

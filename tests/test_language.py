@@ -36,7 +36,6 @@ ALLOWED = {
     ("docs/echo-drift.md", "letters"),
     ("docs/reliability.md", "letter"),
     ("docs/wire.md", "letters"),
-    ("harness/record.py", "letter"),
     ("workers/demo/README.md", "letter"),
     # Lower bounds of a benchmark's results.
     ("benchmarks/engine.py", "floors"),

@@ -30,7 +30,7 @@ _TIERS: dict[Tier, Literal["priority", "default", "flex"]] = {
     "flex": "flex",
     "batch": "default",
 }
-_FIELDS = msgspec.json.Decoder(ResponseFields)
+_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def new_response(turn: Turn) -> str:
@@ -67,22 +67,25 @@ def finished_response(
     output_tokens: int,
     completed_at: int | None,
 ) -> str:
-    """Return a response's JSON at its end."""
+    """Return `response` with what is known of a response at its end.
+
+    Its other fields are not decoded, so fields that a newer release added are kept.
+    """
+    cut = IncompleteDetails(reason=incomplete_reason) if incomplete_reason else None
+    usage = Usage(
+        input_tokens=input_tokens,
+        input_tokens_details=InputTokensDetails(cached_tokens=cached_tokens),
+        output_tokens=output_tokens,
+        total_tokens=input_tokens + output_tokens,
+    )
     return response_fields_json(
-        msgspec.structs.replace(
-            _FIELDS.decode("{" + response),
-            output=(item,) if item is not None else (),
-            completed_at=completed_at,
-            incomplete_details=(
-                IncompleteDetails(reason=incomplete_reason) if incomplete_reason else None
-            ),
-            usage=Usage(
-                input_tokens=input_tokens,
-                input_tokens_details=InputTokensDetails(cached_tokens=cached_tokens),
-                output_tokens=output_tokens,
-                total_tokens=input_tokens + output_tokens,
-            ),
-        )
+        _FIELDS.decode("{" + response)
+        | {
+            "output": (item,) if item is not None else (),
+            "completed_at": completed_at,
+            "incomplete_details": cut,
+            "usage": usage,
+        }
     )
 
 
