@@ -4,7 +4,7 @@ import json
 
 from turnstream.turns import event_json
 from turnstream.turns.events import kept, text_delta
-from turnstream.turns.response import finished_rest
+from turnstream.turns.response import finished_response
 
 ID = "resp_" + 32 * "a"
 
@@ -45,7 +45,7 @@ def test_a_response_is_built_from_its_status_its_error_and_its_other_fields() ->
 
 
 def test_a_response_keeps_the_fields_of_a_newer_release_at_its_end() -> None:
-    rest = finished_rest(
+    rest = finished_response(
         '"id":"resp_1","new":[1],"output":[],"usage":null}',
         item=None,
         incomplete_reason="max_output_tokens",
