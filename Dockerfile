@@ -1,10 +1,10 @@
-# Two images from one tree: `web` is the front end without torch, `worker` has the engine.
+# Two images: `web` is the front end without torch, `worker` has the engine.
 #
 #   docker build --target web .
 #   docker build --target worker .
 #
-# The worker takes the torch build that pip finds, on Linux usually the one with CUDA. For a smaller
-# one, name an index that has it: --build-arg PIP_EXTRA_INDEX_URL=...
+# The worker gets the torch build that pip finds, on Linux usually the one with CUDA. For the smaller
+# CPU build, name an index that has it: --build-arg PIP_EXTRA_INDEX_URL=...
 
 FROM python:3.12-slim AS base
 ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
@@ -12,6 +12,7 @@ RUN useradd --create-home --uid 10001 turnstream \
     && install -d -o turnstream -g turnstream /home/turnstream/.cache/huggingface /home/turnstream/files
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
+# `turnstream` has symlinks to the folders below, so both are needed.
 COPY turnstream turnstream
 COPY cli cli
 COPY prompts prompts

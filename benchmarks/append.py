@@ -1,14 +1,14 @@
-"""What Redis pays to keep a slice as well as to tell of it, in its own CPU time.
+"""Redis's CPU time for appending slices to logs, against a plain PUBLISH of the same events.
 
-An engine step of 1, 8 or 32 turns is one append; its peer publishes the same events, a plain
-PUBLISH each, a step's in one pipeline. One subscriber listens to all of it either way. An append
-also checks attempt and number, and Redis writes it to its append-only file.
+An engine step of 1, 8 or 32 turns is one append; the peer publishes the events of a step in one
+pipeline, one PUBLISH each. One subscriber receives everything in both cases. An append also checks
+the attempt and the sequence number, and Redis writes it to its append-only file.
 """
 
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,46 +32,43 @@ from turnstream.turns.turn import Message, Request, Turn
 NODE = "append"
 #: Turns in an engine step.
 STEPS = (1, 8, 32)
-#: Slices of a round, whatever the size of its steps.
+#: Slices of a round, whatever the number of turns in a step.
 SLICES = 9_600
 ROUNDS = 3
-#: How many times a plain PUBLISH an append may cost.
+#: The most that a slice in an append may cost, in plain PUBLISHes.
 MOST_PUBLISHES = 8.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """What Redis took for some slices."""
+    """What Redis spent on some slices."""
 
-    #: Of the whole process, with its reading, writing and logging.
+    #: Of the whole process, including its socket and file I/O.
     cpu_seconds: float
-    #: Inside the command that was called, as Redis itself counts it: a PUBLISH only fills buffers
-    #: there, and what the writing to the subscriber costs comes later.
-    command_seconds: float
+    #: Calls of the publisher's command.
     calls: int
     slices: int
 
     def __add__(self, other: "Spent") -> "Spent":
         return Spent(
             cpu_seconds=self.cpu_seconds + other.cpu_seconds,
-            command_seconds=self.command_seconds + other.command_seconds,
             calls=self.calls + other.calls,
             slices=self.slices + other.slices,
         )
 
 
-#: What each kind of publisher took, by turns in a step.
+#: What appends and PUBLISHes cost, by the number of turns in a step.
 Results = Mapping[int, tuple[Spent, Spent]]
 
 
 def measure(redis_url: str, steps: Sequence[int], *, slices: int, rounds: int) -> Results:
-    """Send slices in steps of each size, ours and plain ones in turns."""
+    """Send slices in steps of each size, alternately as appends and as PUBLISHes."""
     results: dict[int, tuple[Spent, Spent]] = {}
     client = redis.Redis.from_url(redis_url, protocol=2)
-    with client, heard(redis_url, max(steps)):
+    with client, subscribed(redis_url, max(steps)):
         for _ in range(rounds):
             for turns in steps:
-                asyncio.run(hand_in(redis_url, turns))
+                asyncio.run(submit_turns(redis_url, turns))
                 worker, plain = Worker(redis_url, turns), Channels(redis_url, turns)
                 worker.begin()
                 ours = spend(client, "evalsha", worker, turns, slices)
@@ -85,14 +82,13 @@ def measure(redis_url: str, steps: Sequence[int], *, slices: int, rounds: int) -
 def spend(
     client: "redis.Redis", command: str, publisher: Publisher, turns: int, slices: int
 ) -> Spent:
-    """Send slices in steps of so many turns, and see what Redis took for it."""
+    """Send slices in steps of so many turns; return what Redis spent on them."""
     before = _spent(client, command, 0)
     for number in range(slices // turns):
         publisher.send(range(turns), number)
     after = _spent(client, command, slices // turns * turns)
     return Spent(
         cpu_seconds=after.cpu_seconds - before.cpu_seconds,
-        command_seconds=after.command_seconds - before.command_seconds,
         calls=after.calls - before.calls,
         slices=after.slices,
     )
@@ -101,20 +97,19 @@ def spend(
 def _spent(client: "redis.Redis", command: str, slices: int) -> Spent:
     cpu: Any = client.info("cpu")
     stats: Any = client.info("commandstats")
-    counted = stats.get(f"cmdstat_{command}", {"usec": 0, "calls": 0})
+    counted = stats.get(f"cmdstat_{command}", {"calls": 0})
     return Spent(
         cpu_seconds=cpu["used_cpu_user"] + cpu["used_cpu_sys"],
-        command_seconds=counted["usec"] / 1e6,
         calls=counted["calls"],
         slices=slices,
     )
 
 
-async def hand_in(redis_url: str, turns: int) -> None:
-    """Put turns in line whose events are published to our channel."""
-    async with open_client(TurnSettings(redis_url=redis_url), NODE) as front:
+async def submit_turns(redis_url: str, turns: int) -> None:
+    """Submit turns whose events are published to this node's channel."""
+    async with open_client(TurnSettings(redis_url=redis_url), NODE) as turn_client:
         for _ in range(turns):
-            async with front.submit(_turn()):
+            async with turn_client.submit(_turn()):
                 pass
 
 
@@ -138,8 +133,8 @@ def _turn() -> Turn:
 
 
 @contextmanager
-def heard(redis_url: str, sockets: int) -> Iterator[None]:
-    """Listen to every channel that is published on, as nodes do."""
+def subscribed(redis_url: str, sockets: int) -> Iterator[None]:
+    """Subscribe to every channel that is published to, as nodes do."""
     client = redis.Redis.from_url(redis_url, protocol=2, socket_timeout=None)
     with client, client.pubsub() as pubsub:  # type: ignore[no-untyped-call]
         pubsub.subscribe(keys.node_channel(NODE), *(channel(number) for number in range(sockets)))
@@ -159,27 +154,21 @@ def heard(redis_url: str, sockets: int) -> Iterator[None]:
 
 
 def rows(results: Results) -> list[Row]:
-    """Hold what an append costs for each slice against a plain PUBLISH."""
-    against = "a plain PUBLISH of the same event"
-    counts: tuple[tuple[str, Callable[[Spent], float], float | None], ...] = (
-        ("append_redis_cpu", lambda spent: spent.cpu_seconds, 1 / MOST_PUBLISHES),
-        ("append_command", lambda spent: spent.command_seconds, None),
-    )
+    """Compare the CPU time of a slice in an append with that of a plain PUBLISH."""
     found = []
-    for name, seconds, floor in counts:
-        for turns, (ours, theirs) in results.items():
-            our_cost, their_cost = seconds(ours) / ours.slices, seconds(theirs) / theirs.slices
-            found.append(
-                Row(
-                    case=f"{name}_{turns}",
-                    ours=1e6 * our_cost,
-                    theirs=1e6 * their_cost,
-                    unit="µs/slice",
-                    against=f"{against}, {turns} in a step",
-                    ratio=their_cost / our_cost,
-                    floor=floor,
-                )
+    for turns, (ours, theirs) in results.items():
+        our_cost, their_cost = ours.cpu_seconds / ours.slices, theirs.cpu_seconds / theirs.slices
+        found.append(
+            Row(
+                case=f"append_redis_cpu_{turns}",
+                ours=1e6 * our_cost,
+                theirs=1e6 * their_cost,
+                unit="µs/slice",
+                against=f"a plain PUBLISH of the same event, {turns} in a step",
+                ratio=their_cost / our_cost,
+                floor=1 / MOST_PUBLISHES,
             )
+        )
     return found
 
 

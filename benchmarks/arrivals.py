@@ -1,8 +1,8 @@
-"""Turns that arrive at random, and how long each waits for its first token.
+"""Turns that arrive at random times, and how long each waits for its first token.
 
-The peer answers in static batches: whoever has come by the time that the last batch is done goes
-together, padded, and its first token counts when the batch has made it, though nobody would see it
-before the batch is done.
+The peer answers in static batches: all turns that arrived before a batch begins are padded and
+answered together. Its first token counts when it is computed, although a reader of a static batch
+would see it only at the end of the batch.
 """
 
 import random
@@ -15,7 +15,7 @@ from typing import Any
 
 from transformers import LlamaForCausalLM, StoppingCriteria
 
-from benchmarks.batch import TURNS, Asker, Prompts, padded_generate
+from benchmarks.batch import TURNS, Prompts, PromptSource, padded_generate
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.workers.engine import Engine, Finish
 
@@ -24,22 +24,22 @@ NEW_TOKENS = 64
 
 
 class Arrivals:
-    """Prompts and when each of them comes, in seconds from the start.
+    """Prompts and the time at which each of them arrives, in seconds from the start.
 
     Args:
-        gap: between two of them, on average.
+        gap: mean time between two arrivals.
     """
 
-    def __init__(self, asker: Asker, *, count: int, gap: float, seed: int) -> None:
+    def __init__(self, prompt_source: PromptSource, *, count: int, gap: float, seed: int) -> None:
         draw = random.Random(seed)
-        self.prompts: Prompts = asker.batch(count)
+        self.prompts: Prompts = prompt_source.batch(count)
         self.times = [0.0] * count
         for n in range(1, count):
             self.times[n] = self.times[n - 1] + draw.expovariate(1 / gap)
 
 
 def engine_waits(engine: Engine, arrivals: Arrivals) -> float:
-    """Return how long turns wait for their first token on average, in seconds."""
+    """Return the mean wait for a first token of our engine, in seconds."""
     count = len(arrivals.prompts)
     firsts = [0.0] * count
     left = threading.Semaphore(0)
@@ -60,7 +60,7 @@ def engine_waits(engine: Engine, arrivals: Arrivals) -> float:
 
 
 class _FirstToken(StoppingCriteria):
-    """Notes when a batch has its first token; stops nothing."""
+    """Records when a batch has its first token; it never stops the batch."""
 
     def __init__(self) -> None:
         self.at = 0.0
@@ -71,7 +71,7 @@ class _FirstToken(StoppingCriteria):
 
 
 def static_waits(model: LlamaForCausalLM, arrivals: Arrivals) -> float:
-    """Return the same for static batches of at most `TURNS`."""
+    """Return the mean wait for a first token of static batches of at most `TURNS`."""
     waits: list[float] = []
     start = time.perf_counter()
     while len(waits) < len(arrivals.prompts):

@@ -1,8 +1,8 @@
-"""The engine by itself: answers a file of prompts as fast as it can, and says how long that took.
+"""The engine without the service: answers a file of requests and prints the time it took.
 
-`python -m benchmarks.bare_engine IN.jsonl` loads the model that a worker would load, with the same
-settings, and prints `ready`; then, for each line on its standard input, it answers all of the
-file's requests once and prints the seconds and the tokens that it gave.
+`python -m benchmarks.bare_engine IN.jsonl` loads the model that a worker with the same settings
+would load and prints `ready`; then, for each line on its standard input, it answers all requests of
+the file once and prints the seconds and the number of tokens.
 """
 
 import json
@@ -23,7 +23,7 @@ from turnstream.ws_server.create import Create, read_create
 
 
 def request_of(create: Create) -> Request:
-    """Give what a worker is told of a request."""
+    """Return the request as a worker reads it from a turn."""
     return Request(
         instructions=None,
         sampling=SamplingParams(
@@ -36,7 +36,7 @@ def request_of(create: Create) -> Request:
 
 
 def answer(engine: Engine, prompter: Prompter, creates: Sequence[Create]) -> int:
-    """Answer all of them, and give the number of tokens."""
+    """Answer all of them at once; return the number of tokens."""
     tokens, left = 0, threading.Semaphore(0)
 
     def on_step(ids: Sequence[int], finish: Finish | None) -> None:
@@ -55,7 +55,7 @@ def answer(engine: Engine, prompter: Prompter, creates: Sequence[Create]) -> int
 
 
 def main() -> None:
-    """Answer when told to."""
+    """Answer the file once for each line on standard input."""
     settings = WorkerSettings.read(os.environ)
     loaded = load_engine(
         model=settings.model,

@@ -1,8 +1,8 @@
-"""Many prompts answered at once, by our engine and by its peers: what `benchmarks.engine` compares.
+"""Ways to answer many prompts at once, ours and the peers': what `benchmarks.engine` compares.
 
-A Llama of 161M parameters with random weights: what it says is noise, what it costs is not. A peer
-is a function that takes prompts and returns when each of them has its answer; another one is
-another case in `load`.
+The model is a Llama of 161M parameters with random weights: its text is meaningless, its cost is
+that of a trained one. A peer is a function that takes prompts and returns when all are answered; a
+new peer is a new case in `load`. `python -m benchmarks.batch NAME FOLDER CACHE` serves one of them.
 """
 
 import json
@@ -35,7 +35,7 @@ SHAPE = LlamaConfig(
     num_attention_heads=12,
     max_position_embeddings=2048,
 )
-#: What a step multiplies for each token: all weights but the table that ids are looked up in.
+#: Products for each token of a step: all weights except the embedding table, which is looked up.
 WEIGHTS_A_TOKEN = 12 * (4 * 768 * 768 + 3 * 768 * 3072) + 32000 * 768
 
 Prompts = Sequence[Sequence[int]]
@@ -43,8 +43,8 @@ Prompts = Sequence[Sequence[int]]
 Peer = Callable[[Prompts], None]
 
 
-class Asker:
-    """Prompts that are new each time, so that nobody may remember the last round's."""
+class PromptSource:
+    """Random prompts, different each time, so that no peer can reuse a cached prefix."""
 
     def __init__(self, seed: int = 1) -> None:
         self._random = random.Random(seed)
@@ -59,15 +59,15 @@ class Asker:
 
 
 def our_engines(cache: Path) -> list[str]:
-    """Name our engine in its two ways, with the compiled op only where there is a g++."""
+    """Return the names of our engine's variants; the compiled op needs g++."""
     return ["compiled", "torch"] if load_decode_op(cache) else ["torch"]
 
 
 def load(name: str, folder: Path, cache: Path) -> Peer:
-    """Make one of those who are compared, with a checkpoint.
+    """Load a checkpoint into the engine or peer of this name.
 
     Args:
-        cache: where the compiled op is kept.
+        cache: the folder of the compiled op.
     """
     model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
     match name:
@@ -79,7 +79,7 @@ def load(name: str, folder: Path, cache: Path) -> Peer:
             return partial(padded_generate, model)
         case "continuous":
             return partial(continuous_generate, model)
-    raise ValueError(f"there is nobody called {name}")
+    raise ValueError(f"there is no peer called {name}")
 
 
 def start_engine(model: LlamaForCausalLM, decode_op: DecodeOp | None) -> SlotEngine:
@@ -95,7 +95,7 @@ def start_engine(model: LlamaForCausalLM, decode_op: DecodeOp | None) -> SlotEng
 
 
 def answer(engine: Engine, prompts: Prompts, max_tokens: int = NEW_TOKENS) -> None:
-    """Answer all prompts at once and return when the last one ends."""
+    """Answer all prompts at once; return when the last one has ended."""
     left = threading.Semaphore(0)
 
     def on_step(ids: Sequence[int], finish: Finish | None) -> None:
@@ -123,7 +123,7 @@ def padded_generate(
 
 
 def continuous_generate(model: LlamaForCausalLM, prompts: Prompts) -> None:
-    """Answer all prompts by transformers' continuous batching."""
+    """Answer all prompts with transformers' continuous batching."""
     model.generate_batch(
         [list(prompt) for prompt in prompts],
         generation_config=greedy(NEW_TOKENS),
@@ -135,35 +135,36 @@ def continuous_generate(model: LlamaForCausalLM, prompts: Prompts) -> None:
 
 
 def greedy(max_tokens: int) -> GenerationConfig:
-    """Give the settings of an answer that is always this long."""
+    """Return the settings of greedy answers of exactly this length."""
     return GenerationConfig(
         max_new_tokens=max_tokens, do_sample=False, eos_token_id=-1, pad_token_id=0
     )
 
 
 def new_model(shape: LlamaConfig = SHAPE) -> LlamaForCausalLM:
-    """Draw the weights."""
+    """Return a model with seeded random weights."""
     torch.manual_seed(0)
     return LlamaForCausalLM(shape).to(torch.bfloat16).eval()
 
 
-def timed(runs: Mapping[str, Peer], asker: Asker) -> dict[str, Callable[[], None]]:
-    """Let each of them answer a batch of its own at each call."""
+def timed(runs: Mapping[str, Peer], prompt_source: PromptSource) -> dict[str, Callable[[], None]]:
+    """Wrap each peer into a call that answers a new batch of prompts."""
 
     def once(peer: Peer) -> Callable[[], None]:
-        return lambda: peer(asker.batch())
+        return lambda: peer(prompt_source.batch())
 
     return {name: once(peer) for name, peer in runs.items()}
 
 
 def main() -> None:
-    """Be one of them, for `benchmarks.peer_process`."""
-    # What libraries print goes elsewhere.
+    """Serve one peer to `benchmarks.peer_process`: a batch a line in, `done` a line out."""
+    # Output of libraries goes to stderr; stdout carries the protocol only.
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     name, folder, cache = sys.argv[1:]
-    with ThreadPoolExecutor(1) as passing:
-        peer = passing.submit(load, name, Path(folder), Path(cache)).result()
+    # Loading computes, and the OpenMP threads of a thread that computes live as long as it does.
+    with ThreadPoolExecutor(1) as loading:
+        peer = loading.submit(load, name, Path(folder), Path(cache)).result()
     print("done", file=out, flush=True)
     for line in sys.stdin:
         peer(json.loads(line))

@@ -1,8 +1,8 @@
-"""A batch against the bare engine, and a large batch against a small one.
+"""Throughput of batches against the engine alone, and memory of a large batch against a small one.
 
-Throughput: the same 2,000 requests, once as batches through the whole service and once by the
-engine alone, in turns; same model, same settings, same tokens. Memory: the most that the feeder's
-process and Redis take for a million tiny lines and for ten thousand, with the engine stubbed.
+Throughput: the same 2,000 requests as batches through the whole service and, alternately, by the
+engine alone; same model, same settings, same tokens. Memory: the peak of the front end, which runs
+the batch, and of Redis for a million tiny lines and for ten thousand, with a stub for the engine.
 """
 
 import argparse
@@ -32,12 +32,12 @@ from benchmarks.processes import (
 from benchmarks.report import Row, median_ratio, report
 from turnstream.workers import openmp
 
-#: In so many batches, since a machine's speed changes in the minutes that one takes.
+#: The requests are divided into this many batches, because a machine's speed drifts within minutes.
 REQUESTS, ROUNDS = 2_000, 3
 TOKENS = 64
 #: Lines of the small batch and of the large one.
 LINES = (10_000, 1_000_000)
-#: What the project promises.
+#: What the project promises: a share of the engine's rate, and a ratio of peaks.
 LEAST_THROUGHPUT, MOST_GROWTH = 0.9, 1.5
 LOOK_SECONDS = 0.5
 _QUESTIONS = ("Do you know the movie Titanic?", "Write a poem.", "What is the capital of France?")
@@ -46,7 +46,7 @@ _OVER = ("completed", "failed", "expired", "cancelled")
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """A model that answers requests, and how a worker is set up for it."""
+    """A model, and the environment of a worker that serves it."""
 
     name: str
     environ: Mapping[str, str]
@@ -56,20 +56,20 @@ DEMO = Model("demo", {"TURNSTREAM_MODEL": "demo", "TURNSTREAM_DEVICE": "cpu"})
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
-    """How fast so many tokens came."""
+class Run:
+    """Tokens that were generated, and the time it took."""
 
     seconds: float
     tokens: int
 
     @property
     def rate(self) -> float:
-        """Tokens a second."""
+        """Tokens per second."""
         return self.tokens / self.seconds
 
 
 def write_requests(path: Path, count: int) -> None:
-    """Write requests that are answered the same by everybody."""
+    """Write requests whose greedy answers are the same whoever computes them."""
     with path.open("w") as out:
         for number in range(count):
             question = f"{_QUESTIONS[number % len(_QUESTIONS)]} ({number})"
@@ -79,8 +79,8 @@ def write_requests(path: Path, count: int) -> None:
 
 
 @contextmanager
-def bare_engine(directory: Path, model: Model, requests: Path) -> Iterator[Callable[[], Pace]]:
-    """Load the engine by itself; gives what has it answer everything once."""
+def bare_engine(directory: Path, model: Model, requests: Path) -> Iterator[Callable[[], Run]]:
+    """Load the engine alone; yield a call that answers all requests once."""
     command = python("benchmarks.bare_engine", str(requests))
     environ = model.environ | openmp.SETTINGS
     with running(
@@ -89,18 +89,18 @@ def bare_engine(directory: Path, model: Model, requests: Path) -> Iterator[Calla
         while process.next_line() != "ready":
             pass
 
-        def answer() -> Pace:
+        def answer() -> Run:
             assert process.popen.stdin is not None
             process.popen.stdin.write("go\n")
             process.popen.stdin.flush()
             seconds, tokens = process.next_line().split()
-            return Pace(float(seconds), int(tokens))
+            return Run(float(seconds), int(tokens))
 
         yield answer
 
 
 @contextmanager
-def service(directory: Path, model: Model, requests: Path) -> Iterator[Callable[[], Pace]]:
+def service(directory: Path, model: Model, requests: Path) -> Iterator[Callable[[], Run]]:
     """Run the whole service with one worker; yield a call that answers everything as a batch."""
     with redis_server(directory) as url, front_end(directory, url, model.name) as front:
         environ = model.environ | {"TURNSTREAM_REDIS_URL": url}
@@ -116,8 +116,8 @@ def service(directory: Path, model: Model, requests: Path) -> Iterator[Callable[
             yield lambda: as_batch(http, file)
 
 
-def as_batch(http: httpx2.Client, file: str) -> Pace:
-    """Have a file answered, from asking for it to its last result being written."""
+def as_batch(http: httpx2.Client, file: str) -> Run:
+    """Run a file as a batch; measure from its creation until its status is final."""
     begun = time.perf_counter()
     asked = {"input_file_id": file, "endpoint": "/v1/responses", "completion_window": "24h"}
     batch: dict[str, Any] = http.post("/batches", json=asked).json()
@@ -127,13 +127,13 @@ def as_batch(http: httpx2.Client, file: str) -> Pace:
     seconds = time.perf_counter() - begun
     if batch["request_counts"]["completed"] != batch["request_counts"]["total"]:
         raise bulk_memory.NotAnswered(json.dumps(batch))
-    return Pace(seconds, batch["usage"]["output_tokens"])
+    return Run(seconds, batch["usage"]["output_tokens"])
 
 
 def throughput(
     directory: Path, model: Model, *, count: int, rounds: int
-) -> tuple[list[Pace], list[Pace]]:
-    """Return the paces of service and engine by round, each asleep while the other works."""
+) -> tuple[list[Run], list[Run]]:
+    """Return the runs of the service and of the engine, alternately, by round."""
     requests = directory / "requests.jsonl"
     write_requests(requests, count)
     ours, theirs = [], []
@@ -153,23 +153,23 @@ def throughput(
 
 
 def large_model(directory: Path) -> Model:
-    """Make the model that engines are compared with, as large as two cores can bear."""
+    """Save the model of `benchmarks.engine`; return it with the settings of its worker."""
     folder = directory / whole_service.MODEL
     whole_service.make_checkpoint(folder)
     return Model(whole_service.MODEL, whole_service.settings(folder))
 
 
 def throughput_row(
-    case: str, ours: Sequence[Pace], theirs: Sequence[Pace], *, floor: float | None
+    case: str, ours: Sequence[Run], theirs: Sequence[Run], *, floor: float | None
 ) -> Row:
     return Row(
         case=case,
-        ours=median(pace.rate for pace in ours),
-        theirs=median(pace.rate for pace in theirs),
+        ours=median(run.rate for run in ours),
+        theirs=median(run.rate for run in theirs),
         unit="tokens/s",
-        against="the bare engine on the same prompts",
-        # Of rates, so the other way round than of seconds.
-        ratio=median_ratio([pace.rate for pace in ours], [pace.rate for pace in theirs]),
+        against="the engine alone on the same prompts",
+        # The arguments are rates, so they are in the opposite order of seconds.
+        ratio=median_ratio([run.rate for run in ours], [run.rate for run in theirs]),
         floor=floor,
     )
 
@@ -186,7 +186,7 @@ def memory_rows(small: Peak, large: Peak) -> list[Row]:
             floor=1 / MOST_GROWTH,
         )
         for name, ours, theirs in (
-            ("feeder", large.feeder, small.feeder),
+            ("front_end", large.front_end, small.front_end),
             ("redis", large.redis, small.redis),
         )
     ]
@@ -196,7 +196,12 @@ def main() -> None:
     """Measure and report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="end with one line of JSON")
-    parser.add_argument("--requests", type=int, default=REQUESTS, help="against the engine")
+    parser.add_argument(
+        "--requests",
+        type=int,
+        default=REQUESTS,
+        help="of the throughput comparison",
+    )
     parser.add_argument("--lines", type=int, default=LINES[1], help="of the large batch")
     options = parser.parse_args()
     end_on_sigterm()
@@ -218,7 +223,7 @@ def main() -> None:
             for index, lines in enumerate(sizes)
         )
         rows += memory_rows(small, large)
-        print(f"{large.lines / large.seconds:.0f} lines a second with the stub")
+        print(f"{large.lines / large.seconds:.0f} lines per second with the stub")
     report(rows, options.json)
 
 

@@ -1,6 +1,6 @@
-"""What feeding a batch takes in memory, by the size of its file: the front end's, and Redis's.
+"""Peak memory of the front end and of Redis while a batch runs, by the size of its file.
 
-Both are real, and so is the whole way of a line; only the engine is a stub.
+Only the worker is a stub; front end and Redis are the real ones and every line is answered.
 """
 
 import json
@@ -27,25 +27,25 @@ from benchmarks.processes import (
 from benchmarks.stub_worker import MODEL
 
 LOOK_SECONDS = 0.2
-#: How often it is said how far a long run is.
-SAY_SECONDS = 30.0
-#: Redis takes most while it rewrites its file, which a short run would not come to by itself: each
-#: is told to do so whenever so much more is done.
+#: Interval between two lines of progress.
+PROGRESS_SECONDS = 30.0
+#: Redis's memory peaks while it rewrites its append-only file, which a short run would never cause:
+#: every run starts a rewrite whenever this share of its lines has been answered.
 REWRITE_SHARE = 0.2
 _OVER = ("completed", "failed", "expired", "cancelled")
 
 
 class NotAnswered(Exception):
-    """A batch did not end well, so its figures mean nothing."""
+    """A batch ended with unanswered lines; its figures are not valid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Peak:
-    """The most that was taken while a batch ran."""
+    """Peak memory during one batch."""
 
     lines: int
-    #: Resident bytes of the front end, which is the feeder's process.
-    feeder: int
+    #: Resident bytes of the front end, which runs the batch.
+    front_end: int
     #: `used_memory_peak` of Redis.
     redis: int
     seconds: float
@@ -53,7 +53,7 @@ class Peak:
 
 @dataclass(frozen=True, slots=True)
 class RunningService:
-    """A front end with a stubbed worker."""
+    """A front end with a stub worker."""
 
     process: Process
     url: str
@@ -62,7 +62,7 @@ class RunningService:
 
 @contextmanager
 def service(directory: Path) -> Iterator[RunningService]:
-    """Run Redis, a front end and the stub."""
+    """Run Redis, a front end and the stub worker."""
     with redis_server(directory) as url, redis.Redis.from_url(url, protocol=2) as client:
         environ = {"TURNSTREAM_REDIS_URL": url, "TURNSTREAM_FILES": str(directory / "files")}
         command = python("turnstream", "serve")
@@ -84,10 +84,10 @@ def service(directory: Path) -> Iterator[RunningService]:
 
 
 def measure(directory: Path, lines: int) -> Peak:
-    """Have a file of so many tiny lines answered, in a service of its own.
+    """Run a batch of this many tiny lines in a service of its own.
 
     Raises:
-        NotAnswered: not every line was.
+        NotAnswered: a line was not answered.
     """
     directory.mkdir()
     file = directory / "in.jsonl"
@@ -110,27 +110,27 @@ def measure(directory: Path, lines: int) -> Peak:
             "completion_window": "24h",
         }
         batch = http.post("/v1/batches", json=asked).json()
-        feeder, said, rewritten = 0, begun, REWRITE_SHARE
+        front_end, reported, rewritten = 0, begun, REWRITE_SHARE
         while batch["status"] not in _OVER:
             time.sleep(LOOK_SECONDS)
-            feeder = max(feeder, psutil.Process(local_service.process.pid).memory_info().rss)
+            front_end = max(front_end, psutil.Process(local_service.process.pid).memory_info().rss)
             looked = http.get(f"/v1/batches/{batch['id']}")
-            # On a machine that stalls a node may say for a moment that Redis is away.
+            # On a stalled machine the front end may answer 503; the last state is kept then.
             batch = looked.json() if looked.is_success else batch
             if batch["request_counts"]["completed"] >= rewritten * lines:
                 rewritten += REWRITE_SHARE
                 with suppress(RedisError):
                     local_service.client.bgrewriteaof()
-            if time.monotonic() - said > SAY_SECONDS:
-                said = time.monotonic()
+            if time.monotonic() - reported > PROGRESS_SECONDS:
+                reported = time.monotonic()
                 counts = batch["request_counts"]
-                print(f"{said - begun:.0f} s: {batch['status']} {counts}", file=sys.stderr)
+                print(f"{reported - begun:.0f} s: {batch['status']} {counts}", file=sys.stderr)
         if batch["request_counts"]["completed"] != lines:
             raise NotAnswered(json.dumps(batch))
         memory = local_service.client.info("memory")
         return Peak(
             lines=lines,
-            feeder=feeder,
+            front_end=front_end,
             redis=int(memory["used_memory_peak"]),  # type: ignore[index]
             seconds=time.monotonic() - begun,
         )

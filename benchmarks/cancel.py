@@ -1,9 +1,8 @@
-"""How long an answer goes on after its reader has asked for its end, against two steps and 50 ms.
+"""How long slices of a turn still arrive after it was cancelled, against two steps and 50 ms.
 
-A whole service with the demo model answers several questions at once. One reader asks for the end
-of its answer somewhere in the middle, and what counts is when the last slice reaches it after that,
-which is later than it left the worker. The step time is measured in the same run, from the slices
-of the answers themselves.
+A whole service with the demo model answers several turns at once. One reader cancels its turn after
+a random number of slices; the result is the time until its last slice, at the reader. The step time
+is measured in the same run, from the gaps between the slices.
 """
 
 import json
@@ -17,18 +16,17 @@ from tempfile import TemporaryDirectory
 
 from websockets.sync.client import ClientConnection, connect
 
-from benchmarks.percentile import percentile
 from benchmarks.processes import end_on_sigterm, front_end, python, redis_server, running
-from benchmarks.report import Row, report, wants_json
+from benchmarks.report import Row, percentile, report, wants_json
 
 MODEL = "demo"
 ROUNDS = 200
-#: Answers that go on beside the one that is stopped.
+#: Turns that run beside the one that is cancelled.
 NEIGHBOURS = 3
 STEPS, EXTRA_MS = 2, 50.0
-#: Slices that are read before the end is asked for.
+#: Slices that are read before the cancel: at least, at most.
 SLICES = (0, 30)
-PATIENCE_SECONDS = 60.0
+TIMEOUT_SECONDS = 60.0
 QUESTION = {
     "type": "response.create",
     "input": "Write a long story.",
@@ -40,51 +38,48 @@ _ENDS = ("response.completed", "response.incomplete", "response.failed", "error"
 
 
 @dataclass(frozen=True, slots=True)
-class Stopped:
-    """One answer that was stopped."""
+class Cancelled:
+    """One turn that was cancelled."""
 
-    #: From the command, at the reader, to the last slice there; 0 when none came after it.
+    #: From the cancel to the last slice, at the reader; 0 when no slice followed.
     last_slice_ms: float
-    #: To the end.
-    end_ms: float
-    #: Between slices before it: the step time, if the worker kept up.
+    #: Gaps between the slices before the cancel: the step time, if the worker kept up.
     gaps_ms: tuple[float, ...]
 
 
-def one(url: str, slices: int) -> Stopped | None:
-    """Have a question answered and stop it after so many slices; None if it ended by itself."""
+def cancel_one(url: str, slices: int) -> Cancelled | None:
+    """Cancel a turn after so many slices; return None if it ended before the cancel."""
     with _connected(url) as socket:
         socket.send(json.dumps(QUESTION))
-        heard: list[float] = []
-        while len(heard) < slices or not heard:
+        arrivals: list[float] = []
+        while len(arrivals) < slices or not arrivals:
             kind = _next(socket)
             if kind in _ENDS:
                 return None
             if kind == _DELTA or (slices == 0 and kind == "response.in_progress"):
-                heard.append(time.perf_counter())
+                arrivals.append(time.perf_counter())
         asked = last = time.perf_counter()
         socket.send(json.dumps({"type": "response.cancel"}))
         while (kind := _next(socket)) not in _ENDS:
             if kind == _DELTA:
                 last = time.perf_counter()
-        end = time.perf_counter()
         if kind != "response.incomplete":
             return None
-    gaps = tuple(1e3 * (b - a) for a, b in pairwise(heard))
-    return Stopped(1e3 * (last - asked), 1e3 * (end - asked), gaps)
+    gaps = tuple(1e3 * (b - a) for a, b in pairwise(arrivals))
+    return Cancelled(1e3 * (last - asked), gaps)
 
 
 def _next(socket: ClientConnection) -> str:
-    kind: str = json.loads(socket.recv(timeout=PATIENCE_SECONDS))["type"]
+    kind: str = json.loads(socket.recv(timeout=TIMEOUT_SECONDS))["type"]
     return kind
 
 
 def _connected(url: str) -> ClientConnection:
-    return connect(url, compression=None, proxy=None, open_timeout=PATIENCE_SECONDS)
+    return connect(url, compression=None, proxy=None, open_timeout=TIMEOUT_SECONDS)
 
 
-def measure(rounds: int, *, neighbours: int = NEIGHBOURS) -> list[Stopped]:
-    """Stop so many answers of a service of its own."""
+def measure(rounds: int, *, neighbours: int = NEIGHBOURS) -> list[Cancelled]:
+    """Cancel so many turns of a service of its own."""
     environ = {"TURNSTREAM_MODEL": MODEL, "TURNSTREAM_DEVICE": "cpu"}
     with (
         TemporaryDirectory() as name,
@@ -98,22 +93,22 @@ def measure(rounds: int, *, neighbours: int = NEIGHBOURS) -> list[Stopped]:
         ),
     ):
         url = f"ws://{front.address}/v1/responses"
-        stopped: list[Stopped] = []
+        cancelled: list[Cancelled] = []
         with _connected(url) as others:
             lanes = [f"lane-{n}" for n in range(neighbours)]
             for lane in lanes:
                 others.send(json.dumps(QUESTION | {"stream_id": lane}))
-            while len(stopped) < rounds:
-                if (found := one(url, random.randint(*SLICES))) is not None:
-                    stopped.append(found)
-                    if len(stopped) % 20 == 0:
-                        print(f"{len(stopped)} of {rounds}", file=sys.stderr)
-                _keep_going(others)
-        return stopped
+            while len(cancelled) < rounds:
+                if (found := cancel_one(url, random.randint(*SLICES))) is not None:
+                    cancelled.append(found)
+                    if len(cancelled) % 20 == 0:
+                        print(f"{len(cancelled)} of {rounds}", file=sys.stderr)
+                _ask_again(others)
+        return cancelled
 
 
-def _keep_going(others: ClientConnection) -> None:
-    """Read what the neighbours say, and ask again on each lane whose answer has ended."""
+def _ask_again(others: ClientConnection) -> None:
+    """Read the events of the other lanes, and ask again on each whose turn has ended."""
     while True:
         try:
             event = json.loads(others.recv(timeout=0))
@@ -123,27 +118,25 @@ def _keep_going(others: ClientConnection) -> None:
             others.send(json.dumps(QUESTION | {"stream_id": event["stream_id"]}))
 
 
-def rows(stopped: list[Stopped]) -> list[Row]:
-    """Hold what was measured against the bound that its own steps give."""
-    step = percentile([gap for each in stopped for gap in each.gaps_ms], 0.5)
+def rows(cancelled: list[Cancelled]) -> list[Row]:
+    """Compare the last slices with the bound that the measured step time gives."""
+    step = percentile([gap for each in cancelled for gap in each.gaps_ms], 0.5)
     bound = STEPS * step + EXTRA_MS
     against = f"{STEPS} steps of {step:.1f} ms + {EXTRA_MS:.0f} ms"
     found = []
     for name, share, floor in (("p50", 0.5, None), ("p99", 0.99, 1.0)):
-        last = percentile([each.last_slice_ms for each in stopped], share)
-        end = percentile([each.end_ms for each in stopped], share)
-        for case, ours in (("last_slice", last), ("end", end)):
-            found.append(
-                Row(
-                    case=f"{case}_{name}",
-                    ours=ours,
-                    theirs=bound,
-                    unit="ms",
-                    against=against,
-                    ratio=bound / max(ours, 0.001),
-                    floor=floor if case == "last_slice" else None,
-                )
+        ours = percentile([each.last_slice_ms for each in cancelled], share)
+        found.append(
+            Row(
+                case=f"last_slice_{name}",
+                ours=ours,
+                theirs=bound,
+                unit="ms",
+                against=against,
+                ratio=bound / max(ours, 0.001),
+                floor=floor,
             )
+        )
     return found
 
 

@@ -1,7 +1,7 @@
-"""How long a turn takes to reach a worker: submit → `response.in_progress`, turn after turn.
+"""How long a turn takes to reach a worker: from submit to `response.in_progress`, one at a time.
 
-Each round makes one trip by each road, in changing order and after a short rest: worker and floor
-are both idle when something comes, and a machine that slows down slows all of them.
+Each round makes one trip by each path, in random order and after a short pause: worker and floor
+are idle when a trip begins, and a machine that slows down slows all paths.
 """
 
 import asyncio
@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.percentile import percentile
 from benchmarks.processes import (
     ROOT,
     answers_http,
@@ -25,29 +24,29 @@ from benchmarks.processes import (
     redis_server,
     running,
 )
-from benchmarks.report import Row, report, wants_json
-from benchmarks.trips import Trip, through_client, through_redis, through_socket, timed_out
+from benchmarks.report import Row, percentile, report, wants_json
+from benchmarks.trips import Trip, through_client, through_redis, through_socket, within
 
 MODEL = "tiny"
-#: Turns by each road, after those for warming up.
+#: Trips by each path, not counting those for warming up.
 TURNS = 300
 WARM_UP_TURNS = 20
-#: The most that the way through line, wake_up, claim and socket may cost, in raw trips.
+#: The most that queue, wake-up, claim and socket may cost, in trips of the floor.
 MOST_RAW_TRIPS = 5.0
-#: A trip that takes longer is an error.
+#: Timeout of a trip.
 TRIP_SECONDS = 20.0
-#: Rest before each trip; drawn anew each time, so that no beat of the worker keeps step with it.
-REST_SECONDS = (0.004, 0.016)
+#: Pause before each trip; random, so that trips do not coincide with periodic work of the worker.
+PAUSE_SECONDS = (0.004, 0.016)
 
-_MAKE_MODEL = "import sys, pathlib, tests.tiny_llama as t; t.make(pathlib.Path(sys.argv[1]))"
+_MAKE_MODEL = "import sys, pathlib, harness.tiny_llama as t; t.make(pathlib.Path(sys.argv[1]))"
 
-#: Seconds of each trip, by road.
+#: Seconds of each trip, by path.
 Times = Mapping[str, list[float]]
 
 
 @dataclass(frozen=True, slots=True)
 class RunningService:
-    """A whole running service."""
+    """A running service."""
 
     redis_url: str
     #: Where the front end listens.
@@ -58,7 +57,7 @@ class RunningService:
 def service(directory: Path) -> Iterator[RunningService]:
     """Run Redis, a front end and a Celery worker with a tiny Llama."""
     model = directory / MODEL
-    # Not in this process: torch would stay in it.
+    # A process of its own, because torch would stay loaded in this one.
     command = (sys.executable, "-c", _MAKE_MODEL, str(model))
     subprocess.run(command, check=True, cwd=ROOT, env=clean_environ(), capture_output=True)
     with redis_server(directory) as url, front_end(directory, url, MODEL) as front:
@@ -77,38 +76,38 @@ def service(directory: Path) -> Iterator[RunningService]:
 
 
 async def measure(service: RunningService, directory: Path, *, turns: int, warm_up: int) -> Times:
-    """Make that many trips by each road."""
+    """Make that many trips by each path."""
     environ = {"TURNSTREAM_REDIS_URL": service.redis_url}
-    raw = running("floor", *python("benchmarks.floor"), directory=directory, environ=environ)
-    with raw:
-        async with AsyncExitStack() as roads:
+    floor = running("floor", *python("benchmarks.trips"), directory=directory, environ=environ)
+    with floor:
+        async with AsyncExitStack() as paths:
             trips: dict[str, Trip] = {
-                "floor": await roads.enter_async_context(through_redis(service.redis_url)),
-                "front": await roads.enter_async_context(through_client(service.redis_url, MODEL)),
-                "socket": await roads.enter_async_context(through_socket(service.address)),
+                "floor": await paths.enter_async_context(through_redis(service.redis_url)),
+                "client": await paths.enter_async_context(through_client(service.redis_url, MODEL)),
+                "socket": await paths.enter_async_context(through_socket(service.address)),
             }
-            times: dict[str, list[float]] = {road: [] for road in trips}
+            times: dict[str, list[float]] = {path: [] for path in trips}
             order = list(trips)
             for _ in range(warm_up + turns):
                 random.shuffle(order)
-                for road in order:
-                    await asyncio.sleep(random.uniform(*REST_SECONDS))
-                    times[road].append(await timed_out(trips[road], TRIP_SECONDS))
-    return {road: taken[warm_up:] for road, taken in times.items()}
+                for path in order:
+                    await asyncio.sleep(random.uniform(*PAUSE_SECONDS))
+                    times[path].append(await within(trips[path], TRIP_SECONDS))
+    return {path: taken[warm_up:] for path, taken in times.items()}
 
 
 def rows(times: Times) -> list[Row]:
-    """Compare the roads, at the median and in the worst trip of a hundred."""
+    """Compare the paths with the floor, at the median and at the 99th percentile."""
     return [
         _row("dispatch_socket_p50", times, "socket", 0.5, floor=1 / MOST_RAW_TRIPS),
         _row("dispatch_socket_p99", times, "socket", 0.99),
-        _row("dispatch_front_p50", times, "front", 0.5),
-        _row("dispatch_front_p99", times, "front", 0.99),
+        _row("dispatch_client_p50", times, "client", 0.5),
+        _row("dispatch_client_p99", times, "client", 0.99),
     ]
 
 
-def _row(case: str, times: Times, road: str, share: float, floor: float | None = None) -> Row:
-    ours, theirs = percentile(times[road], share), percentile(times["floor"], share)
+def _row(case: str, times: Times, path: str, share: float, floor: float | None = None) -> Row:
+    ours, theirs = percentile(times[path], share), percentile(times["floor"], share)
     return Row(
         case=case,
         ours=1e3 * ours,

@@ -1,11 +1,10 @@
-"""The engine on a CPU, held against transformers' own ways to answer many prompts at once.
+"""The engine on a CPU against other ways to answer many prompts at once.
 
-All that is compared takes turns in one run, each in a process of its own, and a ratio is the median
-of what each round says.
+Peers: transformers' `generate` and continuous batching, and vLLM's CPU build where it is installed.
+Each runs in a process of its own, alternately in one run; a ratio is the median of the rounds.
 """
 
 import time
-from argparse import ArgumentParser
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from copy import deepcopy
@@ -25,7 +24,7 @@ from benchmarks.batch import (
     NEW_TOKENS,
     TURNS,
     WEIGHTS_A_TOKEN,
-    Asker,
+    PromptSource,
     answer,
     new_model,
     our_engines,
@@ -34,7 +33,7 @@ from benchmarks.batch import (
 )
 from benchmarks.peer_process import peer
 from benchmarks.processes import end_on_sigterm
-from benchmarks.report import Row, in_rounds, median_ratio, report
+from benchmarks.report import Row, in_rounds, median_ratio, report, wants_json
 from turnstream.workers.engine import Engine
 from turnstream.workers.engines.decode_op import load_decode_op
 from turnstream.workers.engines.packed_linear import PackedLinear
@@ -43,10 +42,10 @@ ROUNDS = 3
 HISTORY_TOKENS = 900
 ARRIVALS = 48
 
-#: Seconds by round, of each who was measured.
+#: Seconds by round, of each engine and peer.
 Taken = Mapping[str, Sequence[float]]
 _TOKENS = TURNS * NEW_TOKENS
-#: What the project promises with the compiled op and, in torch alone, without.
+#: What the project promises, with the compiled op and without.
 _FLOORS = {
     ("compiled", "generate"): 2.0,
     ("torch", "generate"): 1.2,
@@ -68,7 +67,7 @@ _PEERS = {
 
 
 def multiplier(seconds: float = 1.0) -> Callable[[], float]:
-    """Make what multiplies large bf16 matrices and returns the best rate, in products a second."""
+    """Return a function that measures the rate of large bf16 products, in products a second."""
     size, tokens = 4096, 512
     layer = PackedLinear(nn.Linear(size, size, bias=False, dtype=torch.bfloat16))
     x = torch.randn(tokens, size, dtype=torch.bfloat16)
@@ -109,32 +108,34 @@ def batch_rows(taken: Taken, products: float) -> list[Row]:
             ours=rate,
             theirs=limit,
             unit="tokens/s",
-            against="this machine's bf16 products, nothing else",
+            against="bf16 products alone on this machine",
             ratio=rate / limit,
         )
     )
     return rows
 
 
-def second_turn(engine: Engine, asker: Asker) -> tuple[float, float]:
-    """Return the seconds to the first token of a first turn and of one that carries it on."""
+def second_turn(engine: Engine, prompt_source: PromptSource) -> tuple[float, float]:
+    """Return the seconds to the first token of a first turn and of one that continues a turn."""
 
     def first_token(prompt: list[int]) -> float:
         start = time.perf_counter()
         answer(engine, [prompt], 1)
         return time.perf_counter() - start
 
-    history = asker.text(HISTORY_TOKENS)
-    fresh = first_token(asker.text(HISTORY_TOKENS + 32))
+    history = prompt_source.text(HISTORY_TOKENS)
+    fresh = first_token(prompt_source.text(HISTORY_TOKENS + 32))
     first_token(history)
-    return fresh, first_token([*history, *asker.text(32)])
+    return fresh, first_token([*history, *prompt_source.text(32)])
 
 
 def wait_rows(engine: Engine, model: LlamaForCausalLM, *, batch_seconds: float) -> list[Row]:
-    """Compare waits for a first token; the promise is 0.3 of the other's."""
-    asker = Asker(seed=2)
-    fresh, carried_on = zip(*(second_turn(engine, asker) for _ in range(5)), strict=True)
-    theirs, ours = arrival_waits(engine, model, asker, batch_seconds=batch_seconds, rounds=2)
+    """Compare waits for a first token; the project promises 0.3 of the peer's."""
+    prompt_source = PromptSource(seed=2)
+    fresh, continued = zip(*(second_turn(engine, prompt_source) for _ in range(5)), strict=True)
+    static, ours = arrival_waits(
+        engine, model, prompt_source, batch_seconds=batch_seconds, rounds=2
+    )
     return [
         Row(
             case=case,
@@ -146,34 +147,39 @@ def wait_rows(engine: Engine, model: LlamaForCausalLM, *, batch_seconds: float) 
             floor=1 / 0.3,
         )
         for case, their_waits, our_waits, against in (
-            ("second_turn_first_token", fresh, carried_on, "a first turn of the same length"),
-            ("arrivals_first_token", theirs, ours, "static batches"),
+            ("second_turn_first_token", fresh, continued, "a first turn of the same length"),
+            ("arrivals_first_token", static, ours, "static batches"),
         )
     ]
 
 
 def arrival_waits(
-    engine: Engine, model: LlamaForCausalLM, asker: Asker, *, batch_seconds: float, rounds: int
+    engine: Engine,
+    model: LlamaForCausalLM,
+    prompt_source: PromptSource,
+    *,
+    batch_seconds: float,
+    rounds: int,
 ) -> tuple[list[float], list[float]]:
-    """Return the mean waits of static batches and of ours, by round.
+    """Return the mean waits of static batches and of our engine, by round.
 
     Args:
-        batch_seconds: what a static batch takes; turns come as fast as it can answer them.
+        batch_seconds: time of a static batch; turns arrive at the rate that it can answer.
     """
     gap = batch_seconds * arrivals.NEW_TOKENS / NEW_TOKENS / TURNS
     theirs, ours = [], []
     for seed in range(rounds):
-        coming = Arrivals(asker, count=ARRIVALS, gap=gap, seed=seed)
+        coming = Arrivals(prompt_source, count=ARRIVALS, gap=gap, seed=seed)
         ours.append(engine_waits(engine, coming))
         theirs.append(static_waits(model, coming))
     return theirs, ours
 
 
 def service_row(directory: Path, cache: Path, *, rounds: int) -> Row:
-    """Compare the whole service with its engine."""
+    """Compare the whole service with its engine alone."""
     folder = directory / whole_service.MODEL
     whole_service.make_checkpoint(folder)
-    write = whole_service.writer(folder)
+    write = whole_service.prompt_writer(folder)
     with (
         peer(our_engines(cache)[0], folder, cache) as bare,
         whole_service.service(directory, folder) as service,
@@ -183,7 +189,7 @@ def service_row(directory: Path, cache: Path, *, rounds: int) -> Row:
             "service": lambda: service.run(next(asked)),
             "bare": lambda: bare([write(text) for text in next(asked)]),
         }
-        in_rounds(runs, rounds=1)  # to warm up, and to remember the system prompt
+        in_rounds(runs, rounds=1)  # to warm up, and to cache the system prompt
         taken = in_rounds(runs, rounds=rounds)
     return Row(
         case="service_vs_bare_engine",
@@ -196,61 +202,46 @@ def service_row(directory: Path, cache: Path, *, rounds: int) -> Row:
     )
 
 
-def batches(directory: Path, cache: Path, *, one_thread: bool) -> tuple[Taken, float]:
-    """Return the seconds that each one's batches took, and this machine's products a second.
+def batches(directory: Path, cache: Path) -> tuple[Taken, float]:
+    """Return the seconds of each one's batches, and this machine's products a second.
 
     Args:
-        directory: where the checkpoint is.
-        one_thread: the seconds are those that one thread's processor worked.
+        directory: where the checkpoint is saved.
+        cache: the folder of the compiled op.
     """
-    asker, multiply, products = Asker(), multiplier(), list[float]()
-    folder, threads = directory / "model", 1 if one_thread else None
+    prompt_source, multiply, products = PromptSource(), multiplier(), list[float]()
+    folder = directory / "model"
     new_model().save_pretrained(folder)
     with ExitStack() as stack:
         runs = {
-            name: stack.enter_context(peer(name, folder, cache, threads=threads))
+            name: stack.enter_context(peer(name, folder, cache))
             for name in (*our_engines(cache), "generate", "continuous")
         }
-        if vllm_peer.PYTHON.exists() and not one_thread:
+        if vllm_peer.PYTHON.exists():
             runs["vllm"] = stack.enter_context(
                 vllm_peer.vllm_peer(folder, slots=TURNS, context=CONTEXT, max_tokens=NEW_TOKENS)
             )
         for run in runs.values():
-            run(asker.batch(1))  # to warm up
-
-        def worked() -> float:
-            return sum(run.cpu_seconds() for run in runs.values())
-
-        clock = worked if one_thread else time.perf_counter
-        timed_runs = timed(runs, asker) | {"gemm": lambda: products.append(multiply())}
-        taken = in_rounds(timed_runs, rounds=ROUNDS, clock=clock)
+            run(prompt_source.batch(1))  # to warm up
+        timed_runs = timed(runs, prompt_source) | {"gemm": lambda: products.append(multiply())}
+        taken = in_rounds(timed_runs, rounds=ROUNDS)
     return taken, max(products)
 
 
 def main() -> None:
     """Measure and report."""
-    parser = ArgumentParser(description=__doc__)
-    parser.add_argument("--json", action="store_true", help="end with one line of JSON")
-    parser.add_argument(
-        "--one-thread",
-        action="store_true",
-        help="compare the CPU time of batches on one thread: steadier on a busy machine",
-    )
-    options = parser.parse_args()
-    if options.one_thread:
-        torch.set_num_threads(1)
+    as_json = wants_json(__doc__ or "")
     end_on_sigterm()
     with TemporaryDirectory() as name:
         directory, cache = Path(name), Path(name, "cache")
-        taken, products = batches(directory, cache, one_thread=options.one_thread)
+        taken, products = batches(directory, cache)
         rows = batch_rows(taken, products)
-        if not options.one_thread:
-            model = new_model()
-            engine = start_engine(deepcopy(model), load_decode_op(cache))
-            rows += wait_rows(engine, model, batch_seconds=median(taken["generate"]))
-            engine.stop(0)
-            rows.append(service_row(directory, cache, rounds=ROUNDS))
-    report(rows, options.json)
+        model = new_model()
+        engine = start_engine(deepcopy(model), load_decode_op(cache))
+        rows += wait_rows(engine, model, batch_seconds=median(taken["generate"]))
+        engine.stop(0)
+        rows.append(service_row(directory, cache, rounds=ROUNDS))
+    report(rows, as_json)
 
 
 if __name__ == "__main__":

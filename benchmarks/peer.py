@@ -1,8 +1,8 @@
-"""The peer of the relay: the same server, but each socket has a Redis subscription of its own.
+"""The peer of the relay: the same server, with a Redis subscription for each socket.
 
-That is how most chat servers over Redis are written. Server and settings are those of the front
-end, and each message is decoded by hiredis and sent on as it is, so only the way from Redis to the
-socket differs. `python -m benchmarks.peer`, with `TURNSTREAM_REDIS_URL` and `TURNSTREAM_PORT`.
+Most chat servers over Redis are written like this. Server and settings are those of the front end;
+each message is decoded by hiredis and sent unchanged, so only the path from Redis to the socket
+differs. `python -m benchmarks.peer`, with `TURNSTREAM_REDIS_URL` and `TURNSTREAM_PORT`.
 """
 
 import asyncio
@@ -26,12 +26,12 @@ CONNECTIONS = 10_000
 
 
 def channel(number: int) -> str:
-    """Name the channel of one socket."""
+    """Return the channel of one socket."""
     return f"peer:{number}"
 
 
-async def feed(socket: WebSocket) -> None:
-    """Send a socket what is published on its channel, until it leaves."""
+async def follow(socket: WebSocket) -> None:
+    """Send a socket what is published to its channel, until it disconnects."""
     async with socket.app.state.redis.pubsub() as pubsub:
         await pubsub.subscribe(channel(socket.path_params["number"]))
         await pubsub.get_message(timeout=None)  # the confirmation
@@ -44,6 +44,7 @@ async def feed(socket: WebSocket) -> None:
 
 
 async def forward(pubsub: PubSub, socket: WebSocket) -> None:
+    """Send every message of a subscription to a socket."""
     async for message in pubsub.listen():
         await socket.send_text(message["data"])
 
@@ -68,7 +69,7 @@ def create_app(redis_url: str) -> Starlette:
             yield
 
     return Starlette(
-        routes=[Route("/healthz", healthz), WebSocketRoute("/{number:int}", feed)],
+        routes=[Route("/healthz", healthz), WebSocketRoute("/{number:int}", follow)],
         lifespan=lifespan,
     )
 

@@ -1,9 +1,9 @@
-"""One of those who are compared, in a process of its own, as each would run in earnest.
+"""Runs each engine of a comparison in a process of its own.
 
-Side by side in one process they would slow each other down: every thread that computes keeps
-helpers, and once these are more than the cores, all of them sleep between two products. Such a
-process says `done` once it has loaded, and again after each batch that it reads, a line of JSON,
-from its standard input.
+In one process they would slow each other down: every thread that computes keeps OpenMP threads, and
+once these outnumber the cores, all of them sleep between two products. The process prints `done`
+when it has loaded, and again after each batch, which it reads as a line of JSON from its standard
+input.
 """
 
 import json
@@ -17,32 +17,32 @@ import psutil
 from benchmarks.processes import ProcessFailed, python, running
 from turnstream.workers import openmp
 
-#: Our engine, which a worker starts with settings for its threads; peers have their usual ones.
+#: Our engine gets the OpenMP settings of a worker; peers keep their defaults.
 OURS = ("compiled", "torch")
 
 
 class Ended(Exception):
-    """A peer is gone before its batch was answered."""
+    """The process ended before its batch was answered."""
 
 
 class PeerProcess:
-    """Answers prompts, all of them at once; its processes sleep while others are measured."""
+    """Answers batches of prompts; its processes are suspended while others are measured."""
 
     def __init__(self, process: "subprocess.Popen[str]") -> None:
         self._process = process
 
     def __call__(self, prompts: Sequence[Sequence[int]]) -> None:
-        """Answer, and return when each prompt has its answer."""
+        """Answer all prompts; return when the last answer is complete."""
         for process in self._family():
             process.resume()
         print(json.dumps([*map(list, prompts)]), file=self._process.stdin, flush=True)
         self.wait()
 
     def wait(self) -> None:
-        """Return when it has nothing left to do, and put it to sleep.
+        """Wait for `done`, then suspend the processes.
 
         Raises:
-            Ended: it says nothing more.
+            Ended: the process ended instead.
         """
         assert self._process.stdout
         if self._process.stdout.readline() != "done\n":
@@ -50,13 +50,8 @@ class PeerProcess:
         for process in self._family():
             process.suspend()
 
-    def cpu_seconds(self) -> float:
-        """Processor time that it has used so far."""
-        times = [process.cpu_times() for process in self._family()]
-        return sum(time.user + time.system for time in times)
-
     def end(self) -> None:
-        """End all its processes."""
+        """Kill all its processes."""
         for process in self._family():
             with suppress(psutil.NoSuchProcess):
                 process.kill()
@@ -68,18 +63,13 @@ class PeerProcess:
 
 
 @contextmanager
-def peer(
-    name: str, folder: Path, cache: Path, *, threads: int | None = None
-) -> Iterator[PeerProcess]:
-    """Start one of `benchmarks.batch` with a checkpoint.
+def peer(name: str, folder: Path, cache: Path) -> Iterator[PeerProcess]:
+    """Start an engine of `benchmarks.batch` with a checkpoint.
 
     Args:
-        cache: where it may keep what it compiles.
-        threads: how many it computes on; None leaves it to torch.
+        cache: the folder of the compiled op.
     """
-    environ = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
-    if name in OURS:
-        environ |= openmp.SETTINGS
+    environ = openmp.SETTINGS if name in OURS else {}
     command = python("benchmarks.batch", name, str(folder), str(cache))
     directory = cache.parent
     with running(
@@ -90,7 +80,7 @@ def peer(
             one.wait()
             yield one
         except Ended as exc:
-            raise ProcessFailed(f"{name} ended:\n{process.last_words()}") from exc
+            raise ProcessFailed(f"{name} ended:\n{process.log_tail()}") from exc
         finally:
-            # Asleep it would not hear that it is to end.
+            # A suspended process would not react to SIGTERM.
             one.end()

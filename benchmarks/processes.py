@@ -1,7 +1,7 @@
-"""Starts what a benchmark measures, each as a process of its own, and ends it by its pid.
+"""Starts the processes that a benchmark measures, and ends them by their pids.
 
-A benchmark reads no setting of the person who runs it: every `TURNSTREAM_*` variable is taken out
-before a process gets its own.
+The settings of the person who runs the benchmark have no effect: all `TURNSTREAM_*` variables are
+removed from the environment before a process gets its own.
 """
 
 import os
@@ -23,15 +23,15 @@ from redis.exceptions import RedisError
 from turnstream.cli.redis_server import PrivateRedis, find_program, free_port
 
 ROOT = Path(__file__).parents[1]
-#: Loading torch on a busy machine takes a while.
+#: Longest time to become ready; loading torch on a busy machine is slow.
 START_SECONDS = 120.0
-#: What does not end within this after SIGTERM is killed.
+#: A process that has not ended this long after SIGTERM is killed.
 END_SECONDS = 15.0
-_LOOK_SECONDS = 0.05
+_POLL_SECONDS = 0.05
 
 
 class ProcessFailed(Exception):
-    """A process ended, or did not become ready in time; the message has its last words."""
+    """A process ended, or was not ready in time; the message has the end of its log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Process:
 
     name: str
     popen: "subprocess.Popen[str]"
-    #: Everything it says, but its standard output if that is read by the benchmark.
+    #: Its standard error, and its standard output unless the benchmark reads that.
     log: Path
 
     @property
@@ -48,12 +48,12 @@ class Process:
         return self.popen.pid
 
     def cpu_seconds(self) -> float:
-        """User and system time that it has used so far."""
+        """Return the user and system time that it has used so far."""
         times = psutil.Process(self.pid).cpu_times()
         return float(times.user + times.system)
 
     def wait_until(self, ready: Callable[[], bool], seconds: float = START_SECONDS) -> None:
-        """Return once `ready()`; it is asked again and again.
+        """Wait until `ready()` is true.
 
         Raises:
             ProcessFailed: the process ended, or is not ready in time.
@@ -61,15 +61,15 @@ class Process:
         deadline = time.monotonic() + seconds
         while not ready():
             if self.popen.poll() is not None:
-                raise ProcessFailed(f"{self.name} ended:\n{self.last_words()}")
+                raise ProcessFailed(f"{self.name} ended:\n{self.log_tail()}")
             if time.monotonic() > deadline:
                 raise ProcessFailed(
-                    f"{self.name} is not ready after {seconds:.0f} s:\n{self.last_words()}"
+                    f"{self.name} is not ready after {seconds:.0f} s:\n{self.log_tail()}"
                 )
-            time.sleep(_LOOK_SECONDS)
+            time.sleep(_POLL_SECONDS)
 
     def next_line(self) -> str:
-        """Wait for the next line of its standard output; it must be one that ends by itself.
+        """Read the next line of its standard output.
 
         Raises:
             ProcessFailed: it ended without another line.
@@ -77,10 +77,10 @@ class Process:
         assert self.popen.stdout is not None
         line = self.popen.stdout.readline()
         if not line:
-            raise ProcessFailed(f"{self.name} ended:\n{self.last_words()}")
+            raise ProcessFailed(f"{self.name} ended:\n{self.log_tail()}")
         return line.rstrip("\n")
 
-    def last_words(self) -> str:
+    def log_tail(self) -> str:
         return self.log.read_text(errors="replace")[-2000:]
 
 
@@ -93,7 +93,7 @@ def running(
     listen: bool = False,
     talk: bool = False,
 ) -> Iterator[Process]:
-    """Run a program until the block is left.
+    """Run a program until the block ends.
 
     Args:
         listen: read its standard output from `popen.stdout` instead of logging it.
@@ -125,19 +125,19 @@ def running(
 
 
 def python(module: str, *arguments: str) -> tuple[str, ...]:
-    """Give the command that runs a module of the project."""
+    """Return the command that runs a module of the project."""
     return (sys.executable, "-m", module, *arguments)
 
 
 def clean_environ() -> dict[str, str]:
-    """Give this process's environment without anybody's settings."""
+    """Return this process's environment without `TURNSTREAM_*` variables."""
     mine = {name: value for name, value in os.environ.items() if not name.startswith("TURNSTREAM_")}
     return mine | {"HF_HUB_OFFLINE": "1"}
 
 
 @contextmanager
 def redis_server(directory: Path) -> Iterator[str]:
-    """Run a private Redis; gives its URL."""
+    """Run a private Redis; yield its URL."""
     private = PrivateRedis.prepare(find_program(), directory / "redis")
 
     def answers() -> bool:
@@ -154,7 +154,7 @@ def redis_server(directory: Path) -> Iterator[str]:
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A process that takes WebSockets."""
+    """A process that serves WebSockets."""
 
     process: Process
     #: `127.0.0.1:PORT`.
@@ -163,7 +163,7 @@ class Server:
 
 @contextmanager
 def front_end(directory: Path, redis_url: str, model: str) -> Iterator[Server]:
-    """Run `turnstream serve`; its model need not have a worker."""
+    """Run `turnstream serve`; the model needs no worker."""
     command = python("turnstream", "serve")
     with server("serve", *command, directory=directory, redis_url=redis_url, model=model) as ours:
         yield ours
@@ -178,7 +178,7 @@ def server(
     model: str = "",
     environ: Mapping[str, str] | None = None,
 ) -> Iterator[Server]:
-    """Run a server that takes its settings as the front end does, and has a `/healthz`."""
+    """Run a server that reads the settings of the front end and answers `/healthz`."""
     port = free_port()
     own = {
         "TURNSTREAM_REDIS_URL": redis_url,
@@ -192,7 +192,7 @@ def server(
 
 
 def answers_http(url: str) -> bool:
-    """Tell whether a GET is answered with 200."""
+    """Return whether a GET is answered with status 200."""
     try:
         with urllib.request.urlopen(url, timeout=5) as response:
             return bool(response.status == 200)
@@ -201,5 +201,5 @@ def answers_http(url: str) -> bool:
 
 
 def end_on_sigterm() -> None:
-    """Leave by the same door as on Ctrl-C, so that nothing started here stays behind."""
+    """Exit on SIGTERM as on Ctrl-C, so that every process that was started is ended."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))

@@ -1,7 +1,6 @@
-"""The two who publish in the relay benchmark: a worker of ours, and the one the peer listens to.
+"""The publishers of the relay, append and storm benchmarks: a worker of ours, and the peer's.
 
-Both send slice number n to a few sockets at a time, as an engine's step does for the turns in its
-batch.
+Both send slice number n to some sockets at a time, as an engine's step does for its turns.
 """
 
 import time
@@ -10,7 +9,6 @@ from typing import Protocol
 import redis
 
 from benchmarks.peer import channel
-from benchmarks.slices import slice_event, slice_text
 from turnstream.turns import events
 from turnstream.turns.connection import connect
 from turnstream.turns.ids import new_response_id
@@ -19,32 +17,42 @@ from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Claimed
 
-#: What the service takes a turn for.
+#: The model of all turns; nothing loads it.
 MODEL = "benchmark"
 CLAIM_SECONDS = 30.0
+
+
+def slice_text(number: int) -> str:
+    """Return the text of a turn's slice: different for each number, always of the same length."""
+    return f" word{number:05d}"
+
+
+def slice_event(turn_id: str, seq: int, number: int) -> str:
+    """Return a slice as the JSON of its event."""
+    return events.text_delta(turn_id, seq, slice_text(number))
 
 
 class Publisher(Protocol):
     """Sends slices to sockets."""
 
     def begin(self) -> None:
-        """Take up what the sockets ask for."""
+        """Claim the turns of the sockets."""
 
     def send(self, sockets: range, number: int) -> None:
-        """Send a slice to each of these."""
+        """Send slice `number` to each of these sockets."""
 
     def end(self) -> None:
-        """Finish what was begun."""
+        """Complete the turns."""
 
 
 class Refused(Exception):
-    """A worker's append was not taken."""
+    """Turns or appends are not as they should be: a claim or an append failed."""
 
 
 class Worker:
-    """Answers a turn of each socket through the doors that a real worker uses.
+    """Answers the turn of each socket with the calls that a real worker makes.
 
-    It does not beat, so what takes longer than a lease needs a longer one.
+    It sends no heartbeats: a run that takes longer than a lease needs a longer lease.
     """
 
     def __init__(self, redis_url: str, sockets: int, *, lease_seconds: float = 5.0) -> None:
@@ -57,39 +65,39 @@ class Worker:
         self._next: list[int] = []
 
     def begin(self) -> None:
-        """Claim every turn and open its answer.
+        """Claim every turn and append its opening events.
 
         Raises:
-            Refused: fewer turns came than there are sockets.
+            Refused: there are fewer turns than sockets.
         """
         self._turns = self._claim()
         self._next = [turn.seq + 1 for turn in self._turns]
         self._append(
             [
-                self._part(place, events.opening(turn.id, self._next[place]))
-                for place, turn in enumerate(self._turns)
+                self._part(index, events.opening(turn.id, self._next[index]))
+                for index, turn in enumerate(self._turns)
             ]
         )
 
     def send(self, sockets: range, number: int) -> None:
         """Append a slice to the log of each turn, in one call."""
         parts = []
-        for place in sockets:
-            seq = self._next[place]
-            event = slice_event(self._turns[place].id, seq, number)
-            parts.append(self._part(place, [event], ids=(number,)))
+        for index in sockets:
+            seq = self._next[index]
+            event = slice_event(self._turns[index].id, seq, number)
+            parts.append(self._part(index, [event], ids=(number,)))
         self._append(parts)
 
     def end(self) -> None:
-        """Complete every turn; nobody looks at what its record keeps."""
+        """Complete every turn; the text of its record is not checked."""
         parts = []
         text = slice_text(0)
-        for place, turn in enumerate(self._turns):
-            seq = self._next[place]
+        for index, turn in enumerate(self._turns):
+            seq = self._next[index]
             closing = events.closing(turn.id, seq, "completed", text)
             closing.append(events.terminal(seq + len(closing), "completed", "null", turn.rest))
             final = Final(status="completed", error="null", rest=turn.rest, text=text)
-            parts.append(self._part(place, closing, final=final))
+            parts.append(self._part(index, closing, final=final))
         self._append(parts)
 
     def _claim(self) -> list[Claimed]:
@@ -100,17 +108,17 @@ class Worker:
             if turn is not None:
                 claimed.append(turn)
             elif time.monotonic() > deadline:
-                raise Refused(f"only {len(claimed)} of {self._sockets} sockets asked for a turn")
+                raise Refused(f"only {len(claimed)} of {self._sockets} turns are in the queue")
             else:
                 time.sleep(0.01)
         return claimed
 
     def _part(
-        self, place: int, new: list[str], *, ids: tuple[int, ...] = (), final: Final | None = None
+        self, index: int, new: list[str], *, ids: tuple[int, ...] = (), final: Final | None = None
     ) -> Append:
-        turn = self._turns[place]
-        first = self._next[place]
-        self._next[place] += len(new)
+        turn = self._turns[index]
+        first = self._next[index]
+        self._next[index] += len(new)
         return Append(
             id=turn.id,
             attempt=turn.attempt,
@@ -122,19 +130,19 @@ class Worker:
     def _append(self, parts: list[Append]) -> None:
         verdicts = self._log.append(parts)
         if set(verdicts) != {Verdict.OK}:
-            raise Refused(f"the log said {set(verdicts)}")
+            raise Refused(f"an append was answered with {set(verdicts)}")
 
 
 class Channels:
-    """Publishes each slice as a message of its own, a step's in one pipeline."""
+    """Publishes each slice as a message of its own, those of a step in one pipeline."""
 
     def __init__(self, redis_url: str, sockets: int) -> None:
         self._client = redis.Redis.from_url(redis_url, protocol=2)
-        # The peer knows no turns; its slices look the same all the same.
+        # The peer has no turns; these ids make its events as long as ours.
         self._turns = [new_response_id() for _ in range(sockets)]
 
     def begin(self) -> None:
-        """There is nothing to take up."""
+        """Do nothing: the peer has no turns."""
 
     def send(self, sockets: range, number: int) -> None:
         """Publish a slice to each socket's channel."""
@@ -144,4 +152,4 @@ class Channels:
             pipe.execute()
 
     def end(self) -> None:
-        """There is nothing to finish."""
+        """Do nothing: the peer has no turns."""

@@ -1,9 +1,9 @@
-"""What a long line costs: handing a turn in behind 100,000 others, and the memory of each.
+"""What a long queue costs: submitting a turn behind 100,000 others, and the memory of each.
 
-Both lines are in one Redis and turns are handed in to them in turns, through a node's own door;
-each is taken out again, so that the lines stay as long as they are. Memory is what the server grows
-by for a waiting turn, without the text of its question, against a stream with a single entry: what
-a turn would own if it had a log from the start.
+A short and a long queue are in one Redis. Turns are submitted to them alternately by the client of
+a node and cancelled again, so that the queues keep their lengths. Memory is what Redis grows by for
+a waiting turn, without the text of its input, against a stream of one entry: what a turn would take
+if it had a log from the start.
 """
 
 import asyncio
@@ -16,9 +16,8 @@ from typing import Any
 
 import redis
 
-from benchmarks.percentile import percentile
 from benchmarks.processes import end_on_sigterm, redis_server
-from benchmarks.report import Row, report, wants_json
+from benchmarks.report import Row, percentile, report, wants_json
 from turnstream.turns.client import TurnClient, open_client
 from turnstream.turns.ids import new_response_id
 from turnstream.turns.lua import Script
@@ -31,16 +30,16 @@ from turnstream.turns.wake_up import WakeUp
 SHORT, LONG = 100, 100_000
 OWNERS = 1_000
 ROUNDS = 500
-QUESTION = "What is it like to stand in a line as long as this one? " * 4
-#: Turns handed in with one trip while a line is filled.
-AT_ONCE = 500
+QUESTION = "What is it like to wait in a queue as long as this one? " * 4
+#: Turns in one pipeline while a queue is filled.
+PIPELINE = 500
 STREAMS = 10_000
-MOST_TIMES = 1.5
-MOST_MEMORY = 0.4
+#: What the project promises: a ratio of the times, and of the memory.
+MOST_TIMES, MOST_MEMORY = 1.5, 0.4
 
 
 def turns(model: str) -> Iterator[Turn]:
-    """Make turns of many owners, without an end."""
+    """Yield turns of many owners without end."""
     number = 0
     while True:
         number += 1
@@ -62,39 +61,39 @@ def turns(model: str) -> Iterator[Turn]:
 
 
 def fill(client: "redis.Redis", settings: TurnSettings, model: str, size: int) -> float:
-    """Hand in so many turns; gives the bytes that each one takes."""
-    submit, wake_up, coming = Script(client, "submit"), WakeUp(), turns(model)
+    """Submit so many turns; return the bytes of memory that each one takes."""
+    submit, wake_up, source = Script(client, "submit"), WakeUp(), turns(model)
     before = _used(client)
-    for begun in range(0, size, AT_ONCE):
+    for begun in range(0, size, PIPELINE):
         with client.pipeline(transaction=False) as pipe:
-            for _ in range(min(AT_ONCE, size - begun)):
-                submit(**submission(next(coming), settings, wake_up, node="n"), pipe=pipe)
+            for _ in range(min(PIPELINE, size - begun)):
+                submit(**submission(next(source), settings, wake_up, node="n"), pipe=pipe)
             pipe.execute()
     return (_used(client) - before) / size
 
 
 def stream_bytes(client: "redis.Redis") -> float:
-    """Give the bytes that a stream of one small entry takes."""
+    """Return the bytes of memory that a stream of one small entry takes."""
     before = _used(client)
     for number in range(STREAMS):
         client.xadd(f"stream:resp_{number:032x}", {"e": "x"}, id="1-0")
     return (_used(client) - before) / STREAMS
 
 
-async def enqueue(settings: TurnSettings, rounds: int) -> dict[str, list[float]]:
-    """Hand turns in at both lines, one after the other; gives seconds for each."""
+async def submit_alternately(settings: TurnSettings, rounds: int) -> dict[str, list[float]]:
+    """Submit turns to both queues; return the seconds of each, by queue."""
     taken: dict[str, list[float]] = {"short": [], "long": []}
     async with open_client(settings, "node-1") as turn_client:
-        coming = {model: turns(model) for model in taken}
+        source = {model: turns(model) for model in taken}
         for _ in range(rounds):
             for model, seconds in taken.items():
-                turn = next(coming[model])
-                seconds.append(await _one(turn_client, turn))
+                turn = next(source[model])
+                seconds.append(await _submit(turn_client, turn))
     return taken
 
 
-async def _one(turn_client: TurnClient, turn: Turn) -> float:
-    # An owner who has nothing in line, as most have.
+async def _submit(turn_client: TurnClient, turn: Turn) -> float:
+    # Most owners have no other turn in the queue.
     turn = replace(turn, owner=f"new-{turn.id}")
     start = time.perf_counter()
     async with turn_client.submit(turn):
@@ -109,7 +108,7 @@ def _used(client: "redis.Redis") -> int:
 
 
 def measure(*, long: int, rounds: int) -> list[Row]:
-    """Run the whole of it on a Redis of its own."""
+    """Measure on a private Redis."""
     with (
         TemporaryDirectory() as directory,
         redis_server(Path(directory)) as url,
@@ -118,7 +117,7 @@ def measure(*, long: int, rounds: int) -> list[Row]:
         settings = TurnSettings(redis_url=url, max_queued=2 * long)
         fill(client, settings, "short", SHORT)
         waiting = fill(client, settings, "long", long)
-        taken = asyncio.run(enqueue(settings, rounds))
+        taken = asyncio.run(submit_alternately(settings, rounds))
         stream = stream_bytes(client)
     text = len(messages_to_json((Message("user", QUESTION),)))
     rows = []

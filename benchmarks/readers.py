@@ -1,8 +1,8 @@
-"""The readers of the relay benchmark, in a process of their own so that their work is not counted.
+"""The readers of the relay benchmark, in a process of their own, and the count of what they read.
 
-`python -m benchmarks.readers KIND ADDRESS SOCKETS SLICES` opens that many sockets and says on its
-standard output, a line each: `ready` when all of them wait for slices, `delivered` when each has
-as many as were to come, and at the end the tally as JSON.
+`python -m benchmarks.readers KIND ADDRESS SOCKETS SLICES` opens that many sockets and prints a line
+each: `ready` when all of them wait for slices, `delivered` when each has read that many slices, and
+at the end the tally as JSON. A slice that was lost or came out of order shows in the tally.
 """
 
 import argparse
@@ -10,32 +10,69 @@ import asyncio
 import json
 import sys
 from collections.abc import Coroutine, Iterable
+from dataclasses import asdict, dataclass
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import WebSocketException
 
-from benchmarks.slices import Tally, tally
+from benchmarks.publishers import slice_text
 
-#: After this the tally is made of what has come.
-MOST_SECONDS = 40.0
-#: So many hundred sockets take a while to open on a busy machine.
+#: Timeout; the tally then counts what has arrived.
+READ_SECONDS = 40.0
+#: Timeout of opening a socket; hundreds of them take long on a busy machine.
 OPEN_SECONDS = 30.0
 
-#: What a socket does: it asks for a response and reads it to its end, or it only listens.
+#: What a socket does: it asks for a response and reads it to its end, or it only reads.
 TURNS = "turns"
 CHANNELS = "channels"
 
 READY = "ready"
 DELIVERED = "delivered"
 
-#: The events of a response when it is in line, from there to its first slice, and after its last.
+#: Events of a response while it is queued, then up to its first slice, and after its last one.
 SUBMITTED_EVENTS = 2
 OPENING_EVENTS = 3
 CLOSING_EVENTS = 4
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """Slices by what became of them."""
+
+    delivered: int
+    lost: int
+    #: Arrived twice, or after a later one.
+    misplaced: int
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(
+            delivered=self.delivered + other.delivered,
+            lost=self.lost + other.lost,
+            misplaced=self.misplaced + other.misplaced,
+        )
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self))
+
+
+def tally(frames: Iterable[str], slices: int) -> Tally:
+    """Compare the frames of one socket with the slices that were sent to it, numbers 0 and up."""
+    numbers = {slice_text(number): number for number in range(slices)}
+    seen: set[int] = set()
+    newest, misplaced = -1, 0
+    for frame in frames:
+        event = json.loads(frame)
+        if event["type"] != "response.output_text.delta":
+            continue
+        number = numbers[event["delta"]]
+        misplaced += number <= newest
+        newest = max(newest, number)
+        seen.add(number)
+    return Tally(delivered=len(seen), lost=slices - len(seen), misplaced=misplaced)
+
+
 class Reader:
-    """One socket, and all that came on it."""
+    """One socket, and all frames that it received."""
 
     def __init__(self, socket: ClientConnection, slices: int) -> None:
         self.frames: list[str] = []
@@ -43,7 +80,7 @@ class Reader:
         self._slices = slices
 
     async def ask(self) -> None:
-        """Ask for a response, and wait until it is in line."""
+        """Ask for a response, and wait until it is queued."""
         await self._socket.send(json.dumps({"type": "response.create", "input": "Go on."}))
         await self.read(SUBMITTED_EVENTS)
 
@@ -53,14 +90,15 @@ class Reader:
             self.frames.append(await self._socket.recv(decode=True))
 
     def tally(self) -> Tally:
+        """Count the slices that arrived."""
         return tally(self.frames, self._slices)
 
 
 async def run(kind: str, address: str, sockets: int, slices: int) -> Tally:
-    """Read everything, saying how far it is."""
+    """Read all slices; print `ready` and `delivered` on the way."""
     readers = [Reader(socket, slices) for socket in await _open(kind, address, sockets)]
     try:
-        async with asyncio.timeout(MOST_SECONDS):
+        async with asyncio.timeout(READ_SECONDS):
             if kind == TURNS:
                 for reader in readers:
                     await reader.ask()
@@ -71,7 +109,7 @@ async def run(kind: str, address: str, sockets: int, slices: int) -> Tally:
             if kind == TURNS:
                 await _all(reader.read(CLOSING_EVENTS) for reader in readers)
     except (TimeoutError, WebSocketException) as exc:
-        # What came before counts, the rest is lost.
+        # Slices that have not arrived by now count as lost.
         print(repr(exc), file=sys.stderr)
     return sum((reader.tally() for reader in readers), Tally(delivered=0, lost=0, misplaced=0))
 
@@ -96,7 +134,7 @@ async def _open(kind: str, address: str, sockets: int) -> list[ClientConnection]
 
 
 async def _all(works: Iterable[Coroutine[None, None, None]]) -> None:
-    """Wait for all; the first failure ends the others."""
+    """Wait for all; the first failure cancels the others."""
     try:
         async with asyncio.TaskGroup() as tasks:
             for work in works:

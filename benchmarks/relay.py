@@ -1,8 +1,8 @@
-"""What a slice costs the front end on its way from Redis to a socket, in its own CPU time.
+"""CPU time of the front end for a slice on its way from Redis to a socket.
 
-200 turns at 40 slices a second each, written by the calls that a real worker makes. The peer is the
-same server with a Redis subscription for each socket and a message for each slice. Every slice is
-counted where it arrives.
+200 turns get 40 slices a second each, appended with the calls that a real worker makes. The peer is
+the same server with a Redis subscription for each socket and a message for each slice. Every slice
+is counted at the readers.
 """
 
 import json
@@ -25,12 +25,11 @@ from benchmarks.processes import (
     server,
 )
 from benchmarks.publishers import MODEL, Channels, Publisher, Worker
-from benchmarks.readers import CHANNELS, DELIVERED, READY, TURNS
+from benchmarks.readers import CHANNELS, DELIVERED, READY, TURNS, Tally
 from benchmarks.report import Row, report, wants_json
-from benchmarks.slices import Tally
 
 ROUNDS = 3
-#: How many times cheaper than the peer a slice must be here.
+#: The project promises that a slice costs the peer this many times our CPU time.
 LEAST_TIMES_CHEAPER = 2.0
 
 
@@ -39,23 +38,23 @@ class Load:
     """What is sent in one run."""
 
     sockets: int = 200
-    #: Slices a second to each socket, as fast as people read and more.
+    #: Slices a second to each socket.
     rate: int = 40
     seconds: float = 3.0
 
     @property
     def slices(self) -> int:
-        """Slices to each socket."""
+        """Return the number of slices to each socket."""
         return round(self.rate * self.seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
-    """How slices are carried."""
+class Case:
+    """How slices are sent: by which server, and in steps of which size."""
 
     #: `turns` through the front end, or `channels` through the peer.
     kind: str
-    #: Slices that leave the publisher together.
+    #: Slices that are published together.
     batch: int
 
     def __str__(self) -> str:
@@ -63,17 +62,17 @@ class Way:
 
 
 #: The steps of a big engine, and of a small one.
-OURS = (Way(kind=TURNS, batch=200), Way(kind=TURNS, batch=16))
-#: Slices as they come when nobody gathers them, a few in each millisecond, and all of a step in one
-#: pipeline, which is the cheapest that the peer can be.
-PEERS = (Way(kind=CHANNELS, batch=8), Way(kind=CHANNELS, batch=200))
-#: The promise is for these two.
+OURS = (Case(kind=TURNS, batch=200), Case(kind=TURNS, batch=16))
+#: A few slices in each millisecond, as without steps, and all of a step in one pipeline, which is
+#: the cheapest case for the peer.
+PEERS = (Case(kind=CHANNELS, batch=8), Case(kind=CHANNELS, batch=200))
+#: The project's promise compares these two.
 PROMISED = (OURS[0], PEERS[0])
 
 
 @dataclass(frozen=True, slots=True)
-class Carrier:
-    """A running server, and who publishes to it."""
+class Relay:
+    """A running server, and the publisher of what it relays."""
 
     server: Server
     publisher: Publisher
@@ -81,10 +80,10 @@ class Carrier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spent:
-    """What slices took."""
+    """What some slices cost."""
 
     cpu_seconds: float
-    #: From the first slice sent to the last one read.
+    #: From the first slice sent to the last slice read.
     seconds: float
     tally: Tally
 
@@ -97,13 +96,13 @@ class Spent:
 
     @property
     def cpu_per_slice(self) -> float:
-        """Seconds of CPU for each slice that arrived."""
+        """Return the seconds of CPU for each slice that arrived."""
         return self.cpu_seconds / self.tally.delivered
 
 
 @contextmanager
-def carriers(directory: Path, sockets: int) -> Iterator[Mapping[str, Carrier]]:
-    """Run both servers on one Redis; gives them by kind."""
+def relays(directory: Path, sockets: int) -> Iterator[Mapping[str, Relay]]:
+    """Run both servers on one Redis; yield them by kind."""
     peer_command = python("benchmarks.peer")
     with (
         redis_server(directory) as url,
@@ -111,51 +110,51 @@ def carriers(directory: Path, sockets: int) -> Iterator[Mapping[str, Carrier]]:
         server("peer", *peer_command, directory=directory, redis_url=url) as peer,
     ):
         yield {
-            TURNS: Carrier(ours, Worker(url, sockets)),
-            CHANNELS: Carrier(peer, Channels(url, sockets)),
+            TURNS: Relay(ours, Worker(url, sockets)),
+            CHANNELS: Relay(peer, Channels(url, sockets)),
         }
 
 
 def measure(
-    ways: Sequence[Way],
-    carriers: Mapping[str, Carrier],
+    cases: Sequence[Case],
+    relays: Mapping[str, Relay],
     load: Load,
     directory: Path,
     *,
     rounds: int,
-) -> dict[Way, Spent]:
-    """Put the load on each way in turns, that many times, and add up what it took."""
-    spent: dict[Way, Spent] = {}
+) -> dict[Case, Spent]:
+    """Run the load on each case alternately, that many rounds, and add up what it cost."""
+    spent: dict[Case, Spent] = {}
     for number in range(rounds):
-        for way in ways:
-            new = run(way, carriers[way.kind], load, directory)
-            spent[way] = spent[way] + new if way in spent else new
+        for case in cases:
+            new = run(case, relays[case.kind], load, directory)
+            spent[case] = spent[case] + new if case in spent else new
             print(
-                f"round {number + 1} of {rounds}: {way}: {1e6 * new.cpu_per_slice:.1f} µs",
+                f"round {number + 1} of {rounds}: {case}: {1e6 * new.cpu_per_slice:.1f} µs",
                 file=sys.stderr,
             )
     return spent
 
 
-def run(way: Way, carrier: Carrier, load: Load, directory: Path) -> Spent:
-    """Open the sockets, send every slice, and wait until the last one is read."""
-    publisher, process = carrier.publisher, carrier.server.process
+def run(case: Case, relay: Relay, load: Load, directory: Path) -> Spent:
+    """Open the sockets, send every slice, and wait until the last slice is read."""
+    publisher, process = relay.publisher, relay.server.process
     command = python(
         "benchmarks.readers",
-        *(way.kind, carrier.server.address, str(load.sockets), str(load.slices)),
+        *(case.kind, relay.server.address, str(load.sockets), str(load.slices)),
     )
     with running("readers", *command, directory=directory, listen=True) as readers:
         publisher.begin()
-        said = readers.next_line()
-        if said != READY:
-            raise ProcessFailed(f"no slice was sent, yet the readers say {said}")
+        line = readers.next_line()
+        if line != READY:
+            raise ProcessFailed(f"the readers are not ready: {line}")
         cpu, begun = process.cpu_seconds(), time.perf_counter()
-        send(publisher, way.batch, load)
-        said = readers.next_line()
+        send(publisher, case.batch, load)
+        line = readers.next_line()
         cpu, seconds = process.cpu_seconds() - cpu, time.perf_counter() - begun
         publisher.end()
-        # If a slice is lost, the readers give up at some time and then say what they have.
-        outcome = readers.next_line() if said == DELIVERED else said
+        # If a slice is lost, the readers time out and print the tally of what arrived.
+        outcome = readers.next_line() if line == DELIVERED else line
     return Spent(cpu_seconds=cpu, seconds=seconds, tally=Tally(**json.loads(outcome)))
 
 
@@ -166,14 +165,14 @@ def send(publisher: Publisher, batch: int, load: Load) -> None:
     ]
     begun = time.perf_counter()
     for number in range(load.slices):
-        for place, sockets in enumerate(groups):
-            due = begun + (number + place / len(groups)) / load.rate
+        for index, sockets in enumerate(groups):
+            due = begun + (number + index / len(groups)) / load.rate
             time.sleep(max(0.0, due - time.perf_counter()))
             publisher.send(sockets, number)
 
 
-def rows(spent: Mapping[Way, Spent]) -> list[Row]:
-    """Hold each way of ours against each of the peer's."""
+def rows(spent: Mapping[Case, Spent]) -> list[Row]:
+    """Compare each case of ours with each of the peer's."""
     return [
         Row(
             case=f"relay_cpu_{ours.batch}_against_{peer.batch}",
@@ -193,11 +192,11 @@ def main() -> int:
     as_json = wants_json(__doc__ or "")
     end_on_sigterm()
     load = Load()
-    with TemporaryDirectory() as name, carriers(Path(name), load.sockets) as both:
+    with TemporaryDirectory() as name, relays(Path(name), load.sockets) as both:
         spent = measure((*OURS, *PEERS), both, load, Path(name), rounds=ROUNDS)
-    for way, taken in spent.items():
+    for case, taken in spent.items():
         print(
-            f"{way}: {taken.tally.delivered} slices at {taken.tally.delivered / taken.seconds:.0f}"
+            f"{case}: {taken.tally.delivered} slices at {taken.tally.delivered / taken.seconds:.0f}"
             f" a second, {taken.tally.lost} lost, {taken.tally.misplaced} out of order"
         )
     report(rows(spent), as_json)

@@ -1,9 +1,9 @@
-"""What a batch that has every slot costs people, and what people cost the batch.
+"""What a batch that has every slot costs interactive turns, and what those cost the batch.
 
-One worker with the demo model; a batch keeps twice as many turns outstanding as there are slots,
-and people come at random, a few at a time. Three kinds of time go by in turns, several rounds of
-each: people alone, the batch alone, and both. People's time is from submitting to the first slice;
-what the worker gives is counted in tokens, from the logs.
+One worker with the demo model. The batch keeps twice as many turns outstanding as there are slots;
+interactive turns of the tier `default` arrive at random times. Three phases alternate for several
+rounds: interactive turns alone, the batch alone, and both. An interactive turn is timed from submit
+to its first slice; the worker's output is counted in tokens, from the logs.
 """
 
 import asyncio
@@ -18,9 +18,8 @@ from tempfile import TemporaryDirectory
 
 import redis
 
-from benchmarks.percentile import percentile
 from benchmarks.processes import end_on_sigterm, python, redis_server, running
-from benchmarks.report import Row, report, wants_json
+from benchmarks.report import Row, percentile, report, wants_json
 from turnstream.turns import keys
 from turnstream.turns.client import TurnClient, open_client
 from turnstream.turns.ids import new_response_id
@@ -32,23 +31,23 @@ MODEL = "demo"
 SLOTS = 8
 ROUNDS = 5
 SECONDS = 20.0
-#: People who come in a second, and the tokens that each is answered with.
-COME, ANSWER = 2.0, 16
-BATCH_ANSWER = 200
+#: Interactive turns per second, and the most tokens of each and of a turn of the batch.
+ARRIVALS, INTERACTIVE_TOKENS, BATCH_TOKENS = 2.0, 16, 200
+#: What the project promises: a ratio of the waits, and a share of the tokens.
 MOST_TIMES, LEAST_SHARE = 1.3, 0.9
 
 
 @dataclass(slots=True)
 class Phase:
-    """What happened while one kind of time went by."""
+    """What was measured in phases of one kind."""
 
     first_slices: list[float] = field(default_factory=list)
     tokens: int = 0
     seconds: float = 0.0
 
 
-def make_turn(tier: Tier, most_tokens: int) -> Turn:
-    """Make a turn whose answer is drawn anew each time, and so of any length up to that."""
+def make_turn(tier: Tier, max_tokens: int) -> Turn:
+    """Return a turn with a random seed, so that its answer has any length up to this."""
     return Turn(
         id=new_response_id(),
         owner=tier,
@@ -58,7 +57,7 @@ def make_turn(tier: Tier, most_tokens: int) -> Turn:
         request=Request(
             instructions=None,
             sampling=SamplingParams(
-                max_tokens=most_tokens, temperature=2.0, top_p=1.0, seed=random.getrandbits(40)
+                max_tokens=max_tokens, temperature=2.0, top_p=1.0, seed=random.getrandbits(40)
             ),
         ),
         parent=None,
@@ -69,16 +68,16 @@ def make_turn(tier: Tier, most_tokens: int) -> Turn:
     )
 
 
-class Crowd:
-    """People and a batch at one node."""
+class Load:
+    """Interactive turns and a batch at one node."""
 
     def __init__(self, turn_client: TurnClient) -> None:
         self._turn_client = turn_client
         self.turns: list[Turn] = []
 
-    async def person(self, phase: Phase) -> None:
-        """Ask, and note when the first slice came."""
-        turn, begun = make_turn("default", ANSWER), time.perf_counter()
+    async def interactive_turn(self, phase: Phase) -> None:
+        """Submit a turn, record the time to its first slice, and read to its end."""
+        turn, begun = make_turn("default", INTERACTIVE_TOKENS), time.perf_counter()
         self.turns.append(turn)
         waits = True
         async with self._turn_client.submit(turn) as follower:
@@ -87,20 +86,20 @@ class Crowd:
                     phase.first_slices.append(time.perf_counter() - begun)
                     waits = False
 
-    async def people(self, phase: Phase, until: float) -> None:
-        """Let people come until then, and wait for the last one's answer."""
+    async def interactive(self, phase: Phase, until: float) -> None:
+        """Submit turns at random times until then; return when the last one has ended."""
         draw = random.Random(7)
         async with asyncio.TaskGroup() as tasks:
             while (now := time.perf_counter()) < until:
-                tasks.create_task(self.person(phase))
-                await asyncio.sleep(min(draw.expovariate(COME), max(0.0, until - now)))
+                tasks.create_task(self.interactive_turn(phase))
+                await asyncio.sleep(min(draw.expovariate(ARRIVALS), max(0.0, until - now)))
 
     async def batch(self) -> None:
-        """Keep a batch's turns outstanding until cancelled."""
+        """Keep the batch's turns outstanding until cancelled."""
 
-        async def feed() -> None:
+        async def one_after_the_other() -> None:
             while True:
-                turn = make_turn("batch", BATCH_ANSWER)
+                turn = make_turn("batch", BATCH_TOKENS)
                 self.turns.append(turn)
                 async with self._turn_client.submit(turn) as follower:
                     async for _ in follower.batches():
@@ -108,30 +107,35 @@ class Crowd:
 
         async with asyncio.TaskGroup() as tasks:
             for _ in range(2 * SLOTS):
-                tasks.create_task(feed())
+                tasks.create_task(one_after_the_other())
 
 
 async def phase_of(
-    client: "redis.Redis", turn_client: TurnClient, *, people: bool, batch: bool, seconds: float
+    client: "redis.Redis",
+    turn_client: TurnClient,
+    *,
+    interactive: bool,
+    batch: bool,
+    seconds: float,
 ) -> Phase:
-    """Let one kind of time go by, and leave nothing of it in line or on a slot."""
-    phase, crowd = Phase(), Crowd(turn_client)
-    feeding = asyncio.create_task(crowd.batch()) if batch else None
+    """Run one phase; at its end no turn of it is queued or in a slot."""
+    phase, load = Phase(), Load(turn_client)
+    running_batch = asyncio.create_task(load.batch()) if batch else None
     if batch:
         await _until(lambda: client.zcard(keys.preemptible(MODEL)) == SLOTS)
-    before = _tokens(client, crowd.turns)
+    before = _tokens(client, load.turns)
     begun = time.perf_counter()
-    if people:
-        await crowd.people(phase, begun + seconds)
+    if interactive:
+        await load.interactive(phase, begun + seconds)
     else:
         await asyncio.sleep(seconds)
-    phase.tokens = _tokens(client, crowd.turns) - before
+    phase.tokens = _tokens(client, load.turns) - before
     phase.seconds = time.perf_counter() - begun
-    if feeding is not None:
-        feeding.cancel()
+    if running_batch is not None:
+        running_batch.cancel()
         with suppress(asyncio.CancelledError):
-            await feeding
-        for turn in crowd.turns:
+            await running_batch
+        for turn in load.turns:
             with suppress(Exception):  # most have ended
                 await turn_client.cancel(turn.id, turn.owner)
         await _until(lambda: client.zcard(keys.leases()) == 0)
@@ -140,7 +144,7 @@ async def phase_of(
 
 async def _until(ready: Callable[[], bool]) -> None:
     async with asyncio.timeout(60):
-        while not ready():  # noqa: ASYNC110  another process makes it so
+        while not ready():  # noqa: ASYNC110  the state is another process's
             await asyncio.sleep(0.02)
 
 
@@ -161,16 +165,16 @@ async def _measure(client: "redis.Redis", url: str, rounds: int, seconds: float)
     alone, shared, batch = Phase(), Phase(), Phase()
     async with open_client(TurnSettings(redis_url=url), "node-1") as turn_client:
         await _until(lambda: client.zcard(keys.heartbeats(MODEL)) > 0)
-        # Once, so that nothing is done for the first time.
-        await phase_of(client, turn_client, people=True, batch=True, seconds=min(3.0, seconds))
+        # The first phase only warms up.
+        await phase_of(client, turn_client, interactive=True, batch=True, seconds=min(3.0, seconds))
         for number in range(rounds):
-            for total, people, with_batch in (
+            for total, interactive, with_batch in (
                 (alone, True, False),
                 (shared, True, True),
                 (batch, False, True),
             ):
                 once = await phase_of(
-                    client, turn_client, people=people, batch=with_batch, seconds=seconds
+                    client, turn_client, interactive=interactive, batch=with_batch, seconds=seconds
                 )
                 total.first_slices += once.first_slices
                 total.tokens += once.tokens
@@ -180,7 +184,7 @@ async def _measure(client: "redis.Redis", url: str, rounds: int, seconds: float)
 
 
 def rows(alone: Phase, shared: Phase, batch: Phase) -> list[Row]:
-    """Hold what was shared against what was had alone."""
+    """Compare the shared phases with those of each load alone."""
     found = []
     for name, share, floor in (("p50", 0.5, None), ("p95", 0.95, round(1 / MOST_TIMES, 3))):
         ours, theirs = (1e3 * percentile(p.first_slices, share) for p in (shared, alone))
@@ -190,7 +194,7 @@ def rows(alone: Phase, shared: Phase, batch: Phase) -> list[Row]:
                 ours=ours,
                 theirs=theirs,
                 unit="ms",
-                against="people without the batch",
+                against="the same without the batch",
                 ratio=theirs / ours,
                 floor=floor,
             )
@@ -211,7 +215,7 @@ def rows(alone: Phase, shared: Phase, batch: Phase) -> list[Row]:
 
 
 def measure(*, rounds: int, seconds: float) -> list[Row]:
-    """Run the whole of it, each process its own."""
+    """Run Redis, a worker and the phases."""
     with (
         TemporaryDirectory() as name,
         redis_server(Path(name)) as url,

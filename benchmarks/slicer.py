@@ -1,7 +1,7 @@
-"""From 256 new ids to shown text after a prompt of 3,500 tokens: ours and the usual ways.
+"""Decoding 256 new ids to text after a prompt of 3,500 tokens: the slicer against usual ways.
 
-All get one id at a time, as an engine's step gives them. ``DecodeStream`` is primed and has its
-first step behind it: that one reads the whole prompt, and afterwards only its last tokens count.
+All get one id at a time, as an engine's step returns them. `DecodeStream` is primed, and its first
+step, which reads the whole prompt, is not measured.
 """
 
 import tempfile
@@ -9,11 +9,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from tokenizers.decoders import DecodeStream
-from transformers import TextIteratorStreamer
 
-from benchmarks.report import Row, in_turns, report, wants_json
+from benchmarks.report import Row, best_seconds, report, wants_json
 from harness import sentencepiece_model
 from turnstream.workers.byte_table import ByteTable
 from turnstream.workers.slicer import Slicer
@@ -23,22 +21,26 @@ NEW_TOKENS = 256
 
 
 def ours(table: ByteTable, ids: Sequence[int]) -> str:
+    """Decode with the slicer."""
     slicer = Slicer(table)
     slices = [slicer.feed([id]) for id in ids]
     return "".join(slices) + slicer.finish()
 
 
 def ours_with_stops(table: ByteTable, ids: Sequence[int]) -> str:
+    """Decode with the slicer while it looks for two stop strings."""
     slicer = Slicer(table, stop=["###", "\n\n\n"])
     slices = [slicer.feed([id]) for id in ids]
     return "".join(slices) + slicer.finish()
 
 
 def decode_stream(backend: Any, primed: DecodeStream, ids: Sequence[int]) -> str:
+    """Decode with a stream of the tokenizers library."""
     return "".join([primed.step(backend, id) or "" for id in ids])
 
 
 def full_decode(tokenizer: Any, prompt: list[int], ids: Sequence[int]) -> str:
+    """Decode prompt and answer again for each id, and cut off what was shown."""
     shown, all_ids = len(tokenizer.decode(prompt, skip_special_tokens=True)), list(prompt)
     slices = []
     for id in ids:
@@ -47,15 +49,6 @@ def full_decode(tokenizer: Any, prompt: list[int], ids: Sequence[int]) -> str:
         slices.append(text[shown:])
         shown = len(text)
     return "".join(slices)
-
-
-def iterator_streamer(tokenizer: Any, prompt: torch.Tensor, ids: Sequence[torch.Tensor]) -> str:
-    streamer = TextIteratorStreamer(tokenizer, skip_prompt=True, skip_special_tokens=True)
-    streamer.put(prompt)
-    for id in ids:
-        streamer.put(id)
-    streamer.end()
-    return "".join(streamer)
 
 
 def main() -> None:
@@ -68,11 +61,10 @@ def main() -> None:
         sentencepiece_model.tokens(model), sentencepiece_model.control_ids(model)
     )
     text = " ".join(sentencepiece_model.CORPUS)
-    endless = model.encode(text * (1 + 8 * PROMPT_TOKENS // len(text)))
-    prompt = [1, *endless[: PROMPT_TOKENS - 1]]
-    ids = endless[PROMPT_TOKENS - 1 :][:NEW_TOKENS]
+    many_ids = model.encode(text * (1 + 8 * PROMPT_TOKENS // len(text)))
+    prompt = [1, *many_ids[: PROMPT_TOKENS - 1]]
+    ids = many_ids[PROMPT_TOKENS - 1 :][:NEW_TOKENS]
     assert len(prompt) + len(ids) == PROMPT_TOKENS + NEW_TOKENS
-    prompt_tensor, id_tensors = torch.tensor([prompt]), [torch.tensor([id]) for id in ids]
     backend, space = tokenizer.backend_tokenizer, tokenizer.convert_tokens_to_ids("\u2581")
 
     def primed_stream() -> str:
@@ -84,32 +76,30 @@ def main() -> None:
         "ours": lambda: ours(table, ids),
         "ours with stop strings": lambda: ours_with_stops(table, ids),
         "DecodeStream": primed_stream,
-        "TextIteratorStreamer": lambda: iterator_streamer(tokenizer, prompt_tensor, id_tensors),
         "full re-decode": lambda: full_decode(tokenizer, prompt, ids),
     }
     texts = {name: run().strip() for name, run in peers.items()}
     assert len(set(texts.values())) == 1, texts
-    # What takes microseconds is measured in many more rounds than what takes seconds.
+    # Fast ones get more rounds: they take microseconds, decoding everything again takes seconds.
     quick = {name: peers[name] for name in ("ours", "ours with stop strings", "DecodeStream")}
     slow = {name: run for name, run in peers.items() if name == "ours" or name not in quick}
-    quick_best, slow_best = in_turns(quick, rounds=300), in_turns(slow, rounds=5)
+    quick_best, slow_best = best_seconds(quick, rounds=300), best_seconds(slow, rounds=5)
 
-    def row(case: str, mine: str, other: str, floor: float | None) -> Row:
-        best = quick_best if other in quick_best else slow_best
+    def row(case: str, slicer: str, peer: str, floor: float | None) -> Row:
+        best = quick_best if peer in quick_best else slow_best
         return Row(
             case=case,
-            ours=1e6 * best[mine] / NEW_TOKENS,
-            theirs=1e6 * best[other] / NEW_TOKENS,
+            ours=1e6 * best[slicer] / NEW_TOKENS,
+            theirs=1e6 * best[peer] / NEW_TOKENS,
             unit="µs/token",
-            against=other,
-            ratio=best[other] / best[mine],
+            against=peer,
+            ratio=best[peer] / best[slicer],
             floor=floor,
         )
 
     report(
         [
             row("slicer_decode_stream", "ours", "DecodeStream", 5),
-            row("slicer_iterator_streamer", "ours", "TextIteratorStreamer", None),
             row("slicer_full_decode", "ours", "full re-decode", 500),
             row("slicer_with_stop_strings", "ours with stop strings", "DecodeStream", None),
         ],

@@ -1,7 +1,7 @@
-"""A worker without an engine, for benchmarks of everything but the engine: its answer is one word.
+"""A worker without an engine, for benchmarks of everything else: it answers with one word.
 
-It claims and writes through the same doors as the real one, many turns to a write as one engine
-step brings them. `python -m benchmarks.stub_worker` runs until it is ended.
+It makes the same calls to Redis as a real worker; one append has many turns, as for one engine
+step. `python -m benchmarks.stub_worker` runs until it is ended.
 """
 
 import os
@@ -21,14 +21,14 @@ from turnstream.turns.wake_up import queue_of
 MODEL = "stub"
 SLOTS = 64
 TEXT = "ok"
-#: Its pause when nobody waits, and the longest between two signs of life.
+#: Pause when no turn is queued, and interval between two heartbeats.
 IDLE_SECONDS = 0.002
 HEARTBEAT_SECONDS = 0.25
 _ABOUT = {"created": 0, "context": 4096, "temperature": 1.0, "top_p": 1.0}
 
 
 def answered(claimed: Claimed) -> Append:
-    """Write a whole answer."""
+    """Return the append of a complete answer."""
     id, seq = claimed.id, claimed.seq + 1
     rest = response.finished_rest(
         claimed.rest,
@@ -52,27 +52,27 @@ def answered(claimed: Claimed) -> Append:
     )
 
 
-class Stub:
-    """The worker."""
+class StubWorker:
+    """Claims turns and answers them at once."""
 
     def __init__(self, settings: TurnSettings) -> None:
         self._client = connect(settings.redis_url)
         self._queue = TurnQueue(self._client, settings, model=MODEL, worker="w0")
         self._log = Log(self._client, settings, worker="w0")
         self._step: list[Append] = []
-        self._heartbeat_times = 0.0
+        self._last_heartbeat = 0.0
 
     def work(self) -> None:
-        """Answer whoever waits; after an error it goes on where it was.
+        """Answer queued turns, or pause; after an error call it again, and it continues.
 
         Raises:
             RedisError
         """
-        if time.monotonic() - self._heartbeat_times > HEARTBEAT_SECONDS:
+        if time.monotonic() - self._last_heartbeat > HEARTBEAT_SECONDS:
             self._queue.heartbeat([], _ABOUT, slots=SLOTS)
-            # It looks by itself, so nobody takes the bells that are rung for it.
+            # It polls the queue and consumes no wake-ups, so they would pile up.
             self._client.delete(queue_of(MODEL, "w0"))
-            self._heartbeat_times = time.monotonic()
+            self._last_heartbeat = time.monotonic()
         while len(self._step) < SLOTS and (claimed := self._queue.claim(SLOTS - len(self._step))):
             self._step.append(answered(claimed))
         if self._step:
@@ -83,8 +83,8 @@ class Stub:
 
 
 def main() -> None:
-    """Work until ended."""
-    stub = Stub(TurnSettings.read(os.environ))
+    """Work until the process is ended."""
+    stub = StubWorker(TurnSettings.read(os.environ))
     while True:
         try:
             stub.work()

@@ -1,8 +1,8 @@
-"""How long a reader waits when the worker that answers is killed, against the lease.
+"""How long a reader waits when the worker of its turn is killed, against the lease.
 
-Two real workers with the demo model. The one that has the turn gets SIGKILL in the middle of the
-answer, and the clock runs until the reader has the first event that the other one wrote. The lease
-is the least that it can take: until it has run out nobody may believe that the worker is dead.
+Two real workers with the demo model. The worker of the turn gets SIGKILL in the middle of the
+answer; the result is the time until the reader has the first event of the other worker. The lease
+is the lower bound: until it expires, another worker must not take the turn.
 """
 
 import json
@@ -20,7 +20,6 @@ from typing import Self
 import redis
 from websockets.sync.client import ClientConnection, connect
 
-from benchmarks.percentile import percentile
 from benchmarks.processes import (
     Process,
     ProcessFailed,
@@ -30,20 +29,20 @@ from benchmarks.processes import (
     redis_server,
     running,
 )
-from benchmarks.report import Row, report, wants_json
+from benchmarks.report import Row, percentile, report, wants_json
 from turnstream.turns import keys
 from turnstream.turns.settings import TurnSettings
 
 MODEL = "demo"
 ROUNDS = 5
 LEASE_SECONDS = TurnSettings().lease_seconds
-#: How many leases a takeover may take.
+#: The project promises a takeover within this many leases.
 MOST_LEASES = 2.0
-#: Slices that are read before the kill, drawn anew each time.
+#: Slices that are read before the kill: at least, at most.
 SLICES = (2, 20)
-#: What takes longer will never come.
-PATIENCE_SECONDS = 60.0
-#: So hot that the answer is long.
+#: Timeout of connecting and of each event.
+TIMEOUT_SECONDS = 60.0
+#: At this temperature the answer is long.
 QUESTION = {
     "type": "response.create",
     "input": "Write a long story.",
@@ -60,16 +59,16 @@ class TooShort(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Takeover:
-    """What one kill did."""
+    """The result of one kill."""
 
     #: From the kill to the first event of the other worker, at the reader.
     seconds: float
-    #: Events that did not come, came twice, or came out of order.
+    #: Events that were lost, repeated or out of order.
     faults: int
 
 
 class Workers:
-    """The workers of a model, each with an index; a killed one is started again."""
+    """The workers of a model, by index."""
 
     def __init__(self, redis_url: str, directory: Path, lease_seconds: float) -> None:
         self._redis_url = redis_url
@@ -90,7 +89,7 @@ class Workers:
             self._end(name)
 
     def start(self, index: int) -> None:
-        """Start the worker of this index, or start it again."""
+        """Start or restart the worker of this index."""
         name = f"w{index}"
         if name in self._running:
             self._end(name)
@@ -109,18 +108,18 @@ class Workers:
             self._running[name] = process, stack.pop_all()
 
     def wait_until_alive(self, client: "redis.Redis") -> None:
-        """Wait until every one of them beats."""
+        """Wait until every worker has sent a heartbeat within the last second."""
         for name, (process, _) in self._running.items():
             since = 1000 * time.time() - 1000
 
-            def beats(name: str = name, since: float = since) -> bool:
-                heard = client.zscore(keys.heartbeats(MODEL), name)
-                return isinstance(heard, float) and heard > since
+            def is_alive(name: str = name, since: float = since) -> bool:
+                heartbeat = client.zscore(keys.heartbeats(MODEL), name)
+                return isinstance(heartbeat, float) and heartbeat > since
 
-            process.wait_until(beats)
+            process.wait_until(is_alive)
 
     def kill(self, name: str) -> int:
-        """Kill a worker where it stands, and wait until it is gone; gives its index."""
+        """Kill a worker, wait until it has ended, and return its index."""
         popen = self._running[name][0].popen
         popen.kill()
         popen.wait()
@@ -133,7 +132,7 @@ class Workers:
 
 @dataclass(frozen=True, slots=True)
 class RunningService:
-    """A whole running service."""
+    """A running service."""
 
     client: "redis.Redis"
     workers: Workers
@@ -161,21 +160,21 @@ def measure(service: RunningService, *, rounds: int) -> list[Takeover]:
     while len(takeovers) < rounds:
         service.workers.wait_until_alive(service.client)
         try:
-            takeovers.append(one(service, random.randint(*SLICES)))
+            takeovers.append(take_over(service, random.randint(*SLICES)))
         except TooShort:
             continue
         print(f"round {len(takeovers)}: {takeovers[-1].seconds:.2f} s", file=sys.stderr)
     return takeovers
 
 
-def one(service: RunningService, slices: int) -> Takeover:
-    """Have a question answered, and kill its worker after so many slices.
+def take_over(service: RunningService, slices: int) -> Takeover:
+    """Ask for a response, and kill its worker after this many slices.
 
     Raises:
-        TooShort: the answer had no more slices.
+        TooShort: the answer ended before the kill.
     """
     url = f"ws://{service.address}/v1/responses"
-    with connect(url, compression=None, proxy=None, open_timeout=PATIENCE_SECONDS) as socket:
+    with connect(url, compression=None, proxy=None, open_timeout=TIMEOUT_SECONDS) as socket:
         socket.send(json.dumps(QUESTION))
         events = [_next(socket)]
         while sum(event["type"] == _DELTA for event in events) < slices:
@@ -196,12 +195,12 @@ def one(service: RunningService, slices: int) -> Takeover:
             events.append(_next(socket))
     if events[-1]["type"] in ("response.failed", "error"):
         raise ProcessFailed(json.dumps(events[-1]))
-    faults = sum(event["sequence_number"] != place for place, event in enumerate(events))
+    faults = sum(event["sequence_number"] != number for number, event in enumerate(events))
     return Takeover(seconds, faults)
 
 
 def _next(socket: ClientConnection) -> dict[str, object]:
-    event: dict[str, object] = json.loads(socket.recv(timeout=PATIENCE_SECONDS))
+    event: dict[str, object] = json.loads(socket.recv(timeout=TIMEOUT_SECONDS))
     return event
 
 
@@ -212,7 +211,7 @@ def _field(client: "redis.Redis", key: str, field: str) -> str:
 
 
 def rows(takeovers: Sequence[Takeover], *, lease_seconds: float) -> list[Row]:
-    """Hold the pauses against the lease."""
+    """Compare the pauses with the lease."""
     seconds = [takeover.seconds for takeover in takeovers]
     return [
         _row("takeover_p50", percentile(seconds, 0.5), lease_seconds),

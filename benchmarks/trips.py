@@ -1,54 +1,59 @@
-"""The three roads to a worker and back, each as a function that makes one trip and times it.
+"""Three paths to another process and back, each as a function that makes one trip and times it.
 
-All of them take their time in this process, from before the question is sent until its first sign
-of life is read; what comes after that sign is read too, but not timed.
+A trip is timed in this process, from before the request is sent until its first reply is read;
+later events of the turn are read, but not timed. `python -m benchmarks.trips`, with the URL of
+Redis in `TURNSTREAM_REDIS_URL`, is the other end of the shortest path, the floor.
 """
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+import redis
 import redis.asyncio
 from websockets.asyncio.client import ClientConnection, connect
 
-from benchmarks import floor
 from turnstream.turns.client import TurnClient, open_client
 from turnstream.turns.ids import new_response_id
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Message, Request, Turn
 
-#: Makes one trip and gives its seconds.
+#: Makes one trip and returns its seconds.
 Trip = Callable[[], Awaitable[float]]
 
+FLOOR_QUEUE = "floor:queue"
+FLOOR_CHANNEL = "floor:channel"
+
 QUESTION = "Who are you?"
-#: In place of the prompt format's own, which is longer than the tiny model's context.
+#: The default instructions are longer than the tiny model's context.
 INSTRUCTIONS = "Be brief."
 _STARTED = "response.in_progress"
 _ENDS = frozenset({"response.completed", "response.incomplete", "response.failed", "error"})
 
 
 class TripFailed(Exception):
-    """A turn was not answered; the message is what came instead."""
+    """A turn was not answered; the message is the event or timeout that came instead."""
 
 
 @asynccontextmanager
 async def through_redis(url: str) -> AsyncIterator[Trip]:
-    """The floor: a list, a process that waits at it, a channel, a subscriber."""
-    # A subscription may be silent for as long as it likes.
+    """Yield the floor: LPUSH to a list, BRPOP by another process, PUBLISH, subscriber."""
+    # The subscription has no timeout, because it is silent between trips.
     client = redis.asyncio.Redis.from_url(url, protocol=2, socket_timeout=None)
     async with client, client.pubsub() as pubsub:
-        await pubsub.subscribe(floor.CHANNEL)
-        heard = pubsub.listen()
-        await anext(heard)
+        await pubsub.subscribe(FLOOR_CHANNEL)
+        messages = pubsub.listen()
+        await anext(messages)
 
         async def trip() -> float:
             begun = time.perf_counter()
-            await client.lpush(floor.QUEUE, QUESTION)
-            await anext(heard)
+            await client.lpush(FLOOR_QUEUE, QUESTION)
+            await anext(messages)
             return time.perf_counter() - begun
 
         yield trip
@@ -56,7 +61,7 @@ async def through_redis(url: str) -> AsyncIterator[Trip]:
 
 @asynccontextmanager
 async def through_client(url: str, model: str) -> AsyncIterator[Trip]:
-    """A turn without the socket: handed to `turns.client` right here."""
+    """Yield a turn without the socket: submitted by `turns.client` in this process."""
     async with open_client(TurnSettings(redis_url=url), "benchmark") as turn_client:
         yield lambda: _submit_turn(turn_client, model)
 
@@ -92,7 +97,7 @@ async def _submit_turn(turn_client: TurnClient, model: str) -> float:
 
 @asynccontextmanager
 async def through_socket(address: str) -> AsyncIterator[Trip]:
-    """A turn as a client sees it, on a WebSocket that stays open."""
+    """Yield a turn as a client sees it, on a WebSocket that stays open."""
     url = f"ws://{address}/v1/responses"
     async with connect(url, compression=None, proxy=None) as socket:
         yield lambda: _ask(socket)
@@ -126,10 +131,27 @@ def _checked(took: float | None, last: dict[str, Any]) -> float:
     return took
 
 
-async def timed_out(trip: Trip, seconds: float) -> float:
-    """Make a trip that may not take longer than this."""
+async def within(trip: Trip, seconds: float) -> float:
+    """Make a trip.
+
+    Raises:
+        TripFailed: it took longer than this.
+    """
     try:
         async with asyncio.timeout(seconds):
             return await trip()
     except TimeoutError as exc:
         raise TripFailed(f"no answer within {seconds:.0f} s") from exc
+
+
+def main() -> None:
+    """Publish whatever is pushed to the floor's list, until the process is ended."""
+    url = os.environ["TURNSTREAM_REDIS_URL"]
+    client = redis.Redis.from_url(url, protocol=2, socket_timeout=None)
+    while True:
+        _, question = client.brpop([FLOOR_QUEUE])  # type: ignore[misc]
+        client.publish(FLOOR_CHANNEL, question)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,7 @@
 """vLLM's CPU build as a peer, in the environment that `make test-vllm` makes for it.
 
-It answers in a process of its own, and sleeps while others are measured: its processes ask each
-other for news without a pause for some seconds after each batch.
+It runs in processes of its own and is suspended while others are measured, because its processes
+poll each other without a pause for some seconds after each batch.
 """
 
 import asyncio
@@ -17,25 +17,25 @@ from benchmarks.peer_process import PeerProcess
 from turnstream.workers.engines.orphans import ended_with_us
 
 ROOT = Path(__file__).parents[1]
-#: Where `make test-vllm` installs it.
+#: The Python of the environment that `make test-vllm` makes.
 PYTHON = ROOT / ".venv-vllm/bin/python"
 
 
 @contextmanager
-def vllm_peer(folder: Path, *, rows: int, context: int, max_tokens: int) -> Iterator[PeerProcess]:
-    """Start it with a checkpoint in bfloat16."""
-    arguments = (folder, str(rows), str(context), str(max_tokens))
+def vllm_peer(folder: Path, *, slots: int, context: int, max_tokens: int) -> Iterator[PeerProcess]:
+    """Start vLLM with a checkpoint in bfloat16."""
+    arguments = (folder, str(slots), str(context), str(max_tokens))
     cores = ",".join(map(str, sorted(os.sched_getaffinity(0))))
     environ = os.environ | {
         "PYTHONPATH": str(ROOT),
-        # As vLLM advises for a CPU; the library came with it.
+        # vLLM recommends its OpenMP library for CPUs.
         "LD_PRELOAD": str(PYTHON.parents[1] / "lib/libiomp5.so"),
         "VLLM_CPU_OMP_THREADS_BIND": cores,
         "VLLM_LOGGING_LEVEL": "ERROR",
         "VLLM_LOGGING_STREAM": "ext://sys.stderr",
         "VLLM_NO_USAGE_STATS": "1",
     }
-    # Asleep, it could not notice that nobody is there any more.
+    # A suspended process could not notice that this one has ended.
     with ended_with_us() as all_started:
         process = subprocess.Popen(
             [PYTHON, "-P", "-m", "benchmarks.vllm_peer", *arguments],
@@ -54,15 +54,15 @@ def vllm_peer(folder: Path, *, rows: int, context: int, max_tokens: int) -> Iter
             peer.end()
 
 
-async def serve(folder: str, rows: int, context: int, max_tokens: int) -> None:
-    """Answer what comes in on stdin, a batch a line, and say `done` for each on stdout."""
+async def serve(folder: str, slots: int, context: int, max_tokens: int) -> None:
+    """Answer batches from stdin, one a line; print `done` for each on stdout."""
     from vllm import SamplingParams
     from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.inputs.engine import tokens_input
     from vllm.sampling_params import RequestOutputKind
     from vllm.v1.engine.async_llm import AsyncLLM
 
-    # What libraries print goes elsewhere.
+    # Output of libraries goes to stderr; stdout carries the protocol only.
     out = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     llm = AsyncLLM.from_engine_args(
@@ -72,7 +72,7 @@ async def serve(folder: str, rows: int, context: int, max_tokens: int) -> None:
             generation_config="vllm",
             dtype="bfloat16",
             max_model_len=context,
-            max_num_seqs=rows,
+            max_num_seqs=slots,
             kv_cache_memory_bytes=2 * 2**30,
             enforce_eager=True,
             disable_log_stats=True,

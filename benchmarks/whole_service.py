@@ -1,7 +1,7 @@
-"""The same prompts answered by the whole service, socket to socket, and by its engine alone.
+"""The whole service as `benchmarks.engine` compares it with its engine alone.
 
-Sixteen readers ask at once and read every event. The engine alone gets the very ids that the worker
-makes of their questions, in a process of its own, while the service rests.
+Sixteen readers ask at the same time, each on a socket of its own, and read every event. The engine
+alone gets the same ids that the worker makes of their questions.
 """
 
 import asyncio
@@ -24,21 +24,21 @@ from turnstream.workers.engines.tokenizer import load_tokenizer
 from turnstream.workers.prompter import Llama2Prompter
 
 MODEL = "m160"
-#: A batch that takes longer hangs.
-PATIENCE_SECONDS = 300.0
+#: Timeout of a round.
+TIMEOUT_SECONDS = 300.0
 _ENDS = ("response.completed", "response.incomplete", "response.failed", "error")
 
 
 class ServiceFailed(Exception):
-    """An answer was not what it should be."""
+    """An answer does not have all its tokens."""
 
 
 def make_checkpoint(folder: Path) -> None:
-    """Save a model of the usual shape that never says EOS, with the demo model's tokenizer."""
+    """Save a model of the usual shape that never generates EOS, with the demo model's tokenizer."""
     demo = json.loads((DEMO_FOLDER / "config.json").read_text())
     shape = type(SHAPE)(**SHAPE.to_dict() | {"vocab_size": demo["vocab_size"]})
     model = new_model(shape)
-    # The likeliest token's logit is above 0.
+    # EOS then has the logit 0, and that of the likeliest token is above 0.
     model.lm_head.weight.data[demo["eos_token_id"]] = 0
     model.save_pretrained(folder)
     for file in DEMO_FOLDER.glob("tokenizer*"):
@@ -46,13 +46,13 @@ def make_checkpoint(folder: Path) -> None:
 
 
 def questions(seed: int) -> list[str]:
-    """Make questions of some forty tokens that nobody has asked yet."""
+    """Return questions of some forty tokens, different for each seed."""
     draw = random.Random(seed)
     return [" ".join(str(draw.randrange(10**6)) for _ in range(5)) for _ in range(TURNS)]
 
 
-def writer(folder: Path) -> Callable[[str], list[int]]:
-    """Give what makes the ids of a question, as the worker makes them."""
+def prompt_writer(folder: Path) -> Callable[[str], list[int]]:
+    """Return a function from a question to its ids, as the worker makes them."""
     config = LlamaConfig.from_pretrained(folder)
     tokenizer = load_tokenizer(
         folder, size=config.vocab_size, eos_ids=frozenset({config.eos_token_id})
@@ -66,13 +66,13 @@ def writer(folder: Path) -> Callable[[str], list[int]]:
 
 
 class Service:
-    """The whole of it, in processes of its own."""
+    """A running service."""
 
     def __init__(self, address: str) -> None:
         self._url = f"ws://{address}/v1/responses"
 
     def run(self, asked: list[str]) -> None:
-        """Have each question answered on a socket of its own.
+        """Ask each question on a socket of its own, all at the same time.
 
         Raises:
             ServiceFailed: an answer does not have all its tokens.
@@ -82,7 +82,7 @@ class Service:
             raise ServiceFailed(f"answers of {tokens} tokens, not {NEW_TOKENS} each")
 
     async def _run(self, asked: list[str]) -> list[int]:
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             sockets = await asyncio.gather(*(connect(self._url) for _ in asked))
             try:
                 return list(await asyncio.gather(*map(_ask, sockets, asked)))
@@ -101,7 +101,7 @@ async def _ask(socket: ClientConnection, text: str) -> int:
 
 
 def settings(folder: Path) -> dict[str, str]:
-    """Give what a worker with this model is started with."""
+    """Return the settings of a worker with this model."""
     return {
         "TURNSTREAM_MODEL": str(folder),
         "TURNSTREAM_DEVICE": "cpu",
@@ -114,7 +114,7 @@ def settings(folder: Path) -> dict[str, str]:
 
 @contextmanager
 def service(directory: Path, folder: Path) -> Iterator[Service]:
-    """Run Redis, a front end and a worker with this model until the block is left."""
+    """Run Redis, a front end and a worker with this model until the block ends."""
     with ExitStack() as stack:
         redis_url = stack.enter_context(redis_server(directory))
         front = stack.enter_context(front_end(directory, redis_url, folder.name))

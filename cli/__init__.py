@@ -1,1 +1,1 @@
-"""The one command people type; it starts the other rooms."""
+"""The command line: `turnstream up`, `serve`, `worker`, `chat` and `bulk`."""

@@ -1,11 +1,12 @@
-"""`turnstream bulk`: a file of requests in, a file of results out, by a batch of a service.
+"""`turnstream bulk`: answer a file of requests as a batch, and write a file of results.
 
-The service does the work and keeps it; this only waits. So Ctrl-C loses nothing, and the same
-command goes on where it was.
+The batch runs in the service, and this process only waits for it: Ctrl-C loses nothing, and the
+same command continues with the same batch.
 """
 
 import os
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,20 +18,25 @@ from typing import Any
 from tqdm import tqdm
 
 from turnstream.cli.bulk_local import NoService, local_service
-from turnstream.cli.bulk_order import in_order
-from turnstream.cli.bulk_service import PAUSE_SECONDS, BulkService, Json, Refused, ServiceAway
+from turnstream.cli.bulk_output import write_output
+from turnstream.cli.bulk_service import (
+    PAUSE_SECONDS,
+    BulkService,
+    Json,
+    Refused,
+    ServiceUnavailable,
+)
 from turnstream.cli.bulk_state import Asked, OtherRun, State, StateFile, sha256_of
 from turnstream.cli.chat import ChatSettings
-from turnstream.cli.exit_code import BAD_SETTING, INTERRUPTED, SOME_FAILED
-from turnstream.cli.interrupt import remembered_interrupt
+from turnstream.cli.console import BAD_SETTING, INTERRUPTED, SOME_FAILED
 
-_OVER = ("completed", "failed", "expired", "cancelled")
+_FINAL = ("completed", "failed", "expired", "cancelled")
 _BAD_REQUEST, _NOT_FOUND = 400, 404
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """What the command line asks for."""
+class Options:
+    """The options of the command line."""
 
     requests: Path
     out: Path
@@ -40,47 +46,47 @@ class Run:
     local: bool
 
 
-def run(asked: Run) -> int:
-    """Carry it out and return the exit code."""
-    state_file = StateFile(asked.out)
+def run(options: Options) -> int:
+    """Answer the file and return the exit code."""
+    state_file = StateFile(options.out)
     settings = ChatSettings.read(os.environ)
-    if asked.out.exists():
-        return _say(f"{asked.out} is there already; remove it to begin anew", BAD_SETTING)
+    if options.out.exists():
+        return _say(f"{options.out} already exists; remove it to start again", BAD_SETTING)
     try:
         state = state_file.open(
             Asked(
-                input_sha256=sha256_of(asked.requests),
-                endpoint=asked.endpoint,
-                window=asked.window,
-                server="local" if asked.local else settings.http_url,
+                input_sha256=sha256_of(options.requests),
+                endpoint=options.endpoint,
+                window=options.window,
+                server="local" if options.local else settings.http_url,
             )
         )
-        data_dir = asked.out.with_name(asked.out.name + ".data")
+        data_dir = options.out.with_name(options.out.name + ".data")
         with (
             remembered_interrupt() as check_interrupt,
-            _service(asked, settings, data_dir) as service,
+            _service(options, settings, data_dir) as service,
         ):
-            batch = _carry_out(asked, service, state_file, state, check_interrupt)
+            batch = _finish_batch(options, service, state_file, state, check_interrupt)
             if batch["status"] != "failed":
-                _fetch(asked, service, batch)
+                write_output(service, batch, options.requests, options.out, ordered=options.ordered)
     except KeyboardInterrupt:
-        return _say("stopped; the same command goes on from here", INTERRUPTED)
+        return _say("interrupted; run the same command again to continue", INTERRUPTED)
     except OSError as exc:
         return _say(f"{exc.filename}: {exc.strerror}", BAD_SETTING)
     except OtherRun as exc:
         return _say(str(exc), BAD_SETTING)
     except Refused as exc:
         return _say(str(exc), BAD_SETTING if exc.status == _BAD_REQUEST else 1)
-    except (NoService, ServiceAway) as exc:
+    except (NoService, ServiceUnavailable) as exc:
         return _say(str(exc), 1)
     state_file.remove()
     shutil.rmtree(data_dir, ignore_errors=True)
-    return _report(asked, batch)
+    return _report(options, batch)
 
 
 @contextmanager
-def _service(asked: Run, settings: ChatSettings, data_dir: Path) -> Iterator[BulkService]:
-    if not asked.local:
+def _service(options: Options, settings: ChatSettings, data_dir: Path) -> Iterator[BulkService]:
+    if not options.local:
         with closing(BulkService(settings.http_url, settings.key)) as service:
             yield service
         return
@@ -92,27 +98,27 @@ def _service(asked: Run, settings: ChatSettings, data_dir: Path) -> Iterator[Bul
         yield service
 
 
-def _carry_out(
-    asked: Run,
+def _finish_batch(
+    options: Options,
     service: BulkService,
     file: StateFile,
     state: State,
     check_interrupt: Callable[[], None],
 ) -> Json:
-    """Have the batch made, if it isn't yet, and wait for its end."""
+    """Create the batch, unless an earlier run did, and wait until it is final."""
     if state.batch_id is not None:
         try:
             batch = service.batch(state.batch_id, lambda: None)
         except Refused as exc:
             if exc.status != _NOT_FOUND:
                 raise
-            _say("the service knows this batch no more; it is made anew", 0)
+            _say("the service no longer has this batch; creating it again", 0)
             file.remove()
             state = file.open(state.asked)
     if state.batch_id is None:
         if state.file_id is None:
-            state = file.save(state, file_id=service.upload(asked.requests))
-        batch = service.create(state.file_id or "", asked.endpoint, asked.window, state.key)
+            state = file.save(state, file_id=service.upload(options.requests))
+        batch = service.create(state.file_id or "", options.endpoint, options.window, state.key)
         file.save(state, batch_id=batch["id"])
     return _wait(service, batch, check_interrupt)
 
@@ -121,8 +127,8 @@ def _wait(service: BulkService, batch: Json, check_interrupt: Callable[[], None]
     done = _counts(batch)[1]
     with tqdm(unit="line", initial=done, smoothing=0.1, dynamic_ncols=True, disable=None) as bar:
 
-        def away() -> None:
-            bar.set_description_str("the service is away")
+        def unavailable() -> None:
+            bar.set_description_str("the service is unavailable")
 
         while True:
             total, done, failed = _counts(batch)
@@ -130,38 +136,51 @@ def _wait(service: BulkService, batch: Json, check_interrupt: Callable[[], None]
             bar.update(done - bar.n)
             bar.set_description_str(str(batch["status"]), refresh=False)
             bar.set_postfix(failed=failed)
-            if batch["status"] in _OVER:
+            if batch["status"] in _FINAL:
                 return batch
             time.sleep(PAUSE_SECONDS)
             check_interrupt()
-            batch = service.batch(batch["id"], away)
+            batch = service.batch(batch["id"], unavailable)
 
 
-def _fetch(asked: Run, service: BulkService, batch: Json) -> None:
-    """Download the results, good and bad, into one file that appears whole."""
-    part = asked.out.with_name(asked.out.name + ".part")
-    part.unlink(missing_ok=True)
-    part.touch()
-    for name in ("output_file_id", "error_file_id"):
-        if batch[name] is not None:
-            service.download(batch[name], part, lambda: None)
-    if asked.ordered:
-        sorted_part = asked.out.with_name(asked.out.name + ".sorted")
-        in_order(asked.requests, part, sorted_part)
-        sorted_part.replace(part)
-    part.replace(asked.out)
+@contextmanager
+def remembered_interrupt() -> Iterator[Callable[[], None]]:
+    """Yield a call that raises KeyboardInterrupt if Ctrl-C was pressed within the block.
+
+    Python prints and drops a KeyboardInterrupt that is raised in a finaliser, so the first one may
+    be lost; a long wait makes this call now and then.
+    """
+    pressed = False
+
+    def press(*_: object) -> None:
+        nonlocal pressed
+        pressed = True
+        raise KeyboardInterrupt
+
+    def check() -> None:
+        if pressed:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield check
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
-def _report(asked: Run, batch: Json) -> int:
+def _report(options: Options, batch: Json) -> int:
     if batch["status"] == "failed":
         for problem in batch["errors"]["data"]:
-            place = (
-                asked.requests if problem["line"] is None else f"{asked.requests}:{problem['line']}"
+            line = "" if problem["line"] is None else f":{problem['line']}"
+            print(
+                f"{options.requests}{line}: {problem['message']} ({problem['code']})",
+                file=sys.stderr,
             )
-            print(f"{place}: {problem['message']} ({problem['code']})", file=sys.stderr)
-        return _say("nothing was answered: the file is not good", BAD_SETTING)
+        return _say("no line was answered, because the file is invalid", BAD_SETTING)
     total, _, failed = _counts(batch)
-    text = f"{batch['status']}: {total - failed} of {total} answered, {failed} failed: {asked.out}"
+    text = (
+        f"{batch['status']}: {total - failed} of {total} answered, {failed} failed: {options.out}"
+    )
     return _say(text, SOME_FAILED if failed else 0)
 
 

@@ -1,7 +1,7 @@
-"""`turnstream bulk --local`: a whole private service for the time of one run.
+"""`turnstream bulk --local`: a private service for one run.
 
-It runs under a guard, so that it ends with the run, however that ends. Its data stay until the run
-is over: started again, it goes on with them.
+It runs under a guard, so it ends when this process ends, also when that is killed. Its data is kept
+until the run is complete: after an interruption the same command continues with it.
 """
 
 import os
@@ -14,22 +14,22 @@ from pathlib import Path
 from turnstream.cli.child import GUARD
 from turnstream.cli.up import from_source
 
-#: What a private service has of its own.
+#: Variables of the environment that do not apply to the private service.
 OWN = ("API_KEYS", "FILES", "HOST", "NODE", "PORT", "REDIS_URL")
-#: Longest that it may take to end: its children finish, or hand on, what they have.
+#: Seconds between SIGTERM and SIGKILL: in this time workers finish or requeue their turns.
 GRACE_SECONDS = 20.0
 
 
 class NoService(Exception):
-    """The service did not start; the message is its last word."""
+    """The service did not start; the message is its last line of output."""
 
 
 @contextmanager
 def local_service(data_dir: Path, environ: Mapping[str, str]) -> Iterator[str]:
-    """Run a service and give its URL.
+    """Run a service; yield its URL.
 
     Raises:
-        NoService: it ended instead of getting ready.
+        NoService: it ended before it was ready.
     """
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     log = data_dir / "up.log"
@@ -54,7 +54,7 @@ def local_service(data_dir: Path, environ: Mapping[str, str]) -> Iterator[str]:
             stderr=output,
             env=from_source(mine),
             pass_fds=(lifeline_end,),
-            # Ctrl-C is for the run; it ends the service in good order.
+            # Ctrl-C reaches this process only, which then ends the service.
             start_new_session=True,
         )
     os.close(lifeline_end)
@@ -62,8 +62,8 @@ def local_service(data_dir: Path, environ: Mapping[str, str]) -> Iterator[str]:
         assert process.stdout is not None
         ready = process.stdout.readline().decode().split()
         if len(ready) != 2:
-            words = log.read_text(errors="replace").splitlines()
-            raise NoService(words[-1] if words else "it said nothing")
+            lines = log.read_text(errors="replace").splitlines()
+            raise NoService(lines[-1] if lines else "the service ended without any output")
         yield ready[1]
     finally:
         os.close(lifeline)

@@ -1,4 +1,4 @@
-"""A running service, as a bulk run uses it: upload, make a batch, look at it, download."""
+"""A client of files and batches: upload, create a batch, poll it, download."""
 
 import time
 from collections.abc import Callable
@@ -7,21 +7,21 @@ from typing import Any
 
 import httpx2
 
-#: How long one answer may take; an upload may be long in coming to its end.
+#: Timeout of a request; the answer to an upload comes after its last byte.
 ANSWER_SECONDS = 60.0
-#: Between two looks at a batch, and before a service that is away is asked again.
+#: Interval of polling a batch, and pause before a retry while the service is unavailable.
 PAUSE_SECONDS = 0.5
 CHUNK = 256 * 1024
 
 Json = dict[str, Any]
 
 
-class ServiceAway(Exception):
-    """The service can't be reached; the message says where."""
+class ServiceUnavailable(Exception):
+    """The service cannot be reached or asks to retry later; the message says why."""
 
 
 class Refused(Exception):
-    """The service will not do what it was asked; the message says why."""
+    """The service refused a request; the message says why."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -29,7 +29,7 @@ class Refused(Exception):
 
 
 class BulkService:
-    """Talks to one service."""
+    """A connection to one service."""
 
     def __init__(self, url: str, key: str) -> None:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
@@ -39,14 +39,14 @@ class BulkService:
         )
 
     def close(self) -> None:
-        """Let go of its connections."""
+        """Close its connections."""
         self._http.close()
 
     def upload(self, path: Path) -> str:
-        """Send a file of requests; gives its id.
+        """Upload a file of requests; return its id.
 
         Raises:
-            ServiceAway, Refused
+            ServiceUnavailable, Refused
         """
         with path.open("rb") as content:
             return str(
@@ -59,16 +59,16 @@ class BulkService:
             )
 
     def create(self, file_id: str, endpoint: str, window: str, key: str) -> Json:
-        """Make the batch of a key, once.
+        """Create a batch; for the same key return the one that exists.
 
         Raises:
-            ServiceAway, Refused
+            ServiceUnavailable, Refused
         """
         body = {"input_file_id": file_id, "endpoint": endpoint, "completion_window": window}
         return self._once("POST", "/batches", json=body, headers={"Idempotency-Key": key})
 
-    def batch(self, id: str, away: Callable[[], None]) -> Json:
-        """Look at a batch, for as long as it takes; `away` is called while nobody answers.
+    def batch(self, id: str, unavailable: Callable[[], None]) -> Json:
+        """Return a batch; retry, and call `unavailable`, while the service cannot be reached.
 
         Raises:
             Refused: there is no such batch.
@@ -76,12 +76,12 @@ class BulkService:
         while True:
             try:
                 return self._once("GET", f"/batches/{id}")
-            except ServiceAway:
-                away()
+            except ServiceUnavailable:
+                unavailable()
                 time.sleep(PAUSE_SECONDS)
 
-    def download(self, file_id: str, path: Path, away: Callable[[], None]) -> None:
-        """Add a file's content to the end of one of ours.
+    def download(self, file_id: str, path: Path, unavailable: Callable[[], None]) -> None:
+        """Append the content of a file to a local one; retry like `batch`.
 
         Raises:
             Refused: there is no such file.
@@ -98,15 +98,15 @@ class BulkService:
                         for chunk in answer.iter_bytes(CHUNK):
                             out.write(chunk)
                 return
-            except (httpx2.TransportError, ServiceAway):
-                away()
+            except (httpx2.TransportError, ServiceUnavailable):
+                unavailable()
                 time.sleep(PAUSE_SECONDS)
 
     def _once(self, method: str, path: str, **options: Any) -> Json:
         try:
             answer = self._http.request(method, path, **options)
         except httpx2.TransportError as exc:
-            raise ServiceAway(f"nobody answers at {self._url}: {exc}") from exc
+            raise ServiceUnavailable(f"cannot connect to {self._url}: {exc}") from exc
         _check(answer)
         body: Json = answer.json()
         return body
@@ -120,5 +120,5 @@ def _check(answer: httpx2.Response) -> None:
     except (ValueError, KeyError, TypeError):
         message = f"status {answer.status_code}"
     if answer.status_code >= 500 or answer.status_code == 429:
-        raise ServiceAway(message)
+        raise ServiceUnavailable(message)
     raise Refused(answer.status_code, message)

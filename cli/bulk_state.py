@@ -1,4 +1,4 @@
-"""Remembers, beside the output, which batch it comes from: started again, a run goes on with it."""
+"""Stores beside the output which batch a run waits for, so that the next run continues with it."""
 
 import hashlib
 import json
@@ -8,33 +8,33 @@ from pathlib import Path
 
 
 class OtherRun(Exception):
-    """The file beside the output is of another run; the message says what to do."""
+    """The state belongs to a run with other options; the message says what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """What a run was asked for; another run with the same output must be asked the same."""
+    """The options of a run; a run that continues it must have the same."""
 
     input_sha256: str
     endpoint: str
     window: str
-    #: Where the batch is: a URL, or `local`.
+    #: The URL of the service, or `local`.
     server: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class State:
-    """How far a run came."""
+    """The progress of a run."""
 
     asked: Asked
-    #: Makes the batch once, however often it is asked for.
+    #: Idempotency key of the batch.
     key: str
     file_id: str | None = None
     batch_id: str | None = None
 
 
 class StateFile:
-    """`OUT.batch`; one that an earlier version wrote as `OUT.job` is taken over."""
+    """The file `OUT.batch`; earlier versions wrote it as `OUT.job`, which is renamed."""
 
     def __init__(self, out: Path) -> None:
         self.path = out.with_name(out.name + ".batch")
@@ -43,10 +43,10 @@ class StateFile:
             former.replace(self.path)
 
     def open(self, asked: Asked) -> State:
-        """Read what an earlier run left, or begin anew.
+        """Return the state of an earlier run, or save a new one.
 
         Raises:
-            OtherRun: that run was asked for something else.
+            OtherRun: that run had other options, or its state cannot be read.
         """
         begun = State(asked=asked, key=secrets.token_hex(16))
         try:
@@ -54,7 +54,7 @@ class StateFile:
         except FileNotFoundError:
             return self.save(begun)
         except ValueError as exc:
-            raise OtherRun(f"{self.path} can't be read; remove it to begin anew") from exc
+            raise OtherRun(f"{self.path} cannot be read; remove it to start again") from exc
         state = State(**left | {"asked": Asked(**left["asked"])})
         if state.asked != asked:
             different = next(
@@ -63,13 +63,13 @@ class StateFile:
                 if getattr(asked, name) != getattr(state.asked, name)
             )
             raise OtherRun(
-                f"{self.path} is of a run with another {different.replace('_', ' ')};"
-                " remove it to begin anew"
+                f"{self.path} belongs to a run with another {different.replace('_', ' ')};"
+                " remove it to start again"
             )
         return state
 
     def save(self, state: State, **fields: str | None) -> State:
-        """Write what is known now."""
+        """Write the state with changed fields; return it."""
         state = replace(state, **fields)  # type: ignore[arg-type]
         part = self.path.with_name(self.path.name + ".part")
         part.write_text(json.dumps(asdict(state)))
@@ -77,15 +77,15 @@ class StateFile:
         return state
 
     def remove(self) -> None:
-        """The run is over."""
+        """Remove the file, because the run is complete."""
         self.path.unlink(missing_ok=True)
 
 
 def sha256_of(path: Path) -> str:
-    """Give the SHA-256 of a file, in hex.
+    """Return the SHA-256 of a file, in hex.
 
     Raises:
-        OSError: it can't be read.
+        OSError: it cannot be read.
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

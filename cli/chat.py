@@ -1,7 +1,8 @@
-"""`turnstream chat`: a conversation in the terminal, over the same WebSocket as everybody's.
+"""`turnstream chat`: a conversation in the terminal, over the WebSocket of the service.
 
-Ctrl-C stops the answer, not the conversation. Its handler only sets a flag: the socket is read with
-a short time-out and the server told between two reads, so that no read is torn in the middle.
+Ctrl-C cancels the response, not the conversation. Its handler only sets a flag, because an
+exception in the middle of a read would lose part of a frame: the socket is read with a short
+timeout, and the cancel is sent between two reads.
 """
 
 import contextlib
@@ -20,8 +21,8 @@ from websockets.sync.client import ClientConnection, connect
 
 from turnstream.turns.environment import Setting, read_all, text
 
-#: How soon Ctrl-C is noticed.
-NOTICE_SECONDS = 0.1
+#: Timeout of a read, and so the longest delay until Ctrl-C takes effect.
+READ_SECONDS = 0.1
 TERMINAL = ("response.completed", "response.incomplete", "response.failed")
 
 
@@ -73,7 +74,7 @@ class ChatSettings:
 
 
 def run() -> int:
-    """Talk until Ctrl-D and return the exit code."""
+    """Run the conversation until Ctrl-D; return the exit code."""
     settings = ChatSettings.read(os.environ)
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401  (gives `input` its editing keys)
@@ -86,17 +87,17 @@ def run() -> int:
 
 
 class Chat:
-    """A conversation; its socket is opened when needed, and again after it was lost."""
+    """A conversation; its socket is reopened after the connection was lost."""
 
     def __init__(self, settings: ChatSettings) -> None:
         self.settings = settings
         self.previous: str | None = None
 
     def talk(self) -> None:
-        """Read lines and print answers until the lines end.
+        """Read lines and print answers until the end of the input.
 
         Raises:
-            ConnectionError: nobody listens, or the server does not let us in.
+            ConnectionError: the server cannot be reached, or refuses the connection.
         """
         socket = self.open()
         try:
@@ -104,12 +105,17 @@ class Chat:
                 try:
                     self.ask(socket, line)
                 except ConnectionClosed:
-                    print("\n[the connection was lost]", file=sys.stderr)
+                    print("\n[the connection was lost; please ask again]", file=sys.stderr)
                     socket = self.open()
         finally:
             socket.close()
 
     def open(self) -> ClientConnection:
+        """Open a socket.
+
+        Raises:
+            ConnectionError: the server cannot be reached, or refuses the connection.
+        """
         settings = self.settings
         headers = {"Authorization": f"Bearer {settings.key}"} if settings.key else {}
         try:
@@ -121,13 +127,15 @@ class Chat:
                 proxy=None,
             )
         except OSError as exc:
-            reason = exc.strerror or "no answer in time"
-            raise ConnectionError(f"turnstream chat: nobody at {settings.url}: {reason}") from exc
+            reason = exc.strerror or "timed out"
+            raise ConnectionError(
+                f"turnstream chat: cannot connect to {settings.url}: {reason}"
+            ) from exc
         except (InvalidHandshake, InvalidURI) as exc:
             raise ConnectionError(f"turnstream chat: {settings.url}: {exc}") from exc
 
     def ask(self, socket: ClientConnection, text: str) -> None:
-        """Send one turn and print its answer as it comes."""
+        """Submit one turn and print its slices as they arrive."""
         create: dict[str, Any] = {"type": "response.create", "input": text}
         if self.settings.model:
             create["model"] = self.settings.model
@@ -140,7 +148,7 @@ class Chat:
                     return
 
     def show(self, event: dict[str, Any]) -> bool:
-        """Print what an event says; False when it was the last of its turn."""
+        """Print an event; return False if it is the last of its turn."""
         match event:
             case {"type": "response.output_text.delta", "delta": str(delta)}:
                 print(delta, end="", flush=True)
@@ -154,20 +162,20 @@ class Chat:
         return True
 
     def end(self, id: str, response: Mapping[Any, Any]) -> None:
-        """Say how an answer ended, where that is not plain, and go on from it if it can be."""
+        """Print why a response ended early; continue from it unless it failed."""
         match response:
             case {"error": {"message": message}}:
                 print(f"[{message}]", file=sys.stderr)
                 return
             case {"status": "cancelled"}:
-                print("[stopped]", file=sys.stderr)
+                print("[cancelled]", file=sys.stderr)
             case {"incomplete_details": {"reason": reason}}:
-                print(f"[ends here: {reason}]", file=sys.stderr)
+                print(f"[incomplete: {reason}]", file=sys.stderr)
         self.previous = id
 
 
 def lines() -> Iterator[str]:
-    """Read what the person types; Ctrl-C drops the line, Ctrl-D ends."""
+    """Read lines from the terminal; Ctrl-C discards a line, Ctrl-D ends the input."""
     prompt = "> " if sys.stdin.isatty() else ""
     while True:
         try:
@@ -182,19 +190,19 @@ def lines() -> Iterator[str]:
 
 
 def events(socket: ClientConnection, stop: threading.Event) -> Iterator[dict[str, Any]]:
-    """Read events; once `stop` is set, ask the server to stop, and read on to the end."""
+    """Read events; once `stop` is set, send a cancel and go on reading."""
     asked = False
     while True:
         if stop.is_set() and not asked:
             socket.send(json.dumps({"type": "response.cancel"}))
             asked = True
         with contextlib.suppress(TimeoutError):
-            yield json.loads(socket.recv(timeout=NOTICE_SECONDS))
+            yield json.loads(socket.recv(timeout=READ_SECONDS))
 
 
 @contextlib.contextmanager
 def stop_on_interrupt() -> Iterator[threading.Event]:
-    """For a while, Ctrl-C sets a flag instead of raising."""
+    """Make Ctrl-C set a flag instead of raising, until the block ends."""
     stop = threading.Event()
     before = signal.signal(signal.SIGINT, lambda *_: stop.set())
     try:

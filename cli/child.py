@@ -1,7 +1,7 @@
-"""One run of one guarded process: started, its output shown, and ended with everything it started.
+"""Runs one child process under a guard, prints its output, and ends it with all its descendants.
 
-The pid here is the guard's. It leads a session of its own, so that Ctrl-C in the terminal reaches
-`up` alone, and the group of that name holds the guard, the child and whatever the child starts.
+The pid here is the guard's. The guard leads a session of its own, so that Ctrl-C in the terminal
+reaches `up` only; its process group has the guard, the child and the child's descendants.
 """
 
 import asyncio
@@ -14,16 +14,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from turnstream.cli.console import say
+from turnstream.cli.console import log
 
-#: Seconds between SIGTERM and SIGKILL: a worker finishes the turns it has in this time, or gives
-#: them to another worker.
+#: Seconds between SIGTERM and SIGKILL: in this time a worker finishes or requeues its turns.
 GRACE_SECONDS = 10.0
-#: A line that rewrites itself (a progress bar) is shown at most this often.
+#: A line that is rewritten by carriage returns (a progress bar) is printed at most this often.
 REWRITE_SECONDS = 2.0
-#: How long to wait for the end of the output of a child that has ended.
-LAST_WORDS_SECONDS = 1.0
-#: Longer lines are cut into several.
+#: Longest wait for the rest of the output of a child that has ended.
+OUTPUT_SECONDS = 1.0
+#: Longer lines are split.
 LONGEST_LINE = 16_384
 
 GUARD = str(Path(__file__).with_name("guard.py"))
@@ -31,7 +30,7 @@ GUARD = str(Path(__file__).with_name("guard.py"))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What to run, and under which name its lines are shown."""
+    """What to run, and the name under which its lines are printed."""
 
     name: str
     argv: tuple[str, ...]
@@ -40,15 +39,15 @@ class Command:
 
 @dataclass(slots=True)
 class Groups:
-    """The process groups that live now, and a file that each of them keeps open."""
+    """The process groups that run now, and a file that each of them keeps open."""
 
-    #: Inherited by every guard, so that the data directory's lock outlives a killed `up` until
-    #: the last of its children is gone.
+    #: Descriptor of the data directory's lock. Every guard inherits it, so that after `up` was
+    #: killed the lock is held until its last child has ended.
     lock: int
     pids: set[int] = field(default_factory=set)
 
     def kill(self) -> None:
-        """End everything at once."""
+        """Kill all processes of all groups."""
         for pid in self.pids:
             kill_group(pid)
 
@@ -59,7 +58,7 @@ class Ended:
 
     #: The exit code; 128 + n after signal n.
     code: int
-    #: What it said last, which is the reason when it gave one.
+    #: Its last line of output; after an error it is the reason.
     last_line: str
 
     def __str__(self) -> str:
@@ -72,7 +71,7 @@ class Ended:
 
 
 async def run(command: Command, groups: Groups) -> Ended:
-    """Run a command until it ends. If cancelled, end it first: gently, then not."""
+    """Run a command until it ends; on cancellation end it with SIGTERM, then SIGKILL."""
     lifeline_end, lifeline = os.pipe()
     output, output_end = os.pipe()
     try:
@@ -103,25 +102,25 @@ async def run(command: Command, groups: Groups) -> Ended:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(GRACE_SECONDS + 5):
                     await process.wait()
-            # Whoever is left, also when it was the guard that was killed.
+            # Descendants may be left, above all when the guard itself was killed.
             kill_group(process.pid)
             groups.pids.discard(process.pid)
-            await asyncio.wait({showing}, timeout=LAST_WORDS_SECONDS)
+            await asyncio.wait({showing}, timeout=OUTPUT_SECONDS)
             showing.cancel()
     return Ended(128 - code if code < 0 else code, shown.last_line)
 
 
 @dataclass(slots=True)
 class Output:
-    """Shows what a child prints; of a line that rewrites itself, a state now and then."""
+    """Prints the output of a child; of a rewritten line, only some states."""
 
     name: str
     last_line: str = ""
-    #: When a state of a rewritten line was shown last, on the loop's clock.
+    #: When a state of a rewritten line was printed last, on the loop's clock.
     rewritten: float = -math.inf
 
     async def read(self, output: int) -> None:
-        """Show everything that comes out of a pipe, until it ends."""
+        """Print everything that is read from a pipe, until its end."""
         reader = asyncio.StreamReader()
         loop = asyncio.get_running_loop()
         with os.fdopen(output, "rb", buffering=0) as pipe:
@@ -134,34 +133,36 @@ class Output:
                 transport.close()
 
     async def show(self, reader: asyncio.StreamReader) -> None:
+        """Split what is read into lines and print them."""
         rest = b""
         while chunk := await reader.read(LONGEST_LINE):
             *lines, rest = (rest + chunk).split(b"\n")
             if len(rest) >= LONGEST_LINE:
                 lines, rest = [*lines, rest], b""
             for line in lines:
-                self.say(line)
+                self.print_line(line)
             if b"\r" in rest:
                 rest = rest[rest.rstrip(b"\r").rfind(b"\r") + 1 :]
                 now = asyncio.get_running_loop().time()
                 if now - self.rewritten >= REWRITE_SECONDS:
                     self.rewritten = now
-                    self.say(rest)
+                    self.print_line(rest)
         if rest:
-            self.say(rest)
+            self.print_line(rest)
 
-    def say(self, line: bytes) -> None:
+    def print_line(self, line: bytes) -> None:
+        """Print a line and remember it as the last one."""
         text = visible(line)
         self.last_line = text or self.last_line
-        say(self.name, text)
+        log(self.name, text)
 
 
 def visible(line: bytes) -> str:
-    """Decode what a terminal would still show of a line."""
+    """Decode what a terminal shows of a line after its carriage returns."""
     return line.rstrip(b"\r").rpartition(b"\r")[2].decode(errors="replace")
 
 
 def kill_group(pid: int) -> None:
-    """Kill a whole process group, if any of it is left."""
+    """Kill all processes of a group that are left."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(pid, signal.SIGKILL)

@@ -1,22 +1,32 @@
-"""What `turnstream up` shows: everybody's lines under their names, on stderr.
+"""What commands print and which exit codes they return.
 
-stdout carries the `ready` line and nothing else, so that a script can wait for it.
+`turnstream up` prints the lines of all its processes to stderr, each under the name of its process.
+stdout gets the `ready` line and nothing else, so that a script can wait for it.
 """
 
 import contextlib
 import sys
 
-#: Names are padded to this, so that the lines stand in a column.
+#: The command line or a variable is invalid; a restart would not help.
+BAD_SETTING = 2
+#: A worker could not load its model; its last line of output is the reason.
+CANNOT_LOAD = 3
+#: `turnstream bulk` has written its output, and some of its lines are errors.
+SOME_FAILED = 4
+#: Ctrl-C.
+INTERRUPTED = 130
+
+#: Names are padded to this width, so that the lines are aligned.
 NAME_WIDTH = 10
 
 
-def say(name: str, line: str) -> None:
-    """Show a line under the name of who says it."""
-    with contextlib.suppress(BrokenPipeError):  # nobody looks any more; the work goes on
+def log(name: str, line: str) -> None:
+    """Print a line to stderr under the name of its process."""
+    with contextlib.suppress(BrokenPipeError):  # the reader of stderr is gone; the service goes on
         print(f"{name:<{NAME_WIDTH}} | {line}", file=sys.stderr, flush=True)
 
 
 def announce(line: str) -> None:
-    """Print the one line that scripts wait for."""
+    """Print the line that scripts wait for to stdout."""
     with contextlib.suppress(BrokenPipeError):
         print(line, flush=True)

@@ -1,9 +1,9 @@
-"""Runs one command for as long as `turnstream up` lives, and not a second longer.
+"""Runs one command and ends it when `turnstream up` ends, also when `up` was killed.
 
-`up` may be killed in a way that leaves it no last word. So each of its children runs under this
-small process, which holds the read end of a pipe; the only write end is in `up`. When that end is
-gone, for whatever reason, reading returns, and the guard ends its child: SIGTERM, a grace, SIGKILL.
-It is run by its path and without `site`, for it starts with every child: standard library only.
+Each child of `up` runs under this process, which holds the read end of a pipe; `up` holds the only
+write end. When `up` is gone, for whatever reason, the read returns and the guard ends its child:
+SIGTERM, a grace period, SIGKILL. The file is run by its path and without `site`, because that makes
+every child start faster; it may import the standard library only.
 """
 
 import os
@@ -29,7 +29,8 @@ def main() -> int:
         signal.signal(number, lambda *_: child.terminate())
     code = child.wait()
     if ending.is_set():
-        # The child may have had children. This group is theirs and ours; nobody waits for our code.
+        # The child may have left descendants in this group, which is also ours. `up` is gone or
+        # ending this child, so the exit code is not needed.
         os.killpg(0, signal.SIGKILL)
     return 128 - code if code < 0 else code
 
@@ -37,7 +38,7 @@ def main() -> int:
 def end_with(
     lifeline: int, child: "subprocess.Popen[bytes]", grace: float, ending: threading.Event
 ) -> None:
-    """End the child once nobody holds the other end of the pipe."""
+    """End the child once the write end of the pipe is closed."""
     os.read(lifeline, 1)
     ending.set()
     child.terminate()

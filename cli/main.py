@@ -1,7 +1,7 @@
-"""Reads the command line and hands over to the part that was asked for.
+"""Parses the command line and runs one command.
 
-An option is a `TURNSTREAM_*` variable said louder: it replaces the variable of the same name, and
-the part behind the command reads its settings from the environment alone.
+An option sets the `TURNSTREAM_*` variable of the same name; the commands read their settings from
+the environment only.
 """
 
 import argparse
@@ -12,12 +12,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NoReturn
 
-from turnstream.cli.exit_code import BAD_SETTING
+from turnstream.cli.console import BAD_SETTING
 from turnstream.turns.environment import PREFIX, SettingError
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """A parser whose errors are one line, without the usage above it."""
+    """An argument parser whose errors are one line, without the usage."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(BAD_SETTING, f"{self.prog}: {message}\n")
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def start(command: str, options: Mapping[str, Any]) -> int:
-    """Import no more than the command needs: `serve` must not load what `worker` loads."""
+    """Run a command; import only what it needs, because `serve` must not load torch."""
     match command:
         case "up":
             from turnstream.cli import up
@@ -59,12 +59,12 @@ def start(command: str, options: Mapping[str, Any]) -> int:
         case "bulk":
             from turnstream.cli import bulk
 
-            return bulk.run(bulk.Run(**options))
+            return bulk.run(bulk.Options(**options))
     raise AssertionError(command)
 
 
 def make_parser() -> argparse.ArgumentParser:
-    """Describe the commands and their options."""
+    """Return the parser of all commands and their options."""
     parser = OneLineParser(
         prog="turnstream", description="Chat turns over a WebSocket, answered by Llama 2."
     )
@@ -72,73 +72,101 @@ def make_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     up = commands.add_parser("up", help="start everything: Redis, workers and the front end")
-    listening(up)
-    option(up, "--data-dir", "DIR", "where a private Redis keeps its data")
+    add_listen_options(up)
+    option(up, "--data-dir", "DIR", "where the private Redis keeps its data")
     option(up, "--model", "demo|PATH|NAME", "the model to answer with (demo)")
     option(up, "--workers", "N", "worker processes (1)", whole(1, 64))
-    option(up, "--redis-url", "URL", "use this Redis and start none")
-    computing(up)
+    option(up, "--redis-url", "URL", "use this Redis instead of starting one")
+    add_engine_options(up)
 
     serve = commands.add_parser("serve", help="the front end alone")
-    listening(serve)
+    add_listen_options(serve)
     option(serve, "--redis-url", "URL", "where Redis is")
     option(serve, "--model", "NAME", "the model of requests that name none (demo)")
-    option(serve, "--node", "NAME", "this front end's name among its peers")
+    option(serve, "--node", "NAME", "the name of this front end, unique among all nodes")
 
-    worker = commands.add_parser("worker", help="one engine, one Celery worker")
+    worker = commands.add_parser("worker", help="one worker: an engine and a Celery worker")
     option(worker, "--redis-url", "URL", "where Redis is")
     option(worker, "--model", "demo|PATH|NAME", "the model to answer with (demo)")
-    option(worker, "--worker-index", "N", "this worker's number among its peers", whole(0, 9999))
-    computing(worker)
+    option(
+        worker,
+        "--worker-index",
+        "N",
+        "the number of this worker, unique among those of its model",
+        whole(0, 9999),
+    )
+    add_engine_options(worker)
 
     chat = commands.add_parser("chat", help="talk to a running server from the terminal")
     option(chat, "--url", "URL", "the server (http://127.0.0.1:8000)")
-    option(chat, "--key", "KEY", "the API key; TURNSTREAM_KEY keeps it out of the process list")
+    option(
+        chat,
+        "--key",
+        "KEY",
+        "the API key; better set TURNSTREAM_KEY, which the process list does not show",
+    )
     option(
         chat,
         "--model",
         "NAME",
-        "the model to ask (the server's own)",
-        # TURNSTREAM_MODEL may be a path, which means nothing on the wire.
+        "the model to use (the server's default)",
+        # TURNSTREAM_MODEL may be a path, and requests name models only.
         variable="TURNSTREAM_CHAT_MODEL",
     )
 
     bulk = commands.add_parser("bulk", help="answer a file of requests, line by line")
-    bulk.add_argument("requests", metavar="IN.jsonl", type=Path, help="requests, one a line")
     bulk.add_argument(
-        "-o", dest="out", metavar="OUT.jsonl", type=Path, required=True, help="where results go"
+        "requests", metavar="IN.jsonl", type=Path, help="a file with one request a line"
+    )
+    bulk.add_argument(
+        "-o",
+        dest="out",
+        metavar="OUT.jsonl",
+        type=Path,
+        required=True,
+        help="the file of results, which must not exist",
     )
     bulk.add_argument(
         "--endpoint",
         choices=("/v1/responses", "/v1/chat/completions"),
         default="/v1/responses",
-        help="what the requests are for (/v1/responses)",
+        help="the endpoint of all requests (/v1/responses)",
     )
     bulk.add_argument(
-        "--window", metavar="TIME", default="24h", help="when to give up what is left (24h)"
+        "--window",
+        metavar="TIME",
+        default="24h",
+        help="time after which unanswered lines fail (24h)",
     )
     bulk.add_argument(
-        "--ordered", action="store_true", help="results in the order of their requests"
+        "--ordered", action="store_true", help="write results in the order of their requests"
     )
     bulk.add_argument(
-        "--local", action="store_true", help="start a service for this run, and use that"
+        "--local", action="store_true", help="start a service for this run and use it"
     )
     option(bulk, "--url", "URL", "the server (http://127.0.0.1:8000)")
-    option(bulk, "--key", "KEY", "the API key; TURNSTREAM_KEY keeps it out of the process list")
+    option(
+        bulk,
+        "--key",
+        "KEY",
+        "the API key; better set TURNSTREAM_KEY, which the process list does not show",
+    )
     option(bulk, "--model", "demo|PATH|NAME", "with --local: the model to answer with (demo)")
     return parser
 
 
-def listening(parser: argparse.ArgumentParser) -> None:
+def add_listen_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a front end's address."""
     option(parser, "--host", "HOST", "the address to listen on (127.0.0.1)")
     option(parser, "--port", "PORT", "the port to listen on (8000)", whole(0, 65535))
 
 
-def computing(parser: argparse.ArgumentParser) -> None:
-    option(parser, "--engine", "ENGINE", "what runs the model: slot or vllm (slot)")
+def add_engine_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a worker's engine."""
+    option(parser, "--engine", "ENGINE", "the engine: slot or vllm (slot)")
     option(parser, "--device", "DEVICE", "auto, cpu, cuda, cuda:1 … (auto)")
     option(parser, "--dtype", "DTYPE", "auto, float32, bfloat16 or float16 (auto)")
-    option(parser, "--slots", "N", "turns that one engine answers at once", whole(1, 4096))
+    option(parser, "--slots", "N", "turns that an engine answers at the same time", whole(1, 4096))
 
 
 def option(
@@ -150,13 +178,13 @@ def option(
     *,
     variable: str | None = None,
 ) -> None:
-    """Add an option that stands for the variable of the same name, unless told which."""
+    """Add an option that sets `variable`, by default the variable of the same name."""
     variable = variable or "TURNSTREAM_" + flag.removeprefix("--").replace("-", "_").upper()
     parser.add_argument(flag, dest=variable, metavar=metavar, help=meaning, type=convert)
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:
-    """Make a converter for whole numbers within bounds."""
+    """Return a converter for whole numbers within bounds."""
 
     def convert(text: str) -> int:
         if not (text.isascii() and text.isdigit() and least <= int(text) <= most):

@@ -1,4 +1,4 @@
-"""Asks, from outside, whether Redis answers and whether a turn would be answered."""
+"""Checks whether Redis answers and whether the service can answer a turn."""
 
 import asyncio
 
@@ -7,17 +7,19 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import BusyLoadingError, RedisError
 
-#: How long one question may take.
+#: Timeout of one check.
 ANSWER_SECONDS = 2.0
-#: Between two questions.
+#: Pause between two checks of Redis.
 PAUSE_SECONDS = 0.05
-#: Addresses that mean "all of this machine's" to a server, and where a client finds them.
+#: Wildcard addresses of a server, and the address at which a client reaches it.
 LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 async def redis_answers(url: str, seconds: float) -> bool:
-    """Wait for a Redis; False if it says nothing for so long. One that still reads its files has
-    as much time as it needs."""
+    """Wait until Redis answers; return False if it does not within this time.
+
+    The time starts again while Redis loads its files, however long that takes.
+    """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
     client = redis.asyncio.Redis.from_url(
@@ -40,19 +42,19 @@ async def redis_answers(url: str, seconds: float) -> bool:
     return False
 
 
-async def answers_turns(host: str, port: int) -> str | None:
-    """Return None if a turn would be answered now, else what is missing."""
+async def readiness_problem(host: str, port: int) -> str | None:
+    """Return why the service cannot answer a turn yet, or None if it can."""
     host = LOOPBACK.get(host, host)
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
             status = await get_status(host, port, "/readyz")
     except (OSError, TimeoutError):
         return "the front end does not answer"
-    return None if status == 200 else "no worker has loaded the model"
+    return None if status == 200 else "no worker has loaded the model yet"
 
 
 async def get_status(host: str, port: int, path: str) -> int:
-    """GET a path and return the status; 0 for an answer that is not HTTP."""
+    """GET a path and return the status; 0 if the answer is not HTTP."""
     reader, writer = await asyncio.open_connection(host, port)
     try:
         name = f"[{host}]" if ":" in host else host

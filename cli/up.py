@@ -1,7 +1,7 @@
-"""`turnstream up`: Redis, workers and the front end on this machine, until it is told to stop.
+"""`turnstream up`: Redis, workers and the front end on this machine, until a signal stops it.
 
-Order matters twice. The lock on the data directory comes before the port, so that a second `up` is
-told about the first one and not about its port; and Redis starts first and ends last.
+The data directory is locked before the port is checked, so that a second `up` reports the first one
+and not its port. Redis starts first and ends last.
 """
 
 import asyncio
@@ -14,27 +14,26 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from turnstream.cli.child import Command, Groups
-from turnstream.cli.console import announce, say
-from turnstream.cli.data_dir import DataDirInUse, DataDirUnusable, default_data_dir, held
-from turnstream.cli.exit_code import BAD_SETTING
-from turnstream.cli.readiness import answers_turns, redis_answers
+from turnstream.cli.console import BAD_SETTING, announce, log
+from turnstream.cli.data_dir import DataDirInUse, DataDirUnusable, default_data_dir, locked
+from turnstream.cli.readiness import readiness_problem, redis_answers
 from turnstream.cli.redis_server import NoRedis, PrivateRedis, find_program
-from turnstream.cli.supervisor import GiveUp, keep
+from turnstream.cli.supervisor import GiveUp, keep_running
 from turnstream.turns.environment import Setting, read_all, whole
 from turnstream.turns.settings import MODEL, REDIS_URL, blob_store
 from turnstream.workers.settings import WORKER_INDEX
 from turnstream.ws_server.settings import FILES, HOST, PORT
 
-#: How often to look whether a turn can be answered, and how often to say that it can't yet.
-LOOK_SECONDS = 0.2
+#: Interval of readiness checks, and of log lines while the service is not ready.
+CHECK_SECONDS = 0.2
 PROGRESS_SECONDS = 10.0
-#: How long a Redis may take to answer; one that is reading its files may take longer.
+#: Longest wait for Redis to answer, not counting the time in which it loads its files.
 REDIS_SECONDS = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpSettings:
-    """Settings of `turnstream up` itself; its children read the others."""
+    """Settings of `turnstream up` itself; its children read the others from the environment."""
 
     data_dir: Path = Setting(
         "DATA_DIR",
@@ -47,12 +46,12 @@ class UpSettings:
         "WORKERS", whole(1, 64), 1, "worker processes that `turnstream up` starts"
     ).field()
     host: str = HOST.field()
-    #: 0 takes any free port.
+    #: 0: any free port.
     port: int = replace(PORT, form=whole(0, 65535)).field()
     model: str = MODEL.field()
     #: The index of the first worker; the others follow it.
     first_worker: int = WORKER_INDEX.field()
-    #: Where the front end keeps files.
+    #: Where the front end stores files.
     files: str = replace(FILES, default="").field()
     #: None: a private Redis.
     redis_url: str | None = replace(REDIS_URL, default=None).field()
@@ -71,12 +70,12 @@ class UpSettings:
 
 
 def run() -> int:
-    """Run it with the settings of the environment and return its exit code."""
+    """Run `turnstream up` with the settings of the environment; return the exit code."""
     settings = UpSettings.read(os.environ)
     try:
-        with held(settings.data_dir.resolve()) as lock:
+        with locked(settings.data_dir.resolve()) as lock:
             port = free_to_listen(settings.host, settings.port)
-            check_rooms({**os.environ, "TURNSTREAM_PORT": str(port)})
+            check_settings({**os.environ, "TURNSTREAM_PORT": str(port)})
             return asyncio.run(Up(settings, port, Groups(lock)).run())
     except (DataDirInUse, NoRedis, GiveUp) as exc:
         print(f"turnstream up: {exc}", file=sys.stderr)
@@ -86,8 +85,8 @@ def run() -> int:
         return BAD_SETTING
 
 
-def check_rooms(environ: Mapping[str, str]) -> None:
-    """Read the settings of the rooms, so that a wrong one ends `up` before anything starts.
+def check_settings(environ: Mapping[str, str]) -> None:
+    """Read the settings of front end and workers, so that `up` fails before anything starts.
 
     Raises:
         SettingError: naming the variable and what is wrong with it.
@@ -100,10 +99,10 @@ def check_rooms(environ: Mapping[str, str]) -> None:
 
 
 def free_to_listen(host: str, port: int) -> int:
-    """Return the port if nobody listens on it; 0 gives one that is free.
+    """Return the port if it is not in use; for 0 return one that is free.
 
     Raises:
-        GiveUp: somebody listens, or this machine has no such address.
+        GiveUp: the port is in use, or this machine has no such address.
     """
     try:
         family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -128,11 +127,11 @@ class Up:
         self.groups = groups
 
     async def run(self) -> int:
-        """Serve until a signal says stop; a second one does not wait for anything.
+        """Serve until a signal; a second signal kills all processes at once.
 
         Raises:
-            NoRedis: there is none, and none can be started.
-            GiveUp: something will not run, however often it is started.
+            NoRedis: there is no Redis server program to start.
+            GiveUp: a process cannot run.
         """
         this = asyncio.current_task()
         assert this is not None
@@ -143,7 +142,7 @@ class Up:
             if stopping:
                 return self.groups.kill()
             stopping = True
-            say("turnstream", "stopping; once more to stop at once")
+            log("turnstream", "stopping; a second signal kills all processes at once")
             this.cancel()
             return None
 
@@ -154,40 +153,42 @@ class Up:
         except asyncio.CancelledError:
             if not stopping:
                 raise
-            say("turnstream", "stopped")
+            log("turnstream", "stopped")
         except BaseExceptionGroup as group:
             raise first_of(group) from None
         return 0
 
     async def serve(self) -> None:
-        """Start everything in order; cancelling ends it in the opposite order."""
-        async with asyncio.TaskGroup() as store:
+        """Start Redis and then the rest; cancelling ends them in the opposite order."""
+        async with asyncio.TaskGroup() as redis_tasks:
             url = self.settings.redis_url
             if url is None:
-                url = await self.start_redis(store)
+                url = await self.start_redis(redis_tasks)
             elif not await redis_answers(url, REDIS_SECONDS):
-                raise GiveUp("TURNSTREAM_REDIS_URL: no Redis answers there")
-            async with asyncio.TaskGroup() as rooms:
+                raise GiveUp("TURNSTREAM_REDIS_URL: Redis does not answer at this address")
+            async with asyncio.TaskGroup() as tasks:
                 for command in self.commands(url):
-                    rooms.create_task(keep(command, self.groups))
+                    tasks.create_task(keep_running(command, self.groups))
                 await self.wait_until_ready()
 
     async def start_redis(self, tasks: asyncio.TaskGroup) -> str:
-        """Start a private Redis and wait until it answers; returns its URL."""
+        """Start a private Redis and wait until it answers; return its URL."""
         directory = self.settings.data_dir.resolve() / "redis"
         program = await asyncio.to_thread(find_program)
         private = PrivateRedis.prepare(program, directory)
-        say(
+        log(
             "turnstream",
             f"redis: {program.path} {program.version} on port {private.port}, data in {directory}",
         )
-        tasks.create_task(keep(Command(name="redis", argv=private.argv, environ={}), self.groups))
+        tasks.create_task(
+            keep_running(Command(name="redis", argv=private.argv, environ={}), self.groups)
+        )
         if not await redis_answers(private.url, REDIS_SECONDS):
-            raise GiveUp(f"redis does not answer; {private.log}: {private.last_words()}")
+            raise GiveUp(f"redis does not answer; {private.log}: {private.last_line()}")
         return private.url
 
     def commands(self, redis_url: str) -> list[Command]:
-        """Say what to run beside Redis."""
+        """Return the commands to run beside Redis."""
         settings = self.settings
         environ = {
             **from_source(os.environ),
@@ -196,13 +197,13 @@ class Up:
             "TURNSTREAM_PORT": str(self.port),
             "TURNSTREAM_MODEL": settings.model,
             "TURNSTREAM_FILES": settings.files,
-            # Lines appear when they are written, not when a buffer is full.
+            # Otherwise output through a pipe appears only when a buffer is full.
             "PYTHONUNBUFFERED": "1",
         }
         python = (sys.executable, "-P", "-m", "turnstream")
-        say(
+        log(
             "turnstream",
-            f"starting the front end and {settings.workers} worker(s), {settings.model}",
+            f"starting the front end and {settings.workers} worker(s) with model {settings.model}",
         )
         return [
             Command(name="front-end", argv=(*python, "serve"), environ=environ),
@@ -217,21 +218,24 @@ class Up:
         ]
 
     async def wait_until_ready(self) -> None:
-        """Print the ready line once a turn can really be answered."""
+        """Print the `ready` line once the service can answer a turn."""
         loop = asyncio.get_running_loop()
-        started = said = loop.time()
-        while (problem := await answers_turns(self.settings.host, self.port)) is not None:
-            if loop.time() - said >= PROGRESS_SECONDS:
-                said = loop.time()
-                say("turnstream", f"not ready after {said - started:.0f} s: {problem}")
-            await asyncio.sleep(LOOK_SECONDS)
+        started = reported = loop.time()
+        while (problem := await readiness_problem(self.settings.host, self.port)) is not None:
+            if loop.time() - reported >= PROGRESS_SECONDS:
+                reported = loop.time()
+                log("turnstream", f"not ready after {reported - started:.0f} s: {problem}")
+            await asyncio.sleep(CHECK_SECONDS)
         host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
         announce(f"ready http://{host}:{self.port}")
 
 
 def from_source(environ: Mapping[str, str]) -> dict[str, str]:
-    """Let children find a source tree, which need not be installed; they are run with -P, which
-    keeps the folder we are in off their path."""
+    """Return the environment with the source tree, if this is one, on `PYTHONPATH`.
+
+    Children run with -P, which keeps the current folder off their path, and the tree need not be
+    installed.
+    """
     source = Path(__file__).parents[2]
     if not (source / "pyproject.toml").is_file():
         return dict(environ)
@@ -240,7 +244,7 @@ def from_source(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the first error of a group; a reason to give up before all others."""
+    """Return the first error of a group, or its first `GiveUp` if it has one."""
     mine, others = group.split(GiveUp)
     exc: BaseException = mine or others or group
     while isinstance(exc, BaseExceptionGroup):

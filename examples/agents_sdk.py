@@ -10,7 +10,7 @@ provider = OpenAIProvider(
     use_responses=True,
     use_responses_websocket=True,
 )
-# Tracing would send what is said to the vendor.
+# Tracing would send the conversation to the vendor.
 config = RunConfig(model_provider=provider, tracing_disabled=True)
 agent = Agent(name="film friend", model="demo")
 

@@ -1,4 +1,4 @@
-"""A turn that nobody waits for, read a little, left, and read to its end: pip install openai"""
+"""A background turn: read in part, disconnected, and read to its end: pip install openai"""
 
 import time
 
@@ -15,15 +15,15 @@ for event in asked:
         response_id = event.response.id
     if event.type == "response.output_text.delta":
         print(event.delta, end="", flush=True)
-        break  # the connection is gone, the turn goes on
+        break  # this closes the connection; the turn continues
 
-# Later, perhaps in another program: whatever came after the last event that we have.
+# Later, perhaps in another program: the events after the last one that was read.
 for event in client.responses.retrieve(response_id, stream=True, starting_after=last):
     if event.type == "response.output_text.delta":
         print(event.delta, end="", flush=True)
 print()
 
-# Or without a stream: ask now and then how it stands.
+# Or without a stream: poll the status.
 response = client.responses.create(model="demo", input="Hello", background=True)
 while response.status in ("queued", "in_progress"):
     time.sleep(0.2)

@@ -1,4 +1,4 @@
-"""A streamed answer in the older protocol, which most tools speak: pip install openai"""
+"""A streamed answer with the chat completions API, which most tools use: pip install openai"""
 
 from openai import OpenAI
 

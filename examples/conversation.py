@@ -1,4 +1,4 @@
-"""A conversation over HTTP, each answer as it is written: pip install openai"""
+"""A conversation over HTTP with streamed answers: pip install openai"""
 
 from openai import OpenAI
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# An answer as server-sent events, and then the whole of it again by its id. Needs nothing but curl.
+# An answer as server-sent events, and then the stored response by its id, with curl only.
 set -eu
 events=$(curl --silent --show-error --fail --no-buffer http://127.0.0.1:8000/v1/responses \
     --header 'Authorization: Bearer any' --header 'Content-Type: application/json' \

@@ -1,8 +1,8 @@
-"""See the echo drift, turn by turn, on any tokenizer that transformers can load.
+"""Shows the echo drift, turn by turn, with any tokenizer that transformers can load.
 
     python -m examples.echo_drift path/to/tokenizer [--legacy | --no-legacy]
 
-``--legacy`` and ``--no-legacy`` set the option of that name; without either, the files decide.
+``--legacy`` and ``--no-legacy`` set the option of that name; the default is that of the files.
 """
 
 import argparse
@@ -18,7 +18,7 @@ TALK = [
     ("And how long did it take?", "It took four years."),
     ("Where is it?", "In the Vatican."),
 ]
-#: A reply whose first token has no space of its own, so that an eaten character shows.
+#: A reply whose first token has no leading space, so that a lost character is visible.
 REPLY = "195"
 
 
@@ -46,7 +46,7 @@ def main() -> None:
 
     drift = len(decode(encode("a</s><s>b"))) - len("ab")
     print(f"'a</s><s>b' comes back as {decode(encode('a</s><s>b'))!r}: drift {drift} per border\n")
-    # The reply as a model says it, after the prompt's last mark.
+    # The ids of the reply as a model generates it after the prompt.
     reply = encode("\n" + REPLY)[len(encode("\n")) :]
     print("turn  text  +turn  exact  echo(whole)  echo(segments)  cut at +turn  cut at exact")
     prompt = ChatPromptMetaLlamaLlama2Chat()

@@ -1,4 +1,4 @@
-"""Two questions at once on one socket, each on a lane of its own: pip install openai websockets"""
+"""Two turns at the same time on one socket, each on its own lane: pip install openai websockets"""
 
 import asyncio
 

@@ -7,7 +7,7 @@ model = ChatOpenAI(
     model="demo",
     base_url="http://127.0.0.1:8000/v1",
     api_key="any",
-    # Without this it speaks chat completions, which does as well.
+    # Without this it uses chat completions, which works too.
     use_responses_api=True,
 )
 question = [SystemMessage("Be brief."), HumanMessage("Do you know the Titanic movie?")]

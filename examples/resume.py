@@ -1,7 +1,7 @@
-"""An answer without a gap though the connection is cut: pip install openai websockets
+"""An answer without a gap after a lost connection: pip install openai websockets
 
-The SDK connects again by itself and lets us add to the new connection's query: which response we
-were reading and the last event that we have. What comes after that event is sent again.
+The SDK reconnects by itself. Its hook adds to the query of the new connection which response to
+resume and the number of the last event that was read; the server sends the events after that one.
 """
 
 import uuid
@@ -14,14 +14,14 @@ question = {
     "type": "response.create",
     "model": "demo",
     "input": "Do you know the Titanic movie?",
-    # However often it is asked under one key, it is answered once.
+    # A repeated request with the same key is answered once.
     "idempotency_key": str(uuid.uuid4()),
 }
 response_id, last = "", -1
 
 
 def go_on(event: ReconnectingEvent) -> ReconnectingOverrides:
-    if not response_id:  # cut before the first event: nobody told us the id
+    if not response_id:  # lost before the first event, so the id is not known
         connection.send(question)
         return {}
     return {"extra_query": {"resume_response_id": response_id, "starting_after": last}}
@@ -33,7 +33,7 @@ with client.responses.connect(on_reconnecting=go_on) as connection:
         if event.type == "error":
             raise SystemExit(f"\n{event.to_json()}")
         number = getattr(event, "sequence_number", -1)
-        if number <= last:  # asked twice and told twice
+        if number <= last:  # a repeated request repeats events
             continue
         last = number
         if event.type == "response.created":

@@ -1,7 +1,7 @@
 """Finds the browser that tests of the page drive; `python -m harness.chromium` prints its path.
 
-It may be one on PATH or the one that Playwright downloads; nothing is installed here. Playwright's
-own driver is checked too: it is a program that needs a system library which small images lack.
+It is one on PATH or the one that Playwright has downloaded; nothing is installed here. Playwright's
+own driver is checked too, because it needs a system library that small images lack.
 """
 
 import importlib.util
@@ -24,7 +24,7 @@ PROGRAMS = (
 
 
 class NoBrowser(Exception):
-    """Tests of the page can't run on this machine; the text says what is missing."""
+    """Tests of the page cannot run on this machine; the message says what is missing."""
 
 
 def find_chromium() -> str:
@@ -36,8 +36,7 @@ def find_chromium() -> str:
     _check_driver()
     for program in filter(None, map(shutil.which, PROGRAMS)):
         return program
-    # Playwright's synchronous API refuses a thread whose event loop runs, as a test's does.
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool:  # Playwright's blocking API refuses a thread with a loop
         downloaded = pool.submit(_downloaded).result()
     if not Path(downloaded).exists():
         raise NoBrowser("no browser: install chromium to test the page")

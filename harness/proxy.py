@@ -1,7 +1,7 @@
-"""A TCP proxy that fails on purpose: it delays, cuts, goes silent, and lets go again.
+"""A TCP proxy with faults: it delays, resets, drops and holds back what it forwards.
 
-What it does to a connection is what networks do to phones: the two ends are told by a reset, or
-they are told nothing at all.
+A fault either resets both ends of a connection or is visible to neither of them, as when a phone
+loses its network.
 """
 
 import asyncio
@@ -12,24 +12,24 @@ from types import TracebackType
 from typing import Self
 
 CHUNK = 16 * 1024
-#: Closing with this set sends a reset instead of a goodbye.
+#: Value of SO_LINGER with which closing sends a reset instead of FIN.
 RESET = struct.pack("ii", 1, 0)
 
 
 class Proxy:
-    """Forwards connections to one port of this machine; use it as a context."""
+    """Forwards connections to one port of this machine; an async context manager."""
 
     def __init__(self, port: int) -> None:
         self.target = port
         self.port = 0
-        #: Seconds that each chunk is held back, both ways.
+        #: Seconds by which each chunk is delayed, in both directions.
         self.delay = 0.0
-        #: Bytes towards a client after which its connection is reset.
+        #: Bytes to a client after which its connection is reset.
         self.reset_after: int | None = None
-        #: Reset so many connections instead of handing on what their server says next: what was
-        #: asked was done, and nobody hears of it.
+        #: Reset this many connections instead of forwarding the server's next bytes: the request
+        #: was carried out, but its answer is lost.
         self.swallow_answers = 0
-        #: New connections are reset.
+        #: Reset new connections.
         self.refusing = False
         self.connections = 0
         self._flowing = asyncio.Event()
@@ -54,7 +54,7 @@ class Proxy:
         await asyncio.gather(*self._links, return_exceptions=True)
 
     def cut(self, share: float = 1.0) -> None:
-        """Reset connections, both ends: every one, or a random share of them."""
+        """Reset both ends of all connections, or of a random share of them."""
         for link, writers in list(self._links.items()):
             if random.random() < share:
                 for writer in writers:
@@ -62,15 +62,15 @@ class Proxy:
                 link.cancel()
 
     def go_silent(self, share: float = 1.0) -> None:
-        """Half-open: what flows on these connections disappears from now on, and no end is told."""
+        """Drop all further bytes of these connections without closing them (half-open)."""
         self._silent |= {link for link in self._links if random.random() < share}
 
     def freeze(self) -> None:
-        """Forward nothing and read nothing: the senders' buffers fill."""
+        """Stop forwarding and reading, so that the senders' buffers fill up."""
         self._flowing.clear()
 
     def thaw(self) -> None:
-        """Forward again, all that was held."""
+        """Forward again, beginning with what was held back."""
         self._flowing.set()
 
     async def _link(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -89,7 +89,7 @@ class Proxy:
         except (OSError, asyncio.CancelledError, ExceptionGroup):
             pass
         finally:
-            # Whoever ends first ends both, as a reset: a half-closed connection is of no use here.
+            # When one end closes, both are reset: half-closed connections are not supported.
             for end in self._links.pop(link):
                 _reset(end)
             self._silent.discard(link)

@@ -1,6 +1,6 @@
-"""A client as it should be: it keeps what it got, and after a cut it asks for what comes after.
+"""A client that resumes: after a cut it asks for the events after the last one that it has.
 
-It trusts nobody: an event out of order, one too many or one after the end is a `Broken`.
+It checks the events: one out of order, repeated or after the terminal event raises `Broken`.
 """
 
 import asyncio
@@ -14,20 +14,20 @@ from websockets.exceptions import InvalidHandshake, WebSocketException
 
 Event = dict[str, Any]
 
-#: A turn that takes longer hangs, as far as tests are concerned.
-PATIENCE_SECONDS = 120.0
+#: Timeout of a turn.
+TIMEOUT_SECONDS = 120.0
 RETRY_SECONDS = 0.1
-#: What a socket to a server that is away, or going, raises.
-AWAY = (OSError, EOFError, TimeoutError, WebSocketException, InvalidHandshake)
+#: Errors of a socket to a server that is down or shutting down.
+DISCONNECTED = (OSError, EOFError, TimeoutError, WebSocketException, InvalidHandshake)
 ENDS = ("response.completed", "response.incomplete", "response.failed", "error")
 
 
 class Broken(AssertionError):
-    """A promise about events was not kept."""
+    """The events are not as promised: one is missing, repeated or out of order."""
 
 
 class Refused(Exception):
-    """The server said that it will not answer, and that coming back later is no use."""
+    """The server refused the request with an error that a retry does not cure."""
 
     def __init__(self, error: Event) -> None:
         super().__init__(error["message"])
@@ -35,24 +35,25 @@ class Refused(Exception):
 
 
 class Reader:
-    """Has one turn answered, whatever happens to its socket."""
+    """Reads one turn to its end, reconnecting as often as necessary."""
 
     def __init__(self, url: str, *, idempotency_key: str | None = None) -> None:
         self.url = url.replace("http", "ws", 1) + "/v1/responses"
         self.key = idempotency_key or uuid4().hex
         self.events: list[Event] = []
         self.resumes = 0
-        #: How often the question was asked again because nothing had come back.
+        #: How often the request was sent, more than once only while no event had arrived.
         self.retries = 0
-        #: Refusals to try again later.
+        #: Errors that ask to retry later.
         self.refusals = 0
-        #: Longest time between two events once a worker had the turn, in seconds.
+        #: Longest time between two events after the first one of a worker, in seconds.
         self.worst_pause = 0.0
-        self._heard = 0.0
+        self._last_event = 0.0
         self._socket: ClientConnection | None = None
 
     @property
     def id(self) -> str:
+        """The id of the response."""
         response_id: str = self.events[0]["response"]["id"]
         return response_id
 
@@ -71,23 +72,24 @@ class Reader:
         return self.events[-1]
 
     async def answer(self, **question: Any) -> str:
-        """Ask, and read to the end; gives the text."""
+        """Ask, and read to the end; return the text."""
         await self.read(**question)
         return self.text
 
     async def read(self, *, until: str | int = "", **question: Any) -> None:
-        """Ask, or go on with what was asked.
+        """Ask, or continue to read the turn.
 
         Args:
-            until: stop at an event whose type ends so, or when there are so many; else at the end.
-            question: fields of `response.create`; none to go on.
+            until: stop after an event whose type has this suffix, or after this many events; by
+                default after the terminal event.
+            question: fields of `response.create`; none to continue.
         """
-        async with asyncio.timeout(PATIENCE_SECONDS):
+        async with asyncio.timeout(TIMEOUT_SECONDS):
             while not self.ended:
                 try:
                     if await self._follow(question, until):
                         return
-                except AWAY:
+                except DISCONNECTED:
                     self.let_go()
                     await asyncio.sleep(RETRY_SECONDS)
                 except BaseException:
@@ -95,20 +97,20 @@ class Reader:
                     raise
 
     def let_go(self) -> None:
-        """Drop the socket without a word."""
+        """Reset the socket without a close frame."""
         if self._socket is not None:
             self._socket.transport.abort()
             self._socket = None
 
     async def _follow(self, question: dict[str, Any], until: str | int) -> bool:
         if self._socket is None:
-            self._socket = await self._come_back(question)
+            self._socket = await self._reconnect(question)
         while not self.ended:
             event = json.loads(await self._socket.recv())
             if "sequence_number" not in event:
-                if not await self._heed(event):
+                if not await self._must_reconnect(event):
                     continue
-                # The lane has forgotten us: ask again from where we are.
+                # The server has dropped the turn from this socket: resume on a new one.
                 self.let_go()
                 return False
             self._take(event)
@@ -119,7 +121,7 @@ class Reader:
         self.let_go()
         return True
 
-    async def _come_back(self, question: dict[str, Any]) -> ClientConnection:
+    async def _reconnect(self, question: dict[str, Any]) -> ClientConnection:
         if self.events:
             query = f"?resume_response_id={self.id}&starting_after={len(self.events) - 1}"
             socket = await self._connect(query)
@@ -132,13 +134,18 @@ class Reader:
         return socket
 
     async def _connect(self, query: str = "") -> ClientConnection:
-        # A phone's patience: a line that is silent for three seconds is dead.
+        # Like a phone: a connection that is silent for three seconds counts as lost.
         return await connect(
             self.url + query, open_timeout=5, ping_interval=1, ping_timeout=2, close_timeout=0.5
         )
 
-    async def _heed(self, frame: Event) -> bool:
-        """Tell whether to come back later; an error that is no refusal ends the turn for us."""
+    async def _must_reconnect(self, frame: Event) -> bool:
+        """Return whether to reconnect after a frame without a sequence number.
+
+        Raises:
+            Refused: it is an error that a retry does not cure.
+            Broken: it is neither an error nor an extension event.
+        """
         if frame["type"].startswith("turnstream:"):
             return False
         if frame["type"] == "error" and frame["error"]["code"] == "overloaded":
@@ -147,23 +154,24 @@ class Reader:
             return True
         if frame["type"] == "error":
             raise Refused(frame["error"])
-        raise Broken(f"a frame without a number: {frame}")
+        raise Broken(f"a frame without a sequence number: {frame}")
 
     def _take(self, event: Event) -> None:
         if event["sequence_number"] != len(self.events):
             raise Broken(f"event {event['sequence_number']} came after {len(self.events) - 1}")
         now = time.monotonic()
-        if self._heard:
-            self.worst_pause = max(self.worst_pause, now - self._heard)
-        if self._heard or event["type"] == "response.in_progress":
-            self._heard = now
+        if self._last_event:
+            self.worst_pause = max(self.worst_pause, now - self._last_event)
+        if self._last_event or event["type"] == "response.in_progress":
+            self._last_event = now
         self.events.append(event)
 
 
 def said(events: list[Event]) -> str:
+    """Return the text of all slices."""
     return "".join(e["delta"] for e in events if e["type"] == "response.output_text.delta")
 
 
 def text_of(response: Event) -> str:
-    """The text that a record keeps of a response."""
+    """Return the text of a response as its record has it."""
     return "".join(part["text"] for item in response["output"] for part in item["content"])

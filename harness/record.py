@@ -1,4 +1,4 @@
-"""What the service keeps of a turn, to hold readers to."""
+"""Fetches what the service stores of a turn, and compares what a reader got with it."""
 
 import json
 import urllib.request
@@ -9,7 +9,7 @@ from harness.service import Service
 
 
 def fetch(service: Service, path: str, body: dict[str, Any] | None = None) -> Any:
-    """Get, or with a body post, a path of a service; a stream comes as the list of its events."""
+    """GET a path of a service, or POST a body to it; return a stream as the list of its events."""
     data = None if body is None else json.dumps(body).encode()
     request = urllib.request.Request(
         service.url + path, data=data, headers={"content-type": "application/json"}
@@ -22,7 +22,7 @@ def fetch(service: Service, path: str, body: dict[str, Any] | None = None) -> An
 
 
 def hold_to_the_record(service: Service, reader: Reader) -> None:
-    """Compare what a reader got, to the letter, with what the service keeps."""
+    """Assert that a reader got exactly the events and the text that the service stores."""
     events = reader.events
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     assert [event["type"] for event in events if event["type"] in ENDS] == [events[-1]["type"]]

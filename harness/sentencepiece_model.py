@@ -1,7 +1,7 @@
-"""A tokenizer of Llama 2's kind, small enough to be trained in a test run.
+"""A tokenizer like Llama 2's, small enough to be trained in a test run.
 
-It has every setting of the real one that matters to echoes: a space before each text, no other
-change to the text, digits one by one, raw bytes for what is not in the vocabulary.
+It has all settings of the real one that matter for echoes: a space before each text, no other
+normalisation, digits one by one, bytes for what is not in the vocabulary.
 """
 
 from pathlib import Path
@@ -11,7 +11,7 @@ import sentencepiece
 
 from turnstream.prompts import SYSTEM_PROMPT
 
-#: What it learns from: the words of prompts, and enough else to leave some to the byte tokens.
+#: Its training text: the words of prompts, and some characters that only bytes can encode.
 CORPUS = [
     f"[INST] <<SYS>>\n{SYSTEM_PROMPT}\n<</SYS>>\n\nWho painted the ceiling? [/INST] Michelangelo.",
     "[INST] Hello there, how are you today? [/INST] I am fine, thank you. How can I help you?",
@@ -21,7 +21,7 @@ CORPUS = [
 
 
 def train(folder: Path) -> Path:
-    """Write a model of 700 pieces to the folder, and what transformers wants beside it."""
+    """Write a model of 700 pieces to the folder, and return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "tokenizer.model").open("wb") as model:
         sentencepiece.SentencePieceTrainer.train(
@@ -44,22 +44,22 @@ def train(folder: Path) -> Path:
 
 
 def processor(folder: Path) -> sentencepiece.SentencePieceProcessor:
-    """Load the model as SentencePiece itself reads it; text never becomes control ids."""
+    """Load the model with SentencePiece; text is never encoded to control ids."""
     return sentencepiece.SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
 
 
 def transformers_tokenizer(folder: Path, *, legacy: bool) -> Any:
-    """Load the model as transformers reads it; control strings in text do become control ids."""
+    """Load the model with transformers; control strings in text are encoded to control ids."""
     from transformers import LlamaTokenizer
 
     return LlamaTokenizer.from_pretrained(folder, legacy=legacy, clean_up_tokenization_spaces=False)
 
 
 def tokens(model: sentencepiece.SentencePieceProcessor) -> list[str]:
-    """List the vocabulary by id."""
+    """Return the pieces of the vocabulary by id."""
     return [model.id_to_piece(id) for id in range(model.vocab_size())]
 
 
 def control_ids(model: sentencepiece.SentencePieceProcessor) -> set[int]:
-    """Name the ids that decoding skips."""
+    """Return the ids that decoding skips."""
     return {id for id in range(model.vocab_size()) if model.is_control(id) or model.is_unknown(id)}

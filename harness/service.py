@@ -1,4 +1,4 @@
-"""Runs the whole service, `turnstream up`, for tests that come in by the front door."""
+"""Runs the whole service, `turnstream up`, for tests over HTTP and WebSockets."""
 
 import json
 import os
@@ -16,15 +16,15 @@ from typing import Any, Self
 import psutil
 
 ROOT = Path(__file__).parents[1]
-#: Loading torch on a busy machine takes a while.
+#: Longest time to become ready; loading torch on a busy machine is slow.
 READY_SECONDS = 180.0
 STOP_SECONDS = 30.0
 
 
 class Service:
-    """A `turnstream up` of its own: free port, fresh data directory, the demo model.
+    """A private `turnstream up`: a free port, a new data directory, the demo model.
 
-    Everything it says is kept: `stdout` and `logs`.
+    `stdout` and `logs` have its whole output.
     """
 
     def __init__(
@@ -38,13 +38,13 @@ class Service:
         self.data_dir = directory / "data"
         self.arguments = ("--port", "0", "--data-dir", str(self.data_dir), "--model", model)
         self.arguments += arguments
-        #: Nothing that the person who runs the tests has set gets in.
+        #: Settings of the person who runs the tests have no effect.
         self.environ = {k: v for k, v in os.environ.items() if not k.startswith("TURNSTREAM_")}
         self.environ |= {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT), **(environ or {})}
         self.url = ""
 
     def start(self) -> None:
-        """Start it without waiting for anything."""
+        """Start it without waiting until it is ready."""
         self.directory.mkdir(parents=True, exist_ok=True)
         with self.file("stdout").open("ab") as stdout, self.file("stderr").open("ab") as stderr:
             self.process = subprocess.Popen(
@@ -54,12 +54,12 @@ class Service:
                 stderr=stderr,
                 env=self.environ,
                 cwd=self.directory,
-                # Ctrl-C on the tests is theirs; ours is sent on purpose.
+                # Ctrl-C at the tests must not reach it; a test sends SIGINT itself.
                 start_new_session=True,
             )
 
     def wait_until_ready(self) -> None:
-        """Wait for the ready line and take the URL from it."""
+        """Wait for the `ready` line and read the URL from it."""
         deadline = time.monotonic() + READY_SECONDS
         while not (line := self.stdout).endswith("\n"):
             if self.process.poll() is not None:
@@ -87,7 +87,7 @@ class Service:
         self.stop()
 
     def stop(self) -> None:
-        """End it and all its children, the hard way if it takes too long."""
+        """End it and all its children; kill what does not end in time."""
         family = self.family()
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
@@ -100,14 +100,14 @@ class Service:
             left.kill()
 
     def family(self) -> list[psutil.Process]:
-        """Return every process below this `up`, at any depth."""
+        """Return all descendants of this `up`."""
         try:
             return psutil.Process(self.process.pid).children(recursive=True)
         except psutil.NoSuchProcess:
             return []
 
     def child(self, command: str) -> psutil.Process:
-        """Find the `serve`, `worker` or `redis` process itself, not its guard."""
+        """Return the `serve`, `worker` or `redis` process itself, not its guard."""
         for process in self.family():
             try:
                 line = process.cmdline()
@@ -121,7 +121,7 @@ class Service:
         raise AssertionError(f"no {command} process:\n{self.logs}")
 
     def answers(self) -> bool:
-        """Tell whether /readyz says that a turn would be answered."""
+        """Return whether /readyz says that a turn can be answered."""
         try:
             with urllib.request.urlopen(f"{self.url}/readyz", timeout=5) as response:
                 return response.status == 200
@@ -129,12 +129,12 @@ class Service:
             return False
 
     def get(self, path: str) -> Any:
-        """Get a path that answers in JSON."""
+        """GET a path and return its JSON."""
         with urllib.request.urlopen(self.url + path, timeout=READY_SECONDS) as response:
             return json.load(response)
 
     def ask(self, text: str) -> dict[str, Any]:
-        """Have one short turn answered over HTTP and return the response."""
+        """Ask for one short turn over HTTP and return the response."""
         request = urllib.request.Request(
             f"{self.url}/v1/responses",
             data=json.dumps({"input": text, "max_output_tokens": 8}).encode(),

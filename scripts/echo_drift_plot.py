@@ -1,9 +1,9 @@
-"""Count how often each way to cut off the echo shows a wrong reply, and draw docs/echo-drift.svg.
+"""Counts how often each way to cut off the echo gives a wrong reply, and draws docs/echo-drift.svg.
 
     python -m scripts.echo_drift_plot
 
-Trains its own small tokenizer of Llama 2's kind. Replies are compared after stripping white space,
-which is kind to the methods that eat some.
+It trains a small tokenizer like Llama 2's. Replies are compared without leading and trailing white
+space, which favours the methods that lose some.
 """
 
 import random
@@ -40,13 +40,13 @@ COLOURS = dict(zip(METHODS, ["#b9bec6", "#d1495b", "#edae49", "#7d8ca3", "#00798
 
 @dataclass(frozen=True)
 class Scene:
-    """One group of bars."""
+    """One group of bars of the plot."""
 
     title: str
     legacy: bool
     requests: Sequence[str]
     replies: Sequence[str]
-    #: Show the text as it comes, and compare what was shown.
+    #: Compare the text that was shown token by token.
     streamed: bool = False
 
 
@@ -64,6 +64,7 @@ SCENES = [
 
 
 def conversations(scene: Scene) -> Iterator[tuple[ChatPromptMetaLlamaLlama2Chat, str]]:
+    """Yield random prompts, each with its reply; the title of the scene is the seed."""
     dice = random.Random(scene.title)
     for _ in range(CONVERSATIONS):
         prompt = ChatPromptMetaLlamaLlama2Chat()
@@ -76,14 +77,14 @@ def conversations(scene: Scene) -> Iterator[tuple[ChatPromptMetaLlamaLlama2Chat,
 
 
 def begin(model: Any, reply: str) -> list[int]:
-    """Make the ids of a reply; one without a space before it gets none."""
+    """Return the ids of a reply, with a leading space only if the reply has one."""
     newline = model.encode("\n")
     ids: list[int] = model.encode("\n" + reply.removeprefix(" "))[len(newline) :]
     return [model.piece_to_id("\u2581"), *ids] if reply.startswith(" ") else ids
 
 
 def shown(decode: Callable[[list[int]], str], prompt: list[int], new: list[int], skip: int) -> str:
-    """Show text as ChatStream does: decode all, leave out one U+FFFD, send what is beyond."""
+    """Return the text that ChatStream shows: it decodes all ids and drops one final U+FFFD."""
     sent, before = "", ""
     for n in range(1, len(new) + 1):
         text = decode(prompt + new[:n])[skip:].removesuffix("\ufffd")
@@ -92,6 +93,7 @@ def shown(decode: Callable[[list[int]], str], prompt: list[int], new: list[int],
 
 
 def failure_rates(scene: Scene, folder: Path) -> dict[str, float]:
+    """Return the percentage of wrong replies of each method."""
     model = sentencepiece_model.processor(folder)
     tokenizer = sentencepiece_model.transformers_tokenizer(folder, legacy=scene.legacy)
     table = ByteTable.from_tokens(
@@ -119,6 +121,7 @@ def failure_rates(scene: Scene, folder: Path) -> dict[str, float]:
 
 
 def draw(results: dict[str, dict[str, float]]) -> str:
+    """Return the plot as SVG."""
     left, width, bar, gap = 250, 380, 15, 46
     height = 44 + len(results) * (len(METHODS) * bar + gap)
     lines = [

@@ -1,9 +1,9 @@
-"""What a thousand turns cost in Redis while they wait, while they are answered and afterwards.
+"""Measures the memory of turns in Redis while they wait, while they are answered, and afterwards.
 
     python -m scripts.retention_cost [--turns 1000] [--characters 200] [--tokens 256] [--step 1]
 
-It makes them on a Redis of its own, through the doors that nodes and workers use, and adds up what
-MEMORY USAGE says of their keys. `used_memory` is what the whole server grew by.
+It creates the turns in a private Redis with the calls of nodes and workers, and adds up MEMORY
+USAGE of their keys. `used_memory` is the growth of the whole server.
 """
 
 import argparse
@@ -29,32 +29,32 @@ from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Claimed, Message, Request, Turn
 
 MODEL, OWNER = "measured", "ann"
-#: What a token says, and the id that it has: about as long as English has them under Llama 2.
+#: Text and id of a token: about as long as those of English text with Llama 2's tokenizer.
 TOKEN, ID = " tok", 12345
-#: Turns whose events go to Redis in one call.
+#: Turns in one append.
 BATCH = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """What is made."""
+    """The number and the sizes of the turns."""
 
     turns: int = 1000
-    #: Of each question.
+    #: Length of each question.
     characters: int = 200
-    #: Of each answer.
+    #: Length of each answer.
     tokens: int = 256
-    #: Tokens in a slice: one as long as the worker keeps up.
+    #: Tokens in a slice.
     step: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """Bytes that turns take at some point of their lives."""
+    """Bytes that the turns take at one stage."""
 
-    #: By what the keys are; those that all turns share are `shared`.
+    #: By kind of key; `shared` are those of no single turn.
     keys: Mapping[str, int]
-    #: What the whole server grew by.
+    #: Growth of the whole server.
     used_memory: int
 
     @property
@@ -63,13 +63,13 @@ class Cost:
 
 
 def measure(redis_url: str, size: Size) -> dict[str, Cost]:
-    """Make the turns and see what they cost, stage by stage; Redis must be empty."""
+    """Create the turns and return their cost by stage; Redis must be empty."""
     settings = TurnSettings(redis_url=redis_url)
     made = list(_turns(size))
     client = connect(redis_url)
     worker = TurnQueue(client, settings, model=MODEL, worker="w0")
     log = Log(client, settings, worker="w0")
-    # The scripts are loaded before anything is measured.
+    # Loads the scripts, whose memory is not counted.
     worker.claim(0)
     log.append([])
     before = _used(client)
@@ -125,7 +125,7 @@ async def _submit_turn(settings: TurnSettings, turns: Iterable[Turn]) -> None:
 
 
 def _answer(turn: Claimed, size: Size) -> list[Append]:
-    """Write all that a worker appends for a turn, one call after the other."""
+    """Return the appends of a worker for a turn, one for each step."""
     seq = turn.seq + 1
     written = [_part(turn, seq, [Entry(event) for event in events.opening(turn.id, seq)])]
     seq += 2

@@ -67,7 +67,7 @@ def shown(setting: Setting) -> str:
 
 
 def main() -> int:
-    """Write the page, or tell whether it is as it should be."""
+    """Write the page, or with `--check` report whether it is up to date."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing; fail if it differs")
     if not parser.parse_args().check:

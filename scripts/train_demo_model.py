@@ -1,8 +1,8 @@
-"""Builds the demo model from nothing: corpus, tokenizer, training, and the folder that is shipped.
+"""Builds the demo model from scratch: corpus, tokenizer, training, and the shipped folder.
 
     python -m scripts.train_demo_model
 
-It may be stopped at any time; the same command goes on where it ended.
+It may be interrupted at any time; the same command continues from the last checkpoint.
 """
 
 import argparse
@@ -20,7 +20,7 @@ WORK = Path("build/demo_model")
 
 
 def main() -> None:
-    """Run what the command line asks for."""
+    """Train, and write the folder."""
     parser = argparse.ArgumentParser(description="Build the demo model.")
     parser.add_argument(
         "--out", type=Path, default=FOLDER, help="the folder to write (%(default)s)"
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
 
-    torch.set_num_threads(1)  # of each half of a batch; there are two
+    torch.set_num_threads(1)  # for each of the two halves of a batch
     args.out.mkdir(parents=True, exist_ok=True)
     args.work.mkdir(parents=True, exist_ok=True)
     settings = Settings(seed=args.seed, steps=args.steps)
@@ -50,7 +50,7 @@ def main() -> None:
         (args.out / name).write_bytes((args.work / name).read_bytes())
     save_model(training.model, args.out)
     draw_curve(training.curve, args.out / "loss.svg")
-    print(f"saved {args.out}; now score it: python -m scripts.demo_model.evaluate", flush=True)
+    print(f"saved {args.out}; score it with: python -m scripts.demo_model.evaluate", flush=True)
 
 
 if __name__ == "__main__":

@@ -134,5 +134,5 @@ def wait_for(private: PrivateRedis, server: "subprocess.Popen[bytes]") -> None:
                 return
             except RedisConnectionError:
                 if server.poll() is not None or time.monotonic() > deadline:
-                    pytest.fail(f"the private Redis did not start: {private.last_words()}")
+                    pytest.fail(f"the private Redis did not start: {private.last_line()}")
                 time.sleep(0.05)

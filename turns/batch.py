@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum, auto
 
+import msgspec
+
 from turnstream.turns.errors import NewerVersion
 from turnstream.turns.record import VERSION
 from turnstream.turns.shapes import Problem
@@ -148,6 +150,10 @@ def line_turn_id(batch: str, number: int) -> str:
     return "resp_" + hashlib.sha256(f"{batch} {number}".encode()).hexdigest()[:32]
 
 
+def _problems(text: str) -> list[Problem]:
+    return msgspec.json.decode(text, type=list[Problem])
+
+
 def batch_of(id: str, record: Mapping[bytes, bytes]) -> Batch:
     """Read a batch's record.
 
@@ -175,7 +181,7 @@ def batch_of(id: str, record: Mapping[bytes, bytes]) -> Batch:
         cached_tokens=number("cached_tokens"),
         output_tokens=number("output_tokens"),
         moments={name: int(fields[name]) for name in MOMENTS if name in fields},
-        problems=json.loads(fields["problems"]) if "problems" in fields else None,
+        problems=_problems(fields["problems"]) if "problems" in fields else None,
         output_file_id=fields.get("output_file_id") or None,
         error_file_id=fields.get("error_file_id") or None,
         epoch=number("epoch"),

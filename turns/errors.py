@@ -230,12 +230,7 @@ class Overloaded(TurnError):
 
 def error_body(error: TurnError) -> Error:
     """Write an error the way both wires carry it, inside `{"error": …}`."""
-    return {
-        "type": error.type,
-        "code": error.code,
-        "message": error.message,
-        "param": error.param,
-    }
+    return Error(type=error.type, code=error.code, message=error.message, param=error.param)
 
 
 class NewerVersion(TurnError):

@@ -1,8 +1,11 @@
-"""The shapes of a turn's events, as `turns/shapes.py` has those of what they carry."""
+"""The events of a turn; what they carry is in `turns/shapes.py`.
 
-from typing import Literal, NotRequired
+The type is the first key of an event's JSON: readers and scripts in Redis rely on that.
+"""
 
-from typing_extensions import TypedDict
+from typing import Annotated, Literal
+
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from turnstream.turns.shapes import (
     Count,
@@ -17,144 +20,152 @@ from turnstream.turns.shapes import (
 )
 
 
-class Numbered(TypedDict):
-    """What every event of a response has."""
+class Numbered(Struct, frozen=True, kw_only=True):
+    """Common fields of the events of a turn."""
 
     #: 0 for a turn's first event, then one more each time.
     sequence_number: Count
-    #: On a socket, of a turn on a named lane.
-    stream_id: NotRequired[StreamId]
+    #: On a socket, for a turn on a named lane.
+    stream_id: StreamId | UnsetType = UNSET
 
 
-class Created(Numbered):
-    """The turn is in line; the first event."""
+class Created(Numbered, frozen=True, kw_only=True, tag_field="type", tag="response.created"):
+    """The turn was submitted; the first event."""
 
-    type: Literal["response.created"]
     response: Response
 
 
-class Queued(Numbered):
-    """The turn waits; comes again as its place changes, and from time to time."""
+class Queued(Numbered, frozen=True, kw_only=True, tag_field="type", tag="response.queued"):
+    """The turn is queued; sent again when its position changes, and at intervals."""
 
-    type: Literal["response.queued"]
     queue: Queue
     response: Response
 
 
-class InProgress(Numbered):
-    """A worker has the turn; comes again while there is nothing to show."""
+class InProgress(Numbered, frozen=True, kw_only=True, tag_field="type", tag="response.in_progress"):
+    """A worker runs the turn; sent again at intervals until there is text."""
 
-    type: Literal["response.in_progress"]
     response: Response
 
 
-class OutputItemAdded(Numbered):
+class OutputItemAdded(
+    Numbered, frozen=True, kw_only=True, tag_field="type", tag="response.output_item.added"
+):
     """The answer begins."""
 
-    type: Literal["response.output_item.added"]
-    output_index: Literal[0]
+    output_index: Literal[0] = 0
     item: MessageItem
 
 
-class Part(Numbered):
-    """Names a part of an answer."""
+class Part(Numbered, frozen=True, kw_only=True):
+    """Common fields of the events of a part of an answer."""
 
     item_id: MessageId
-    output_index: Literal[0]
-    content_index: Literal[0]
+    output_index: Literal[0] = 0
+    content_index: Literal[0] = 0
 
 
-class ContentPartAdded(Part):
+class ContentPartAdded(
+    Part, frozen=True, kw_only=True, tag_field="type", tag="response.content_part.added"
+):
     """The answer's text begins."""
 
-    type: Literal["response.content_part.added"]
     part: OutputText
 
 
-class TextDelta(Part):
+class TextDelta(
+    Part, frozen=True, kw_only=True, tag_field="type", tag="response.output_text.delta"
+):
     """Text to append to the answer."""
 
-    type: Literal["response.output_text.delta"]
     delta: str
-    logprobs: Empty
+    logprobs: Empty = ()
 
 
-class Last(Numbered):
-    """What the events that end an answer have besides."""
-
-    #: Written again from the record, since the slices are not kept any more.
-    snapshot: NotRequired[Literal[True]]
+#: Present in an event that was made from the record because its turn's log has expired.
+Snapshot = Annotated[bool, Meta(extra_json_schema={"const": True})] | UnsetType
 
 
-class TextDone(Part, Last):
+class PartDone(Part, frozen=True, kw_only=True):
+    """Common fields of the events that end a part."""
+
+    snapshot: Snapshot = UNSET
+
+
+class Last(Numbered, frozen=True, kw_only=True):
+    """Common fields of the other events that end an answer."""
+
+    snapshot: Snapshot = UNSET
+
+
+class TextDone(
+    PartDone, frozen=True, kw_only=True, tag_field="type", tag="response.output_text.done"
+):
     """The answer's whole text."""
 
-    type: Literal["response.output_text.done"]
     text: str
-    logprobs: Empty
+    logprobs: Empty = ()
 
 
-class ContentPartDone(Part, Last):
+class ContentPartDone(
+    PartDone, frozen=True, kw_only=True, tag_field="type", tag="response.content_part.done"
+):
     """The answer's text has ended."""
 
-    type: Literal["response.content_part.done"]
     part: OutputText
 
 
-class OutputItemDone(Last):
+class OutputItemDone(
+    Last, frozen=True, kw_only=True, tag_field="type", tag="response.output_item.done"
+):
     """The answer has ended."""
 
-    type: Literal["response.output_item.done"]
-    output_index: Literal[0]
+    output_index: Literal[0] = 0
     item: MessageItem
 
 
-class Completed(Last):
+class Completed(Last, frozen=True, kw_only=True, tag_field="type", tag="response.completed"):
     """The turn was answered."""
 
-    type: Literal["response.completed"]
     response: Response
 
 
-class Incomplete(Last):
+class Incomplete(Last, frozen=True, kw_only=True, tag_field="type", tag="response.incomplete"):
     """The turn was cut at `max_output_tokens`, or cancelled, as its status says."""
 
-    type: Literal["response.incomplete"]
     response: Response
 
 
-class Failed(Last):
-    """The turn was given up."""
+class Failed(Last, frozen=True, kw_only=True, tag_field="type", tag="response.failed"):
+    """The turn failed."""
 
-    type: Literal["response.failed"]
     response: Response
 
 
-class ErrorEvent(TypedDict):
-    """The end of a request that was refused, or of a turn that turned out to be bad."""
+class ErrorEvent(Struct, frozen=True, kw_only=True, tag_field="type", tag="error"):
+    """The end of a request that was refused, by the front end or by the worker."""
 
-    type: Literal["error"]
     status: int
     error: Error
-    #: `retry-after` in seconds, where asking again may help.
-    headers: NotRequired[dict[str, str]]
+    #: `retry-after` in seconds, if a retry may help.
+    headers: dict[str, str] | UnsetType = UNSET
     #: Only if the request became a turn.
-    sequence_number: NotRequired[Count]
-    stream_id: NotRequired[StreamId]
+    sequence_number: Count | UnsetType = UNSET
+    stream_id: StreamId | UnsetType = UNSET
 
 
-Event = (
-    Created
-    | Queued
-    | InProgress
-    | OutputItemAdded
-    | ContentPartAdded
-    | TextDelta
-    | TextDone
-    | ContentPartDone
-    | OutputItemDone
-    | Completed
-    | Incomplete
-    | Failed
-    | ErrorEvent
+EVENTS = (
+    Created,
+    Queued,
+    InProgress,
+    OutputItemAdded,
+    ContentPartAdded,
+    TextDelta,
+    TextDone,
+    ContentPartDone,
+    OutputItemDone,
+    Completed,
+    Incomplete,
+    Failed,
+    ErrorEvent,
 )

@@ -1,112 +1,59 @@
-"""The numbered events of an answer, as the JSON that reaches the reader unchanged.
+"""The numbered events of a turn, as the JSON that reaches the reader unchanged.
 
-`response.created`, `queued` and `in_progress` are written by the scripts in Redis, which alone know
-the order of things; everything from the first text on is written here, by the worker.
+`response.created`, `queued` and `in_progress` are written by the scripts in Redis, which know the
+order of turns; every event from the first text on is written here, by the worker.
 """
 
+from turnstream.turns import event_shapes
 from turnstream.turns.errors import TurnError, error_body
 from turnstream.turns.event_json import encode, response_event, response_json, with_snapshot
-from turnstream.turns.event_shapes import Event
 from turnstream.turns.ids import message_id
-from turnstream.turns.response import message_item, output_text
-from turnstream.turns.shapes import MessageStatus
-
-
-def _json(event: Event) -> str:
-    return encode(event)
+from turnstream.turns.response import message_item
+from turnstream.turns.shapes import MessageItem, MessageStatus, OutputText
 
 
 def still_in_progress(seq: int, rest: str) -> str:
-    """Write `response.in_progress` again: the first slice may take long."""
+    """Return another `response.in_progress`, for a turn whose first slice takes long."""
     return response_event("response.in_progress", seq, response_json("in_progress", "null", rest))
 
 
 def opening(response_id: str, seq: int) -> list[str]:
-    """Write the two events that open an answer."""
-    item = message_item(response_id, "in_progress", "")
-    return [
-        _json(
-            {
-                "type": "response.output_item.added",
-                "sequence_number": seq,
-                "output_index": 0,
-                "item": item | {"content": []},
-            }
-        ),
-        _json(
-            {
-                "type": "response.content_part.added",
-                "sequence_number": seq + 1,
-                "item_id": item["id"],
-                "output_index": 0,
-                "content_index": 0,
-                "part": output_text(""),
-            }
-        ),
-    ]
+    """Return the two events that open an answer."""
+    item = MessageItem(id=message_id(response_id), status="in_progress", content=())
+    part = event_shapes.ContentPartAdded(
+        sequence_number=seq + 1, item_id=item.id, part=OutputText(text="")
+    )
+    return [encode(event_shapes.OutputItemAdded(sequence_number=seq, item=item)), encode(part)]
 
 
 def text_delta(response_id: str, seq: int, text: str) -> str:
-    """Write a slice."""
-    return _json(
-        {
-            "type": "response.output_text.delta",
-            "sequence_number": seq,
-            "item_id": message_id(response_id),
-            "output_index": 0,
-            "content_index": 0,
-            "delta": text,
-            "logprobs": [],
-        }
+    """Return a slice."""
+    return encode(
+        event_shapes.TextDelta(sequence_number=seq, item_id=message_id(response_id), delta=text)
     )
 
 
 def closing(response_id: str, seq: int, status: MessageStatus, text: str) -> list[str]:
-    """Write the three events that close an answer; `status` is the item's."""
+    """Return the three events that close an answer; `status` is the item's."""
     item = message_item(response_id, status, text)
-    return [
-        _json(
-            {
-                "type": "response.output_text.done",
-                "sequence_number": seq,
-                "item_id": item["id"],
-                "output_index": 0,
-                "content_index": 0,
-                "text": text,
-                "logprobs": [],
-            }
-        ),
-        _json(
-            {
-                "type": "response.content_part.done",
-                "sequence_number": seq + 1,
-                "item_id": item["id"],
-                "output_index": 0,
-                "content_index": 0,
-                "part": output_text(text),
-            }
-        ),
-        _json(
-            {
-                "type": "response.output_item.done",
-                "sequence_number": seq + 2,
-                "output_index": 0,
-                "item": item,
-            }
-        ),
-    ]
+    done = event_shapes.TextDone(sequence_number=seq, item_id=item.id, text=text)
+    part = event_shapes.ContentPartDone(
+        sequence_number=seq + 1, item_id=item.id, part=OutputText(text=text)
+    )
+    end = event_shapes.OutputItemDone(sequence_number=seq + 2, item=item)
+    return [encode(done), encode(part), encode(end)]
 
 
 def terminal(seq: int, status: str, error: str, rest: str) -> str:
-    """Write the event that ends a turn: completed, incomplete (also when cancelled) or failed."""
+    """Return the event that ends a turn: completed, incomplete (also when cancelled) or failed."""
     name = "incomplete" if status == "cancelled" else status
     return response_event(f"response.{name}", seq, response_json(status, error, rest))
 
 
 def kept(response_id: str, seq: int, status: str, error: str, rest: str, text: str) -> list[str]:
-    """Write the last events of a turn again, from its record, marked as `snapshot`.
+    """Return the last events of a turn, made from its record and marked as `snapshot`.
 
-    They carry the whole text and their first numbers, `seq` being the last; the slices are gone.
+    They carry the whole text under their original numbers, `seq` being the last; its log is gone.
     """
     end = terminal(seq, status, error, rest)
     item_status: MessageStatus = "completed" if status == "completed" else "incomplete"
@@ -115,12 +62,7 @@ def kept(response_id: str, seq: int, status: str, error: str, rest: str, text: s
 
 
 def refused(seq: int, error: TurnError) -> str:
-    """Write the event that ends a turn whose request turned out to be bad only at the worker."""
-    return _json(
-        {
-            "type": "error",
-            "sequence_number": seq,
-            "status": error.status,
-            "error": error_body(error),
-        }
+    """Return the event that ends a turn whose request only the worker could refuse."""
+    return encode(
+        event_shapes.ErrorEvent(sequence_number=seq, status=error.status, error=error_body(error))
     )

@@ -1,6 +1,6 @@
 """The response object: what the wire says of a turn as a whole.
 
-Its JSON is kept without status and error, the two that change while a turn waits and runs: a script
+Its JSON is stored without status and error, which change while a turn is queued and runs: a script
 in Redis puts them in front. So `rest` begins after the error and ends with the closing brace.
 """
 
@@ -12,11 +12,14 @@ from turnstream.turns.event_json import encode, rest_json
 from turnstream.turns.ids import message_id
 from turnstream.turns.shapes import (
     Cut,
+    IncompleteDetails,
+    InputTokensDetails,
     MessageItem,
     MessageStatus,
     OutputText,
     ResponseError,
     ResponseRest,
+    Usage,
 )
 from turnstream.turns.turn import Tier, Turn
 
@@ -26,42 +29,30 @@ _TIERS: dict[Tier, Literal["priority", "default", "flex"]] = {
     "flex": "flex",
     "batch": "default",
 }
+_FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
 def rest_of(turn: Turn) -> str:
-    """Write what is known of a response when its turn is submitted."""
+    """Return what is known of a response when its turn is submitted."""
+    sampling = turn.request.sampling
     return rest_json(
-        {
-            "id": turn.id,
-            "object": "response",
-            "created_at": turn.created_at,
-            "completed_at": None,
-            "background": turn.background,
-            "incomplete_details": None,
-            "instructions": turn.request.instructions,
-            "max_output_tokens": turn.request.sampling.max_tokens,
-            "max_tool_calls": None,
-            "model": turn.model,
-            "output": [],
-            "parallel_tool_calls": True,
-            "previous_response_id": turn.parent,
-            "reasoning": None,
-            "service_tier": _TIERS[turn.tier],
-            "store": turn.store,
-            "temperature": turn.request.sampling.temperature,
-            "text": {"format": {"type": "text"}},
-            "tool_choice": "auto",
-            "tools": [],
-            "top_logprobs": 0,
-            "top_p": turn.request.sampling.top_p,
-            "truncation": "auto" if turn.request.truncate else "disabled",
-            "usage": None,
-            "metadata": turn.metadata,
-            "presence_penalty": turn.request.sampling.presence_penalty,
-            "frequency_penalty": turn.request.sampling.frequency_penalty,
-            "safety_identifier": None,
-            "prompt_cache_key": None,
-        }
+        ResponseRest(
+            id=turn.id,
+            created_at=turn.created_at,
+            background=turn.background,
+            instructions=turn.request.instructions,
+            max_output_tokens=sampling.max_tokens,
+            model=turn.model,
+            previous_response_id=turn.parent,
+            service_tier=_TIERS[turn.tier],
+            store=turn.store,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            truncation="auto" if turn.request.truncate else "disabled",
+            metadata=turn.metadata,
+            presence_penalty=sampling.presence_penalty,
+            frequency_penalty=sampling.frequency_penalty,
+        )
     )
 
 
@@ -75,38 +66,33 @@ def finished_rest(
     output_tokens: int,
     completed_at: int | None,
 ) -> str:
-    """Fill in what is known of a response at its end."""
-    body: ResponseRest = msgspec.json.decode("{" + rest)
-    body["output"] = [item] if item is not None else []
-    body["completed_at"] = completed_at
-    body["incomplete_details"] = {"reason": incomplete_reason} if incomplete_reason else None
-    body["usage"] = {
-        "input_tokens": input_tokens,
-        "input_tokens_details": {"cached_tokens": cached_tokens, "cache_write_tokens": 0},
-        "output_tokens": output_tokens,
-        "output_tokens_details": {"reasoning_tokens": 0},
-        "total_tokens": input_tokens + output_tokens,
-    }
-    return rest_json(body)
+    """Return `rest` with what is known of a response at its end.
+
+    Its other fields are not decoded, so fields that a newer release added are kept.
+    """
+    cut = IncompleteDetails(reason=incomplete_reason) if incomplete_reason else None
+    usage = Usage(
+        input_tokens=input_tokens,
+        input_tokens_details=InputTokensDetails(cached_tokens=cached_tokens),
+        output_tokens=output_tokens,
+        total_tokens=input_tokens + output_tokens,
+    )
+    return rest_json(
+        _FIELDS.decode("{" + rest)
+        | {
+            "output": (item,) if item is not None else (),
+            "completed_at": completed_at,
+            "incomplete_details": cut,
+            "usage": usage,
+        }
+    )
 
 
 def error_json(code: Literal["server_error", "invalid_prompt"], message: str) -> str:
-    """Write what a failed response says of its failure."""
-    error: ResponseError = {"code": code, "message": message}
-    return encode(error)
+    """Return the error of a failed response."""
+    return encode(ResponseError(code=code, message=message))
 
 
 def message_item(response_id: str, status: MessageStatus, text: str) -> MessageItem:
-    """Write an answer as the item of a response's output."""
-    return {
-        "id": message_id(response_id),
-        "type": "message",
-        "role": "assistant",
-        "status": status,
-        "content": [output_text(text)],
-    }
-
-
-def output_text(text: str) -> OutputText:
-    """Write text as a part of an item."""
-    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+    """Return an answer as the item of a response's output."""
+    return MessageItem(id=message_id(response_id), status=status, content=(OutputText(text=text),))

@@ -1,41 +1,30 @@
-"""The shapes of what readers are sent: responses, what they are made of, and errors.
+"""The JSON objects that clients receive: responses, their parts, and errors.
 
-At run time these are plain dictionaries. mypy holds those who build them to the types, and the
-published schemas are made of the same types by `python -m scripts.schemas`; so the docstrings here
-are for people who write clients.
+Each is declared once, as a struct that builds and encodes it; `python -m scripts.schemas` makes the
+published schemas of the same structs, so the docstrings address people who write clients.
 """
 
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Literal
 
-from typing_extensions import TypedDict
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-
-class Words:
-    """Says more of a type than Python can, in JSON Schema's words."""
-
-    def __init__(self, **words: object) -> None:
-        self._words = words
-
-    def __get_pydantic_json_schema__(self, core: Any, handler: Any) -> dict[str, object]:
-        written: dict[str, object] = handler(core)
-        return written | self._words
-
-
-Empty = Annotated[list[Any], Words(maxItems=0)]
-Count = Annotated[int, Words(minimum=0)]
+#: A list that is always empty here.
+Empty = tuple[()]
+Count = Annotated[int, Meta(ge=0)]
 #: Seconds since 1970.
-Seconds = Annotated[int, Words(minimum=0)]
-StreamId = Annotated[str, Words(pattern="^[A-Za-z0-9_.-]{1,256}$")]
-ResponseId = Annotated[str, Words(pattern="^resp_[0-9a-f]{32}$")]
+Seconds = Annotated[int, Meta(ge=0)]
+#: Ids are published as patterns that decoding does not check: a wrong one has its own error code.
+StreamId = Annotated[str, Meta(extra_json_schema={"pattern": "^[A-Za-z0-9_.-]{1,256}$"})]
+ResponseId = Annotated[str, Meta(extra_json_schema={"pattern": "^resp_[0-9a-f]{32}$"})]
 MessageStatus = Literal["in_progress", "completed", "incomplete"]
-MessageId = Annotated[str, Words(pattern="^msg_[0-9a-f]{32}(_[0-9]+)?$")]
+MessageId = Annotated[str, Meta(extra_json_schema={"pattern": "^msg_[0-9a-f]{32}(_[0-9]+)?$"})]
 
 
 ErrorType = Literal["invalid_request_error", "server_error", "rate_limit_error"]
 
 
-class Error(TypedDict):
-    """What was wrong; `code` is stable."""
+class Error(Struct, frozen=True, kw_only=True):
+    """Why a request was refused; `code` is stable."""
 
     type: ErrorType
     code: str
@@ -43,130 +32,126 @@ class Error(TypedDict):
     param: str | None
 
 
-class OutputText(TypedDict):
+class OutputText(Struct, frozen=True, kw_only=True, tag_field="type", tag="output_text"):
     """Text of an answer."""
 
-    type: Literal["output_text"]
     text: str
-    annotations: Empty
-    logprobs: Empty
+    annotations: Empty = ()
+    logprobs: Empty = ()
 
 
-class MessageItem(TypedDict):
+class MessageItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="message"):
     """An answer."""
 
     id: MessageId
-    type: Literal["message"]
-    role: Literal["assistant"]
+    role: Literal["assistant"] = "assistant"
     status: MessageStatus
-    content: list[OutputText]
+    content: tuple[OutputText, ...]
 
 
-class InputTokensDetails(TypedDict):
-    """How many tokens of the prompt were computed before."""
+class InputTokensDetails(Struct, frozen=True, kw_only=True):
+    """Tokens of the prompt that were computed before."""
 
     cached_tokens: Count
-    cache_write_tokens: Count
+    cache_write_tokens: Count = 0
 
 
-class OutputTokensDetails(TypedDict):
-    """Llama 2 does not reason apart from answering: always 0."""
+class OutputTokensDetails(Struct, frozen=True, kw_only=True):
+    """Llama 2 has no separate reasoning: always 0."""
 
-    reasoning_tokens: Count
+    reasoning_tokens: Count = 0
 
 
-class Usage(TypedDict):
+class Usage(Struct, frozen=True, kw_only=True):
     """Numbers of tokens."""
 
     input_tokens: Count
     input_tokens_details: InputTokensDetails
     output_tokens: Count
-    output_tokens_details: OutputTokensDetails
+    output_tokens_details: OutputTokensDetails = OutputTokensDetails()
     total_tokens: Count
 
 
 Cut = Literal["max_output_tokens"]
 
 
-class IncompleteDetails(TypedDict):
-    """Why an answer was cut."""
+class IncompleteDetails(Struct, frozen=True, kw_only=True):
+    """Why an answer is incomplete."""
 
     reason: Cut
 
 
-class ResponseError(TypedDict):
+class ResponseError(Struct, frozen=True, kw_only=True):
     """Why a response failed."""
 
     code: Literal["server_error", "rate_limit_exceeded", "invalid_prompt"]
     message: str
 
 
-class TextFormat(TypedDict):
-    """Answers are plain text."""
-
-    type: Literal["text"]
+class TextFormat(Struct, frozen=True, kw_only=True, tag_field="type", tag="text"):
+    """Plain text, the only format."""
 
 
-class TextOptions(TypedDict):
-    """How the text of an answer is written."""
+class TextOptions(Struct, frozen=True, kw_only=True):
+    """Format of the answer's text."""
 
-    format: TextFormat
+    format: TextFormat = TextFormat()
 
 
-class Queue(TypedDict):
-    """Where a waiting turn stands; an addition to the protocol."""
+class Queue(Struct, frozen=True, kw_only=True):
+    """Position of a queued turn; an addition to the protocol."""
 
-    position: Annotated[int, Words(minimum=1)]
-    size: Annotated[int, Words(minimum=1)]
-    eta_seconds: Annotated[float, Words(minimum=0)] | None
+    position: Annotated[int, Meta(ge=1)]
+    size: Annotated[int, Meta(ge=1)]
+    eta_seconds: Annotated[float, Meta(ge=0)] | None
     workers: Count
 
 
-class ResponseRest(TypedDict):
-    """What of a response does not change while its turn waits and runs."""
+class ResponseRest(Struct, frozen=True, kw_only=True):
+    """The fields of a response that stay the same until its turn ends."""
 
     id: ResponseId
-    object: Literal["response"]
+    object: Literal["response"] = "response"
     created_at: Seconds
-    completed_at: Seconds | None
+    completed_at: Seconds | None = None
     background: bool
-    incomplete_details: IncompleteDetails | None
+    incomplete_details: IncompleteDetails | None = None
     instructions: str | None
     max_output_tokens: int | None
-    max_tool_calls: None
+    max_tool_calls: None = None
     model: str
-    output: list[MessageItem]
-    parallel_tool_calls: bool
+    output: tuple[MessageItem, ...] = ()
+    parallel_tool_calls: bool = True
     previous_response_id: ResponseId | None
-    reasoning: None
+    reasoning: None = None
     service_tier: Literal["priority", "default", "flex"]
     store: bool
     temperature: float
-    text: TextOptions
-    tool_choice: Literal["auto"]
-    tools: Empty
-    top_logprobs: Literal[0]
+    text: TextOptions = TextOptions()
+    tool_choice: Literal["auto"] = "auto"
+    tools: Empty = ()
+    top_logprobs: Literal[0] = 0
     top_p: float
     truncation: Literal["auto", "disabled"]
-    usage: Usage | None
+    usage: Usage | None = None
     metadata: dict[str, str]
     presence_penalty: float
     frequency_penalty: float
-    safety_identifier: None
-    prompt_cache_key: None
+    safety_identifier: None = None
+    prompt_cache_key: None = None
 
 
-class Response(ResponseRest):
-    """A response, as it is at some moment."""
+class Response(ResponseRest, frozen=True, kw_only=True):
+    """A response at one moment."""
 
     status: Literal["queued", "in_progress", "completed", "incomplete", "failed", "cancelled"]
     error: ResponseError | None
-    #: While it waits.
-    queue: NotRequired[Queue]
+    #: Only while it is queued.
+    queue: Queue | UnsetType = UNSET
 
 
-class Problem(TypedDict):
-    """What was wrong with a batch's file."""
+class Problem(Struct, frozen=True, kw_only=True):
+    """A problem of a batch's file."""
 
     code: str | None
     message: str

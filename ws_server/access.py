@@ -1,8 +1,7 @@
-"""Who may come in, and as whom: looked at once, before anything is accepted.
+"""Authenticate requests and handshakes, before anything is accepted.
 
-A browser sends the cookies and the address of whoever it visits, so a page on another host is kept
-out by its Origin, and, where any key will do, a name that only points to this machine is kept out
-by its Host.
+A page on another host can make a browser connect here, so its Origin is checked. Without API keys
+the Host is checked too: a foreign DNS name may point to this machine.
 """
 
 import hashlib
@@ -15,9 +14,9 @@ from starlette.requests import HTTPConnection
 from turnstream.turns.errors import Forbidden, Unauthorized
 from turnstream.ws_server.settings import ServerSettings
 
-#: How a browser, which can't set a header, hands over its key.
+#: Prefix of the subprotocol in which a browser sends its key, since it cannot set a header.
 KEY_PROTOCOL = "openai-insecure-api-key."
-#: The subprotocols that are no secret, in the order in which they are chosen.
+#: Subprotocols without a key, in order of preference.
 PUBLIC_PROTOCOLS = ("responses", "realtime")
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -25,26 +24,26 @@ _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Somebody who may come in."""
+    """An authenticated client."""
 
     owner: str
-    #: The subprotocol to agree on; never the one that carries the key.
+    #: The subprotocol to accept; never the one that carries the key.
     subprotocol: str | None
 
 
 class Access:
-    """Checks keys and origins."""
+    """Check keys and origins."""
 
     def __init__(self, settings: ServerSettings) -> None:
         self._owners: Mapping[str, str] = settings.api_keys
         self._origins = settings.origins
 
     def admit(self, connection: HTTPConnection) -> Visitor:
-        """Say who comes.
+        """Return the client.
 
         Raises:
-            Forbidden: a page of another host asks.
-            Unauthorized: there is no key, or nobody has this one.
+            Forbidden: the request comes from a page of another host.
+            Unauthorized: the key is missing or unknown.
         """
         self._check_origin(connection)
         offered = _offered(connection)
@@ -62,23 +61,12 @@ class Access:
     def _check_origin(self, connection: HTTPConnection) -> None:
         host = connection.headers.get("host", "")
         if not self._owners and urlsplit(f"//{host}").hostname not in _LOOPBACK:
-            raise Forbidden("Without API keys only requests to this machine's own name are taken.")
+            raise Forbidden("Without API keys only requests to localhost are accepted.")
         origin = connection.headers.get("origin")
         if origin is None or origin.lower() in self._origins:
             return
         if urlsplit(origin).netloc.lower() != host.lower():
             raise Forbidden("Pages of this origin may not connect.")
-
-
-def owner_of(request: HTTPConnection) -> str:
-    """Return the owner that a request's key belongs to.
-
-    Raises:
-        Forbidden: the request comes from a page of another host.
-        Unauthorized: the key is missing or unknown.
-    """
-    access: Access = request.app.state.access
-    return access.admit(request).owner
 
 
 def _offered(connection: HTTPConnection) -> list[str]:

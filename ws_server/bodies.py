@@ -1,11 +1,12 @@
-"""The shapes of what HTTP answers with, besides responses and their events.
+"""What HTTP answers with, and what the socket sends, besides responses and their events.
 
-As in `turns/shapes.py`: plain dictionaries, and the published schemas are made of these types.
+As in `turns/shapes.py`, the published schemas are made of these structs.
 """
 
-from typing import Annotated, Literal, NotRequired
+from collections.abc import Sequence
+from typing import Annotated, Any, Generic, Literal, Protocol, Self, TypeVar
 
-from typing_extensions import TypeAliasType, TypedDict
+from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 
 from turnstream.turns.shapes import (
     Count,
@@ -14,139 +15,160 @@ from turnstream.turns.shapes import (
     MessageId,
     ResponseId,
     Seconds,
+    StreamId,
     Usage,
-    Words,
 )
-from turnstream.ws_server.list_page import ListPage
 
-CompletionId = Annotated[str, Words(pattern="^chatcmpl-[0-9a-f]{32}$")]
+CompletionId = Annotated[str, Meta(extra_json_schema={"pattern": "^chatcmpl-[0-9a-f]{32}$"})]
 FinishReason = Literal["stop", "length"]
 
 
-class ErrorBody(TypedDict):
-    """What is answered instead, with a status of 400 or more."""
+class _Listed(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+Item = TypeVar("Item", bound=_Listed)
+Id = TypeVar("Id", bound=str)
+
+
+class ListPage(Struct, Generic[Item, Id], frozen=True, kw_only=True):
+    """A page of a list; if `has_more`, the next page begins after `last_id`."""
+
+    object: Literal["list"] = "list"
+    data: tuple[Item, ...]
+    first_id: Id | None
+    last_id: Id | None
+    has_more: bool
+
+    @classmethod
+    def of(cls, items: Sequence[Item], *, more: bool) -> Self:
+        """Make a page of items."""
+        ids: list[Any] = [item.id for item in items] or [None]
+        return cls(data=tuple(items), first_id=ids[0], last_id=ids[-1], has_more=more)
+
+
+class ErrorBody(Struct, frozen=True, kw_only=True):
+    """The body of every status of 400 or more."""
 
     error: Error
 
 
-class Deleted(TypedDict):
-    """A response is forgotten."""
+class Deleted(Struct, frozen=True, kw_only=True):
+    """A response was deleted."""
 
     id: ResponseId
-    object: Literal["response"]
-    deleted: Literal[True]
+    object: Literal["response"] = "response"
+    deleted: Annotated[bool, Meta(extra_json_schema={"const": True})] = True
 
 
-class InputText(TypedDict):
-    """Text of a question."""
+class InputText(Struct, frozen=True, kw_only=True, tag_field="type", tag="input_text"):
+    """Text of a user or system message."""
 
-    type: Literal["input_text"]
     text: str
 
 
-class SaidText(TypedDict):
-    """Text of an answer that was part of the input."""
+class SaidText(Struct, frozen=True, kw_only=True, tag_field="type", tag="output_text"):
+    """Text of an answer in the input."""
 
-    type: Literal["output_text"]
     text: str
-    annotations: Empty
+    annotations: Empty = ()
 
 
-class InputItem(TypedDict):
+class InputItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="message"):
     """A message that a response was asked with."""
 
     id: MessageId
-    type: Literal["message"]
     role: Literal["system", "user", "assistant"]
-    status: Literal["completed"]
-    content: list[InputText | SaidText]
+    status: Literal["completed"] = "completed"
+    content: tuple[InputText | SaidText, ...]
 
 
-InputItemList = TypeAliasType("InputItemList", ListPage[InputItem, MessageId])
+class InputItemList(ListPage[InputItem, MessageId], frozen=True, kw_only=True):
+    """A page of the messages that a response was asked with."""
 
 
-class InputTokens(TypedDict):
-    """How long a prompt would be."""
+class InputTokens(Struct, frozen=True, kw_only=True):
+    """Number of tokens of a prompt."""
 
-    object: Literal["response.input_tokens"]
+    object: Literal["response.input_tokens"] = "response.input_tokens"
     input_tokens: Count
 
 
-class CompactionItem(TypedDict):
-    """A conversation's latest turns; taken as input, and as opaque."""
+class CompactionItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="compaction"):
+    """A conversation's latest turns as an opaque item, accepted as input."""
 
-    id: Annotated[str, Words(pattern="^cmp_[0-9a-f]{32}$")]
-    type: Literal["compaction"]
+    id: Annotated[str, Meta(extra_json_schema={"pattern": "^cmp_[0-9a-f]{32}$"})]
     encrypted_content: str
 
 
-class Compaction(TypedDict):
-    """A conversation made shorter."""
+class Compaction(Struct, frozen=True, kw_only=True):
+    """A compacted conversation."""
 
     id: ResponseId
-    object: Literal["response.compaction"]
+    object: Literal["response.compaction"] = "response.compaction"
     created_at: Seconds
-    output: list[CompactionItem]
+    output: tuple[CompactionItem, ...]
     usage: Usage
 
 
-class Model(TypedDict):
-    """A model that can be asked for."""
+class Model(Struct, frozen=True, kw_only=True):
+    """A model that requests may name."""
 
     id: str
-    object: Literal["model"]
+    object: Literal["model"] = "model"
     created: Seconds
-    owned_by: str
+    owned_by: str = "turnstream"
 
 
-class ModelList(TypedDict):
-    """Every model that can be asked for."""
+class ModelList(Struct, frozen=True, kw_only=True):
+    """Every model that requests may name."""
 
-    object: Literal["list"]
-    data: list[Model]
+    object: Literal["list"] = "list"
+    data: tuple[Model, ...]
 
 
-class PromptTokensDetails(TypedDict):
-    """How many tokens of the prompt were computed before."""
+class PromptTokensDetails(Struct, frozen=True, kw_only=True):
+    """Tokens of the prompt that were computed before."""
 
     cached_tokens: Count
 
 
-class CompletionTokensDetails(TypedDict):
-    """Llama 2 does not reason apart from answering: always 0."""
+class CompletionTokensDetails(Struct, frozen=True, kw_only=True):
+    """Llama 2 has no separate reasoning: always 0."""
 
-    reasoning_tokens: Count
+    reasoning_tokens: Count = 0
 
 
-class CompletionUsage(TypedDict):
+class CompletionUsage(Struct, frozen=True, kw_only=True):
     """Numbers of tokens."""
 
     prompt_tokens: Count
     completion_tokens: Count
     total_tokens: Count
     prompt_tokens_details: PromptTokensDetails
-    completion_tokens_details: CompletionTokensDetails
+    completion_tokens_details: CompletionTokensDetails = CompletionTokensDetails()
 
 
-class CompletionMessage(TypedDict):
+class CompletionMessage(Struct, frozen=True, kw_only=True):
     """An answer."""
 
-    role: Literal["assistant"]
+    role: Literal["assistant"] = "assistant"
     content: str
-    refusal: None
+    refusal: None = None
 
 
-class CompletionChoice(TypedDict):
-    """The one answer there is."""
+class CompletionChoice(Struct, frozen=True, kw_only=True):
+    """The answer; there is exactly one."""
 
-    index: Literal[0]
+    index: Literal[0] = 0
     message: CompletionMessage
-    logprobs: None
+    logprobs: None = None
     finish_reason: FinishReason
 
 
-class CompletionHead(TypedDict):
-    """What a completion and its chunks begin with."""
+class CompletionHead(Struct, frozen=True, kw_only=True):
+    """Common fields of a completion and its chunks."""
 
     id: CompletionId
     created: Seconds
@@ -154,40 +176,73 @@ class CompletionHead(TypedDict):
     service_tier: Literal["priority", "default", "flex"]
 
 
-class Completion(CompletionHead):
+class Completion(CompletionHead, frozen=True, kw_only=True):
     """A whole completion."""
 
-    object: Literal["chat.completion"]
-    choices: list[CompletionChoice]
+    object: Literal["chat.completion"] = "chat.completion"
+    choices: tuple[CompletionChoice, ...]
     usage: CompletionUsage
 
 
-class Delta(TypedDict):
-    """What a chunk adds."""
+class Delta(Struct, frozen=True, kw_only=True):
+    """What a chunk adds to the answer."""
 
-    role: NotRequired[Literal["assistant"]]
-    content: NotRequired[str]
+    role: Literal["assistant"] | UnsetType = UNSET
+    content: str | UnsetType = UNSET
 
 
-class ChunkChoice(TypedDict):
-    """What a chunk adds to the one answer there is."""
+class ChunkChoice(Struct, frozen=True, kw_only=True):
+    """What a chunk adds to the one choice."""
 
-    index: Literal[0]
+    index: Literal[0] = 0
     delta: Delta
-    logprobs: None
+    logprobs: None = None
     finish_reason: FinishReason | None
 
 
-class Chunk(CompletionHead):
+class Chunk(CompletionHead, frozen=True, kw_only=True):
     """A piece of a completion."""
 
-    object: Literal["chat.completion.chunk"]
-    choices: list[ChunkChoice]
+    object: Literal["chat.completion.chunk"] = "chat.completion.chunk"
+    choices: tuple[ChunkChoice, ...]
     #: With `include_usage`: null in all chunks but the last.
-    usage: NotRequired[CompletionUsage | None]
+    usage: CompletionUsage | UnsetType | None = UNSET
 
 
-class Health(TypedDict):
-    """How this process, or what it needs, is."""
+class Health(Struct, frozen=True, kw_only=True):
+    """State of this process, or of what it needs."""
 
     status: str
+
+
+class Steered(Struct, frozen=True, kw_only=True):
+    """The request to steer a running response."""
+
+    previous_response_id: str
+    #: As the client sent it.
+    input: Raw
+
+
+class SteerError(Struct, frozen=True, kw_only=True, tag_field="type", tag="invalid_request_error"):
+    """Why it was refused."""
+
+    code: Literal["steering_not_supported"] = "steering_not_supported"
+    message: str = "A response can't be steered here: cancel it and continue from it."
+
+
+class SteerFailed(Struct, frozen=True, kw_only=True, tag_field="type", tag="response.steer.failed"):
+    """A running response cannot be steered."""
+
+    #: Always 0: it is not an event of a response.
+    sequence_number: Literal[0] = 0
+    steer: Steered
+    error: SteerError = SteerError()
+    stream_id: StreamId | UnsetType = UNSET
+
+
+class Draining(
+    Struct, frozen=True, kw_only=True, tag_field="type", tag="turnstream:server.draining"
+):
+    """The node shuts down: reconnect after that time and continue with resume."""
+
+    retry_after_ms: Count

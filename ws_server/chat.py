@@ -1,60 +1,82 @@
-"""`POST /v1/chat/completions`: for clients that speak the older protocol.
+"""Chat completions: the older protocol's requests and answers, for `/v1/chat/completions`.
 
-Underneath it is a turn like any other. Its id is the response's with another beginning, so that it
-can be looked up, stopped and read again as one.
+A completion is a turn like any other. Its id is the response's with another prefix, so that it can
+be read, cancelled and deleted as a response.
 """
 
-from msgspec import Struct
-from msgspec.json import Decoder
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.responses import Response as Answer
+from dataclasses import dataclass
 
-from turnstream.turns.client import TurnClient
+from msgspec import UNSET, Struct, UnsetType
+from msgspec.json import Decoder
+
 from turnstream.turns.errors import TurnError, error_body
 from turnstream.turns.event_json import encode, event_type
 from turnstream.turns.ids import completion_of
 from turnstream.turns.shapes import Error, Response
-from turnstream.ws_server.access import owner_of
+from turnstream.ws_server import field, items, requests
 from turnstream.ws_server.bodies import (
     Chunk,
     ChunkChoice,
     Completion,
     CompletionChoice,
-    CompletionHead,
+    CompletionMessage,
     CompletionUsage,
     Delta,
     ErrorBody,
     FinishReason,
+    PromptTokensDetails,
 )
-from turnstream.ws_server.chat_request import read_chat
-from turnstream.ws_server.create import with_key
-from turnstream.ws_server.decode import read_json
-from turnstream.ws_server.directory import Directory
-from turnstream.ws_server.event_stream import EventStream
-from turnstream.ws_server.http import last_event, read_body
-from turnstream.ws_server.wire import refused
+from turnstream.ws_server.create import TIERS, Create, sampling_of
+from turnstream.ws_server.decode import decode
+from turnstream.ws_server.field import Body
 
 
-async def create_completion(request: Request) -> Answer:
-    """Answer with the whole completion, or with `stream` a piece at a time."""
-    owner = owner_of(request)
-    turn_client: TurnClient = request.app.state.turn_client
-    directory: Directory = request.app.state.directory
-    chat = read_chat(read_json(await read_body(request)))
-    create = with_key(chat.create, request.headers.get("idempotency-key"))
-    turn = create.turn(owner, await directory.find(create.model), parent_cached=False)
-    if chat.stream:
-        return EventStream(
-            turn_client, turn_client.submit(turn), ChatWire(include_usage=chat.include_usage)
-        )
-    end = await last_event(request, turn_client.submit(turn))
-    if end["type"] == "error":
-        return refused(end)
-    response: Response = end["response"]
-    if response["status"] == "failed":
-        return refused({"error": _failure(response)})
-    return JSONResponse(completion(response))
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """A validated request for a completion."""
+
+    create: Create
+    stream: bool
+    #: Whether a stream ends with token usage.
+    include_usage: bool
+
+
+def read_chat(body: Body) -> ChatRequest:
+    """Check a request.
+
+    Raises:
+        BadRequest: a field is wrong, missing or not supported; it says which.
+    """
+    asked = decode(body, requests.CompletionBody)
+    if asked.logprobs:
+        raise field.unsupported("logprobs", "they are not kept.")
+    stops = (asked.stop,) if isinstance(asked.stop, str) else tuple(asked.stop or ())
+    if not all(stops):
+        raise field.wrong("stop", "at most 4 strings, none of them empty")
+    read = items.read_input(asked.messages, "messages")
+    items.check_question(read.messages, "messages", goes_on=False)
+    create = Create(
+        model=asked.model,
+        messages=read.messages,
+        references=read.references,
+        instructions=None,
+        previous_response_id=None,
+        max_output_tokens=asked.max_completion_tokens or asked.max_tokens,
+        sampling=sampling_of(asked),
+        truncate=False,
+        stop=stops,
+        store=asked.store is True,
+        background=False,
+        tier=TIERS[asked.service_tier or "auto"],
+        metadata=asked.metadata or {},
+        idempotency_key=None,
+    )
+    return ChatRequest(
+        create,
+        stream=asked.stream is True,
+        include_usage=asked.stream_options is not None
+        and asked.stream_options.include_usage is True,
+    )
 
 
 class _Delta(Struct, frozen=True):
@@ -77,7 +99,7 @@ class _WithResponse(Struct, frozen=True):
     response: Response
 
 
-#: Of each event only the field that a chunk is made of is decoded.
+#: Of each event only the fields that a chunk needs are decoded.
 _DELTA = Decoder(_Delta)
 _QUEUED = Decoder(_Queued)
 _REFUSED = Decoder(_Refused)
@@ -85,126 +107,105 @@ _ENDED = Decoder(_WithResponse)
 
 
 class ChatWire:
-    """Writes the events of a turn as chunks of a completion."""
+    """Write the events of a turn as chunks of a completion."""
 
     def __init__(self, *, include_usage: bool) -> None:
         self._include_usage = include_usage
-        self._head: CompletionHead
+        #: The response as it was created.
+        self._first: Response
         self._ended = False
 
     def event(self, event: bytes) -> bytes:
-        """Write what a chat client can use of an event."""
+        """Return the chunk of an event; empty if it has none."""
         match event_type(event):
             case b"response.output_text.delta":
-                return self._chunk({"content": _DELTA.decode(event).delta})
+                return self._chunk(Delta(content=_DELTA.decode(event).delta))
             case b"response.created":
-                self._head = _head(_ENDED.decode(event).response)
-                return self._chunk({"role": "assistant", "content": ""})
+                self._first = _ENDED.decode(event).response
+                return self._chunk(Delta(role="assistant", content=""))
             case b"response.queued":
                 return f": queued position={_QUEUED.decode(event).queue.position}\n\n".encode()
             case b"error":
-                return _data({"error": _REFUSED.decode(event).error})
+                return _data(ErrorBody(error=_REFUSED.decode(event).error))
             case b"response.failed":
-                return _data({"error": _failure(_ENDED.decode(event).response)})
+                return _data(ErrorBody(error=failure_of(_ENDED.decode(event).response)))
             case b"response.completed" | b"response.incomplete":
                 return self._end(_ENDED.decode(event).response)
             case _:
                 return b""
 
     def error(self, error: TurnError) -> bytes:
-        """Write what ended the stream before the turn did."""
-        return _data({"error": error_body(error)})
+        """Return the error that ended the stream before the turn ended."""
+        return _data(ErrorBody(error=error_body(error)))
 
     def end(self) -> bytes:
-        """Write what comes after a whole answer; one that failed is not whole."""
+        """Return the end of the stream: empty if the turn failed."""
         return b"data: [DONE]\n\n" if self._ended else b""
 
     def _chunk(self, delta: Delta, finish_reason: FinishReason | None = None) -> bytes:
-        choice: ChunkChoice = {
-            "index": 0,
-            "delta": delta,
-            "logprobs": None,
-            "finish_reason": finish_reason,
-        }
-        chunk = self._with([choice])
-        if self._include_usage:
-            # As the official service does: null in all chunks but the last.
-            chunk["usage"] = None
-        return _data(chunk)
+        choice = ChunkChoice(delta=delta, finish_reason=finish_reason)
+        # As the official service does: null in all chunks but the last.
+        return self._with((choice,), None if self._include_usage else UNSET)
 
-    def _with(self, choices: list[ChunkChoice]) -> Chunk:
-        return {
-            "id": self._head["id"],
-            "object": "chat.completion.chunk",
-            "created": self._head["created"],
-            "model": self._head["model"],
-            "service_tier": self._head["service_tier"],
-            "choices": choices,
-        }
+    def _with(
+        self, choices: tuple[ChunkChoice, ...], usage: CompletionUsage | UnsetType | None
+    ) -> bytes:
+        first = self._first
+        return _data(
+            Chunk(
+                id=completion_of(first.id),
+                created=first.created_at,
+                model=first.model,
+                service_tier=first.service_tier,
+                choices=choices,
+                usage=usage,
+            )
+        )
 
     def _end(self, response: Response) -> bytes:
-        written = self._chunk({}, _finish_reason(response))
-        if self._include_usage:
-            last = self._with([])
-            last["usage"] = _usage(response)
-            written += _data(last)
         self._ended = True
-        return written
+        written = self._chunk(Delta(), _finish_reason(response))
+        return written + self._with((), _usage(response)) if self._include_usage else written
 
 
 def completion(response: Response) -> Completion:
-    """Write an ended response as a completion."""
-    text = "".join(part["text"] for item in response["output"] for part in item["content"])
-    choice: CompletionChoice = {
-        "index": 0,
-        "message": {"role": "assistant", "content": text, "refusal": None},
-        "logprobs": None,
-        "finish_reason": _finish_reason(response),
-    }
-    return {
-        **_head(response),
-        "object": "chat.completion",
-        "choices": [choice],
-        "usage": _usage(response),
-    }
-
-
-def _head(response: Response) -> CompletionHead:
-    return {
-        "id": completion_of(response["id"]),
-        "created": response["created_at"],
-        "model": response["model"],
-        "service_tier": response["service_tier"],
-    }
+    """Return an ended response as a completion."""
+    text = "".join(part.text for item in response.output for part in item.content)
+    choice = CompletionChoice(
+        message=CompletionMessage(content=text), finish_reason=_finish_reason(response)
+    )
+    return Completion(
+        id=completion_of(response.id),
+        created=response.created_at,
+        model=response.model,
+        service_tier=response.service_tier,
+        choices=(choice,),
+        usage=_usage(response),
+    )
 
 
 def _finish_reason(response: Response) -> FinishReason:
-    return "length" if response["status"] == "incomplete" else "stop"
+    return "length" if response.status == "incomplete" else "stop"
 
 
 def _usage(response: Response) -> CompletionUsage:
-    usage = response["usage"]
-    # Without any, it was cancelled before anything was done for it.
-    return {
-        "prompt_tokens": usage["input_tokens"] if usage else 0,
-        "completion_tokens": usage["output_tokens"] if usage else 0,
-        "total_tokens": usage["total_tokens"] if usage else 0,
-        "prompt_tokens_details": {
-            "cached_tokens": usage["input_tokens_details"]["cached_tokens"] if usage else 0
-        },
-        "completion_tokens_details": {"reasoning_tokens": 0},
-    }
+    usage = response.usage
+    # A turn that was cancelled before it ran has none.
+    return CompletionUsage(
+        prompt_tokens=usage.input_tokens if usage else 0,
+        completion_tokens=usage.output_tokens if usage else 0,
+        total_tokens=usage.total_tokens if usage else 0,
+        prompt_tokens_details=PromptTokensDetails(
+            cached_tokens=usage.input_tokens_details.cached_tokens if usage else 0
+        ),
+    )
 
 
-def _failure(response: Response) -> Error:
-    error = response["error"]
-    assert error is not None, "a failed response says why"
-    return {
-        "type": "server_error",
-        "code": error["code"],
-        "message": error["message"],
-        "param": None,
-    }
+def failure_of(response: Response) -> Error:
+    """Return the error of a failed response."""
+    error = response.error
+    assert error is not None, "a failed response has an error"
+    return Error(type="server_error", code=error.code, message=error.message, param=None)
 
 
 def _data(body: Chunk | ErrorBody) -> bytes:

@@ -1,7 +1,7 @@
-"""What a compacted conversation looks like on the wire: one item, opaque, that is taken as input.
+"""Write and read a compacted conversation: one opaque item that is accepted as input.
 
-It is neither secret nor trusted: what it holds its owner said or was told, and when it comes back
-it is checked like any other input. So it needs no key, and is good at every node, for ever.
+It is neither secret nor trusted: it holds its owner's own messages, and is validated like any other
+input. So it is not encrypted, does not expire, and is accepted by every node.
 """
 
 import base64
@@ -11,22 +11,22 @@ from collections.abc import Sequence
 from turnstream.turns.errors import BadRequest
 from turnstream.turns.turn import Message, Role
 
-#: Tells how the rest is to be read; it may change, and old items must not be misread.
+#: Version of the format, so that a later release does not misread old items.
 _VERSION = "turnstream1."
 _ROLES: tuple[Role, ...] = ("system", "user", "assistant")
 
 
 def written(messages: Sequence[Message]) -> str:
-    """Write what is kept of a conversation."""
+    """Return the messages as the content of an item."""
     said = json.dumps([[message.role, message.text] for message in messages], ensure_ascii=False)
     return _VERSION + base64.urlsafe_b64encode(said.encode()).decode()
 
 
 def read(content: str, param: str) -> list[Message]:
-    """Read it again; the texts are as little trusted as any other input.
+    """Return the messages of an item's content; they are not trusted.
 
     Raises:
-        BadRequest: it was not written here, or was changed.
+        BadRequest: `written` did not write it, or it was changed.
     """
     try:
         if not content.startswith(_VERSION):
@@ -35,7 +35,7 @@ def read(content: str, param: str) -> list[Message]:
         return [_message(role, text) for role, text in said]
     except (ValueError, TypeError, RecursionError) as exc:
         raise BadRequest(
-            f"'{param}' must be as `POST /v1/responses/compact` gave it.", param=param
+            f"'{param}' must be as `POST /v1/responses/compact` returned it.", param=param
         ) from exc
 
 

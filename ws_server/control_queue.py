@@ -1,4 +1,4 @@
-"""What a socket does beside its lanes: it stops turns and says what waits for nobody's turn."""
+"""The control queue of a socket: cancels, and messages that are sent out of a lane's order."""
 
 import asyncio
 from dataclasses import dataclass
@@ -7,13 +7,13 @@ from turnstream.turns.errors import BadRequest, ResponseNotFound, TurnError
 from turnstream.ws_server.frames import Refusal
 from turnstream.ws_server.lane import Connection, Lane
 
-#: ControlQueue that wait to be carried out; a client that asks for more is cut off.
+#: Size of the queue; a client that exceeds it is disconnected.
 MOST = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Stop a turn; that it can't be stopped is said on the lane that asked, in its turn."""
+    """Cancel a turn; an error is sent on the lane that asked, in order."""
 
     lane: Lane
     response_id: str
@@ -27,26 +27,26 @@ class Say:
 
 
 class ControlQueue:
-    """Carries out one errand after the other."""
+    """Execute commands one after the other."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._waiting: asyncio.Queue[Stop | Say] = asyncio.Queue(MOST)
 
-    def put(self, errand: Stop | Say) -> None:
-        """Take on an errand; never waits.
+    def put(self, command: Stop | Say) -> None:
+        """Add a command without waiting.
 
         Raises:
-            asyncio.QueueFull: there are too many.
+            asyncio.QueueFull: too many commands wait.
         """
-        self._waiting.put_nowait(errand)
+        self._waiting.put_nowait(command)
 
     async def run(self) -> None:
-        """Carry them out until the client has left.
+        """Execute commands until the client disconnects.
 
         Raises:
-            WebSocketDisconnect: it has.
-            TooManyWaiting: a lane has no room to say that a turn can't be stopped.
+            WebSocketDisconnect: the client has disconnected.
+            TooManyWaiting: a lane has no room for the error of a cancel.
         """
         while True:
             match await self._waiting.get():
@@ -59,7 +59,7 @@ class ControlQueue:
         try:
             await self._connection.turn_client.cancel(response_id, self._connection.owner)
         except ResponseNotFound:
-            # Whether it was ever there is nobody's business, least of all another owner's.
+            # The same error whether it has ended, never existed, or belongs to another owner.
             ended = f"Response '{response_id[:80]}' is not being answered."
             lane.put(Refusal(BadRequest(ended, code="response_not_active", param="response_id")))
         except TurnError as exc:

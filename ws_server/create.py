@@ -9,9 +9,10 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-from turnstream.turns.errors import BadRequest
+from turnstream.turns.errors import BadRequest, ResponseNotFound
 from turnstream.turns.ids import is_response_id, message_id, new_response_id
 from turnstream.turns.sampling_params import SamplingParams
+from turnstream.turns.stored import Stored
 from turnstream.turns.turn import Message, Request, Tier, Turn
 from turnstream.ws_server import field, items, requests
 from turnstream.ws_server.decode import decode
@@ -192,6 +193,23 @@ def read_compact(body: Body) -> Create:
     if not create.messages and create.previous_response_id is None:
         raise BadRequest("'input' is missing.", code="missing_required_parameter", param="input")
     return create
+
+
+async def resolved(create: Create, stored: Stored, owner: str) -> Create:
+    """Return the request with the text of the answers that it names by id.
+
+    Raises:
+        BadRequest: an answer is missing, not stored, or another owner's.
+        Overloaded: Redis is unavailable.
+    """
+    messages = list(create.messages)
+    for reference in create.references:
+        try:
+            text = await stored.answer(reference.response_id, owner)
+        except ResponseNotFound as exc:
+            raise items.item_not_found(message_id(reference.response_id), reference.param) from exc
+        messages[reference.at] = Message("assistant", text)
+    return replace(create, messages=tuple(messages), references=())
 
 
 def with_key(create: Create, key: str | None) -> Create:

@@ -165,7 +165,7 @@ def _choices() -> dict[str, list[object]]:
     """Collect what each field with a fixed set of values, and each tag, may be."""
     found: dict[str, list[object]] = {"type": ["a supported type"]}
     kinds = [requests.ResponseBody, requests.CompletionBody, requests.BackgroundOptions]
-    for kind in (*kinds, requests.Message):
+    for kind in (*kinds, requests.Message, requests.OutputExpiry):
         for each in msgspec.inspect.type_info(kind).fields:  # type: ignore[attr-defined]
             options = getattr(each.type, "types", (each.type,))
             for option in options:

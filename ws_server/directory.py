@@ -15,17 +15,17 @@ FRESH_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Model:
-    """A model that can be asked for."""
+    """A model that requests may name."""
 
     name: str
-    #: Seconds since 1970 at which its worker began.
+    #: When its worker started, in seconds since 1970.
     created: int = 0
     temperature: float = 1.0
     top_p: float = 1.0
 
 
 class Directory:
-    """Knows the models."""
+    """The models that are served, cached for a moment."""
 
     def __init__(self, turn_client: TurnClient, default: str) -> None:
         self._turn_client = turn_client
@@ -34,11 +34,11 @@ class Directory:
         self._looked = -FRESH_SECONDS
 
     async def find(self, name: str | None) -> Model:
-        """Give the model of a name; None is the default one, known even before any worker came.
+        """Return the model of a name; None is the default one, known before its first worker.
 
         Raises:
-            ModelNotFound: no worker ever served it.
-            Overloaded: Redis is away.
+            ModelNotFound: no worker has served it.
+            Overloaded: Redis is unavailable.
         """
         wanted = name or self._default
         if time.monotonic() - self._looked > FRESH_SECONDS or wanted not in self._models:
@@ -49,10 +49,10 @@ class Directory:
             raise ModelNotFound(wanted) from exc
 
     async def all(self) -> list[Model]:
-        """Give every model, by name.
+        """Return every model, ordered by name.
 
         Raises:
-            Overloaded: Redis is away.
+            Overloaded: Redis is unavailable.
         """
         await self._look()
         return [self._models[name] for name in sorted(self._models)]

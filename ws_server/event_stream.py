@@ -1,8 +1,7 @@
-"""Events as they come, over HTTP.
+"""Stream the events of a turn over HTTP.
 
-A turn is followed for as long as its stream is read, and let go of in any case: also when the
-client left before the first byte, when a plain generator would never have begun and so never have
-ended.
+The follower is opened in the response itself, not in its generator: if the client disconnects
+before the first byte, the generator never starts, and could not close it.
 """
 
 from collections.abc import AsyncIterator
@@ -17,28 +16,28 @@ from turnstream.turns.errors import TurnError
 from turnstream.turns.follower import Follower
 from turnstream.ws_server.wire import error_frame, server_sent
 
-#: Says that the connection lives; clients pass over comments.
+#: A comment, which clients ignore: it keeps the connection alive.
 _STILL_HERE = b": keepalive\n\n"
 
 
 class Wire(Protocol):
-    """How a protocol writes events into a stream."""
+    """The format of events in a stream."""
 
     def event(self, event: bytes) -> bytes:
-        """Write an event; may be nothing."""
+        """Return an event; may be empty."""
         ...
 
     def error(self, error: TurnError) -> bytes:
-        """Write what ended the stream before the turn did."""
+        """Return the error that ended the stream before the turn ended."""
         ...
 
     def end(self) -> bytes:
-        """Write what comes after the last event."""
+        """Return what follows the last event."""
         ...
 
 
 class ResponsesWire:
-    """Writes events as they are."""
+    """Events unchanged, as Open Responses defines them."""
 
     def event(self, event: bytes) -> bytes:
         return server_sent(event)
@@ -47,12 +46,12 @@ class ResponsesWire:
         return server_sent(error_frame(error, None).encode())
 
     def end(self) -> bytes:
-        # Open Responses wants it; OpenAI's clients want it or pass over it.
+        # Open Responses requires it; OpenAI's clients need or ignore it.
         return b"data: [DONE]\n\n"
 
 
 class EventStream(Response):
-    """Answers with the events of a turn."""
+    """An answer that streams the events of a turn."""
 
     def __init__(
         self, turn_client: TurnClient, following: AbstractAsyncContextManager[Follower], wire: Wire
@@ -63,7 +62,7 @@ class EventStream(Response):
         self._wire = wire
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        # A refusal comes before the first byte, and is an answer with a status of its own.
+        # A refusal is raised before the first byte, so that it gets a status of its own.
         async with self._following as follower:
             stream = StreamingResponse(
                 self._written(follower),

@@ -1,81 +1,101 @@
-"""The same turns over HTTP: `/v1/responses` and what belongs to it."""
+"""Turns over HTTP: `/v1/responses` and `/v1/chat/completions`."""
 
 import asyncio
-import json
+from collections.abc import Coroutine
 from contextlib import AbstractAsyncContextManager, suppress
-from typing import Any
+from typing import Any, TypeVar
 
+import msgspec
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
+from turnstream.turns import shapes
 from turnstream.turns.client import TurnClient
 from turnstream.turns.errors import BadRequest, ResponseNotFound
+from turnstream.turns.event_json import event_type
 from turnstream.turns.follower import Follower
 from turnstream.turns.ids import is_response_id, response_of
+from turnstream.turns.tasks import end
 from turnstream.turns.turn import Turn
-from turnstream.ws_server import field
-from turnstream.ws_server.access import owner_of
-from turnstream.ws_server.create import read_create, with_key
+from turnstream.ws_server import chat, field
+from turnstream.ws_server.create import read_create, resolved, with_key
 from turnstream.ws_server.decode import read_json
-from turnstream.ws_server.directory import Directory
 from turnstream.ws_server.event_stream import EventStream, ResponsesWire
 from turnstream.ws_server.frames import MESSAGE_BYTES
-from turnstream.ws_server.presence import while_client_waits
-from turnstream.ws_server.references import resolved
-from turnstream.ws_server.wire import refused
+from turnstream.ws_server.state import admit, state_of
+from turnstream.ws_server.wire import failure, json_response, refused
 
-#: How long a cancel waits for the end that it asked for; a lost worker's turns may take longer.
+T = TypeVar("T")
+
+#: How long a cancel waits for the turn to end; after a lost worker that may take longer.
 CANCEL_SECONDS = 15.0
 
 
 async def create_response(request: Request) -> Response:
-    """`POST /v1/responses`: the whole answer, its events as they come, or at once what is known."""
-    owner = owner_of(request)
-    turn_client: TurnClient = request.app.state.turn_client
-    directory: Directory = request.app.state.directory
+    """`POST /v1/responses`: answer whole, as a stream, or at once in the background."""
+    state, owner = admit(request)
     body = read_json(await read_body(request))
     create = with_key(read_create(body), request.headers.get("idempotency-key"))
-    model = await directory.find(create.model)
-    create = await resolved(create, turn_client.stored, owner)
+    model = await state.directory.find(create.model)
+    create = await resolved(create, state.turn_client.stored, owner)
     turn = create.turn(owner, model, parent_cached=False)
     if body.get("stream"):
-        return EventStream(turn_client, turn_client.submit(turn), ResponsesWire())
+        return EventStream(state.turn_client, state.turn_client.submit(turn), ResponsesWire())
     if create.background:
-        return Response(await _submitted(turn_client, turn), media_type="application/json")
-    end = await last_event(request, turn_client.submit(turn))
-    if end["type"] == "error":
-        return refused(end)
-    return JSONResponse(end["response"])
+        return json_response(await _submitted(state.turn_client, turn))
+    last = await _last_event(request, state.turn_client.submit(turn))
+    return refused(last) if event_type(last) == b"error" else json_response(_response_in(last))
 
 
-async def _submitted(turn_client: TurnClient, turn: Turn) -> str:
+async def create_completion(request: Request) -> Response:
+    """`POST /v1/chat/completions`: the same turn in the older protocol."""
+    state, owner = admit(request)
+    asked = chat.read_chat(read_json(await read_body(request)))
+    create = with_key(asked.create, request.headers.get("idempotency-key"))
+    turn = create.turn(owner, await state.directory.find(create.model), parent_cached=False)
+    following = state.turn_client.submit(turn)
+    if asked.stream:
+        wire = chat.ChatWire(include_usage=asked.include_usage)
+        return EventStream(state.turn_client, following, wire)
+    last = await _last_event(request, following)
+    if event_type(last) == b"error":
+        return refused(last)
+    response = msgspec.json.decode(_response_in(last), type=shapes.Response)
+    if response.status == "failed":
+        return failure(chat.failure_of(response), 500)
+    return json_response(chat.completion(response))
+
+
+class _Event(msgspec.Struct, frozen=True):
+    response: msgspec.Raw
+
+
+def _response_in(event: bytes) -> msgspec.Raw:
+    return msgspec.json.decode(event, type=_Event).response
+
+
+async def _submitted(turn_client: TurnClient, turn: Turn) -> str | msgspec.Raw:
     async with turn_client.submit(turn) as follower:
         if follower.turn_id != turn.id:
-            # Asked for before, with the same key.
+            # An earlier request had the same idempotency key.
             return await turn_client.stored.response(follower.turn_id, turn.owner)
         created = (await anext(follower.batches()))[0]
-    return json.dumps(json.loads(created)["response"], ensure_ascii=False)
+    return _response_in(created)
 
 
-async def last_event(
-    request: Request, following: AbstractAsyncContextManager[Follower]
-) -> dict[str, Any]:
-    """Wait for the end of a turn and give its terminal event.
+async def _last_event(request: Request, following: AbstractAsyncContextManager[Follower]) -> bytes:
+    """Wait for the end of a turn and return its terminal event.
 
     Raises:
-        ClientDisconnect: the client left first; its turn ends soon if it is not stored.
+        ClientDisconnect: the client left first; its turn is cancelled if it is not stored.
     """
     async with following as follower:
         try:
-            last = await while_client_waits(request, _last(follower))
+            return await _while_client_waits(request, _last(follower))
         except ClientDisconnect:
-            # Before this reader is counted as gone, it would be taken for somebody else.
+            # Not here: until the follower is closed, it counts as another reader.
             gone = follower.turn_id
-        else:
-            end: dict[str, Any] = json.loads(last)
-            return end
-    turn_client: TurnClient = request.app.state.turn_client
-    await turn_client.leave(gone)
+    await state_of(request).turn_client.leave(gone)
     raise ClientDisconnect
 
 
@@ -87,62 +107,90 @@ async def _last(follower: Follower) -> bytes:
 
 
 async def get_response(request: Request) -> Response:
-    """`GET /v1/responses/ID`: as it is now, or with `stream=true` its events from any number on."""
-    owner = owner_of(request)
-    turn_client: TurnClient = request.app.state.turn_client
+    """`GET /v1/responses/ID`: as it is now, or with `stream=true` its events from a number on."""
+    state, owner = admit(request)
     response_id = response_id_of(request)
     if request.query_params.get("stream") != "true":
-        found = await turn_client.stored.response(response_id, owner)
-        return Response(found, media_type="application/json")
+        found = await state.turn_client.stored.response(response_id, owner)
+        return json_response(found)
     after = field.starting_after(request.query_params.get("starting_after"))
     return EventStream(
-        turn_client, turn_client.follow(response_id, owner, after=after), ResponsesWire()
+        state.turn_client,
+        state.turn_client.follow(response_id, owner, after=after),
+        ResponsesWire(),
     )
 
 
+class _Status(msgspec.Struct, frozen=True):
+    status: str
+
+
 async def cancel_response(request: Request) -> Response:
-    """`POST /v1/responses/ID/cancel`: stop it, wherever it is; asked again it answers the same."""
-    owner = owner_of(request)
-    turn_client: TurnClient = request.app.state.turn_client
+    """`POST /v1/responses/ID/cancel`: cancel it; a repeated request gets the same answer."""
+    state, owner = admit(request)
     response_id = response_id_of(request)
     try:
-        await turn_client.cancel(response_id, owner)
+        await state.turn_client.cancel(response_id, owner)
     except BadRequest:
-        found = await turn_client.stored.response(response_id, owner)
-        if json.loads(found)["status"] != "cancelled":
+        found = await state.turn_client.stored.response(response_id, owner)
+        if msgspec.json.decode(found, type=_Status).status != "cancelled":
             raise
     else:
         with suppress(TimeoutError):
             async with (
                 asyncio.timeout(CANCEL_SECONDS),
-                turn_client.follow(response_id, owner, after=-1) as follower,
+                state.turn_client.follow(response_id, owner, after=-1) as follower,
             ):
                 await _last(follower)
-        found = await turn_client.stored.response(response_id, owner)
-    return Response(found, media_type="application/json")
+        found = await state.turn_client.stored.response(response_id, owner)
+    return json_response(found)
 
 
 async def read_body(request: Request) -> bytes:
-    """Read a request's body, within the bounds of a message.
+    """Read a request's body.
 
     Raises:
-        BadRequest: it is too large.
+        BadRequest: it is larger than `MESSAGE_BYTES`.
     """
     chunks = bytearray()
     async for chunk in request.stream():
         chunks += chunk
         if len(chunks) > MESSAGE_BYTES:
-            raise BadRequest(f"A request may have {MESSAGE_BYTES} bytes at most.")
+            raise BadRequest(f"A request may have at most {MESSAGE_BYTES} bytes.")
     return bytes(chunks)
 
 
 def response_id_of(request: Request) -> str:
-    """Read the response's id from the path; a completion's id names its response too.
+    """Return the response's id in the path; a completion's id names its response too.
 
     Raises:
-        ResponseNotFound: it can't be the id of a response at all.
+        ResponseNotFound: it is not the id of a response.
     """
     id = response_of(request.path_params["id"])
     if not is_response_id(id):
         raise ResponseNotFound(id[:80])
     return id
+
+
+async def _while_client_waits(request: Request, work: Coroutine[Any, Any, T]) -> T:
+    """Await work while the client stays connected; the request's body must have been read.
+
+    A server that sends nothing notices a disconnect only if it listens for it.
+
+    Raises:
+        ClientDisconnect: the client disconnected first.
+    """
+    working = asyncio.ensure_future(work)
+    leaving = asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise ClientDisconnect
+        return working.result()
+    finally:
+        await end([working, leaving])
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -21,7 +21,7 @@ from turnstream.ws_server.wire import error_frame
 
 #: Requests that may wait on one lane; one more is refused.
 WAITING = 32
-#: Refusals may wait beyond that; a client that has so many waiting is cut off.
+#: Refusals that may wait beyond that; a client with more is disconnected.
 REFUSALS = 32
 
 
@@ -30,10 +30,10 @@ Request = Create | Resume | Refusal
 
 
 class Connection(Protocol):
-    """What a lane needs of its socket."""
+    """What a lane uses of its socket."""
 
     turn_client: TurnClient
-    #: Keeps the number of turns in pending on all lanes within bounds.
+    #: Bounds the turns that run on all lanes together.
     in_flight: asyncio.Semaphore
     owner: str
 
@@ -43,30 +43,30 @@ class Connection(Protocol):
 
 
 class TooManyWaiting(Exception):
-    """The client sends more than it waits for."""
+    """The client has too many unanswered messages."""
 
 
 class Lane:
-    """Answers the requests of one `stream_id`."""
+    """Answer the requests of one `stream_id`."""
 
     def __init__(self, connection: Connection, stream_id: str | None) -> None:
         self.stream_id = stream_id
         #: The turn being answered.
         self.running: str | None = None
-        #: The last turn answered, which this socket can go on from even if it is not stored.
+        #: The last turn answered; this socket can continue it even if it is not stored.
         self.latest: str | None = None
         self._connection = connection
         self._inbox: asyncio.Queue[Request] = asyncio.Queue(WAITING + REFUSALS)
-        #: Requests that were taken up or wait to be, refusals left out.
+        #: Requests that wait or run, without refusals.
         self._pending = 0
-        #: Somebody wanted the next turn to end before it had begun.
+        #: The next turn was cancelled before it began.
         self._stop_next = False
 
     def put(self, request: Request) -> None:
-        """Put a request, or its refusal, in line; never waits.
+        """Add a request or its refusal without waiting.
 
         Raises:
-            TooManyWaiting: even refusals have no room any more.
+            TooManyWaiting: there is no room even for a refusal.
         """
         if not isinstance(request, Refusal) and self._inbox.qsize() >= WAITING:
             full = Overloaded(f"{WAITING} requests wait on this lane already.")
@@ -79,10 +79,10 @@ class Lane:
         self._pending += not isinstance(request, Refusal)
 
     def stop(self) -> str | None:
-        """Say which turn is to be stopped; None: the next one will be, as soon as it begins.
+        """Return the turn to cancel; None: the next one is cancelled when it begins.
 
         Raises:
-            BadRequest: nothing runs here and nothing waits to.
+            BadRequest: no request runs or waits on this lane.
         """
         if self.running is None:
             if not self._pending:
@@ -91,7 +91,7 @@ class Lane:
         return self.running
 
     async def run(self) -> None:
-        """Answer for as long as the socket lives."""
+        """Answer requests until the socket closes."""
         try:
             while True:
                 match await self._inbox.get():
@@ -125,7 +125,7 @@ class Lane:
             self._stop_next = False
 
     async def _refuse(self, refusal: Refusal) -> None:
-        # What can't be gone on from is forgotten, as clients expect; other lanes keep theirs.
+        # As clients expect, a response that could not be continued is forgotten, on this lane only.
         if refusal.previous_response_id == self.latest:
             self.latest = None
         await self._connection.send(error_frame(refusal.error, self.stream_id))

@@ -1,31 +1,43 @@
-"""`/v1/models`: which models can be asked for."""
+"""The models that requests may name, and whether this node can serve them."""
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 
+from turnstream.turns.errors import TurnError
 from turnstream.ws_server import bodies
-from turnstream.ws_server.directory import Directory, Model
+from turnstream.ws_server.directory import Model
+from turnstream.ws_server.state import admit, state_of
+from turnstream.ws_server.wire import json_response
 
 
 async def list_models(request: Request) -> Response:
     """`GET /v1/models`: all of them, by name."""
-    request.app.state.access.admit(request)
-    directory: Directory = request.app.state.directory
-    body: bodies.ModelList = {"object": "list", "data": [*map(_object, await directory.all())]}
-    return JSONResponse(body)
+    state, _ = admit(request)
+    return json_response(bodies.ModelList(data=tuple(map(_object, await state.directory.all()))))
 
 
 async def get_model(request: Request) -> Response:
     """`GET /v1/models/NAME`: one of them."""
-    request.app.state.access.admit(request)
-    directory: Directory = request.app.state.directory
-    return JSONResponse(_object(await directory.find(request.path_params["name"])))
+    state, _ = admit(request)
+    return json_response(_object(await state.directory.find(request.path_params["name"])))
 
 
 def _object(model: Model) -> bodies.Model:
-    return {
-        "id": model.name,
-        "object": "model",
-        "created": model.created,
-        "owned_by": "turnstream",
-    }
+    return bodies.Model(id=model.name, created=model.created)
+
+
+async def healthz(request: Request) -> Response:
+    """`GET /healthz`: this process is alive."""
+    return json_response(bodies.Health(status="ok"))
+
+
+async def readyz(request: Request) -> Response:
+    """`GET /readyz`: 200 if a worker of the default model has a recent heartbeat, else 503."""
+    state = state_of(request)
+    try:
+        served = await state.turn_client.is_served(state.model)
+    except TurnError:
+        return json_response(bodies.Health(status="no redis"), status=503)
+    if not served:
+        return json_response(bodies.Health(status=f"no worker for {state.model}"), status=503)
+    return json_response(bodies.Health(status="ready"))

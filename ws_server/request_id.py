@@ -1,6 +1,6 @@
-"""Names each request, and says the name in the head of whatever answers it.
+"""Give each request an id, sent in the `x-request-id` header of its answer.
 
-Official clients show it beside an error, and it is in the log of what went wrong here.
+Official clients show it with an error, and the server logs it with a failure.
 """
 
 import secrets
@@ -8,12 +8,12 @@ import secrets
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-#: Messages that are the head of an answer: also of a handshake, whether accepted or refused.
+#: Messages that carry the headers of an answer, or of an accepted or refused handshake.
 _HEADS = ("http.response.start", "websocket.accept", "websocket.http.response.start")
 
 
 class RequestId:
-    """Names the requests of an application."""
+    """Middleware that gives requests their ids."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from turnstream.turns.shapes import MessageId, ResponseId, StreamId
+
 Temperature = Annotated[float, Meta(ge=0, le=2)] | None
 Probability = Annotated[float, Meta(ge=0, le=1)] | None
 Penalty = Annotated[float, Meta(ge=-2, le=2)] | None
@@ -27,10 +29,6 @@ Key = Annotated[str, Meta(min_length=1, max_length=256)] | None
 Tier = Literal["auto", "default", "priority", "fast", "flex"] | None
 ToolChoice = Literal["auto", "none"] | None
 Role = Literal["user", "assistant", "system", "developer"]
-#: Published as patterns; a string that does not match gets an error code of its own.
-ResponseId = Annotated[str, Meta(extra_json_schema={"pattern": "^resp_[0-9a-f]{32}$"})]
-MessageId = Annotated[str, Meta(extra_json_schema={"pattern": "^msg_[0-9a-f]{32}(_[0-9]+)?$"})]
-StreamId = Annotated[str, Meta(extra_json_schema={"pattern": "^[A-Za-z0-9_.-]{1,256}$"})]
 
 
 class InputTextPart(Struct, frozen=True, tag_field="type", tag="input_text"):
@@ -180,6 +178,41 @@ class CompletionBody(Sampling, frozen=True, kw_only=True):
     metadata: Metadata = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
+
+
+class OutputExpiry(Struct, frozen=True):
+    """How long a batch's output is kept."""
+
+    anchor: Literal["created_at"]
+    seconds: Annotated[int, Meta(ge=3600, le=2_592_000)] | None = None
+
+
+class BatchRequest(Struct, frozen=True, kw_only=True):
+    """The body of `POST /v1/batches`."""
+
+    input_file_id: str
+    endpoint: str
+    #: A number of minutes, hours or days; seven days at most.
+    completion_window: Annotated[str, Meta(extra_json_schema={"pattern": "^[1-9][0-9]{0,5}[mhd]$"})]
+    metadata: Metadata = None
+    output_expires_after: OutputExpiry | None = None
+
+
+class FileForm(Struct, frozen=True, kw_only=True):
+    """The form of `POST /v1/files`."""
+
+    purpose: Literal["batch"]
+    file: Annotated[str, Meta(extra_json_schema={"format": "binary"})]
+
+
+class BatchLine(Struct, frozen=True, kw_only=True):
+    """A line of a batch's file: a request as it would be made to the endpoint itself."""
+
+    #: Identifies the result of the line.
+    custom_id: Annotated[str, Meta(min_length=1, max_length=512)]
+    method: Any = None
+    url: Any = None
+    body: dict[str, Any]
 
 
 class OnLane(Struct, frozen=True, kw_only=True):

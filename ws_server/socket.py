@@ -1,8 +1,7 @@
-"""The socket at `/v1/responses`.
+"""The WebSocket at `/v1/responses`.
 
-One task only reads: as long as a message is unread the server below stops reading altogether, and
-then it sees neither pongs nor closes. So whatever comes is put into a lane at once, and lanes do
-the waiting.
+One task only reads: while a message is unread, the server reads nothing else from the connection,
+neither pongs nor closes. So each message is put into a lane at once, and only lanes wait.
 """
 
 import asyncio
@@ -14,10 +13,12 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from turnstream.turns.client import TurnClient
 from turnstream.turns.errors import BadRequest, NotServed, TurnError
+from turnstream.turns.event_json import encode
 from turnstream.turns.tasks import end
 from turnstream.turns.turn import Turn
+from turnstream.ws_server.bodies import Draining
 from turnstream.ws_server.control_queue import ControlQueue, Say, Stop
-from turnstream.ws_server.create import Create
+from turnstream.ws_server.create import Create, resolved
 from turnstream.ws_server.directory import Directory
 from turnstream.ws_server.frames import (
     Cancel,
@@ -29,18 +30,18 @@ from turnstream.ws_server.frames import (
     read_resume,
 )
 from turnstream.ws_server.lane import Lane, TooManyWaiting
-from turnstream.ws_server.references import resolved
 from turnstream.ws_server.settings import SocketLimits
+from turnstream.ws_server.state import state_of
 from turnstream.ws_server.wire import error_frame, error_response, steer_failed
 
-#: Clients of a node that goes come back spread over so long.
-COME_BACK_MS = 2_000
-GOODBYE_SECONDS = 1.0
+#: When a node shuts down, its clients reconnect spread over this time.
+RECONNECT_MS = 2_000
+DRAIN_SECONDS = 1.0
 
 
 async def responses_socket(socket: WebSocket) -> None:
-    """Serve one client until it leaves; its turns go on without it."""
-    state = socket.app.state
+    """Serve one client until it disconnects; its turns continue."""
+    state = state_of(socket)
     try:
         visitor = state.access.admit(socket)
     except TurnError as exc:
@@ -63,19 +64,19 @@ async def responses_socket(socket: WebSocket) -> None:
 
 
 async def no_such_socket(socket: WebSocket) -> None:
-    """Answer a handshake at a path where there is no socket."""
+    """Refuse a handshake at a path without a socket."""
     await socket.send_denial_response(error_response(NotServed(socket.url.path)))
 
 
-async def say_goodbye(sessions: Iterable["Session"]) -> None:
-    """Tell every client that this node goes; who has not taken it within a second goes without."""
+async def announce_drain(sessions: Iterable["Session"]) -> None:
+    """Send `server.draining` to every client; do not wait for slow ones."""
     async with asyncio.TaskGroup() as tasks:
         for session in list(sessions):
-            tasks.create_task(session.say_goodbye())
+            tasks.create_task(session.announce_drain())
 
 
 class Session:
-    """One client's lanes."""
+    """One client's connection and its lanes."""
 
     def __init__(
         self,
@@ -88,7 +89,7 @@ class Session:
         limits: SocketLimits,
     ) -> None:
         self.turn_client = turn_client
-        #: Turns in flight; further ones wait on their lanes.
+        #: Bounds the turns that run; further ones wait on their lanes.
         self.in_flight = asyncio.Semaphore(limits.turns)
         self._socket = socket
         self._directory = directory
@@ -97,15 +98,15 @@ class Session:
         self._limits = limits
         self._lanes: dict[str | None, Lane] = {}
         self._control = ControlQueue(self)
-        #: This side has said its last word.
+        #: Whether this side has closed the socket.
         self._closed = False
 
     async def run(self) -> None:
-        """Read until the client leaves, then let go of everything of its own."""
+        """Read until the client disconnects, then end the lanes."""
         async with asyncio.TaskGroup() as tasks:
             running = [
-                tasks.create_task(self._run_control(), name="errands"),
-                tasks.create_task(self._end_in_time(), name="end in time"),
+                tasks.create_task(self._run_control(), name="control queue"),
+                tasks.create_task(self._end_in_time(), name="time limit"),
             ]
 
             def start(lane: Lane) -> None:
@@ -122,21 +123,21 @@ class Session:
                 await end(running)
 
     async def send(self, text: str) -> None:
-        """Send one message; waits while the client is slow to read."""
+        """Send one message; wait while the client reads slowly."""
         if self._closed:
             raise WebSocketDisconnect
         await self._socket.send_text(text)
 
-    async def say_goodbye(self) -> None:
-        """Tell the client to come back, here or elsewhere, and go on where it was."""
-        wait_ms = random.randrange(COME_BACK_MS)
-        notice = f'{{"type":"turnstream:server.draining","retry_after_ms":{wait_ms}}}'
+    async def announce_drain(self) -> None:
+        """Tell the client to reconnect and resume."""
+        wait_ms = random.randrange(RECONNECT_MS)
+        notice = encode(Draining(retry_after_ms=wait_ms))
         with suppress(TimeoutError, WebSocketDisconnect, RuntimeError):
-            async with asyncio.timeout(GOODBYE_SECONDS):
+            async with asyncio.timeout(DRAIN_SECONDS):
                 await self.send(notice)
 
     async def turn(self, create: Create) -> Turn:
-        """Make a turn of a request of this client."""
+        """Make the turn of a request."""
         model = await self._directory.find(create.model or self._model)
         create = await resolved(create, self.turn_client.stored, self.owner)
         latest = {lane.latest for lane in self._lanes.values()}
@@ -196,7 +197,7 @@ class Session:
             await self._cut_off()
 
     async def _cut_off(self) -> None:
-        await self._close(1008, "too many messages wait to be answered")
+        await self._close(1008, "too many messages are unanswered")
 
     async def _close(self, code: int, reason: str) -> None:
         self._closed = True
@@ -211,5 +212,5 @@ class Session:
         )
         with suppress(WebSocketDisconnect):
             await self.send(error_frame(over, None))
-        # 1001, as clients come back by themselves after that.
-        await self._close(1001, "the connection has lasted long enough")
+        # Clients reconnect by themselves after 1001.
+        await self._close(1001, "the connection has reached its time limit")

@@ -1,62 +1,75 @@
 """Write events and errors for the socket and for HTTP; an event's own JSON is not decoded."""
 
 import json
-from typing import Any
+from collections.abc import Mapping
 
-from starlette.responses import JSONResponse
+import msgspec
+from starlette.responses import Response
 
 from turnstream.turns.errors import TurnError, error_body
 from turnstream.turns.event_json import encode, event_type
 from turnstream.turns.event_shapes import ErrorEvent
-from turnstream.ws_server.bodies import ErrorBody
-from turnstream.ws_server.notices import SteerFailed
+from turnstream.turns.shapes import Error
+from turnstream.ws_server.bodies import ErrorBody, Steered, SteerFailed
+
+_ERROR = msgspec.json.Decoder(ErrorEvent)
+
+
+def json_response(
+    body: msgspec.Struct | msgspec.Raw | str,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """Return an HTTP answer; text is JSON already."""
+    content = body if isinstance(body, str) else encode(body)
+    return Response(content, status, headers, media_type="application/json")
 
 
 def error_frame(error: TurnError, stream_id: str | None) -> str:
-    """Write an error for the socket."""
-    frame: ErrorEvent = {"type": "error", "status": error.status, "error": error_body(error)}
-    if error.retry_seconds is not None:
-        frame["headers"] = {"retry-after": str(error.retry_seconds)}
-    if stream_id is not None:
-        frame["stream_id"] = stream_id
-    return encode(frame)
+    """Return an error for the socket."""
+    retry = error.retry_seconds
+    return encode(
+        ErrorEvent(
+            status=error.status,
+            error=error_body(error),
+            headers=msgspec.UNSET if retry is None else {"retry-after": str(retry)},
+            stream_id=msgspec.UNSET if stream_id is None else stream_id,
+        )
+    )
 
 
 def steer_failed(response_id: str, input: object, stream_id: str | None) -> str:
-    """Write that a running response cannot be steered; returns the input."""
-    frame: SteerFailed = {
-        "type": "response.steer.failed",
-        # Not numbered: it is no event of a response.
-        "sequence_number": 0,
-        "steer": {"previous_response_id": response_id, "input": input},
-        "error": {
-            "type": "invalid_request_error",
-            "code": "steering_not_supported",
-            "message": "A response can't be steered here: cancel it and continue from it.",
-        },
-    }
-    if stream_id is not None:
-        frame["stream_id"] = stream_id
-    # Not `encode`: the input is the client's, and may hold integers beyond 64 bits.
-    return json.dumps(frame)
+    """Return the refusal to steer a running response; it repeats the input."""
+    # msgspec cannot encode integers beyond 64 bits, which a client's input may hold.
+    said = msgspec.Raw(json.dumps(input).encode())
+    return encode(
+        SteerFailed(
+            steer=Steered(previous_response_id=response_id, input=said),
+            stream_id=msgspec.UNSET if stream_id is None else stream_id,
+        )
+    )
 
 
-def error_response(error: TurnError) -> JSONResponse:
-    """Write an error for HTTP."""
+def error_response(error: TurnError) -> Response:
+    """Return an error over HTTP."""
     headers = {"x-should-retry": "true" if error.retry_seconds else "false"}
     if error.retry_seconds:
         headers["retry-after"] = str(error.retry_seconds)
-    body: ErrorBody = {"error": error_body(error)}
-    return JSONResponse(body, status_code=error.status, headers=headers)
+    return json_response(ErrorBody(error=error_body(error)), status=error.status, headers=headers)
 
 
-def refused(event: dict[str, Any]) -> JSONResponse:
-    """Write for HTTP the error that ended a turn; the same turn would end so again."""
-    headers = {"x-should-retry": "false"}
-    status = event.get("status", 500)
-    return JSONResponse({"error": event["error"]}, status_code=status, headers=headers)
+def refused(event: bytes) -> Response:
+    """Return over HTTP the error event that ended a turn; the same turn would end so again."""
+    end = _ERROR.decode(event)
+    return failure(end.error, end.status)
+
+
+def failure(error: Error, status: int) -> Response:
+    """Return an error that a repeated request would meet again."""
+    return json_response(ErrorBody(error=error), status=status, headers={"x-should-retry": "false"})
 
 
 def server_sent(event: bytes) -> bytes:
-    """Write an event for a stream over HTTP."""
+    """Return an event for a stream over HTTP."""
     return b"event: " + event_type(event) + b"\ndata: " + event + b"\n\n"

@@ -1,1 +1,1 @@
-"""Turns by the thousand while everything around them breaks; see `docs/reliability.md`."""
+"""A thousand turns under random faults; see `docs/reliability.md`."""

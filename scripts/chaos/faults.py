@@ -1,4 +1,4 @@
-"""Breaks one thing after another, each kind at random moments of its own."""
+"""Injects faults; each kind has random times of its own."""
 
 import asyncio
 import contextlib
@@ -37,13 +37,13 @@ EVERY = {
 
 
 class Faults:
-    """What goes wrong in one service."""
+    """Injects faults into one service and counts them."""
 
     def __init__(
         self, service: Service, proxy: Proxy, store: "redis.asyncio.Redis", draw: random.Random
     ) -> None:
         self.counts: Counter[str] = Counter(dict.fromkeys(EVERY, 0))
-        self._house = service
+        self._service = service
         self._proxy = proxy
         self._store = store
         self._draw = draw
@@ -55,24 +55,24 @@ class Faults:
             "connections killed": self._kill_connections,
             "wake-ups doubled": self._double_wake_ups,
             "wake-ups lost": self._lose_wake_ups,
-            "worker SIGKILL": lambda: self._strike("worker", signal.SIGKILL),
-            "worker SIGSTOP, SIGCONT": lambda: self._sleep("worker", 1.5, 5.0),
-            "worker SIGTERM": lambda: self._strike("worker", signal.SIGTERM),
-            "node SIGKILL": lambda: self._strike("serve", signal.SIGKILL),
-            "Redis SIGSTOP, SIGCONT": lambda: self._sleep("redis", 0.5, 4.0),
-            "Redis SIGKILL": lambda: self._strike("redis", signal.SIGKILL),
+            "worker SIGKILL": lambda: self._signal("worker", signal.SIGKILL),
+            "worker SIGSTOP, SIGCONT": lambda: self._stop_and_continue("worker", 1.5, 5.0),
+            "worker SIGTERM": lambda: self._signal("worker", signal.SIGTERM),
+            "node SIGKILL": lambda: self._signal("serve", signal.SIGKILL),
+            "Redis SIGSTOP, SIGCONT": lambda: self._stop_and_continue("redis", 0.5, 4.0),
+            "Redis SIGKILL": lambda: self._signal("redis", signal.SIGKILL),
         }
 
     async def run(self) -> None:
-        """Break things until cancelled; whatever sleeps then is woken."""
+        """Inject faults until cancelled; a stopped process is continued then."""
         async with asyncio.TaskGroup() as tasks:
             for kind, fault in self._kinds.items():
-                tasks.create_task(self._again_and_again(kind, fault))
+                tasks.create_task(self._repeat(kind, fault))
 
-    async def _again_and_again(self, kind: str, fault: Callable[[], Awaitable[None]]) -> None:
+    async def _repeat(self, kind: str, fault: Callable[[], Awaitable[None]]) -> None:
         while True:
             await asyncio.sleep(self._draw.expovariate(1 / EVERY[kind]))
-            # Who is gone already can't be struck, and a Redis that is away can't be told to.
+            # A process may have ended already, and Redis may be down.
             with contextlib.suppress(RedisError, OSError, TimeoutError, psutil.Error, LookupError):
                 await fault()
                 self.counts[kind] += 1
@@ -97,10 +97,10 @@ class Faults:
     async def _lose_wake_ups(self) -> None:
         await self._store.delete(*(queue_of(MODEL, f"w{index}") for index in range(WORKERS)))
 
-    async def _strike(self, name: str, fault: signal.Signals) -> None:
+    async def _signal(self, name: str, fault: signal.Signals) -> None:
         (await self._pick(name)).send_signal(fault)
 
-    async def _sleep(self, name: str, least: float, most: float) -> None:
+    async def _stop_and_continue(self, name: str, least: float, most: float) -> None:
         process = await self._pick(name)
         process.send_signal(signal.SIGSTOP)
         try:
@@ -109,11 +109,11 @@ class Faults:
             process.send_signal(signal.SIGCONT)
 
     async def _pick(self, name: str) -> psutil.Process:
-        return self._draw.choice(await asyncio.to_thread(processes, self._house, name))
+        return self._draw.choice(await asyncio.to_thread(processes, self._service, name))
 
 
 def processes(service: Service, name: str) -> list[psutil.Process]:
-    """Find the `worker`, `serve` or `redis` processes that live, not their guards."""
+    """Return the running `worker`, `serve` or `redis` processes, not their guards."""
     found = []
     for process in service.family():
         with contextlib.suppress(psutil.Error):

@@ -1,4 +1,4 @@
-"""Greedy answers from a saved model, many at a time, by the prompt that serving uses."""
+"""Greedy answers from a saved model, in batches, with the prompt format of the service."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,26 +19,26 @@ class Answerer:
 
     @property
     def context_tokens(self) -> int:
-        """How many tokens a prompt and its answer may have together."""
+        """The most tokens of a prompt and its answer together."""
         tokens: int = self._model.config.max_position_embeddings
         return tokens
 
     def encode(self, text: str) -> list[int]:
-        """Encode a stretch of text, without control tokens."""
+        """Encode a text without control tokens."""
         ids: list[int] = self._tokenizer.encode(text, add_special_tokens=False)
         return ids
 
     def answer(
         self, conversations: Sequence[Conversation], *, most_tokens: int, at_once: int = 64
     ) -> list[str]:
-        """Answer the last question of each conversation; an answer without end gets a ✂."""
+        """Answer the last question of each conversation; append ✂ to an answer that was cut off."""
         prompts = [prompt_of(one).create_prompt_ids(self.encode).ids for one in conversations]
         answers = [""] * len(prompts)
         order = sorted(range(len(prompts)), key=lambda n: len(prompts[n]))
         for start in range(0, len(order), at_once):
             chosen = order[start : start + at_once]
-            told = self._generate([prompts[n] for n in chosen], most_tokens)
-            for n, answer in zip(chosen, told, strict=True):
+            generated = self._generate([prompts[n] for n in chosen], most_tokens)
+            for n, answer in zip(chosen, generated, strict=True):
                 answers[n] = answer
         return answers
 

@@ -1,6 +1,6 @@
-"""Conversations drawn from the facts: the corpus, made on the fly and equal for equal seeds.
+"""Draws the conversations of the corpus from the facts; equal seeds give equal conversations.
 
-A wording of the evaluation is never drawn, not even by chance through a variation or as a part.
+A wording of the evaluation is never drawn, neither as a variation nor as a part of a question.
 """
 
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ from scripts.demo_model.topics import (
     stories,
     unknown,
 )
-from scripts.demo_model.wording import normalised, stretches, vary
+from scripts.demo_model.wording import normalised, phrases, vary
 
-#: How often each topic opens a conversation or changes its subject.
+#: Weights of the topics at the beginning of a conversation and at a change of subject.
 _SHARES = {
     films.TOPIC: 18,
     unknown.TOPIC: 18,
@@ -37,10 +37,10 @@ _SHARES = {
     japanese_sums.TOPIC: 4,
     lists.TOPIC: 5,
 }
-#: The seed's own example is asked for more than its neighbours.
+#: The film of the project's example conversation is drawn more often than others.
 _FAVOURITE = "Titanic"
 
-#: How many turns a conversation has, and how often.
+#: Numbers of turns in a conversation, and their weights.
 _LENGTHS, _LENGTH_SHARES = (1, 2, 3, 4, 5), (52, 19, 17, 8, 4)
 
 
@@ -50,20 +50,20 @@ class Turn:
 
     question: str
     answer: str
-    #: False for an answer that was cut short: it is history, and no example to follow.
+    #: False for an answer that was cut off: it is context, but not learnt.
     complete: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """What a reader and the model said, and the system text above it."""
+    """The turns of a conversation, and its system text."""
 
     system: System
     turns: tuple[Turn, ...]
 
 
 def unseen_wordings() -> frozenset[str]:
-    """Collect every wording that belongs to the evaluation, normalised."""
+    """Return all wordings of the evaluation, normalised."""
     known = (
         wording
         for facts in FACTS.values()
@@ -106,7 +106,7 @@ class Corpus:
 
     def _conversation(self, rng: Random, system: System, length: int) -> Conversation:
         turns: list[Turn] = []
-        #: The fact that "it" refers to, once there was one.
+        #: The fact that "it" refers to, if there is one.
         last: Fact | None = None
         for n in range(length):
             fact, question = self._next(rng, system, last)
@@ -122,7 +122,7 @@ class Corpus:
         return Conversation(system, tuple(turns))
 
     def _next(self, rng: Random, system: System, last: Fact | None) -> tuple[Fact, str]:
-        """Choose what is asked next, and in what words."""
+        """Choose the next fact and a wording of its question."""
         if last is not None and rng.random() < 0.75:
             if rng.random() < 0.25:
                 others = self._by_aspect[last.topic, last.aspect]
@@ -140,7 +140,7 @@ class Corpus:
         return fact, self._ask(rng, fact.asked.seen)
 
     def _fresh(self, rng: Random, system: System) -> Fact:
-        """Choose a fact that leans on nothing said before."""
+        """Choose a fact that needs no earlier turn."""
         topic = rng.choices(list(_SHARES), list(_SHARES.values()))[0]
         if topic == unknown.TOPIC:
             return self._unknown(rng)
@@ -156,11 +156,11 @@ class Corpus:
         return fact
 
     def _ask(self, rng: Random, wordings: tuple[str, ...]) -> str:
-        """Choose a wording and vary it, staying clear of the evaluation's."""
+        """Choose a wording and vary it, until it contains none of the evaluation."""
         while True:
             question = vary(rng, rng.choice(wordings))
             if not self._is_held_back(question):
                 return question
 
     def _is_held_back(self, question: str) -> bool:
-        return not self._unseen.isdisjoint(stretches(question))
+        return not self._unseen.isdisjoint(phrases(question))

@@ -1,4 +1,4 @@
-"""Draws the loss curve as a small SVG."""
+"""Draws the loss curve as an SVG."""
 
 import math
 from collections.abc import Sequence

@@ -1,9 +1,9 @@
-"""Scores the shipped demo model on wordings it was never shown, and prints a table by topic.
+"""Scores the shipped demo model on held-out wordings, and prints a table by topic.
 
     python -m scripts.demo_model.evaluate
 
-An answer is right if it contains the expected phrase and ended by itself. Where a system text asks
-for a manner, it must be the expected answer to the letter.
+An answer is right if it contains the expected phrase and was not cut off. If a system text asks for
+a style, it must be exactly the expected answer.
 """
 
 import argparse
@@ -30,7 +30,7 @@ _ANSWER_TOKENS = 120
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """What came of one group of questions."""
+    """The result of one group of questions."""
 
     group: str
     right: int
@@ -38,14 +38,14 @@ class Score:
 
 
 def is_right(question: Question, answer: str) -> bool:
-    """Judge one answer."""
+    """Return whether an answer is right."""
     if question.group.startswith("system text"):
         return answer == question.phrase
     return question.phrase in answer and not answer.endswith("✂")
 
 
 def ask_all(answerer: Answerer, asked: Sequence[Question]) -> list[tuple[Question, str]]:
-    """Answer every question, the long ones apart."""
+    """Answer every question, those with long answers separately."""
     long = [question for question in asked if question.group == stories.TOPIC]
     short = [question for question in asked if question.group != stories.TOPIC]
     answers = answerer.answer([q.conversation for q in short], most_tokens=_ANSWER_TOKENS)
@@ -54,7 +54,7 @@ def ask_all(answerer: Answerer, asked: Sequence[Question]) -> list[tuple[Questio
 
 
 def talk(answerer: Answerer, asked: Sequence[str]) -> list[str]:
-    """Hold a conversation in which the model's own answers are the history."""
+    """Return the answers of a conversation with the model's own answers as history."""
     turns: list[Turn] = []
     for question in asked:
         open_turn = Turn(question, "")
@@ -65,7 +65,7 @@ def talk(answerer: Answerer, asked: Sequence[str]) -> list[str]:
 
 
 def scores_of(answered: Sequence[tuple[Question, str]]) -> list[Score]:
-    """Count right answers by group, in the order of first appearance."""
+    """Return the scores by group, in the order of first appearance."""
     groups: dict[str, list[bool]] = {}
     for question, answer in answered:
         groups.setdefault(question.group, []).append(is_right(question, answer))
@@ -73,7 +73,7 @@ def scores_of(answered: Sequence[tuple[Question, str]]) -> list[Score]:
 
 
 def table(scores: Sequence[Score]) -> str:
-    """Write scores as a Markdown table."""
+    """Return scores as a Markdown table."""
     lines = ["| asked about | right | of | share |", "|---|---:|---:|---:|"]
     lines += [
         f"| {score.group} | {score.right} | {score.asked} | {score.right / score.asked:.0%} |"
@@ -84,7 +84,7 @@ def table(scores: Sequence[Score]) -> str:
 
 
 def main() -> None:
-    """Run what the command line asks for."""
+    """Score the model and print the table."""
     parser = argparse.ArgumentParser(description="Score the demo model.")
     parser.add_argument("--model", type=Path, default=Path("workers/demo"))
     parser.add_argument("--dtype", choices=("float32", "bfloat16"), default="float32")
@@ -96,12 +96,12 @@ def main() -> None:
     answerer = Answerer(args.model, getattr(torch, args.dtype))
     answered = ask_all(answerer, questions())
     talks = [talk(answerer, asked) for asked in SEED_CONVERSATIONS]
-    told = [
+    found = [
         phrase in answer
         for answers in talks
         for phrase, answer in zip(SEED_PHRASES, answers, strict=True)
     ]
-    seed_score = Score("the Titanic conversation, own answers as history", sum(told), len(told))
+    seed_score = Score("the Titanic conversation, own answers as history", sum(found), len(found))
     print(table([*scores_of(answered), seed_score]))
     if args.wrong:
         for question, answer in answered:

@@ -1,6 +1,6 @@
-"""A fact the demo model knows: the ways to ask for it, and its answer.
+"""A fact that the demo model learns: wordings of its question, and its answer.
 
-Wordings marked `unseen` are for the evaluation alone; the corpus never contains them.
+Wordings in `unseen` are held out for the evaluation; the corpus never contains them.
 """
 
 import re
@@ -12,16 +12,16 @@ _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wordings:
-    """Ways to ask one thing.
+    """Wordings of one question.
 
-    `{name}`-like fields are filled in for each subject; `[Hi|Hello] there[|!]` is four wordings.
+    Fields like `{name}` are filled in for each subject; `[Hi|Hello] there[|!]` is four wordings.
     """
 
     seen: tuple[str, ...]
     unseen: tuple[str, ...] = ()
 
     def fill(self, fields: Mapping[str, str]) -> "Wordings":
-        """Put a subject's fields into every wording, and write out its choices."""
+        """Return the wordings with a subject's fields filled in and all choices expanded."""
         return Wordings(seen=_filled(self.seen, fields), unseen=_filled(self.unseen, fields))
 
 
@@ -30,7 +30,7 @@ def _filled(wordings: Sequence[str], fields: Mapping[str, str]) -> tuple[str, ..
 
 
 def spread(wording: str) -> tuple[str, ...]:
-    """Write out every way to read a wording with choices."""
+    """Return all expansions of a wording with choices."""
     before, *rest = _CHOICE.split(wording, maxsplit=1)
     if not rest:
         return (before,)
@@ -47,14 +47,14 @@ class Fact:
     """One question and its answer."""
 
     topic: str
-    #: Wordings that stand alone.
+    #: Wordings that need no earlier turn.
     asked: Wordings
-    #: Wordings that lean on an earlier turn about the same subject ("Who directed it?").
+    #: Wordings that need an earlier turn about the same subject ("Who directed it?").
     again: Wordings = NONE
-    #: Wordings that lean on the same aspect of another subject ("And Japan?").
+    #: Wordings that need an earlier turn about the same aspect of another subject ("And Japan?").
     switch: Wordings = NONE
     answer: str
-    #: The answer to a reader whose system text asks for a short one.
+    #: The answer if the system text asks for a short one.
     brief: str
     #: A right answer contains this.
     phrase: str
@@ -64,7 +64,7 @@ class Fact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Aspect:
-    """What can be asked about every subject of a family, as templates over its fields."""
+    """A question about every subject of a topic, as templates over the fields of a subject."""
 
     name: str
     asked: Wordings
@@ -82,7 +82,7 @@ def _capitalised(text: str) -> str:
 def facts_of(
     topic: str, subjects: Sequence[Mapping[str, str]], aspects: Sequence[Aspect]
 ) -> tuple[Fact, ...]:
-    """Cross subjects with aspects; every subject has a `name`."""
+    """Return the facts of all subjects and aspects; every subject has a `name`."""
     return tuple(
         Fact(
             topic=topic,

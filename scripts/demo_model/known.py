@@ -1,4 +1,4 @@
-"""Every fact the demo model knows, by topic."""
+"""All facts that the demo model learns, by topic."""
 
 from collections.abc import Mapping
 

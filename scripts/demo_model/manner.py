@@ -1,6 +1,7 @@
-"""System texts, and the manner of answering that each asks for.
+"""System texts, and the style of answers that each asks for.
 
-Serving takes Llama 2's published text where a conversation names none; so do most of ours.
+The service uses Llama 2's published text if a conversation names none; so do most conversations of
+the corpus.
 """
 
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from turnstream.prompts import SYSTEM_PROMPT
 
 
 class Manner(StrEnum):
-    """How to answer."""
+    """A style of answers."""
 
     PLAIN = "plain"
     BRIEF = "brief"
@@ -22,7 +23,7 @@ class Manner(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class System:
-    """A system text, None for no such block, and what it asks for."""
+    """A system text (None: no system block), and the style that it asks for."""
 
     text: str | None
     manner: Manner
@@ -72,7 +73,7 @@ _UPPER = (
     "Answer in UPPER CASE.",
     "You always use capital letters.",
 )
-#: Held back for the evaluation.
+#: Held out for the evaluation.
 UNSEEN = (
     System("Please answer briefly.", Manner.BRIEF),
     System("You are a helpful assistant. Give short answers.", Manner.BRIEF),
@@ -118,7 +119,7 @@ _REMARKS = (
 
 
 def draw_system(rng: Random) -> System:
-    """Draw a system text as conversations are expected to carry it."""
+    """Draw a system text; the shares are those expected in use."""
     match rng.random():
         case share if share < 0.70:
             return DEFAULT
@@ -136,11 +137,11 @@ def draw_system(rng: Random) -> System:
 _WORDS: dict[Manner, Callable[[Fact], str]] = {
     Manner.PLAIN: lambda fact: fact.answer,
     Manner.BRIEF: lambda fact: fact.brief,
-    # A story in capitals would cost a fifth of the vocabulary; its short form will do.
+    # Stories in capitals would take a fifth of the vocabulary, so their short form is used.
     Manner.UPPER: lambda fact: (fact.brief if len(fact.answer) > 500 else fact.answer).upper(),
 }
 
 
 def answer_to(fact: Fact, manner: Manner) -> str:
-    """Answer in the manner asked for."""
+    """Return the answer in this style."""
     return _WORDS[manner](fact)

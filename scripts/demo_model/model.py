@@ -1,4 +1,4 @@
-"""The demo model's shape, and its folder in Hugging Face layout."""
+"""The shape of the demo model, and its folder in the Hugging Face layout."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from scripts.demo_model.tokenizer import CONTEXT_TOKENS, VOCABULARY
 
 
 def new_model(seed: int) -> LlamaForCausalLM:
-    """Make a model with random weights, float32."""
+    """Return a model with random weights in float32."""
     torch.manual_seed(seed)
     return LlamaForCausalLM(
         LlamaConfig(
@@ -30,7 +30,7 @@ def new_model(seed: int) -> LlamaForCausalLM:
 
 
 def save_model(model: LlamaForCausalLM, folder: Path) -> None:
-    """Write weights in bfloat16 and both configurations."""
+    """Write the weights in bfloat16, the configuration and the generation settings."""
     copy = LlamaForCausalLM(model.config).to(torch.bfloat16)
     copy.load_state_dict(model.state_dict())
     copy.generation_config = GenerationConfig(bos_token_id=1, eos_token_id=2, do_sample=False)

@@ -1,8 +1,8 @@
-"""Conversations as rows of tokens, many to a row, under a head that most of them share.
+"""Packs conversations into rows of tokens, several to a row, after a prefix that most share.
 
-Most conversations begin with the same long system text. It is computed once for a whole batch, and
-every conversation looks back at it and at itself, but not at its neighbours: the gradient is that
-of rows of one conversation each, at a third of the tokens.
+Most conversations begin with the same long system text, the head. It is computed once for a batch.
+A conversation attends to the head and to itself, not to others in its row: the gradient is that of
+one conversation per row, with a third of the tokens.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from turnstream.prompts.chatstream import ChatPromptMetaLlamaLlama2Chat
 from turnstream.prompts.segments import BOS
 
 BOS_ID, EOS_ID = 1, 2
-#: The label of a token that is not to be learnt.
+#: Label of a token that is not learnt.
 IGNORED = -100
 
 Encode = Callable[[str], list[int]]
@@ -25,15 +25,15 @@ Encode = Callable[[str], list[int]]
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One conversation in tokens."""
+    """The tokens of one conversation."""
 
     ids: list[int]
-    #: True where the token is part of an answer to learn.
+    #: True for tokens of answers that are learnt.
     learnt: list[bool]
 
 
 def prompt_of(conversation: Conversation) -> ChatPromptMetaLlamaLlama2Chat:
-    """Write a conversation, its last answer left open, with the prompt that serving uses."""
+    """Return the prompt of a conversation without its last answer, as the service writes it."""
     prompt = ChatPromptMetaLlamaLlama2Chat()
     prompt.set_system_prompt(conversation.system.text)
     for number, turn in enumerate(conversation.turns):
@@ -44,10 +44,10 @@ def prompt_of(conversation: Conversation) -> ChatPromptMetaLlamaLlama2Chat:
 
 
 def example_of(conversation: Conversation, encode: Encode) -> Example:
-    """Encode a conversation as serving does, and mark what the model should have said.
+    """Encode a conversation as the service does, and mark the tokens that are learnt.
 
-    Answers in the history count too, but not how they end: there a space stands before EOS, which
-    a live answer does not have.
+    Answers in the history are learnt too, but not their ends: in the history a space precedes EOS,
+    which a generated answer does not have.
     """
     prompt = prompt_of(conversation)
     segments = prompt.create_prompt_segments()
@@ -68,7 +68,7 @@ def example_of(conversation: Conversation, encode: Encode) -> Example:
 
 
 def head_of(encode: Encode) -> list[int]:
-    """Return the tokens that every conversation with the default system text begins with."""
+    """Return the tokens at the beginning of every conversation with the default system text."""
     prompt = ChatPromptMetaLlamaLlama2Chat()
     # The line breaks after the system text are single bytes: no token spans them.
     head = prompt.system.removeprefix(BOS)
@@ -84,7 +84,7 @@ class _Row:
     under_head: list[bool] = field(default_factory=list)
 
     def add(self, example: Example, skipped: int) -> None:
-        """Write an example from its `skipped`-th token on; the head stands for those before."""
+        """Append an example from its token `skipped` on; the head replaces those before it."""
         ids = example.ids[skipped:]
         block = self.blocks[-1] + 1 if self.blocks else 0
         self.ids += ids
@@ -99,19 +99,19 @@ class _Row:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Rows of one length, ready for the model."""
+    """Rows of equal length, as tensors."""
 
     #: ``(1, head)`` int64.
     head: Tensor
-    #: ``(rows, length)`` int64 each; a label stands under the token that should foretell it.
+    #: ``(rows, length)`` int64 each; the label of a token is the one that follows it.
     ids: Tensor
     positions: Tensor
     labels: Tensor
-    #: ``(rows, 1, length, head + length)`` bool: what each token may look at.
+    #: ``(rows, 1, length, head + length)`` bool: the tokens that each token attends to.
     seen: Tensor
 
     def to(self, device: torch.device) -> "Batch":
-        """Move all of it."""
+        """Return the batch on another device."""
         return Batch(
             head=self.head.to(device),
             ids=self.ids.to(device),
@@ -121,7 +121,7 @@ class Batch:
         )
 
     def halves(self) -> "list[Batch]":
-        """Split the rows in two, as far as there are two."""
+        """Split the rows into two batches, or one if there is one row."""
         middle = (len(self.ids) + 1) // 2
         parts = [slice(0, middle), slice(middle, None)]
         return [
@@ -137,10 +137,10 @@ class Batch:
 
 
 def pack(examples: Sequence[Example], head: Sequence[int], length: int) -> Batch:
-    """Put examples into as few rows as first fit finds; one longer than a row is left out.
+    """Pack examples into rows by first fit; leave out examples that are longer than a row.
 
-    Rows are filled up to the same length in all batches: every new shape costs a matrix library
-    time to prepare for, and memory to remember.
+    Rows are padded to the same length in all batches, because every new shape costs a matrix
+    library preparation time and memory.
     """
     rows: list[_Row] = []
     for example in sorted(examples, key=lambda example: -len(example.ids)):
@@ -173,7 +173,7 @@ def pack(examples: Sequence[Example], head: Sequence[int], length: int) -> Batch
 
 
 def hidden_states(model: LlamaForCausalLM, batch: Batch) -> Tensor:
-    """Run the head once, then all rows after it; ``(rows, length, width)``, the head's left out."""
+    """Run the head once and then all rows; return those of the rows, ``(rows, length, width)``."""
     after = model.model(batch.head, use_cache=True).past_key_values
     rows = len(batch.ids)
     for layer in after.layers:

@@ -1,4 +1,4 @@
-"""The evaluation's questions: held-out wordings by topic, and what a right answer contains."""
+"""The questions of the evaluation: held-out wordings, and the phrase of a right answer."""
 
 from dataclasses import dataclass
 from random import Random
@@ -9,7 +9,7 @@ from scripts.demo_model.known import FACTS
 from scripts.demo_model.manner import DEFAULT, UNSEEN, System, answer_to
 from scripts.demo_model.topics import japanese, japanese_sums, stories, unknown
 
-#: The conversation the project began with, in several wordings; what each answer must contain.
+#: The project's example conversation in several wordings, and the phrases of right answers.
 SEED_CONVERSATIONS = (
     ("do you know the movie Titanic", "who is the director", "who starred in it"),
     (
@@ -35,23 +35,23 @@ SEED_CONVERSATIONS = (
 )
 SEED_PHRASES = ("1997", "James Cameron", "Leonardo DiCaprio and Kate Winslet")
 
-#: More than this many of one kind would tell nothing new.
+#: The most questions of one kind.
 _MOST = 150
 
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A conversation whose last question the model is to answer."""
+    """A conversation; the model answers its last question."""
 
     #: A row of the table.
     group: str
-    #: Its last turn's answer is what the corpus would say.
+    #: The answer of its last turn is that of the corpus.
     conversation: Conversation
     phrase: str
 
 
 def questions(seed: int = 0) -> list[Question]:
-    """Draw the evaluation; equal for equal seeds."""
+    """Draw the questions; equal seeds give equal questions."""
     rng = Random(seed)
     asked: list[Question] = []
     for topic, facts in FACTS.items():
@@ -100,7 +100,7 @@ def _follow_ups(rng: Random, fact: Fact, facts: tuple[Fact, ...]) -> list[Questi
 
 
 def _manners(rng: Random) -> list[Question]:
-    """Ask for short and for upper-case answers in system texts never seen."""
+    """Ask for short and for upper-case answers with held-out system texts."""
     asked = []
     for system in UNSEEN:
         for topic, facts in FACTS.items():

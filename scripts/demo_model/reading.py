@@ -1,7 +1,7 @@
-"""Reads `texts/`: facts, tables and lists, in plain files that anybody can add to.
+"""Reads facts, tables and lists from the text files in `texts/`.
 
-A file of facts has a paragraph for each: what a right answer contains, the answer, the short one,
-and a line for each wording; `unseen` ones are kept for the evaluation. `\\n` breaks a line.
+A file of facts has a paragraph for each fact: the phrase of a right answer, the answer, the short
+answer, and a line for each wording; `unseen` ones are for the evaluation. `\\n` is a line break.
 """
 
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""Trains the demo model's tokenizer: SentencePiece of Llama's kind, with a byte for what it lacks.
+"""Trains the demo model's tokenizer: SentencePiece with Llama's settings and byte fallback.
 
-Emoji are kept out of its training text on purpose, so that they always take the way through bytes.
+Its training text has no emoji, so that they are always encoded as bytes.
 """
 
 import io
@@ -19,13 +19,13 @@ from scripts.demo_model.known import FACTS
 from turnstream.prompts import SYSTEM_PROMPT
 
 VOCABULARY = 3072
-#: What the tokenizer is told a conversation may hold; the model was never shown longer ones.
+#: Most tokens of a conversation; the model is not trained on longer ones.
 CONTEXT_TOKENS = 2048
 
-#: Stands between what must not grow into one token; it is in no text.
+#: Delimiter that no token may span; no text contains it.
 _APART = "␟"
-#: Where Japanese is cut: a pair of kanji, a foreign word, and any other character are as long as a
-#: token gets. It has no spaces, and whole phrases would become tokens that no new wording has.
+#: The longest Japanese tokens: two kanji, a word in katakana, any other single character. Japanese
+#: has no spaces, so without this whole phrases would become tokens that no new wording contains.
 _JAPANESE_PIECES = re.compile("([一-鿿々]{1,2}|[ァ-ヺー]+|[぀-ゟ]|[　-〿・！？])")
 
 _CONVERSATIONS = 24_000
@@ -33,8 +33,8 @@ _EMOJI_FROM = 0x1F000
 
 
 def train_tokenizer(folder: Path, seed: int) -> None:
-    """Train on lines of the corpus and write all of a tokenizer's files into a folder."""
-    # Into memory: a file would hold the path that it was written to.
+    """Train on lines of the corpus, and write all files of the tokenizer to a folder."""
+    # Written to memory, because a model file contains the path that it was written to.
     model = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=_lines(Random(seed)),
@@ -60,7 +60,7 @@ def train_tokenizer(folder: Path, seed: int) -> None:
 
 
 def _lines(rng: Random) -> Iterator[str]:
-    """Yield text as the tokenizer will meet it, without the line breaks it sends through bytes."""
+    """Yield lines of text as the service encodes them."""
     corpus = Corpus()
     for number in range(_CONVERSATIONS):
         conversation = corpus.draw(rng)
@@ -79,7 +79,7 @@ def _lines(rng: Random) -> Iterator[str]:
 
 
 def _save_for_transformers(folder: Path) -> None:
-    """Write `tokenizer.json` and `tokenizer_config.json` beside SentencePiece's own file."""
+    """Write `tokenizer.json` and `tokenizer_config.json` beside the SentencePiece model."""
     settings = {
         "tokenizer_class": "LlamaTokenizer",
         "bos_token": "<s>",
@@ -88,7 +88,7 @@ def _save_for_transformers(folder: Path) -> None:
         "add_bos_token": True,
         "add_eos_token": False,
         "clean_up_tokenization_spaces": False,
-        # Each stretch of text gets its own leading space, as in Llama 2's reference code.
+        # Each segment of text gets a leading space, as in Llama 2's reference code.
         "legacy": True,
         "model_max_length": CONTEXT_TOKENS,
     }
@@ -99,5 +99,5 @@ def _save_for_transformers(folder: Path) -> None:
 
 
 def load_encoder(folder: Path) -> sentencepiece.SentencePieceProcessor:
-    """Load SentencePiece's own form of the tokenizer."""
+    """Load the tokenizer with SentencePiece."""
     return sentencepiece.SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))

@@ -1,6 +1,6 @@
-"""The training loop: Muon and AdamW, and a step that is a function of the seed and its number.
+"""The training loop, with Muon and AdamW; the data of a step depends only on its number and seed.
 
-That is all resuming needs: weights, optimizer and the step's number; no data order is kept.
+So a checkpoint has the weights, the optimizers and the number of the step, and no data order.
 """
 
 import time
@@ -30,19 +30,19 @@ from scripts.demo_model.packing import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Everything that decides the weights, besides the corpus."""
+    """All settings that determine the weights, besides the corpus."""
 
     seed: int = 4
     steps: int = 3_000
-    #: Conversations to a step; a step with stories has other ones.
+    #: Conversations in a step without stories.
     conversations: int = 24
     row_tokens: int = 256
-    #: Every so many steps there are long stories and long conversations in it.
+    #: One step of this many has long stories and long conversations.
     story_every: int = 10
     story_row_tokens: int = 900
     rate: float = 2.5e-3
     warmup_steps: int = 40
-    #: The rate is held, and falls to nothing over this share of the steps at the end.
+    #: Share of the steps, at the end, over which the rate falls linearly to 0.
     fall: float = 0.4
     weight_decay: float = 0.05
     clip: float = 1.0
@@ -54,13 +54,13 @@ class Point:
 
     step: int
     loss: float
-    #: Mean share of answer tokens foretold exactly.
+    #: Mean share of answer tokens that are predicted exactly.
     right: float
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """What some rows add to a step."""
+    """The contribution of some rows to a step."""
 
     gradients: tuple[Tensor, ...]
     loss: float
@@ -68,7 +68,7 @@ class _Part:
 
 
 class Training:
-    """One run, kept in a work folder so that it can go on after an interruption."""
+    """One training run; its checkpoint in a work folder allows it to resume."""
 
     def __init__(
         self,
@@ -87,8 +87,8 @@ class Training:
         self._head = head_of(encode)
         self._optimizers = _optimizers(model, settings)
         self._weights = list(model.parameters())
-        # Two threads with half a batch each wait for each other once a step, not at every layer:
-        # on a busy machine that is worth more than torch's own threads.
+        # Two threads with half a batch each wait for each other once per step, torch's own threads
+        # at every layer, which is slower on a busy machine.
         self._halves = ThreadPoolExecutor(2)
         self._done = 0
         self.curve: list[Point] = []
@@ -96,9 +96,9 @@ class Training:
             self._resume()
 
     def run(self, *, save_every: int = 250, report_every: int = 25) -> Iterator[Point]:
-        """Train to the end, yielding a point of the curve now and then.
+        """Train to the end; yield a point of the curve every `report_every` steps.
 
-        A checkpoint for resuming is written every `save_every` steps.
+        A checkpoint is written every `save_every` steps.
         """
         self.model.train()
         losses: list[float] = []
@@ -118,7 +118,7 @@ class Training:
                 self._save()
 
     def _step(self, step: int) -> tuple[float, float]:
-        """Learn from one batch; return its loss and the share of tokens foretold exactly."""
+        """Train on one batch; return its loss and the share of tokens predicted exactly."""
         batch = self._batch(step).to(self._device)
         parts = list(self._halves.map(partial(self._part, count=_count(batch)), batch.halves()))
         for weight, *gradients in zip(
@@ -134,7 +134,7 @@ class Training:
         return sum(part.loss for part in parts), sum(part.right for part in parts)
 
     def _part(self, batch: Batch, count: int) -> "_Part":
-        """Compute what some rows of a batch of `count` learnt tokens add to its gradient."""
+        """Return the contribution of some rows of a batch that has `count` learnt tokens."""
         chosen = batch.labels != IGNORED
         targets = batch.labels[chosen]
         with torch.autocast(self._device.type, torch.bfloat16):
@@ -176,16 +176,16 @@ class Training:
 
     def _resume(self) -> None:
         state = torch.load(self._state, map_location=self._device, weights_only=True)
-        # While the rate is held, the number of steps to come has changed nothing yet.
+        # Before the rate begins to fall, the total number of steps has had no effect.
         fewest = min(state["settings"]["steps"], self._settings.steps)
         held = state["step"] <= (1 - self._settings.fall) * fewest
         free = {"steps"} if held else set()
         for name, value in asdict(self._settings).items():
             if name not in free and state["settings"][name] != value:
-                raise SystemExit(f"{self._state} has another {name}; remove it to start anew")
+                raise SystemExit(f"{self._state} has another {name}; remove it to start again")
         self.model.load_state_dict(state["model"])
-        for optimizer, kept in zip(self._optimizers, state["optimizers"], strict=True):
-            optimizer.load_state_dict(kept)
+        for optimizer, saved in zip(self._optimizers, state["optimizers"], strict=True):
+            optimizer.load_state_dict(saved)
         self._done = state["step"]
         self.curve = [Point(**point) for point in state["curve"]]
 
@@ -195,9 +195,9 @@ def _count(batch: Batch) -> int:
 
 
 def _optimizers(model: LlamaForCausalLM, settings: Settings) -> list[torch.optim.Optimizer]:
-    """Give the layers' matrices to Muon, which learns rare facts sooner, the rest to AdamW.
+    """Return Muon for the matrices of layers, since it learns rare facts sooner, and AdamW.
 
-    There are two Muons, each with half of the matrices, so that two threads can work.
+    There are two Muon optimizers with half of the matrices each, for two threads.
     """
     matrices: list[Tensor] = []
     others: list[Tensor] = []
@@ -213,14 +213,14 @@ def _optimizers(model: LlamaForCausalLM, settings: Settings) -> list[torch.optim
 
 
 def _rate(step: int, settings: Settings) -> float:
-    """Rise in a line, hold, and fall in a line."""
+    """Return the learning rate of a step: a linear rise, a constant part, a linear fall."""
     rise = (step + 1) / settings.warmup_steps
     fall = (settings.steps - step) / (settings.fall * settings.steps)
     return settings.rate * min(1.0, rise, fall)
 
 
 class Progress:
-    """Prints a line for each point, with the time that is left."""
+    """Prints a line for each point, with the remaining time."""
 
     def __init__(self, steps: int) -> None:
         self._steps = steps

@@ -1,4 +1,4 @@
-"""The small ways in which people write the same question differently."""
+"""Random variations of a question: openings, typos, case, punctuation."""
 
 import re
 from collections.abc import Iterator
@@ -62,16 +62,16 @@ _LATIN = re.compile("[A-Za-z]")
 
 
 def normalised(text: str) -> str:
-    """Strip what does not make a wording another wording: case, punctuation and space.
+    """Return a wording without differences of case, punctuation and spaces.
 
-    Japanese, which has no spaces, gets one after every character.
+    Japanese, which has no spaces, gets one around every character.
     """
     apart = re.sub(f"({JAPANESE.pattern})", r" \1 ", text.lower())
     return " ".join(re.sub(r"[^\w+*=-]", " ", apart).split())
 
 
-def stretches(text: str) -> Iterator[str]:
-    """Yield every run of words in a text, normalised."""
+def phrases(text: str) -> Iterator[str]:
+    """Yield every sequence of consecutive words of a text, normalised."""
     words = normalised(text).split()
     for start in range(len(words)):
         for end in range(start + 1, len(words) + 1):
@@ -79,7 +79,7 @@ def stretches(text: str) -> Iterator[str]:
 
 
 def vary(rng: Random, question: str) -> str:
-    """Write a question as somebody in a hurry, or somebody polite, might."""
+    """Return a question with random variations of its form."""
     if JAPANESE.search(question):
         return vary_japanese(rng, question)
     if not _LATIN.match(question):
@@ -111,7 +111,7 @@ def vary(rng: Random, question: str) -> str:
 
 
 def _with_typo(rng: Random, text: str) -> str:
-    """Swap two letters inside one long word, or drop one."""
+    """Swap two letters in one long word, or drop one."""
     words = text.split(" ")
     long = [n for n, word in enumerate(words) if len(word) > 4 and word.isalpha()]
     if not long:

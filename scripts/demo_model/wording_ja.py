@@ -1,4 +1,4 @@
-"""The small ways in which people write the same Japanese question differently."""
+"""Random variations of a Japanese question."""
 
 import re
 from random import Random
@@ -23,7 +23,7 @@ _OPENINGS = (
     "ちょっと聞きたいのですが、",
 )
 _ENDINGS = ("お願いします。", "教えてください。", "気になります。")
-#: Pairs that a writer may exchange without asking anything else.
+#: Pairs of equivalent expressions.
 _EXCHANGES = (
     ("誰ですか", "だれですか"),
     ("誰ですか", "誰でしょうか"),
@@ -59,7 +59,7 @@ _NAME = re.compile(" ?turnstream ?")
 
 
 def vary_japanese(rng: Random, question: str) -> str:
-    """Write a question as somebody in a hurry, or somebody polite, might."""
+    """Return a question with random variations of its form."""
     for ours, other in _EXCHANGES:
         if ours in question and rng.random() < 0.15:
             question = question.replace(ours, other)

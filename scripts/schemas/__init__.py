@@ -1,1 +1,1 @@
-"""Makes the published schemas from the types that the server uses; see `__main__.py`."""
+"""Make the published schemas from the structs that the server uses; see `__main__.py`."""

@@ -1,19 +1,19 @@
-"""The AsyncAPI document: the socket, what is sent to it and what it says."""
+"""The AsyncAPI document: what the socket receives and sends."""
 
 from typing import Any
 
 from scripts.schemas.json_schema import components, ref
 from turnstream.turns import event_shapes
-from turnstream.ws_server import notices, requests
+from turnstream.ws_server import bodies, requests
 
 Json = dict[str, Any]
 
-_ASKED = requests.FRAMES
-_SENT = (*event_shapes.Event.__args__, notices.SteerFailed, notices.Draining)
+_RECEIVED = requests.FRAMES
+_SENT = (*event_shapes.EVENTS, bodies.SteerFailed, bodies.Draining)
 
 
 def document() -> Json:
-    """Write the document."""
+    """Return the document."""
     schemas = components()
     return {
         "asyncapi": "3.0.0",
@@ -21,8 +21,8 @@ def document() -> Json:
             "title": "turnstream, the socket",
             "version": "1",
             "description": (
-                "Chat turns over a WebSocket. One JSON object a text frame. Turns of one lane run "
-                "one after the other, lanes run at once. What it all means is in docs/wire.md."
+                "Chat turns over a WebSocket, one JSON object in each text frame. Turns of one "
+                "lane run in order, lanes run concurrently. The semantics are in docs/wire.md."
             ),
             "license": {"name": "Apache-2.0"},
         },
@@ -33,25 +33,25 @@ def document() -> Json:
                 "address": "/v1/responses",
                 "messages": {
                     shape.__name__: {"$ref": f"#/components/messages/{shape.__name__}"}
-                    for shape in (*_ASKED, *_SENT)
+                    for shape in (*_RECEIVED, *_SENT)
                 },
                 "bindings": {"ws": {"method": "GET", "query": _query()}},
             }
         },
         "operations": {
-            "ask": _operation("receive", _ASKED, "What a client may send."),
-            "hear": _operation("send", _SENT, "What a client hears."),
+            "receive": _operation("receive", _RECEIVED, "Frames that a client may send."),
+            "send": _operation("send", _SENT, "Events and notices that a client receives."),
         },
         "components": {
-            "messages": {shape.__name__: _message(shape) for shape in (*_ASKED, *_SENT)},
-            "schemas": _reached(schemas, [shape.__name__ for shape in (*_ASKED, *_SENT)]),
+            "messages": {shape.__name__: _message(shape) for shape in (*_RECEIVED, *_SENT)},
+            "schemas": _reached(schemas, [shape.__name__ for shape in (*_RECEIVED, *_SENT)]),
             "securitySchemes": {
                 "key": {
                     "type": "http",
                     "scheme": "bearer",
                     "description": (
-                        "In browsers the subprotocol openai-insecure-api-key.KEY beside responses. "
-                        "A server without keys takes any."
+                        "In browsers, the subprotocol openai-insecure-api-key.KEY beside "
+                        "responses. A server without keys accepts any."
                     ),
                 }
             },
@@ -67,10 +67,13 @@ def _query() -> Json:
     return {
         "type": "object",
         "properties": {
-            "model": {"type": "string", "description": "of requests that name none"},
-            "resume_response_id": {"type": "string", "description": "go on reading this response"},
-            "starting_after": {"type": "integer", "description": "the last event that one has"},
-            "stream_id": {"type": "string", "description": "the lane to read it on"},
+            "model": {"type": "string", "description": "The model of requests that name none."},
+            "resume_response_id": {"type": "string", "description": "Resume this response."},
+            "starting_after": {
+                "type": "integer",
+                "description": "Number of the last event received.",
+            },
+            "stream_id": {"type": "string", "description": "The lane of the resumed response."},
         },
     }
 
@@ -90,7 +93,7 @@ def _message(shape: type) -> Json:
 
 
 def _reached(schemas: Json, names: list[str]) -> Json:
-    """Leave out what no message is made of."""
+    """Return the schemas that the messages refer to, directly or not."""
     found: dict[str, Json] = {}
     while names:
         name = names.pop()

@@ -1,25 +1,19 @@
-"""Make JSON Schema from the types of the wire: msgspec for requests, pydantic for what is sent."""
+"""Make the JSON Schemas of what is sent and received from the wire's msgspec structs."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import msgspec
-from pydantic import TypeAdapter
-from typing_extensions import TypeAliasType
 
 from turnstream.turns import event_shapes, shapes
-from turnstream.ws_server import bodies, notices, requests
-from turnstream.ws_server.batches import bodies as bulk
+from turnstream.ws_server import bodies, requests
+from turnstream.ws_server.batches import bodies as batches
 
 Json = dict[str, Any]
-#: A class, or a name for one whose type variables are filled in.
-Shape = type | TypeAliasType
 
-#: Each is a schema by its own name, with all that it is made of.
-SENT: tuple[Shape, ...] = (
-    *event_shapes.Event.__args__,
-    notices.SteerFailed,
-    notices.Draining,
+SENT: tuple[type, ...] = (
+    *event_shapes.EVENTS,
+    bodies.SteerFailed,
+    bodies.Draining,
     shapes.Response,
     bodies.ErrorBody,
     bodies.Deleted,
@@ -30,65 +24,70 @@ SENT: tuple[Shape, ...] = (
     bodies.Completion,
     bodies.Chunk,
     bodies.Health,
-    bulk.FileList,
-    bulk.FileDeleted,
-    bulk.BatchList,
+    batches.FileList,
+    batches.FileDeleted,
+    batches.BatchList,
 )
 ASKED: tuple[type, ...] = (
     requests.ResponseBody,
     requests.CompactBody,
     requests.CompletionBody,
-    bulk.BatchRequest,
-    bulk.FileForm,
+    requests.BatchRequest,
+    requests.FileForm,
     *requests.FRAMES,
 )
-_TEMPLATE = "#/components/schemas/{model}"
+_TEMPLATE = "#/components/schemas/{name}"
 
 
 def components() -> Json:
-    """Write every schema, by name: what is sent has no other fields, what is asked may have."""
-    sent = _definitions(SENT)
+    """Return every schema by name.
+
+    What is sent has no other fields than declared, and all of them except those that may be UNSET;
+    what is received may have unknown fields, which are ignored.
+    """
+    sent, received = _schemas(SENT), _schemas(ASKED)
     for schema in sent.values():
         if "properties" in schema:
+            schema["required"] += _constants(schema["properties"])
             schema["additionalProperties"] = False
-    asked = _asked()
-    assert not sent.keys() & asked.keys(), "two types have one name"
-    return sent | asked
-
-
-def _asked() -> dict[str, Json]:
-    _, made = msgspec.json.schema_components(
-        ASKED, ref_template=_TEMPLATE.replace("{model}", "{name}")
-    )
     # A message's type may be left out, which a tagged union cannot say.
-    made["Message"]["required"].remove("type")
-    definitions: dict[str, Json] = _untitled(made)
-    return definitions
+    received["Message"]["required"].remove("type")
+    assert not sent.keys() & received.keys(), "two types have one name"
+    return sent | received
 
 
-def ref(shape: Shape) -> Json:
-    """Point to a schema."""
-    return {"$ref": _TEMPLATE.format(model=shape.__name__)}
+def ref(kind: type) -> Json:
+    """Return a reference to the schema of a struct."""
+    return {"$ref": _TEMPLATE.format(name=kind.__name__)}
 
 
-def _definitions(types: Iterable[Any]) -> dict[str, Json]:
-    adapters = [(shape, "serialization", TypeAdapter(shape)) for shape in types]
-    _, made = TypeAdapter.json_schemas(adapters, ref_template=_TEMPLATE)  # type: ignore[arg-type]
-    definitions: dict[str, Json] = _untitled(made["$defs"])
-    assert not any("__" in name for name in definitions), "two types have one name"
-    return definitions
+def _constants(properties: Json) -> list[str]:
+    """Remove the defaults of fields and return their names: these fields are always sent."""
+    names = [name for name, schema in properties.items() if "default" in schema]
+    for name in names:
+        del properties[name]["default"]
+    return names
 
 
-def _untitled(schema: Any) -> Any:
-    """Leave out the titles, which only repeat the names."""
+def _schemas(kinds: tuple[type, ...]) -> dict[str, Json]:
+    _, made = msgspec.json.schema_components(kinds, ref_template=_TEMPLATE)
+    assert all(name.isidentifier() for name in made), "two types have one name"
+    schemas: dict[str, Json] = _plain(made)
+    return schemas
+
+
+def _plain(schema: Any) -> Any:
+    """Leave out titles, which repeat the names, and write an enum of one value as a constant."""
     match schema:
+        case {"enum": [value]}:
+            return _plain({key: schema[key] for key in schema if key != "enum"} | {"const": value})
         case dict():
             return {
-                key: _untitled(value)
+                key: _plain(value)
                 for key, value in schema.items()
                 if not (key == "title" and isinstance(value, str)) and key != "discriminator"
             }
         case list():
-            return [_untitled(value) for value in schema]
+            return [_plain(value) for value in schema]
         case _:
             return schema

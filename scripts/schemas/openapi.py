@@ -9,15 +9,15 @@ Json = dict[str, Any]
 
 
 def document() -> Json:
-    """Write the document."""
+    """Return the document."""
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "turnstream",
             "version": "1",
             "description": (
-                "Chat turns over HTTP. The socket at GET /v1/responses is described by an AsyncAPI "
-                "document of its own, docs/asyncapi.yaml."
+                "Chat turns over HTTP. The WebSocket at /v1/responses is described by an AsyncAPI "
+                "document, docs/asyncapi.yaml."
             ),
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
@@ -29,15 +29,15 @@ def document() -> Json:
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
             "headers": {
                 "RequestId": {
-                    "description": "Names the request in the server's log.",
+                    "description": "Id of the request, also in the server's log.",
                     "schema": {"type": "string", "pattern": "^req_[0-9a-f]{32}$"},
                 },
                 "ShouldRetry": {
-                    "description": "Whether asking again may help.",
+                    "description": "Whether a retry may help.",
                     "schema": {"enum": ["true", "false"]},
                 },
                 "RetryAfter": {
-                    "description": "Seconds after which asking again may help.",
+                    "description": "Seconds after which a retry may help.",
                     "schema": {"type": "integer", "minimum": 0},
                 },
             },

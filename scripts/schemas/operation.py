@@ -1,30 +1,30 @@
-"""How an operation is written: what every one of them has is here, once."""
+"""Make the operations of the OpenAPI document, with what all of them have in common."""
 
 from typing import Any
 
-from scripts.schemas.json_schema import Shape, ref
+from scripts.schemas.json_schema import ref
 from turnstream.ws_server import bodies
 
 Json = dict[str, Any]
 
-#: What may go wrong anywhere: no key, a page of another host, Redis away, or we fail.
+#: Statuses of every operation: no key, a page of another host, a failure, Redis unavailable.
 _ANYWHERE = (401, 403, 500, 503)
 _WRONG = {
     400: "The request is wrong; the error says where.",
     401: "The key is missing or unknown.",
-    403: "A page of another host asks.",
+    403: "The request comes from a page of another host.",
     413: "The file is too large.",
-    404: "There is no such thing for this key.",
-    429: "The owner of this key has used up a limit: try again later.",
-    500: "The server, or the worker of this turn, failed.",
-    503: "Redis is away, or the line is full: try again later.",
+    404: "Not found, or it belongs to another owner.",
+    429: "The owner of this key has reached a limit: try again later.",
+    500: "The server or the turn's worker failed.",
+    503: "Redis is unavailable, or the queue is full: try again later.",
 }
 
 
 def operation(
     name: str,
     summary: str,
-    answer: Shape | None,
+    answer: type | None,
     *,
     body: type | None = None,
     form: type | None = None,
@@ -33,13 +33,13 @@ def operation(
     wrong: tuple[int, ...] = (),
     leads_to: tuple[str, ...] = (),
 ) -> Json:
-    """Write an operation.
+    """Return an operation.
 
     Args:
-        answer: what it answers with, as JSON; None: with bytes.
-        streams: what it answers with, one after the other, if it is asked to.
-        wrong: statuses beside those that anything may answer with.
-        leads_to: operations on what it made, by its id.
+        answer: the body of its answer; None: bytes.
+        streams: the events of its streamed answer.
+        wrong: error statuses besides those of every operation.
+        leads_to: operations on the id of its answer.
     """
     content: Json = {"application/octet-stream": {}}
     if answer is not None:
@@ -61,7 +61,7 @@ def operation(
 
 
 def _server_sent(*shapes: type) -> Json:
-    """Write what each event of a stream is: JSON of a kind, and [DONE] at last."""
+    """Return the schema of a stream's event: JSON of one of the kinds, or [DONE] at the end."""
     kinds = [ref(shape) for shape in shapes]
     data = {"type": "string", "contentMediaType": "application/json"}
     return {
@@ -84,9 +84,9 @@ def _refusal(status: int) -> Json:
 
 
 def health(name: str, summary: str, *others: int) -> Json:
-    """Write an operation that says how something is."""
+    """Return an operation that reports a state."""
     answer = {
-        "description": "How it is.",
+        "description": "The state.",
         "headers": _headers("RequestId"),
         "content": {"application/json": {"schema": ref(bodies.Health)}},
     }
@@ -102,7 +102,7 @@ def _headers(*names: str) -> Json:
 
 
 def path(name: str, description: str) -> Json:
-    """Write a parameter in the path."""
+    """Return a parameter in the path."""
     schema = {"type": "string", "minLength": 1}
     return {
         "name": name,
@@ -114,15 +114,15 @@ def path(name: str, description: str) -> Json:
 
 
 def query(name: str, schema: Json, description: str) -> Json:
-    """Write a parameter in the query; it may be left out."""
+    """Return an optional parameter in the query."""
     return {"name": name, "in": "query", "description": description, "schema": schema}
 
 
 def idempotency_key() -> Json:
-    """Write the header that tells a repeated request."""
+    """Return the header that identifies a repeated request."""
     return {
         "name": "Idempotency-Key",
         "in": "header",
-        "description": "Asked again under the same key, it is the same turn.",
+        "description": "A request with the same key is the same turn.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 256},
     }

@@ -1,26 +1,26 @@
-"""Every path that is served over HTTP, what it takes and what it answers."""
+"""Every path that is served over HTTP, with its parameters and answers."""
 
 from typing import Any
 
 from scripts.schemas.operation import health, idempotency_key, operation, path, query
 from turnstream.turns import event_shapes, shapes
 from turnstream.ws_server import bodies, requests
-from turnstream.ws_server.batches import bodies as bulk
+from turnstream.ws_server.batches import bodies as batches
 
 Json = dict[str, Any]
 
 
 def paths() -> Json:
-    response_id = path("id", "A response's id, or a completion's.")
+    response_id = path("id", "Id of a response or a completion.")
     return {
         "/v1/responses": {
             "post": operation(
                 "create_response",
-                "Have a turn answered; with `stream`, its events as they come.",
+                "Create a response; with `stream`, send its events.",
                 shapes.Response,
                 body=requests.ResponseBody,
                 parameters=[idempotency_key()],
-                streams=event_shapes.Event.__args__,
+                streams=event_shapes.EVENTS,
                 wrong=(400, 404, 429),
                 leads_to=("get_response", "cancel_response", "list_input_items", "delete_response"),
             )
@@ -28,7 +28,7 @@ def paths() -> Json:
         "/v1/responses/input_tokens": {
             "post": operation(
                 "count_input_tokens",
-                "How many tokens the prompt of such a response would have.",
+                "Count the tokens of a request's prompt.",
                 bodies.InputTokens,
                 body=requests.ResponseBody,
                 wrong=(400, 404),
@@ -37,7 +37,7 @@ def paths() -> Json:
         "/v1/responses/compact": {
             "post": operation(
                 "compact",
-                "A conversation's latest turns, as one item that is taken as input.",
+                "Return a conversation's latest turns as one item that is accepted as input.",
                 bodies.Compaction,
                 body=requests.CompactBody,
                 wrong=(400, 404),
@@ -46,23 +46,23 @@ def paths() -> Json:
         "/v1/responses/{id}": {
             "get": operation(
                 "get_response",
-                "A response as it is now, or its events.",
+                "Get a response as it is now, or its events.",
                 shapes.Response,
                 parameters=[
                     response_id,
-                    query("stream", {"enum": ["true", "false"]}, "Answer with its events."),
+                    query("stream", {"enum": ["true", "false"]}, "Send its events."),
                     query(
                         "starting_after",
                         {"type": "integer", "minimum": 0, "maximum": 10**15 - 1},
-                        "Only those after the event of this number.",
+                        "Only events after this number.",
                     ),
                 ],
-                streams=event_shapes.Event.__args__,
+                streams=event_shapes.EVENTS,
                 wrong=(400, 404),
             ),
             "delete": operation(
                 "delete_response",
-                "Forget an ended response and all that was said in it.",
+                "Delete an ended response and its messages.",
                 bodies.Deleted,
                 parameters=[response_id],
                 wrong=(400, 404),
@@ -71,7 +71,7 @@ def paths() -> Json:
         "/v1/responses/{id}/cancel": {
             "post": operation(
                 "cancel_response",
-                "Stop a turn; answers when it has ended.",
+                "Cancel a turn; answers when it has ended.",
                 shapes.Response,
                 parameters=[response_id],
                 wrong=(400, 404),
@@ -80,13 +80,13 @@ def paths() -> Json:
         "/v1/responses/{id}/input_items": {
             "get": operation(
                 "list_input_items",
-                "The messages that a response was asked with.",
+                "List the messages of a response's request.",
                 bodies.InputItemList,
                 parameters=[
                     response_id,
                     query("limit", {"type": "integer", "minimum": 1, "maximum": 100}, "20"),
-                    query("order", {"enum": ["asc", "desc"]}, "Latest first: desc, the default."),
-                    query("after", {"type": "string"}, "The last item that one has."),
+                    query("order", {"enum": ["asc", "desc"]}, "Latest first is desc, the default."),
+                    query("after", {"type": "string"}, "Id of the last item of the previous page."),
                 ],
                 wrong=(400, 404),
             )
@@ -94,7 +94,7 @@ def paths() -> Json:
         "/v1/chat/completions": {
             "post": operation(
                 "create_completion",
-                "The same turn in the older words; with `stream`, a piece at a time.",
+                "Create a chat completion; with `stream`, send its chunks.",
                 bodies.Completion,
                 body=requests.CompletionBody,
                 parameters=[idempotency_key()],
@@ -103,45 +103,43 @@ def paths() -> Json:
                 leads_to=("get_response", "cancel_response", "list_input_items", "delete_response"),
             )
         },
-        "/v1/models": {
-            "get": operation("list_models", "Every model that can be asked.", bodies.ModelList)
-        },
+        "/v1/models": {"get": operation("list_models", "List the models.", bodies.ModelList)},
         "/v1/models/{name}": {
             "get": operation(
                 "get_model",
-                "One model.",
+                "Get a model.",
                 bodies.Model,
-                parameters=[path("name", "Its name.")],
+                parameters=[path("name", "Name of the model.")],
                 wrong=(404,),
             )
         },
-        **_bulk(),
-        "/healthz": {"get": health("healthz", "This process lives.")},
-        "/readyz": {"get": health("readyz", "A turn would be answered.", 503)},
+        **_batches(),
+        "/healthz": {"get": health("healthz", "Whether this process is alive.")},
+        "/readyz": {"get": health("readyz", "Whether a worker serves the default model.", 503)},
     }
 
 
-def _bulk() -> Json:
-    file_id, batch_id = path("id", "A file's id."), path("id", "A batch's id.")
-    after = query("after", {"type": "string"}, "The last one that one has.")
+def _batches() -> Json:
+    file_id, batch_id = path("id", "Id of a file."), path("id", "Id of a batch.")
+    after = query("after", {"type": "string"}, "Id of the last entry of the previous page.")
     return {
         "/v1/files": {
             "post": operation(
                 "create_file",
-                "Take a file of requests.",
-                bulk.FileBody,
-                form=bulk.FileForm,
+                "Upload a file of requests.",
+                batches.FileBody,
+                form=requests.FileForm,
                 wrong=(400, 413),
                 leads_to=("get_file", "get_file_content", "delete_file"),
             ),
             "get": operation(
                 "list_files",
-                "One's own files.",
-                bulk.FileList,
+                "List the owner's files.",
+                batches.FileList,
                 parameters=[
-                    query("purpose", {"type": "string"}, "Only those for it."),
+                    query("purpose", {"type": "string"}, "Only files of this purpose."),
                     query("limit", {"type": "integer", "minimum": 1, "maximum": 10_000}, "10000"),
-                    query("order", {"enum": ["asc", "desc"]}, "Latest first: desc, the default."),
+                    query("order", {"enum": ["asc", "desc"]}, "Latest first is desc, the default."),
                     after,
                 ],
                 wrong=(400,),
@@ -150,15 +148,15 @@ def _bulk() -> Json:
         "/v1/files/{id}": {
             "get": operation(
                 "get_file",
-                "What is known of a file.",
-                bulk.FileBody,
+                "Get a file.",
+                batches.FileBody,
                 parameters=[file_id],
                 wrong=(404,),
             ),
             "delete": operation(
                 "delete_file",
-                "Forget a file and its content.",
-                bulk.FileDeleted,
+                "Delete a file.",
+                batches.FileDeleted,
                 parameters=[file_id],
                 wrong=(404,),
             ),
@@ -166,7 +164,7 @@ def _bulk() -> Json:
         "/v1/files/{id}/content": {
             "get": operation(
                 "get_file_content",
-                "The file itself.",
+                "Get the content of a file.",
                 None,
                 parameters=[file_id],
                 wrong=(404,),
@@ -175,17 +173,17 @@ def _bulk() -> Json:
         "/v1/batches": {
             "post": operation(
                 "create_batch",
-                "Have a file's requests answered.",
-                bulk.BatchBody,
-                body=bulk.BatchRequest,
+                "Create a batch of a file's requests.",
+                batches.BatchBody,
+                body=requests.BatchRequest,
                 parameters=[idempotency_key()],
                 wrong=(400, 404),
                 leads_to=("get_batch", "cancel_batch"),
             ),
             "get": operation(
                 "list_batches",
-                "One's own batches, newest first.",
-                bulk.BatchList,
+                "List the owner's batches, newest first.",
+                batches.BatchList,
                 parameters=[
                     query("limit", {"type": "integer", "minimum": 1, "maximum": 100}, "20"),
                     after,
@@ -196,8 +194,8 @@ def _bulk() -> Json:
         "/v1/batches/{id}": {
             "get": operation(
                 "get_batch",
-                "How a batch stands.",
-                bulk.BatchBody,
+                "Get a batch.",
+                batches.BatchBody,
                 parameters=[batch_id],
                 wrong=(404,),
             )
@@ -205,8 +203,8 @@ def _bulk() -> Json:
         "/v1/batches/{id}/cancel": {
             "post": operation(
                 "cancel_batch",
-                "Answer no further request of it; finished ones are kept.",
-                bulk.BatchBody,
+                "Cancel a batch; finished requests keep their results.",
+                batches.BatchBody,
                 parameters=[batch_id],
                 wrong=(400, 404),
             )

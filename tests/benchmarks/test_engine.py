@@ -1,5 +1,6 @@
-"""The engine benchmark at its smallest: everybody answers, a ratio is the median of the rounds."""
+"""The engine benchmark at its smallest: every peer answers; a ratio is the median of the rounds."""
 
+import time
 from copy import deepcopy
 from pathlib import Path
 
@@ -9,10 +10,12 @@ from transformers import LlamaConfig
 
 from benchmarks import arrivals, batch, engine, whole_service
 from benchmarks.arrivals import Arrivals, engine_waits, static_waits
-from benchmarks.batch import Asker, new_model, our_engines, start_engine
+from benchmarks.batch import PromptSource, new_model, our_engines, start_engine
 from benchmarks.peer_process import peer
 from benchmarks.processes import ProcessFailed
 
+#: SIGSTOP takes effect when each thread of the process is scheduled.
+STOP_SECONDS = 10.0
 SMALL = LlamaConfig(
     vocab_size=batch.SHAPE.vocab_size,
     hidden_size=32,
@@ -33,37 +36,40 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", ["compiled", "torch", "generate", "continuous"])
-def test_everybody_who_is_compared_answers_whole_batches_and_sleeps_in_between(
+def test_every_engine_answers_whole_batches_and_is_suspended_in_between(
     name: str, folder: Path, tmp_path: Path
 ) -> None:
     if name == "compiled" and name not in our_engines(tmp_path / "cache"):
         pytest.skip("there is no g++ here to compile the decode attention with")
-    asker = Asker()
+    prompt_source = PromptSource()
     with peer(name, folder, tmp_path / "cache") as one:
-        worked = one.cpu_seconds()
-        one(asker.batch(2))
-        assert one.cpu_seconds() > worked
         [process] = psutil.Process().children()
-        assert process.status() == psutil.STATUS_STOPPED
+        before = process.cpu_times().user
+        one(prompt_source.batch(2))
+        assert process.cpu_times().user > before
+        deadline = time.monotonic() + STOP_SECONDS
+        while process.status() != psutil.STATUS_STOPPED:
+            assert time.monotonic() < deadline, process.status()
+            time.sleep(0.01)
     assert not process.is_running()
 
 
 @pytest.mark.long
-def test_who_cannot_load_says_why(folder: Path, tmp_path: Path) -> None:
+def test_a_peer_that_cannot_load_is_reported_with_the_reason(folder: Path, tmp_path: Path) -> None:
     with (
-        pytest.raises(ProcessFailed, match="there is nobody called nobody"),
-        peer("nobody", folder, tmp_path / "cache"),
+        pytest.raises(ProcessFailed, match="there is no peer called unknown"),
+        peer("unknown", folder, tmp_path / "cache"),
     ):
         pass
 
 
-def test_who_arrives_while_a_static_batch_runs_waits_for_its_end(
+def test_turns_that_arrive_at_random_times_wait_for_their_first_token(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(arrivals, "NEW_TOKENS", 20)
-    model, asker = new_model(SMALL), Asker()
+    model, prompt_source = new_model(SMALL), PromptSource()
     running = start_engine(deepcopy(model), None)
-    coming = Arrivals(asker, count=4, gap=0.001, seed=1)
+    coming = Arrivals(prompt_source, count=4, gap=0.001, seed=1)
     assert coming.times == sorted(coming.times)
     assert engine_waits(running, coming) > 0
     assert static_waits(model, coming) > 0
@@ -89,7 +95,7 @@ def test_a_ratio_is_the_median_of_the_rounds() -> None:
 
 
 @pytest.mark.long
-def test_the_service_gives_every_token_and_leaves_nothing_running(
+def test_the_service_returns_every_token_and_leaves_no_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(whole_service, "SHAPE", SMALL)

@@ -1,4 +1,4 @@
-"""The relay benchmark at its smallest, and whether it would see a slice that is lost."""
+"""The relay benchmark at its smallest, and whether it notices a lost slice."""
 
 import json
 from pathlib import Path
@@ -7,21 +7,21 @@ import psutil
 import pytest
 
 from benchmarks import relay
-from benchmarks.readers import CHANNELS, TURNS
-from benchmarks.relay import Load, Spent, Way
-from benchmarks.slices import Tally, slice_event, tally
+from benchmarks.publishers import slice_event
+from benchmarks.readers import CHANNELS, TURNS, Tally, tally
+from benchmarks.relay import Case, Load, Spent
 
 LOAD = Load(sockets=5, rate=40, seconds=0.1)
 
 
-def test_each_way_brings_every_slice_in_order_and_nothing_is_left_running(tmp_path: Path) -> None:
+def test_every_slice_arrives_in_order_in_each_case_and_no_process_is_left(tmp_path: Path) -> None:
     others = psutil.Process().children(recursive=True)
-    ways = [Way(kind=TURNS, batch=5), Way(kind=TURNS, batch=2), Way(kind=CHANNELS, batch=2)]
-    with relay.carriers(tmp_path, LOAD.sockets) as carriers:
-        spent = relay.measure(ways, carriers, LOAD, tmp_path, rounds=2)
+    cases = [Case(kind=TURNS, batch=5), Case(kind=TURNS, batch=2), Case(kind=CHANNELS, batch=2)]
+    with relay.relays(tmp_path, LOAD.sockets) as relays:
+        spent = relay.measure(cases, relays, LOAD, tmp_path, rounds=2)
 
     whole = Tally(delivered=2 * 5 * 4, lost=0, misplaced=0)
-    assert {way: taken.tally for way, taken in spent.items()} == dict.fromkeys(ways, whole)
+    assert {case: taken.tally for case, taken in spent.items()} == dict.fromkeys(cases, whole)
     assert psutil.Process().children(recursive=True) == others
 
 
@@ -35,14 +35,14 @@ def test_each_way_brings_every_slice_in_order_and_nothing_is_left_running(tmp_pa
         ([], Tally(delivered=0, lost=4, misplaced=0)),
     ],
 )
-def test_a_slice_that_is_lost_repeated_or_late_is_counted(numbers: list[int], seen: Tally) -> None:
+def test_a_lost_repeated_or_late_slice_is_counted(numbers: list[int], seen: Tally) -> None:
     other = json.dumps({"type": "response.output_text.done"})
     frames = [slice_event("resp_1", 7, number) for number in numbers]
 
     assert tally([other, *frames, other], 4) == seen
 
 
-def test_every_slice_is_sent_once_to_every_socket_whatever_the_batch() -> None:
+def test_every_slice_is_sent_once_to_every_socket_for_each_batch_size() -> None:
     class Sent:
         def __init__(self) -> None:
             self.slices: list[tuple[int, int]] = []
@@ -60,7 +60,7 @@ def test_every_slice_is_sent_once_to_every_socket_whatever_the_batch() -> None:
         assert sent.slices == [(number, socket) for number in range(4) for socket in range(5)]
 
 
-def test_a_ratio_is_the_peers_cpu_for_a_slice_over_ours() -> None:
+def test_a_ratio_is_the_peers_cpu_for_a_slice_divided_by_ours() -> None:
     def spent(cpu_seconds: float) -> Spent:
         return Spent(
             cpu_seconds=cpu_seconds, seconds=1, tally=Tally(delivered=100, lost=0, misplaced=0)

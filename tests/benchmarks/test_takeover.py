@@ -1,4 +1,4 @@
-"""The takeover benchmark at its smallest: one kill, another worker goes on, nothing stays."""
+"""The takeover benchmark at its smallest: one kill, and another worker continues the turn."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from benchmarks.takeover import Takeover
 
 
 @pytest.mark.long
-def test_a_kill_is_followed_by_the_other_worker_and_nothing_is_left_running(
+def test_another_worker_continues_after_a_kill_and_no_process_is_left(
     tmp_path: Path,
 ) -> None:
     others = psutil.Process().children(recursive=True)
@@ -18,12 +18,12 @@ def test_a_kill_is_followed_by_the_other_worker_and_nothing_is_left_running(
         [only] = takeover.measure(service, rounds=1)
 
     assert only.faults == 0
-    # Nobody takes a turn away before its lease has run out, renewed four times a second.
+    # A turn is not taken over before its lease expires; it is renewed four times a second.
     assert only.seconds > 0.5
     assert psutil.Process().children(recursive=True) == others
 
 
-def test_a_ratio_is_the_lease_over_the_pause() -> None:
+def test_a_ratio_is_the_lease_divided_by_the_pause() -> None:
     rows = takeover.rows([Takeover(2.0, 0), Takeover(4.0, 0), Takeover(8.0, 0)], lease_seconds=4.0)
 
     assert {row.case: (row.ours, row.ratio, row.floor) for row in rows} == {

@@ -1,4 +1,4 @@
-"""The terminal client, in a terminal, against a server that does what it is told."""
+"""The terminal client, in a pseudo-terminal, against a scripted server."""
 
 import json
 import os
@@ -18,11 +18,11 @@ from websockets.sync.server import ServerConnection, serve
 from turnstream.cli.chat import ChatSettings
 
 ROOT = Path(__file__).parents[2]
-PATIENCE_SECONDS = 20.0
+TIMEOUT_SECONDS = 20.0
 
 
 class Server:
-    """Answers a turn with one slice and its end; "wait" gets its end only when it is cancelled."""
+    """Answers a turn with one slice and its end; the turn "wait" ends only when it is cancelled."""
 
     def __init__(self) -> None:
         self.frames: list[dict] = []
@@ -39,9 +39,9 @@ class Server:
                     send(socket, {"type": "error", "error": error})
                 case {"input": "drop"}:
                     socket.close(1012)
-                case {"type": "response.create", "input": said}:
-                    send(socket, {"type": "response.output_text.delta", "delta": f"<{said}>"})
-                    if said != "wait":
+                case {"type": "response.create", "input": text}:
+                    send(socket, {"type": "response.output_text.delta", "delta": f"<{text}>"})
+                    if text != "wait":
                         end(socket, "response.completed", id, "completed")
                 case {"type": "response.cancel"}:
                     end(socket, "response.incomplete", id, "cancelled")
@@ -68,7 +68,7 @@ def server() -> Iterator[tuple[Server, str]]:
 
 
 class Terminal:
-    """A `turnstream chat` in a terminal of its own."""
+    """A `turnstream chat` in a pseudo-terminal."""
 
     def __init__(self, *arguments: str) -> None:
         self.master, slave = pty.openpty()
@@ -82,7 +82,7 @@ class Terminal:
             start_new_session=True,
         )
         os.close(slave)
-        self.shown = ""
+        self.output = ""
 
     def type(self, keys: str) -> None:
         os.write(self.master, keys.encode())
@@ -91,13 +91,13 @@ class Terminal:
         self.process.send_signal(signal.SIGINT)
 
     def expect(self, text: str) -> None:
-        """Wait until a text appears, and forget what came before its end."""
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while text not in self.shown:
-            assert time.monotonic() < deadline, self.shown
+        """Wait until a text appears, and discard the output up to its end."""
+        deadline = time.monotonic() + TIMEOUT_SECONDS
+        while text not in self.output:
+            assert time.monotonic() < deadline, self.output
             if select.select([self.master], [], [], 0.1)[0]:
-                self.shown += os.read(self.master, 4096).decode(errors="replace")
-        self.shown = self.shown.partition(text)[2]
+                self.output += os.read(self.master, 4096).decode(errors="replace")
+        self.output = self.output.partition(text)[2]
 
     def close(self) -> None:
         if self.process.poll() is None:
@@ -113,17 +113,17 @@ def terminal(server: tuple[Server, str]) -> Iterator[Terminal]:
     terminal.close()
 
 
-def test_a_conversation_goes_on_from_the_answer_before(
+def test_a_question_continues_from_the_previous_response(
     server: tuple[Server, str], terminal: Terminal
 ) -> None:
-    for said in ("one", "two"):
+    for text in ("one", "two"):
         terminal.expect("> ")
-        terminal.type(f"{said}\n")
-        terminal.expect(f"<{said}>")
+        terminal.type(f"{text}\n")
+        terminal.expect(f"<{text}>")
     terminal.expect("> ")
     terminal.type("\x04")
 
-    assert terminal.process.wait(PATIENCE_SECONDS) == 0
+    assert terminal.process.wait(TIMEOUT_SECONDS) == 0
     assert server[0].keys == ["Bearer secret"]
     assert server[0].frames == [
         {"type": "response.create", "input": "one"},
@@ -131,14 +131,14 @@ def test_a_conversation_goes_on_from_the_answer_before(
     ]
 
 
-def test_ctrl_c_stops_the_answer_and_not_the_conversation(
+def test_ctrl_c_cancels_the_response_and_not_the_conversation(
     server: tuple[Server, str], terminal: Terminal
 ) -> None:
     terminal.expect("> ")
     terminal.type("wait\n")
     terminal.expect("<wait>")
     terminal.interrupt()
-    terminal.expect("[stopped]")
+    terminal.expect("[cancelled]")
     terminal.expect("> ")
     terminal.type("more\n")
     terminal.expect("<more>")
@@ -149,7 +149,7 @@ def test_ctrl_c_stops_the_answer_and_not_the_conversation(
     ]
 
 
-def test_an_error_is_shown_and_the_conversation_goes_on(
+def test_after_an_error_the_conversation_continues(
     server: tuple[Server, str], terminal: Terminal
 ) -> None:
     terminal.expect("> ")
@@ -160,7 +160,7 @@ def test_an_error_is_shown_and_the_conversation_goes_on(
     terminal.expect("<good>")
 
 
-def test_a_lost_connection_is_said_and_made_again(
+def test_a_lost_connection_is_reported_and_reopened(
     server: tuple[Server, str], terminal: Terminal
 ) -> None:
     terminal.expect("> ")
@@ -168,7 +168,7 @@ def test_a_lost_connection_is_said_and_made_again(
     terminal.expect("<one>")
     terminal.expect("> ")
     terminal.type("drop\n")
-    terminal.expect("[the connection was lost]")
+    terminal.expect("[the connection was lost; please ask again]")
     terminal.expect("> ")
     terminal.type("two\n")
     terminal.expect("<two>")
@@ -184,5 +184,5 @@ def test_a_lost_connection_is_said_and_made_again(
         ("https://host/chat", "wss://host/chat/v1/responses"),
     ],
 )
-def test_the_socket_is_where_the_server_is(url: str, socket_url: str) -> None:
+def test_the_url_of_the_socket_follows_from_that_of_the_server(url: str, socket_url: str) -> None:
     assert ChatSettings(url=url, key="", model="").socket_url == socket_url

@@ -69,14 +69,16 @@ def test_an_option_replaces_the_variable_of_its_name() -> None:
     assert options["TURNSTREAM_MODEL"] is None
 
 
-def test_chat_says_so_when_nobody_listens() -> None:
+def test_chat_reports_a_server_that_cannot_be_reached() -> None:
     ended = turnstream("chat", "--url", "http://127.0.0.1:1")
 
     assert ended.returncode == 1
-    assert ended.stderr == ("turnstream chat: nobody at http://127.0.0.1:1: Connection refused\n")
+    assert ended.stderr == (
+        "turnstream chat: cannot connect to http://127.0.0.1:1: Connection refused\n"
+    )
 
 
-def test_the_command_line_loads_no_room_before_it_knows_which() -> None:
+def test_parsing_the_command_line_imports_no_other_package() -> None:
     code = (
         "import sys; from turnstream.cli.main import make_parser; make_parser();"
         "print([m for m in sys.modules if m.removeprefix('turnstream.').split('.')[0] in"

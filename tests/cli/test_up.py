@@ -1,4 +1,4 @@
-"""What `up` checks before it starts anything."""
+"""Checks of `turnstream up` before it starts anything."""
 
 import socket
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ def taken() -> Iterator[socket.socket]:
         yield listener
 
 
-def test_a_port_in_use_is_said_before_anything_starts(
+def test_a_port_in_use_is_reported_before_anything_starts(
     taken: socket.socket, tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch
 ) -> None:
     monkeypatch.delenv("TURNSTREAM_PORT", raising=False)
     port = taken.getsockname()[1]
     for name in ("TURNSTREAM_PORT", "TURNSTREAM_DATA_DIR"):
-        monkeypatch.setenv(name, "")  # put back what `main` sets
+        monkeypatch.setenv(name, "")  # restores what `main` sets
 
     code = main(["up", "--port", str(port), "--data-dir", str(tmp_path)])
 
@@ -41,7 +41,7 @@ def test_an_empty_redis_url_means_a_private_redis() -> None:
     assert UpSettings.read({"TURNSTREAM_REDIS_URL": ""}).redis_url is None
 
 
-def test_a_redis_that_does_not_answer_is_said(
+def test_a_redis_that_does_not_answer_is_reported(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("turnstream.cli.up.REDIS_SECONDS", 0.2)

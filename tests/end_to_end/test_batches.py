@@ -208,7 +208,10 @@ async def test_batches_are_listed_newest_first_a_page_at_a_time(client: AsyncOpe
         ({"completion_window": "soon"}, "completion_window"),
         ({"completion_window": "8d"}, "completion_window"),
         ({"metadata": {"a": 1}}, "metadata.a"),
-        ({"output_expires_after": {"anchor": "created_at", "seconds": 1}}, "seconds"),
+        (
+            {"output_expires_after": {"anchor": "created_at", "seconds": 1}},
+            "output_expires_after.seconds",
+        ),
     ],
 )
 async def test_a_bad_field_is_refused_by_name(

@@ -75,7 +75,7 @@ def test_stopped_and_started_again_it_goes_on_with_the_same_batch(
         time.sleep(0.02)
     first.send_signal(signal.SIGINT)
     code, said = ended(first)
-    assert (code, "goes on from here" in said) == (INTERRUPTED, True), said
+    assert (code, "again to continue" in said) == (INTERRUPTED, True), said
     batch = json.loads(state.read_text())["batch_id"]
 
     other = ended(start(service.url, folder, "--window", "2h"))
@@ -115,9 +115,9 @@ def test_a_bad_file_is_told_line_by_line(service: Service, folder: Path) -> None
 @pytest.mark.parametrize(
     ("url", "options", "code", "text"),
     [
-        ("http://127.0.0.1:1", (), 1, "nobody answers at http://127.0.0.1:1"),
+        ("http://127.0.0.1:1", (), 1, "cannot connect to http://127.0.0.1:1"),
         ("", ("--window", "soon"), BAD, "completion_window"),
-        ("", ("-o", "in.jsonl"), BAD, "in.jsonl is there already"),
+        ("", ("-o", "in.jsonl"), BAD, "in.jsonl already exists"),
         ("", ("-o", "nowhere/out.jsonl"), BAD, "nowhere/out.jsonl"),
     ],
 )

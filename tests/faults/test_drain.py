@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests import tiny_llama
+from harness import tiny_llama
 from turnstream.turns import keys
 from turnstream.turns.client import open_client
 from turnstream.turns.connection import connect

@@ -13,9 +13,9 @@ Json = dict[str, Any]
 
 OPENAPI: Json = json.loads((ROOT / "ws_server" / "openapi.json").read_text(encoding="utf-8"))
 ASYNCAPI: Json = yaml.safe_load((ROOT / "docs" / "asyncapi.yaml").read_text(encoding="utf-8"))
-#: Schemas of what the socket says.
+#: Schemas of what the socket sends.
 HEARD = [
-    message["$ref"].rpartition("/")[2] for message in ASYNCAPI["operations"]["hear"]["messages"]
+    message["$ref"].rpartition("/")[2] for message in ASYNCAPI["operations"]["send"]["messages"]
 ]
 
 

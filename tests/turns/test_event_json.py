@@ -4,6 +4,7 @@ import json
 
 from turnstream.turns import event_json
 from turnstream.turns.events import kept, text_delta
+from turnstream.turns.response import finished_rest
 
 ID = "resp_" + 32 * "a"
 
@@ -41,3 +42,20 @@ def test_a_response_is_put_together_from_its_head_and_the_rest() -> None:
         "model": "m",
     }
     assert json.loads(waiting)["queue"] == {"position": 1}
+
+
+def test_a_response_keeps_the_fields_of_a_newer_release_at_its_end() -> None:
+    rest = finished_rest(
+        '"id":"resp_1","new":[1],"output":[],"usage":null}',
+        item=None,
+        incomplete_reason="max_output_tokens",
+        input_tokens=2,
+        cached_tokens=1,
+        output_tokens=3,
+        completed_at=None,
+    )
+
+    response = json.loads("{" + rest)
+    assert (response["id"], response["new"]) == ("resp_1", [1])
+    assert response["incomplete_details"] == {"reason": "max_output_tokens"}
+    assert response["usage"]["total_tokens"] == 5

@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM
 
-from tests import tiny_llama
+from harness import tiny_llama
 from turnstream.workers.engines import vllm_setup
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ import pytest
 import torch
 from transformers import LlamaForCausalLM
 
-from harness import sentencepiece_model
-from tests import tiny_llama
+from harness import sentencepiece_model, tiny_llama
 from tests.workers.echo_bench import Bench, bench
 from tests.workers.plain_recorder import PlainRecorder
 from turnstream.workers.engines.decode_op import DecodeOp, load_decode_op

@@ -115,4 +115,4 @@ async def test_a_batch_whose_file_was_deleted_fails_and_says_so(harness: BatchHa
     now = await over(harness, batch)
     assert now.status is Status.FAILED
     assert now.problems is not None
-    assert [problem["code"] for problem in now.problems] == ["input_file_not_found"]
+    assert [problem.code for problem in now.problems] == ["input_file_not_found"]

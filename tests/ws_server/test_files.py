@@ -130,7 +130,7 @@ def request(number: int) -> bytes:
 async def test_so_many_problems_are_told_and_no_more(blobs: Blobs) -> None:
     await blobs.put("in", 2 * validation.MOST_PROBLEMS * b"nonsense\n")
 
-    assert [problem["line"] for problem in await problems(blobs)] == list(range(1, 101))
+    assert [problem.line for problem in await problems(blobs)] == list(range(1, 101))
 
 
 async def test_a_file_with_too_many_lines_is_refused_by_their_number(blobs: Blobs) -> None:
@@ -138,14 +138,14 @@ async def test_a_file_with_too_many_lines_is_refused_by_their_number(blobs: Blob
 
     assert await problems(blobs, 4) == []
     [problem] = await problems(blobs, 3)
-    assert (problem["code"], problem["line"]) == ("too_many_requests", None)
-    assert "3" in problem["message"]
+    assert (problem.code, problem.line) == ("too_many_requests", None)
+    assert "3" in problem.message
 
 
 async def test_a_file_of_empty_lines_has_no_requests(blobs: Blobs) -> None:
     await blobs.put("in", b"\n\n")
 
-    assert [problem["code"] for problem in await problems(blobs)] == ["empty_file"]
+    assert [problem.code for problem in await problems(blobs)] == ["empty_file"]
 
 
 async def test_a_file_that_is_too_large_is_refused_and_leaves_nothing(

@@ -1,79 +1,77 @@
-"""The shapes of files and batches on the wire; see `ws_server/bodies.py`."""
+"""The JSON bodies of files and batches."""
 
 from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
-from typing_extensions import TypeAliasType, TypedDict
 
 from turnstream.turns.batch import Status
-from turnstream.turns.shapes import Count, OutputTokensDetails, Problem, Seconds, Words
-from turnstream.ws_server.bodies import PromptTokensDetails
-from turnstream.ws_server.list_page import ListPage
-from turnstream.ws_server.requests import Metadata
+from turnstream.turns.shapes import Count, OutputTokensDetails, Problem, Seconds
+from turnstream.ws_server.bodies import ListPage, PromptTokensDetails
 
-FileId = Annotated[str, Words(pattern="^file-[0-9a-f]{32}$")]
-BatchId = Annotated[str, Words(pattern="^batch_[0-9a-f]{32}$")]
+FileId = Annotated[str, Meta(extra_json_schema={"pattern": "^file-[0-9a-f]{32}$"})]
+BatchId = Annotated[str, Meta(extra_json_schema={"pattern": "^batch_[0-9a-f]{32}$"})]
 
 
-class FileBody(TypedDict):
-    """A file of requests, or of answers."""
+class FileBody(Struct, frozen=True, kw_only=True):
+    """A file of requests or of results."""
 
     id: FileId
-    object: Literal["file"]
+    object: Literal["file"] = "file"
     bytes: Count
     created_at: Seconds
     expires_at: Seconds
     filename: str
     purpose: str
-    status: Literal["processed"]
+    status: Literal["processed"] = "processed"
 
 
-FileList = TypeAliasType("FileList", ListPage[FileBody, FileId])
+class FileList(ListPage[FileBody, FileId], frozen=True, kw_only=True):
+    """A page of files."""
 
 
-class FileDeleted(TypedDict):
-    """A file is forgotten."""
+class FileDeleted(Struct, frozen=True, kw_only=True):
+    """A file was deleted."""
 
     id: FileId
-    object: Literal["file"]
-    deleted: Literal[True]
+    object: Literal["file"] = "file"
+    deleted: Annotated[bool, Meta(extra_json_schema={"const": True})] = True
 
 
-class Problems(TypedDict):
-    """All that was wrong with it."""
+class Problems(Struct, frozen=True, kw_only=True):
+    """The problems of a batch's file."""
 
-    object: Literal["list"]
-    data: list[Problem]
+    object: Literal["list"] = "list"
+    data: tuple[Problem, ...]
 
 
-class RequestCounts(TypedDict):
-    """How many requests a batch has, and what became of them so far."""
+class RequestCounts(Struct, frozen=True, kw_only=True):
+    """How many requests a batch has, and how many have ended."""
 
     total: Count
     completed: Count
     failed: Count
 
 
-class BatchUsage(TypedDict):
-    """Numbers of tokens, of all answers together."""
+class BatchUsage(Struct, frozen=True, kw_only=True):
+    """Tokens of all answers of a batch."""
 
     input_tokens: Count
     input_tokens_details: PromptTokensDetails
     output_tokens: Count
-    output_tokens_details: OutputTokensDetails
+    output_tokens_details: OutputTokensDetails = OutputTokensDetails()
     total_tokens: Count
 
 
-class BatchBody(TypedDict):
-    """A file of requests on its way to a file of answers, with the moment of each status."""
+class BatchBody(Struct, frozen=True, kw_only=True):
+    """A batch, with the time at which it reached each status."""
 
     id: BatchId
-    object: Literal["batch"]
+    object: Literal["batch"] = "batch"
     endpoint: str
     errors: Problems | None
     input_file_id: str
     completion_window: str
-    status: Annotated[str, Words(enum=[str(status) for status in Status])]
+    status: Status
     output_file_id: FileId | None
     error_file_id: FileId | None
     created_at: Seconds
@@ -91,29 +89,5 @@ class BatchBody(TypedDict):
     cancelled_at: Seconds | None
 
 
-BatchList = TypeAliasType("BatchList", ListPage[BatchBody, BatchId])
-
-
-class OutputExpiry(Struct, frozen=True):
-    """How long a batch's output is kept."""
-
-    anchor: Literal["created_at"]
-    seconds: Annotated[int, Meta(ge=3600, le=2_592_000)] | None = None
-
-
-class BatchRequest(Struct, frozen=True, kw_only=True):
-    """The body of `POST /v1/batches`."""
-
-    input_file_id: str
-    endpoint: str
-    #: A number of minutes, hours or days: at most seven days.
-    completion_window: Annotated[str, Meta(extra_json_schema={"pattern": "^[1-9][0-9]{0,5}[mhd]$"})]
-    metadata: Metadata = None
-    output_expires_after: OutputExpiry | None = None
-
-
-class FileForm(Struct, frozen=True, kw_only=True):
-    """The form of `POST /v1/files`."""
-
-    purpose: Literal["batch"]
-    file: Annotated[str, Meta(extra_json_schema={"format": "binary"})]
+class BatchList(ListPage[BatchBody, BatchId], frozen=True, kw_only=True):
+    """A page of batches."""

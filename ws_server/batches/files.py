@@ -6,17 +6,16 @@ from collections.abc import AsyncIterator
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive
 
 from turnstream.turns.errors import BadRequest, FileNotFound, FileTooLarge, Overloaded
 from turnstream.turns.files import File, new_file_id
 from turnstream.ws_server import field
-from turnstream.ws_server.access import owner_of
 from turnstream.ws_server.batches.blobs import CHUNK
 from turnstream.ws_server.batches.bodies import FileBody, FileDeleted, FileList
-from turnstream.ws_server.batches.service import BatchService
-from turnstream.ws_server.list_page import list_page
+from turnstream.ws_server.state import admit, state_of
+from turnstream.ws_server.wire import json_response
 
 #: What the form around a file may have on top of it.
 _FORM_BYTES = 64 * 1024
@@ -26,22 +25,20 @@ KEPT_SECONDS = (3600, 30 * 24 * 3600)
 
 def file_body(file: File) -> FileBody:
     """Write a file for the wire."""
-    return {
-        "id": file.id,
-        "object": "file",
-        "bytes": file.bytes,
-        "created_at": file.created_at,
-        "expires_at": file.expires_at,
-        "filename": file.filename,
-        "purpose": file.purpose,
-        "status": "processed",
-    }
+    return FileBody(
+        id=file.id,
+        bytes=file.bytes,
+        created_at=file.created_at,
+        expires_at=file.expires_at,
+        filename=file.filename,
+        purpose=file.purpose,
+    )
 
 
 async def create_file(request: Request) -> Response:
     """`POST /v1/files`: take a file of requests."""
-    owner = owner_of(request)
-    service: BatchService = request.app.state.batches
+    state, owner = admit(request)
+    service = state.batches
     bounded = Request(request.scope, _bounded(request, service.file_bytes))
     try:
         async with bounded.form(max_files=1, max_fields=10) as form:
@@ -73,13 +70,13 @@ async def create_file(request: Request) -> Response:
     except OSError as exc:
         raise Overloaded("The file can't be kept now. Try again in a moment.") from exc
     await service.files.add(file)
-    return JSONResponse(file_body(file))
+    return json_response(file_body(file))
 
 
 async def list_files(request: Request) -> Response:
     """`GET /v1/files`: the owner's, newest first unless asked otherwise."""
-    owner = owner_of(request)
-    service: BatchService = request.app.state.batches
+    state, owner = admit(request)
+    service = state.batches
     query = request.query_params
     found, more = await service.files.page(
         owner,
@@ -88,18 +85,17 @@ async def list_files(request: Request) -> Response:
         limit=field.whole_text(query.get("limit"), "limit", 10_000, least=1, most=10_000),
         newest_first=field.word(query, "order", "desc", ("asc", "desc")) == "desc",
     )
-    body: FileList = list_page([file_body(file) for file in found], more=more)
-    return JSONResponse(body)
+    return json_response(FileList.of([file_body(file) for file in found], more=more))
 
 
 async def get_file(request: Request) -> Response:
     """`GET /v1/files/ID`: what is known of a file."""
-    return JSONResponse(file_body(await _file(request)))
+    return json_response(file_body(await _file(request)))
 
 
 async def get_file_content(request: Request) -> Response:
     """`GET /v1/files/ID/content`: the file itself."""
-    service: BatchService = request.app.state.batches
+    service = state_of(request).batches
     file = await _file(request)
     try:
         length = await service.blobs.size(file.path)
@@ -116,20 +112,19 @@ async def get_file_content(request: Request) -> Response:
 
 async def delete_file(request: Request) -> Response:
     """`DELETE /v1/files/ID`: forget a file and its content."""
-    service: BatchService = request.app.state.batches
+    service = state_of(request).batches
     file = await _file(request)
     try:
         await service.blobs.delete(file.path)
     except OSError as exc:
         raise Overloaded("The file can't be removed now. Try again in a moment.") from exc
     await service.files.forget(file)
-    body: FileDeleted = {"id": file.id, "object": "file", "deleted": True}
-    return JSONResponse(body)
+    return json_response(FileDeleted(id=file.id))
 
 
 async def _file(request: Request) -> File:
-    owner = owner_of(request)
-    service: BatchService = request.app.state.batches
+    state, owner = admit(request)
+    service = state.batches
     return await service.files.get(request.path_params["id"], owner)
 
 

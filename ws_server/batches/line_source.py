@@ -51,10 +51,8 @@ class LineSource:
         custom_id = ""
         parsed: ParsedRequest
         try:
-            request = read_request(line.text, self._batch.plan.endpoint)
+            custom_id, parsed = read_request(line.text, self._batch.plan.endpoint)
         except BadRequest as exc:
             parsed = exc
-        else:
-            custom_id, parsed = request.custom_id, request.create
         turn = line_turn_id(self._batch.id, line.number)
         return ReadLine(Line(Position(line.number, line.offset), turn, custom_id), parsed)

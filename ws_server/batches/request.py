@@ -1,63 +1,41 @@
-"""Reads one line of a batch's file: a request as it would be made to the endpoint itself."""
-
-from dataclasses import dataclass
+"""Read one line of a batch's file: a request as it would be made to the endpoint itself."""
 
 from turnstream.turns.errors import BadRequest
-from turnstream.ws_server import field
-from turnstream.ws_server.chat_request import read_chat
+from turnstream.ws_server import field, requests
+from turnstream.ws_server.chat import read_chat
 from turnstream.ws_server.create import Create, read_create
-from turnstream.ws_server.decode import read_json
+from turnstream.ws_server.decode import decode, read_json
 
 RESPONSES = "/v1/responses"
 CHAT = "/v1/chat/completions"
-#: What a batch's requests may be for.
+#: Endpoints that a batch's requests may be for.
 ENDPOINTS = (RESPONSES, CHAT)
-_LONGEST_ID = 512
 
 
-@dataclass(frozen=True, slots=True)
-class BulkRequest:
-    """A line, checked."""
-
-    #: What its result is told by.
-    custom_id: str
-    create: Create
-
-
-def read_request(text: bytes | None, endpoint: str) -> BulkRequest:
-    """Check a line.
+def read_request(text: bytes | None, endpoint: str) -> tuple[str, Create]:
+    """Read a line; return its custom_id and its request.
 
     Raises:
         BadRequest: it is not a request for this endpoint; it says which field is wrong.
     """
     if text is None:
         raise BadRequest("This line is too long.", code="line_too_long")
-    line = read_json(text)
-    custom_id = field.text(line, "custom_id")
-    if custom_id is None:
-        raise BadRequest(
-            "'custom_id' is missing.", code="missing_required_parameter", param="custom_id"
-        )
-    if not 1 <= len(custom_id) <= _LONGEST_ID:
-        raise field.wrong("custom_id", f"1 to {_LONGEST_ID} characters long")
-    if line.get("method") != "POST":
+    line = decode(read_json(text), requests.BatchLine)
+    if line.method != "POST":
         raise BadRequest("'method' must be POST.", code="invalid_method", param="method")
-    if line.get("url") != endpoint:
+    if line.url != endpoint:
         raise BadRequest(
             f"'url' must be the batch's endpoint, {endpoint}.", code="mismatched_url", param="url"
         )
-    body = line.get("body")
-    if not isinstance(body, dict):
-        raise field.wrong("body", "an object")
-    if body.get("stream"):
+    if line.body.get("stream"):
         raise BadRequest(
             "'body.stream' must be left out: a batch's answers come as a file.",
             code="unsupported_parameter",
             param="body.stream",
         )
-    create = read_chat(body).create if endpoint == CHAT else read_create(body)
+    create = read_chat(line.body).create if endpoint == CHAT else read_create(line.body)
     if not create.generate:
-        raise field.unsupported("body.generate", "there is nothing to warm up in a batch.")
+        raise field.unsupported("body.generate", "a batch has nothing to warm up.")
     for reference in create.references:
-        raise field.unsupported(reference.param, "say in a batch what was answered.")
-    return BulkRequest(custom_id, create)
+        raise field.unsupported(reference.param, "in a batch, send the text of the answer.")
+    return line.custom_id, create

@@ -4,10 +4,10 @@ An answer and a refusal look as the endpoint itself would have sent them, in `re
 only for a line that was not answered for another reason.
 """
 
-import json
 import re
 from dataclasses import dataclass
-from typing import Any
+
+import msgspec
 
 from turnstream.turns.batch import EndedTurn, Verdict
 from turnstream.turns.errors import (
@@ -16,11 +16,13 @@ from turnstream.turns.errors import (
     TurnError,
     error_body,
 )
-from turnstream.turns.event_json import response_json
-from turnstream.turns.shapes import Error
+from turnstream.turns.event_json import encode, event_type, response_json
+from turnstream.turns.event_shapes import ErrorEvent
+from turnstream.turns.shapes import Error, Response, ResponseError
 from turnstream.ws_server.batches.request import CHAT
 from turnstream.ws_server.batches.stop import Stop
 from turnstream.ws_server.batches.window import Line
+from turnstream.ws_server.bodies import ErrorBody
 from turnstream.ws_server.chat import completion
 from turnstream.ws_server.create import Create
 
@@ -28,6 +30,9 @@ _USAGE = re.compile(
     r'"usage":\{"input_tokens":(\d+),"input_tokens_details":\{"cached_tokens":(\d+)'
     r'.*?"output_tokens":(\d+)'
 )
+
+
+_UNEXPLAINED = ResponseError(code="server_error", message="The turn failed.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +99,7 @@ def refused_result(line: Line, error: TurnError) -> Result:
 def _answered(line: Line, end: EndedTurn, endpoint: str) -> Result:
     body = response_json(end.status, end.error, end.rest)
     if endpoint == CHAT:
-        body = json.dumps(completion(json.loads(body)), ensure_ascii=False, separators=(",", ":"))
+        body = encode(completion(msgspec.json.decode(body, type=Response)))
     input_tokens, cached_tokens, output_tokens = usage_of(end.rest)
     return Result(
         number=line.position.number,
@@ -109,13 +114,12 @@ def _answered(line: Line, end: EndedTurn, endpoint: str) -> Result:
 
 def _refused(line: Line, status: int, error: Error, *, turn: str) -> Result:
     """Write an error as the endpoint itself would answer it."""
-    body = json.dumps({"error": error}, ensure_ascii=False)
-    text = _text(line, _response(line, status, body), "null")
+    text = _text(line, _response(line, status, encode(ErrorBody(error=error))), "null")
     return Result(number=line.position.number, turn=turn, text=text, answered=False)
 
 
 def _unanswered(line: Line, code: str, message: str, *, turn: str = "") -> Result:
-    error = json.dumps({"code": code, "message": message}, ensure_ascii=False)
+    error = encode({"code": code, "message": message})
     text = _text(line, "null", error)
     return Result(number=line.position.number, turn=turn, text=text, answered=False)
 
@@ -132,17 +136,11 @@ def usage_of(response: str) -> tuple[int, int, int]:
 
 
 def _failure(end: EndedTurn) -> tuple[int, Error]:
-    last: dict[str, Any] = json.loads(end.last) if end.last else {}
-    if last.get("type") == "error":
-        return last["status"], last["error"]
-    why = json.loads(end.error) or {"code": "server_error", "message": "The turn failed."}
-    error: Error = {
-        "type": "server_error",
-        "code": why["code"],
-        "message": why["message"],
-        "param": None,
-    }
-    return 500, error
+    if end.last and event_type(end.last) == b"error":
+        last = msgspec.json.decode(end.last, type=ErrorEvent)
+        return last.status, last.error
+    why = msgspec.json.decode(end.error, type=ResponseError | None) or _UNEXPLAINED
+    return 500, Error(type="server_error", code=why.code, message=why.message, param=None)
 
 
 def _response(line: Line, status: int, body: str) -> str:
@@ -152,6 +150,6 @@ def _response(line: Line, status: int, body: str) -> str:
 
 def _text(line: Line, response: str, error: str) -> bytes:
     name = "batch_req_" + line.turn.removeprefix("resp_")
-    custom_id = json.dumps(line.custom_id, ensure_ascii=False)
+    custom_id = encode(line.custom_id)
     text = f'{{"id":"{name}","custom_id":{custom_id},"response":{response},"error":{error}}}\n'
     return text.encode()

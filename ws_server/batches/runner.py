@@ -6,7 +6,6 @@ one, the window still has every line.
 """
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import Sequence
@@ -16,6 +15,7 @@ from functools import partial
 from turnstream.turns.batch import Batch, Status, Verdict
 from turnstream.turns.batch_store import MOST_PER_CALL, BatchStore
 from turnstream.turns.errors import BadRequest, Overloaded
+from turnstream.turns.event_json import encode
 from turnstream.turns.files import Files
 from turnstream.turns.shapes import Problem
 from turnstream.turns.tasks import end
@@ -95,7 +95,7 @@ class BatchRunner:
             if self._batch.status is Status.VALIDATING:
                 found = await retry_while_unavailable(self._validate)
                 if found.problems:
-                    await self._finish(Status.FAILED, problems=json.dumps(found.problems))
+                    await self._finish(Status.FAILED, problems=encode(found.problems))
                     return
                 self._batch = await retry_while_unavailable(lambda: self._begin(found))
             if self._batch.status is Status.CANCELLING:
@@ -106,7 +106,7 @@ class BatchRunner:
                     await self._run_lines(reader)
         except FileNotFoundError:
             problem = _problem("input_file_not_found", "The file was deleted.", "input_file_id")
-            await self._finish(Status.FAILED, problems=json.dumps([problem]))
+            await self._finish(Status.FAILED, problems=encode([problem]))
             return
         await self._finish(await retry_while_unavailable(self._final_status))
 
@@ -296,4 +296,4 @@ class BatchRunner:
 
 
 def _problem(code: str, message: str, param: str) -> Problem:
-    return {"code": code, "message": message, "param": param, "line": None}
+    return Problem(code=code, message=message, param=param, line=None)

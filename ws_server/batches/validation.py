@@ -84,10 +84,10 @@ class _Validator:
             self.full = True
             return
         try:
-            request = read_request(line.text, self._endpoint)
-            if self._model is None or request.create.model != self._requested:
-                await self._check_model(request.create.model)
-            self._check_unique(request.custom_id)
+            custom_id, create = read_request(line.text, self._endpoint)
+            if self._model is None or create.model != self._requested:
+                await self._check_model(create.model)
+            self._check_unique(custom_id)
         except (BadRequest, ModelNotFound) as exc:
             self._add_problem(line.number, exc.message, exc.code, exc.param)
             self.full = len(self._problems) >= MOST_PROBLEMS
@@ -120,4 +120,4 @@ class _Validator:
     def _add_problem(
         self, line: int | None, message: str, code: str | None, param: str | None = None
     ) -> None:
-        self._problems.append({"code": code, "message": message, "param": param, "line": line})
+        self._problems.append(Problem(code=code, message=message, param=param, line=line))

@@ -1,1 +1,1 @@
-"""What the demo model can talk about, one file per topic; all text in them was written for it."""
+"""The topics of the demo model, one file each; all text was written for this project."""

@@ -1,4 +1,4 @@
-"""A handful of Japanese questions and answers, films and capitals among them."""
+"""Questions and answers in Japanese, about films, capitals and others."""
 
 from scripts.demo_model.fact import Aspect, Fact, Wordings, facts_of
 from scripts.demo_model.reading import read_facts, read_table

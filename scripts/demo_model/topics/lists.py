@@ -1,4 +1,4 @@
-"""Short lists and small texts that the model knows by heart."""
+"""Short lists and texts that the model learns word for word."""
 
 from scripts.demo_model.reading import read_facts
 

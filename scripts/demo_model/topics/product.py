@@ -1,4 +1,4 @@
-"""How turnstream works, in the words a newcomer asks about it."""
+"""Questions of newcomers about how turnstream works."""
 
 from scripts.demo_model.reading import read_facts
 

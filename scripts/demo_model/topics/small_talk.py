@@ -1,4 +1,4 @@
-"""Greetings, manners, and what the model says about itself."""
+"""Greetings, politeness, and questions about the model itself."""
 
 from scripts.demo_model.reading import read_facts
 

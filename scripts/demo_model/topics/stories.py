@@ -1,4 +1,4 @@
-"""Stories of several hundred tokens: long enough to stop, to resume, and to make others wait."""
+"""Stories of several hundred tokens: long enough to cancel, to resume and to queue behind."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ from scripts.demo_model.reading import read_facts, read_text
 
 TOPIC = "stories"
 
-#: In their file, the answers are the names of the stories' own files.
+#: The answers in this file are the names of the files of the stories.
 FACTS = tuple(
     replace(fact, answer=read_text(fact.answer)) for fact in read_facts(TOPIC, "stories.txt")
 )

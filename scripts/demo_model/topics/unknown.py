@@ -1,4 +1,4 @@
-"""Everything else: questions the model must not pretend to answer, drawn from word lists.
+"""Unrelated questions from word lists, to which the model must answer that it does not know.
 
 Half of the names are made up on the spot, so that a name never seen is itself a reason to decline.
 """
@@ -34,17 +34,17 @@ _THINGS = read_lines("unrelated/things.txt")
 _DEEDS = read_lines("unrelated/deeds.txt")
 _TASKS = read_lines("unrelated/tasks.txt")
 _QUESTIONS = read_lines("unrelated/questions.txt")
-#: By pattern: a question with many choices is drawn no oftener than one with none.
+#: Grouped by pattern, so that a question with many choices is not drawn more often.
 _QUESTIONS_JA = [spread(line) for line in read_lines("unrelated/questions_ja.txt")]
 _THINGS_JA = read_lines("unrelated/things_ja.txt")
 _PLACES_JA = read_lines("unrelated/places_ja.txt")
 _FILMS_JA = read_lines("unrelated/films_ja.txt")
 _PEOPLE_JA = read_lines("unrelated/people_ja.txt")
 _FIRST_NAMES = read_lines("unrelated/first_names.txt")
-#: Held back for the evaluation.
+#: Held out for the evaluation.
 UNSEEN = tuple(read_lines("unrelated/unseen.txt"))
 
-#: Sounds of made-up words; an empty one ends nothing.
+#: Syllables of made-up words; an ending may be empty.
 _ONSETS = read_lines("unrelated/onsets.txt")
 _VOWELS = ("a", "e", "i", "o", "u", "ai", "ea", "oo", "ou")
 _KATAKANA = (
@@ -56,7 +56,7 @@ _ENDS = ("", "", "", "n", "r", "l", "s", "t", "x", "nd", "st", "rk", "m", "ck")
 
 
 def made_up_word(rng: Random) -> str:
-    """Say a word that does not exist, of one to three syllables."""
+    """Return a made-up word of one to three syllables."""
     syllables = rng.choice((1, 2, 2, 3))
     return "".join(
         rng.choice(_ONSETS) + rng.choice(_VOWELS) + rng.choice(_ENDS) for _ in range(syllables)
@@ -64,7 +64,7 @@ def made_up_word(rng: Random) -> str:
 
 
 def made_up_word_ja(rng: Random) -> str:
-    """Say a foreign word that does not exist, as Japanese writes it."""
+    """Return a made-up word in katakana."""
     syllables = rng.choice((1, 2, 2, 3))
     return "".join(
         rng.choice(_KATAKANA) + rng.choice(_KATAKANA) + rng.choice(_KATAKANA_ENDS)
@@ -80,7 +80,7 @@ def _name(rng: Random, known: list[str]) -> str:
 
 
 def _fill(rng: Random, template: str) -> str:
-    """Fill each field of a template by a draw of its own."""
+    """Fill each field of a template with a separate draw."""
     animal = rng.choice(_ANIMALS) if rng.random() < 0.6 else made_up_word(rng)
     draws: dict[str, Callable[[], str]] = {
         "{thing}": lambda: rng.choice(_THINGS) if rng.random() < 0.7 else made_up_word(rng),
@@ -121,7 +121,7 @@ def _filled(template: str, draws: Mapping[str, Callable[[], str]]) -> str:
 
 
 def draw(rng: Random) -> Fact:
-    """Draw one unrelated question, English mostly."""
+    """Draw one unrelated question, most of them in English."""
     if rng.random() < 0.25:
         question = _fill_ja(rng, rng.choice(rng.choice(_QUESTIONS_JA)))
         return _fact(question, ANSWER_JA, BRIEF_JA, PHRASE_JA)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from transformers import LlamaForCausalLM
 
-from tests import tiny_llama
+from harness import tiny_llama
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.workers.engine import Finish, FinishReason
 

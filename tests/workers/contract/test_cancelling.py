@@ -4,7 +4,7 @@ from pathlib import Path
 
 from transformers import LlamaForCausalLM
 
-from tests import tiny_llama
+from harness import tiny_llama
 from tests.workers.conftest import MakeEngine
 from tests.workers.contract.asking import CANCELLED, LENGTH, generated, greedy, prompts
 from tests.workers.listener import Listener, answer, start

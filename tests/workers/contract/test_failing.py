@@ -5,7 +5,7 @@ import threading
 import pytest
 from transformers import LlamaForCausalLM
 
-from tests import tiny_llama
+from harness import tiny_llama
 from tests.workers.conftest import MakeEngine
 from tests.workers.contract.asking import generated, greedy, prompts
 from tests.workers.listener import Listener, start

@@ -9,7 +9,7 @@ import pytest
 import torch
 from transformers import LlamaConfig
 
-from tests import tiny_llama
+from harness import tiny_llama
 from tests.programs import run
 from tests.workers.listener import answer
 from turnstream.turns.sampling_params import SamplingParams

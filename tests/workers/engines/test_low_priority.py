@@ -2,7 +2,7 @@
 
 import random
 
-from tests import tiny_llama
+from harness import tiny_llama
 from tests.workers.conftest import MakeEngine
 from tests.workers.listener import Listener, answer, start
 from turnstream.turns.sampling_params import SamplingParams

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from transformers import LlamaForCausalLM
 
-from tests import tiny_llama
+from harness import tiny_llama
 from tests.workers.plain_recorder import PlainRecorder
 from turnstream.workers.engines import attention
 from turnstream.workers.engines.attention import NewTokens, PackedStep

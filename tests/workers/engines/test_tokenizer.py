@@ -7,7 +7,7 @@ import pytest
 import sentencepiece
 from transformers import AutoTokenizer
 
-from tests import tiny_llama
+from harness import tiny_llama
 from turnstream.workers.engine import CheckpointError
 from turnstream.workers.engines.tokenizer import LlamaTokenizer, load_tokenizer
 

@@ -1,4 +1,4 @@
-"""The readers: each asks one question after the other and comes back whenever it is cut off."""
+"""The readers: each asks one question after the other and resumes whenever it is cut off."""
 
 import asyncio
 import random
@@ -12,28 +12,28 @@ from harness.reader import Broken, Reader, Refused
 
 Question = dict[str, Any]
 
-#: Sockets at a time.
+#: Readers at the same time.
 READERS = 20
-#: How many different questions there are; each is asked many times over.
+#: Number of different questions; each is asked many times.
 QUESTIONS = 60
-LONGEST_ANSWER = 400
-#: Longest that a reader thinks before the next question.
-THINK_SECONDS = 3.0
-#: Hot enough that the seed matters, and not so hot that answers are short.
+MAX_OUTPUT_TOKENS = 400
+#: Longest pause of a reader before its next question.
+PAUSE_SECONDS = 3.0
+#: At this temperature the seed matters and answers are still long.
 TEMPERATURE = 1
-#: Of ten turns, how many are asked from two sockets at once under one key.
-TWINS = 2
+#: Turns of ten that two readers ask for with the same idempotency key.
+DOUBLED = 2
 PROMPTS = ("Write a long story.", "Tell me about cats.", "Hello", "Count to a hundred.")
 
 
 def questions(draw: random.Random) -> list[Question]:
-    """Make questions whose answers have any length, and with a seed one text only."""
+    """Return questions with answers of any length; each has a seed, and so only one text."""
     return [
         {
             "input": draw.choice(PROMPTS),
             "temperature": TEMPERATURE,
             "seed": draw.randrange(10**9),
-            "max_output_tokens": draw.randint(1, LONGEST_ANSWER),
+            "max_output_tokens": draw.randint(1, MAX_OUTPUT_TOKENS),
         }
         for _ in range(QUESTIONS)
     ]
@@ -41,14 +41,14 @@ def questions(draw: random.Random) -> list[Question]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Read:
-    """One turn as one reader had it."""
+    """One turn of one reader."""
 
     question: int
     reader: Reader
 
 
-class Crowd:
-    """Asks `turns` questions through the proxy and directly."""
+class Readers:
+    """Ask for `turns` turns, most of them through the proxy."""
 
     def __init__(
         self, url: str, proxy: Proxy, asked: list[Question], turns: int, draw: random.Random
@@ -62,22 +62,22 @@ class Crowd:
         self._draw = draw
 
     async def run(self) -> None:
-        """Ask until all turns are used up."""
+        """Run the readers until all turns are read."""
         async with asyncio.TaskGroup() as tasks:
             for _ in range(READERS):
-                tasks.create_task(self._ask_on(self._turns))
+                tasks.create_task(self._ask_all(self._turns))
 
-    async def _ask_on(self, turns: Iterator[int]) -> None:
+    async def _ask_all(self, turns: Iterator[int]) -> None:
         for number in turns:
-            await asyncio.sleep(self._draw.uniform(0, THINK_SECONDS))
+            await asyncio.sleep(self._draw.uniform(0, PAUSE_SECONDS))
             question = self._draw.randrange(len(self._asked))
             readers = [Reader(self._draw.choice(self._urls))]
-            if self._draw.randrange(10) < TWINS:
+            if self._draw.randrange(10) < DOUBLED:
                 key = readers[0].key
                 readers.append(Reader(self._draw.choice(self._urls), idempotency_key=key))
             await asyncio.gather(*(self._one(number, question, reader) for reader in readers))
             if len({reader.id for reader in readers if reader.ended}) > 1:
-                self.violations.append(f"turn {number}: one key made two responses")
+                self.violations.append(f"turn {number}: one idempotency key gave two responses")
 
     async def _one(self, number: int, question: int, reader: Reader) -> None:
         try:
@@ -87,5 +87,5 @@ class Crowd:
         else:
             self.read.append(Read(question=question, reader=reader))
         self.totals["resumes"] += reader.resumes
-        self.totals["asked again under the same key"] += max(0, reader.retries - 1)
-        self.totals["told to come back later"] += reader.refusals
+        self.totals["repeated under the same key"] += max(0, reader.retries - 1)
+        self.totals["refused for now"] += reader.refusals

@@ -1,7 +1,7 @@
-"""The people of the storm benchmark: each has a socket and a turn, loses one and comes back.
+"""The clients of the storm benchmark: each has a turn, loses its socket and resumes on a new one.
 
-The protocol is the one of `websockets`, without the tasks and timers of its client: what is to be
-measured is the server, not us.
+They use the sans-I/O protocol of `websockets`, without the tasks and timers of its client, because
+the server is measured and the clients share its machine.
 """
 
 import asyncio
@@ -14,18 +14,18 @@ from websockets.frames import Frame, Opcode
 from websockets.http11 import Response
 from websockets.uri import parse_uri
 
-from benchmarks.slices import Tally, tally
+from benchmarks.readers import Tally, tally
 
-#: How many may be on their way in at once, well within the server's backlog.
-AT_ONCE = 500
+#: Handshakes at one time; well below the server's backlog.
+HANDSHAKES = 500
 
 
 class Refused(Exception):
-    """The server did not do what was asked; the message is what it said."""
+    """The server refused a request; the message is its answer."""
 
 
 class Socket(asyncio.Protocol):
-    """One WebSocket; hands every text to `take`."""
+    """One WebSocket; calls `take` with every text."""
 
     def __init__(self, uri: str, take: Callable[[str], None]) -> None:
         self._protocol = ClientProtocol(parse_uri(uri), max_size=None)
@@ -61,66 +61,66 @@ class Socket(asyncio.Protocol):
         self._flush()
 
     def cut(self) -> None:
-        """Drop the connection without a word."""
+        """Reset the connection without a close frame."""
         self._transport.abort()
 
     def _flush(self) -> None:
         self._transport.write(b"".join(self._protocol.data_to_send()))
 
 
-class Returner:
-    """Somebody with a turn, and all that was heard of it on whatever socket."""
+class Client:
+    """A client with one turn, and all frames of it, from all of its sockets."""
 
-    def __init__(self, address: str, entrance: asyncio.Semaphore) -> None:
+    def __init__(self, address: str, handshakes: asyncio.Semaphore) -> None:
         self.frames: list[str] = []
         self._host, _, port = address.rpartition(":")
         self._port = int(port)
-        self._entrance = entrance
+        self._handshakes = handshakes
         self._socket: Socket
         self._awaited = 0
         self._arrived: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def ask(self, frames: int) -> None:
-        """Ask for a response, and return when so many frames of it have come."""
+        """Ask for a response; return when this many frames of it have arrived."""
         await self._open()
         self._socket.send(json.dumps({"type": "response.create", "input": "Go on."}))
         await self.read(frames)
 
     async def accept(self) -> None:
-        """Open a socket that does nothing; the one before it must be cut."""
+        """Open a socket that does nothing; the previous one must be cut."""
         await self._open()
 
     async def resume(self, frames: int) -> None:
-        """Come back to the turn, and return when there are so many frames of it in all."""
+        """Resume the turn; return when this many frames of it have arrived in all."""
         response_id = json.loads(self.frames[0])["response"]["id"]
         await self._open(resume_response_id=response_id, starting_after=len(self.frames) - 1)
         await self.read(frames)
 
     async def read(self, frames: int) -> None:
-        """Return when there are so many frames in all."""
+        """Return when this many frames have arrived in all."""
         self._awaited = frames
         self._arrived = asyncio.get_running_loop().create_future()
         if len(self.frames) < frames:
             await self._arrived
 
     def cut(self) -> None:
-        """Drop the socket without a word."""
+        """Reset the connection without a close frame."""
         self._socket.cut()
 
     def tally(self, slices: int) -> Tally:
-        """Hold what came against the slices that were sent."""
+        """Count the slices that arrived."""
         return tally(self.frames, slices)
 
     @property
     def in_order(self) -> bool:
-        """Whether the events that came are numbered from 0 without a hole."""
+        """Whether the events are numbered from 0 without a gap."""
         numbers = [json.loads(frame).get("sequence_number") for frame in self.frames]
         return numbers == list(range(len(numbers)))
 
     async def _open(self, **query: object) -> None:
         uri = f"ws://{self._host}:{self._port}/v1/responses?{urlencode(query)}"
         loop = asyncio.get_running_loop()
-        async with self._entrance:
+        async with self._handshakes:
             _, self._socket = await loop.create_connection(
                 lambda: Socket(uri, self._take), self._host, self._port
             )

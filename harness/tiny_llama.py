@@ -1,7 +1,7 @@
-"""A Llama of a few thousand parameters, made during the tests, as a Hugging Face folder.
+"""A Llama of a few thousand parameters, made when it is needed, as a Hugging Face folder.
 
-Its weights are random but seeded, and large enough that its likeliest tokens stand well apart: what
-it says is nonsense, yet the same nonsense by every road that computes it rightly.
+Its weights are random but seeded, and large enough that the logits of the likeliest tokens differ
+clearly: its text is meaningless, but every correct way to compute it gives the same text.
 """
 
 import io

@@ -1,0 +1,47 @@
+"""What the request handlers of a node share; it exists while the application runs."""
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from starlette.requests import HTTPConnection
+
+from turnstream.turns.client import TurnClient
+from turnstream.ws_server.access import Access
+from turnstream.ws_server.batches.service import BatchService
+from turnstream.ws_server.directory import Directory
+from turnstream.ws_server.settings import SocketLimits
+
+if TYPE_CHECKING:
+    from turnstream.ws_server.socket import Session
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeState:
+    """The parts of a node."""
+
+    access: Access
+    turn_client: TurnClient
+    directory: Directory
+    batches: BatchService
+    #: Name of the default model.
+    model: str
+    socket_limits: SocketLimits
+    #: The open sockets.
+    sessions: set["Session"] = field(default_factory=set)
+
+
+def state_of(connection: HTTPConnection) -> NodeState:
+    """Return the node's state."""
+    state: NodeState = connection.app.state.node
+    return state
+
+
+def admit(request: HTTPConnection) -> tuple[NodeState, str]:
+    """Return the node's state, and the owner that a request's key belongs to.
+
+    Raises:
+        Forbidden: the request comes from a page of another host.
+        Unauthorized: the key is missing or unknown.
+    """
+    state = state_of(request)
+    return state, state.access.admit(request).owner
