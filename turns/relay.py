@@ -48,6 +48,8 @@ class Relay:
         self._commands = commands
         self._followers: defaultdict[str, set[Listener]] = defaultdict(set)
         self._last_message = 0.0
+        #: Set while the subscription is confirmed: what is published then arrives.
+        self.subscribed = asyncio.Event()
 
     def add(self, follower: Listener) -> None:
         """Dispatch a turn's events to this follower from now on."""
@@ -76,12 +78,14 @@ class Relay:
                         self._take(message)
             except (RedisError, OSError) as exc:
                 log.warning("the subscription was lost and is renewed: %s", exc)
+            self.subscribed.clear()
             self._resync_all()
             await asyncio.sleep(RETRY_SECONDS)
 
     def _take(self, message: Mapping[str, Any]) -> None:
         self._last_message = time.monotonic()
         if message["type"] == "subscribe":
+            self.subscribed.set()
             self._resync_all()
         elif message["data"] != _HEARTBEAT:
             self._dispatch(message["data"])

@@ -7,6 +7,7 @@ and the client repeats it.
 import asyncio
 import json
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -29,6 +30,8 @@ from turnstream.turns.turn import Message, Request, Turn, messages_from_json, me
 
 #: How long to wait for an answer; a live worker answers within milliseconds.
 REPLY_SECONDS = 5.0
+#: How long a node that has just started waits for its subscription first.
+SUBSCRIBE_SECONDS = 1.0
 #: Requests that may wait for the workers of a model; one more is refused.
 MAX_WAITING = 256
 #: Longest wait for the next request in one call; below the timeout of a command.
@@ -131,6 +134,10 @@ class TokenCounter:
         listener = _Listener(f"count_{secrets.token_hex(16)}")
         self._relay.add(listener)
         try:
+            # A reply is not kept in Redis: it must find the subscription, also right after a start.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(SUBSCRIBE_SECONDS):
+                    await self._relay.subscribed.wait()
             await self._put(turn, listener.turn_id, compact=compact)
             async with asyncio.timeout(REPLY_SECONDS):
                 return count_from_json(await listener.reply)

@@ -7,11 +7,12 @@ from contextlib import asynccontextmanager
 import pytest
 
 from tests.turns.conftest import MODEL, MakeTurn, ending, submitted
-from turnstream.turns.client import TurnClient
+from turnstream.turns.client import TurnClient, open_client
 from turnstream.turns.connection import connect
 from turnstream.turns.errors import BadRequest, Overloaded, PreviousResponseNotFound
 from turnstream.turns.log import Log
 from turnstream.turns.queue import TurnQueue
+from turnstream.turns.relay import Relay
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.token_count import Count, CountQueue, Question
 from turnstream.turns.turn import Message
@@ -69,6 +70,31 @@ async def test_a_first_turn_has_nothing_before_it(
 
     assert asked[0].messages == (Message("user", "One?"),)
     assert asked[0].compact is False
+
+
+async def test_a_count_asked_before_the_subscription_waits_for_it(
+    queue: TurnQueue,
+    make_turn: MakeTurn,
+    settings: TurnSettings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    queue.heartbeat([], {}, slots=1)
+    listen, allowed = Relay.listen, asyncio.Event()
+
+    async def listen_late(relay: Relay) -> None:
+        await allowed.wait()
+        await listen(relay)
+
+    monkeypatch.setattr(Relay, "listen", listen_late)
+    async with (
+        open_client(settings, "late") as late,
+        counting(settings, lambda question: Count(tokens=1)) as asked,
+    ):
+        told = asyncio.create_task(late.counts.count(make_turn("One?")))
+        await asyncio.sleep(0)  # the count has begun
+        assert asked == []
+        allowed.set()
+        assert (await told).tokens == 1
 
 
 async def test_what_a_worker_refuses_is_refused(
