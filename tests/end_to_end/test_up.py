@@ -139,7 +139,7 @@ def test_a_model_that_cannot_load_ends_up_with_the_reason(tmp_path: Path) -> Non
         last = service.logs.splitlines()[-1]
 
         assert service.process.returncode == 1
-        assert last.startswith("turnstream up: worker-0 failed to load its model 3 times: ")
+        assert last.startswith("turnstream up: worker-0 could not load its model in 3 attempts: ")
         assert "no-such-model" in last
         assert service.stdout == ""
     finally:

@@ -27,7 +27,7 @@ def test_the_first_slice_opens_the_item_and_continues_the_numbers_of_the_log() -
     assert types == ["output_item.added", "content_part.added", "output_text.delta"]
     assert [event["sequence_number"] for event in events(part)] == [3, 4, 5]
     assert events(part)[-1]["delta"] == "Hello"
-    assert part.entries[-1].ids == (3,)
+    assert part.entries[-1].token_ids == (3,)
 
 
 def test_the_first_text_and_the_end_are_written_at_once_and_text_in_between_gathers() -> None:
@@ -62,7 +62,7 @@ def test_an_unread_turn_is_written_at_intervals_and_whole_at_its_end(
 
     monkeypatch.setattr("time.monotonic", lambda: 100.25)
     attempt.on_step([3], None)
-    assert taken(attempt).entries[-1].ids == (3, 3)
+    assert taken(attempt).entries[-1].token_ids == (3, 3)
 
     attempt.on_step([3], None)
     assert attempt.take() is None
@@ -71,7 +71,7 @@ def test_an_unread_turn_is_written_at_intervals_and_whole_at_its_end(
     assert calls.writes == 1
     end = taken(attempt)
     assert end.final is not None
-    assert [entry.ids for entry in end.entries if entry.ids] == [(3,)]
+    assert [entry.token_ids for entry in end.entries if entry.token_ids] == [(3,)]
 
 
 def test_unread_turns_are_written_at_the_same_moments_whenever_they_began(
@@ -87,14 +87,14 @@ def test_unread_turns_are_written_at_the_same_moments_whenever_they_began(
     monkeypatch.setattr("time.monotonic", lambda: 100.24)
     assert [attempt.take() for attempt in attempts] == [None] * 3
     monkeypatch.setattr("time.monotonic", lambda: 100.26)
-    assert [taken(attempt).entries[-1].ids for attempt in attempts] == [(3,)] * 3
+    assert [taken(attempt).entries[-1].token_ids for attempt in attempts] == [(3,)] * 3
 
 
 def test_an_unread_turn_with_stop_strings_is_written_without_waiting() -> None:
     attempt = make_attempt(unread=True, stop=("x",))
     attempt.on_step([3], None)
 
-    assert taken(attempt).entries[-1].ids == (3,)
+    assert taken(attempt).entries[-1].token_ids == (3,)
 
 
 def test_a_turn_without_new_text_sends_in_progress_events(
@@ -124,7 +124,7 @@ def test_the_ids_of_several_steps_make_one_slice() -> None:
     part = taken(attempt)
 
     assert events(part)[-1]["delta"] == "Hello there!"
-    assert part.entries[-1].ids == (3, 4, 5)
+    assert part.entries[-1].token_ids == (3, 4, 5)
 
 
 def test_half_a_character_is_neither_shown_nor_logged() -> None:
@@ -138,7 +138,7 @@ def test_half_a_character_is_neither_shown_nor_logged() -> None:
     part = taken(attempt)
 
     assert events(part)[-1]["delta"] == "😀"
-    assert part.entries[-1].ids == (6, 7, 8, 9)
+    assert part.entries[-1].token_ids == (6, 7, 8, 9)
 
 
 def test_a_later_attempt_does_not_open_the_item_again_and_ends_with_all_the_text() -> None:
