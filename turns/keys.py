@@ -172,7 +172,7 @@ def file_expiries() -> str:
 
 
 def worker_channel(model: str, worker: str) -> str:
-    """Channel: ids of turns to cancel, or, after `preempt `, to requeue."""
+    """Channel: a worker's commands, see `turns.commands`."""
     return f"ts:worker:{model}:{worker}"
 
 

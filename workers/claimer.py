@@ -1,7 +1,8 @@
 """Claims turns from the head of the queue and submits them to the engine.
 
-A claim is made on the thread that receives a wake-up, which is quickest. The claimer's own thread
-claims when a slot becomes free and at every heartbeat, so that a lost wake-up costs little.
+The claimer's own thread claims when the control channel brings a wake-up, when a slot becomes
+free, and at every heartbeat, so that a lost wake-up costs little. A wake-up that Celery delivers is
+carried out on the thread that receives it.
 """
 
 import logging
@@ -65,6 +66,10 @@ class Claimer:
     def wake_up(self) -> None:
         """Fill free slots now, on the caller's thread."""
         self._fill()
+
+    def claim_soon(self) -> None:
+        """Fill free slots on the claimer's own thread; never waits."""
+        self._wake.set()
 
     def stop_claiming(self) -> None:
         """Claim no more turns; never waits."""

@@ -79,7 +79,9 @@ class Worker:
             "top_p": loaded.top_p,
         }
         self._control = ControlListener(
-            lambda: commands(redis, model=loaded.name, worker=settings.name), self._active
+            lambda: commands(redis, model=loaded.name, worker=settings.name),
+            self._active,
+            self._claimer.claim_soon,
         )
         self._heartbeat = Heartbeat(
             queue(), self._active, about=about, check_engine=self._check_engine

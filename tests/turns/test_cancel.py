@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from tests.turns.conftest import MODEL, MakeTurn, ending, submitted
 from turnstream.turns import keys
 from turnstream.turns.client import TurnClient
-from turnstream.turns.commands import Command, commands
+from turnstream.turns.commands import Cancel, commands
 from turnstream.turns.connection import connect
 from turnstream.turns.errors import BadRequest, PreviousResponseNotFound, ResponseNotFound
 from turnstream.turns.log import Log
@@ -88,7 +88,7 @@ async def test_a_running_turns_worker_receives_the_cancel_at_once(
         while (order := await waiting) is None:
             waiting = asyncio.create_task(asyncio.to_thread(next, heard))
 
-    assert order == Command(turn.id)
+    assert order == Cancel(turn.id)
     heard.close()
     client.close()
 

@@ -136,7 +136,7 @@ async def test_nothing_is_preempted_for_a_batch_or_while_a_slot_is_free(
         pass
     await submitted(turn_client, make_turn())
 
-    assert hear(told) == []
+    assert hear(told) == ["wake_up"]
 
 
 async def test_with_one_slot_a_batch_turn_runs_for_the_minimum_time_before_it_is_preempted(

@@ -14,6 +14,8 @@ local request, input, response, wake_up = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local id, owner, model, tier, batch = args.id, args.owner, args.model, args.tier, args.batch
 local key, previous = args.idempotency_key, args.previous_response_id
 local kept_seconds = args.turn_seconds + args.log_seconds
+-- The command on a worker's channel; `turns/commands.py` reads it.
+local WAKE_UP = 'wake_up'
 
 -- A runner that lost its batch may resume late: it must not submit again what is committed already.
 if batch and tonumber(redis.call('HGET', batch_key(batch), 'epoch') or -1) ~= args.epoch then return {'batch_lost'} end
@@ -95,6 +97,9 @@ for i = 1, #slots, 2 do
 end
 if best then
   redis.call('HINCRBY', free_slots_key(model), best, -1)
+  -- Published first, because a worker hears its channel sooner than Celery delivers a message. The message stays: it is
+  -- kept while the worker does not listen. Whichever comes second finds nothing to claim.
+  redis.call('PUBLISH', worker_channel_key(model, best), WAKE_UP)
   local queue_name = 'turns.' .. model .. '.' .. best
   redis.call('LPUSH', queue_name, (string.gsub(wake_up, '@queue@', (string.gsub(queue_name, '%%', '%%%%')))))
 end
