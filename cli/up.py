@@ -20,6 +20,7 @@ from turnstream.cli.readiness import readiness_problem, redis_answers
 from turnstream.cli.redis_server import NoRedis, PrivateRedis, find_program
 from turnstream.cli.supervisor import GiveUp, keep_running
 from turnstream.turns.environment import Setting, read_all, whole
+from turnstream.turns.redis_version import version_warning
 from turnstream.turns.settings import MODEL, REDIS_URL, blob_store
 from turnstream.workers.settings import WORKER_INDEX
 from turnstream.ws_server.settings import FILES, HOST, PORT
@@ -180,6 +181,8 @@ class Up:
             "turnstream",
             f"redis: {program.path} {program.version} on port {private.port}, data in {directory}",
         )
+        if warning := version_warning(program.name, program.version):
+            log("turnstream", warning)
         tasks.create_task(
             keep_running(Command(name="redis", argv=private.argv, environ={}), self.groups)
         )
