@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run tools test test-long test-faults test-vllm chaos check format eval-demo bench clean
+.PHONY: help run tools test test-long test-faults test-vllm chaos fuzz check format eval-demo bench clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -47,6 +47,9 @@ test-vllm: $(VLLM_VENV)/.ready ## Run the tests of the engine vllm, on a CPU, in
 
 chaos: $(VENV)/.dev-ready ## A thousand turns under random faults; every reader's text is checked.
 	@$(BIN)/python -m scripts.chaos $(ARGS)
+
+fuzz: $(VENV)/.dev-ready ## Changed inputs for an hour (FUZZ_SECONDS), with another FUZZ_SEED each time.
+	@FUZZ_SECONDS=$${FUZZ_SECONDS:-3600} FUZZ_SEED=$${FUZZ_SEED:-$$RANDOM} $(BIN)/python -m pytest tests/fuzz $(ARGS)
 
 check: $(VENV)/.dev-ready ## Format, lint, types, import contracts and published schemas, as CI holds them.
 	$(BIN)/ruff format --check .

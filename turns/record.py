@@ -118,6 +118,8 @@ class BatchRecord(TypedDict):
     plan: str
     #: Number of its runner: increased by batch_take.
     epoch: NotRequired[int]
+    #: How many of its runners failed. Written by whoever ran them.
+    failures: NotRequired[int]
     #: Number of the last commit, and number and offset of the first line that may not be committed
     #: yet. Written by batch_commit, as the five counts are.
     step: NotRequired[int]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from turnstream.turns.errors import BadRequest, ResponseNotFound, TurnError
 from turnstream.ws_server.frames import Refusal
 from turnstream.ws_server.lane import Connection, Lane
+from turnstream.ws_server.unexpected import confined
 
 #: Size of the queue; a client that exceeds it is disconnected.
 MOST = 64
@@ -57,7 +58,8 @@ class ControlQueue:
 
     async def _stop(self, lane: Lane, response_id: str) -> None:
         try:
-            await self._connection.turn_client.cancel(response_id, self._connection.owner)
+            with confined("a cancel"):
+                await self._connection.turn_client.cancel(response_id, self._connection.owner)
         except ResponseNotFound:
             # The same error whether it has ended, never existed, or belongs to another owner.
             ended = f"Response '{response_id[:80]}' is not being answered."

@@ -18,6 +18,9 @@ from turnstream.ws_server.field import Body, unsupported, wrong
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+#: How deep objects and lists may be nested; the deepest that clients send are schemas of tools.
+MAX_DEPTH = 64
+
 _ERROR = re.compile(r"(?P<what>.*?)(?: - at `(?P<key>key in )?\$\.?(?P<path>.*)`)?", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 _EXPECTED = re.compile(
@@ -48,6 +51,8 @@ def read_json(text: str | bytes) -> Body:
         body = _read_again(text)
     if not isinstance(body, dict):
         raise BadRequest("The JSON is not an object.", code="invalid_json")
+    if _containers(text) > MAX_DEPTH:
+        _check_depth(body)
     return body
 
 
@@ -72,6 +77,24 @@ def _typed(item: object) -> object:
     if isinstance(item, dict) and item.get("type") is None:
         return item | {"type": "message"}
     return item
+
+
+def _containers(text: str | bytes) -> int:
+    """Count the brackets that open something: an upper bound of the depth, found quickly."""
+    if isinstance(text, str):
+        return text.count("{") + text.count("[")
+    return text.count(b"{") + text.count(b"[")
+
+
+def _check_depth(body: Body) -> None:
+    # Python's recursion limit is shared with whatever calls this, so it is no bound of ours.
+    level: list[Any] = [body]
+    for _ in range(MAX_DEPTH):
+        inside = (each.values() if isinstance(each, dict) else each for each in level)
+        level = [value for values in inside for value in values if isinstance(value, dict | list)]
+        if not level:
+            return
+    raise BadRequest(f"The JSON is nested more than {MAX_DEPTH} deep.", code="invalid_json")
 
 
 def _read_again(text: str | bytes) -> object:

@@ -10,6 +10,7 @@ from turnstream.ws_server import field, requests
 from turnstream.ws_server.create import Create, read_create
 from turnstream.ws_server.decode import decode, read_json
 from turnstream.ws_server.field import Body
+from turnstream.ws_server.unexpected import Unexpected, confined
 
 #: Size limit of a frame; a larger one is refused and the socket stays open.
 MESSAGE_BYTES = 256 * 1024
@@ -75,8 +76,9 @@ def read_frame(text: str | None) -> Frame:
         stream_id = _stream_id(body)
         if body.get("type") == "response.create":
             parent = _parent(body)
-        return Frame(stream_id, _request(body))
-    except BadRequest as exc:
+        with confined("a frame"):
+            return Frame(stream_id, _request(body))
+    except (BadRequest, Unexpected) as exc:
         return Frame(stream_id, Refusal(exc, parent))
 
 

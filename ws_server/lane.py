@@ -17,6 +17,7 @@ from turnstream.turns.follower import Follower
 from turnstream.turns.turn import Turn
 from turnstream.ws_server.create import Create
 from turnstream.ws_server.frames import Refusal, Resume
+from turnstream.ws_server.unexpected import confined
 from turnstream.ws_server.wire import error_frame
 
 #: Requests that may wait on one lane; one more is refused.
@@ -105,16 +106,8 @@ class Lane:
 
     async def _answer(self, request: Create | Resume) -> None:
         try:
-            async with await self._following(request) as follower:
-                self.running = follower.turn_id
-                if self._stop_next:
-                    with suppress(BadRequest):  # it has ended already
-                        await self._connection.turn_client.cancel(
-                            self.running, self._connection.owner
-                        )
-                async for batch in follower.batches():
-                    for event in batch:
-                        await self._connection.send(with_stream_id(event, self.stream_id))
+            with confined("a request on a socket"):
+                await self._follow(request)
             self.latest = self.running
         except TurnError as error:
             parent = request.previous_response_id if isinstance(request, Create) else None
@@ -123,6 +116,16 @@ class Lane:
             self.running = None
             self._pending -= 1
             self._stop_next = False
+
+    async def _follow(self, request: Create | Resume) -> None:
+        async with await self._following(request) as follower:
+            self.running = follower.turn_id
+            if self._stop_next:
+                with suppress(BadRequest):  # it has ended already
+                    await self._connection.turn_client.cancel(self.running, self._connection.owner)
+            async for batch in follower.batches():
+                for event in batch:
+                    await self._connection.send(with_stream_id(event, self.stream_id))
 
     async def _refuse(self, refusal: Refusal) -> None:
         # As clients expect, a response that could not be continued is forgotten, on this lane only.
