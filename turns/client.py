@@ -18,6 +18,7 @@ from turnstream.turns.errors import (
     StreamExpired,
 )
 from turnstream.turns.events import kept
+from turnstream.turns.fair_gate import FairGate
 from turnstream.turns.follower import PAGE, Follower, Page, ReadLog
 from turnstream.turns.lua import Script
 from turnstream.turns.migration import migrate
@@ -52,6 +53,7 @@ class TurnClient:
         self._redis = connect_async(settings.redis_url)
         self._subscriber = subscribe_async(settings.redis_url)
         self.relay = Relay(node, self._subscriber, self._redis)
+        self._gate = FairGate()
         calls = RedisCalls()
         self._reply = calls.reply
         #: Records of turns.
@@ -127,10 +129,11 @@ class TurnClient:
             self.relay.remove(follower)
 
     async def _submit_turn(self, turn: Turn) -> Any:
-        if not turn.generate:
-            return await self._reply(self._warm_up(**warm_up(turn, self._settings)))
-        args = submission(turn, self._settings, self._wake_up, node=self._node)
-        return await self._reply(self._submit(**args))
+        async with self._gate.admitted(turn.owner):
+            if not turn.generate:
+                return await self._reply(self._warm_up(**warm_up(turn, self._settings)))
+            args = submission(turn, self._settings, self._wake_up, node=self._node)
+            return await self._reply(self._submit(**args))
 
     @asynccontextmanager
     async def follow(self, turn_id: str, owner: str, *, after: int) -> AsyncIterator[Follower]:
