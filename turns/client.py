@@ -24,8 +24,8 @@ from turnstream.turns.lua import Script
 from turnstream.turns.migration import migrate
 from turnstream.turns.probe import Probe
 from turnstream.turns.record import VERSION, SelfDescription
-from turnstream.turns.redis_problem import ProblemLog, RedisProblem
 from turnstream.turns.redis_calls import RedisCalls, translated_errors
+from turnstream.turns.redis_problem import ProblemLog, RedisProblem
 from turnstream.turns.relay import Relay
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.stored import Stored

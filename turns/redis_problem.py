@@ -1,8 +1,8 @@
 """Says in words why Redis can't be used, from what redis-py raised.
 
-Every sentence about Redis comes from here: what a client is told, what an operator reads in the log,
-at the start and at `/readyz`. None of them has the URL, which may hold a password. The text is read
-as well as the type, because an error inside a script arrives as that script's.
+Every sentence about Redis comes from here: what a client is told, and what an operator reads in the
+log, at the start and at `/readyz`. None of them has the URL, which may hold a password. The text is
+read as well as the type, because an error inside a script arrives as that script's.
 """
 
 import logging
@@ -269,7 +269,7 @@ def _said(cause: Cause, chain: tuple[BaseException, ...]) -> str:
 class ProblemLog:
     """Logs why Redis can't be used: once when that changes, and now and then while it lasts.
 
-    All tasks of a node share one, so that an outage is one line and not one for each request.
+    The tasks of a node share one, so that an outage is one line and not one for each request.
     """
 
     def __init__(self, url: str) -> None:
@@ -280,7 +280,10 @@ class ProblemLog:
 
     def report(self, exc: BaseException) -> RedisProblem:
         """Log the cause of an exception, unless that was done just before, and return it."""
-        problem = problem_of(exc, self._url)
+        return self.log(problem_of(exc, self._url))
+
+    def log(self, problem: RedisProblem) -> RedisProblem:
+        """Log a problem, unless that was done just before, and return it."""
         now = time.monotonic()
         same = self._logged is not None and self._logged.cause is problem.cause
         if not same or now - self._at > REPEAT_SECONDS:

@@ -1,8 +1,8 @@
 """Stream the events of a turn over HTTP.
 
-A worker refuses some requests only when it has claimed them: too many tokens, or a conversation that
-the prompt's template rejects. So that such a refusal has a status of its own, the status line waits
-until it is known that there is none, but not for longer than `DECISION_SECONDS`.
+A worker refuses some requests only when it has claimed them: too many tokens, or a conversation
+that the prompt's template rejects. So that such a refusal has a status of its own, the status line
+waits until it is known that there is none, but not for longer than `DECISION_SECONDS`.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from turnstream.ws_server.wire import error_frame, refused, server_sent
 
 #: The longest that the status line waits; a turn that waits in the queue takes all of it.
 DECISION_SECONDS = 1.0
-#: Events after which a worker may still refuse the turn: it claims first and reads the request then.
+#: Events after which a worker may still refuse the turn: it claims first, then reads the request.
 _UNDECIDED = frozenset((b"response.created", b"response.queued", b"response.in_progress"))
 #: A comment, which clients ignore: it keeps the connection alive.
 _STILL_HERE = b": keepalive\n\n"
