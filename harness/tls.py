@@ -67,9 +67,11 @@ class TlsProxy:
             accepted.close()
             return
         client.settimeout(None)
-        server = socket.create_connection(("127.0.0.1", self.target))
-        Thread(target=_pump, args=(server, client), daemon=True).start()
-        _pump(client, server)
+        with client, socket.create_connection(("127.0.0.1", self.target)) as server:
+            answers = Thread(target=_pump, args=(server, client), daemon=True)
+            answers.start()
+            _pump(client, server)
+            answers.join()
 
 
 def _pump(source: socket.socket, sink: socket.socket) -> None:

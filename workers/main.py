@@ -34,15 +34,15 @@ def run() -> int:
     queues = f"{queue_of(model)},{queue_of(model, settings.name)}"
     # Celery warns about pickled messages when run as root; only JSON is accepted here.
     warnings.filterwarnings("ignore", category=SecurityWarning)
+    problem = redis_problem_now(settings.turns.redis_url, model)
+    if problem is not None:
+        logging.warning("Redis can't be used yet, the worker waits for it: %s", problem)
     # Collecting garbage during imports takes a quarter of the start and finds nothing. The
     # collector is enabled again once the model is loaded.
     gc.disable()
     openmp.prepare()
     from turnstream.workers.celery import app, worker_process
 
-    problem = redis_problem_now(settings.turns.redis_url, model)
-    if problem is not None:
-        logging.warning("Redis can't be used yet, the worker waits for it: %s", problem)
     worker_main: Callable[[list[str]], None] = app.worker_main
     worker_main(
         [

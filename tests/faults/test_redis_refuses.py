@@ -6,12 +6,14 @@ All of it with a user that has the permissions of docs/redis.md and no more.
 import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from harness.redis_server import RedisServer
 from harness.service import ROOT
+from harness.tls import TlsProxy
 from tests.faults.own_redis import Program, asked, eventually, running
 from turnstream.cli.redis_server import free_port
 
@@ -37,12 +39,19 @@ def port() -> int:
 
 @pytest.fixture(scope="module")
 def programs(server: RedisServer, directory: Path, port: int) -> Iterator[tuple[Program, Program]]:
-    """A front end and a worker, started when Redis does not know their user yet."""
-    redis_url = server.url(f"turnstream:{PASSWORD}@")
-    with (
-        running("serve", directory, redis_url, TURNSTREAM_PORT=str(port)) as node,
-        running("worker", directory, redis_url, TURNSTREAM_DRAIN_SECONDS="0") as worker,
-    ):
+    """A front end and a worker, started when Redis does not know their user yet.
+
+    The worker, Celery in it, speaks TLS with a certificate that it is told to trust.
+    """
+    login = f"turnstream:{PASSWORD}@"
+    with TlsProxy(directory, server.port) as proxy, ExitStack() as stack:
+        tls = f"rediss://{login}127.0.0.1:{proxy.port}/0?ssl_ca_certs={proxy.certificate}"
+        node = stack.enter_context(
+            running("serve", directory, server.url(login), TURNSTREAM_PORT=str(port))
+        )
+        worker = stack.enter_context(
+            running("worker", directory, tls, TURNSTREAM_DRAIN_SECONDS="0")
+        )
         for program in (node, worker):
             eventually(lambda program=program: program.says("refuses the user"), node, worker)
         server.admin.execute_command(*documented_user().split())
@@ -214,7 +223,7 @@ def test_a_user_without_the_keys_of_celery_is_not_permitted(
     assert "docs/redis.md" in health["detail"]
 
 
-def test_a_worker_ends_with_zero_when_it_is_told_to_and_with_one_when_celery_gives_up(
+def test_a_worker_that_celery_gives_up_ends_with_a_code_and_no_log_has_the_password(
     url: str, server: RedisServer, directory: Path, node: Program, worker: Program
 ) -> None:
     server.admin.lpush("turns.demo.w0", "not a message of Celery")
