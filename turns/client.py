@@ -14,6 +14,7 @@ from turnstream.turns.errors import (
     Overloaded,
     PreviousResponseNotFound,
     RateLimited,
+    RedisUnusable,
     ResponseNotFound,
     StreamExpired,
 )
@@ -22,8 +23,10 @@ from turnstream.turns.fair_gate import FairGate
 from turnstream.turns.follower import PAGE, Follower, Page, ReadLog
 from turnstream.turns.lua import Script
 from turnstream.turns.migration import migrate
+from turnstream.turns.probe import Probe
 from turnstream.turns.record import VERSION, SelfDescription
 from turnstream.turns.redis_calls import RedisCalls, translated_errors
+from turnstream.turns.redis_problem import ProblemLog, RedisProblem
 from turnstream.turns.relay import Relay
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.stored import Stored
@@ -52,9 +55,12 @@ class TurnClient:
         self._wake_up = WakeUp()
         self._redis = connect_async(settings.redis_url)
         self._subscriber = subscribe_async(settings.redis_url)
-        self.relay = Relay(node, self._subscriber, self._redis)
+        self._problems = ProblemLog(settings.redis_url)
+        #: The model that `redis_problem` was last asked about.
+        self._probed: str | None = None
+        self.relay = Relay(node, self._subscriber, self._redis, settings.redis_url)
+        calls = RedisCalls(self._problems)
         self._gate = FairGate()
-        calls = RedisCalls()
         self._reply = calls.reply
         #: Records of turns.
         self.stored = Stored(self._redis, calls, alive_ms=settings.alive_ms)
@@ -207,6 +213,19 @@ class TurnClient:
         now = seconds * 1000 + micros // 1000
         return bool(latest) and now - latest[0][1] < self._settings.alive_seconds * 1000
 
+    async def redis_problem(self, model: str) -> RedisProblem | None:
+        """Return why Redis can't take a turn of the model and report on it; None if it can.
+
+        Once it was called, `maintain` repeats it, so that the log tells of the end of a problem.
+        """
+        self._probed = model
+        try:
+            await self._reply(Probe(self._redis, model)())
+        except RedisUnusable as exc:
+            return exc.problem
+        self._problems.solved()
+        return self.relay.problem
+
     async def migrate(self) -> None:
         """Migrate what an older release stored, once.
 
@@ -228,6 +247,8 @@ class TurnClient:
         while True:
             await asyncio.sleep(MAINTAIN_SECONDS)
             try:
+                if self._probed is not None:
+                    await self.redis_problem(self._probed)
                 await self.migrate()
                 _, newer = await self._reply(self._sweep(**self._settings.sweep_arguments))
                 self._newer.report(newer.decode())

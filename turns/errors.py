@@ -18,7 +18,8 @@
     * TierNotAllowed             403, the key is limited to other tiers
     * RateLimited                429, the owner has reached a limit
     * NewerVersion               503, a newer release wrote the record: this node can't read it
-    * Overloaded                 503, Redis is away or the queue is full
+    * Overloaded                 503, the queue is full
+        * RedisUnusable          Redis is away, refuses this service, or takes no data
 
 An error's `code` is stable: clients may match on it.
 """
@@ -26,6 +27,7 @@ An error's `code` is stable: clients may match on it.
 from collections.abc import Iterable
 from typing import ClassVar
 
+from turnstream.turns.redis_problem import RedisProblem
 from turnstream.turns.shapes import Error, ErrorType
 
 
@@ -226,6 +228,14 @@ class Overloaded(TurnError):
     status = 503
     code = "overloaded"
     retry_seconds = 1
+
+
+class RedisUnusable(Overloaded):
+    """Redis is away, refuses this service, or takes no data; its log says what to look at."""
+
+    def __init__(self, problem: RedisProblem) -> None:
+        super().__init__(f"The queue can't be used: {problem.summary}. Try again in a moment.")
+        self.problem = problem
 
 
 def error_body(error: TurnError) -> Error:

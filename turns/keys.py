@@ -15,6 +15,11 @@ def version() -> str:
     return "ts:version"
 
 
+def probe() -> str:
+    """Text, and channel: what a check of Redis writes; it expires at once."""
+    return "ts:probe"
+
+
 def turn(id: str) -> str:
     """Hash: the record of a turn."""
     return f"ts:turn:{id}"
@@ -183,6 +188,7 @@ def node_channel(node: str) -> str:
 
 _FUNCTIONS: tuple[Callable[..., str], ...] = (
     version,
+    probe,
     turn,
     log,
     queue,

@@ -12,6 +12,7 @@ from threading import Event, Lock, Thread
 
 from turnstream.turns.errors import BadRequest
 from turnstream.turns.queue import AWAY, TurnQueue
+from turnstream.turns.redis_problem import problem_of
 from turnstream.turns.turn import Claimed
 from turnstream.workers.active_turns import ActiveTurns
 from turnstream.workers.attempt import Attempt, Callbacks
@@ -93,7 +94,7 @@ class Claimer:
                 while not self._stopping.is_set() and (slots := self._active.free_slots()) > 0:
                     claimed = self._queue.claim(slots)
                     if self._unreachable:
-                        log.info("Redis is reachable again, claims continue")
+                        log.info("Redis can be used again, claims continue")
                         self._unreachable = False
                     if claimed is None:
                         return
@@ -109,7 +110,7 @@ class Claimer:
                     self._start(claimed)
             except AWAY as exc:
                 if not self._unreachable:
-                    log.warning("Redis is unreachable, claims are paused: %s", exc)
+                    log.warning("claims are paused, Redis can't be used: %s", problem_of(exc))
                 self._unreachable = True
 
     def _start(self, claimed: Claimed) -> None:

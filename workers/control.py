@@ -10,6 +10,7 @@ from threading import Event, Thread
 
 from turnstream.turns.commands import Cancel, Command, Preempt, WakeUp
 from turnstream.turns.queue import AWAY
+from turnstream.turns.redis_problem import problem_of
 from turnstream.workers.active_turns import ActiveTurns
 
 log = logging.getLogger(__name__)
@@ -47,14 +48,19 @@ class ControlListener:
         self._thread.join()
 
     def _run(self) -> None:
+        unheard = False
         while not self._stopping.is_set():
             try:
                 for command in self._subscribe():
+                    unheard = False
                     if self._stopping.is_set():
                         return
                     if command is not None:
                         self._carry_out(command)
-            except AWAY:
+            except AWAY as exc:
+                if not unheard:
+                    log.warning("commands are heard late, Redis can't be used: %s", problem_of(exc))
+                unheard = True
                 self._stopping.wait(RETRY_SECONDS)
 
     def _carry_out(self, command: Command) -> None:

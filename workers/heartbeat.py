@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from threading import Event, Thread
 
 from turnstream.turns.queue import AWAY, LeaseStatus, TurnQueue
+from turnstream.turns.redis_problem import problem_of
 from turnstream.workers.active_turns import ActiveTurns
 
 log = logging.getLogger(__name__)
@@ -52,9 +53,9 @@ class Heartbeat:
             self._queue.unregister()
         except AWAY as exc:
             log.warning(
-                "Redis is unreachable, %d turns are requeued when their leases end: %s",
+                "%d turns are requeued when their leases end, Redis can't be used: %s",
                 len(unfinished),
-                exc,
+                problem_of(exc),
             )
 
     def _run(self) -> None:

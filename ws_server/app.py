@@ -44,6 +44,8 @@ def create_app(settings: ServerSettings) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with open_client(settings.turns, settings.node) as turn_client:
+            # Logs what is the matter; the node waits for Redis.
+            await turn_client.redis_problem(model)
             directory = Directory(turn_client, model)
             async with open_batches(settings, directory) as batch_service:
                 app.state.node = NodeState(

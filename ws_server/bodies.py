@@ -213,6 +213,9 @@ class Health(Struct, frozen=True, kw_only=True):
     """State of this process, or of what it needs."""
 
     status: str
+    #: Why Redis can't be used: a stable word, and a sentence for whoever runs the service.
+    cause: str | UnsetType = UNSET
+    detail: str | UnsetType = UNSET
 
 
 class Steered(Struct, frozen=True, kw_only=True):

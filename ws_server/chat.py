@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.json import Decoder
+from starlette.responses import Response as HttpResponse
 
 from turnstream.turns.errors import TurnError, error_body
 from turnstream.turns.event_json import encode, event_type
@@ -29,6 +30,7 @@ from turnstream.ws_server.bodies import (
 from turnstream.ws_server.create import TIERS, Create, sampling_of
 from turnstream.ws_server.decode import decode
 from turnstream.ws_server.field import Body
+from turnstream.ws_server.wire import failure, refused
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +135,16 @@ class ChatWire:
                 return self._end(_ENDED.decode(event).response)
             case _:
                 return b""
+
+    def refusal(self, event: bytes) -> HttpResponse | None:
+        """Return the answer in place of a stream, if this event ends the turn before it began."""
+        match event_type(event):
+            case b"error":
+                return refused(event)
+            case b"response.failed":
+                return failure(failure_of(_ENDED.decode(event).response), 500)
+            case _:
+                return None
 
     def error(self, error: TurnError) -> bytes:
         """Return the error that ended the stream before the turn ended."""

@@ -118,6 +118,8 @@ async def get_response(request: Request) -> Response:
         state.turn_client,
         state.turn_client.follow(response_id, owner, after=after),
         ResponsesWire(),
+        # These are a known response's events, its refusal included.
+        decision_seconds=0,
     )
 
 
