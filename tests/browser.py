@@ -1,14 +1,18 @@
-"""Opens the page in a real Chromium and writes down what a person would not see."""
+"""Opens the page in a real Chromium and records errors and requests that a person would not see.
+
+One Chromium and one Playwright driver serve all tests of a process (the fixture `browser`), since
+starting them costs more than most tests; each visit has a browser context of its own. Playwright's
+objects belong to one event loop, so tests that use `browser` run in the session's (conftest.py).
+"""
 
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Locator, Page, async_playwright
+from playwright.async_api import Browser, Locator, Page, async_playwright
 
 from harness.chromium import NoBrowser, find_chromium
 
@@ -73,7 +77,6 @@ async def answer(turn: Locator) -> str:
     return await turn.locator(".answer").text_content() or ""
 
 
-@cache
 def chromium() -> str:
     """Return the browser's path, or skip the test: fail it with CI=true."""
     try:
@@ -84,16 +87,24 @@ def chromium() -> str:
 
 
 @asynccontextmanager
-async def visit(url: str, *, before: str = "") -> AsyncIterator[Visit]:
-    """Open the page.
+async def launch() -> AsyncIterator[Browser]:
+    """Start a browser; close it at the end."""
+    program = chromium()
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=program, args=_OPTIONS)
+        yield browser
+        await browser.close()
+
+
+@asynccontextmanager
+async def visit(browser: Browser, url: str, *, before: str = "") -> AsyncIterator[Visit]:
+    """Open the page in a new browser context, which shares nothing with other visits.
 
     Args:
         before: JavaScript to run in the tab before the page's own.
     """
-    program = chromium()
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=program, args=_OPTIONS)
-        page = await browser.new_page()
+    async with await browser.new_context() as context:
+        page = await context.new_page()
         page.set_default_timeout(PATIENCE_MS)
         opened = Visit(page)
         page.on("pageerror", lambda error: opened.errors.append(str(error)))
@@ -103,7 +114,4 @@ async def visit(url: str, *, before: str = "") -> AsyncIterator[Visit]:
         if before:
             await page.add_init_script(before)
         await page.goto(url)
-        try:
-            yield opened
-        finally:
-            await browser.close()
+        yield opened

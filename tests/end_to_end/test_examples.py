@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from playwright.async_api import Browser
 
 from benchmarks.processes import answers_http, python, running
 from harness.service import ROOT, Service
@@ -104,11 +105,11 @@ def open_node(
 
 
 async def test_the_example_page_shows_a_conversation(
-    page_server: str, open_node: str, tmp_path: Path
+    browser: Browser, page_server: str, open_node: str, tmp_path: Path
 ) -> None:
     example("browser.html", tmp_path, open_node)
 
-    async with visit(f"{page_server}/browser.html") as visitor:
+    async with visit(browser, f"{page_server}/browser.html") as visitor:
         answer = visitor.page.locator('#answer[data-status="completed"]')
         ask = visitor.page.get_by_role("button", name="Ask")
         await ask.click()

@@ -7,7 +7,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Locator, expect
+from playwright.async_api import Browser, Locator, expect
 
 from harness.service import Service
 from tests.browser import Visit, answer, visit
@@ -44,8 +44,10 @@ def text_of(response: dict[str, Any]) -> str:
     return text
 
 
-async def test_three_turns_in_the_page_are_what_the_server_keeps(service: Service) -> None:
-    async with visit(service.url) as opened:
+async def test_three_turns_in_the_page_are_what_the_server_keeps(
+    browser: Browser, service: Service
+) -> None:
+    async with visit(browser, service.url) as opened:
         previous = None
         for text in ("Hello!", "Do you know the Titanic movie?", "Who directed it?"):
             turn = await opened.ask(text)
@@ -62,8 +64,10 @@ async def test_three_turns_in_the_page_are_what_the_server_keeps(service: Servic
         opened.assert_nothing_went_wrong()
 
 
-async def test_stop_ends_a_long_answer_and_keeps_its_beginning(service: Service) -> None:
-    async with visit(service.url, before=RAMBLE) as opened:
+async def test_stop_ends_a_long_answer_and_keeps_its_beginning(
+    browser: Browser, service: Service
+) -> None:
+    async with visit(browser, service.url, before=RAMBLE) as opened:
         turn = await stopped(opened)
 
         response = await kept(service, turn)
@@ -87,9 +91,11 @@ async def stopped(opened: Visit) -> Locator:
     raise AssertionError("no answer could be stopped")
 
 
-async def test_an_answer_continues_when_the_node_is_killed(tmp_path: Path) -> None:
+async def test_an_answer_continues_when_the_node_is_killed(
+    browser: Browser, tmp_path: Path
+) -> None:
     with Service(tmp_path) as service:
-        async with visit(service.url) as opened:
+        async with visit(browser, service.url) as opened:
             turn = await opened.ask(LONG_STORY)
             before = await opened.becomes(turn, "writing")
 
