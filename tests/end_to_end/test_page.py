@@ -4,7 +4,6 @@ import asyncio
 import json
 import signal
 import urllib.request
-from pathlib import Path
 from typing import Any
 
 from playwright.async_api import Browser, Locator, expect
@@ -92,18 +91,17 @@ async def stopped(opened: Visit) -> Locator:
 
 
 async def test_an_answer_continues_when_the_node_is_killed(
-    browser: Browser, tmp_path: Path
+    browser: Browser, broken_service: Service
 ) -> None:
-    with Service(tmp_path) as service:
-        async with visit(browser, service.url) as opened:
-            turn = await opened.ask(LONG_STORY)
-            before = await opened.becomes(turn, "writing")
+    async with visit(browser, broken_service.url) as opened:
+        turn = await opened.ask(LONG_STORY)
+        before = await opened.becomes(turn, "writing")
 
-            service.child("serve").send_signal(signal.SIGKILL)
+        broken_service.child("serve").send_signal(signal.SIGKILL)
 
-            await opened.connection("reconnecting")
-            await opened.connection("connected")
-            shown = await opened.ends(turn)
-            assert shown.startswith(before)
-            assert len(shown) > len(before)
-            assert shown == text_of(await kept(service, turn))
+        await opened.connection("reconnecting")
+        await opened.connection("connected")
+        shown = await opened.ends(turn)
+        assert shown.startswith(before)
+        assert len(shown) > len(before)
+        assert shown == text_of(await kept(broken_service, turn))
