@@ -20,6 +20,7 @@ from harness.proxy import Proxy
 from harness.reader import Reader, text_of
 from harness.record import fetch
 from harness.service import ROOT, Service
+from tests.effort import examples
 from turnstream.turns import keys
 
 SABOTEUR = Path(__file__).parent / "saboteur"
@@ -35,8 +36,8 @@ QUESTION = {
     "presence_penalty": 0.2,
     "max_output_tokens": 300,
 }
-#: Takes seconds.
-LONG = QUESTION | {"max_output_tokens": 1500}
+#: Takes a second or more, so that a fault comes in the middle; uncut, the answer has 645 tokens.
+LONG = QUESTION | {"max_output_tokens": examples(400, 1500)}
 
 Question = dict[str, Any]
 
