@@ -1,6 +1,6 @@
 """What tests share, each started once: a real Redis, a running service, and the official clients.
 
-The service is nobody's own: who breaks it starts another. A failing test shows what it said.
+A test that breaks the service uses another one. The report of a failing test has the service's log.
 """
 
 import os
@@ -90,7 +90,7 @@ async def redis(redis_url: str) -> AsyncIterator[AsyncRedis]:
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Run `turnstream up` with the demo model. Who breaks it starts one of their own."""
+    """Run `turnstream up` with the demo model. A test that breaks it starts another."""
     with Service(tmp_path_factory.mktemp("service")) as running:
         yield running
 

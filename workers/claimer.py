@@ -10,7 +10,7 @@ from dataclasses import replace
 from threading import Event, Lock, Thread
 
 from turnstream.turns.errors import BadRequest
-from turnstream.turns.queue import AWAY, TurnQueue
+from turnstream.turns.queue import RETRYABLE_ERRORS, TurnQueue
 from turnstream.turns.turn import Claimed
 from turnstream.workers.active_turns import ActiveTurns
 from turnstream.workers.attempt import Attempt, Callbacks
@@ -102,7 +102,7 @@ class Claimer:
                         return
                     preempted.reassign_slot()
                     self._start(claimed)
-            except AWAY as exc:
+            except RETRYABLE_ERRORS as exc:
                 if not self._unreachable:
                     log.warning("Redis is unreachable, claims are paused: %s", exc)
                 self._unreachable = True

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from threading import Event, Thread
 
 from turnstream.turns.commands import Command
-from turnstream.turns.queue import AWAY
+from turnstream.turns.queue import RETRYABLE_ERRORS
 from turnstream.workers.active_turns import ActiveTurns
 
 log = logging.getLogger(__name__)
@@ -49,7 +49,7 @@ class ControlListener:
                         return
                     if command is not None:
                         self._carry_out(command)
-            except AWAY:
+            except RETRYABLE_ERRORS:
                 self._stopping.wait(RETRY_SECONDS)
 
     def _carry_out(self, command: Command) -> None:

@@ -9,7 +9,7 @@ import logging
 from threading import Event, Thread
 
 from turnstream.turns.log import Append, Log, Verdict
-from turnstream.turns.queue import AWAY
+from turnstream.turns.queue import RETRYABLE_ERRORS
 from turnstream.workers.active_turns import ActiveTurns
 from turnstream.workers.answer_events import IN_PROGRESS_SECONDS
 from turnstream.workers.attempt import Attempt
@@ -75,7 +75,7 @@ class Publisher:
         while parts:
             try:
                 verdicts = self._log.append([part for _, part in parts])
-            except AWAY as exc:
+            except RETRYABLE_ERRORS as exc:
                 if not repeated:
                     log.warning("Redis is unreachable, %d appends wait: %s", len(parts), exc)
                 repeated = True

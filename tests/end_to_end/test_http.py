@@ -16,7 +16,7 @@ from websockets.exceptions import InvalidStatus
 from harness.service import Service
 
 WAIT_SECONDS = 60
-#: What was said is said again and again: it does not end by itself.
+#: Repeats itself (a negative penalty), so that it does not end before its limit.
 STORY: dict[str, Any] = {
     "input": "Write a long story.",
     "temperature": 0,

@@ -35,7 +35,7 @@ Event = dict[str, Any]
 
 
 class Station:
-    """A worker without an engine: claims, answers what it is told to, and writes."""
+    """A worker without an engine: it claims turns and writes the tokens that a test gives it."""
 
     def __init__(self, settings: TurnSettings, name: str) -> None:
         self.client = connect(settings.redis_url)
@@ -163,9 +163,9 @@ async def test_a_stale_attempt_can_write_neither_a_slice_nor_the_end_at_any_time
     when: str,
 ) -> None:
     first, second = stations
-    zombie = first.claim()
-    zombie.on_step(IDS[:1], None)
-    first.write(zombie)
+    stale = first.claim()
+    stale.on_step(IDS[:1], None)
+    first.write(stale)
     lose(second, turn)
     attempt = None
     if when != "put back":
@@ -173,10 +173,10 @@ async def test_a_stale_attempt_can_write_neither_a_slice_nor_the_end_at_any_time
         attempt.on_step(IDS[1:], STOP if when == "ended" else None)
         second.write(attempt)
 
-    zombie.on_step([5, 5], None)
-    assert first.write(zombie) is Verdict.STALE
-    zombie.on_step((), Finish(FinishReason.LENGTH))
-    assert first.write(zombie) is Verdict.STALE
+    stale.on_step([5, 5], None)
+    assert first.write(stale) is Verdict.STALE
+    stale.on_step((), Finish(FinishReason.LENGTH))
+    assert first.write(stale) is Verdict.STALE
 
     if when == "put back":
         attempt = second.claim()
@@ -230,7 +230,7 @@ async def test_a_write_whose_reply_is_lost_counts_as_written_by_its_attempt(
     attempt = stations[0].claim()
     async with Proxy(port) as proxy:
         client = connect(settings.redis_url.replace(f":{port}/", f":{proxy.port}/"))
-        # Connected, and the script known, so that the next thing said is the answer to the write.
+        # Connected, and the script is loaded, so that the next reply is that of the write.
         await asyncio.to_thread(client.ping)
         log = Log(client, settings, worker="w0")
         await asyncio.to_thread(log.append, [])
@@ -238,11 +238,11 @@ async def test_a_write_whose_reply_is_lost_counts_as_written_by_its_attempt(
         active.add(attempt)
         publisher = Publisher(active, log)
         publisher.start()
-        proxy.swallow_answers = 1
+        proxy.lost_replies = 1
         attempt.on_step(IDS[:1], None)
         publisher.wake()
         async with asyncio.timeout(10):
-            while proxy.swallow_answers:
+            while proxy.lost_replies:
                 await asyncio.sleep(0.01)
         attempt.on_step(IDS[1:], STOP)
         async with asyncio.timeout(10):

@@ -11,12 +11,12 @@ from redis import Redis
 from websockets.asyncio.client import connect
 
 from harness.reader import Reader
-from harness.record import fetch, hold_to_the_record
+from harness.record import assert_as_stored, fetch
 from harness.service import Service
 from tests.faults.conftest import BACK_SECONDS, until_all_work, worker_names
 from turnstream.turns import keys
 
-#: What was said is said again, so that only its length ends it; seconds later.
+#: Repeats itself (a negative penalty), so that only its length ends it, seconds later.
 ENDLESS = {
     "input": "Write a long story.",
     "temperature": 0,
@@ -76,5 +76,5 @@ async def test_a_turn_cancelled_from_another_socket_keeps_its_text(
 
     assert reader.final["type"] == "response.incomplete"
     assert reader.final["response"]["status"] == "cancelled"
-    hold_to_the_record(service, reader)
+    assert_as_stored(service, reader)
     assert redis.zscore(keys.leases(), reader.id) is None

@@ -1,4 +1,4 @@
-"""A worker that goes hands on whatever it could not end, also what was said and not written."""
+"""A worker that stops requeues each turn it could not end, also one with unwritten tokens."""
 
 import time
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ PATIENCE_SECONDS = 20.0
 
 @pytest.fixture
 def worker(redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
-    """A worker of a tiny model that can write nothing, and is given no grace."""
+    """A worker of a tiny model that can write nothing and has no grace period."""
 
     def write_nothing(self: Publisher, parts: list[Any]) -> None:
         self._stopping.wait(PATIENCE_SECONDS)
@@ -83,7 +83,7 @@ def test_a_worker_that_stops_its_engine_does_not_report_a_dead_engine(
 ) -> None:
     exits: list[int] = []
     monkeypatch.setattr("turnstream.workers.worker.os._exit", exits.append)
-    # The beat looks often, and all through the stop.
+    # The heartbeat checks the engine often, and during the whole stop.
     monkeypatch.setattr("turnstream.workers.heartbeat.HEARTBEAT_SECONDS", 0.001)
     worker.start()
 
