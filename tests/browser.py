@@ -16,10 +16,10 @@ from playwright.async_api import Browser, Locator, Page, async_playwright
 
 from harness.chromium import NoBrowser, find_chromium
 
-#: Whatever the page waits for, on a busy machine.
+#: Timeout of each wait, for a busy machine.
 PATIENCE_MS = 60_000
 
-#: Text that a careless page would change: spaces, line ends, marks and letters of two code units.
+#: Text that a page could change by mistake: spaces, line ends, markup and surrogate pairs.
 SLICES = ("Once", "  upon\n", "\n a <b>time</b>", " & 😀", "e\u0301", " the", " end. ")
 
 _OPTIONS = (
@@ -34,16 +34,16 @@ _OPTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One person's tab."""
+    """An open tab with the page."""
 
     page: Page
     #: What the console calls an error, and errors that nobody caught.
     errors: list[str] = field(default_factory=list)
-    #: Every host that was asked for anything, with its port.
+    #: The host and port of every request.
     hosts: set[str] = field(default_factory=set)
 
     async def ask(self, text: str) -> Locator:
-        """Say something, once connected, and give the turn that it became."""
+        """Send a message, once connected, and return its turn."""
         await self.connection("connected")
         turns = self.page.locator(".turn")
         turn = turns.nth(await turns.count())
@@ -53,27 +53,27 @@ class Visit:
         return turn
 
     async def becomes(self, turn: Locator, state: str) -> str:
-        """Wait until a turn has come to a state; gives the text of its answer by then."""
+        """Wait until a turn has a state and return the text of its answer."""
         await turn.and_(self.page.locator(f'[data-state="{state}"]')).wait_for()
         return await answer(turn)
 
     async def ends(self, turn: Locator) -> str:
-        """Wait until a turn has ended, in whatever way; gives the text of its answer."""
+        """Wait until a turn has ended and return the text of its answer."""
         await turn.and_(self.page.locator('[aria-busy="false"]')).wait_for()
         return await answer(turn)
 
     async def connection(self, state: str) -> None:
-        """Wait until the page says so of its connection."""
+        """Wait until the page shows this state of its connection."""
         await self.page.locator(f'#connection[data-state="{state}"]').wait_for()
 
     def assert_nothing_went_wrong(self) -> None:
-        """Nothing was complained of, and nobody was asked but the host of the page."""
+        """Assert that there was no error, and no request to a host other than the page's."""
         assert self.errors == [], self.errors
         assert self.hosts == {urlsplit(self.page.url).netloc}, self.hosts
 
 
 async def answer(turn: Locator) -> str:
-    """Give the text of a turn's answer, to the last space."""
+    """Return the text of a turn's answer, trailing spaces included."""
     return await turn.locator(".answer").text_content() or ""
 
 

@@ -1,4 +1,4 @@
-"""How tests that come in by the front door ask without an SDK."""
+"""Fixtures of tests that use the service over HTTP, and a service to break."""
 
 from collections.abc import AsyncIterator, Iterator
 

@@ -22,7 +22,7 @@ from turnstream.cli.redis_server import free_port
 #: Examples with a test of their own here, or elsewhere.
 ALONE = {"browser.html", "echo_drift.py"}
 TESTED_ELSEWHERE = {
-    "resume.py",  # through a line that is cut: test_resume_examples.py
+    "resume.py",  # through a connection that is cut: test_resume_examples.py
     "resume.mjs",
 }
 PYTHON = {
@@ -68,7 +68,7 @@ def test_a_shell_example_prints_its_answer(service: Service, tmp_path: Path, nam
 
 @pytest.fixture
 def page_server(tmp_path: Path) -> Iterator[str]:
-    """Serve a folder as a newcomer's page would be, elsewhere than the service; gives the URL."""
+    """Serve a folder at another origin than the service's; give the URL."""
     handler = partial(QuietHandler, directory=str(tmp_path))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -79,7 +79,7 @@ def page_server(tmp_path: Path) -> Iterator[str]:
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    """Serves files without a word."""
+    """Serves files without logging."""
 
     def log_message(self, *args: object) -> None:
         pass
@@ -89,7 +89,7 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
 def open_node(
     service: Service, page_server: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """Run another node of the service, which lets that page in; gives its URL."""
+    """Run another node of the service, which accepts that origin; give its URL."""
     port = free_port()
     environ = {
         "TURNSTREAM_REDIS_URL": service.child("serve").environ()["TURNSTREAM_REDIS_URL"],

@@ -13,7 +13,7 @@ from tests.browser import Visit, answer, visit
 
 #: The model answers this with some six hundred tokens.
 LONG_STORY = "Write a long story."
-#: Makes what the page asks for long: at this temperature a model seldom finds an end.
+#: Makes every answer long: at this temperature the model seldom draws its end token.
 RAMBLE = """
 const send = WebSocket.prototype.send;
 WebSocket.prototype.send = function (text) {
@@ -26,7 +26,7 @@ WebSocket.prototype.send = function (text) {
 
 
 async def kept(service: Service, turn: Locator) -> dict[str, Any]:
-    """Give the response as the server keeps it."""
+    """Return the response as the server stores it."""
     response_id = await turn.get_attribute("data-response")
 
     def get() -> dict[str, Any]:
@@ -78,7 +78,7 @@ async def test_stop_ends_a_long_answer_and_keeps_its_beginning(
 
 
 async def stopped(opened: Visit) -> Locator:
-    """Ask and stop. Now and then the model is through before it hears; then once more."""
+    """Ask and stop; ask again if the model had ended before the cancel arrived."""
     for _ in range(10):
         turn = await opened.ask("Tell me a story.")
         begun = '[data-state="writing"], [aria-busy="false"]'

@@ -1,4 +1,4 @@
-"""Coming back to a turn: by handshake, by frame, at any node, with its log there or gone."""
+"""A turn is resumed by handshake or by frame, at any node, with its log stored or expired."""
 
 import asyncio
 import hashlib
@@ -17,7 +17,7 @@ from tests.end_to_end.story import Event, ask, begun, numbers, read, resumed, so
 from turnstream.cli.redis_server import free_port
 from turnstream.turns import keys
 
-#: Who may come in at the other node; `local` is who everybody is at a node without keys.
+#: Keys of the other node; `local` is the owner of all turns at a node without keys.
 OWNERS = ("ann", "bob", "local")
 
 
@@ -30,7 +30,7 @@ def redis(service: Service) -> Iterator["Redis[bytes]"]:
 
 @pytest.fixture(scope="module")
 def elsewhere(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Another node on the same Redis, which knows its owners by their keys; gives its URL."""
+    """Another node on the same Redis, which requires keys; give its URL."""
     port = free_port()
     owners = {owner: hashlib.sha256(f"key-of-{owner}".encode()) for owner in OWNERS}
     environ = {

@@ -1,4 +1,4 @@
-"""`turnstream up` for real: it heals what dies and leaves nothing behind."""
+"""`turnstream up` restarts what dies and leaves no process behind."""
 
 import signal
 import subprocess

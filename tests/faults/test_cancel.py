@@ -1,4 +1,4 @@
-"""Somebody else's socket, another door, another node: whoever knows the id stops the answer."""
+"""A turn is cancelled from another socket, over HTTP or at another node."""
 
 import asyncio
 import json
@@ -36,7 +36,7 @@ async def stop(
             await socket.recv()
         return
     if way == "the next node":
-        # Asleep meanwhile, so that the answer is not over before the node is back.
+        # The workers are stopped meanwhile, so that the answer is not over before the node is back.
         for worker in workers:
             worker.suspend()
         try:
@@ -66,7 +66,7 @@ async def until_back(service: Service) -> None:
 async def test_a_turn_cancelled_from_another_socket_keeps_its_text(
     service: Service, redis: Redis, reader: Reader, way: str, until: str
 ) -> None:
-    # Known beforehand: to look for them takes a while on a busy machine.
+    # Looked up before: it takes a while on a busy machine.
     await until_all_work(service, redis)
     workers = list(worker_names(service).values())
     await reader.read(until=until, **ENDLESS)

@@ -2,19 +2,18 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness import tiny_llama
+from harness.turn import GREEDY, new_turn
 from turnstream.turns import keys
 from turnstream.turns.client import open_client
 from turnstream.turns.connection import connect
-from turnstream.turns.ids import new_response_id
-from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.settings import TurnSettings
-from turnstream.turns.turn import Message, Request, Turn
 from turnstream.workers.publisher import Publisher
 from turnstream.workers.settings import WorkerSettings
 from turnstream.workers.worker import Worker
@@ -48,21 +47,8 @@ async def test_a_finished_answer_that_is_not_written_is_requeued_at_once(
     redis_url: str, worker: Worker
 ) -> None:
     settings = TurnSettings(redis_url=redis_url)
-    turn = Turn(
-        id=new_response_id(),
-        owner="ann",
-        model=worker.model,
-        tier="default",
-        input=(Message("user", "Hi"),),
-        request=Request(
-            instructions="", sampling=SamplingParams(max_tokens=4, temperature=0, top_p=1, seed=1)
-        ),
-        previous_response_id=None,
-        previous_cached=False,
-        store=True,
-        metadata={},
-        created_at=1_800_000_000,
-    )
+    sampling = replace(GREEDY, max_tokens=4)
+    turn = new_turn(model=worker.model, instructions="", sampling=sampling)
     with connect(redis_url) as client:
         client.flushall()
         async with open_client(settings, "node-1") as front, front.submit(turn):

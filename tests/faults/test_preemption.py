@@ -11,14 +11,14 @@ import pytest
 from redis import Redis
 
 from harness.service import Service
+from harness.turn import new_turn
 from tests.faults.conftest import QUESTION, Question, until_all_work
 from turnstream.turns import keys
 from turnstream.turns.client import TurnClient, open_client
 from turnstream.turns.follower import Follower
-from turnstream.turns.ids import new_response_id
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.settings import TurnSettings
-from turnstream.turns.turn import Message, Request, Tier, Turn
+from turnstream.turns.turn import Tier, Turn
 
 #: More turns than the two workers have slots.
 BATCH = 20
@@ -36,28 +36,16 @@ async def turn_client(service: Service) -> AsyncIterator[TurnClient]:
 
 
 def make_turn(tier: Tier, most_tokens: int) -> Turn:
-    return Turn(
-        id=new_response_id(),
-        owner=f"owner-of-{tier}",
+    sampling = {
+        name: QUESTION[name]
+        for name in ("temperature", "seed", "frequency_penalty", "presence_penalty")
+    }
+    return new_turn(
+        QUESTION["input"],
         model="demo",
+        owner=f"owner-of-{tier}",
         tier=tier,
-        input=(Message("user", QUESTION["input"]),),
-        request=Request(
-            instructions=None,
-            sampling=SamplingParams(
-                max_tokens=most_tokens,
-                temperature=QUESTION["temperature"],
-                top_p=1.0,
-                seed=QUESTION["seed"],
-                frequency_penalty=QUESTION["frequency_penalty"],
-                presence_penalty=QUESTION["presence_penalty"],
-            ),
-        ),
-        previous_response_id=None,
-        previous_cached=False,
-        store=True,
-        metadata={},
-        created_at=1_800_000_000,
+        sampling=SamplingParams(max_tokens=most_tokens, top_p=1.0, **sampling),
     )
 
 

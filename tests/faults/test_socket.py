@@ -1,4 +1,4 @@
-"""A reader's socket is cut, silent, slow or double, and its reader has the whole answer."""
+"""A reader's socket is cut, silent, slow or doubled, and the reader gets the whole answer."""
 
 import asyncio
 import json
@@ -83,7 +83,7 @@ async def test_a_slow_connection_delays_and_changes_nothing(
 async def test_a_reader_that_stops_reading_gets_everything_when_it_reads_again(
     service: Service, undisturbed: Undisturbed
 ) -> None:
-    # Tiny buffers, so that the server feels it: most of the answer has to wait on its side.
+    # Small buffers, so that most of the answer has to wait on the server's side.
     end = sockets.socket()
     end.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
     end.connect(("127.0.0.1", int(service.url.rpartition(":")[2])))
@@ -153,7 +153,7 @@ async def test_one_key_used_on_several_sockets_at_once_creates_one_turn(
 async def test_a_request_whose_response_was_lost_is_repeated_and_creates_one_turn(
     service: Service, proxy: Proxy, redis: Redis, undisturbed: Undisturbed
 ) -> None:
-    # First, since it may make a turn of its own.
+    # First, since it may create a turn.
     expected = undisturbed(SHORT)
     made = int(redis.get(keys.arrivals()) or 0)
     reader = through(proxy)

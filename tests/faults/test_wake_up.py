@@ -36,7 +36,7 @@ async def test_a_wake_up_delivered_ten_times_makes_one_answer(
 async def test_turns_are_answered_though_every_wake_up_is_lost(
     service: Service, redis: Redis, undisturbed: Undisturbed
 ) -> None:
-    # A worker that has only just begun would look at the line without being rung.
+    # A worker that has just started would claim without a wake-up.
     await until_all_work(service, redis)
     # No worker shows a free slot, so none is sent a wake-up; any that is sent is removed.
     readers = [Reader(service.url) for _ in range(6)]

@@ -1,4 +1,4 @@
-"""A worker's death is not the reader's business."""
+"""A worker dies, stops or drains, and its turns continue without a gap for their readers."""
 
 import asyncio
 import signal

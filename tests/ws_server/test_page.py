@@ -1,6 +1,6 @@
-"""The page in a real browser, with a real node and a real Redis; the worker is played by hand.
+"""The page in a real browser, with a real node and a real Redis; the test plays the worker.
 
-By hand, because then an answer can wait half-way until the page has seen what a test is about.
+So an answer can stop half-way until the page has shown what a test is about.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ KEY = "let-me-in"
 
 @pytest.fixture(scope="module")
 def locked_node(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A front end that lets in whoever has the key."""
+    """A front end that requires a key."""
     keys = f"ann:{hashlib.sha256(KEY.encode()).hexdigest()}"
     directory = tmp_path_factory.mktemp("locked")
     with serving(redis_url, directory, TURNSTREAM_API_KEYS=keys) as url:
@@ -185,7 +185,7 @@ async def test_a_failed_answer_keeps_its_text_and_shows_the_reason(
         assert await opened.becomes(turn, "failed") == "Half"
         await expect(turn.locator(".note")).to_have_text("The engine gave up.")
 
-        # There is nothing to go on from, so the next turn begins anew.
+        # A failed response cannot be continued, so the next turn starts a conversation.
         await opened.ask("Two?")
         assert [m.text for m in (await worker.claim()).messages] == ["Two?"]
 

@@ -1,4 +1,4 @@
-"""The page loses no character and asks no turn twice, whatever becomes of its socket."""
+"""The page loses no character and submits no turn twice, whatever happens to its socket."""
 
 import pytest
 from playwright.async_api import Browser, expect
@@ -8,7 +8,7 @@ from tests.ws_server.fake_worker import FakeWorker
 from turnstream.turns import keys
 from turnstream.turns.connection import connect
 
-#: Wraps the page's sockets: what happens to the fourth slice of an answer is up to a test.
+#: Wraps the page's sockets: a test decides what happens to the fourth slice of an answer.
 AT_THE_FOURTH_SLICE = """
 let slices = 0;
 window.WebSocket = class extends WebSocket {
@@ -48,7 +48,7 @@ async def test_no_character_is_lost_or_repeated_when(
         await worker.claim()
         for text in SLICES[:5]:
             worker.say(text)
-        # The rest is said only when the page has caught up: it must have asked for it.
+        # The rest is written only when the page has caught up, so it must have resumed.
         await expect(turn.locator(".answer")).to_have_text("".join(SLICES[:5]))
         worker.say(*SLICES[5:])
         worker.end()
@@ -63,7 +63,7 @@ async def test_no_character_is_lost_or_repeated_when(
         opened.assert_nothing_went_wrong()
 
 
-#: Wraps the page's sockets: what happens to the first turn on its way out is up to a test.
+#: Wraps the page's sockets: a test decides what happens to the first frame that is sent.
 AT_THE_FIRST_TURN = """
 let turns = 0;
 window.WebSocket = class extends WebSocket {
