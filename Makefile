@@ -19,6 +19,9 @@ PROGRESS := ^ *((Downloading|Processing) .*|Building editable.*started|Installin
 # the order of their folders, so that the long ones, which need a service, start early.
 PARALLEL := -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
+# Container images often set it. Then each of the many processes that tests start would compile our code anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 #: Options for the command behind `run`, `test` and `bench`: make run ARGS="--port 8080"
 ARGS :=
 

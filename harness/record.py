@@ -4,7 +4,7 @@ import json
 import urllib.request
 from typing import Any
 
-from harness.reader import ENDS, Reader, said, text_of
+from harness.reader import ENDS, Reader, event_text, text_of
 from harness.service import Service
 
 
@@ -21,10 +21,10 @@ def fetch(service: Service, path: str, body: dict[str, Any] | None = None) -> An
     return json.loads(text)
 
 
-def hold_to_the_record(service: Service, reader: Reader) -> None:
+def assert_as_stored(service: Service, reader: Reader) -> None:
     """Assert that a reader got exactly the events and the text that the service stores."""
     events = reader.events
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     assert [event["type"] for event in events if event["type"] in ENDS] == [events[-1]["type"]]
     assert fetch(service, f"/v1/responses/{reader.id}?stream=true") == events
-    assert text_of(fetch(service, f"/v1/responses/{reader.id}")) == said(events)
+    assert text_of(fetch(service, f"/v1/responses/{reader.id}")) == event_text(events)

@@ -120,7 +120,7 @@ class TurnQueue:
 
 #: Errors after which a worker's thread tries again: Redis can't be reached, or it refuses to write,
 #: as with a full disk or during a failover.
-AWAY = (RedisError,)
+RETRYABLE_ERRORS = (RedisError,)
 
 
 def _claimed(reply: Sequence[Any]) -> Claimed:

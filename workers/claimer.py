@@ -11,7 +11,7 @@ from dataclasses import replace
 from threading import Event, Lock, Thread
 
 from turnstream.turns.errors import BadRequest
-from turnstream.turns.queue import AWAY, TurnQueue
+from turnstream.turns.queue import RETRYABLE_ERRORS, TurnQueue
 from turnstream.turns.redis_problem import problem_of
 from turnstream.turns.turn import Claimed
 from turnstream.workers.active_turns import ActiveTurns
@@ -108,7 +108,7 @@ class Claimer:
                         return
                     preempted.reassign_slot()
                     self._start(claimed)
-            except AWAY as exc:
+            except RETRYABLE_ERRORS as exc:
                 if not self._unreachable:
                     log.warning("claims are paused, Redis can't be used: %s", problem_of(exc))
                 self._unreachable = True

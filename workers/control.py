@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from threading import Event, Thread
 
 from turnstream.turns.commands import Cancel, Command, Preempt, WakeUp
-from turnstream.turns.queue import AWAY
+from turnstream.turns.queue import RETRYABLE_ERRORS
 from turnstream.turns.redis_problem import problem_of
 from turnstream.workers.active_turns import ActiveTurns
 
@@ -57,7 +57,7 @@ class ControlListener:
                         return
                     if command is not None:
                         self._carry_out(command)
-            except AWAY as exc:
+            except RETRYABLE_ERRORS as exc:
                 if not unheard:
                     log.warning("commands are heard late, Redis can't be used: %s", problem_of(exc))
                 unheard = True

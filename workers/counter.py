@@ -10,7 +10,7 @@ from threading import Event, Thread
 from typing import Protocol
 
 from turnstream.turns.errors import BadRequest, ContextLengthExceeded
-from turnstream.turns.queue import AWAY
+from turnstream.turns.queue import RETRYABLE_ERRORS
 from turnstream.turns.token_count import Count, Question
 from turnstream.turns.turn import Message, Request
 from turnstream.workers.prompter import Prompter
@@ -63,7 +63,7 @@ class Counter:
                 question = self._questions.next()
                 if question is not None:
                     self._questions.answer(question, self._answer(question))
-            except AWAY:
+            except RETRYABLE_ERRORS:
                 self._stopping.wait(RETRY_SECONDS)
 
     def _answer(self, question: Question) -> Count | BadRequest:

@@ -14,7 +14,7 @@ from harness.service import Service
 TITANIC = "Do you know the movie Titanic?"
 DIRECTOR = "Who is the director of the movie?"
 ENDLESS = {"frequency_penalty": -2}
-#: What was said is said again and again: it does not end by itself.
+#: Repeats itself (a negative penalty), so that it does not end before its limit.
 LONG: dict[str, Any] = {
     "input": "Write a long story.",
     "temperature": 0,

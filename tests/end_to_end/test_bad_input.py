@@ -10,7 +10,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from harness.service import Service
-from tests.end_to_end.test_socket import answer, next_event, said
+from tests.end_to_end.test_socket import answer, event_text, next_event
 
 UNKNOWN = "resp_" + 32 * "f"
 
@@ -61,7 +61,7 @@ async def test_a_bad_frame_gets_an_error_and_the_socket_stays_open(
         events = [await next_event(neighbour)]
         while events[-1]["type"] != "response.completed":
             events.append(await next_event(neighbour))
-        assert said(events) == said(after)
+        assert event_text(events) == event_text(after)
 
 
 async def test_refusals_keep_the_order_of_their_lane(service: Service) -> None:

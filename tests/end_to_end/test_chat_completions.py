@@ -1,4 +1,4 @@
-"""Clients of the older protocol are answered by the same turns."""
+"""Chat completions are answered by the same turns as responses."""
 
 import json
 

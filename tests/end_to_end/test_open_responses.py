@@ -21,7 +21,7 @@ from tests.end_to_end.test_socket import TERMINAL, answer, rest
 
 WAIT_SECONDS = 60
 UNKNOWN = "resp_" + 32 * "e"
-#: Every one of them must be there, null or not.
+#: Required fields of a response; each may be null.
 KEYS = set(
     """id object created_at completed_at status background error incomplete_details instructions
     max_output_tokens max_tool_calls model output parallel_tool_calls previous_response_id reasoning
@@ -43,7 +43,7 @@ Event = dict[str, Any]
 
 
 class Transport(Protocol):
-    """A way to ask: gives the events of one turn, or the one error."""
+    """Asks over HTTP or a socket: yields the events of one turn, or the one error."""
 
     async def __call__(self, **fields: Any) -> list[Event]: ...
 
@@ -91,7 +91,7 @@ async def socket(service: Service) -> AsyncIterator[ClientConnection]:
 
 
 def final_of(events: list[Event]) -> Response:
-    """Check a turn to the letter, and give its response."""
+    """Check all events of a turn and return its response."""
     adapter: TypeAdapter[Any] = TypeAdapter(ResponsesServerEvent)
     for event in events:
         adapter.validate_python(event, strict=True)

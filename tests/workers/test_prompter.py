@@ -20,7 +20,7 @@ class FakeTokenizer:
         self.tokens = []
 
     def encode(self, text: str) -> list[int]:
-        return [ord(letter) for letter in text]
+        return [ord(character) for character in text]
 
     def decode(self, ids: object) -> str:
         raise NotImplementedError

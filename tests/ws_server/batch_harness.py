@@ -44,7 +44,7 @@ class OneModel:
 
 
 class BatchHarness:
-    """Everything that a batch needs except its runner."""
+    """What a batch needs except its runner."""
 
     def __init__(
         self,

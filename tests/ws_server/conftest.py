@@ -1,4 +1,4 @@
-"""A real front end and a real Redis; the worker is played by hand."""
+"""A real front end and a real Redis; the test plays the worker."""
 
 import os
 import socket
@@ -82,14 +82,14 @@ def wait_until_up(url: str, process: "subprocess.Popen[bytes]", log: Path) -> No
 
 @pytest.fixture(scope="session")
 def node(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A front end that wants no key."""
+    """A front end without authentication."""
     with serving(redis_url, tmp_path_factory.mktemp("node")) as url:
         yield url
 
 
 @pytest.fixture(name="socket")
 async def open_socket(node: str, worker: FakeWorker) -> AsyncIterator[ClientConnection]:
-    """A socket to the node; a worker has just given a sign of life."""
+    """A socket to the node; a worker has just sent a heartbeat."""
     worker.heartbeat()
     async with connect_socket(socket_url(node)) as socket:
         yield socket
@@ -102,7 +102,7 @@ async def harness(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[BatchHarness]:
-    """Everything that a batch needs except its runner."""
+    """What a batch needs except its runner."""
     # Small parts, so that a few lines make several; but larger than the window, so that more may
     # have ended than the next runner first submits.
     monkeypatch.setattr(output, "MOST_LINES", 7)

@@ -1,4 +1,4 @@
-"""Who may come in, and as whom."""
+"""Which API keys and origins are accepted, and which owner a key belongs to."""
 
 import hashlib
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a chat client may ask for, and how what it may not is refused."""
+"""Which chat completion requests are accepted, and how the others are refused."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""HTTP clients that leave before their answer has ended; nobody works, so it never would."""
+"""HTTP clients that disconnect before their answer has ended; no worker runs, so none ends."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ def http(node: str) -> httpx2.AsyncClient:
 
 
 async def asked_under(redis: Redis, key: str) -> str:
-    """Wait until a turn was made under a key, and give its id: its client has heard nothing yet."""
+    """Wait until a turn was created with a key and return its id; its client has no event yet."""
     async with asyncio.timeout(WAIT_SECONDS):
         while not (id := await redis.hget(keys.idempotency("local", key), "id")):  # type: ignore[misc]
             await asyncio.sleep(0.02)
@@ -30,7 +30,7 @@ async def asked_under(redis: Redis, key: str) -> str:
 async def leave(
     node: str, redis: Redis, *, key: str = "mine", path: str = "responses", **fields: object
 ) -> str:
-    """Ask, leave as soon as the turn is there, and give its response's id."""
+    """Ask, disconnect as soon as the turn exists, and return its response's id."""
     body = json.dumps({"input": "Hi", "messages": [{"role": "user", "content": "Hi"}]} | fields)
     host, port = node.removeprefix("http://").split(":")
     _, writing = await asyncio.open_connection(host, int(port))

@@ -1,4 +1,4 @@
-"""What a client may send, and how what it may not is refused."""
+"""Which frames are accepted, and how the others are refused."""
 
 import json
 from typing import Any

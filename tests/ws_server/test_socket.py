@@ -1,4 +1,4 @@
-"""What one socket may ask, and when it is refused or closed; the worker is played by hand."""
+"""What one socket may ask, and when it is refused or closed; the test plays the worker."""
 
 import asyncio
 import hashlib
@@ -85,7 +85,7 @@ async def test_a_refused_handshake_is_an_http_response_and_logs_no_error(
 
 
 async def test_a_message_that_is_far_too_large_ends_the_socket(socket: ClientConnection) -> None:
-    with suppress(ConnectionClosed):  # it is cut off before it has said all
+    with suppress(ConnectionClosed):  # it is closed before everything was sent
         await socket.send("x" * (4 * 1024 * 1024 + 1))
     async with asyncio.timeout(20):
         await socket.wait_closed()
