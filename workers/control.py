@@ -48,19 +48,19 @@ class ControlListener:
         self._thread.join()
 
     def _run(self) -> None:
-        unheard = False
+        unreachable = False
         while not self._stopping.is_set():
             try:
                 for command in self._subscribe():
-                    unheard = False
+                    unreachable = False
                     if self._stopping.is_set():
                         return
                     if command is not None:
                         self._carry_out(command)
             except RETRYABLE_ERRORS as exc:
-                if not unheard:
-                    log.warning("commands are heard late, Redis can't be used: %s", problem_of(exc))
-                unheard = True
+                if not unreachable:
+                    log.warning("commands arrive late, Redis can't be used: %s", problem_of(exc))
+                unreachable = True
                 self._stopping.wait(RETRY_SECONDS)
 
     def _carry_out(self, command: Command) -> None:

@@ -185,7 +185,7 @@ def test_a_worker_whose_redis_became_a_replica_goes_on_when_there_is_a_primary_a
     eventually(lambda: asked(f"{url}/readyz")[0] == 200, node, worker)
     eventually(lambda: ended(url, turn["id"]), node, worker)
     assert asked(f"{url}/v1/responses", QUESTION)[0] == 200
-    # Wake-ups are heard again too: this command is Celery's.
+    # Wake-ups are received again too: this command is Celery's.
     commands = lambda: [client["cmd"] for client in server.admin.client_list()]  # noqa: E731
     eventually(lambda: "brpop" in commands(), node, worker)
 

@@ -59,16 +59,16 @@ async def test_the_chosen_workers_channel_brings_the_wake_up_too(
     queue.heartbeat([], {}, slots=4)
     queue.claim(1)
     listener = connect(settings.redis_url)
-    heard = commands(listener, model=MODEL, worker="w0")
-    waiting = asyncio.create_task(asyncio.to_thread(next, heard))
+    received = commands(listener, model=MODEL, worker="w0")
+    waiting = asyncio.create_task(asyncio.to_thread(next, received))
     async with asyncio.timeout(10):
         channel = keys.worker_channel(MODEL, "w0")
         while (await turn_client._redis.pubsub_numsub(channel))[0][1] == 0:
             await asyncio.sleep(0.01)  # until the worker listens
         await submitted(turn_client, make_turn())
         while (command := await waiting) is None:
-            waiting = asyncio.create_task(asyncio.to_thread(next, heard))
+            waiting = asyncio.create_task(asyncio.to_thread(next, received))
 
     assert command == WakeUp()
-    heard.close()
+    received.close()
     listener.close()
