@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 from turnstream.turns.sampling_params import SamplingParams
+from turnstream.turns.shapes import Hints
 
 Role = Literal["system", "user", "assistant"]
 Tier = Literal["priority", "default", "flex", "batch"]
@@ -87,6 +88,8 @@ class Turn:
     idempotency_key: str | None = None
     #: Hash of the request, to tell a repeat from another request with the same key.
     fingerprint: str = ""
+    #: What the request says without effect on the answer.
+    hints: Hints = Hints()
     #: The batch line that this turn is made of; None: an interactive turn.
     batch: "BatchLine | None" = None
 

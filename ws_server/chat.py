@@ -13,7 +13,7 @@ from turnstream.turns.errors import TurnError, error_body
 from turnstream.turns.event_json import encode, event_type
 from turnstream.turns.ids import completion_of
 from turnstream.turns.shapes import Error, Response
-from turnstream.ws_server import field, items, requests
+from turnstream.ws_server import field, hints, items, requests
 from turnstream.ws_server.bodies import (
     Chunk,
     ChunkChoice,
@@ -61,7 +61,7 @@ def read_chat(body: Body) -> ChatRequest:
         references=read.references,
         instructions=None,
         previous_response_id=None,
-        max_output_tokens=asked.max_completion_tokens or asked.max_tokens,
+        max_output_tokens=_most_tokens(asked),
         sampling=sampling_of(asked),
         truncate=False,
         stop=stops,
@@ -69,6 +69,7 @@ def read_chat(body: Body) -> ChatRequest:
         background=False,
         tier=TIERS[asked.service_tier or "auto"],
         metadata=asked.metadata or {},
+        hints=hints.of_completion(asked),
         idempotency_key=None,
     )
     return ChatRequest(
@@ -77,6 +78,14 @@ def read_chat(body: Body) -> ChatRequest:
         include_usage=asked.stream_options is not None
         and asked.stream_options.include_usage is True,
     )
+
+
+def _most_tokens(asked: requests.CompletionBody) -> int | None:
+    for name in ("max_completion_tokens", "max_tokens"):
+        if getattr(asked, name) == 0:
+            raise field.wrong(name, "at least 1, or -1 for no limit")
+    most = asked.max_tokens if asked.max_completion_tokens is None else asked.max_completion_tokens
+    return None if most == -1 else most
 
 
 class _Delta(Struct, frozen=True):

@@ -12,9 +12,10 @@ from typing import Any
 from turnstream.turns.errors import BadRequest, ResponseNotFound
 from turnstream.turns.ids import is_response_id, message_id, new_response_id
 from turnstream.turns.sampling_params import SamplingParams
+from turnstream.turns.shapes import Hints
 from turnstream.turns.stored import Stored
 from turnstream.turns.turn import Message, Request, Tier, Turn
-from turnstream.ws_server import field, items, requests
+from turnstream.ws_server import field, hints, items, requests
 from turnstream.ws_server.decode import decode
 from turnstream.ws_server.directory import Model
 from turnstream.ws_server.field import Body
@@ -28,7 +29,7 @@ TIERS: dict[str, Tier] = {
     "auto": "default",
     "flex": "flex",
 }
-#: Seeds stay in the range that JavaScript represents exactly.
+#: Seeds that are drawn stay in the range that JavaScript represents exactly.
 _SEEDS = 2**53
 _KEY_LENGTH = 256
 _DEFAULTS = SamplingParams()
@@ -57,6 +58,8 @@ class Create:
     generate: bool = True
     tier: Tier
     metadata: dict[str, str]
+    #: Returned with the response, without effect on the answer.
+    hints: Hints = Hints()
     #: Identifies a repeated request; one key never makes two turns.
     idempotency_key: str | None
 
@@ -97,6 +100,7 @@ class Create:
             previous_cached=previous_cached,
             store=self.store,
             metadata=self.metadata,
+            hints=self.hints,
             created_at=int(time.time()),
             background=self.background,
             generate=self.generate,
@@ -152,6 +156,7 @@ def create_of(body: requests.ResponseBody) -> Create:
         generate=generate,
         tier=_tier(body),
         metadata=body.metadata or {},
+        hints=hints.of_response(body),
         idempotency_key=body.idempotency_key,
     )
 

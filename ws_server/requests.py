@@ -1,7 +1,8 @@
 """What clients send: each body and frame declared once, for decoding, validation and schemas.
 
 Unknown fields are ignored, and null counts as absent. A field that is known but cannot be honoured
-is refused in `decode.py`, which also turns msgspec's errors into ours.
+is not declared here: `fields.py` has it, with the reason that its refusal gives. `decode.py` turns
+msgspec's errors into ours.
 """
 
 from typing import Annotated, Any, Literal
@@ -15,9 +16,14 @@ Probability = Annotated[float, Meta(ge=0, le=1)] | None
 Penalty = Annotated[float, Meta(ge=-2, le=2)] | None
 Factor = Annotated[float, Meta(ge=0.01, le=100)] | None
 TopK = Annotated[int, Meta(ge=-1, le=1_000_000)] | None
-Tokens = Annotated[int, Meta(ge=1, le=1_000_000)] | None
-#: Seeds stay in the range that JavaScript represents exactly.
-Seed = Annotated[int, Meta(ge=-(2**53), le=2**53)] | None
+#: The official SDKs declare integers of 64 bits.
+MOST = 2**63 - 1
+Tokens = Annotated[int, Meta(ge=1, le=MOST)] | None
+#: As clients of llama.cpp send it: -1 is no limit. 0 is refused by `chat.py`.
+TokensOrNoLimit = Annotated[int, Meta(ge=-1, le=MOST, extra_json_schema={"not": {"const": 0}})]
+Seed = Annotated[int, Meta(ge=-(2**63), le=MOST)] | None
+#: Answers to one chat completion request, at most.
+MOST_CHOICES = 8
 Metadata = (
     Annotated[
         dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=512)]],
@@ -27,7 +33,26 @@ Metadata = (
 )
 Key = Annotated[str, Meta(min_length=1, max_length=256)] | None
 Tier = Literal["auto", "default", "priority", "fast", "flex"] | None
-ToolChoice = Literal["auto", "none"] | None
+#: A name of somebody else's choice: a person, a cache.
+Identifier = Annotated[str, Meta(max_length=512)] | None
+Verbosity = Literal["low", "medium", "high"] | None
+Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None
+Summary = Literal["auto", "concise", "detailed"] | None
+#: A tool as its protocol describes it; it is returned and not called.
+Tool = Annotated[
+    dict[str, Any],
+    Meta(extra_json_schema={"required": ["type"], "properties": {"type": {"type": "string"}}}),
+]
+Includable = Literal[
+    "message.output_text.logprobs",
+    "reasoning.encrypted_content",
+    "message.input_image.image_url",
+    "file_search_call.results",
+    "web_search_call.results",
+    "web_search_call.action.sources",
+    "code_interpreter_call.outputs",
+    "computer_call_output.output.image_url",
+]
 Role = Literal["user", "assistant", "system", "developer"]
 
 
@@ -89,20 +114,67 @@ class TextOptionsInput(Struct, frozen=True):
     """Format of the answer's text."""
 
     format: PlainFormat | None = None
+    #: Returned with the response; the answer is as long as the model makes it.
+    verbosity: Verbosity = None
 
 
-class PromptCacheOptions(Struct, frozen=True):
-    """`prewarm` requests a warm-up, like `generate: false`."""
+class ReasoningOptions(Struct, frozen=True):
+    """How a model that reasons is to do so; returned with the response."""
+
+    effort: Effort = None
+    summary: Summary = None
+    generate_summary: Summary = None
+    context: Literal["auto", "current_turn", "all_turns"] | None = None
+    mode: Identifier = None
+
+
+class AllowedToolsChoice(Struct, frozen=True, tag_field="type", tag="allowed_tools"):
+    """Some of the tools; none is forced."""
+
+    mode: Literal["auto"]
+    tools: list[Tool]
+
+
+class AllowedChatTools(Struct, frozen=True):
+    """Some of the tools of a chat completion request."""
+
+    mode: Literal["auto"]
+    tools: list[Tool]
+
+
+class AllowedChatToolsChoice(Struct, frozen=True, tag_field="type", tag="allowed_tools"):
+    """Some of the tools of a chat completion request; none is forced."""
+
+    allowed_tools: AllowedChatTools
+
+
+class CacheOptions(Struct, frozen=True):
+    """How a service that caches prompts by request is to do so; returned with the response."""
+
+    mode: Literal["implicit", "explicit"] | None = None
+    ttl: Literal["30m", "12h"] | None = None
+
+
+class PromptCacheOptions(CacheOptions, frozen=True):
+    """`prewarm` requests a warm-up, like `generate: false`; the rest is returned."""
 
     prewarm: bool | None = None
+    comparison_response_id: Identifier = None
 
 
 class BackgroundOptions(Struct, frozen=True):
     """How a background turn is scheduled; a window of hours puts it into the batch tier."""
 
     completion_window: Literal["soonest", "2h", "8h"] | None = None
-    #: Accepted without effect.
-    continuation_id: str | None = None
+    #: Returned with the response.
+    continuation_id: Identifier = None
+
+
+class ResponseStreamOptions(Struct, frozen=True):
+    """Options of a stream of events."""
+
+    #: Nothing is added to hide the length of a slice.
+    include_obfuscation: Annotated[bool, Meta(extra_json_schema={"const": False})] | None = None
 
 
 class Sampling(Struct, frozen=True, kw_only=True):
@@ -117,7 +189,18 @@ class Sampling(Struct, frozen=True, kw_only=True):
     seed: Seed = None
 
 
-class ResponseFields(Sampling, frozen=True, kw_only=True):
+class SharedFields(Sampling, frozen=True, kw_only=True):
+    """Fields of both protocols that have no effect on the answer; returned with the response."""
+
+    parallel_tool_calls: bool | None = None
+    prompt_cache_key: Identifier = None
+    #: The second is how older SDKs spell the first.
+    prompt_cache_retention: Literal["in_memory", "in-memory", "24h"] | None = None
+    safety_identifier: Identifier = None
+    user: Identifier = None
+
+
+class ResponseFields(SharedFields, frozen=True, kw_only=True):
     """A request for a response."""
 
     #: Required unless `generate` is false; the last message must be a user's, and not blank.
@@ -132,7 +215,13 @@ class ResponseFields(Sampling, frozen=True, kw_only=True):
     metadata: Metadata = None
     idempotency_key: Key = None
     text: TextOptionsInput | None = None
-    tool_choice: ToolChoice = None
+    #: What is not in an answer of this service is included by not being there.
+    include: list[Includable] | None = None
+    reasoning: ReasoningOptions | None = None
+    tools: list[Tool] | None = None
+    tool_choice: Literal["auto", "none"] | AllowedToolsChoice | None = None
+    max_tool_calls: Annotated[int, Meta(ge=0, le=MOST)] | None = None
+    stream_options: ResponseStreamOptions | None = None
     #: False is a warm-up: it ends at once, and another response can continue it.
     generate: bool | None = None
     prompt_cache_options: PromptCacheOptions | None = None
@@ -159,20 +248,38 @@ class StreamOptions(Struct, frozen=True):
     """Options of a chat completion's stream."""
 
     include_usage: bool | None = None
+    #: Nothing is added to hide the length of a slice.
+    include_obfuscation: Annotated[bool, Meta(extra_json_schema={"const": False})] | None = None
 
 
-class CompletionBody(Sampling, frozen=True, kw_only=True):
+class Function(Struct, frozen=True):
+    """A tool as older clients describe it; it is returned and not called."""
+
+    name: str
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class CompletionBody(SharedFields, frozen=True, kw_only=True):
     """The body of `POST /v1/chat/completions`."""
 
     messages: Annotated[list[Message], Meta(min_length=1)]
     model: str | None = None
-    max_completion_tokens: Tokens = None
-    max_tokens: Tokens = None
+    max_completion_tokens: TokensOrNoLimit | None = None
+    max_tokens: TokensOrNoLimit | None = None
     stop: str | Annotated[list[str], Meta(max_length=4)] | None = None
-    n: Literal[1] | None = None
+    #: Number of answers.
+    n: Annotated[int, Meta(ge=1, le=MOST_CHOICES)] | None = None
     logprobs: Annotated[bool, Meta(extra_json_schema={"const": False})] | None = None
     response_format: PlainFormat | None = None
-    tool_choice: ToolChoice = None
+    modalities: list[Literal["text"]] | None = None
+    reasoning_effort: Effort = None
+    verbosity: Verbosity = None
+    tools: list[Tool] | None = None
+    tool_choice: Literal["auto", "none"] | AllowedChatToolsChoice | None = None
+    functions: list[Function] | None = None
+    function_call: Literal["auto", "none"] | None = None
+    prompt_cache_options: CacheOptions | None = None
     store: bool | None = None
     service_tier: Tier = None
     metadata: Metadata = None
