@@ -13,7 +13,7 @@ from turnstream.turns.errors import TurnError, error_body
 from turnstream.turns.event_json import encode, event_type
 from turnstream.turns.ids import completion_of
 from turnstream.turns.shapes import Error, Response
-from turnstream.ws_server import field, hints, items, requests
+from turnstream.ws_server import field, fields, hints, items, requests
 from turnstream.ws_server.bodies import (
     Chunk,
     ChunkChoice,
@@ -47,7 +47,10 @@ def read_chat(body: Body) -> ChatRequest:
     Raises:
         BadRequest: a field is wrong, missing or not supported; it says which.
     """
+    fields.check(body, fields.COMPLETIONS)
     asked = decode(body, requests.CompletionBody)
+    options = asked.stream_options or requests.StreamOptions()
+    field.check_obfuscation(options.include_obfuscation)
     if asked.logprobs:
         raise field.unsupported("logprobs", "they are not kept.")
     stops = (asked.stop,) if isinstance(asked.stop, str) else tuple(asked.stop or ())
@@ -70,13 +73,12 @@ def read_chat(body: Body) -> ChatRequest:
         tier=TIERS[asked.service_tier or "auto"],
         metadata=asked.metadata or {},
         hints=hints.of_completion(asked),
-        idempotency_key=None,
+        idempotency_key=asked.idempotency_key,
     )
     return ChatRequest(
         create,
         stream=asked.stream is True,
-        include_usage=asked.stream_options is not None
-        and asked.stream_options.include_usage is True,
+        include_usage=options.include_usage is True,
     )
 
 

@@ -15,7 +15,7 @@ from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.shapes import Hints
 from turnstream.turns.stored import Stored
 from turnstream.turns.turn import Message, Request, Tier, Turn
-from turnstream.ws_server import field, hints, items, requests
+from turnstream.ws_server import field, fields, hints, items, requests
 from turnstream.ws_server.decode import decode
 from turnstream.ws_server.directory import Model
 from turnstream.ws_server.field import Body
@@ -118,6 +118,7 @@ def read_create(body: Body) -> Create:
     for name in ("conversation", "prompt"):
         if body.get(name) is not None:
             raise field.unsupported(name, "use 'previous_response_id' and 'input'.")
+    fields.check(body, fields.RESPONSES)
     return create_of(decode(body, requests.ResponseBody))
 
 
@@ -139,6 +140,8 @@ def create_of(body: requests.ResponseBody) -> Create:
     if body.input is None and generate:
         raise BadRequest("'input' is missing.", code="missing_required_parameter", param="input")
     read = Input(()) if body.input is None else items.read_input(body.input)
+    if body.stream_options is not None:
+        field.check_obfuscation(body.stream_options.include_obfuscation)
     if generate:
         items.check_question(read.messages, goes_on=previous is not None)
     return Create(

@@ -9,7 +9,6 @@ from typing import Any, Literal
 from msgspec import UNSET, UnsetType
 from msgspec.structs import asdict
 
-from turnstream.turns.event_json import encode
 from turnstream.turns.shapes import (
     AllowedTools,
     BackgroundHints,
@@ -75,7 +74,6 @@ def of_completion(body: requests.CompletionBody) -> Hints:
             choice = named
     functions = [{"type": "function", **asdict(each)} for each in body.functions or ()]
     _check(body.tools or (), "tools")
-    _check(functions, "functions")
     effort = body.reasoning_effort
     return Hints(
         parallel_tool_calls=body.parallel_tool_calls is not False,
@@ -130,14 +128,10 @@ def _cache(asked: requests.CacheOptions | None) -> CacheHints | UnsetType:
 
 
 def _check(tools: Sequence[Tool], param: str) -> None:
-    """Raise BadRequest unless the tools can be written as JSON, each with its type."""
+    """Raise BadRequest unless each tool has its type."""
     for number, tool in enumerate(tools):
         if not isinstance(tool.get("type"), str):
             raise wrong(f"{param}[{number}].type", "a string")
-    try:
-        encode(tools)
-    except OverflowError as exc:
-        raise wrong(param, "JSON without integers beyond 64 bits") from exc
 
 
 def _flat(tool: Tool) -> Tool:

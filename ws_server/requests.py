@@ -198,6 +198,7 @@ class SharedFields(Sampling, frozen=True, kw_only=True):
     prompt_cache_retention: Literal["in_memory", "in-memory", "24h"] | None = None
     safety_identifier: Identifier = None
     user: Identifier = None
+    idempotency_key: Key = None
 
 
 class ResponseFields(SharedFields, frozen=True, kw_only=True):
@@ -213,7 +214,6 @@ class ResponseFields(SharedFields, frozen=True, kw_only=True):
     store: bool | None = None
     service_tier: Tier = None
     metadata: Metadata = None
-    idempotency_key: Key = None
     text: TextOptionsInput | None = None
     #: What is not in an answer of this service is included by not being there.
     include: list[Includable] | None = None
