@@ -80,6 +80,10 @@ class Turn:
     metadata: dict[str, str]
     #: Seconds since 1970.
     created_at: int
+    #: Turns of the same request that are submitted after it, for which there must be room too.
+    siblings: int = 0
+    #: Tokens of prompt and answer together that its model takes at most; None: not known.
+    context: int | None = None
     #: Whether it goes on without a reader, even if it is not stored.
     background: bool = False
     #: False for a warm-up: it ends at once, and a later turn continues from it.

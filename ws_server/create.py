@@ -31,7 +31,8 @@ TIERS: dict[str, Tier] = {
 }
 #: Seeds that are drawn stay in the range that JavaScript represents exactly.
 _SEEDS = 2**53
-_KEY_LENGTH = 256
+#: Characters of an idempotency key, at most.
+KEY_LENGTH = 256
 _DEFAULTS = SamplingParams()
 #: Parameters whose default is the model's, or drawn.
 _MODEL_DEFAULTS = ("temperature", "top_p", "seed")
@@ -60,6 +61,8 @@ class Create:
     metadata: dict[str, str]
     #: Returned with the response, without effect on the answer.
     hints: Hints = Hints()
+    #: Number of answers, of which each is a turn.
+    choices: int = 1
     #: Identifies a repeated request; one key never makes two turns.
     idempotency_key: str | None
 
@@ -91,7 +94,7 @@ class Create:
                     **{
                         "temperature": model.temperature,
                         "top_p": model.top_p,
-                        "seed": secrets.randbelow(_SEEDS),
+                        "seed": drawn_seed(),
                     }
                     | self.sampling,
                 ),
@@ -100,6 +103,7 @@ class Create:
             previous_cached=previous_cached,
             store=self.store,
             metadata=self.metadata,
+            context=model.context,
             hints=self.hints,
             created_at=int(time.time()),
             background=self.background,
@@ -107,6 +111,11 @@ class Create:
             idempotency_key=self.idempotency_key,
             fingerprint=self.fingerprint if self.idempotency_key else "",
         )
+
+
+def drawn_seed() -> int:
+    """Return the seed of a turn whose request has none."""
+    return secrets.randbelow(_SEEDS)
 
 
 def read_create(body: Body) -> Create:
@@ -228,8 +237,8 @@ def with_key(create: Create, key: str | None) -> Create:
     """
     if key is None:
         return create
-    if not 1 <= len(key) <= _KEY_LENGTH:
-        raise field.wrong("idempotency_key", f"1 to {_KEY_LENGTH} characters long")
+    if not 1 <= len(key) <= KEY_LENGTH:
+        raise field.wrong("idempotency_key", f"1 to {KEY_LENGTH} characters long")
     return replace(create, idempotency_key=key)
 
 
