@@ -17,7 +17,7 @@ from turnstream.turns.errors import TurnError, error_body
 from turnstream.turns.event_json import encode, event_type
 from turnstream.turns.ids import completion_of
 from turnstream.turns.shapes import Error, Response
-from turnstream.ws_server import field, fields, hints, items, requests
+from turnstream.ws_server import field, fields, hints, items, request_options, requests
 from turnstream.ws_server.bodies import (
     Chunk,
     ChunkChoice,
@@ -55,7 +55,7 @@ def read_chat(body: Body) -> ChatRequest:
     """
     fields.check(body, fields.COMPLETIONS)
     asked = decode(body, requests.CompletionBody)
-    options = asked.stream_options or requests.StreamOptions()
+    options = asked.stream_options or request_options.StreamOptions()
     field.check_obfuscation(options.include_obfuscation)
     if asked.logprobs:
         raise field.unsupported("logprobs", "they are not kept.")

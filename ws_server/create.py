@@ -15,7 +15,7 @@ from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.shapes import Hints
 from turnstream.turns.stored import Stored
 from turnstream.turns.turn import Message, Request, Tier, Turn
-from turnstream.ws_server import field, fields, hints, items, requests
+from turnstream.ws_server import field, fields, hints, items, request_options, requests
 from turnstream.ws_server.decode import decode
 from turnstream.ws_server.directory import Model
 from turnstream.ws_server.field import Body
@@ -243,7 +243,7 @@ def with_key(create: Create, key: str | None) -> Create:
 
 
 def _tier(body: requests.ResponseBody) -> Tier:
-    options = body.background_options or requests.BackgroundOptions()
+    options = body.background_options or request_options.BackgroundOptions()
     if options.completion_window in (None, "soonest"):
         return TIERS[body.service_tier or "auto"]
     if not body.background or body.stream:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from turnstream.turns.errors import BadRequest
-from turnstream.ws_server import requests
+from turnstream.ws_server import request_options, requests
 from turnstream.ws_server.field import Body, unsupported, wrong
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -167,9 +167,17 @@ def _metadata_error(value: object) -> BadRequest:
 def _choices() -> dict[str, list[object]]:
     """Collect what each field with a fixed set of values, and each tag, may be."""
     found: dict[str, list[object]] = {"type": ["a supported type"]}
-    kinds = [requests.ResponseBody, requests.CompletionBody, requests.BackgroundOptions]
-    kinds += [requests.TextOptionsInput, requests.ReasoningOptions, requests.PromptCacheOptions]
-    for kind in (*kinds, requests.Message, requests.OutputExpiry):
+    kinds = (
+        requests.ResponseBody,
+        requests.CompletionBody,
+        requests.Message,
+        requests.OutputExpiry,
+        request_options.BackgroundOptions,
+        request_options.TextOptionsInput,
+        request_options.ReasoningOptions,
+        request_options.PromptCacheOptions,
+    )
+    for kind in kinds:
         for each in msgspec.inspect.type_info(kind).fields:  # type: ignore[attr-defined]
             options = [*getattr(each.type, "types", (each.type,))]
             options += [

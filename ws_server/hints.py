@@ -17,7 +17,7 @@ from turnstream.turns.shapes import (
     ReasoningHints,
     TextOptions,
 )
-from turnstream.ws_server import requests
+from turnstream.ws_server import request_options, requests
 from turnstream.ws_server.field import wrong
 
 #: Fields of a function tool that a response always has.
@@ -34,7 +34,7 @@ def of_response(body: requests.ResponseBody) -> Hints:
     """
     choice: Literal["auto", "none"] | AllowedTools = "auto"
     match body.tool_choice:
-        case requests.AllowedToolsChoice(tools=allowed):
+        case request_options.AllowedToolsChoice(tools=allowed):
             _check(allowed, "tool_choice.tools")
             choice = AllowedTools(tools=tuple(allowed))
         case "auto" | "none" as named:
@@ -67,7 +67,7 @@ def of_completion(body: requests.CompletionBody) -> Hints:
     """
     choice: Literal["auto", "none"] | AllowedTools = body.function_call or "auto"
     match body.tool_choice:
-        case requests.AllowedChatToolsChoice(allowed_tools=allowed):
+        case request_options.AllowedChatToolsChoice(allowed_tools=allowed):
             _check(allowed.tools, "tool_choice.allowed_tools.tools")
             choice = AllowedTools(tools=tuple(map(_flat, allowed.tools)))
         case "auto" | "none" as named:
@@ -100,11 +100,11 @@ def _or_unset(text: str | None) -> str | UnsetType:
     return UNSET if text is None else text
 
 
-def _text(verbosity: requests.Verbosity) -> TextOptions:
+def _text(verbosity: request_options.Verbosity) -> TextOptions:
     return TextOptions() if verbosity is None else TextOptions(verbosity=verbosity)
 
 
-def _reasoning(asked: requests.ReasoningOptions | None) -> ReasoningHints | None:
+def _reasoning(asked: request_options.ReasoningOptions | None) -> ReasoningHints | None:
     if asked is None:
         return None
     return ReasoningHints(
@@ -116,7 +116,7 @@ def _reasoning(asked: requests.ReasoningOptions | None) -> ReasoningHints | None
     )
 
 
-def _cache(asked: requests.CacheOptions | None) -> CacheHints | UnsetType:
+def _cache(asked: request_options.CacheOptions | None) -> CacheHints | UnsetType:
     if asked is None:
         return UNSET
     compared = getattr(asked, "comparison_response_id", None)

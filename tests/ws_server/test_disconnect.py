@@ -11,6 +11,7 @@ from tests.ws_server.fake_worker import FakeWorker
 from turnstream.turns import keys
 
 WAIT_SECONDS = 20
+MESSAGES = [{"role": "user", "content": "Hi"}]
 
 
 @pytest.fixture
@@ -31,7 +32,8 @@ async def leave(
     node: str, redis: Redis, *, key: str = "mine", path: str = "responses", **fields: object
 ) -> str:
     """Ask, leave as soon as the turn is there, and give its response's id."""
-    body = json.dumps({"input": "Hi", "messages": [{"role": "user", "content": "Hi"}]} | fields)
+    question = {"input": "Hi"} if path == "responses" else {"messages": MESSAGES}
+    body = json.dumps(question | fields)
     host, port = node.removeprefix("http://").split(":")
     _, writing = await asyncio.open_connection(host, int(port))
     lines = (
