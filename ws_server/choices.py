@@ -26,7 +26,8 @@ Submit = Callable[[Turn], AbstractAsyncContextManager[Follower]]
 #: Seeds are integers of 64 bits; the one after the last is the first.
 _SEEDS = 2**64
 _LEAST_SEED = -(2**63)
-_FAILED = frozenset((b"error", b"response.failed"))
+#: Events that end a turn, and with it the request, without an answer.
+FAILED = frozenset((b"error", b"response.failed"))
 
 
 class ChoiceEvent(bytes):
@@ -138,7 +139,7 @@ class _Choices(Follower):
                     if batch is None:
                         continue
                     waiting[_next(sources[index])] = index
-                    failed = bool(batch) and event_type(batch[-1]) in _FAILED
+                    failed = bool(batch) and event_type(batch[-1]) in FAILED
                     if failed or (batch and _is_cancelled(batch[-1])):
                         # Whoever cancels one answer by its id cancels the request.
                         rest = [each for each in self._followers if not each.ended]

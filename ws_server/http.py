@@ -97,6 +97,8 @@ async def _last_events(
 ) -> list[bytes]:
     """Wait for the end of each turn of a request and return their terminal events in order.
 
+    If one fails, its event is returned alone.
+
     Raises:
         ClientDisconnect: the client left first; its turn is cancelled if it is not stored.
     """
@@ -113,6 +115,8 @@ async def _last_events(
 async def _last(follower: Follower) -> list[bytes]:
     last: dict[int, bytes] = {}
     async for batch in follower.batches():
+        if batch and event_type(batch[-1]) in choices.FAILED:
+            return [batch[-1]]
         if batch:
             last[choices.index_of(batch[-1])] = batch[-1]
     return [last[index] for index in sorted(last)]
