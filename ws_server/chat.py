@@ -53,7 +53,7 @@ def read_chat(body: Body) -> ChatRequest:
     Raises:
         BadRequest: a field is wrong, missing or not supported; it says which.
     """
-    fields.check(body, fields.COMPLETIONS)
+    fields.check(body, fields.CHAT)
     asked = decode(body, requests.CompletionBody)
     options = asked.stream_options or request_options.StreamOptions()
     field.check_obfuscation(options.include_obfuscation)

@@ -124,9 +124,8 @@ def read_create(body: Body) -> Create:
     Raises:
         BadRequest: a field is wrong, missing or not supported; it says which.
     """
-    for name in ("conversation", "prompt"):
-        if body.get(name) is not None:
-            raise field.unsupported(name, "use 'previous_response_id' and 'input'.")
+    if body.get("conversation") is not None:
+        raise field.unsupported("conversation", "use 'previous_response_id'.")
     fields.check(body, fields.RESPONSES)
     return create_of(decode(body, requests.ResponseBody))
 

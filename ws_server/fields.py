@@ -120,7 +120,7 @@ RESPONSES: dict[str, Decision] = _SHARED | {
     "web_search_options": Refused("nothing is searched here."),
 }
 
-COMPLETIONS: dict[str, Decision] = _SHARED | {
+CHAT: dict[str, Decision] = _SHARED | {
     "messages": Honoured(),
     "max_completion_tokens": Honoured("at most as many as the context leaves; -1 is no limit"),
     "max_tokens": Honoured("the older name of `max_completion_tokens`"),

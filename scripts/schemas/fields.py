@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from turnstream.ws_server.fields import (
-    COMPLETIONS,
+    CHAT,
     RESPONSES,
     Decision,
     Honoured,
@@ -26,7 +26,7 @@ def page() -> str:
     """
     text = PAGE.read_text(encoding="utf-8")
     before, after = text.index(_BEGIN) + len(_BEGIN), text.index(_END)
-    tables = _table("/v1/responses", RESPONSES) + _table("/v1/chat/completions", COMPLETIONS)
+    tables = _table("/v1/responses", RESPONSES) + _table("/v1/chat/completions", CHAT)
     return text[:before] + tables + text[after:]
 
 
