@@ -23,6 +23,9 @@ from turnstream.ws_server.field import wrong
 #: Fields of a function tool that a response always has.
 _FUNCTION = {"description": None, "parameters": None, "strict": None}
 
+#: Deeper than any real schema, and far from where Python ends a recursion.
+_LEVELS = 200
+
 Tool = dict[str, Any]
 
 
@@ -74,6 +77,7 @@ def of_completion(body: requests.CompletionBody) -> Hints:
             choice = named
     functions = [{"type": "function", **asdict(each)} for each in body.functions or ()]
     _check(body.tools or (), "tools")
+    _check(functions, "functions")
     effort = body.reasoning_effort
     return Hints(
         parallel_tool_calls=body.parallel_tool_calls is not False,
@@ -128,10 +132,23 @@ def _cache(asked: request_options.CacheOptions | None) -> CacheHints | UnsetType
 
 
 def _check(tools: Sequence[Tool], param: str) -> None:
-    """Raise BadRequest unless each tool has its type."""
+    """Raise BadRequest unless each tool has its type and can be encoded."""
     for number, tool in enumerate(tools):
         if not isinstance(tool.get("type"), str):
             raise wrong(f"{param}[{number}].type", "a string")
+        if not _is_nested_within(tool, _LEVELS):
+            raise wrong(f"{param}[{number}]", f"nested at most {_LEVELS} levels deep")
+
+
+def _is_nested_within(value: object, levels: int) -> bool:
+    match value:
+        case dict():
+            inner = list(value.values())
+        case list():
+            inner = value
+        case _:
+            return True
+    return levels > 0 and all(_is_nested_within(each, levels - 1) for each in inner)
 
 
 def _flat(tool: Tool) -> Tool:

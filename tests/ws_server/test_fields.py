@@ -75,6 +75,7 @@ SAMPLES: Fields = {
 }
 FUNCTION = {"name": "f", "description": "d", "parameters": {"type": "object"}, "strict": True}
 ALLOWED = {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "f"}]}
+DEEP = {"type": "function", "parameters": json.loads("[" * 500 + "]" * 500)}
 #: For each returned field a value, and what the response has for it.
 RETURNED: dict[str, dict[str, tuple[Any, Fields]]] = {
     "responses": {
@@ -304,6 +305,7 @@ def test_a_name_of_another_endpoint_is_refused_with_the_right_one(
     [
         ("responses", {"include": ["bogus"]}, "invalid_value", "include[0]"),
         ("responses", {"tools": [{"name": "f"}]}, "invalid_value", "tools[0].type"),
+        ("responses", {"tools": [DEEP]}, "invalid_value", "tools[0]"),
         ("responses", {"text": {"verbosity": "x"}}, "invalid_value", "text.verbosity"),
         ("responses", {"reasoning": {"effort": "x"}}, "invalid_value", "reasoning.effort"),
         ("responses", {"user": "x" * 513}, "invalid_value", "user"),
