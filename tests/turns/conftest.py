@@ -72,6 +72,7 @@ def make_turn() -> MakeTurn:
         previous_cached: bool = False,
         store: bool = True,
         key: str | None = None,
+        siblings: int = 0,
     ) -> Turn:
         return Turn(
             id=new_response_id(),
@@ -88,6 +89,7 @@ def make_turn() -> MakeTurn:
             store=store,
             metadata={},
             created_at=1_800_000_000,
+            siblings=siblings,
             idempotency_key=key,
             fingerprint=text,
         )
