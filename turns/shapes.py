@@ -155,7 +155,8 @@ class Hints(Struct, frozen=True, kw_only=True):
     tools: tuple[dict[str, Any], ...] = ()
     safety_identifier: str | None = None
     prompt_cache_key: str | None = None
-    user: str | UnsetType = UNSET
+    #: As the request had it: a string, but some clients send an object.
+    user: str | dict[str, Any] | UnsetType = UNSET
     prompt_cache_retention: Literal["in_memory", "24h"] | UnsetType = UNSET
     prompt_cache_options: CacheHints | UnsetType = UNSET
     background_options: BackgroundHints | UnsetType = UNSET

@@ -91,11 +91,13 @@ def of_completion(body: requests.CompletionBody) -> Hints:
 
 
 def _identifiers(body: requests.SharedFields) -> dict[str, Any]:
+    if not _is_nested_within(body.user, _LEVELS):
+        raise wrong("user", f"nested at most {_LEVELS} levels deep")
     retention = body.prompt_cache_retention
     return {
         "prompt_cache_key": body.prompt_cache_key,
         "safety_identifier": body.safety_identifier,
-        "user": _or_unset(body.user),
+        "user": UNSET if body.user is None else body.user,
         "prompt_cache_retention": UNSET if retention is None else retention.replace("-", "_"),
     }
 

@@ -124,7 +124,8 @@ class SharedFields(Sampling, frozen=True, kw_only=True):
     #: The second is how older SDKs spell the first.
     prompt_cache_retention: Literal["in_memory", "in-memory", "24h"] | None = None
     safety_identifier: Identifier = None
-    user: Identifier = None
+    #: A string; Open WebUI sends an object.
+    user: Annotated[str, Meta(max_length=512)] | dict[str, Any] | None = None
     idempotency_key: Key = None
 
 

@@ -309,6 +309,7 @@ def test_a_name_of_another_endpoint_is_refused_with_the_right_one(
         ("responses", {"text": {"verbosity": "x"}}, "invalid_value", "text.verbosity"),
         ("responses", {"reasoning": {"effort": "x"}}, "invalid_value", "reasoning.effort"),
         ("responses", {"user": "x" * 513}, "invalid_value", "user"),
+        ("chat", {"user": DEEP}, "invalid_value", "user"),
         ("responses", {"seed": 2**63}, "invalid_value", "seed"),
         ("responses", {"service_tier": "scale"}, "invalid_value", "service_tier"),
         (
@@ -341,6 +342,12 @@ def test_a_value_that_is_not_served_is_named(
         read(table, **fields)
 
     assert (refused.value.code, refused.value.param) == (code, param)
+
+
+def test_an_object_as_user_is_returned_too() -> None:
+    user = {"name": "Ann", "id": "1"}
+
+    assert response("chat", user=user)["user"] == user
 
 
 def test_a_response_has_nothing_of_fields_that_its_request_does_not_have() -> None:
