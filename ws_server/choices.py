@@ -87,7 +87,10 @@ async def following(
                 try:
                     followers.append(await stack.enter_async_context(submit(turn)))
                 except TurnError:
-                    await _cancel(turn_client, turns[0].owner, followers)
+                    # But not what an earlier request with the same idempotency key made.
+                    made = {turn.id for turn in turns}
+                    mine = [each for each in followers if each.turn_id in made]
+                    await _cancel(turn_client, turns[0].owner, mine)
                     raise
             yield _Choices(turn_client, turns[0].owner, followers)
     except Exception:

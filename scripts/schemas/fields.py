@@ -27,12 +27,12 @@ def page() -> str:
     text = PAGE.read_text(encoding="utf-8")
     before, after = text.index(_BEGIN) + len(_BEGIN), text.index(_END)
     tables = _table("/v1/responses", RESPONSES) + _table("/v1/chat/completions", CHAT)
-    return text[:before] + tables + text[after:]
+    return text[:before] + tables + "\n" + text[after:]
 
 
 def _table(endpoint: str, decisions: Mapping[str, Decision]) -> str:
     head = f"\n### Fields of `{endpoint}`\n\n| field | | |\n|---|---|---|\n"
-    return head + "".join(sorted(map(_row, decisions, decisions.values()))) + "\n"
+    return head + "".join(_row(name, decisions[name]) for name in sorted(decisions))
 
 
 def _row(name: str, decision: Decision) -> str:
