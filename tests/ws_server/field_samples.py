@@ -57,6 +57,13 @@ SAMPLES: Fields = {
     "n": 2,
     "stream": True,
     "stream_options": {"include_usage": True},
+    "conversation": "conv_" + 32 * "a",
+    "include": ["message.output_text.logprobs"],
+    "logprobs": True,
+    "top_logprobs": 3,
+    "logit_bias": {"7": -100},
+    "min_tokens": 2,
+    "ignore_eos": True,
 }
 FUNCTION = {"name": "f", "description": "d", "parameters": {"type": "object"}, "strict": True}
 ALLOWED = {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "f"}]}
