@@ -89,9 +89,9 @@ def cost(turn: Turn) -> int:
     """Estimate the tokens of a turn's prompt and response, until it has ended."""
     characters = sum(len(message.text) for message in turn.input)
     characters += len(turn.request.instructions or "")
-    return -(-characters // _CHARACTERS_PER_TOKEN) + (
-        turn.request.sampling.max_tokens or ANSWER_TOKENS
-    )
+    answer = turn.request.sampling.max_tokens or ANSWER_TOKENS
+    tokens = -(-characters // _CHARACTERS_PER_TOKEN) + answer
+    return tokens if turn.context is None else min(tokens, turn.context)
 
 
 def _value(name: str, value: str) -> int | frozenset[Tier]:

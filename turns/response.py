@@ -53,6 +53,7 @@ def new_response(turn: Turn) -> str:
             metadata=turn.metadata,
             presence_penalty=sampling.presence_penalty,
             frequency_penalty=sampling.frequency_penalty,
+            **msgspec.structs.asdict(turn.hints),
         )
     )
 

@@ -159,9 +159,10 @@ class CompletionMessage(Struct, frozen=True, kw_only=True):
 
 
 class CompletionChoice(Struct, frozen=True, kw_only=True):
-    """The answer; there is exactly one."""
+    """One of the answers."""
 
-    index: Literal[0] = 0
+    #: From 0.
+    index: Count
     message: CompletionMessage
     logprobs: None = None
     finish_reason: FinishReason
@@ -181,7 +182,10 @@ class Completion(CompletionHead, frozen=True, kw_only=True):
 
     object: Literal["chat.completion"] = "chat.completion"
     choices: tuple[CompletionChoice, ...]
+    #: Of all answers together.
     usage: CompletionUsage
+    #: As the request had it.
+    metadata: dict[str, str] | UnsetType = UNSET
 
 
 class Delta(Struct, frozen=True, kw_only=True):
@@ -192,9 +196,10 @@ class Delta(Struct, frozen=True, kw_only=True):
 
 
 class ChunkChoice(Struct, frozen=True, kw_only=True):
-    """What a chunk adds to the one choice."""
+    """What a chunk adds to one of the answers."""
 
-    index: Literal[0] = 0
+    #: From 0.
+    index: Count
     delta: Delta
     logprobs: None = None
     finish_reason: FinishReason | None

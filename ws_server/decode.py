@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from turnstream.turns.errors import BadRequest
-from turnstream.ws_server import requests
+from turnstream.ws_server import request_options, requests
 from turnstream.ws_server.field import Body, unsupported, wrong
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -139,14 +139,14 @@ def _error(text: str, body: Body) -> BadRequest:
                 f"'{param}' is missing.", code="missing_required_parameter", param=param
             )
     field = param.partition(".")[0]
-    if field == "tool_choice":
-        return unsupported("tool_choice", "this model calls no tools.")
-    if field in ("text", "response_format"):
+    if field in ("tool_choice", "function_call"):
+        return unsupported(field, "this model calls no tools.")
+    if param.startswith("text.format") or field == "response_format":
         name = "text.format" if field == "text" else field
         return BadRequest(f"'{name}' must be of type 'text'.", code="unsupported_value", param=name)
     if param.startswith("metadata"):
         return _metadata_error(body["metadata"])
-    unsupported_value = param.endswith(".type") or (param == "n" and what.startswith("Invalid"))
+    unsupported_value = param.endswith(".type") or field.startswith("modalities[")
     return BadRequest(
         f"'{param}' must be {_should(what, param)}.",
         code="unsupported_value" if unsupported_value else None,
@@ -157,14 +157,17 @@ def _error(text: str, body: Body) -> BadRequest:
 def _should(what: str, param: str) -> str:
     """Say what a value must be, in a person's words."""
     if what.startswith("Invalid"):
-        choices = [str(choice) for choice in _CHOICES.get(param.rpartition(".")[2], ())]
+        name = param.rpartition(".")[2].partition("[")[0]
+        choices = [str(choice) for choice in _CHOICES.get(name, ())]
         return choices[0] if len(choices) == 1 else "one of " + ", ".join(choices)
     expected = _EXPECTED.fullmatch(what)
     if expected is None:
         return "present" if what.startswith("Object missing") else "in range"
     kind = expected["type"]
     if expected["sign"]:
-        bound = f"{_BOUNDS[expected['sign']]} {float(expected['bound']):.12g}"
+        number = expected["bound"]
+        exact = number if number.lstrip("-").isdigit() else f"{float(number):.12g}"
+        bound = f"{_BOUNDS[expected['sign']]} {exact}"
         unit = {"str": "characters", "array": "entries"}.get(kind, "keys")
         return f"{bound} {unit} long" if expected["length"] else bound
     names = [_NAMES.get(each, each) for each in kind.split(" | ") if each != "null"]
@@ -187,10 +190,24 @@ def _metadata_error(value: object) -> BadRequest:
 def _choices() -> dict[str, list[object]]:
     """Collect what each field with a fixed set of values, and each tag, may be."""
     found: dict[str, list[object]] = {"type": ["a supported type"]}
-    kinds = [requests.ResponseBody, requests.CompletionBody, requests.BackgroundOptions]
-    for kind in (*kinds, requests.Message, requests.OutputExpiry):
+    kinds = (
+        requests.ResponseBody,
+        requests.CompletionBody,
+        requests.Message,
+        requests.OutputExpiry,
+        request_options.BackgroundOptions,
+        request_options.TextOptionsInput,
+        request_options.ReasoningOptions,
+        request_options.PromptCacheOptions,
+    )
+    for kind in kinds:
         for each in msgspec.inspect.type_info(kind).fields:  # type: ignore[attr-defined]
-            options = getattr(each.type, "types", (each.type,))
+            options = [*getattr(each.type, "types", (each.type,))]
+            options += [
+                option.item_type
+                for option in options
+                if isinstance(option, msgspec.inspect.ListType)
+            ]
             for option in options:
                 if isinstance(option, msgspec.inspect.LiteralType):
                     found[each.encode_name] = list(option.values)

@@ -17,7 +17,7 @@ from turnstream.turns.follower import Follower
 from turnstream.turns.ids import is_response_id, response_of
 from turnstream.turns.tasks import end
 from turnstream.turns.turn import Turn
-from turnstream.ws_server import chat, field
+from turnstream.ws_server import chat, choices, field
 from turnstream.ws_server.create import read_create, resolved, with_key
 from turnstream.ws_server.decode import read_json
 from turnstream.ws_server.event_stream import EventStream, ResponsesWire
@@ -52,18 +52,23 @@ async def create_completion(request: Request) -> Response:
     state, owner = admit(request)
     asked = chat.read_chat(read_json(await read_body(request)))
     create = with_key(asked.create, request.headers.get("idempotency-key"))
-    turn = create.turn(owner, await state.directory.find(create.model), previous_cached=False)
-    following = state.turn_client.submit(turn)
+    turns = choices.turns_of(create, owner, await state.directory.find(create.model))
+    submit = state.turn_client.submit
+    following = submit(turns[0])
+    if len(turns) > 1:
+        following = choices.following(state.turn_client, turns, submit)
     if asked.stream:
-        wire = chat.ChatWire(include_usage=asked.include_usage)
+        wire = chat.ChatWire(include_usage=asked.include_usage, choices=len(turns))
         return EventStream(state.turn_client, following, wire)
-    last = await _last_event(request, following)
-    if event_type(last) == b"error":
-        return refused(last)
-    response = msgspec.json.decode(_response_in(last), type=shapes.Response)
-    if response.status == "failed":
-        return failure(chat.failure_of(response), 500)
-    return json_response(chat.completion(response))
+    responses = []
+    for last in await _last_events(request, following):
+        if event_type(last) == b"error":
+            return chat.refusal_of(last)
+        response = msgspec.json.decode(_response_in(last), type=shapes.Response)
+        if response.status == "failed":
+            return failure(chat.failure_of(response), 500)
+        responses.append(response)
+    return json_response(chat.completion(*responses))
 
 
 class _Event(msgspec.Struct, frozen=True):
@@ -84,7 +89,15 @@ async def _submitted(turn_client: TurnClient, turn: Turn) -> str | msgspec.Raw:
 
 
 async def _last_event(request: Request, following: AbstractAsyncContextManager[Follower]) -> bytes:
-    """Wait for the end of a turn and return its terminal event.
+    return (await _last_events(request, following))[0]
+
+
+async def _last_events(
+    request: Request, following: AbstractAsyncContextManager[Follower]
+) -> list[bytes]:
+    """Wait for the end of each turn of a request and return their terminal events in order.
+
+    If one fails, its event is returned alone.
 
     Raises:
         ClientDisconnect: the client left first; its turn is cancelled if it is not stored.
@@ -99,11 +112,14 @@ async def _last_event(request: Request, following: AbstractAsyncContextManager[F
     raise ClientDisconnect
 
 
-async def _last(follower: Follower) -> bytes:
+async def _last(follower: Follower) -> list[bytes]:
+    last: dict[int, bytes] = {}
     async for batch in follower.batches():
+        if batch and event_type(batch[-1]) in choices.FAILED:
+            return [batch[-1]]
         if batch:
-            last = batch[-1]
-    return last
+            last[choices.index_of(batch[-1])] = batch[-1]
+    return [last[index] for index in sorted(last)]
 
 
 async def get_response(request: Request) -> Response:

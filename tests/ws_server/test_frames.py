@@ -136,7 +136,7 @@ def test_either_field_makes_a_warm_up_and_its_input_may_be_empty() -> None:
     for fields in ({"generate": False}, {"prompt_cache_options": {"prewarm": True}}):
         assert created(**fields, input=[]).generate is False
         assert created(**(fields | {"input": None})).messages == ()
-    assert created(prompt_cache_options={"mode": "auto"}).generate is True
+    assert created(prompt_cache_options={"mode": "explicit"}).generate is True
 
 
 def test_a_continuation_may_have_an_empty_input() -> None:

@@ -5,7 +5,8 @@
 --   previous_response_cached, store, has_question (booleans), idempotency_key (optional), fingerprint (of the request),
 --   batch (optional; then no node follows the turn, and its end goes onto the batch's list), epoch and line (with a
 --   batch), alive_ms, watch_ms (0: goes on without readers), max_queued (turns), turn_seconds, log_seconds,
---   store_seconds, unstored_seconds, limits (see owner.lua), tokens (estimate, counted against them).
+--   store_seconds, unstored_seconds, limits (see owner.lua), tokens (estimate, counted against them),
+--   siblings (turns of the same request that follow).
 -- ARGV[2...5]: request (JSON), input (JSON), response (JSON after status and error), wake-up (Celery message).
 -- Returns {'ok', first event, second event}, or with a batch {'ok', status}; {'known', id} for a known idempotency
 --   key; {'limited', limit, milliseconds}; or one of {queue_full}, {batch_lost}, {idempotency_key_reused},
@@ -40,11 +41,11 @@ if refusal then return {refusal} end
 if not args.has_question and not awaits_answer(previous) then return {'no_question'} end
 
 local _, waiting = queue_sizes(model)
-if waiting >= args.max_queued then return {'queue_full'} end
+if waiting + args.siblings >= args.max_queued then return {'queue_full'} end
 
 local now = now_ms()
 if not batch then
-  local limit, wait = take_room(owner, model, args.limits, args.tokens, now)
+  local limit, wait = take_room(owner, model, args.limits, args.tokens, now, args.siblings)
   if limit then return {'limited', limit, math.ceil(wait)} end
 end
 
