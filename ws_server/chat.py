@@ -10,10 +10,7 @@ from dataclasses import dataclass
 
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.json import Decoder
-<<<<<<< HEAD
-=======
 from msgspec.structs import replace
->>>>>>> wire
 from starlette.responses import Response as HttpResponse
 
 from turnstream.turns.errors import TurnError, error_body
@@ -37,11 +34,7 @@ from turnstream.ws_server.choices import index_of
 from turnstream.ws_server.create import TIERS, Create, sampling_of
 from turnstream.ws_server.decode import decode
 from turnstream.ws_server.field import Body
-<<<<<<< HEAD
-from turnstream.ws_server.wire import failure, refused
-=======
 from turnstream.ws_server.wire import failure
->>>>>>> wire
 
 
 @dataclass(frozen=True, slots=True)
