@@ -10,10 +10,15 @@ from enum import StrEnum
 from typing import Protocol
 
 from turnstream.turns.sampling_params import SamplingParams
+from turnstream.turns.token_logprobs import TokenLogprobs
 
 
 class BadPrompt(ValueError):
     """A prompt that this engine cannot answer."""
+
+
+class BadLogitBias(ValueError):
+    """A bias for tokens that the model does not have."""
 
 
 class EngineDead(RuntimeError):
@@ -45,6 +50,9 @@ class Finish:
 #: Called on the engine's thread with the new ids of one step and, the last time, the finish.
 #: Exactly one call carries a finish, and none follows it. The EOS id is never among the ids.
 OnStep = Callable[[Sequence[int], Finish | None], None]
+#: Called on the engine's thread with the log probabilities of the ids of one step, before `OnStep`
+#: is called with these ids.
+OnLogprobs = Callable[[Sequence[TokenLogprobs]], None]
 
 
 class Handle(Protocol):
@@ -81,6 +89,7 @@ class Engine(Protocol):
         *,
         generated: int = 0,
         low_priority: bool = False,
+        on_logprobs: OnLogprobs | None = None,
     ) -> Handle:
         """Take a turn; it starts at the next step with a free slot, in the order of submission.
 
@@ -91,10 +100,12 @@ class Engine(Protocol):
                 count them as part of the answer.
             low_priority: prefer other turns wherever the engine has a choice; the answer is the
                 same.
+            on_logprobs: called if `sampling.top_logprobs` is not None.
 
         Raises:
             BadPrompt: no ids, an id outside the vocabulary, fewer than were generated, or no room
                 left for one new token.
+            BadLogitBias: an id outside the vocabulary has a bias.
             EngineDead: the engine was stopped or has died.
         """
         ...
@@ -140,12 +151,20 @@ class Tokenizer(Protocol):
         ...
 
 
-def check_prompt(prompt: Sequence[int], *, generated: int, context: int, vocabulary: int) -> None:
-    """Check a prompt before an engine takes it.
+def check_turn(
+    prompt: Sequence[int],
+    sampling: SamplingParams,
+    *,
+    generated: int,
+    context: int,
+    vocabulary: int,
+) -> None:
+    """Check a turn before an engine takes it.
 
     Raises:
         BadPrompt: no ids, an id outside the vocabulary, fewer than were generated, or no room left
             for one new token.
+        BadLogitBias: an id outside the vocabulary has a bias.
     """
     if not prompt:
         raise BadPrompt("the prompt is empty")
@@ -158,3 +177,8 @@ def check_prompt(prompt: Sequence[int], *, generated: int, context: int, vocabul
         raise BadPrompt(f"the prompt has an id outside the vocabulary of {vocabulary} tokens")
     if len(prompt) < generated:
         raise BadPrompt(f"{generated} of the prompt's {len(prompt)} ids were generated")
+    for id, _ in sampling.logit_bias:
+        if not 0 <= id < vocabulary:
+            raise BadLogitBias(
+                f"'logit_bias' has the token {id}; the model's tokens are 0 to {vocabulary - 1}"
+            )

@@ -12,22 +12,30 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
-from torch import Tensor
 from transformers import LlamaForCausalLM
 
 from turnstream.turns.sampling_params import SamplingParams
-from turnstream.workers.engine import EngineDead, Finish, FinishReason, OnStep, check_prompt
-from turnstream.workers.engines import attention, sampler
+from turnstream.workers.engine import (
+    EngineDead,
+    Finish,
+    FinishReason,
+    OnLogprobs,
+    OnStep,
+    check_turn,
+)
+from turnstream.workers.engines import attention
 from turnstream.workers.engines.attention import NewTokens, PackedStep
 from turnstream.workers.engines.decode_op import DecodeOp
 from turnstream.workers.engines.fused_attention import fuse
 from turnstream.workers.engines.kv_cache import KvCache
+from turnstream.workers.engines.logit_changes import logit_changes
+from turnstream.workers.engines.next_tokens import choose_next
 from turnstream.workers.engines.packed_linear import pack
-from turnstream.workers.engines.penalties import penalties
 from turnstream.workers.engines.recorded_steps import Recorder, recorded_steps
-from turnstream.workers.engines.sampler import NOT_A_NUMBER, TokenRequest
+from turnstream.workers.engines.sampler import NOT_A_NUMBER
 from turnstream.workers.engines.scheduler import PendingStep, Scheduler, SlotTurn
 from turnstream.workers.engines.slots import Slot, Slots
 from turnstream.workers.engines.to_device import to_device
@@ -68,12 +76,14 @@ class SlotEngine:
             if decode_op and not fuse(model, decode_op):
                 log.info("decode attention: torch is used; the op does not support this model")
             pack(model)
-        attention.register()
-        model.config._attn_implementation = attention.ATTENTION
+        attention.register(model)
         self._model = model
         self._device = model.device
         self._vocabulary = model.config.vocab_size
         self._eos_ids = eos_ids
+        self._changes = partial(
+            logit_changes, eos_ids=eos_ids, vocabulary=self._vocabulary, device=model.device
+        )
         self._after_step = after_step
         self._scheduler = Scheduler(prompt_tokens)
         self._cache = KvCache(
@@ -89,7 +99,6 @@ class SlotEngine:
         self._running: list[SlotTurn] = []
         self._ahead = model.device.type == "cuda" if ahead is None else ahead
         self._pending: PendingStep | None = None
-
         # Shared with other threads, under the condition.
         self._work = threading.Condition()
         self._waiting: deque[SlotTurn] = deque()
@@ -122,19 +131,20 @@ class SlotEngine:
         *,
         generated: int = 0,
         low_priority: bool = False,
+        on_logprobs: OnLogprobs | None = None,
     ) -> SlotTurn:
         """Take a turn; see `workers.engine.Engine.submit`."""
         prompt = list(prompt_ids)
-        check_prompt(
-            prompt,
-            generated=generated,
-            context=self.context,
-            vocabulary=self._vocabulary,
-        )
-        room = self.context if sampling.max_tokens is None else sampling.max_tokens
-        end = min(self.context, len(prompt) + room)
+        context, vocabulary = self.context, self._vocabulary
+        check_turn(prompt, sampling, generated=generated, context=context, vocabulary=vocabulary)
         turn = SlotTurn(
-            prompt, sampling, on_step, generated=generated, end=end, low_priority=low_priority
+            prompt,
+            sampling,
+            on_step,
+            generated=generated,
+            context=context,
+            low_priority=low_priority,
+            on_logprobs=on_logprobs,
         )
         with self._work:
             if self._closed:
@@ -206,13 +216,7 @@ class SlotEngine:
                 self._cache.copy(source=source.index, target=slot.index, length=slot.written)
             turn.slot = slot
             turn.cached_tokens = slot.written
-            turn.penalties = penalties(
-                turn.sampling,
-                turn.prompt,
-                generated=turn.generated,
-                vocabulary=self._vocabulary,
-                device=self._device,
-            )
+            turn.logit_changes = self._changes(turn.sampling, turn.prompt, generated=turn.generated)
             self._running.append(turn)
 
     def _launch(self, new_tokens: list[tuple[SlotTurn, NewTokens]]) -> PendingStep | None:
@@ -229,20 +233,14 @@ class SlotEngine:
         if not answered:
             step.hidden(self._model)
             return None
-        ids = sampler.choose(
-            self._logits(step, [slot.index for _, slot in answered]),
-            [TokenRequest(turn.sampling, slot.written, turn.penalties) for turn, slot in answered],
-        )
-        for n, (turn, _) in enumerate(answered):
-            if turn.penalties:
-                turn.penalties.add(ids[n : n + 1])
+        indices = [slot.index for _, slot in answered]
+        pending = choose_next(answered, self._logits(step, indices))
         if self._ahead:
-            slots = to_device([slot.index for _, slot in answered], self._device)
             # NOT_A_NUMBER must be a valid id until the host has read it.
-            self._cache.last_ids[slots] = ids.clamp(min=0)
-        return PendingStep(answered, ids)
+            self._cache.last_ids[to_device(indices, self._device)] = pending.device_ids.clamp(min=0)
+        return pending
 
-    def _logits(self, step: PackedStep, slots: Sequence[int]) -> Tensor:
+    def _logits(self, step: PackedStep, slots: Sequence[int]) -> torch.Tensor:
         """Run the model; return the logits at each slot's last token, ``(slots, vocabulary)``."""
         if self._recorded and not step.chunks:
             return self._recorded.logits(step)[step.last_tokens(slots)]
@@ -250,7 +248,8 @@ class SlotEngine:
 
     def _settle(self, pending: PendingStep) -> None:
         """Deliver to every turn the token that a step chose for it."""
-        for (turn, slot), id in zip(pending.answered, pending.ids(), strict=True):
+        ids, logprobs = pending.ids(), pending.logprobs()
+        for n, ((turn, slot), id) in enumerate(zip(pending.answered, ids, strict=True)):
             if turn.finished:
                 continue
             slot.pending -= 1
@@ -260,10 +259,11 @@ class SlotEngine:
                 slot.written = 0
                 message = "the model's output for this turn was not a number"
                 self._finish(turn, [], Finish(FinishReason.ERROR, message))
-            elif id in self._eos_ids:
+            elif id in self._eos_ids and not turn.sampling.ignore_eos:
                 self._finish(turn, [], Finish(FinishReason.STOP))
             else:
                 slot.ids.append(id)
+                turn.logprobs = logprobs.get(n)
                 if len(slot.ids) == turn.end:
                     self._finish(turn, [id], Finish(FinishReason.LENGTH))
                 else:
@@ -271,7 +271,7 @@ class SlotEngine:
 
     def _deliver(self, turn: SlotTurn, ids: Sequence[int]) -> None:
         try:
-            turn.on_step(ids, None)
+            turn.deliver(ids, None)
         except Exception as exc:
             log.exception("a turn's on_step failed, the turn ends")
             message = f"on_step failed: {type(exc).__name__}: {exc}"
@@ -284,7 +284,7 @@ class SlotEngine:
             self._slots.release(turn.slot)
             self._running.remove(turn)
         try:
-            turn.on_step(ids, finish)
+            turn.deliver(ids, finish)
         except Exception:
             log.exception("a turn's on_step failed at its finish")
 

@@ -28,8 +28,9 @@ from turnstream.workers.engine import (
     EngineDead,
     Finish,
     FinishReason,
+    OnLogprobs,
     OnStep,
-    check_prompt,
+    check_turn,
 )
 from turnstream.workers.engines.orphans import ended_with_us
 from turnstream.workers.engines.vllm_turn import VllmTurn, sampling_params
@@ -88,11 +89,9 @@ class VllmEngine:
         self._turns: dict[VllmTurn, None] = {}
         self._taken = 0
         self._over = asyncio.Event()
-
         # Shared with other threads, under the lock.
         self._lock = threading.Lock()
         self._closed = ""
-
         args = AsyncEngineArgs(
             model=str(folder),
             skip_tokenizer_init=True,
@@ -108,6 +107,8 @@ class VllmEngine:
             tensor_parallel_size=tensor_parallel,
             # On a CPU, compiling takes longer than it saves.
             enforce_eager=device == "cpu",
+            # Before penalties, bias and temperature.
+            logprobs_mode="raw_logprobs",
             disable_log_stats=True,
         )
         self._loop: asyncio.AbstractEventLoop
@@ -137,12 +138,20 @@ class VllmEngine:
         *,
         generated: int = 0,
         low_priority: bool = False,
+        on_logprobs: OnLogprobs | None = None,
     ) -> VllmTurn:
         """Take a turn; see `workers.engine.Engine.submit`."""
         prompt = list(prompt_ids)
-        check_prompt(prompt, generated=generated, context=self.context, vocabulary=self._vocabulary)
-        params = sampling_params(prompt, sampling, context=self.context, eos_ids=self._eos_ids)
-        turn = VllmTurn(prompt, params, on_step, self._schedule_cancel, low_priority=low_priority)
+        context, vocabulary = self.context, self._vocabulary
+        check_turn(prompt, sampling, generated=generated, context=context, vocabulary=vocabulary)
+        turn = VllmTurn(
+            prompt,
+            sampling_params(prompt, sampling, context=context, eos_ids=self._eos_ids),
+            on_step,
+            self._schedule_cancel,
+            low_priority=low_priority,
+            on_logprobs=on_logprobs,
+        )
         with self._lock:
             if self._closed:
                 raise EngineDead(self._closed)
@@ -210,6 +219,7 @@ class VllmEngine:
     def _take(self, turn: VllmTurn, output: RequestOutput) -> None:
         [completion] = output.outputs
         ids = list(completion.token_ids)
+        turn.logprobs = completion.logprobs
         turn.cached_tokens = output.num_cached_tokens or turn.cached_tokens
         match completion.finish_reason:
             case None:
@@ -224,7 +234,7 @@ class VllmEngine:
 
     def _deliver(self, turn: VllmTurn, ids: Sequence[int]) -> None:
         try:
-            turn.on_step(ids, None)
+            turn.deliver(ids, None)
         except Exception as exc:
             log.exception("a turn's on_step failed, the turn ends")
             message = f"on_step failed: {type(exc).__name__}: {exc}"
@@ -238,7 +248,7 @@ class VllmEngine:
         turn.finished = True
         del self._turns[turn]
         try:
-            turn.on_step(ids, finish)
+            turn.deliver(ids, finish)
         except Exception:
             log.exception("a turn's on_step failed at its finish")
         self._schedule_after_step()
