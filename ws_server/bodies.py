@@ -16,6 +16,7 @@ from turnstream.turns.shapes import (
     ResponseId,
     Seconds,
     StreamId,
+    TokenLogprob,
     Usage,
 )
 
@@ -158,12 +159,20 @@ class CompletionMessage(Struct, frozen=True, kw_only=True):
     refusal: None = None
 
 
+class ChoiceLogprobs(Struct, frozen=True, kw_only=True):
+    """Log probabilities of the tokens of an answer, or of a chunk."""
+
+    content: tuple[TokenLogprob, ...]
+    refusal: None = None
+
+
 class CompletionChoice(Struct, frozen=True, kw_only=True):
     """The answer; there is exactly one."""
 
     index: Literal[0] = 0
     message: CompletionMessage
-    logprobs: None = None
+    #: Only if they were requested.
+    logprobs: ChoiceLogprobs | None = None
     finish_reason: FinishReason
 
 
@@ -196,7 +205,8 @@ class ChunkChoice(Struct, frozen=True, kw_only=True):
 
     index: Literal[0] = 0
     delta: Delta
-    logprobs: None = None
+    #: Only if they were requested.
+    logprobs: ChoiceLogprobs | None = None
     finish_reason: FinishReason | None
 
 

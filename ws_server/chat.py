@@ -12,9 +12,10 @@ from msgspec.json import Decoder
 from turnstream.turns.errors import TurnError, error_body
 from turnstream.turns.event_json import encode, event_type
 from turnstream.turns.ids import completion_of
-from turnstream.turns.shapes import Error, Response
+from turnstream.turns.shapes import Error, Response, TokenLogprob
 from turnstream.ws_server import field, items, requests
 from turnstream.ws_server.bodies import (
+    ChoiceLogprobs,
     Chunk,
     ChunkChoice,
     Completion,
@@ -48,8 +49,10 @@ def read_chat(body: Body) -> ChatRequest:
         BadRequest: a field is wrong, missing or not supported; it says which.
     """
     asked = decode(body, requests.CompletionBody)
-    if asked.logprobs:
-        raise field.unsupported("logprobs", "they are not kept.")
+    if asked.top_logprobs and not asked.logprobs:
+        raise field.wrong("top_logprobs", "used with 'logprobs' true")
+    logprobs = {"top_logprobs": asked.top_logprobs or 0} if asked.logprobs else {}
+    limit = asked.max_completion_tokens or asked.max_tokens
     stops = (asked.stop,) if isinstance(asked.stop, str) else tuple(asked.stop or ())
     if not all(stops):
         raise field.wrong("stop", "at most 4 strings, none of them empty")
@@ -61,8 +64,8 @@ def read_chat(body: Body) -> ChatRequest:
         references=read.references,
         instructions=None,
         previous_response_id=None,
-        max_output_tokens=asked.max_completion_tokens or asked.max_tokens,
-        sampling=sampling_of(asked),
+        max_output_tokens=limit,
+        sampling=sampling_of(asked, limit=limit) | logprobs,
         truncate=False,
         stop=stops,
         store=asked.store is True,
@@ -81,6 +84,7 @@ def read_chat(body: Body) -> ChatRequest:
 
 class _Delta(Struct, frozen=True):
     delta: str
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 class _Position(Struct, frozen=True):
@@ -119,7 +123,8 @@ class ChatWire:
         """Return the chunk of an event; empty if it has none."""
         match event_type(event):
             case b"response.output_text.delta":
-                return self._chunk(Delta(content=_DELTA.decode(event).delta))
+                read = _DELTA.decode(event)
+                return self._chunk(Delta(content=read.delta), logprobs=_logprobs(read.logprobs))
             case b"response.created":
                 self._first = _ENDED.decode(event).response
                 return self._chunk(Delta(role="assistant", content=""))
@@ -142,8 +147,13 @@ class ChatWire:
         """Return the end of the stream: empty if the turn failed."""
         return b"data: [DONE]\n\n" if self._ended else b""
 
-    def _chunk(self, delta: Delta, finish_reason: FinishReason | None = None) -> bytes:
-        choice = ChunkChoice(delta=delta, finish_reason=finish_reason)
+    def _chunk(
+        self,
+        delta: Delta,
+        finish_reason: FinishReason | None = None,
+        logprobs: ChoiceLogprobs | None = None,
+    ) -> bytes:
+        choice = ChunkChoice(delta=delta, logprobs=logprobs, finish_reason=finish_reason)
         # As the official service does: null in all chunks but the last.
         return self._with((choice,), None if self._include_usage else UNSET)
 
@@ -170,9 +180,11 @@ class ChatWire:
 
 def completion(response: Response) -> Completion:
     """Return an ended response as a completion."""
-    text = "".join(part.text for item in response.output for part in item.content)
+    parts = [part for item in response.output for part in item.content]
     choice = CompletionChoice(
-        message=CompletionMessage(content=text), finish_reason=_finish_reason(response)
+        message=CompletionMessage(content="".join(part.text for part in parts)),
+        logprobs=_logprobs(tuple(each for part in parts for each in part.logprobs)),
+        finish_reason=_finish_reason(response),
     )
     return Completion(
         id=completion_of(response.id),
@@ -182,6 +194,10 @@ def completion(response: Response) -> Completion:
         choices=(choice,),
         usage=_usage(response),
     )
+
+
+def _logprobs(tokens: tuple[TokenLogprob, ...]) -> ChoiceLogprobs | None:
+    return ChoiceLogprobs(content=tokens) if tokens else None
 
 
 def _finish_reason(response: Response) -> FinishReason:

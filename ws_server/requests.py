@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from turnstream.turns.sampling_params import MAX_TOP_LOGPROBS
 from turnstream.turns.shapes import MessageId, ResponseId, StreamId
 
 Temperature = Annotated[float, Meta(ge=0, le=2)] | None
@@ -16,6 +17,19 @@ Penalty = Annotated[float, Meta(ge=-2, le=2)] | None
 Factor = Annotated[float, Meta(ge=0.01, le=100)] | None
 TopK = Annotated[int, Meta(ge=-1, le=1_000_000)] | None
 Tokens = Annotated[int, Meta(ge=1, le=1_000_000)] | None
+MinTokens = Annotated[int, Meta(ge=0, le=1_000_000)] | None
+TopLogprobs = Annotated[int, Meta(ge=0, le=MAX_TOP_LOGPROBS)] | None
+#: By the token's id as text.
+LogitBias = (
+    Annotated[
+        dict[
+            Annotated[str, Meta(pattern="^(0|[1-9][0-9]{0,8})$")],
+            Annotated[float, Meta(ge=-100, le=100)],
+        ],
+        Meta(max_length=300),
+    ]
+    | None
+)
 #: Seeds stay in the range that JavaScript represents exactly.
 Seed = Annotated[int, Meta(ge=-(2**53), le=2**53)] | None
 Metadata = (
@@ -115,6 +129,12 @@ class Sampling(Struct, frozen=True, kw_only=True):
     presence_penalty: Penalty = None
     repetition_penalty: Factor = None
     seed: Seed = None
+    #: Added to the logits of tokens: -100 bans a token, 100 lets hardly another be chosen.
+    logit_bias: LogitBias = None
+    #: The answer does not end before it has this many tokens.
+    min_tokens: MinTokens = None
+    #: Continue after an EOS, to the largest number of tokens.
+    ignore_eos: bool | None = None
 
 
 class ResponseFields(Sampling, frozen=True, kw_only=True):
@@ -131,6 +151,10 @@ class ResponseFields(Sampling, frozen=True, kw_only=True):
     service_tier: Tier = None
     metadata: Metadata = None
     idempotency_key: Key = None
+    #: `message.output_text.logprobs`: the log probability of each token of the answer.
+    include: list[str] | None = None
+    #: How many likeliest tokens are reported in the place of each; above 0 it includes logprobs.
+    top_logprobs: TopLogprobs = None
     text: TextOptionsInput | None = None
     tool_choice: ToolChoice = None
     #: False is a warm-up: it ends at once, and another response can continue it.
@@ -170,7 +194,9 @@ class CompletionBody(Sampling, frozen=True, kw_only=True):
     max_tokens: Tokens = None
     stop: str | Annotated[list[str], Meta(max_length=4)] | None = None
     n: Literal[1] | None = None
-    logprobs: Annotated[bool, Meta(extra_json_schema={"const": False})] | None = None
+    logprobs: bool | None = None
+    #: Needs `logprobs`.
+    top_logprobs: TopLogprobs = None
     response_format: PlainFormat | None = None
     tool_choice: ToolChoice = None
     store: bool | None = None

@@ -10,7 +10,8 @@ from turnstream.turns.turn import Claimed, Message, Request, Tier
 from turnstream.workers.active_turns import ActiveTurns
 from turnstream.workers.byte_table import ByteTable
 from turnstream.workers.claimer import Claimer
-from turnstream.workers.engine import OnStep
+from turnstream.workers.engine import OnLogprobs, OnStep
+from turnstream.workers.shown_tokens import Vocabulary
 from turnstream.workers.slicer import Slicer
 
 
@@ -57,6 +58,7 @@ class FakeEngine:
         *,
         generated: int,
         low_priority: bool,
+        on_logprobs: OnLogprobs,
     ) -> "FakeEngine":
         self.low_priority.append(low_priority)
         return self
@@ -87,6 +89,7 @@ def test_only_batch_turns_have_low_priority(tier: Tier, low_priority: bool) -> N
         cast(Any, engine),
         idle,
         lambda ids, stop: Slicer(table, stop=stop),
+        Vocabulary(table, []),
     )
 
     claimer.wake_up()

@@ -1,4 +1,4 @@
-"""Tokens travel with the slice that shows their last byte, and their bytes are those of the text."""
+"""Tokens travel with the slice that shows their last byte; their bytes are those of the text."""
 
 import json
 import random
