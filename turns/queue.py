@@ -125,7 +125,8 @@ AWAY = (RedisError,)
 
 
 def _claimed(reply: Sequence[Any]) -> Claimed:
-    id, attempt, seq, request, input, response, token_ids, history, unread, tier, logprobs = reply
+    id, attempt, seq, request, input, response, token_ids, *others = reply
+    history, unread, tier, logprobs, owner = others
     return Claimed(
         id=id.decode(),
         attempt=attempt,
@@ -136,6 +137,7 @@ def _claimed(reply: Sequence[Any]) -> Claimed:
         token_ids=tuple(int(id) for id in token_ids.split(b",")) if token_ids else (),
         logprobs=tuple(each for part in logprobs for each in from_json(part)),
         tier=tier.decode(),
+        owner=owner.decode(),
         unread=bool(unread),
     )
 

@@ -117,6 +117,7 @@ class Claimed:
     #: Of the same tokens; empty for a turn that reports none.
     logprobs: tuple[TokenLogprobs, ...] = ()
     tier: Tier = "default"
+    owner: str = ""
     #: Whether no node follows it, as for a batch line.
     unread: bool = False
 

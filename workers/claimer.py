@@ -14,6 +14,7 @@ from turnstream.turns.queue import AWAY, TurnQueue
 from turnstream.turns.turn import Claimed
 from turnstream.workers.active_turns import ActiveTurns
 from turnstream.workers.attempt import Attempt, Callbacks
+from turnstream.workers.cache_scope import CacheScope
 from turnstream.workers.engine import (
     BadLogitBias,
     BadPrompt,
@@ -22,7 +23,7 @@ from turnstream.workers.engine import (
     Finish,
     FinishReason,
 )
-from turnstream.workers.prompter import Prompter
+from turnstream.workers.prompter import Prompter, common_length, public_prefix
 from turnstream.workers.publisher import Publisher
 from turnstream.workers.shown_tokens import Vocabulary
 from turnstream.workers.slicer import IdSlicer
@@ -56,6 +57,7 @@ class Claimer:
         self._prompter = prompter
         self._make_slicer = make_slicer
         self._vocabulary = vocabulary
+        self._public = public_prefix(prompter, limit=engine.context - 1)
         # One claim at a time: Redis recognises the repeat of a worker's last claim by one nonce.
         self._claiming = Lock()
         self._unreachable = False
@@ -159,6 +161,7 @@ class Claimer:
                 generated=generated,
                 low_priority=claimed.tier == "batch",
                 on_logprobs=attempt.on_logprobs,
+                cache=CacheScope(claimed.owner, common_length(prompt, self._public)),
             )
             attempt.start(handle)
         except BadPrompt as exc:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.token_logprobs import TokenLogprobs
+from turnstream.workers.cache_scope import CacheScope
 from turnstream.workers.engine import Finish, OnLogprobs, OnStep
 from turnstream.workers.engines.attention import PENDING_ID, NewTokens
 from turnstream.workers.engines.logit_changes import LogitChanges
@@ -30,10 +31,12 @@ class SlotTurn:
         context: int,
         low_priority: bool,
         on_logprobs: OnLogprobs | None,
+        cache: CacheScope,
     ) -> None:
         self.prompt = prompt
         self.sampling = sampling
         self.on_step = on_step
+        self.cache = cache
         #: None if the turn reports no log probabilities.
         self.on_logprobs = None if sampling.top_logprobs is None else on_logprobs
         #: Of the token to be delivered next; None if it reports none.

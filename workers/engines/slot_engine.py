@@ -18,14 +18,9 @@ import torch
 from transformers import LlamaForCausalLM
 
 from turnstream.turns.sampling_params import SamplingParams
-from turnstream.workers.engine import (
-    EngineDead,
-    Finish,
-    FinishReason,
-    OnLogprobs,
-    OnStep,
-    check_turn,
-)
+from turnstream.workers.cache_scope import NO_OWNER, CacheScope
+from turnstream.workers.check_turn import check_turn
+from turnstream.workers.engine import EngineDead, Finish, FinishReason, OnLogprobs, OnStep
 from turnstream.workers.engines import attention
 from turnstream.workers.engines.attention import NewTokens, PackedStep
 from turnstream.workers.engines.decode_op import DecodeOp
@@ -132,6 +127,7 @@ class SlotEngine:
         generated: int = 0,
         low_priority: bool = False,
         on_logprobs: OnLogprobs | None = None,
+        cache: CacheScope = NO_OWNER,
     ) -> SlotTurn:
         """Take a turn; see `workers.engine.Engine.submit`."""
         prompt = list(prompt_ids)
@@ -145,6 +141,7 @@ class SlotEngine:
             context=context,
             low_priority=low_priority,
             on_logprobs=on_logprobs,
+            cache=cache,
         )
         with self._work:
             if self._closed:
@@ -210,8 +207,7 @@ class SlotEngine:
                 if not self._waiting:
                     return
                 turn = self._waiting.popleft()
-            assignment = self._slots.assign(turn.prompt)
-            slot, source = assignment.slot, assignment.source
+            slot, source = self._slots.assign(turn.prompt, turn.cache)
             if source:
                 self._cache.copy(source=source.index, target=slot.index, length=slot.written)
             turn.slot = slot
