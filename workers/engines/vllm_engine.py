@@ -7,7 +7,6 @@ and on the length of its prompt at `submit`, so a later attempt continues with o
 
 import asyncio
 import logging
-import signal
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -33,6 +32,7 @@ from turnstream.workers.engine import (
     OnStep,
 )
 from turnstream.workers.engines.orphans import ended_with_us
+from turnstream.workers.engines.vllm_start import started
 from turnstream.workers.engines.vllm_turn import VllmTurn, sampling_params
 
 log = logging.getLogger(__name__)
@@ -177,9 +177,7 @@ class VllmEngine:
         self._loop = asyncio.get_running_loop()
         with ended_with_us() as all_started:
             try:
-                # The worker handles SIGINT by draining; vLLM's processes inherit this mask.
-                signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-                self._llm = AsyncLLM.from_engine_args(args)
+                self._llm = await started(args)
                 self._requests = self._llm.output_processor
             except Exception as exc:
                 ready.set_exception(exc)
