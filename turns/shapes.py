@@ -11,6 +11,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 #: A list that is always empty here.
 Empty = tuple[()]
 Count = Annotated[int, Meta(ge=0)]
+Byte = Annotated[int, Meta(ge=0, le=255)]
+Logprob = Annotated[float, Meta(ge=-9999, le=0)]
 #: Seconds since 1970.
 Seconds = Annotated[int, Meta(ge=0)]
 #: Ids are published as patterns that decoding does not check: a wrong one has its own error code.
@@ -32,12 +34,30 @@ class Error(Struct, frozen=True, kw_only=True):
     param: str | None
 
 
+class TopLogprob(Struct, frozen=True, kw_only=True):
+    """A likely token at some place of an answer."""
+
+    token: str
+    #: Natural logarithm of its probability; -9999 stands for less.
+    logprob: Logprob
+    #: In UTF-8; empty for a control token, such as EOS.
+    bytes: tuple[Byte, ...]
+
+
+class TokenLogprob(TopLogprob, frozen=True, kw_only=True):
+    """A token of the answer; the joined `bytes` of all tokens are those of the text."""
+
+    #: The likeliest tokens in its place, the likeliest first.
+    top_logprobs: tuple[TopLogprob, ...]
+
+
 class OutputText(Struct, frozen=True, kw_only=True, tag_field="type", tag="output_text"):
     """Text of an answer."""
 
     text: str
     annotations: Empty = ()
-    logprobs: Empty = ()
+    #: Only if they were requested.
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 class MessageItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="message"):
@@ -179,7 +199,7 @@ class ResponseFields(Hints, frozen=True, kw_only=True):
     service_tier: Literal["priority", "default", "flex"]
     store: bool
     temperature: float
-    top_logprobs: Literal[0] = 0
+    top_logprobs: Annotated[int, Meta(ge=0, le=20)] = 0
     top_p: float
     truncation: Literal["auto", "disabled"]
     usage: Usage | None = None

@@ -6,6 +6,7 @@ from typing import Literal
 
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.shapes import Hints
+from turnstream.turns.token_logprobs import TokenLogprobs
 
 Role = Literal["system", "user", "assistant"]
 Tier = Literal["priority", "default", "flex", "batch"]
@@ -39,7 +40,7 @@ class Request:
     def from_json(cls, text: str | bytes) -> "Request":
         """Read it from the record."""
         read = {"instructions": None} | json.loads(text)
-        sampling = SamplingParams(**read["sampling"])
+        sampling = SamplingParams.from_fields(read["sampling"])
         return cls(**read | {"sampling": sampling, "stop": tuple(read.get("stop", ()))})
 
 
@@ -120,7 +121,10 @@ class Claimed:
     response: str
     #: Token ids whose text is in the log already.
     token_ids: tuple[int, ...]
+    #: Of the same tokens; empty for a turn that reports none.
+    logprobs: tuple[TokenLogprobs, ...] = ()
     tier: Tier = "default"
+    owner: str = ""
     #: Whether no node follows it, as for a batch line.
     unread: bool = False
 

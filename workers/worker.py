@@ -21,11 +21,12 @@ from turnstream.workers.control import ControlListener
 from turnstream.workers.counter import Counter
 from turnstream.workers.engine import CheckpointError
 from turnstream.workers.engines.load import LoadedModel, load_engine
-from turnstream.workers.engines.slicing import slicers
+from turnstream.workers.engines.slicing import byte_table, slicers
 from turnstream.workers.heartbeat import Heartbeat
 from turnstream.workers.prompter import Llama2Prompter, Prompter, TemplatePrompter
 from turnstream.workers.publisher import Publisher
 from turnstream.workers.settings import WorkerSettings
+from turnstream.workers.shown_tokens import Vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ class Worker:
             loaded.engine,
             prompter,
             slicers(loaded.tokenizer),
+            Vocabulary(byte_table(loaded.tokenizer), loaded.tokenizer.tokens),
         )
         about: SelfDescription = {
             "version": VERSION,

@@ -16,6 +16,7 @@ from turnstream.turns.shapes import (
     ResponseId,
     Seconds,
     StreamId,
+    TokenLogprob,
     Usage,
 )
 
@@ -158,13 +159,21 @@ class CompletionMessage(Struct, frozen=True, kw_only=True):
     refusal: None = None
 
 
+class ChoiceLogprobs(Struct, frozen=True, kw_only=True):
+    """Log probabilities of the tokens of an answer, or of a chunk."""
+
+    content: tuple[TokenLogprob, ...]
+    refusal: None = None
+
+
 class CompletionChoice(Struct, frozen=True, kw_only=True):
     """One of the answers."""
 
     #: From 0.
     index: Count
     message: CompletionMessage
-    logprobs: None = None
+    #: Only if they were requested.
+    logprobs: ChoiceLogprobs | None = None
     finish_reason: FinishReason
 
 
@@ -201,7 +210,8 @@ class ChunkChoice(Struct, frozen=True, kw_only=True):
     #: From 0.
     index: Count
     delta: Delta
-    logprobs: None = None
+    #: Only if they were requested.
+    logprobs: ChoiceLogprobs | None = None
     finish_reason: FinishReason | None
 
 

@@ -16,9 +16,10 @@ from starlette.responses import Response as HttpResponse
 from turnstream.turns.errors import TurnError, error_body
 from turnstream.turns.event_json import encode, event_type
 from turnstream.turns.ids import completion_of
-from turnstream.turns.shapes import Error, Response
+from turnstream.turns.shapes import Error, Response, TokenLogprob
 from turnstream.ws_server import field, fields, hints, items, request_options, requests
 from turnstream.ws_server.bodies import (
+    ChoiceLogprobs,
     Chunk,
     ChunkChoice,
     Completion,
@@ -57,8 +58,10 @@ def read_chat(body: Body) -> ChatRequest:
     asked = decode(body, requests.CompletionBody)
     options = asked.stream_options or request_options.StreamOptions()
     field.check_obfuscation(options.include_obfuscation)
-    if asked.logprobs:
-        raise field.unsupported("logprobs", "they are not kept.")
+    if asked.top_logprobs and not asked.logprobs:
+        raise field.wrong("top_logprobs", "used with 'logprobs' true")
+    logprobs = {"top_logprobs": asked.top_logprobs or 0} if asked.logprobs else {}
+    limit = _most_tokens(asked)
     stops = (asked.stop,) if isinstance(asked.stop, str) else tuple(asked.stop or ())
     if not all(stops):
         raise field.wrong("stop", "at most 4 strings, none of them empty")
@@ -70,8 +73,8 @@ def read_chat(body: Body) -> ChatRequest:
         references=read.references,
         instructions=None,
         previous_response_id=None,
-        max_output_tokens=_most_tokens(asked),
-        sampling=sampling_of(asked),
+        max_output_tokens=limit,
+        sampling=sampling_of(asked, limit=limit) | logprobs,
         truncate=False,
         stop=stops,
         store=asked.store is True,
@@ -99,6 +102,7 @@ def _most_tokens(asked: requests.CompletionBody) -> int | None:
 
 class _Delta(Struct, frozen=True):
     delta: str
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 class _Position(Struct, frozen=True):
@@ -140,7 +144,10 @@ class ChatWire:
         index = index_of(event)
         match event_type(event):
             case b"response.output_text.delta":
-                return self._chunk(index, Delta(content=_DELTA.decode(event).delta))
+                read = _DELTA.decode(event)
+                return self._chunk(
+                    index, Delta(content=read.delta), logprobs=_logprobs(read.logprobs)
+                )
             case b"response.created":
                 self._first = self._first or _ENDED.decode(event).response
                 return self._chunk(index, Delta(role="assistant", content=""))
@@ -173,8 +180,16 @@ class ChatWire:
         """Return the end of the stream: empty if a turn failed."""
         return b"" if self._running else b"data: [DONE]\n\n"
 
-    def _chunk(self, index: int, delta: Delta, finish_reason: FinishReason | None = None) -> bytes:
-        choice = ChunkChoice(index=index, delta=delta, finish_reason=finish_reason)
+    def _chunk(
+        self,
+        index: int,
+        delta: Delta,
+        finish_reason: FinishReason | None = None,
+        logprobs: ChoiceLogprobs | None = None,
+    ) -> bytes:
+        choice = ChunkChoice(
+            index=index, delta=delta, logprobs=logprobs, finish_reason=finish_reason
+        )
         # As the official service does: null in all chunks but the last.
         return self._with((choice,), None if self._include_usage else UNSET)
 
@@ -218,12 +233,17 @@ def completion(*responses: Response) -> Completion:
 
 
 def _choice(index: int, response: Response) -> CompletionChoice:
-    text = "".join(part.text for item in response.output for part in item.content)
+    parts = [part for item in response.output for part in item.content]
     return CompletionChoice(
         index=index,
-        message=CompletionMessage(content=text),
+        message=CompletionMessage(content="".join(part.text for part in parts)),
+        logprobs=_logprobs(tuple(each for part in parts for each in part.logprobs)),
         finish_reason=_finish_reason(response),
     )
+
+
+def _logprobs(tokens: tuple[TokenLogprob, ...]) -> ChoiceLogprobs | None:
+    return ChoiceLogprobs(content=tokens) if tokens else None
 
 
 def _finish_reason(response: Response) -> FinishReason:

@@ -33,6 +33,8 @@ TIERS: dict[str, Tier] = {
 _SEEDS = 2**53
 #: Characters of an idempotency key, at most.
 KEY_LENGTH = 256
+#: The value of `include` that asks for log probabilities.
+LOGPROBS = "message.output_text.logprobs"
 _DEFAULTS = SamplingParams()
 #: Parameters whose default is the model's, or drawn.
 _MODEL_DEFAULTS = ("temperature", "top_p", "seed")
@@ -159,7 +161,7 @@ def create_of(body: requests.ResponseBody) -> Create:
         instructions=items.instructions(body.instructions),
         previous_response_id=previous,
         max_output_tokens=body.max_output_tokens,
-        sampling=sampling_of(body),
+        sampling=sampling_of(body, limit=body.max_output_tokens) | _logprobs_of(body),
         truncate=body.truncation == "auto",
         stop=(),
         store=body.store is not False,
@@ -172,8 +174,17 @@ def create_of(body: requests.ResponseBody) -> Create:
     )
 
 
-def sampling_of(body: requests.Sampling) -> dict[str, Any]:
-    """Return the sampling parameters that a request states, by their names in `SamplingParams`."""
+def sampling_of(body: requests.Sampling, *, limit: int | None) -> dict[str, Any]:
+    """Return the sampling parameters that a request states, by their names in `SamplingParams`.
+
+    Args:
+        limit: tokens that the answer may have.
+
+    Raises:
+        BadRequest: `min_tokens` is above the limit.
+    """
+    if limit is not None and (body.min_tokens or 0) > limit:
+        raise field.wrong("min_tokens", f"at most the largest number of tokens, {limit}")
     stated = {
         name: value
         for name in requests.Sampling.__struct_fields__
@@ -182,12 +193,22 @@ def sampling_of(body: requests.Sampling) -> dict[str, Any]:
     if stated.get("top_k") == -1:
         # Clients differ: both -1 and 0 mean no limit.
         stated["top_k"] = 0
+    if body.logit_bias is not None:
+        # In one order, so that a repeated request is recognised.
+        stated["logit_bias"] = tuple(sorted((int(id), b) for id, b in body.logit_bias.items()))
     # A stated default is the same request as an absent one, unless the model has its own default.
     return {
         name: value
         for name, value in stated.items()
         if name in _MODEL_DEFAULTS or value != getattr(_DEFAULTS, name)
     }
+
+
+def _logprobs_of(body: requests.ResponseBody) -> dict[str, Any]:
+    """Return the number of likeliest tokens to report; with a number, they count as included."""
+    if LOGPROBS in (body.include or ()) or body.top_logprobs:
+        return {"top_logprobs": body.top_logprobs or 0}
+    return {}
 
 
 def read_compact(body: Body) -> Create:

@@ -21,12 +21,13 @@ T = TypeVar("T", bound=msgspec.Struct)
 #: How deep objects and lists may be nested; the deepest that clients send are schemas of tools.
 MAX_DEPTH = 64
 
-_ERROR = re.compile(r"(?P<what>.*?)(?: - at `(?P<key>key in )?\$\.?(?P<path>.*)`)?", re.DOTALL)
+_ERROR = re.compile(r"(?P<what>.*?)(?: - at `(?:key` in `)?\$\.?(?P<path>.*)`)?", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 _EXPECTED = re.compile(
     r"Expected `(?P<type>[^`]*)`(?P<length> of length)?"
     r"(?: (?P<sign>[<>]=) (?P<bound>\S+))?(?:, got.*)?"
 )
+_TOKEN_ID = re.compile("0|[1-9][0-9]{0,8}")
 #: How a JSON type is called in a message.
 _NAMES = {
     "str": "a string",
@@ -146,6 +147,8 @@ def _error(text: str, body: Body) -> BadRequest:
         return BadRequest(f"'{name}' must be of type 'text'.", code="unsupported_value", param=name)
     if param.startswith("metadata"):
         return _metadata_error(body["metadata"])
+    if param.startswith("logit_bias"):
+        return _bias_error(body["logit_bias"])
     unsupported_value = param.endswith(".type") or field.startswith("modalities[")
     return BadRequest(
         f"'{param}' must be {_should(what, param)}.",
@@ -185,6 +188,19 @@ def _metadata_error(value: object) -> BadRequest:
             if len(text) > 512:
                 return wrong(f"metadata.{key}", "at most 512 characters long")
     return wrong("metadata", "an object of at most 16 strings")
+
+
+def _bias_error(value: object) -> BadRequest:
+    """Find the wrong entry, whose key msgspec does not say."""
+    if isinstance(value, dict) and len(value) <= 300:
+        for key, bias in value.items():
+            if not _TOKEN_ID.fullmatch(key):
+                return wrong("logit_bias", f"an object whose keys are token ids, not {key[:80]!r}")
+            if isinstance(bias, bool) or not isinstance(bias, int | float):
+                return wrong(f"logit_bias.{key}", "a number")
+            if not -100 <= bias <= 100:
+                return wrong(f"logit_bias.{key}", "from -100 to 100")
+    return wrong("logit_bias", "an object of at most 300 numbers, by token id")
 
 
 def _choices() -> dict[str, list[object]]:

@@ -15,10 +15,11 @@ from turnstream.turns.errors import BadRequest, ResponseNotFound
 from turnstream.turns.event_json import event_type
 from turnstream.turns.follower import Follower
 from turnstream.turns.ids import is_response_id, response_of
+from turnstream.turns.response import without_logprobs
 from turnstream.turns.tasks import end
 from turnstream.turns.turn import Turn
 from turnstream.ws_server import chat, choices, field
-from turnstream.ws_server.create import read_create, resolved, with_key
+from turnstream.ws_server.create import LOGPROBS, read_create, resolved, with_key
 from turnstream.ws_server.decode import read_json
 from turnstream.ws_server.event_stream import EventStream, ResponsesWire
 from turnstream.ws_server.frames import MESSAGE_BYTES
@@ -128,7 +129,12 @@ async def get_response(request: Request) -> Response:
     response_id = response_id_of(request)
     if request.query_params.get("stream") != "true":
         found = await state.turn_client.stored.response(response_id, owner)
-        return json_response(found)
+        # As the official client writes a list in a query, and as others do.
+        included = [
+            *request.query_params.getlist("include[]"),
+            *request.query_params.getlist("include"),
+        ]
+        return json_response(found if LOGPROBS in included else without_logprobs(found))
     after = field.starting_after(request.query_params.get("starting_after"))
     return EventStream(
         state.turn_client,

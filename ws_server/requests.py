@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from turnstream.turns.sampling_params import MAX_TOP_LOGPROBS
 from turnstream.turns.shapes import MessageId, ResponseId, StreamId
 from turnstream.ws_server.request_options import (
     AllowedChatToolsChoice,
@@ -39,6 +40,19 @@ MOST = 2**63 - 1
 Tokens = Annotated[int, Meta(ge=1, le=MOST)] | None
 #: As clients of llama.cpp send it: -1 is no limit. 0 is refused by `chat.py`.
 TokensOrNoLimit = Annotated[int, Meta(ge=-1, le=MOST, extra_json_schema={"not": {"const": 0}})]
+MinTokens = Annotated[int, Meta(ge=0, le=MOST)] | None
+TopLogprobs = Annotated[int, Meta(ge=0, le=MAX_TOP_LOGPROBS)] | None
+#: By the token's id as text.
+LogitBias = (
+    Annotated[
+        dict[
+            Annotated[str, Meta(pattern="^(0|[1-9][0-9]{0,8})$")],
+            Annotated[float, Meta(ge=-100, le=100)],
+        ],
+        Meta(max_length=300),
+    ]
+    | None
+)
 Seed = Annotated[int, Meta(ge=-(2**63), le=MOST)] | None
 #: Answers to one chat completion request, at most.
 MOST_CHOICES = 8
@@ -114,6 +128,12 @@ class Sampling(Struct, frozen=True, kw_only=True):
     presence_penalty: Penalty = None
     repetition_penalty: Factor = None
     seed: Seed = None
+    #: Added to the logits of tokens: -100 bans a token, 100 lets hardly another be chosen.
+    logit_bias: LogitBias = None
+    #: The answer does not end before it has this many tokens.
+    min_tokens: MinTokens = None
+    #: Continue after an EOS, to the largest number of tokens.
+    ignore_eos: bool | None = None
 
 
 class SharedFields(Sampling, frozen=True, kw_only=True):
@@ -142,6 +162,8 @@ class ResponseFields(SharedFields, frozen=True, kw_only=True):
     store: bool | None = None
     service_tier: Tier = None
     metadata: Metadata = None
+    #: How many likeliest tokens are reported in the place of each; above 0 it includes logprobs.
+    top_logprobs: TopLogprobs = None
     text: TextOptionsInput | None = None
     #: What is not in an answer of this service is included by not being there.
     include: list[Includable] | None = None
@@ -182,7 +204,9 @@ class CompletionBody(SharedFields, frozen=True, kw_only=True):
     stop: str | Annotated[list[str], Meta(max_length=4)] | None = None
     #: Number of answers.
     n: Annotated[int, Meta(ge=1, le=MOST_CHOICES)] | None = None
-    logprobs: Annotated[bool, Meta(extra_json_schema={"const": False})] | None = None
+    logprobs: bool | None = None
+    #: Needs `logprobs`.
+    top_logprobs: TopLogprobs = None
     response_format: PlainFormat | None = None
     modalities: list[Literal["text"]] | None = None
     reasoning_effort: Effort = None

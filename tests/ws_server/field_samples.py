@@ -14,18 +14,9 @@ BASE: dict[str, Fields] = {
 }
 #: Its effect is outside of what a request is read into, or made by other parts of the service.
 SEEN_ELSEWHERE = {
-    "responses": {
-        "stream",
-        "stream_id",
-        "stream_options",
-        "conversation",
-        "include",
-        "top_logprobs",
-        "logit_bias",
-        "min_tokens",
-        "ignore_eos",
-    },
-    "chat": {"logprobs", "top_logprobs", "logit_bias", "min_tokens", "ignore_eos"},
+    "responses": {"stream", "stream_id", "stream_options", "conversation"},
+    # It needs `logprobs`.
+    "chat": {"top_logprobs"},
 }
 #: Accepted values have no effect, and all others are refused.
 ONE_VALUE = {"response_format", "modalities"}
