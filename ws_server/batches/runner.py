@@ -288,7 +288,9 @@ class BatchRunner:
 
     def _reader(self, line: int, offset: int) -> LineReader:
         path = f"files/{self._batch.plan.input_file_id}"
-        return LineReader(self._blobs, path, line=line, offset=offset)
+        return LineReader(
+            self._blobs, path, line_bytes=self._limits.line_bytes, line=line, offset=offset
+        )
 
 
 def _problem(code: str, message: str, param: str) -> Problem:
