@@ -1,7 +1,7 @@
 """Read a request's body, decoded and within a bound.
 
-The bound is on the decoded size, and on the encoded one too, since a member of a compressed body may
-decode to nothing.
+The bound is on the decoded size, and on the encoded one too: a compressed body may decode to
+nothing.
 """
 
 from collections.abc import AsyncIterator

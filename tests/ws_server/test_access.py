@@ -83,7 +83,7 @@ def test_without_keys_another_host_name_is_refused() -> None:
         ({"HOST": "0.0.0.0"}, "API_KEYS must be set to serve on 0.0.0.0"),
         ({"HOST": "example.org"}, "API_KEYS must be set to serve on example.org"),
         ({"API_KEYS": "ann:sk-plain"}, "API_KEYS must be a list of OWNER:SHA256-OF-KEY"),
-        ({"ORIGINS": "chat.example"}, "ORIGINS must be a list of scheme://host"),
+        ({"ORIGINS": "chat.example"}, "ORIGINS has an entry that no page can match"),
         ({"PORT": "http"}, "PORT must be a whole number"),
     ],
 )
