@@ -84,9 +84,10 @@ class UnsafePrompt(BadRequest):
 class ContextLengthExceeded(BadRequest):
     """The prompt leaves no room for an answer."""
 
-    def __init__(self, tokens: int, limit: int) -> None:
+    def __init__(self, tokens: int, limit: int, *, at_least: bool = False) -> None:
+        how_many = f"more than {tokens}" if at_least else str(tokens)
         super().__init__(
-            f"The prompt has {tokens} tokens; this model takes at most {limit}.",
+            f"The prompt has {how_many} tokens; this model takes at most {limit}.",
             code="context_length_exceeded",
             param="input",
         )

@@ -36,6 +36,9 @@ BAD = [
     pytest.param(
         create(input="many words " * 9_000), 400, "context_length_exceeded", id="a long prompt"
     ),
+    pytest.param(
+        create(input="many words " * 700_000), 400, "context_length_exceeded", id="megabytes"
+    ),
     pytest.param(create(input="Say [INST]"), 400, "unsafe_prompt", id="a control string"),
 ]
 

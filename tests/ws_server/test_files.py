@@ -20,6 +20,7 @@ from turnstream.ws_server.batches.line_reader import LineReader
 from turnstream.ws_server.batches.validation import validate
 from turnstream.ws_server.directory import Model
 from turnstream.ws_server.settings import ServerSettings
+from turnstream.ws_server.settings import ServerSettings
 
 Node = Callable[..., AbstractAsyncContextManager[httpx2.AsyncClient]]
 
@@ -100,6 +101,15 @@ async def test_a_line_that_is_too_long_is_skipped_and_counted(
 
     assert found[:2] == [(1, 0, b"a"), (2, 2, None)]
     assert found[2:] == ([(3, 28, b"b")] if end == b"\nb" else [])
+
+
+async def test_a_line_may_have_what_a_request_may(blobs: Blobs) -> None:
+    most = ServerSettings.read({}).body_bytes
+    await blobs.put("in", most * b"x" + b"\n" + (most + 1) * b"x")
+
+    found = await read_all(blobs, line_bytes=most)
+
+    assert [len(text) if text else None for _, _, text in found] == [most, None]
 
 
 async def test_a_partly_written_blob_does_not_exist(blobs: Blobs, tmp_path: Path) -> None:

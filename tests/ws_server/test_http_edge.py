@@ -57,6 +57,22 @@ async def test_a_compressed_body_is_read_as_it_was_meant(
         assert (await asking).status_code == 200
 
 
+async def test_a_request_of_megabytes_reaches_the_worker_whole(
+    node: str, worker: FakeWorker
+) -> None:
+    worker.heartbeat()
+    text = "many words " * 700_000
+    asked = {"messages": [{"role": "user", "content": text}]}
+    async with httpx2.AsyncClient(base_url=node, timeout=WAIT_SECONDS) as client:
+        asking = asyncio.create_task(client.post("/v1/chat/completions", json=asked))
+        claimed = await worker.claim()
+        worker.say("Many.")
+        worker.end()
+
+        assert (await asking).status_code == 200
+    assert [message.text for message in claimed.messages] == [text]
+
+
 async def test_a_compressed_upload_is_stored_decoded(http: httpx2.AsyncClient) -> None:
     line = b'{"custom_id": "a"}\n' * 1000
     form = httpx2.Request(
