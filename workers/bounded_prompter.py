@@ -13,8 +13,9 @@ from turnstream.turns.turn import Message, Request
 from turnstream.workers.engine import Tokenizer
 from turnstream.workers.prompter import Prompter, system_text
 
-#: Conversations of fewer characters for each token of the limit are tokenised at once.
-_FREE_CHARACTERS = 6
+#: Conversations of fewer characters are tokenised at once, and so are those of fewer characters for
+#: each token of the limit.
+FREE_CHARACTERS, _FREE_FOR_TOKEN = 256 * 1024, 6
 _WINDOW_CHARACTERS = 16 * 1024
 #: Tokens that a window may have more than its text has within the whole.
 _SLACK = 64
@@ -23,7 +24,10 @@ _SLACK = 64
 class BoundedPrompter:
     """Writes prompts as another prompter does, in a time that the limit bounds."""
 
-    def __init__(self, prompter: Prompter, tokenizer: Tokenizer) -> None:
+    def __init__(
+        self, prompter: Prompter, tokenizer: Tokenizer, *, free_characters: int = FREE_CHARACTERS
+    ) -> None:
+        self._free_characters = free_characters
         self._prompter = prompter
         self._tokenizer = tokenizer
 
@@ -31,7 +35,7 @@ class BoundedPrompter:
         """Return the prompt of a turn; see `Prompter.ids`."""
         characters = sum(len(message.text) for message in messages)
         characters += len(request.instructions or "")
-        if characters > limit * _FREE_CHARACTERS:
+        if characters > max(self._free_characters, limit * _FREE_FOR_TOKEN):
             messages = self._that_may_fit(messages, request, limit)
         return self._prompter.ids(messages, request, limit=limit)
 

@@ -20,7 +20,6 @@ from turnstream.ws_server.batches.line_reader import LineReader
 from turnstream.ws_server.batches.validation import validate
 from turnstream.ws_server.directory import Model
 from turnstream.ws_server.settings import ServerSettings
-from turnstream.ws_server.settings import ServerSettings
 
 Node = Callable[..., AbstractAsyncContextManager[httpx2.AsyncClient]]
 
