@@ -66,7 +66,7 @@ class Access:
         origin = connection.headers.get("origin")
         if origin is None or origin.lower() in self._origins:
             return
-        if host is None or urlsplit(origin).netloc.lower() != host.lower():
+        if not host or urlsplit(origin).netloc.lower() != host.lower():
             raise foreign_origin()
 
 

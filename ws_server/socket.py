@@ -65,7 +65,7 @@ async def responses_socket(socket: WebSocket) -> None:
 
 async def no_such_socket(socket: WebSocket) -> None:
     """Refuse a handshake at a path without a socket."""
-    await socket.send_denial_response(error_response(NotServed(socket.url.path)))
+    await socket.send_denial_response(error_response(NotServed(socket.url.path, ["/v1/responses"])))
 
 
 async def announce_drain(sessions: Iterable["Session"]) -> None:
