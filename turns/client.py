@@ -90,9 +90,9 @@ class TurnClient:
         self.relay.add(follower)
         try:
             match await self._submit_turn(turn):
-                case [b"ok", bytes(created), bytes(queued), *used]:
-                    follower.take(Page([created, queued], ends=not turn.generate), after=-1)
-                    follower.limit_use = limits.use(*used) if used else None
+                case [b"ok", *reply]:
+                    follower.take(Page(reply[:2], ends=not turn.generate), after=-1)
+                    follower.limit_use = limits.use(*reply[2:]) if reply[2:] else None
                 case [b"known", id]:
                     async with self.follow(id.decode(), turn.owner, after=-1) as known:
                         yield known
