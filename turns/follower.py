@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from turnstream.turns.errors import Overloaded, ResponseLost, ResponseNotFound
+from turnstream.turns.limit_use import LimitUse
 
 #: Live events kept for a reader that is slower than its turn; beyond it the follower falls behind.
 ROOM = 256
@@ -40,6 +41,8 @@ class Follower:
 
     def __init__(self, turn_id: str, *, after: int, read: ReadLog) -> None:
         self.turn_id = turn_id
+        #: What the owner has left per minute, if this reader submitted the turn.
+        self.limit_use: LimitUse | None = None
         #: Number of the newest event taken.
         self.newest = after
         self._read = read

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from turnstream.turns import environment
 from turnstream.turns.environment import SettingError
 from turnstream.turns.errors import TierNotAllowed
+from turnstream.turns.limit_use import Left, LimitUse
 from turnstream.turns.turn import Tier, Turn
 
 #: Output tokens reserved for a turn whose request sets no maximum.
@@ -39,6 +40,12 @@ class Limits:
         """
         if tier not in self.tiers:
             raise TierNotAllowed(tier, [name for name in _TIERS if name in self.tiers])
+
+    def use(self, requests: int, tokens: int) -> LimitUse:
+        """Return what is left after so much was used within the last minute."""
+        return LimitUse(
+            Left.of(self.requests_per_minute, requests), Left.of(self.tokens_per_minute, tokens)
+        )
 
     @property
     def numbers(self) -> dict[str, int]:

@@ -16,6 +16,7 @@ from turnstream.turns.queue import TurnQueue
 from turnstream.turns.record import VERSION, SelfDescription
 from turnstream.turns.token_count import CountQueue
 from turnstream.workers.active_turns import ActiveTurns
+from turnstream.workers.bounded_prompter import BoundedPrompter
 from turnstream.workers.claimer import Claimer
 from turnstream.workers.control import ControlListener
 from turnstream.workers.counter import Counter
@@ -58,7 +59,7 @@ class Worker:
         def queue() -> TurnQueue:
             return TurnQueue(redis, settings.turns, model=loaded.name, worker=settings.name)
 
-        prompter = _prompter(loaded, settings.prompt)
+        prompter = BoundedPrompter(_prompter(loaded, settings.prompt), loaded.tokenizer)
         self._counter = Counter(
             CountQueue(redis, model=loaded.name), prompter, context=loaded.engine.context
         )

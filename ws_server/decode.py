@@ -1,7 +1,8 @@
 """Decode a client's JSON into its declared type; what is wrong becomes an error naming the field.
 
 msgspec rejects unpaired surrogates, NaN and numbers out of range without naming a field. Such text
-is read once more with the standard library, only to find the field.
+is read once more with the standard library, only to find the field; unless it is long, since that
+takes a while in which the node does nothing else.
 """
 
 import json
@@ -22,6 +23,8 @@ T = TypeVar("T", bound=msgspec.Struct)
 MAX_DEPTH = 64
 
 _ERROR = re.compile(r"(?P<what>.*?)(?: - at `(?:key` in `)?\$\.?(?P<path>.*)`)?", re.DOTALL)
+#: Length of a text that is not read once more.
+_LONG = 256 * 1024
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 _EXPECTED = re.compile(
     r"Expected `(?P<type>[^`]*)`(?P<length> of length)?"
@@ -48,7 +51,9 @@ def read_json(text: str | bytes) -> Body:
     """
     try:
         body: Any = msgspec.json.decode(text)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError) as exc:
+        if len(text) > _LONG:
+            raise BadRequest(f"This is not JSON: {exc}", code="invalid_json") from exc
         body = _read_again(text)
     if not isinstance(body, dict):
         raise BadRequest("The JSON is not an object.", code="invalid_json")

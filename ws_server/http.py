@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Coroutine
 from contextlib import AbstractAsyncContextManager, suppress
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -10,7 +11,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from turnstream.turns import shapes
-from turnstream.turns.client import TurnClient
 from turnstream.turns.errors import BadRequest, ResponseNotFound
 from turnstream.turns.event_json import event_type
 from turnstream.turns.follower import Follower
@@ -19,11 +19,12 @@ from turnstream.turns.response import without_logprobs
 from turnstream.turns.tasks import end
 from turnstream.turns.turn import Turn
 from turnstream.ws_server import chat, choices, field
+from turnstream.ws_server.body import read_body
 from turnstream.ws_server.create import LOGPROBS, read_create, resolved, with_key
 from turnstream.ws_server.decode import read_json
 from turnstream.ws_server.event_stream import EventStream, ResponsesWire
-from turnstream.ws_server.frames import MESSAGE_BYTES
 from turnstream.ws_server.state import admit, state_of
+from turnstream.ws_server.submitted import submitted
 from turnstream.ws_server.wire import failure, json_response, refused
 
 T = TypeVar("T")
@@ -41,10 +42,10 @@ async def create_response(request: Request) -> Response:
     create = await resolved(create, state.turn_client.stored, owner)
     turn = create.turn(owner, model, previous_cached=False)
     if body.get("stream"):
-        return EventStream(state.turn_client, state.turn_client.submit(turn), ResponsesWire())
+        return EventStream(state.turn_client, submitted(request, turn), ResponsesWire())
     if create.background:
-        return json_response(await _submitted(state.turn_client, turn))
-    last = await _last_event(request, state.turn_client.submit(turn))
+        return json_response(await _submitted(request, turn))
+    last = await _last_event(request, submitted(request, turn))
     return refused(last) if event_type(last) == b"error" else json_response(_response_in(last))
 
 
@@ -54,7 +55,7 @@ async def create_completion(request: Request) -> Response:
     asked = chat.read_chat(read_json(await read_body(request)))
     create = with_key(asked.create, request.headers.get("idempotency-key"))
     turns = choices.turns_of(create, owner, await state.directory.find(create.model))
-    submit = state.turn_client.submit
+    submit = partial(submitted, request)
     following = submit(turns[0])
     if len(turns) > 1:
         following = choices.following(state.turn_client, turns, submit)
@@ -80,11 +81,12 @@ def _response_in(event: bytes) -> msgspec.Raw:
     return msgspec.json.decode(event, type=_Event).response
 
 
-async def _submitted(turn_client: TurnClient, turn: Turn) -> str | msgspec.Raw:
-    async with turn_client.submit(turn) as follower:
+async def _submitted(request: Request, turn: Turn) -> str | msgspec.Raw:
+    async with submitted(request, turn) as follower:
         if follower.turn_id != turn.id:
             # An earlier request had the same idempotency key.
-            return await turn_client.stored.response(follower.turn_id, turn.owner)
+            stored = state_of(request).turn_client.stored
+            return await stored.response(follower.turn_id, turn.owner)
         created = (await anext(follower.batches()))[0]
     return _response_in(created)
 
@@ -136,6 +138,10 @@ async def get_response(request: Request) -> Response:
         ]
         return json_response(found if LOGPROBS in included else without_logprobs(found))
     after = field.starting_after(request.query_params.get("starting_after"))
+    if request.method == "HEAD":
+        # Of a stream there is only its head: whether it exists, and what it is.
+        await state.turn_client.stored.response(response_id, owner)
+        return Response(media_type="text/event-stream", headers={"cache-control": "no-cache"})
     return EventStream(
         state.turn_client,
         state.turn_client.follow(response_id, owner, after=after),
@@ -168,20 +174,6 @@ async def cancel_response(request: Request) -> Response:
                 await _last(follower)
         found = await state.turn_client.stored.response(response_id, owner)
     return json_response(found)
-
-
-async def read_body(request: Request) -> bytes:
-    """Read a request's body.
-
-    Raises:
-        BadRequest: it is larger than `MESSAGE_BYTES`.
-    """
-    chunks = bytearray()
-    async for chunk in request.stream():
-        chunks += chunk
-        if len(chunks) > MESSAGE_BYTES:
-            raise BadRequest(f"A request may have at most {MESSAGE_BYTES} bytes.")
-    return bytes(chunks)
 
 
 def response_id_of(request: Request) -> str:
