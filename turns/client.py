@@ -11,6 +11,7 @@ from turnstream.turns.connection import connect_async, subscribe_async
 from turnstream.turns.errors import (
     BadRequest,
     NewerVersion,
+    NothingToAnswer,
     Overloaded,
     PreviousResponseNotFound,
     RateLimited,
@@ -103,10 +104,7 @@ class TurnClient:
                         param="idempotency_key",
                     )
                 case [b"no_question"]:
-                    raise BadRequest(
-                        "'input' must be a question: nothing was asked that waits for an answer.",
-                        param="input",
-                    )
+                    raise NothingToAnswer
                 case [b"previous_response_running"]:
                     raise BadRequest(
                         f"Previous response '{turn.previous_response_id}' is still being answered.",

@@ -3,7 +3,7 @@
 * TurnError
     * BadRequest                 400, the request itself is wrong; `code` and `param` say what
         * PreviousResponseNotFound
-        * UnsafePrompt
+        * NothingToAnswer
         * ContextLengthExceeded
     * Unauthorized               401
     * Forbidden                  403
@@ -69,11 +69,15 @@ class PreviousResponseNotFound(BadRequest):
         )
 
 
-class UnsafePrompt(BadRequest):
-    """A message has text that the prompt format reserves."""
+class NothingToAnswer(BadRequest):
+    """The conversation neither asks for an answer nor has a reply to continue."""
 
-    def __init__(self, message: str, param: str = "input") -> None:
-        super().__init__(message, code="unsafe_prompt", param=param)
+    def __init__(self, param: str = "input") -> None:
+        super().__init__(
+            f"'{param}' has nothing to answer: it must end in a user's message, in the output of"
+            " each tool that was called, or in a reply to continue.",
+            param=param,
+        )
 
 
 class ContextLengthExceeded(BadRequest):

@@ -156,5 +156,5 @@ async def test_a_turn_without_a_question_is_refused_unless_a_warm_up_asked_one(
 
     assert claimed is not None
     assert [message.text for message in claimed.messages if message.text] == ["Hello?"]
-    with pytest.raises(BadRequest, match="must be a question"):
+    with pytest.raises(BadRequest, match="nothing to answer"):
         await submitted(turn_client, dataclasses.replace(make_turn(), input=()))

@@ -33,7 +33,8 @@ local function history(previous)
   return texts
 end
 
--- Whether a conversation ends in a question without an answer; only a warm-up leaves one.
+-- Whether a conversation can be answered, or its last answer continued, without new items: not when nothing was said
+-- in it, nor when it ends in a call of a tool. Only the record of a warm-up says so; any other turn was answered.
 local function awaits_answer(previous)
-  return previous ~= nil and redis.call('HGET', turn_key(previous), 'awaits_answer') == '1'
+  return previous ~= nil and redis.call('HGET', turn_key(previous), 'awaits_answer') ~= '0'
 end
