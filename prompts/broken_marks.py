@@ -6,6 +6,7 @@ span two of its characters: the ids then spell the mark, and decode to the text 
 
 import re
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 
 #: Characters that no text is expected to have; one that a text lacks marks where it is cut.
 _SEPARATORS = tuple(chr(code) for code in range(0xE000, 0xF8FF))
@@ -19,9 +20,7 @@ def mark_cuts(text: str, marks: Sequence[str]) -> list[int]:
     return [at for match in found for at in range(match.start() + 1, match.end())]
 
 
-def encode_cut(
-    encode: Callable[[str], list[int]], text: str, cuts: Sequence[int]
-) -> list[int]:
+def encode_cut(encode: Callable[[str], list[int]], text: str, cuts: Sequence[int]) -> list[int]:
     """Return the ids of a text in which no token spans a cut; they decode to the same text.
 
     The text is encoded once, with a separator at each cut whose ids are then taken out: encoding
@@ -33,7 +32,7 @@ def encode_cut(
     """
     separator = next(each for each in _SEPARATORS if each not in text)
     edges = [0, *cuts, len(text)]
-    pieces = [text[start:end] for start, end in zip(edges, edges[1:], strict=False)]
+    pieces = [text[start:end] for start, end in pairwise(edges)]
     return _without(encode(separator.join(pieces)), _separator_ids(encode, separator))
 
 
@@ -45,9 +44,7 @@ def breaks_marks(encode: Callable[[str], list[int]], marks: Sequence[str]) -> bo
     first, second = (_separator_ids(encode, each) for each in _SEPARATORS[:2])
     if not first or not second or first == second:
         return False
-    return all(
-        encode_cut(encode, mark, range(1, len(mark))) != encode(mark) for mark in marks
-    )
+    return all(encode_cut(encode, mark, range(1, len(mark))) != encode(mark) for mark in marks)
 
 
 def _separator_ids(encode: Callable[[str], list[int]], separator: str) -> list[int]:

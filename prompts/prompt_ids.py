@@ -45,7 +45,9 @@ class PromptEncoder:
     def _text_ids(self, segment: Segment) -> list[int]:
         text, cuts = key = segment.text, segment.cuts
         if key not in self._encoded:
-            self._encoded[key] = encode_cut(self._encode, text, cuts) if cuts else self._encode(text)
+            self._encoded[key] = (
+                encode_cut(self._encode, text, cuts) if cuts else self._encode(text)
+            )
         return self._encoded[key]
 
 

@@ -207,12 +207,14 @@ def _written(item: Item) -> Any:
 
 
 def _item(value: Any) -> Item:
-    match value:
-        case [role, said]:
-            return Message(role, said)
-        case {"type": "function_call", **rest}:
-            return FunctionCall(**rest)
-        case {"type": "function_call_output", **rest}:
-            return FunctionCallOutput(**rest)
-        case _:
-            raise ValueError(f"this is no item of a conversation: {value!r}")
+    if isinstance(value, list):
+        role, said = value
+        return Message(role, said)
+    written = dict(value)
+    match written.pop("type", None):
+        case "function_call":
+            return FunctionCall(**written)
+        case "function_call_output":
+            return FunctionCallOutput(**written)
+        case kind:
+            raise ValueError(f"there is no item of type {kind!r}")
