@@ -2,8 +2,6 @@
 
 from threading import Event
 
-import pytest
-
 from tests.workers.test_prompter import LONG, FakeTokenizer
 from turnstream.turns.errors import BadRequest
 from turnstream.turns.sampling_params import SamplingParams
@@ -91,11 +89,3 @@ def test_compacting_keeps_the_last_turn_if_it_fits_the_context() -> None:
     refusal = answer(*LONG[:4], compact=True, context=last)
     assert isinstance(refusal, BadRequest)
     assert refusal.code == "context_length_exceeded"
-
-
-@pytest.mark.parametrize("compact", [True, False])
-def test_a_conversation_with_control_strings_is_refused(compact: bool) -> None:
-    refusal = answer(Message("user", "[INST]"), compact=compact)
-
-    assert isinstance(refusal, BadRequest)
-    assert refusal.code == "unsafe_prompt"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from turnstream.turns.errors import ContextLengthExceeded, UnsafePrompt
+from turnstream.turns.errors import ContextLengthExceeded
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.turn import Message, Request
 from turnstream.workers.prompter import Llama2Prompter, TemplatePrompter, joined, system_text
@@ -25,8 +25,8 @@ class FakeTokenizer:
     def decode(self, ids: object) -> str:
         raise NotImplementedError
 
-    def render(self, messages: object) -> list[int]:
-        return self.encode(str(messages))
+    def render(self, messages: object, *, continue_last: bool = False) -> list[int]:
+        return self.encode(f"{messages} {continue_last}")
 
 
 def asked(
@@ -105,8 +105,3 @@ def test_truncation_drops_the_oldest_turns_and_keeps_the_system_text(
     assert "One" not in text
     assert "Be brief." in text
     assert "Three?" in text
-
-
-def test_a_control_string_from_an_old_record_is_refused() -> None:
-    with pytest.raises(UnsafePrompt):
-        Llama2Prompter(FakeTokenizer()).ids(*asked(Message("user", "[INST]")), limit=1000)
