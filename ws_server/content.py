@@ -3,7 +3,7 @@
 from turnstream.turns.errors import BadRequest
 from turnstream.ws_server import input_items
 
-#: What each kind of part is called in a message of an error, and in the note that replaces it.
+#: What each kind of part is called in the note that replaces it.
 _KINDS: dict[type[input_items.OtherPart], str] = {
     input_items.InputImagePart: "image",
     input_items.ImageUrlPart: "image",
@@ -28,10 +28,10 @@ def check_text_only(param: str, content: input_items.Content) -> None:
         BadRequest: a part is an image or the like; the error names it.
     """
     for number, part in enumerate(content if isinstance(content, list) else ()):
-        kind = _KINDS.get(type(part))  # type: ignore[arg-type]
-        if kind is not None:
+        if type(part) in _KINDS:
+            tag = type(part).__struct_config__.tag
             raise BadRequest(
-                f"'{param}[{number}]' has the type {kind}: this model reads text only.",
+                f"'{param}[{number}]' is of type '{tag}': this model reads text only.",
                 code="unsupported_value",
                 param=f"{param}[{number}].type",
             )
