@@ -10,6 +10,7 @@ from turnstream.turns import keys
 from turnstream.turns.connection import connect_async, subscribe_async
 from turnstream.turns.errors import (
     BadRequest,
+    CallNotFound,
     NewerVersion,
     NothingToAnswer,
     Overloaded,
@@ -105,6 +106,8 @@ class TurnClient:
                     )
                 case [b"no_question"]:
                     raise NothingToAnswer
+                case [b"call_not_found", call_id]:
+                    raise CallNotFound(call_id.decode())
                 case [b"previous_response_running"]:
                     raise BadRequest(
                         f"Previous response '{turn.previous_response_id}' is still being answered.",

@@ -4,6 +4,7 @@
     * BadRequest                 400, the request itself is wrong; `code` and `param` say what
         * PreviousResponseNotFound
         * NothingToAnswer
+        * CallNotFound
         * ContextLengthExceeded
     * Unauthorized               401
     * Forbidden                  403
@@ -77,6 +78,16 @@ class NothingToAnswer(BadRequest):
             f"'{param}' has nothing to answer: it must end in a user's message, in the output of"
             " each tool that was called, or in a reply to continue.",
             param=param,
+        )
+
+
+class CallNotFound(BadRequest):
+    """An output of a tool answers no call of the conversation."""
+
+    def __init__(self, call_id: str) -> None:
+        super().__init__(
+            f"No tool call found for the function call output with call_id '{call_id[:80]}'.",
+            param="input",
         )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from turnstream.turns.limits import cost
 from turnstream.turns.response import finished_response, new_response
 from turnstream.turns.settings import TurnSettings
-from turnstream.turns.turn import Turn, items_to_json, spoken_at
+from turnstream.turns.turn import Turn, items_to_json, spoken_at, unmatched_outputs
 from turnstream.turns.wake_up import WakeUp
 
 
@@ -26,6 +26,8 @@ def submission(turn: Turn, settings: TurnSettings, wake_up: WakeUp, *, node: str
     }
     if turn.idempotency_key:
         arguments |= {"idempotency_key": turn.idempotency_key, "fingerprint": turn.fingerprint}
+    if turn.previous_response_id is not None:
+        arguments["calls"] = unmatched_outputs(turn.input)
     if turn.batch is not None:
         batch = turn.batch
         arguments |= {"batch": batch.batch, "epoch": batch.epoch, "line": batch.number}

@@ -180,6 +180,22 @@ def can_be_answered(last: Item) -> bool:
     return not isinstance(last, FunctionCall)
 
 
+def unmatched_outputs(items: Sequence[Item]) -> list[str]:
+    """Return the call ids of the outputs at the end whose calls are not among the items.
+
+    Only what is to be answered is matched: of what was said before, a client may have kept a part.
+    """
+    calls = {item.call_id for item in items if isinstance(item, FunctionCall)}
+    ids: list[str] = []
+    for item in reversed(items):
+        match item:
+            case FunctionCallOutput() if item.call_id not in calls:
+                ids.insert(0, item.call_id)
+            case Message("user" | "assistant"):
+                break
+    return ids
+
+
 def items_to_json(items: Iterable[Item]) -> str:
     """Return the JSON of items for the record."""
     return json.dumps([_written(item) for item in items], ensure_ascii=False)

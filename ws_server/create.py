@@ -9,11 +9,11 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-from turnstream.turns.errors import BadRequest, ResponseNotFound
+from turnstream.turns.errors import BadRequest, CallNotFound, ResponseNotFound
 from turnstream.turns.ids import is_response_id, message_id, new_response_id
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.stored import Stored
-from turnstream.turns.turn import Item, Message, Request, Tier, Turn
+from turnstream.turns.turn import Item, Message, Request, Tier, Turn, unmatched_outputs
 from turnstream.ws_server import field, items, requests
 from turnstream.ws_server.decode import decode
 from turnstream.ws_server.directory import Model
@@ -140,6 +140,9 @@ def create_of(body: requests.ResponseBody, *, strict: bool = True) -> Create:
     read = Input(()) if body.input is None else items.read_input(body.input)
     if generate:
         items.check_answerable(read, goes_on=previous is not None, instructions=body.instructions)
+        # Of the calls of a conversation that goes on, only Redis knows.
+        for call_id in () if previous else unmatched_outputs(read.items):
+            raise CallNotFound(call_id)
     elif strict:
         items.check_last_user(read)
     return Create(

@@ -14,6 +14,7 @@ from turnstream.turns import keys
 from turnstream.turns.client import TurnClient, open_client
 from turnstream.turns.errors import (
     BadRequest,
+    CallNotFound,
     NothingToAnswer,
     Overloaded,
     PreviousResponseNotFound,
@@ -21,7 +22,7 @@ from turnstream.turns.errors import (
 from turnstream.turns.log import Log
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
-from turnstream.turns.turn import FunctionCall, Item, Message
+from turnstream.turns.turn import FunctionCall, FunctionCallOutput, Item, Message, Turn
 
 
 async def test_a_turn_begins_with_created_and_queued_and_its_position(
@@ -221,3 +222,24 @@ async def test_an_answer_goes_on_when_nothing_more_is_said(
         Message("assistant", "Once upon a time."),
         Message("user", "And then?"),
     )
+
+
+async def test_an_output_continues_only_a_conversation_that_has_its_call(
+    turn_client: TurnClient, make_turn: MakeTurn
+) -> None:
+    call = FunctionCall(call_id="c1", name="f", arguments="{}")
+    asked = dataclasses.replace(make_turn(), input=(Message("user", "Hi"), call), generate=False)
+    between = dataclasses.replace(
+        make_turn(previous_response_id=asked.id), input=(Message("system", "S"),), generate=False
+    )
+    for turn in (asked, between):
+        async with turn_client.submit(turn):
+            pass
+
+    def answered(call_id: str) -> Turn:
+        output = FunctionCallOutput(call_id=call_id, output="dry")
+        return dataclasses.replace(make_turn(previous_response_id=between.id), input=(output,))
+
+    await submitted(turn_client, answered("c1"))
+    with pytest.raises(CallNotFound, match="c2"):
+        await submitted(turn_client, answered("c2"))
