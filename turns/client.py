@@ -23,7 +23,7 @@ from turnstream.turns.events import kept
 from turnstream.turns.follower import PAGE, Follower, Page, ReadLog
 from turnstream.turns.lua import Script
 from turnstream.turns.migration import migrate
-from turnstream.turns.record import VERSION, SelfDescription
+from turnstream.turns.record import DESCRIPTION_VERSION, SelfDescription
 from turnstream.turns.redis_calls import RedisCalls, translated_errors
 from turnstream.turns.relay import Relay
 from turnstream.turns.settings import TurnSettings
@@ -190,7 +190,7 @@ class TurnClient:
         models: dict[str, SelfDescription] = {}
         for name, text in found.items():
             about = cast(SelfDescription, json.loads(text))
-            if about.get("version", 0) > VERSION:
+            if about.get("version", 0) > DESCRIPTION_VERSION:
                 self._newer.report(name.decode())
             else:
                 models[name.decode()] = about

@@ -29,6 +29,8 @@ from typing import Literal, NotRequired, TypedDict
 #: The newest version of a record that this release reads, and the one it writes. A record with a
 #: higher version is left alone. Records without a version are those of releases up to 1.
 VERSION = 3
+#: The same for the self-description of a model, which nodes of the release before also read.
+DESCRIPTION_VERSION = 2
 
 TurnStatus = Literal["queued", "in_progress", "completed", "incomplete", "cancelled", "failed"]
 
