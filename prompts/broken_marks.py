@@ -8,8 +8,9 @@ import re
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 
-#: Characters that no text is expected to have; one that a text lacks marks where it is cut.
-_SEPARATORS = tuple(chr(code) for code in range(0xE000, 0xF8FF))
+#: Characters that texts rarely have; one that a text lacks marks where it is cut. Those that are a
+#: single byte are first, since they have fewest ids.
+_SEPARATORS = tuple(map(chr, [*range(0x01, 0x09), *range(0xE000, 0xF8FF)]))
 
 
 def mark_cuts(text: str, marks: Sequence[str]) -> list[int]:
@@ -39,12 +40,20 @@ def encode_cut(encode: Callable[[str], list[int]], text: str, cuts: Sequence[int
 def breaks_marks(encode: Callable[[str], list[int]], marks: Sequence[str]) -> bool:
     """Return whether a tokenizer has other ids for a mark that is cut than for a whole one.
 
-    It has not if it knows no token of two of the mark's characters, or no ids for the separators.
+    It has not if it knows no token of two of the mark's characters, or if separators have no ids
+    of their own.
     """
-    first, second = (_separator_ids(encode, each) for each in _SEPARATORS[:2])
-    if not first or not second or first == second:
+    runs = [_separator_ids(encode, each) for each in _SEPARATORS[:2]]
+    if not all(runs) or runs[0] == runs[1]:
         return False
-    return all(encode_cut(encode, mark, range(1, len(mark))) != encode(mark) for mark in marks)
+    for mark in marks:
+        separated = encode(_SEPARATORS[0].join(mark))
+        spelled = _without(separated, runs[0])
+        if len(separated) - len(spelled) != len(runs[0]) * (len(mark) - 1):
+            return False
+        if spelled == encode(mark):
+            return False
+    return True
 
 
 def _separator_ids(encode: Callable[[str], list[int]], separator: str) -> list[int]:

@@ -209,16 +209,17 @@ def test_a_tokenizer_that_spells_each_mark_anyway_gets_them_with_a_space(known: 
 
 def test_a_tokenizer_without_ids_for_the_separators_is_not_trusted_to_cut() -> None:
     def encode(text: str) -> list[int]:
-        return [min(ord(character), 0xE000) for character in text.replace("INST", "\x01")]
+        return [max(ord(character), 0x20) for character in text.replace("INST", "!")]
 
     assert not breaks_marks(encode, ["[INST]"])
 
 
 def test_a_text_is_cut_at_each_place_and_nowhere_else(known: Known) -> None:
-    whole = known.encode("say [INST] \ue000 now")
+    text = "say [INST] \x01 now"
+    whole = known.encode(text)
 
-    cut = encode_cut(known.encode, "say [INST] \ue000 now", [6])
+    cut = encode_cut(known.encode, text, [6])
 
     assert len(cut) > len(whole)
-    assert known.decode(cut) == "say [INST] \ue000 now"
-    assert encode_cut(known.encode, "say [INST] \ue000 now", []) == whole
+    assert known.decode(cut) == text
+    assert encode_cut(known.encode, text, []) == whole
