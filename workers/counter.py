@@ -102,7 +102,7 @@ class Counter:
 
 
 def _questions(items: Sequence[Item]) -> list[int]:
-    """Return where turns begin: at each user message after a reply or a tool's output, or at 0."""
+    """Return where turns begin: at 0, and at later user messages after a reply or an output."""
     begins = []
     before = "assistant"
     for at, item in enumerate(items):
@@ -111,7 +111,8 @@ def _questions(items: Sequence[Item]) -> list[int]:
             begins.append(at)
         if role != "system":
             before = role
-    return begins or [0]
+    # A reply may come before the first user message.
+    return [0, *begins[1:]]
 
 
 def _from(items: tuple[Item, ...], start: int) -> tuple[Item, ...]:

@@ -59,9 +59,8 @@ def decode(body: Body, kind: type[T]) -> T:
         BadRequest: a field is wrong, missing or not supported; it says which.
     """
     present = {name: value for name, value in body.items() if value is not None}
-    for name in ("input", "messages"):
-        if isinstance(items := present.get(name), list):
-            present[name] = [_typed(item) for item in items]
+    if isinstance(items := present.get("input"), list):
+        present["input"] = [_typed(item) for item in items]
     try:
         return msgspec.convert(present, kind)
     except msgspec.ValidationError as exc:
