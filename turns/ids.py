@@ -4,7 +4,30 @@ import re
 import secrets
 
 _RESPONSE_PREFIX, _COMPLETION = "resp_", "chatcmpl-"
+_CONVERSATION = re.compile(r"conv_[0-9a-f]{32}")
+_ITEM = re.compile(r"msg_([0-9a-f]{32})(?:_([0-9]{1,6}))?")
 _RESPONSE = re.compile(r"resp_[0-9a-f]{32}")
+
+
+def new_conversation_id() -> str:
+    """Return a new id of a conversation."""
+    return f"conv_{secrets.token_hex(16)}"
+
+
+def is_conversation_id(id: str) -> bool:
+    """Tell whether a text can be the id of a conversation at all."""
+    return _CONVERSATION.fullmatch(id) is not None
+
+
+def turn_of_item(id: str) -> tuple[str, int | None] | None:
+    """Return the turn that an item's id names, and the number of its input message.
+
+    The number of an answer is None. The whole is None if it is no item's id.
+    """
+    found = _ITEM.fullmatch(id)
+    if found is None:
+        return None
+    return _RESPONSE_PREFIX + found[1], None if found[2] is None else int(found[2])
 
 
 def new_response_id() -> str:

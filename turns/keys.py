@@ -126,6 +126,11 @@ def models() -> str:
     return "ts:models"
 
 
+def conversation(id: str) -> str:
+    """Hash: the record of a conversation with an id."""
+    return f"ts:conversation:{id}"
+
+
 def batch(id: str) -> str:
     """Hash: the record of a batch."""
     return f"ts:batch:{id}"
@@ -205,6 +210,7 @@ _FUNCTIONS: tuple[Callable[..., str], ...] = (
     requested_models,
     count_requests,
     models,
+    conversation,
     batch,
     batches,
     batch_leases,

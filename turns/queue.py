@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 from turnstream.turns import keys
 from turnstream.turns.lua import Script
 from turnstream.turns.settings import TurnSettings
-from turnstream.turns.turn import Claimed, Message, Request, messages_from_json
+from turnstream.turns.turn import Claimed, Request, history_messages, messages_from_json
 from turnstream.turns.versions import NewerVersionLog
 
 
@@ -130,18 +130,9 @@ def _claimed(reply: Sequence[Any]) -> Claimed:
         attempt=attempt,
         seq=seq,
         request=Request.from_json(request),
-        messages=(*_conversation(history), *messages_from_json(input)),
+        messages=(*history_messages(history), *messages_from_json(input)),
         response=response.decode(),
         token_ids=tuple(int(id) for id in token_ids.split(b",")) if token_ids else (),
         tier=tier.decode(),
         unread=bool(unread),
     )
-
-
-def _conversation(history: Sequence[bytes]) -> list[Message]:
-    """Return a claim's texts, latest turn first (input, output, ...), as messages in order."""
-    messages: list[Message] = []
-    for i in range(len(history) - 2, -1, -2):
-        messages.extend(messages_from_json(history[i]))
-        messages.append(Message("assistant", history[i + 1].decode()))
-    return messages

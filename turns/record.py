@@ -28,7 +28,7 @@ from typing import Literal, NotRequired, TypedDict
 
 #: The newest version of a record that this release reads, and the one it writes. A record with a
 #: higher version is left alone. Records without a version are those of releases up to 1.
-VERSION = 2
+VERSION = 3
 
 TurnStatus = Literal["queued", "in_progress", "completed", "incomplete", "cancelled", "failed"]
 
@@ -80,6 +80,13 @@ class TurnRecord(TypedDict):
     #: Id of its batch and number of its line there.
     batch: NotRequired[str]
     line: NotRequired[int]
+    #: The conversation with an id that it is a turn of. A message that was added to one by hand is
+    #: a record with this, and only version, owner, status, store, input, output, awaits_answer,
+    #: previous_response_id. Written by submit, warm_up and conversation_add.
+    conversation: NotRequired[str]
+    #: Items that were removed from that conversation: numbers of input messages or `answer`, with a
+    #: comma before, between and after them. Written by conversation_remove.
+    removed: NotRequired[str]
     #: Whether a warm-up's conversation ends in a question without an answer. Written by warm_up.
     awaits_answer: NotRequired[bool]
     #: Written by claim; `worker` is deleted when the turn is requeued.
@@ -103,6 +110,20 @@ class LogEntry(TypedDict):
     event: str
     #: Comma-separated ids of the tokens whose text this event is the last to show.
     token_ids: NotRequired[str]
+
+
+class ConversationRecord(TypedDict):
+    """Hash `keys.conversation(id)`. Written by conversation_add unless a field says otherwise."""
+
+    version: int
+    owner: str
+    #: Seconds since 1970.
+    created_at: int
+    #: JSON. Also written by conversation_update.
+    metadata: str
+    #: Id of its last turn; absent while it has none. It may be active, or have failed and be left
+    #: out by whoever reads it next. Also written by submit, warm_up, conversation_remove, delete.
+    last: NotRequired[str]
 
 
 class BatchRecord(TypedDict):

@@ -8,10 +8,12 @@ closing brace.
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET
 
 from turnstream.turns.event_json import encode, response_fields_json
 from turnstream.turns.ids import message_id
 from turnstream.turns.shapes import (
+    ConversationRef,
     Cut,
     IncompleteDetails,
     InputTokensDetails,
@@ -41,6 +43,7 @@ def new_response(turn: Turn) -> str:
             id=turn.id,
             created_at=turn.created_at,
             background=turn.background,
+            conversation=ConversationRef(id=turn.conversation) if turn.conversation else UNSET,
             instructions=turn.request.instructions,
             max_output_tokens=sampling.max_tokens,
             model=turn.model,

@@ -15,18 +15,20 @@ import redis
 import redis.asyncio
 
 from turnstream.turns import keys
-from turnstream.turns.errors import (
-    BadRequest,
-    NewerVersion,
-    Overloaded,
-    PreviousResponseNotFound,
-)
+from turnstream.turns.errors import BadRequest, Overloaded
 from turnstream.turns.lua import Script
 from turnstream.turns.redis_calls import RedisCalls
 from turnstream.turns.relay import Relay
 from turnstream.turns.settings import TurnSettings
-from turnstream.turns.submission import conversation
-from turnstream.turns.turn import Message, Request, Turn, messages_from_json, messages_to_json
+from turnstream.turns.submission import conversation, refused_continuation
+from turnstream.turns.turn import (
+    Message,
+    Request,
+    Turn,
+    history_messages,
+    messages_from_json,
+    messages_to_json,
+)
 
 #: How long to wait for an answer; a live worker answers within milliseconds.
 REPLY_SECONDS = 5.0
@@ -85,12 +87,7 @@ def count_from_json(text: str | bytes) -> Count:
 def question_from_json(text: str | bytes) -> Question:
     """Read a request as count.lua wrote it."""
     question = json.loads(text)
-    # The turns before it, latest first: input, output, input, output.
-    texts = list(question["history"] or ())
-    messages: list[Message] = []
-    for at in range(len(texts) - 2, -1, -2):
-        messages += messages_from_json(texts[at])
-        messages.append(Message("assistant", texts[at + 1]))
+    messages = history_messages(list(question["history"] or ()))
     messages += messages_from_json(question["input"])
     return Question(
         id=question["id"],
@@ -165,16 +162,8 @@ class TokenCounter:
         match await self._calls.reply(call):
             case b"ok":
                 return
-            case b"newer_version":
-                raise NewerVersion(turn.previous_response_id or "")
-            case b"previous_response_not_found":
-                raise PreviousResponseNotFound(turn.previous_response_id or "")
-            case b"previous_response_running":
-                raise BadRequest(
-                    f"Previous response '{turn.previous_response_id}' is still being answered.",
-                    code="previous_response_running",
-                    param="previous_response_id",
-                )
+            case word if (refusal := refused_continuation(word, turn)) is not None:
+                raise refusal
             case b"no_question":
                 raise BadRequest("'input' must be a question.", param="input")
             case b"no_worker":

@@ -6,11 +6,12 @@ The declared types check each field; this file checks what depends on several fi
 import hashlib
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from turnstream.turns.errors import BadRequest, ResponseNotFound
-from turnstream.turns.ids import is_response_id, message_id, new_response_id
+from turnstream.turns.errors import BadRequest, ConversationNotFound, ResponseNotFound
+from turnstream.turns.ids import is_conversation_id, is_response_id, message_id, new_response_id
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.stored import Stored
 from turnstream.turns.turn import Message, Request, Tier, Turn
@@ -46,6 +47,8 @@ class Create:
     references: tuple[Reference, ...] = ()
     instructions: str | None
     previous_response_id: str | None
+    #: Id of the conversation that the turn belongs to.
+    conversation: str | None = None
     max_output_tokens: int | None
     #: What the request states, by the names of `SamplingParams`; the rest is the model's default.
     sampling: dict[str, Any]
@@ -94,6 +97,7 @@ class Create:
                 ),
             ),
             previous_response_id=self.previous_response_id,
+            conversation=self.conversation,
             previous_cached=previous_cached,
             store=self.store,
             metadata=self.metadata,
@@ -111,9 +115,8 @@ def read_create(body: Body) -> Create:
     Raises:
         BadRequest: a field is wrong, missing or not supported; it says which.
     """
-    for name in ("conversation", "prompt"):
-        if body.get(name) is not None:
-            raise field.unsupported(name, "use 'previous_response_id' and 'input'.")
+    if body.get("prompt") is not None:
+        raise field.unsupported("prompt", "use 'instructions' and 'input'.")
     return create_of(decode(body, requests.ResponseBody))
 
 
@@ -130,19 +133,21 @@ def create_of(body: requests.ResponseBody) -> Create:
             code="previous_response_not_found",
             param="previous_response_id",
         )
+    conversation = _conversation(body)
     prewarm = body.prompt_cache_options is not None and body.prompt_cache_options.prewarm is True
     generate = not prewarm if body.generate is None else body.generate
     if body.input is None and generate:
         raise BadRequest("'input' is missing.", code="missing_required_parameter", param="input")
     read = Input(()) if body.input is None else items.read_input(body.input)
     if generate:
-        items.check_question(read.messages, goes_on=previous is not None)
+        items.check_question(read.messages, goes_on=bool(previous or conversation))
     return Create(
         model=body.model,
         messages=read.messages,
         references=read.references,
         instructions=items.instructions(body.instructions),
         previous_response_id=previous,
+        conversation=conversation,
         max_output_tokens=body.max_output_tokens,
         sampling=sampling_of(body),
         truncate=body.truncation == "auto",
@@ -202,14 +207,27 @@ async def resolved(create: Create, stored: Stored, owner: str) -> Create:
         BadRequest: an answer is missing, not stored, or another owner's.
         Overloaded: Redis is unavailable.
     """
-    messages = list(create.messages)
-    for reference in create.references:
+    messages = await looked_up(create.messages, create.references, stored, owner)
+    return replace(create, messages=messages, references=())
+
+
+async def looked_up(
+    messages: Sequence[Message], references: Sequence[Reference], stored: Stored, owner: str
+) -> tuple[Message, ...]:
+    """Return messages with the text of the answers among them that are named by id.
+
+    Raises:
+        BadRequest: an answer is missing, not stored, or another owner's.
+        Overloaded: Redis is unavailable.
+    """
+    found = list(messages)
+    for reference in references:
         try:
             text = await stored.answer(reference.response_id, owner)
         except ResponseNotFound as exc:
             raise items.item_not_found(message_id(reference.response_id), reference.param) from exc
-        messages[reference.at] = Message("assistant", text)
-    return replace(create, messages=tuple(messages), references=())
+        found[reference.at] = Message("assistant", text)
+    return tuple(found)
 
 
 def with_key(create: Create, key: str | None) -> Create:
@@ -223,6 +241,20 @@ def with_key(create: Create, key: str | None) -> Create:
     if not 1 <= len(key) <= _KEY_LENGTH:
         raise field.wrong("idempotency_key", f"1 to {_KEY_LENGTH} characters long")
     return replace(create, idempotency_key=key)
+
+
+def _conversation(body: requests.ResponseBody) -> str | None:
+    named = body.conversation
+    id = named.id if isinstance(named, requests.ConversationParam) else named
+    if id is not None and body.previous_response_id is not None:
+        raise BadRequest(
+            "Send one of 'previous_response_id' and 'conversation', not both.",
+            code="mutually_exclusive_parameters",
+            param="conversation",
+        )
+    if id is not None and not is_conversation_id(id):
+        raise ConversationNotFound(id)
+    return id
 
 
 def _tier(body: requests.ResponseBody) -> Tier:

@@ -58,7 +58,7 @@ def decode(body: Body, kind: type[T]) -> T:
         BadRequest: a field is wrong, missing or not supported; it says which.
     """
     present = {name: value for name, value in body.items() if value is not None}
-    for name in ("input", "messages"):
+    for name in ("input", "messages", "items"):
         if isinstance(items := present.get(name), list):
             present[name] = [_typed(item) for item in items]
     try:

@@ -76,7 +76,7 @@ def read_frame(text: str | None) -> Frame:
         if body.get("type") == "response.create":
             parent = _parent(body)
         return Frame(stream_id, _request(body))
-    except BadRequest as exc:
+    except TurnError as exc:
         return Frame(stream_id, Refusal(exc, parent))
 
 

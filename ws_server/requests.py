@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from turnstream.turns.shapes import MessageId, ResponseId, StreamId
+from turnstream.turns.shapes import ConversationId, MessageId, ResponseId, StreamId
 
 Temperature = Annotated[float, Meta(ge=0, le=2)] | None
 Probability = Annotated[float, Meta(ge=0, le=1)] | None
@@ -117,6 +117,12 @@ class Sampling(Struct, frozen=True, kw_only=True):
     seed: Seed = None
 
 
+class ConversationParam(Struct, frozen=True):
+    """A conversation, named by id."""
+
+    id: ConversationId
+
+
 class ResponseFields(Sampling, frozen=True, kw_only=True):
     """A request for a response."""
 
@@ -125,6 +131,8 @@ class ResponseFields(Sampling, frozen=True, kw_only=True):
     model: str | None = None
     instructions: str | None = None
     previous_response_id: ResponseId | None = None
+    #: The conversation that it belongs to; not with `previous_response_id`.
+    conversation: ConversationId | ConversationParam | None = None
     max_output_tokens: Tokens = None
     truncation: Literal["auto", "disabled"] | None = None
     store: bool | None = None

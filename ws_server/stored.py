@@ -28,7 +28,7 @@ async def list_input_items(request: Request) -> Response:
     limit = field.whole_text(query.get("limit"), "limit", 20, least=1, most=100)
     order = field.word(query, "order", "desc", ("asc", "desc"))
     messages = await state.turn_client.stored.input_of(id, owner)
-    listed = [_item(id, number, message) for number, message in enumerate(messages)]
+    listed = [input_item(id, number, message) for number, message in enumerate(messages)]
     if order == "desc":
         listed.reverse()
     ids = [item.id for item in listed]
@@ -40,7 +40,8 @@ async def list_input_items(request: Request) -> Response:
     return json_response(InputItemList.of(page, more=start + limit < len(listed)))
 
 
-def _item(response_id: str, number: int, message: Message) -> InputItem:
+def input_item(response_id: str, number: int, message: Message) -> InputItem:
+    """Return an input message of a response as an item."""
     part = SaidText if message.role == "assistant" else InputText
     id = f"{message_id(response_id)}_{number}"
     return InputItem(id=id, role=message.role, content=(part(text=message.text),))
