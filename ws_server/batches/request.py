@@ -33,11 +33,11 @@ def read_request(text: bytes | None, endpoint: str) -> tuple[str, Create]:
             code="unsupported_parameter",
             param="body.stream",
         )
+    if line.body.get("conversation") is not None:
+        raise field.unsupported("body.conversation", "a batch's lines have no order.")
     create = read_chat(line.body).create if endpoint == CHAT else read_create(line.body)
     if not create.generate:
         raise field.unsupported("body.generate", "a batch has nothing to warm up.")
-    if create.conversation is not None:
-        raise field.unsupported("body.conversation", "a batch's lines have no order.")
     for reference in create.references:
         raise field.unsupported(reference.param, "in a batch, send the text of the answer.")
     return line.custom_id, create
