@@ -23,7 +23,7 @@ class ConversationUpdateBody(Struct, frozen=True, kw_only=True):
     """The body of `POST /v1/conversations/{id}`."""
 
     #: Replaces all of it; null removes it.
-    metadata: Metadata = None
+    metadata: Metadata
 
 
 class ConversationItemsBody(Struct, frozen=True, kw_only=True):

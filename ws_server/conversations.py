@@ -57,10 +57,9 @@ async def update_conversation(request: Request) -> Response:
     """`POST /v1/conversations/ID`: replace its metadata."""
     state, owner = admit(request)
     id, body = _id(request), read_json(await read_body(request))
-    if "metadata" not in body:
-        raise BadRequest(
-            "'metadata' is missing.", code="missing_required_parameter", param="metadata"
-        )
+    if body.get("metadata", {}) is None:
+        # Elsewhere null counts as absent; here it removes what there is.
+        body = {**body, "metadata": {}}
     metadata = decode(body, ConversationUpdateBody).metadata
     await state.turn_client.conversations.update(id, owner, metadata or {})
     return json_response(_body(await state.turn_client.conversations.get(id, owner)))

@@ -6,6 +6,7 @@ import msgspec
 
 from turnstream.turns import event_shapes, shapes
 from turnstream.ws_server import bodies, requests
+from turnstream.ws_server import conversation_bodies as conversations
 from turnstream.ws_server.batches import bodies as batches
 
 Json = dict[str, Any]
@@ -21,6 +22,9 @@ SENT: tuple[type, ...] = (
     bodies.InputTokens,
     bodies.Compaction,
     bodies.ModelList,
+    conversations.Conversation,
+    conversations.ConversationDeleted,
+    conversations.ConversationItemList,
     bodies.Completion,
     bodies.Chunk,
     bodies.Health,
@@ -32,6 +36,9 @@ ASKED: tuple[type, ...] = (
     requests.ResponseBody,
     requests.CompactBody,
     requests.CompletionBody,
+    conversations.ConversationBody,
+    conversations.ConversationUpdateBody,
+    conversations.ConversationItemsBody,
     requests.BatchRequest,
     requests.FileForm,
     *requests.FRAMES,
