@@ -7,7 +7,7 @@ has taken all earlier events. So a slow reader needs bounded memory, and a gap c
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from turnstream.turns.errors import Overloaded, ResponseLost, ResponseNotFound
@@ -90,7 +90,7 @@ class Follower:
             self._behind = True
             self._wake.set()
 
-    async def batches(self) -> AsyncIterator[list[bytes]]:
+    async def batches(self) -> AsyncGenerator[list[bytes], None]:
         """Yield the events so far, then further ones as they come, up to the terminal event.
 
         An empty batch means that there was no event for a while and that none was missed.

@@ -3,7 +3,7 @@
 import re
 import secrets
 
-_RESPONSE_PREFIX, _COMPLETION = "resp_", "chatcmpl-"
+_RESPONSE_PREFIX, _COMPLETION, _TEXT_COMPLETION = "resp_", "chatcmpl-", "cmpl-"
 _CONVERSATION = re.compile(r"conv_[0-9a-f]{32}")
 _ITEM = re.compile(r"msg_([0-9a-f]{32})(?:_([0-9]{1,6}))?")
 _RESPONSE = re.compile(r"resp_[0-9a-f]{32}")
@@ -56,8 +56,14 @@ def completion_of(response_id: str) -> str:
     return _COMPLETION + response_id.removeprefix(_RESPONSE_PREFIX)
 
 
+def text_completion_of(response_id: str) -> str:
+    """Return the id of a response as a text completion."""
+    return _TEXT_COMPLETION + response_id.removeprefix(_RESPONSE_PREFIX)
+
+
 def response_of(id: str) -> str:
     """Return the id of the response that a response's or a completion's id names."""
-    if id.startswith(_COMPLETION):
-        return _RESPONSE_PREFIX + id.removeprefix(_COMPLETION)
+    for prefix in (_COMPLETION, _TEXT_COMPLETION):
+        if id.startswith(prefix):
+            return _RESPONSE_PREFIX + id.removeprefix(prefix)
     return id

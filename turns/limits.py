@@ -89,8 +89,10 @@ def cost(turn: Turn) -> int:
     """Estimate the tokens of a turn's prompt and response, until it has ended."""
     characters = sum(len(message.text) for message in turn.input)
     characters += len(turn.request.instructions or "")
-    return -(-characters // _CHARACTERS_PER_TOKEN) + (
-        turn.request.sampling.max_tokens or ANSWER_TOKENS
+    return (
+        -(-characters // _CHARACTERS_PER_TOKEN)
+        + len(turn.request.prompt_ids)
+        + (turn.request.sampling.max_tokens or ANSWER_TOKENS)
     )
 
 

@@ -66,7 +66,7 @@ def _common(turn: Turn) -> dict[str, Any]:
         "owner": turn.owner,
         "model": turn.model,
         "store": turn.store,
-        "has_question": turn.asks,
+        "has_question": turn.asks or turn.request.raw,
         **conversation(turn),
     }
 

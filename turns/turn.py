@@ -32,6 +32,10 @@ class Request:
     stop: tuple[str, ...] = ()
     #: Whether the oldest turns may be dropped from a conversation that is too long.
     truncate: bool = False
+    #: Whether the input is the prompt itself, without a chat format.
+    raw: bool = False
+    #: The ids of a raw prompt that was sent as such; else it is text, in the input.
+    prompt_ids: tuple[int, ...] = ()
 
     def to_json(self) -> str:
         """Return its JSON for the record, without fields that have their default."""
@@ -43,7 +47,8 @@ class Request:
         """Read it from the record."""
         read = {"instructions": None} | json.loads(text)
         sampling = SamplingParams(**read["sampling"])
-        return cls(**read | {"sampling": sampling, "stop": tuple(read.get("stop", ()))})
+        lists = {name: tuple(read.get(name, ())) for name in ("stop", "prompt_ids")}
+        return cls(**read | lists | {"sampling": sampling})
 
 
 def _stated(value: "Request | SamplingParams") -> dict[str, object]:

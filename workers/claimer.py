@@ -5,7 +5,7 @@ claims when a slot becomes free and at every heartbeat, so that a lost wake-up c
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from threading import Event, Lock, Thread
 
@@ -17,12 +17,9 @@ from turnstream.workers.attempt import Attempt, Callbacks
 from turnstream.workers.engine import BadPrompt, Engine, EngineDead, Finish, FinishReason
 from turnstream.workers.prompter import Prompter
 from turnstream.workers.publisher import Publisher
-from turnstream.workers.slicer import IdSlicer
+from turnstream.workers.slicer import MakeSlicer
 
 log = logging.getLogger(__name__)
-
-#: Makes the slicer of a reply to some prompt ids, with its stop strings.
-MakeSlicer = Callable[[Sequence[int], Sequence[str]], IdSlicer]
 
 #: The longest that a turn waits beside a free slot when its wake-up is lost.
 HEARTBEAT_SECONDS = 0.25
@@ -119,7 +116,8 @@ class Claimer:
         else:
             attempt = Attempt(
                 claimed,
-                self._make_slicer(prompt, claimed.request.stop),
+                # After a raw prompt, white space is part of the text as well.
+                self._make_slicer(prompt, claimed.request.stop, begun=claimed.request.raw),
                 self._callbacks,
                 input_tokens=len(prompt),
             )

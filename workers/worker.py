@@ -25,6 +25,7 @@ from turnstream.workers.engines.slicing import slicers
 from turnstream.workers.heartbeat import Heartbeat
 from turnstream.workers.prompter import Llama2Prompter, Prompter, TemplatePrompter
 from turnstream.workers.publisher import Publisher
+from turnstream.workers.raw_prompt import WithRawPrompts
 from turnstream.workers.settings import WorkerSettings
 
 log = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ class Worker:
         def queue() -> TurnQueue:
             return TurnQueue(redis, settings.turns, model=loaded.name, worker=settings.name)
 
-        prompter = _prompter(loaded, settings.prompt)
+        prompter = WithRawPrompts(loaded.tokenizer, _prompter(loaded, settings.prompt))
         self._counter = Counter(
             CountQueue(redis, model=loaded.name), prompter, context=loaded.engine.context
         )

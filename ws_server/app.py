@@ -72,6 +72,7 @@ def create_app(settings: ServerSettings) -> Starlette:
             Route("/v1/responses/{id}/input_items", stored.list_input_items),
             Route("/v1/responses/{id}/cancel", http.cancel_response, methods=["POST"]),
             Route("/v1/chat/completions", http.create_completion, methods=["POST"]),
+            Route("/v1/completions", http.create_text_completion, methods=["POST"]),
             *conversations.ROUTES,
             Route("/v1/models", models.list_models),
             Route("/v1/models/{name:path}", models.get_model),

@@ -31,7 +31,8 @@ TIERS: dict[str, Tier] = {
 }
 #: Seeds stay in the range that JavaScript represents exactly.
 _SEEDS = 2**53
-_KEY_LENGTH = 256
+#: Characters of an idempotency key, at most.
+KEY_LENGTH = 256
 _DEFAULTS = SamplingParams()
 #: Parameters whose default is the model's, or drawn.
 _MODEL_DEFAULTS = ("temperature", "top_p", "seed")
@@ -60,6 +61,10 @@ class Create:
     generate: bool = True
     tier: Tier
     metadata: dict[str, str]
+    #: Whether the messages are the prompt itself, without a chat format.
+    raw: bool = False
+    #: The prompt as token ids, in place of messages.
+    prompt_ids: tuple[int, ...] = ()
     #: Identifies a repeated request; one key never makes two turns.
     idempotency_key: str | None
 
@@ -86,6 +91,8 @@ class Create:
                 instructions=self.instructions,
                 truncate=self.truncate,
                 stop=self.stop,
+                raw=self.raw,
+                prompt_ids=self.prompt_ids,
                 sampling=SamplingParams(
                     max_tokens=self.max_output_tokens,
                     **{
@@ -238,8 +245,8 @@ def with_key(create: Create, key: str | None) -> Create:
     """
     if key is None:
         return create
-    if not 1 <= len(key) <= _KEY_LENGTH:
-        raise field.wrong("idempotency_key", f"1 to {_KEY_LENGTH} characters long")
+    if not 1 <= len(key) <= KEY_LENGTH:
+        raise field.wrong("idempotency_key", f"1 to {KEY_LENGTH} characters long")
     return replace(create, idempotency_key=key)
 
 

@@ -1,4 +1,4 @@
-"""Turns over HTTP: `/v1/responses` and `/v1/chat/completions`."""
+"""Turns over HTTP: `/v1/responses`, `/v1/chat/completions` and `/v1/completions`."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -17,7 +17,7 @@ from turnstream.turns.follower import Follower
 from turnstream.turns.ids import is_response_id, response_of
 from turnstream.turns.tasks import end
 from turnstream.turns.turn import Turn
-from turnstream.ws_server import chat, field
+from turnstream.ws_server import chat, choices, completions, field
 from turnstream.ws_server.create import read_create, resolved, with_key
 from turnstream.ws_server.decode import read_json
 from turnstream.ws_server.event_stream import EventStream, ResponsesWire
@@ -66,6 +66,27 @@ async def create_completion(request: Request) -> Response:
     return json_response(chat.completion(response))
 
 
+async def create_text_completion(request: Request) -> Response:
+    """`POST /v1/completions`: a turn for each raw prompt."""
+    state, owner = admit(request)
+    asked = completions.read_completion(read_json(await read_body(request)))
+    key = request.headers.get("idempotency-key")
+    model = await state.directory.find(asked.model)
+    turns = completions.turns_of(asked, key, owner, model)
+    following = choices.following(state.turn_client, turns, state.turn_client.submit)
+    if asked.stream:
+        return EventStream(state.turn_client, following, completions.TextWire(asked))
+    responses = []
+    for last in await _last_events(request, following):
+        if event_type(last) == b"error":
+            return completions.refused(last)
+        response = msgspec.json.decode(_response_in(last), type=shapes.Response)
+        if response.status == "failed":
+            return failure(chat.failure_of(response), 500)
+        responses.append(response)
+    return json_response(completions.completion(responses, asked.echoes))
+
+
 class _Event(msgspec.Struct, frozen=True):
     response: msgspec.Raw
 
@@ -84,7 +105,13 @@ async def _submitted(turn_client: TurnClient, turn: Turn) -> str | msgspec.Raw:
 
 
 async def _last_event(request: Request, following: AbstractAsyncContextManager[Follower]) -> bytes:
-    """Wait for the end of a turn and return its terminal event.
+    return (await _last_events(request, following))[0]
+
+
+async def _last_events(
+    request: Request, following: AbstractAsyncContextManager[Follower]
+) -> list[bytes]:
+    """Wait for the end of each turn of a request and return their terminal events in order.
 
     Raises:
         ClientDisconnect: the client left first; its turn is cancelled if it is not stored.
@@ -99,11 +126,12 @@ async def _last_event(request: Request, following: AbstractAsyncContextManager[F
     raise ClientDisconnect
 
 
-async def _last(follower: Follower) -> bytes:
+async def _last(follower: Follower) -> list[bytes]:
+    last: dict[int, bytes] = {}
     async for batch in follower.batches():
         if batch:
-            last = batch[-1]
-    return last
+            last[choices.index_of(batch[-1])] = batch[-1]
+    return [last[index] for index in sorted(last)]
 
 
 async def get_response(request: Request) -> Response:
