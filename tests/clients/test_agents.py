@@ -29,6 +29,12 @@ def test_an_agent_continues_with_the_servers_history_and_with_its_own(said: Said
     assert said["session"] == said["continue"]
 
 
+def test_an_agent_continues_a_conversation_that_the_server_keeps(said: Said) -> None:
+    assert said["kept_session"] == said["conversation"] == said["continue"]
+    assert (said["kept_items"], said["kept_before"]) == ("4", "3")
+    assert said["kept_last"] == said["kept_session"]
+
+
 def test_an_agent_that_offers_tools_gets_a_text(said: Said) -> None:
     assert "Titanic" in said["tools"]
 

@@ -1,5 +1,6 @@
 """Old clients send raw prompts, and the model continues them without a chat format."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -179,3 +180,23 @@ async def test_fields_that_ask_for_nothing_are_accepted(client: AsyncOpenAI) -> 
     same = await client.completions.create(**asked(STORY, **harmless))
 
     assert same.choices == plain.choices
+
+
+async def test_a_batch_may_be_of_text_completions(client: AsyncOpenAI) -> None:
+    def line(id: str, **body: Any) -> bytes:
+        request = {"custom_id": id, "method": "POST", "url": "/v1/completions", "body": body}
+        return json.dumps(request).encode() + b"\n"
+
+    live = await client.completions.create(**asked(STORY))
+    content = line("a", **asked(STORY))
+    file = await client.files.create(file=("in.jsonl", content), purpose="batch")
+    batch = await client.batches.create(
+        input_file_id=file.id, endpoint="/v1/completions", completion_window="24h"
+    )
+    async with asyncio.timeout(60):
+        while (batch := await client.batches.retrieve(batch.id)).output_file_id is None:
+            await asyncio.sleep(0.1)
+    [text] = (await client.files.content(batch.output_file_id)).text.splitlines()
+
+    result = Completion.model_validate(json.loads(text)["response"]["body"], strict=True)
+    assert result.choices == live.choices

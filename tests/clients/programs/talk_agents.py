@@ -6,10 +6,12 @@ Run with OPENAI_BASE_URL, OPENAI_API_KEY and `socket` or `http`.
 import asyncio
 import json
 import sys
+from typing import Any
 
 from agents import (
     Agent,
     ModelSettings,
+    OpenAIConversationsSession,
     OpenAIProvider,
     RunConfig,
     Runner,
@@ -17,6 +19,7 @@ from agents import (
     SQLiteSession,
     function_tool,
 )
+from openai import AsyncOpenAI
 
 
 @function_tool
@@ -58,6 +61,25 @@ async def talk(transport: str) -> dict[str, str]:
         agent, "Who is the director of the movie?", run_config=config, session=session
     )
     said["session"] = answer.final_output
+
+    # By a conversation that the server keeps: as the session's store, and as the runner's own.
+    kept = OpenAIConversationsSession(openai_client=AsyncOpenAI())
+    await Runner.run(agent, "Do you know the movie Titanic?", run_config=config, session=kept)
+    answer = await Runner.run(
+        agent, "Who is the director of the movie?", run_config=config, session=kept
+    )
+    said["kept_session"] = answer.final_output
+    said["kept_items"] = str(len(await kept.get_items()))
+    popped: Any = await kept.pop_item()
+    said["kept_last"] = popped["content"][0]["text"]
+    said["kept_before"] = str(len(await kept.get_items()))
+    conversation = await AsyncOpenAI().conversations.create()
+    for question in ("Do you know the movie Titanic?", "Who is the director of the movie?"):
+        answer = await Runner.run(
+            agent, question, run_config=config, conversation_id=conversation.id
+        )
+    said["conversation"] = answer.final_output
+    await kept.clear_session()
 
     # The model calls no tools; that some are offered does no harm.
     handy = agent.clone(tools=[director_of])
