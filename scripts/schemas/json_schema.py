@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from turnstream.turns import event_shapes, shapes
-from turnstream.ws_server import bodies, requests
+from turnstream.ws_server import bodies, completion_bodies, requests
 from turnstream.ws_server import conversation_bodies as conversations
 from turnstream.ws_server.batches import bodies as batches
 
@@ -27,6 +27,7 @@ SENT: tuple[type, ...] = (
     conversations.ConversationItemList,
     bodies.Completion,
     bodies.Chunk,
+    completion_bodies.TextCompletion,
     bodies.Health,
     batches.FileList,
     batches.FileDeleted,
@@ -36,6 +37,7 @@ ASKED: tuple[type, ...] = (
     requests.ResponseBody,
     requests.CompactBody,
     requests.CompletionBody,
+    completion_bodies.TextCompletionBody,
     conversations.ConversationBody,
     conversations.ConversationUpdateBody,
     conversations.ConversationItemsBody,

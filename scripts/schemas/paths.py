@@ -4,7 +4,7 @@ from typing import Any
 
 from scripts.schemas.operation import health, idempotency_key, operation, path, query
 from turnstream.turns import event_shapes, shapes
-from turnstream.ws_server import bodies, requests
+from turnstream.ws_server import bodies, completion_bodies, requests
 from turnstream.ws_server import conversation_bodies as conversations
 from turnstream.ws_server.batches import bodies as batches
 
@@ -102,6 +102,18 @@ def paths() -> Json:
                 streams=(bodies.Chunk, bodies.ErrorBody),
                 wrong=(400, 404, 429),
                 leads_to=("get_response", "cancel_response", "list_input_items", "delete_response"),
+            )
+        },
+        "/v1/completions": {
+            "post": operation(
+                "create_text_completion",
+                "Continue raw prompts; with `stream`, send the texts in pieces.",
+                completion_bodies.TextCompletion,
+                body=completion_bodies.TextCompletionBody,
+                parameters=[idempotency_key()],
+                streams=(completion_bodies.TextCompletion, bodies.ErrorBody),
+                wrong=(400, 404, 429),
+                leads_to=("get_response", "cancel_response", "delete_response"),
             )
         },
         "/v1/models": {"get": operation("list_models", "List the models.", bodies.ModelList)},

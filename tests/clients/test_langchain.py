@@ -43,6 +43,11 @@ def test_a_chain_that_offers_tools_gets_a_text(said: Said) -> None:
     assert "Titanic" in said["tools"]
 
 
+def test_raw_prompts_are_continued_whole_and_in_a_stream(said: Said) -> None:
+    assert len(said["raw"]) == 2
+    assert said["raw_stream"] == said["raw"][0] != ""
+
+
 def test_a_chain_that_disconnected_can_ask_again(said: Said) -> None:
     assert said["stop"]
     assert said["after"]

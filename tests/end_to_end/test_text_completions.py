@@ -11,6 +11,7 @@ from openai import APIStatusError, AsyncOpenAI
 from openai.types import Completion
 
 from harness.service import Service
+from tests.schemas.published import OPENAPI, wrong
 from turnstream.prompts.llama2 import SYSTEM_PROMPT, system_head
 
 TITANIC = "Do you know the movie Titanic?"
@@ -128,9 +129,12 @@ async def test_everything_sent_is_valid_for_the_official_sdk(http: httpx2.AsyncC
     stream = await http.post("/v1/completions", json=asked([STORY, "The"], **options))
 
     Completion.model_validate_json(whole.content, strict=True)
+    assert wrong(OPENAPI, "TextCompletion", whole.json()) is None
     lines = [line[6:] for line in stream.text.splitlines() if line.startswith("data: ")]
     assert lines.pop() == "[DONE]"
     found = [json.loads(line) for line in lines]
+    for piece in found:
+        assert wrong(OPENAPI, "TextCompletion", piece) is None
     assert [piece["usage"] is None for piece in found] == [*(len(found) - 1) * [True], False]
 
 

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
-from langchain_openai import ChatOpenAI
+from langchain_openai import ChatOpenAI, OpenAI
 
 
 def director_of(film: str) -> str:
@@ -46,6 +46,11 @@ def talk(*, responses: bool) -> dict[str, Any]:
 
     # The model calls no tools; that some are offered does no harm.
     said["tools"] = model.bind_tools([director_of]).invoke([TITANIC]).text
+
+    # Its older class sends raw prompts, several in one request.
+    raw = OpenAI(model="demo", temperature=0, max_tokens=12)
+    said["raw"] = [found[0].text for found in raw.generate(["Once upon a time", "The"]).generations]
+    said["raw_stream"] = "".join(raw.stream("Once upon a time"))
 
     long = ChatOpenAI(
         model="demo", temperature=2, use_responses_api=responses, max_completion_tokens=1500
