@@ -13,12 +13,13 @@ import redis.asyncio
 
 from turnstream.turns import keys
 from turnstream.turns.errors import ConversationLocked, ConversationNotFound, NewerVersion
+from turnstream.turns.history import ANSWER, removed_items
 from turnstream.turns.ids import new_response_id
 from turnstream.turns.lua import Script
 from turnstream.turns.redis_calls import RedisCalls
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.shapes import MessageItem
-from turnstream.turns.turn import ANSWER, Message, messages_from_json, messages_to_json
+from turnstream.turns.turn import Message, messages_from_json, messages_to_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -198,7 +199,7 @@ class _Answered(msgspec.Struct, frozen=True):
 def _items(
     turn_id: str, asked: bytes | None, response: bytes | None, removed: bytes | None
 ) -> TurnItems:
-    left_out = (removed or b"").decode().split(",")
+    left_out = removed_items(removed or b"")
     output: tuple[MessageItem, ...] = ()
     if response is not None and ANSWER not in left_out:
         output = msgspec.json.decode(b"{" + response, type=_Answered).output

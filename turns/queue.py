@@ -10,9 +10,10 @@ import redis
 from redis.exceptions import RedisError
 
 from turnstream.turns import keys
+from turnstream.turns.history import conversation
 from turnstream.turns.lua import Script
 from turnstream.turns.settings import TurnSettings
-from turnstream.turns.turn import Claimed, Request, history_messages, messages_from_json
+from turnstream.turns.turn import Claimed, Request
 from turnstream.turns.versions import NewerVersionLog
 
 
@@ -130,7 +131,7 @@ def _claimed(reply: Sequence[Any]) -> Claimed:
         attempt=attempt,
         seq=seq,
         request=Request.from_json(request),
-        messages=(*history_messages(history), *messages_from_json(input)),
+        messages=conversation(history, input),
         response=response.decode(),
         token_ids=tuple(int(id) for id in token_ids.split(b",")) if token_ids else (),
         tier=tier.decode(),

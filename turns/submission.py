@@ -67,11 +67,11 @@ def _common(turn: Turn) -> dict[str, Any]:
         "model": turn.model,
         "store": turn.store,
         "has_question": turn.asks or turn.request.raw,
-        **conversation(turn),
+        **conversation_arguments(turn),
     }
 
 
-def conversation(turn: Turn) -> dict[str, Any]:
+def conversation_arguments(turn: Turn) -> dict[str, Any]:
     """Return the arguments that conversation.lua needs, but for the retention."""
     if turn.conversation is not None:
         return {"conversation": turn.conversation}

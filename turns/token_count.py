@@ -16,16 +16,16 @@ import redis.asyncio
 
 from turnstream.turns import keys
 from turnstream.turns.errors import BadRequest, Overloaded
+from turnstream.turns.history import conversation
 from turnstream.turns.lua import Script
 from turnstream.turns.redis_calls import RedisCalls
 from turnstream.turns.relay import Relay
 from turnstream.turns.settings import TurnSettings
-from turnstream.turns.submission import conversation, refused_continuation
+from turnstream.turns.submission import conversation_arguments, refused_continuation
 from turnstream.turns.turn import (
     Message,
     Request,
     Turn,
-    history_messages,
     messages_from_json,
     messages_to_json,
 )
@@ -87,13 +87,11 @@ def count_from_json(text: str | bytes) -> Count:
 def question_from_json(text: str | bytes) -> Question:
     """Read a request as count.lua wrote it."""
     question = json.loads(text)
-    messages = history_messages(list(question["history"] or ()))
-    messages += messages_from_json(question["input"])
     return Question(
         id=question["id"],
         node=question["node"],
         request=Request.from_json(question["request"]),
-        messages=tuple(messages),
+        messages=conversation(question["history"] or (), question["input"]),
         compact=question["compact"],
     )
 
@@ -149,7 +147,7 @@ class TokenCounter:
             node=self._node,
             owner=turn.owner,
             model=turn.model,
-            **conversation(turn),
+            **conversation_arguments(turn),
             has_question=turn.asks or compact,
             compact=compact,
             alive_ms=self._settings.alive_ms,

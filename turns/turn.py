@@ -1,14 +1,10 @@
 """A turn as a node submits it and as a worker claims it, and its JSON in the record."""
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Literal
 
 from turnstream.turns.sampling_params import SamplingParams
-
-#: Names a turn's answer among the items that were removed from a conversation.
-ANSWER = "answer"
 
 Role = Literal["system", "user", "assistant"]
 Tier = Literal["priority", "default", "flex", "batch"]
@@ -127,24 +123,6 @@ class Claimed:
     tier: Tier = "default"
     #: Whether no node follows it, as for a batch line.
     unread: bool = False
-
-
-def history_messages(texts: Sequence[str | bytes]) -> list[Message]:
-    """Return the turns before a turn, as conversation.lua returns them, as messages in order."""
-    messages: list[Message] = []
-    for at in range(len(texts) - 3, -1, -3):
-        said, answer, removed = map(_text, texts[at : at + 3])
-        left_out = removed.split(",")
-        for number, message in enumerate(messages_from_json(said)):
-            if str(number) not in left_out:
-                messages.append(message)
-        if ANSWER not in left_out:
-            messages.append(Message("assistant", answer))
-    return messages
-
-
-def _text(value: str | bytes) -> str:
-    return value if isinstance(value, str) else value.decode()
 
 
 def messages_to_json(messages: tuple[Message, ...]) -> str:

@@ -208,6 +208,17 @@ class TextWire:
             case _:
                 return b""
 
+    def refusal(self, event: bytes) -> HttpResponse | None:
+        """Return the answer to a request with a turn that failed, if this event is its end."""
+        match event_type(event):
+            case b"error":
+                end = _ERROR.decode(event)
+                return failure(_in_words(end.error), end.status)
+            case b"response.failed":
+                return failure(failure_of(_ENDED.decode(event).response), 500)
+            case _:
+                return None
+
     def error(self, error: TurnError) -> bytes:
         """Return the error that ended the stream before the turns ended."""
         return _data(ErrorBody(error=_in_words(error_body(error))))
@@ -246,12 +257,6 @@ def completion(responses: Sequence[Response], echoes: Sequence[str]) -> TextComp
         for index, (echo, response) in enumerate(zip(echoes, responses, strict=True))
     )
     return _completion(responses[0], choices, _usage(responses))
-
-
-def refused(event: bytes) -> HttpResponse:
-    """Return the error event that ended a turn as the answer to its request."""
-    end = _ERROR.decode(event)
-    return failure(_in_words(end.error), end.status)
 
 
 def _completion(

@@ -74,16 +74,14 @@ async def create_text_completion(request: Request) -> Response:
     model = await state.directory.find(asked.model)
     turns = completions.turns_of(asked, key, owner, model)
     following = choices.following(state.turn_client, turns, state.turn_client.submit)
+    wire = completions.TextWire(asked)
     if asked.stream:
-        return EventStream(state.turn_client, following, completions.TextWire(asked))
+        return EventStream(state.turn_client, following, wire)
     responses = []
     for last in await _last_events(request, following):
-        if event_type(last) == b"error":
-            return completions.refused(last)
-        response = msgspec.json.decode(_response_in(last), type=shapes.Response)
-        if response.status == "failed":
-            return failure(chat.failure_of(response), 500)
-        responses.append(response)
+        if (refusal := wire.refusal(last)) is not None:
+            return refusal
+        responses.append(msgspec.json.decode(_response_in(last), type=shapes.Response))
     return json_response(completions.completion(responses, asked.echoes))
 
 

@@ -15,6 +15,7 @@ local function release(id, record, used)
   redis.call('ZREM', watches_key(), id)
   redis.call('ZREM', deadlines_key(), id)
   expire_turn(id, record)
+  if record.conversation then redis.call('EXPIRE', conversation_key(record.conversation), args.store_seconds) end
   give_room(record.owner, record.batch, record.reserved_tokens, used)
   if record.batch then
     redis.call('RPUSH', batch_ended_key(record.batch), id)

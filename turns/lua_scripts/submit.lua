@@ -80,6 +80,7 @@ if previous then add('previous_response_id', previous) end
 if conversation then
   add('conversation', conversation)
   set_last(conversation, id)
+  redis.call('EXPIRE', conversation_key(conversation), math.max(args.store_seconds, kept_seconds))
 end
 if batch then
   add('batch', batch)
