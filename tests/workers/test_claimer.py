@@ -86,7 +86,7 @@ def test_only_batch_turns_have_low_priority(tier: Tier, low_priority: bool) -> N
         idle,
         cast(Any, engine),
         idle,
-        lambda ids, stop: Slicer(table, stop=stop),
+        lambda ids, stop, *, begun=False: Slicer(table, stop=stop),
     )
 
     claimer.wake_up()
