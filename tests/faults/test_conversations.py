@@ -13,7 +13,7 @@ from redis import Redis
 from harness.reader import Reader
 from harness.record import fetch
 from harness.service import Service
-from tests.faults.conftest import LONG, QUESTION, Question, until_all_work, worker_names
+from tests.faults.conftest import QUESTION, Question, until_all_work, worker_names
 from turnstream.turns import keys
 
 Undisturbed = Callable[[Question], str]
@@ -41,11 +41,11 @@ def refusal_of(service: Service, path: str, body: Any) -> str:
 async def test_a_turn_whose_worker_is_killed_keeps_its_conversation_locked_until_it_ends(
     service: Service, redis: Redis, reader: Reader, undisturbed: Undisturbed
 ) -> None:
-    expected = undisturbed(LONG)
+    expected = undisturbed(QUESTION)
     await until_all_work(service, redis)
     conversation = conversation_of(service)
     asked = {"conversation": conversation, **NEXT}
-    await reader.read(until="output_text.delta", **LONG, conversation=conversation)
+    await reader.read(until="output_text.delta", **QUESTION, conversation=conversation)
     workers: dict[str, psutil.Process] = worker_names(service)
     workers[str(redis.hget(keys.turn(reader.id), "worker"))].kill()
     locked = await asyncio.to_thread(refusal_of, service, "/v1/responses", asked)
@@ -56,7 +56,7 @@ async def test_a_turn_whose_worker_is_killed_keeps_its_conversation_locked_until
     assert reader.text == expected
     assert redis.hget(keys.turn(reader.id), "attempt") == "2"
     assert after["status"] == "incomplete"
-    assert said_in(service, conversation)[:3] == [LONG["input"], expected, "Go on."]
+    assert said_in(service, conversation)[:3] == [QUESTION["input"], expected, "Go on."]
 
 
 async def test_a_node_that_is_killed_leaves_no_conversation_locked(

@@ -167,6 +167,11 @@ async def test_all_that_a_conversation_holds_lives_as_long_as_it_is_used(
         await use()
         for key in held:
             assert settings.store_seconds - 60 < await redis.ttl(key) <= settings.store_seconds
+    await redis.expire(keys.conversation(conversation), HOUR)
+    claimed = queue.claim(1)
+    assert claimed is not None
+    log.append([ending(claimed.id, first=claimed.seq + 1)])
+    assert await redis.ttl(keys.conversation(conversation)) > HOUR
 
 
 async def test_records_have_only_fields_that_are_listed(
