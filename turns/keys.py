@@ -131,6 +131,11 @@ def models() -> str:
     return "ts:models"
 
 
+def conversation(id: str) -> str:
+    """Hash: the record of a conversation with an id."""
+    return f"ts:conversation:{id}"
+
+
 def batch(id: str) -> str:
     """Hash: the record of a batch."""
     return f"ts:batch:{id}"
@@ -211,6 +216,7 @@ _FUNCTIONS: tuple[Callable[..., str], ...] = (
     requested_models,
     count_requests,
     models,
+    conversation,
     batch,
     batches,
     batch_leases,
