@@ -8,29 +8,33 @@ import logging
 import os
 import socket
 import sys
+from dataclasses import replace
 
 import uvicorn
 from starlette.applications import Starlette
 
 from turnstream.turns.environment import SettingError
 from turnstream.ws_server.app import create_app
+from turnstream.ws_server.connections.door import Door
+from turnstream.ws_server.connections.server import Server, connections_allowed
+from turnstream.ws_server.log_lines import EscapingFormatter
 from turnstream.ws_server.settings import ServerSettings
 from turnstream.ws_server.socket import announce_drain
 
 #: A larger message closes the socket with 1009; one above 256 KiB is refused and it stays open.
 SOCKET_MESSAGE_BYTES = 4 * 1024 * 1024
-#: A client that acknowledges nothing for this long is disconnected; it can resume.
-STALLED_MS = 30_000
 #: Unsent bytes that the kernel buffers for a slow client before a send here waits.
 UNSENT_BYTES = 16 * 1024
 
 
 def run() -> int:
     """Serve until a signal; return the exit code."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(EscapingFormatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     try:
         settings = ServerSettings.read(os.environ)
-        listening = listen(settings.host, settings.port)
+        listening = listen(settings.host, settings.port, settings.connections.stalled_seconds)
     except (SettingError, OSError) as exc:
         print(exc, file=sys.stderr)  # noqa: T201  for the terminal
         return 2
@@ -52,16 +56,23 @@ def run() -> int:
         # The access log would contain queries, which may hold ids.
         access_log=False,
         log_config=None,
+        server_header=False,
+        # `Door` reads them.
+        proxy_headers=False,
     )
-    _Server(config, app).run(sockets=[listening])
+    allowed = connections_allowed(settings.connections.total)
+    limits = replace(settings.connections, total=allowed)
+    _Server(config, app, listening, Door(limits, settings.trusted_proxies)).run()
     return 0
 
 
-class _Server(uvicorn.Server):
+class _Server(Server):
     """A server that sends `server.draining` on every socket before closing it with 1012."""
 
-    def __init__(self, config: uvicorn.Config, app: Starlette) -> None:
-        super().__init__(config)
+    def __init__(
+        self, config: uvicorn.Config, app: Starlette, listening: socket.socket, door: Door
+    ) -> None:
+        super().__init__(config, listening, door)
         self._app = app
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -69,8 +80,11 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, stalled_seconds: float = 30.0) -> socket.socket:
     """Return the listening socket; accepted sockets inherit its options.
+
+    Args:
+        stalled_seconds: a client that acknowledges nothing for this long is disconnected.
 
     Raises:
         OSError: the address cannot be bound; the message names it.
@@ -79,7 +93,8 @@ def listen(host: str, port: int) -> socket.socket:
     listening = socket.socket(family, kind, protocol)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     # Linux only; elsewhere only pings find a stalled client.
-    for option, value in (("TCP_USER_TIMEOUT", STALLED_MS), ("TCP_NOTSENT_LOWAT", UNSENT_BYTES)):
+    stalled_ms = int(stalled_seconds * 1000)
+    for option, value in (("TCP_USER_TIMEOUT", stalled_ms), ("TCP_NOTSENT_LOWAT", UNSENT_BYTES)):
         if hasattr(socket, option):
             listening.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
     try:

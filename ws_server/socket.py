@@ -12,7 +12,7 @@ from contextlib import suppress
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from turnstream.turns.client import TurnClient
-from turnstream.turns.errors import BadRequest, NotServed, TurnError
+from turnstream.turns.errors import BadRequest, NotServed, TooManyConnections, TurnError
 from turnstream.turns.event_json import encode
 from turnstream.turns.tasks import Start, background
 from turnstream.turns.turn import Turn
@@ -44,23 +44,28 @@ async def responses_socket(socket: WebSocket) -> None:
     state = state_of(socket)
     try:
         visitor = state.access.admit(socket)
+        if not state.owner_sockets.take(visitor.owner):
+            raise TooManyConnections("key's owner", state.owner_sockets.most)
     except TurnError as exc:
         await socket.send_denial_response(error_response(exc))
         return
-    await socket.accept(subprotocol=visitor.subprotocol)
-    session = Session(
-        socket,
-        state.turn_client,
-        state.directory,
-        owner=visitor.owner,
-        model=socket.query_params.get("model"),
-        limits=state.socket_limits,
-    )
-    state.sessions.add(session)
     try:
-        await session.run()
+        await socket.accept(subprotocol=visitor.subprotocol)
+        session = Session(
+            socket,
+            state.turn_client,
+            state.directory,
+            owner=visitor.owner,
+            model=socket.query_params.get("model"),
+            limits=state.socket_limits,
+        )
+        state.sessions.add(session)
+        try:
+            await session.run()
+        finally:
+            state.sessions.discard(session)
     finally:
-        state.sessions.discard(session)
+        state.owner_sockets.release(visitor.owner)
 
 
 async def no_such_socket(socket: WebSocket) -> None:
