@@ -1,6 +1,7 @@
 """The control queue of a socket: cancels, and messages that are sent out of a lane's order."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from turnstream.turns.errors import BadRequest, ResponseNotFound, TurnError
@@ -32,6 +33,11 @@ class ControlQueue:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._waiting: asyncio.Queue[Stop | Say] = asyncio.Queue(MOST)
+        self._begin: Callable[[], None] | None = None
+
+    def begin_with(self, begin: Callable[[], None]) -> None:
+        """Call this at the first command: most sockets never need the task."""
+        self._begin = begin
 
     def put(self, command: Stop | Say) -> None:
         """Add a command without waiting.
@@ -40,6 +46,9 @@ class ControlQueue:
             asyncio.QueueFull: too many commands wait.
         """
         self._waiting.put_nowait(command)
+        if self._begin is not None:
+            begin, self._begin = self._begin, None
+            begin()
 
     async def run(self) -> None:
         """Execute commands until the client disconnects.

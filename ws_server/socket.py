@@ -108,8 +108,12 @@ class Session:
 
     async def run(self) -> None:
         """Read until the client disconnects, then end the lanes."""
-        loops = background(control=self._run_control(), time_limit=self._end_in_time())
-        async with loops as start:
+        async with background() as start:
+            # A timer, and a task only when there is something to do: most sockets are idle.
+            time_limit = asyncio.get_running_loop().call_later(
+                self._limits.seconds, lambda: start(self._end(), name="time_limit")
+            )
+            self._control.begin_with(lambda: start(self._run_control(), name="control"))
             try:
                 if (resume := read_resume(self._socket.query_params)) is not None:
                     self._take(resume, start)
@@ -117,6 +121,8 @@ class Session:
                     self._take(read_frame(message.get("text")), start)
             except (TooManyWaiting, asyncio.QueueFull):
                 await self._cut_off()
+            finally:
+                time_limit.cancel()
 
     async def send(self, text: str) -> None:
         """Send one message; wait while the client reads slowly."""
@@ -200,8 +206,7 @@ class Session:
         with suppress(WebSocketDisconnect, RuntimeError):
             await self._socket.close(code, reason)
 
-    async def _end_in_time(self) -> None:
-        await asyncio.sleep(self._limits.seconds)
+    async def _end(self) -> None:
         over = BadRequest(
             f"This connection has lasted for {self._limits.seconds} seconds: open another.",
             code="websocket_connection_limit_reached",

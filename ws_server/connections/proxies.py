@@ -49,6 +49,8 @@ class Proxies:
             peer: the address at the other end of the connection.
             forwarded: the values of all `X-Forwarded-For` headers, in order.
         """
+        if not (forwarded := list(forwarded)):
+            return group(peer)
         hops = b",".join(forwarded).decode("latin-1").split(",")
         nearest = peer
         while hops and self.trusts(nearest):

@@ -5,7 +5,6 @@ loop: however many a client sends at once, others are served between them.
 """
 
 import asyncio
-import logging
 from typing import Any, cast
 
 from uvicorn._types import ASGIReceiveEvent, ASGISendEvent, HTTPScope
@@ -44,7 +43,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
         super().__init__(config, server_state, app_state)
         self.conn = FrameReader(
             max_size=config.ws_max_size,
-            logger=logging.getLogger("uvicorn.error"),
+            logger=self.logger,
             unsent=self._unsent,
         )
         self._limits = door.limits
