@@ -32,11 +32,11 @@ class ControlQueue:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._waiting: asyncio.Queue[Stop | Say] = asyncio.Queue(MOST)
+        self._waiting: asyncio.Queue[Stop | Say] | None = None
         self._begin: Callable[[], None] | None = None
 
     def begin_with(self, begin: Callable[[], None]) -> None:
-        """Call this at the first command: most sockets never need the task."""
+        """Call this at the first command, to run the queue: most sockets never need it."""
         self._begin = begin
 
     def put(self, command: Stop | Say) -> None:
@@ -45,10 +45,11 @@ class ControlQueue:
         Raises:
             asyncio.QueueFull: too many commands wait.
         """
+        if self._waiting is None:
+            self._waiting = asyncio.Queue(MOST)
+            if self._begin is not None:
+                self._begin()
         self._waiting.put_nowait(command)
-        if self._begin is not None:
-            begin, self._begin = self._begin, None
-            begin()
 
     async def run(self) -> None:
         """Execute commands until the client disconnects.
@@ -57,6 +58,7 @@ class ControlQueue:
             WebSocketDisconnect: the client has disconnected.
             TooManyWaiting: a lane has no room for the error of a cancel.
         """
+        assert self._waiting is not None
         while True:
             match await self._waiting.get():
                 case Say(text=text):
