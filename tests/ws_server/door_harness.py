@@ -1,11 +1,11 @@
-"""A server with real connections and an application of a few lines, for attacks on what is below it.
+"""A server with real connections and a small application, for attacks on what is below it.
 
 Its deadlines are a fraction of a second, so that a test that meets one does not wait long.
 """
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -103,7 +103,8 @@ class Opened:
 
     async def connect(self) -> "Client":
         """Open a raw connection."""
-        return Client(*await asyncio.open_connection("127.0.0.1", self.port))
+        loop = asyncio.get_running_loop()
+        return (await loop.create_connection(Client, "127.0.0.1", self.port))[1]
 
     async def upgraded(self) -> "Client":
         """Open a WebSocket."""
@@ -113,49 +114,79 @@ class Opened:
         return client
 
 
-@dataclass(frozen=True)
-class Client:
-    """A raw connection."""
+class Client(asyncio.Protocol):
+    """A raw connection; it keeps what it got, also when it is reset."""
 
-    reader: asyncio.StreamReader
-    writer: asyncio.StreamWriter
+    def __init__(self) -> None:
+        self.got = b""
+        self.closed = False
+        self._changed = asyncio.Event()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        self.got += data
+        self._changed.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.closed = True
+        self._changed.set()
 
     def send(self, data: bytes) -> None:
-        self.writer.write(data)
+        self.transport.write(data)
+
+    def drop(self) -> None:
+        self.transport.abort()
 
     async def head(self) -> bytes:
-        """Read the head of an answer."""
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            return await self.reader.readuntil(b"\r\n\r\n")
+        """Take the head of an answer."""
+        await self._until(lambda: b"\r\n\r\n" in self.got)
+        return self._take(self.got.index(b"\r\n\r\n") + 4)
 
     async def exactly(self, size: int) -> bytes:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            return await self.reader.readexactly(size)
+        """Take so many bytes."""
+        await self._until(lambda: len(self.got) >= size)
+        return self._take(size)
 
     async def rest(self) -> bytes:
-        """Read until the server closes the connection."""
-        got = b""
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            try:
-                while data := await self.reader.read(65536):
-                    got += data
-            except ConnectionError:
-                pass
-        return got
+        """Take what comes until the server closes the connection."""
+        await self._until(lambda: self.closed)
+        return self._take(len(self.got))
 
     async def error(self) -> tuple[int, str]:
-        """Read the refusal with which the server closes; return its status and code."""
+        """Take the refusal with which the server closes; return its status and code."""
         head, _, body = (await self.rest()).partition(b"\r\n\r\n")
         return int(head.split()[1]), json.loads(body)["error"]["code"]
 
     async def close_code(self) -> int:
-        """Read until the server closes; return the code in its close frame."""
+        """Take what comes until the server closes; return the code in its close frame."""
         rest = await self.rest()
         at = rest.rindex(b"\x88")
         return int.from_bytes(rest[at + 2 : at + 4])
 
-    def drop(self) -> None:
-        self.writer.transport.abort()
+    async def send_until_cut(self, piece: bytes, most: int) -> int:
+        """Send a piece again and again until anything comes back; return the bytes sent."""
+        sent = 0
+        while sent < most and not self.got and not self.closed:
+            self.send(piece)
+            sent += len(piece)
+            await asyncio.sleep(0)
+            while self.transport.get_write_buffer_size() and not self.got and not self.closed:
+                await asyncio.sleep(0.001)
+        return sent
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not condition():
+                assert not self.closed, self.got
+                self._changed.clear()
+                await self._changed.wait()
+
+    def _take(self, size: int) -> bytes:
+        taken, self.got = self.got[:size], self.got[size:]
+        return taken
 
 
 @asynccontextmanager
@@ -201,5 +232,3 @@ def frame(opcode: int, data: bytes = b"", *, final: bool = True) -> bytes:
     else:
         length = b"\xff" + size.to_bytes(8)
     return first + length + bytes(4) + data
-
-

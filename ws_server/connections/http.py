@@ -119,20 +119,24 @@ class HttpConnection(HttpToolsProtocol):
         super().on_message_begin()
         self._progress.begin()
 
+    def on_url(self, url: bytes) -> None:
+        self._progress.line(len(url))
+        super().on_url(url)
+
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._progress.header(name, value)
+        self._progress.header(len(name) + len(value))
         # Nobody reads trailers.
         if not self._progress.in_body:
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        self._progress.head_complete(self.url)
         self._unset_timer()
         self._check_head()
         if len(self.pipeline) >= PIPELINED:
             # Those are answered, and the client may repeat the rest.
             raise BadRequest("Too many requests are pipelined.", code="invalid_http")
         super().on_headers_complete()
+        self._progress.head_complete()
 
     def on_body(self, body: bytes) -> None:
         self._progress.body(len(body), wanted=not self.cycle.response_complete)

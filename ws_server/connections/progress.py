@@ -55,25 +55,29 @@ class Progress:
         self.in_request = True
         self._head_bytes = self._headers = 0
 
-    def header(self, name: bytes, value: bytes) -> None:
+    def line(self, size: int) -> None:
+        """Count bytes of the request's line.
+
+        Raises:
+            HeadersTooLarge: there are too many.
+        """
+        self._head_bytes += size
+        if self._head_bytes > HEAD_BYTES:
+            raise HeadersTooLarge(HEAD_BYTES, HEADERS)
+
+    def header(self, size: int) -> None:
         """Count a header or, in a body, a trailer.
 
         Raises:
-            HeadersTooLarge: there are too many, or their bytes are.
+            HeadersTooLarge: there are too many, or too many bytes of them.
         """
         self._headers += 1
-        self._head_bytes += len(name) + len(value)
-        if self._headers > HEADERS or self._head_bytes > HEAD_BYTES:
+        self.line(size)
+        if self._headers > HEADERS:
             raise HeadersTooLarge(HEAD_BYTES, HEADERS)
 
-    def head_complete(self, url: bytes) -> None:
-        """Begin the body.
-
-        Raises:
-            HeadersTooLarge: the line is too long.
-        """
-        if len(url) + self._head_bytes > HEAD_BYTES:
-            raise HeadersTooLarge(HEAD_BYTES, HEADERS)
+    def head_complete(self) -> None:
+        """Begin the body."""
         self.in_body = True
         self._head_fed = self._head_bytes = self._headers = 0
         self._body_fed = self.body_bytes = self.unwanted = 0
