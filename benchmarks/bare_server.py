@@ -32,18 +32,22 @@ async def healthz(request: Request) -> Response:
     return PlainTextResponse("ok")
 
 
-def main() -> None:
-    """Serve until told to stop."""
-    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
-    app = Starlette(
+def create_app() -> Starlette:
+    """Make the application."""
+    return Starlette(
         routes=[
             Route("/healthz", healthz),
             Route("/v1/responses", read, methods=["POST"]),
             WebSocketRoute("/v1/responses", follow),
         ]
     )
+
+
+def main() -> None:
+    """Serve until told to stop."""
+    logging.getLogger("uvicorn.error").setLevel(logging.WARNING)
     config = uvicorn.Config(
-        app,
+        create_app(),
         http="httptools",
         ws="websockets-sansio",
         ws_max_size=SOCKET_MESSAGE_BYTES,

@@ -51,6 +51,11 @@ class EchoApp:
         if scope["path"] == "/flood":
             await self._flood(send)
             return
+        if scope["path"] == "/moved":
+            headers = [(b"location", b"http://evil.example/x?y=z"), (b"content-length", b"0")]
+            await send({"type": "http.response.start", "status": 307, "headers": headers})
+            await send({"type": "http.response.body"})
+            return
         size, more = 0, scope["path"] != "/unread"
         while more:
             message = await receive()

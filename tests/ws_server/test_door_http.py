@@ -169,6 +169,11 @@ async def test_a_body_that_nobody_wants_is_not_read_for_ever() -> None:
     ("head", "error"),
     [
         pytest.param(UPGRADE + b"a: b\r\n" * 200, (431, "headers_too_large"), id="200 headers"),
+        pytest.param(
+            GET + b"Cookie: " + b"x" * (HEAD_BYTES + 1000) + b"\r\n",
+            (431, "headers_too_large"),
+            id="a large head that is complete",
+        ),
         pytest.param(UPGRADE + b"Content-Length: 3\r\n", (400, "invalid_http"), id="a body"),
         pytest.param(
             UPGRADE + b"Transfer-Encoding: chunked\r\n", (400, "invalid_http"), id="chunks"
@@ -247,6 +252,14 @@ async def test_every_answer_has_the_headers_of_security_and_none_names_the_serve
             assert b"\r\nx-content-type-options: nosniff\r\n" in head
             assert b"\r\ncontent-security-policy: default-src 'none'" in head
             assert b"\r\nserver:" not in head
+
+
+async def test_a_redirect_names_no_host() -> None:
+    async with opened() as door:
+        client = await door.connect()
+        client.send(b"GET /moved HTTP/1.1\r\nHost: evil.example\r\n\r\n")
+
+        assert b"\r\nlocation: /x?y=z\r\n" in await client.head()
 
 
 async def test_nothing_is_held_when_clients_have_gone() -> None:

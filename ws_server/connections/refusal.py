@@ -2,6 +2,7 @@
 
 import secrets
 from http import HTTPStatus
+from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import Message
@@ -37,3 +38,6 @@ def secure(head: Message) -> None:
     headers = MutableHeaders(scope=head)
     for name, value in SECURITY_HEADERS.items():
         headers.setdefault(name, value)
+    if location := headers.get("location"):
+        # The framework takes the host from the request: a client may have made it up.
+        headers["location"] = urlsplit(location)._replace(scheme="", netloc="").geturl()
