@@ -52,7 +52,7 @@ class EchoApp:
             await self._flood(send)
             return
         if scope["path"] == "/moved":
-            headers = [(b"location", b"http://evil.example/x?y=z"), (b"content-length", b"0")]
+            headers = [(b"location", b"http://evil.example//x?y=z"), (b"content-length", b"0")]
             await send({"type": "http.response.start", "status": 307, "headers": headers})
             await send({"type": "http.response.body"})
             return
@@ -105,6 +105,11 @@ class Opened:
     @property
     def connections(self) -> int:
         return len(self.server.server_state.connections)
+
+    @property
+    def held(self) -> int:
+        """Return how many connections are counted."""
+        return self.server._door._connections.held("")
 
     async def connect(self) -> "Client":
         """Open a raw connection."""

@@ -6,6 +6,7 @@ import logging
 import os
 import resource
 import socket
+import time
 from pathlib import Path
 
 import httpx2
@@ -163,10 +164,13 @@ async def test_without_descriptors_it_says_so_once_and_goes_on_later(
     monkeypatch.setattr("turnstream.ws_server.serve.socket.socket", Exhausted)
     async with opened() as door:
         with caplog.at_level(logging.WARNING):
+            begun = time.monotonic()
             client = await door.connect()
             client.send(GET + b"\r\n")
             assert b" 200 " in await client.head()
 
+    # It was tried after each pause, and not meanwhile.
+    assert time.monotonic() - begun > 5 * 0.05
     assert 6 <= tried < 20
     (record,) = caplog.records
     assert "no connection can be accepted: Too many open files" in record.getMessage()

@@ -263,27 +263,19 @@ async def test_a_redirect_names_no_host() -> None:
 
 
 async def test_nothing_is_held_when_clients_have_gone() -> None:
-    async with opened(total=50) as door:
-        for _ in range(3):
-            clients = [await door.connect() for _ in range(20)]
-            for number, client in enumerate(clients):
-                client.send(
-                    (b"GET / HT", UPGRADE + b"\r\n", GET + b"\r\n", b"x\r\n\r\n")[number % 4]
-                )
-            await asyncio.sleep(0.05)
-            for client in clients:
-                client.drop()
-            await until(door, 0)
-        assert b" 200 " in await answered(door)
+    async with opened() as door:
+        clients = [await door.connect() for _ in range(20)]
+        for number, client in enumerate(clients):
+            client.send((b"GET / HT", UPGRADE + b"\r\n", GET + b"\r\n", b"x\r\n\r\n")[number % 4])
+        await until(door, 15)
+        for client in clients:
+            client.drop()
+        await until(door, 0)
+
+        assert door.held == 0
 
 
 async def until(door: Opened, connections: int) -> None:
     async with asyncio.timeout(5):
         while door.connections != connections:
             await asyncio.sleep(0.005)
-
-
-async def answered(door: Opened) -> bytes:
-    client = await door.connect()
-    client.send(GET + b"\r\n")
-    return await client.head()

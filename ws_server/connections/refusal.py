@@ -40,4 +40,6 @@ def secure(head: Message) -> None:
         headers.setdefault(name, value)
     if location := headers.get("location"):
         # The framework takes the host from the request: a client may have made it up.
-        headers["location"] = urlsplit(location)._replace(scheme="", netloc="").geturl()
+        target = urlsplit(location)
+        path = "/" + target.path.lstrip("/")
+        headers["location"] = f"{path}?{target.query}" if target.query else path
