@@ -75,7 +75,11 @@ class SocketConnection(WebSocketsSansIOProtocol):
         for name, value in scope["headers"]:
             headers[name.decode("ascii")] = value.decode("latin-1")
         self._stall = Stall(transport, self._limits.stalled_seconds)
-        self.connection_made(transport)
+        # What `connection_made` does, without asking the system for the addresses again.
+        self.transport = transport
+        self.server, self.client = scope["server"], scope["client"]
+        self.scheme = "wss" if scope["scheme"] == "https" else "ws"
+        self.connections.add(self)
         transport.set_protocol(self)
         version = f"HTTP/{scope['http_version']}"
         self.handle_connect(Request(url.decode("ascii"), headers, scope["method"], version))
