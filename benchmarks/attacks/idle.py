@@ -24,9 +24,7 @@ async def _handshakes(target: Target) -> float:
     spent = 0.0
     for counted in range(ROUNDS + 1):
         # That earlier sockets end is not to be counted.
-        cpu = -1.0
-        while cpu != (cpu := target.process.cpu_seconds()):
-            await asyncio.sleep(0.3)
+        cpu = await target.settled()
         sockets = await asyncio.to_thread(_open, target)
         # The first ones make what the others use again.
         spent += (target.process.cpu_seconds() - cpu) * bool(counted)

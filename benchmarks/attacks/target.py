@@ -41,6 +41,14 @@ class Target:
         """Return the bytes of its memory."""
         return int(psutil.Process(self.process.pid).memory_info().rss)
 
+    async def settled(self) -> float:
+        """Wait until it does nothing; return the CPU time that it has used."""
+        before, used = -1.0, self.process.cpu_seconds()
+        while used != before:
+            await asyncio.sleep(0.3)
+            before, used = used, self.process.cpu_seconds()
+        return used
+
     async def health_seconds(self) -> float:
         """Return how long a health check takes."""
         begun = time.perf_counter()
