@@ -20,7 +20,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from websockets.asyncio.server import ServerConnection, serve
 
-from turnstream.ws_server.connections.door import Door
+from turnstream.ws_server.connections.admission import Admission
 from turnstream.ws_server.connections.limits import ConnectionLimits
 from turnstream.ws_server.connections.server import Server
 from turnstream.ws_server.serve import listen
@@ -71,7 +71,7 @@ async def fuzz(python: str, site: str, directory: Path) -> Results:
         log_config=None,
         access_log=False,
     )
-    server = Server(config, listening, Door(ConnectionLimits(), ()))
+    server = Server(config, listening, Admission(ConnectionLimits(), ()))
     async with (
         asyncio.TaskGroup() as tasks,
         serve(echo_bare, "127.0.0.1", 0, compression=None, max_size=MESSAGE_BYTES) as bare,

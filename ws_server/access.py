@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from starlette.requests import HTTPConnection
 
 from turnstream.turns.errors import Forbidden, Unauthorized
-from turnstream.ws_server.connections.door import ADDRESS
+from turnstream.ws_server.connections.admission import ADDRESS
 from turnstream.ws_server.key_brake import KeyBrake
 from turnstream.ws_server.settings import ServerSettings
 

@@ -16,7 +16,7 @@ from starlette.applications import Starlette
 
 from turnstream.turns.environment import SettingError
 from turnstream.ws_server.app import create_app
-from turnstream.ws_server.connections.door import Door
+from turnstream.ws_server.connections.admission import Admission
 from turnstream.ws_server.connections.server import Server, connections_allowed
 from turnstream.ws_server.log_lines import EscapingFormatter
 from turnstream.ws_server.settings import ServerSettings
@@ -60,7 +60,7 @@ def run() -> int:
         access_log=False,
         log_config=None,
         server_header=False,
-        # `Door` reads them.
+        # `X-Forwarded-For` is read by `Admission`.
         proxy_headers=False,
     )
     # What exists by now lives as long as the process. And a connection allocates a hundred objects:
@@ -69,7 +69,7 @@ def run() -> int:
     gc.set_threshold(GARBAGE_THRESHOLD, 10, 10)
     allowed = connections_allowed(settings.connections.total)
     limits = replace(settings.connections, total=allowed)
-    _Server(config, app, listening, Door(limits, settings.trusted_proxies)).run()
+    _Server(config, app, listening, Admission(limits, settings.trusted_proxies)).run()
     return 0
 
 
@@ -77,9 +77,9 @@ class _Server(Server):
     """A server that sends `server.draining` on every socket before closing it with 1012."""
 
     def __init__(
-        self, config: uvicorn.Config, app: Starlette, listening: socket.socket, door: Door
+        self, config: uvicorn.Config, app: Starlette, listening: socket.socket, admission: Admission
     ) -> None:
-        super().__init__(config, listening, door)
+        super().__init__(config, listening, admission)
         self._app = app
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:

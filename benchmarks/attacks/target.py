@@ -18,6 +18,8 @@ UPGRADE = (
 )
 #: An attack that is not stopped ends itself after this long.
 PATIENCE_SECONDS = 15.0
+#: How often it is looked at whether a server does nothing more.
+SETTLING = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +45,12 @@ class Target:
 
     async def settled(self) -> float:
         """Wait until it does nothing; return the CPU time that it has used."""
-        before, used = -1.0, self.process.cpu_seconds()
-        while used != before:
+        used = self.process.cpu_seconds()
+        for _ in range(SETTLING):
             await asyncio.sleep(0.3)
             before, used = used, self.process.cpu_seconds()
+            if used == before:
+                break
         return used
 
     async def health_seconds(self) -> float:
@@ -70,6 +74,8 @@ class Target:
             most = max(most, self.resident())
             await asyncio.wait([task], timeout=0.05)
         await task
+        # What was sent last is still in the kernel.
+        await self.settled()
         return max(most, self.resident()) / 1e6 - before / 1e6
 
 

@@ -13,8 +13,8 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from turnstream.turns.errors import Overloaded, TooManyConnections
-from turnstream.ws_server.connections.counts import Held
-from turnstream.ws_server.connections.door import Door
+from turnstream.ws_server.connections.admission import Admission
+from turnstream.ws_server.connections.counts import Permits
 from turnstream.ws_server.connections.limits import LINGER_SECONDS
 from turnstream.ws_server.connections.refusal import refusal
 
@@ -26,12 +26,12 @@ AT_A_TIME = 64
 #: How long none is accepted when there is no descriptor, or no memory, for one.
 PAUSE_SECONDS = 1.0
 #: A line a minute says so, as long as it lasts.
-SAY_AGAIN_SECONDS = 60.0
+LOG_AGAIN_SECONDS = 60.0
 #: Refused connections that are kept until their clients have read why.
 LINGERING = 64
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
-Make = Callable[[Held], asyncio.Protocol]
+Make = Callable[[Permits], asyncio.Protocol]
 
 
 class Acceptor:
@@ -41,15 +41,15 @@ class Acceptor:
         make: makes the protocol of a connection, which releases what it holds.
     """
 
-    def __init__(self, listening: socket.socket, door: Door, make: Make) -> None:
+    def __init__(self, listening: socket.socket, admission: Admission, make: Make) -> None:
         self._listening = listening
-        self._door = door
+        self._admission = admission
         self._make = make
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[object]] = set()
         self._refused: deque[socket.socket] = deque()
         self._pause: asyncio.TimerHandle | None = None
-        self._said = float("-inf")
+        self._logged = float("-inf")
 
     def start(self) -> None:
         """Listen."""
@@ -81,20 +81,20 @@ class Acceptor:
 
     def _take(self, connection: socket.socket, peer: str) -> None:
         try:
-            held = self._door.connect(peer)
+            permits = self._admission.connect(peer)
         except (Overloaded, TooManyConnections) as exc:
             self._refuse(connection, refusal(exc))
             return
-        task = self._loop.create_task(self._connect(connection, held))
+        task = self._loop.create_task(self._connect(connection, permits))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _connect(self, connection: socket.socket, held: Held) -> None:
+    async def _connect(self, connection: socket.socket, permits: Permits) -> None:
         try:
-            await self._loop.connect_accepted_socket(lambda: self._make(held), connection)
+            await self._loop.connect_accepted_socket(lambda: self._make(permits), connection)
         except OSError:
             # It has gone already.
-            held.release()
+            permits.release()
             connection.close()
 
     def _refuse(self, connection: socket.socket, answer: bytes) -> None:
@@ -117,8 +117,8 @@ class Acceptor:
     def _wait(self, exc: OSError) -> None:
         self._loop.remove_reader(self._listening)
         self._pause = self._loop.call_later(PAUSE_SECONDS, self._go_on)
-        if self._loop.time() - self._said > SAY_AGAIN_SECONDS:
-            self._said = self._loop.time()
+        if self._loop.time() - self._logged > LOG_AGAIN_SECONDS:
+            self._logged = self._loop.time()
             log.error("no connection can be accepted: %s; trying again each second", exc.strerror)
 
     def _go_on(self) -> None:

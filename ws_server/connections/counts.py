@@ -30,7 +30,7 @@ class Counts:
         return self._held.get(key, 0)
 
 
-class Held:
+class Permits:
     """What one connection has taken; a WebSocket gets it from the HTTP connection it was."""
 
     __slots__ = ("_taken",)

@@ -13,9 +13,9 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResp
 from uvicorn.server import ServerState
 
 from turnstream.turns.errors import BadRequest, RequestTooSlow, TooManyConnections, TurnError
+from turnstream.ws_server.connections.admission import ADDRESS, Admission
 from turnstream.ws_server.connections.closing import Closing, Stall
-from turnstream.ws_server.connections.counts import Held
-from turnstream.ws_server.connections.door import ADDRESS, Door
+from turnstream.ws_server.connections.counts import Permits
 from turnstream.ws_server.connections.limits import PIPELINED, READ_BYTES
 from turnstream.ws_server.connections.progress import Progress
 from turnstream.ws_server.connections.refusal import refusal, secure
@@ -32,7 +32,7 @@ class HttpConnection(HttpToolsProtocol):
     """Serve one connection until it ends or becomes a WebSocket.
 
     Args:
-        held: what the connection has taken; released when it ends.
+        permits: what the connection has taken; released when it ends.
     """
 
     def __init__(
@@ -41,13 +41,13 @@ class HttpConnection(HttpToolsProtocol):
         server_state: ServerState,
         app_state: dict[str, Any],
         *,
-        door: Door,
-        held: Held,
+        admission: Admission,
+        permits: Permits,
     ) -> None:
         super().__init__(config, server_state, app_state)
-        self._door = door
-        self._limits = door.limits
-        self._held = held
+        self._admission = admission
+        self._limits = admission.limits
+        self._permits = permits
         self._progress = Progress()
         #: The request that is being answered; `cycle` is the latest one.
         self._answered: RequestResponseCycle | None = None
@@ -77,7 +77,7 @@ class HttpConnection(HttpToolsProtocol):
         self._stall.end()
         if self._closing is not None:
             self._closing.cancel()
-        self._held.release()
+        self._permits.release()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -175,16 +175,16 @@ class HttpConnection(HttpToolsProtocol):
             await send(message)
 
         scope[ADDRESS] = address = self._address(scope["headers"])
-        held = Held()
+        permits = Permits()
         try:
-            self._door.request(held, self._peer, address)
+            self._admission.request(permits, self._peer, address)
         except TooManyConnections as exc:
             await error_response(exc)(scope, receive, secured)
             return
         try:
             await app(scope, receive, secured)
         finally:
-            held.release()
+            permits.release()
 
     @property
     def _peer(self) -> str:
@@ -192,7 +192,7 @@ class HttpConnection(HttpToolsProtocol):
 
     def _address(self, headers: Headers) -> str:
         forwarded = (value for name, value in headers if name == b"x-forwarded-for")
-        return self._door.proxies.client(self._peer, forwarded)
+        return self._admission.proxies.client(self._peer, forwarded)
 
     # Deadlines.
 
@@ -267,7 +267,7 @@ class HttpConnection(HttpToolsProtocol):
         self._unset_timer()
         address = self._address(self.headers)
         try:
-            self._door.request(self._held, self._peer, address)
+            self._admission.request(self._permits, self._peer, address)
         except TooManyConnections as exc:
             self._refuse(exc)
             return
@@ -275,7 +275,11 @@ class HttpConnection(HttpToolsProtocol):
         # The parser and this connection refer to each other.
         self.parser = None  # type: ignore[assignment]
         socket = SocketConnection(
-            self.config, self.server_state, self.app_state, door=self._door, held=self._held
+            self.config,
+            self.server_state,
+            self.app_state,
+            admission=self._admission,
+            permits=self._permits,
         )
         socket.open(self.transport, self.scope, self.url, address=address, early=early)
 

@@ -8,8 +8,8 @@ import socket
 import uvicorn
 
 from turnstream.ws_server.connections.acceptor import Acceptor
-from turnstream.ws_server.connections.counts import Held
-from turnstream.ws_server.connections.door import Door
+from turnstream.ws_server.connections.admission import Admission
+from turnstream.ws_server.connections.counts import Permits
 from turnstream.ws_server.connections.http import HttpConnection
 
 log = logging.getLogger(__name__)
@@ -21,14 +21,16 @@ RESERVED_DESCRIPTORS = 512
 class Server(uvicorn.Server):
     """Serve one listening socket."""
 
-    def __init__(self, config: uvicorn.Config, listening: socket.socket, door: Door) -> None:
+    def __init__(
+        self, config: uvicorn.Config, listening: socket.socket, admission: Admission
+    ) -> None:
         super().__init__(config)
         self._listening = listening
-        self._door = door
+        self._admission = admission
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=[])
-        self._acceptor = Acceptor(self._listening, self._door, self._connection)
+        self._acceptor = Acceptor(self._listening, self._admission, self._connection)
         self._acceptor.start()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
@@ -36,9 +38,13 @@ class Server(uvicorn.Server):
         self._listening.close()
         await super().shutdown(sockets=[])
 
-    def _connection(self, held: Held) -> asyncio.Protocol:
+    def _connection(self, permits: Permits) -> asyncio.Protocol:
         return HttpConnection(
-            self.config, self.server_state, self.lifespan.state, door=self._door, held=held
+            self.config,
+            self.server_state,
+            self.lifespan.state,
+            admission=self._admission,
+            permits=permits,
         )
 
 

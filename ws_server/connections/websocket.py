@@ -15,9 +15,9 @@ from websockets.datastructures import Headers
 from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 
+from turnstream.ws_server.connections.admission import ADDRESS, Admission
 from turnstream.ws_server.connections.closing import Stall
-from turnstream.ws_server.connections.counts import Held
-from turnstream.ws_server.connections.door import ADDRESS, Door
+from turnstream.ws_server.connections.counts import Permits
 from turnstream.ws_server.connections.frames import FrameReader
 from turnstream.ws_server.connections.limits import READ_BYTES
 
@@ -26,7 +26,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
     """Serve one WebSocket.
 
     Args:
-        held: what its connection has taken; released when it ends.
+        permits: what its connection has taken; released when it ends.
     """
 
     conn: FrameReader
@@ -37,8 +37,8 @@ class SocketConnection(WebSocketsSansIOProtocol):
         server_state: ServerState,
         app_state: dict[str, Any],
         *,
-        door: Door,
-        held: Held,
+        admission: Admission,
+        permits: Permits,
     ) -> None:
         super().__init__(config, server_state, app_state)
         self.conn = FrameReader(
@@ -46,8 +46,8 @@ class SocketConnection(WebSocketsSansIOProtocol):
             logger=self.logger,
             unsent=self._unsent,
         )
-        self._limits = door.limits
-        self._held = held
+        self._limits = admission.limits
+        self._permits = permits
         #: The next turn of the parser, when it is to go on by itself.
         self._next: asyncio.Handle | None = None
         #: Cuts the connection if it can't be closed.
@@ -97,7 +97,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
             if timer is not None:
                 timer.cancel()
         self._stall.end()
-        self._held.release()
+        self._permits.release()
 
     # Receiving.
 

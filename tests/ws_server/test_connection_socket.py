@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.ws_server.door_harness import (
+from tests.ws_server.connection_harness import (
     MESSAGE_BYTES,
     SECONDS,
     UPGRADE,
@@ -22,21 +22,21 @@ MUCH = 8 * 1024 * 1024
 
 
 @pytest.fixture
-async def door() -> AsyncIterator[Opened]:
-    async with opened() as door:
-        yield door
+async def target() -> AsyncIterator[Opened]:
+    async with opened() as target:
+        yield target
 
 
-async def test_messages_sent_at_once_are_each_answered_in_order(door: Opened) -> None:
-    client = await door.upgraded()
+async def test_messages_sent_at_once_are_each_answered_in_order(target: Opened) -> None:
+    client = await target.upgraded()
     client.send(b"".join(frame(TEXT, b"%03d" % number) for number in range(500)))
 
     answers = await client.exactly(5 * 500)
     assert [int(answers[at + 2 : at + 5]) for at in range(0, len(answers), 5)] == [*range(500)]
 
 
-async def test_fragments_are_joined_and_pings_between_them_answered(door: Opened) -> None:
-    client = await door.upgraded()
+async def test_fragments_are_joined_and_pings_between_them_answered(target: Opened) -> None:
+    client = await target.upgraded()
     client.send(
         frame(TEXT, b"a", final=False)
         + frame(PING, b"?")
@@ -48,8 +48,8 @@ async def test_fragments_are_joined_and_pings_between_them_answered(door: Opened
     assert await client.exactly(205) == b"\x81\x7e\x00\xc9a" + b"b" * 200
 
 
-async def test_what_is_sent_before_the_handshake_is_answered_is_not_lost(door: Opened) -> None:
-    client = await door.connect()
+async def test_what_is_sent_before_the_handshake_is_answered_is_not_lost(target: Opened) -> None:
+    client = await target.connect()
     client.send(UPGRADE + b"\r\n" + frame(TEXT, b"early"))
     await client.head()
 
@@ -57,8 +57,8 @@ async def test_what_is_sent_before_the_handshake_is_answered_is_not_lost(door: O
 
 
 @pytest.mark.parametrize("data", [b"", b"x"], ids=["empty", "of one byte"])
-async def test_endless_fragments_close_the_socket(door: Opened, data: bytes) -> None:
-    client = await door.upgraded()
+async def test_endless_fragments_close_the_socket(target: Opened, data: bytes) -> None:
+    client = await target.upgraded()
     client.send(frame(TEXT, b"x", final=False))
     piece = frame(CONTINUED, data, final=False)
     sent = await client.send_until_cut(piece * 64, MUCH)
@@ -67,8 +67,8 @@ async def test_endless_fragments_close_the_socket(door: Opened, data: bytes) -> 
     assert await client.close_code() == 1008
 
 
-async def test_a_message_in_many_fragments_of_a_fair_size_is_read(door: Opened) -> None:
-    client = await door.upgraded()
+async def test_a_message_in_many_fragments_of_a_fair_size_is_read(target: Opened) -> None:
+    client = await target.upgraded()
     client.send(frame(BINARY, b"x" * 64, final=False) * 1)
     client.send(frame(CONTINUED, b"x" * 50, final=False) * (FRAGMENTS - 2))
     client.send(frame(CONTINUED))
@@ -109,9 +109,9 @@ VIOLATIONS = [
 
 @pytest.mark.parametrize(("data", "code"), VIOLATIONS)
 async def test_a_violation_of_the_protocol_is_closed_with_its_code_and_not_logged(
-    door: Opened, data: bytes, code: int, caplog: pytest.LogCaptureFixture
+    target: Opened, data: bytes, code: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    client = await door.upgraded()
+    client = await target.upgraded()
     with caplog.at_level(logging.WARNING):
         client.send(data)
         assert await client.close_code() == code
@@ -119,8 +119,8 @@ async def test_a_violation_of_the_protocol_is_closed_with_its_code_and_not_logge
     assert caplog.records == []
 
 
-async def test_a_message_that_drips_is_closed(door: Opened) -> None:
-    client = await door.upgraded()
+async def test_a_message_that_drips_is_closed(target: Opened) -> None:
+    client = await target.upgraded()
     begun = time.monotonic()
     client.send(frame(TEXT, b"x" * 100)[:20])
 
@@ -128,8 +128,8 @@ async def test_a_message_that_drips_is_closed(door: Opened) -> None:
     assert SECONDS * 0.9 < time.monotonic() - begun < 10 * SECONDS
 
 
-async def test_an_idle_socket_stays_open(door: Opened) -> None:
-    client = await door.upgraded()
+async def test_an_idle_socket_stays_open(target: Opened) -> None:
+    client = await target.upgraded()
     await asyncio.sleep(3 * SECONDS)
     client.send(frame(TEXT, b"still"))
 
@@ -137,10 +137,10 @@ async def test_an_idle_socket_stays_open(door: Opened) -> None:
 
 
 async def test_pings_of_a_client_that_does_not_read_are_not_answered_for_ever() -> None:
-    async with opened(stalled_seconds=30) as door:
-        client = await door.upgraded()
+    async with opened(stalled_seconds=30) as target:
+        client = await target.upgraded()
         client.transport.pause_reading()
-        (connection,) = door.server.server_state.connections
+        (connection,) = target.server.server_state.connections
         ping, unsent = frame(PING, b"x" * 125) * 100, 0
         for _ in range(MUCH // len(ping)):
             client.send(ping)
@@ -153,11 +153,11 @@ async def test_pings_of_a_client_that_does_not_read_are_not_answered_for_ever() 
 
 
 async def test_a_client_that_pings_and_does_not_read_is_cut() -> None:
-    async with opened(stalled_seconds=0.3) as door:
-        client = await door.upgraded()
+    async with opened(stalled_seconds=0.3) as target:
+        client = await target.upgraded()
         client.transport.pause_reading()
         async with asyncio.timeout(5):
-            while door.connections:
+            while target.connections:
                 if client.transport.get_write_buffer_size() < 65536:
                     client.send(frame(PING, b"x" * 125) * 500)
                 await asyncio.sleep(0)
@@ -170,17 +170,17 @@ async def test_a_client_that_pings_and_does_not_read_is_cut() -> None:
     ids=["texts", "pings", "pongs", "empty messages"],
 )
 async def test_others_are_answered_while_one_socket_sends_without_end(
-    door: Opened, message: bytes
+    target: Opened, message: bytes
 ) -> None:
-    client = await door.upgraded()
+    client = await target.upgraded()
     # So much is parsed at once where a whole read is.
     client.send(message * 20_000)
     await asyncio.sleep(0)
     turns = 0
-    other = await door.connect()
+    other = await target.connect()
     other.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
     (connection,) = (
-        each for each in door.server.server_state.connections if hasattr(each, "queue")
+        each for each in target.server.server_state.connections if hasattr(each, "queue")
     )
     while not other.got:
         turns += 1
@@ -194,8 +194,8 @@ async def test_others_are_answered_while_one_socket_sends_without_end(
 
 
 @pytest.mark.parametrize("answer", [b"", frame(PING) * 10], ids=["nothing", "pings"])
-async def test_a_client_that_does_not_answer_a_close_is_cut(door: Opened, answer: bytes) -> None:
-    client = await door.upgraded()
+async def test_a_client_that_does_not_answer_a_close_is_cut(target: Opened, answer: bytes) -> None:
+    client = await target.upgraded()
     begun = time.monotonic()
     client.send(frame(TEXT, b"close"))
     assert await client.exactly(4) == b"\x88\x02\x03\xe8"
@@ -205,8 +205,8 @@ async def test_a_client_that_does_not_answer_a_close_is_cut(door: Opened, answer
     assert SECONDS * 0.9 < time.monotonic() - begun < 10 * SECONDS
 
 
-async def test_a_close_is_answered_at_once(door: Opened) -> None:
-    client = await door.upgraded()
+async def test_a_close_is_answered_at_once(target: Opened) -> None:
+    client = await target.upgraded()
     begun = time.monotonic()
     client.send(frame(TEXT, b"close") + frame(CLOSE, b"\x03\xe8"))
     await client.rest()
@@ -214,8 +214,8 @@ async def test_a_close_is_answered_at_once(door: Opened) -> None:
     assert time.monotonic() - begun < SECONDS
 
 
-async def test_a_close_behind_messages_that_wait_is_seen(door: Opened) -> None:
-    client = await door.upgraded()
+async def test_a_close_behind_messages_that_wait_is_seen(target: Opened) -> None:
+    client = await target.upgraded()
     client.send(frame(TEXT, b"quiet") * 100 + frame(CLOSE, b"\x03\xe9"))
 
     assert await client.close_code() == 1001

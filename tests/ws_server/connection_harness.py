@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from turnstream.ws_server.connections.door import ADDRESS, Door
+from turnstream.ws_server.connections.admission import ADDRESS, Admission
 from turnstream.ws_server.connections.limits import ConnectionLimits
 from turnstream.ws_server.connections.proxies import networks
 from turnstream.ws_server.connections.server import Server
@@ -109,7 +109,7 @@ class Opened:
     @property
     def held(self) -> int:
         """Return how many connections are counted."""
-        return self.server._door._connections.held("")
+        return self.server._admission._connections.held("")
 
     async def connect(self) -> "Client":
         """Open a raw connection."""
@@ -218,7 +218,7 @@ async def opened(trusted: str = "", **limits: float) -> AsyncIterator[Opened]:
         server_header=False,
         timeout_graceful_shutdown=1,
     )
-    server = Server(config, listening, Door(settings, networks(trusted)))
+    server = Server(config, listening, Admission(settings, networks(trusted)))
     serving = asyncio.create_task(server.serve())
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not server.started:

@@ -1,7 +1,7 @@
 """What the connections of a node share: limits, counts, and who is trusted as a proxy."""
 
 from turnstream.turns.errors import Overloaded, TooManyConnections
-from turnstream.ws_server.connections.counts import Counts, Held
+from turnstream.ws_server.connections.counts import Counts, Permits
 from turnstream.ws_server.connections.limits import ConnectionLimits
 from turnstream.ws_server.connections.proxies import Networks, Proxies, group
 
@@ -10,7 +10,7 @@ ADDRESS = "address"
 _ALL = ""
 
 
-class Door:
+class Admission:
     """Decide which connections and requests are taken."""
 
     def __init__(self, limits: ConnectionLimits, trusted: Networks) -> None:
@@ -19,34 +19,34 @@ class Door:
         self._connections = Counts(limits.total)
         self._addresses = Counts(limits.per_address)
 
-    def connect(self, peer: str) -> Held:
+    def connect(self, peer: str) -> Permits:
         """Count a new connection.
 
         Raises:
             Overloaded: the node has as many as it may have.
             TooManyConnections: the address has.
         """
-        held = Held()
-        if not held.take(self._connections, _ALL):
+        permits = Permits()
+        if not permits.take(self._connections, _ALL):
             raise Overloaded(f"This node has {self._connections.most} connections, its maximum.")
         # Of a proxy it is not known yet who connects through it.
         if not self.proxies.trusts(peer):
             try:
-                self._take_address(held, group(peer))
+                self._take_address(permits, group(peer))
             except TooManyConnections:
-                held.release()
+                permits.release()
                 raise
-        return held
+        return permits
 
-    def request(self, held: Held, peer: str, address: str) -> None:
+    def request(self, permits: Permits, peer: str, address: str) -> None:
         """Count a request, or a WebSocket, that came through a proxy.
 
         Raises:
             TooManyConnections: the address has as many as it may have.
         """
         if self.proxies.trusts(peer):
-            self._take_address(held, address)
+            self._take_address(permits, address)
 
-    def _take_address(self, held: Held, address: str) -> None:
-        if not held.take(self._addresses, address):
+    def _take_address(self, permits: Permits, address: str) -> None:
+        if not permits.take(self._addresses, address):
             raise TooManyConnections("address", self._addresses.most)

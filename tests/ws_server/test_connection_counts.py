@@ -17,7 +17,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from tests.ws_server.conftest import serving
-from tests.ws_server.door_harness import UPGRADE, Opened, opened
+from tests.ws_server.connection_harness import UPGRADE, Opened, opened
 from tests.ws_server.wire_client import socket_url
 from turnstream.ws_server.connections import acceptor
 from turnstream.ws_server.connections.proxies import Proxies, group, networks
@@ -30,60 +30,60 @@ FULL = (503, "overloaded")
 CAR, VAN = b"X-Forwarded-For: 203.0.113.1\r\n", b"X-Forwarded-For: 203.0.113.2\r\n"
 
 
-async def until(door: Opened, connections: int) -> None:
+async def until(target: Opened, connections: int) -> None:
     async with asyncio.timeout(5):
-        while door.connections != connections:
+        while target.connections != connections:
             await asyncio.sleep(0.005)
 
 
 async def test_a_node_that_is_full_refuses_until_a_connection_ends() -> None:
-    async with opened(total=2) as door:
-        clients = [await door.connect(), await door.upgraded()]
-        await until(door, 2)
-        assert await (await door.connect()).error() == FULL
+    async with opened(total=2) as target:
+        clients = [await target.connect(), await target.upgraded()]
+        await until(target, 2)
+        assert await (await target.connect()).error() == FULL
 
         for client in clients:
             client.drop()
-            await until(door, 1)
-            await door.upgraded()
-            assert await (await door.connect()).error() == FULL
+            await until(target, 1)
+            await target.upgraded()
+            assert await (await target.connect()).error() == FULL
 
 
 async def test_an_address_that_has_its_maximum_is_refused_with_a_reason() -> None:
-    async with opened(per_address=2) as door:
-        await door.upgraded()
-        client = await door.upgraded()
-        assert await (await door.connect()).error() == TOO_MANY
+    async with opened(per_address=2) as target:
+        await target.upgraded()
+        client = await target.upgraded()
+        assert await (await target.connect()).error() == TOO_MANY
         client.drop()
-        await until(door, 1)
+        await until(target, 1)
 
-        await door.upgraded()
+        await target.upgraded()
 
 
 async def test_a_refused_client_reads_why_although_its_request_came_too_late() -> None:
-    async with opened(per_address=1) as door:
-        await door.upgraded()
+    async with opened(per_address=1) as target:
+        await target.upgraded()
         async with httpx2.AsyncClient() as client:
-            reply = await client.post(f"http://127.0.0.1:{door.port}/", content=b"x" * 100_000)
+            reply = await client.post(f"http://127.0.0.1:{target.port}/", content=b"x" * 100_000)
 
         assert reply.status_code == 429
         assert (reply.headers["retry-after"], reply.headers["x-should-retry"]) == ("5", "true")
 
 
 async def test_clients_behind_a_trusted_proxy_are_counted_by_their_own_addresses() -> None:
-    async with opened(trusted="127.0.0.1", per_address=1) as door:
-        first = await door.connect()
+    async with opened(trusted="127.0.0.1", per_address=1) as target:
+        first = await target.connect()
         first.send(UPGRADE + CAR + b"\r\n")
         assert b" 101 " in await first.head()
-        again, other = await door.connect(), await door.connect()
+        again, other = await target.connect(), await target.connect()
         again.send(UPGRADE + CAR + b"\r\n")
         other.send(UPGRADE + VAN + b"\r\n")
 
         assert await again.error() == TOO_MANY
         assert b" 101 " in await other.head()
         first.drop()
-        await until(door, 1)
-        again = await door.connect()
+        await until(target, 1)
+        again = await target.connect()
         again.send(UPGRADE + CAR + b"\r\n")
         assert b" 101 " in await again.head()
 
@@ -91,31 +91,31 @@ async def test_clients_behind_a_trusted_proxy_are_counted_by_their_own_addresses
 async def test_requests_through_one_connection_of_a_proxy_are_counted_while_they_are_answered() -> (
     None
 ):
-    async with opened(trusted="127.0.0.1", per_address=1) as door:
-        held = await door.connect()
+    async with opened(trusted="127.0.0.1", per_address=1) as target:
+        held = await target.connect()
         held.send(HELD + CAR + b"\r\n")
-        while not door.app.begun:
+        while not target.app.begun:
             await asyncio.sleep(0)
-        proxy = await door.connect()
+        proxy = await target.connect()
         for forwarded, status in ((CAR, b" 429 "), (VAN, b" 200 "), (VAN, b" 200 ")):
             proxy.send(GET + forwarded + b"\r\n")
             head = await proxy.head()
             assert status in head
             await proxy.exactly(int(head.partition(b"content-length: ")[2].split()[0]))
-        door.app.release.set()
+        target.app.release.set()
         await held.head()
         proxy.send(GET + CAR + b"\r\n")
         assert b" 200 " in await proxy.head()
 
 
 async def test_a_client_that_is_no_proxy_can_not_name_another_address() -> None:
-    async with opened(per_address=1) as door:
-        client = await door.connect()
+    async with opened(per_address=1) as target:
+        client = await target.connect()
         client.send(GET + CAR + b"\r\n")
         await client.head()
 
-        assert door.app.addresses == ["127.0.0.1"]
-        assert await (await door.connect()).error() == TOO_MANY
+        assert target.app.addresses == ["127.0.0.1"]
+        assert await (await target.connect()).error() == TOO_MANY
 
 
 @pytest.mark.parametrize(
@@ -162,10 +162,10 @@ async def test_without_descriptors_it_says_so_once_and_goes_on_later(
 
     monkeypatch.setattr(acceptor, "PAUSE_SECONDS", 0.05)
     monkeypatch.setattr("turnstream.ws_server.serve.socket.socket", Exhausted)
-    async with opened() as door:
+    async with opened() as target:
         with caplog.at_level(logging.WARNING):
             begun = time.monotonic()
-            client = await door.connect()
+            client = await target.connect()
             client.send(GET + b"\r\n")
             assert b" 200 " in await client.head()
 
@@ -210,11 +210,11 @@ async def test_an_owner_gets_no_more_sockets_than_its_maximum(
     assert b"too_many_connections" in (refused.value.response.body or b"")
 
 
-async def test_the_official_sdk_knows_a_refusal_at_the_door() -> None:
-    async with opened(per_address=1) as door:
-        await door.upgraded()
+async def test_the_official_sdk_knows_a_refusal_of_a_connection() -> None:
+    async with opened(per_address=1) as target:
+        await target.upgraded()
         client = AsyncOpenAI(
-            base_url=f"http://127.0.0.1:{door.port}/v1", api_key="x", max_retries=0
+            base_url=f"http://127.0.0.1:{target.port}/v1", api_key="x", max_retries=0
         )
         async with client:
             with pytest.raises(RateLimitError) as refused:

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.ws_server.door_harness import SECONDS, UPGRADE, Opened, opened
+from tests.ws_server.connection_harness import SECONDS, UPGRADE, Opened, opened
 from turnstream.ws_server.connections.limits import (
     FRAMING_BYTES,
     HEAD_BYTES,
@@ -32,8 +32,8 @@ MUCH = 4 * 1024 * 1024
 )
 async def test_an_endless_head_is_refused_at_its_bound(start: bytes) -> None:
     piece = {GET: b"a:b\r\n" * 50, b"": b"\r\n" * 128}.get(start, b"a" * 256)
-    async with opened(head_seconds=30) as door:
-        client = await door.connect()
+    async with opened(head_seconds=30) as target:
+        client = await target.connect()
         client.send(start)
         sent = await client.send_until_cut(piece, MUCH)
 
@@ -43,8 +43,8 @@ async def test_an_endless_head_is_refused_at_its_bound(start: bytes) -> None:
 
 @pytest.mark.parametrize("trailer", [b"a: b\r\n", b"a" * 256])
 async def test_endless_trailers_end_the_connection(trailer: bytes) -> None:
-    async with opened(body_seconds=30) as door:
-        client = await door.connect()
+    async with opened(body_seconds=30) as target:
+        client = await target.connect()
         client.send(CHUNKED + b"1\r\nx\r\n0\r\nz: ")
         sent = await client.send_until_cut(trailer, MUCH)
 
@@ -53,16 +53,16 @@ async def test_endless_trailers_end_the_connection(trailer: bytes) -> None:
 
 
 async def test_a_body_of_chunk_extensions_is_refused() -> None:
-    async with opened(body_seconds=30) as door:
-        client = await door.connect()
+    async with opened(body_seconds=30) as target:
+        client = await target.connect()
         client.send(CHUNKED + b"1;" + b"x" * (2 * FRAMING_BYTES))
 
         assert await client.error() == (400, "invalid_http")
 
 
 async def test_a_body_in_chunks_of_one_byte_is_read() -> None:
-    async with opened() as door:
-        client = await door.connect()
+    async with opened() as target:
+        client = await target.connect()
         client.send(CHUNKED + b"1\r\nx\r\n" * 20_000 + b"0\r\n\r\n")
 
         assert b" 200 " in await client.head()
@@ -70,30 +70,30 @@ async def test_a_body_in_chunks_of_one_byte_is_read() -> None:
 
 
 async def test_pipelined_requests_beyond_the_bound_are_not_begun() -> None:
-    async with opened() as door:
-        client = await door.connect()
+    async with opened() as target:
+        client = await target.connect()
         held = b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n"
         client.send(held * 1000)
-        while not door.app.begun:
+        while not target.app.begun:
             await asyncio.sleep(0)
-        door.app.release.set()
+        target.app.release.set()
         answers = (await client.rest()).count(b"HTTP/1.1 200")
 
-        assert answers == door.app.begun == 1 + PIPELINED
+        assert answers == target.app.begun == 1 + PIPELINED
 
 
 async def test_a_pipelined_request_is_told_that_its_client_left() -> None:
-    async with opened() as door:
-        client = await door.connect()
+    async with opened() as target:
+        client = await target.connect()
         client.send(b"GET /held HTTP/1.1\r\nHost: x\r\n\r\n" + GET + b"\r\n")
-        while not door.app.begun:
+        while not target.app.begun:
             await asyncio.sleep(0)
         client.drop()
         async with asyncio.timeout(5):
-            while not door.app.left:
+            while not target.app.left:
                 await asyncio.sleep(0.01)
 
-        assert door.app.begun == 1
+        assert target.app.begun == 1
 
 
 @pytest.mark.parametrize(
@@ -111,8 +111,8 @@ async def test_a_pipelined_request_is_told_that_its_client_left() -> None:
 async def test_what_does_not_go_on_is_closed_in_time(
     start: bytes, error: tuple[int, str] | None
 ) -> None:
-    async with opened() as door:
-        client = await door.connect()
+    async with opened() as target:
+        client = await target.connect()
         begun = time.monotonic()
         client.send(start)
 
@@ -126,8 +126,8 @@ async def test_what_does_not_go_on_is_closed_in_time(
     ids=["a head", "a body", "empty lines between requests"],
 )
 async def test_a_drip_gains_no_time(start: bytes) -> None:
-    async with opened() as door:
-        client = await door.connect()
+    async with opened() as target:
+        client = await target.connect()
         client.send(start)
 
         async def drip() -> None:
@@ -144,8 +144,8 @@ async def test_a_drip_gains_no_time(start: bytes) -> None:
 
 
 async def test_a_body_at_the_least_rate_is_read_for_as_long_as_it_takes() -> None:
-    async with opened(body_rate=100) as door:
-        client = await door.connect()
+    async with opened(body_rate=100) as target:
+        client = await target.connect()
         client.send(POST + b"Content-Length: 1000\r\n\r\n")
         for _ in range(10):
             client.send(b"x" * 100)
@@ -155,8 +155,8 @@ async def test_a_body_at_the_least_rate_is_read_for_as_long_as_it_takes() -> Non
 
 
 async def test_a_body_that_nobody_wants_is_not_read_for_ever() -> None:
-    async with opened() as door:
-        client = await door.connect()
+    async with opened() as target:
+        client = await target.connect()
         client.send(POST.replace(b"/x", b"/unread") + b"Content-Length: 99999999\r\n\r\n")
         assert b" 200 " in await client.head()
         assert await client.exactly(11) == b'{"size": 0}'
@@ -188,17 +188,17 @@ async def test_a_body_that_nobody_wants_is_not_read_for_ever() -> None:
     ],
 )
 async def test_a_bad_head_is_refused_at_once(head: bytes, error: tuple[int, str]) -> None:
-    async with opened(head_seconds=30) as door:
-        client = await door.connect()
+    async with opened(head_seconds=30) as target:
+        client = await target.connect()
         client.send(head + b"\r\n")
         async with asyncio.timeout(5):
             assert await client.error() == error
-        assert door.app.begun == 0
+        assert target.app.begun == 0
 
 
 async def test_an_old_client_without_a_host_is_answered() -> None:
-    async with opened() as door:
-        client = await door.connect()
+    async with opened() as target:
+        client = await target.connect()
         client.send(b"GET / HTTP/1.0\r\n\r\n")
 
         assert b" 200 " in await client.rest()
@@ -206,29 +206,29 @@ async def test_an_old_client_without_a_host_is_answered() -> None:
 
 @pytest.mark.parametrize("size", [9_000, HEAD_BYTES - 1_000])
 async def test_a_handshake_with_a_large_cookie_is_accepted(size: int) -> None:
-    async with opened() as door:
-        client = await door.connect()
+    async with opened() as target:
+        client = await target.connect()
         client.send(UPGRADE + b"Cookie: " + b"x" * size + b"\r\n\r\n")
 
         assert b" 101 " in await client.head()
 
 
 async def test_as_many_headers_as_allowed_are_accepted() -> None:
-    async with opened() as door:
-        client = await door.connect()
+    async with opened() as target:
+        client = await target.connect()
         client.send(GET + b"a: b\r\n" * (HEADERS - 1) + b"\r\n")
 
         assert b" 200 " in await client.head()
 
 
 async def test_a_client_that_reads_no_answer_is_cut_although_it_sends() -> None:
-    async with opened(stalled_seconds=0.3) as door:
-        client = await door.connect()
+    async with opened(stalled_seconds=0.3) as target:
+        client = await target.connect()
         client.transport.pause_reading()
         client.send(b"GET /flood HTTP/1.1\r\nHost: x\r\n\r\n")
-        await until(door, 1)
+        await until(target, 1)
         async with asyncio.timeout(5):
-            while door.connections:
+            while target.connections:
                 client.send(b"\r\n")
                 await asyncio.sleep(0.02)
         client.drop()
@@ -238,12 +238,12 @@ async def test_a_client_that_reads_no_answer_is_cut_although_it_sends() -> None:
 async def test_every_answer_has_the_headers_of_security_and_none_names_the_server(
     path: bytes,
 ) -> None:
-    async with opened() as door:
-        good = await door.connect()
+    async with opened() as target:
+        good = await target.connect()
         good.send(b"GET " + path + b" HTTP/1.1\r\nHost: x\r\n\r\n")
-        bad = await door.connect()
+        bad = await target.connect()
         bad.send(b"GET " + path + b" HTTP/1.1\r\n\r\n")
-        handshake = await door.connect()
+        handshake = await target.connect()
         handshake.send(UPGRADE.replace(b": 13", b": 12") + b"\r\n")
 
         for client, status in ((good, b" 200 "), (bad, b" 400 "), (handshake, b" 400 ")):
@@ -255,27 +255,27 @@ async def test_every_answer_has_the_headers_of_security_and_none_names_the_serve
 
 
 async def test_a_redirect_names_no_host() -> None:
-    async with opened() as door:
-        client = await door.connect()
+    async with opened() as target:
+        client = await target.connect()
         client.send(b"GET /moved HTTP/1.1\r\nHost: evil.example\r\n\r\n")
 
         assert b"\r\nlocation: /x?y=z\r\n" in await client.head()
 
 
 async def test_nothing_is_held_when_clients_have_gone() -> None:
-    async with opened() as door:
-        clients = [await door.connect() for _ in range(20)]
+    async with opened() as target:
+        clients = [await target.connect() for _ in range(20)]
         for number, client in enumerate(clients):
             client.send((b"GET / HT", UPGRADE + b"\r\n", GET + b"\r\n", b"x\r\n\r\n")[number % 4])
-        await until(door, 15)
+        await until(target, 15)
         for client in clients:
             client.drop()
-        await until(door, 0)
+        await until(target, 0)
 
-        assert door.held == 0
+        assert target.held == 0
 
 
-async def until(door: Opened, connections: int) -> None:
+async def until(target: Opened, connections: int) -> None:
     async with asyncio.timeout(5):
-        while door.connections != connections:
+        while target.connections != connections:
             await asyncio.sleep(0.005)
