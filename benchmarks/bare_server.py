@@ -13,7 +13,10 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from turnstream.ws_server.serve import SOCKET_MESSAGE_BYTES, listen
+from turnstream.ws_server.serve import listen
+
+#: The largest message.
+MESSAGE_BYTES = 4 * 1024 * 1024
 
 
 async def follow(socket: WebSocket) -> None:
@@ -50,7 +53,7 @@ def main() -> None:
         create_app(),
         http="httptools",
         ws="websockets-sansio",
-        ws_max_size=SOCKET_MESSAGE_BYTES,
+        ws_max_size=MESSAGE_BYTES,
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=3,
         access_log=False,
