@@ -14,8 +14,9 @@ PIPELINED = 8
 READ_BYTES = 16 * 1024
 #: Bytes of chunk sizes and trailers that a body may have: these, and some for each of its own.
 FRAMING_BYTES, FRAMING_RATIO = 16 * 1024, 8
-#: Bytes of a body that are still read after its request was answered.
-UNWANTED_BYTES = 1024 * 1024
+#: Bytes of a body that are still read after its request was answered, and then dropped: most
+#: clients read an answer, such as that the body is too large, only when they have sent it all.
+UNWANTED_BYTES = 64 * 1024 * 1024
 #: Fragments of one message: these, and one for so many bytes.
 FRAGMENTS, FRAGMENT_BYTES = 1024, 256
 #: Frames that are read from one WebSocket before others have a turn.
