@@ -1,6 +1,7 @@
 """Pages of other origins: what one that is listed may do over HTTP, and one that is not may not."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,7 @@ SDK_HEADERS = (
 )
 #: Method and path of every operation, for an id that nobody has.
 ROUTES = [
-    (method.upper(), path.replace("{id}", "nobody").replace("{name}", "nobody"))
+    (method.upper(), re.sub(r"{\w+}", "nobody", path))
     for path, operations in OPENAPI["paths"].items()
     for method in operations
 ]
@@ -41,7 +42,8 @@ ROUTES = [
 #: browser keeps the answer from the page.
 ASK_ALL = """async ([url, routes, key]) => Promise.all(routes.map(async ([method, path]) => {
   const headers = { authorization: `Bearer ${key}`, "x-stainless-lang": "js" };
-  const body = method === "POST" ? "{}" : undefined;
+  // Nothing that makes a turn: no worker would answer it.
+  const body = method === "POST" ? '{"temperature": "hot"}' : undefined;
   if (body) headers["content-type"] = "application/json";
   try {
     const answer = await fetch(url + path, { method, headers, body });
