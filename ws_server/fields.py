@@ -163,6 +163,30 @@ CHAT: dict[str, Decision] = _SHARED | {
     "stream_id": Refused("only the socket has lanes."),
 }
 
+#: What `/v1/completions` refuses; all that it has is in the struct of its body.
+TEXT: dict[str, Decision] = {
+    "suffix": Refused("the model continues a text, it fills no gap.", harmless=("",)),
+    "logprobs": Refused("they are not kept."),
+    "n": Refused("each prompt has one answer.", harmless=(1,)),
+    "best_of": Refused("each prompt has one answer.", harmless=(1,)),
+    "messages": Refused("at /v1/completions use 'prompt'."),
+    "input": Refused("at /v1/completions use 'prompt'."),
+    "instructions": Refused("at /v1/completions it is a part of 'prompt'."),
+    "max_completion_tokens": Refused("at /v1/completions use 'max_tokens'."),
+    "max_output_tokens": Refused("at /v1/completions use 'max_tokens'."),
+    "top_logprobs": Refused("they are not kept.", harmless=(0,)),
+    "previous_response_id": Refused(_RESPONSES_ONLY),
+    "conversation": Refused(_RESPONSES_ONLY),
+    "background": Refused(_RESPONSES_ONLY, harmless=(False,)),
+    "truncation": Refused(_RESPONSES_ONLY, harmless=("disabled",)),
+    "store": Refused("text completions are not stored.", harmless=(False,)),
+    "response_format": Refused(_CHAT_ONLY, harmless=_PLAIN),
+    "tools": Refused(_CHAT_ONLY, harmless=([],)),
+    "functions": Refused(_CHAT_ONLY, harmless=([],)),
+    "modalities": Refused(_NO_AUDIO, harmless=(["text"],)),
+    "stream_id": Refused("only the socket has lanes."),
+}
+
 
 def check(body: Body, decisions: Mapping[str, Decision]) -> None:
     """Refuse a request with a field that can't be honoured.
