@@ -18,7 +18,7 @@ from turnstream.turns.event_shapes import ErrorEvent
 from turnstream.turns.ids import text_completion_of
 from turnstream.turns.shapes import Error, Response
 from turnstream.turns.turn import Message, Turn
-from turnstream.ws_server import field
+from turnstream.ws_server import field, fields
 from turnstream.ws_server.bodies import (
     CompletionUsage,
     ErrorBody,
@@ -41,13 +41,6 @@ from turnstream.ws_server.wire import failure
 
 #: Tokens of an answer if the request does not say, as at OpenAI.
 _MOST_TOKENS = 16
-#: Fields that ask for what is not served, unless they have one of these values.
-_REFUSED: dict[str, tuple[str, tuple[object, ...]]] = {
-    "suffix": ("the model continues a text, it fills no gap.", ("",)),
-    "logprobs": ("they are not kept.", ()),
-    "n": ("each prompt has one answer.", (1,)),
-    "best_of": ("each prompt has one answer.", (1,)),
-}
 #: Names of fields in errors that come from a turn, and what they are called here.
 _NAMES = {"input": "prompt", "max_output_tokens": "max_tokens"}
 
@@ -78,9 +71,7 @@ def read_completion(body: Body) -> TextRequest:
     Raises:
         BadRequest: a field is wrong, missing or not supported; it says which.
     """
-    for name, (why, harmless) in _REFUSED.items():
-        if body.get(name) is not None and body[name] not in harmless:
-            raise field.unsupported(name, why)
+    fields.check(body, fields.TEXT)
     asked = decode(body, TextCompletionBody)
     if asked.max_tokens == 0:
         raise field.wrong("max_tokens", "at least 1, or -1 for no limit")

@@ -13,14 +13,17 @@ from tests.programs import link_modules, run
 Said = dict[str, Any]
 
 
+def talk(program: str, folder: Path, node_modules: Path, url: str) -> Said:
+    """Let a program talk and return what came of it."""
+    link_modules(folder, node_modules)
+    copy = shutil.copy(Path(__file__).parent / "programs" / program, folder)
+    said: Said = json.loads(run("node", copy, url=url))
+    return said
+
+
 @pytest.fixture(scope="module")
 def said(service: Service, node_modules: Path, tmp_path_factory: pytest.TempPathFactory) -> Said:
-    """Let a program talk, once, and give what came of it."""
-    folder = tmp_path_factory.mktemp("node")
-    link_modules(folder, node_modules)
-    program = shutil.copy(Path(__file__).parent / "programs" / "talk_openai.mjs", folder)
-    said: Said = json.loads(run("node", program, url=service.url))
-    return said
+    return talk("talk_openai.mjs", tmp_path_factory.mktemp("node"), node_modules, service.url)
 
 
 def test_a_response_comes_whole_and_in_a_stream(said: Said) -> None:
@@ -69,3 +72,18 @@ def test_a_turn_on_the_socket_is_cancelled_and_keeps_its_text(said: Said) -> Non
     assert said["stop_status"] == "cancelled"
     assert said["stop"] == said["stop_kept"] != ""
     assert said["after"]
+
+
+def test_lanes_of_a_managed_session_hold_conversations_and_outlive_the_connection(
+    service: Service, node_modules: Path, tmp_path: Path
+) -> None:
+    said = talk("talk_openai_session.mjs", tmp_path, node_modules, service.url)
+
+    [first, *others] = said["conversations"]
+    assert "Titanic" in first[0]
+    assert "Cameron" in first[1]
+    assert others == 5 * [first]
+    assert (said["refused"], said["after"]) == ("model_not_found", first[0])
+    assert said["lost"].endswith("Error")
+    assert said["resumed"] == said["whole"]
+    assert all(said["whole"])

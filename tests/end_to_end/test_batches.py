@@ -149,6 +149,23 @@ async def test_a_line_found_bad_only_at_the_worker_is_an_error_line(client: Asyn
     assert good["custom_id"] == "fine"
 
 
+async def test_a_line_may_be_as_large_as_a_request(client: AsyncOpenAI) -> None:
+    # Larger than the bounds that there were once; whether it fits is for the context to say.
+    past = [{"role": "user", "content": "many words " * 30_000}, {"role": "user", "content": "Hi"}]
+    past.insert(1, {"role": "assistant", "content": "Yes."})
+    fits: dict[str, Any] = {"input": past, "truncation": "auto", "max_output_tokens": 4}
+    lines = [line("dropped", **fits), line("kept", input=past)]
+
+    batch = await over(client, (await made(client, jsonl(lines))).id)
+    [good] = await content(client, batch.output_file_id)
+    [error] = await content(client, batch.error_file_id)
+    direct = await client.responses.create(**fits)
+
+    assert good["custom_id"] == "dropped"
+    assert good["response"]["body"]["status"] == direct.status == "incomplete"
+    assert error["response"]["body"]["error"]["code"] == "context_length_exceeded"
+
+
 async def test_a_chat_line_has_one_answer_and_errors_in_the_words_of_its_endpoint(
     client: AsyncOpenAI,
 ) -> None:

@@ -139,21 +139,6 @@ async def test_an_unsupported_request_is_refused_with_a_status(
             )
 
 
-async def test_a_prompt_that_the_worker_finds_too_long_is_an_error_in_the_stream(
-    service: Service,
-) -> None:
-    body = {
-        "messages": [{"role": "user", "content": "many words " * 9_000}],
-        "stream": True,
-    }
-    async with httpx2.AsyncClient(base_url=service.url, timeout=30) as plain:
-        answer = await plain.post("/v1/chat/completions", json=body)
-
-    assert "context_length_exceeded" in answer.text
-    assert '"param":"messages"' in answer.text
-    assert "[DONE]" not in answer.text
-
-
 async def test_everything_sent_is_valid_for_the_official_sdk(
     service: Service,
 ) -> None:

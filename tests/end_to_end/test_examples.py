@@ -27,6 +27,7 @@ TESTED_ELSEWHERE = {
 }
 PYTHON = {
     "first_turn.py": "Titanic",
+    "session.py": "film: .*Titanic.*\ncity: .*Paris.*\n(.*\n)+hello: Hello",
     "lanes.py": "film: .*Titanic.*\ncat: Once",
     "background.py": "Titanic.*\ncompleted Hello",
     "conversation.py": "Titanic.*\n> Who is the director.*\n.*Cameron",

@@ -16,6 +16,10 @@ def client(service: Service) -> Iterator[OpenAI]:
         yield client
 
 
+def refusal(error: BadRequestError) -> tuple[int, str | None, str | None]:
+    return error.status_code, error.code, error.param
+
+
 @pytest.mark.parametrize("stream", [True, False])
 def test_a_response_that_is_too_long_is_a_bad_request_before_any_event(
     client: OpenAI, stream: bool
@@ -23,7 +27,7 @@ def test_a_response_that_is_too_long_is_a_bad_request_before_any_event(
     with pytest.raises(BadRequestError) as caught:
         client.responses.create(model="demo", input=TOO_LONG, stream=stream)
 
-    assert (caught.value.status_code, caught.value.code) == (400, "context_length_exceeded")
+    assert refusal(caught.value) == (400, "context_length_exceeded", "input")
     assert caught.value.response.headers["x-should-retry"] == "false"
 
 
@@ -36,5 +40,5 @@ def test_a_completion_that_is_too_long_is_a_bad_request_before_any_chunk(
             model="demo", messages=[{"role": "user", "content": TOO_LONG}], stream=stream
         )
 
-    assert (caught.value.status_code, caught.value.code) == (400, "context_length_exceeded")
+    assert refusal(caught.value) == (400, "context_length_exceeded", "messages")
     assert caught.value.response.headers["x-should-retry"] == "false"

@@ -9,8 +9,9 @@ import httpx2
 import pytest
 from openai import APIStatusError, AsyncOpenAI
 from openai.types import Completion
+from transformers import AutoTokenizer
 
-from harness.service import Service
+from harness.service import ROOT, Service
 from tests.schemas.published import OPENAPI, wrong
 from turnstream.prompts.llama2 import SYSTEM_PROMPT, system_head
 
@@ -18,6 +19,7 @@ TITANIC = "Do you know the movie Titanic?"
 #: As Llama 2's chat format has it, but for the BOS.
 RAW = f"{system_head(SYSTEM_PROMPT)}{TITANIC} [/INST]"
 STORY = "Once upon a time"
+DEMO = ROOT / "workers" / "demo"
 
 
 @pytest.fixture
@@ -143,9 +145,13 @@ async def test_everything_sent_is_valid_for_the_official_sdk(http: httpx2.AsyncC
     [
         ({"suffix": "the end"}, "unsupported_parameter", "suffix"),
         ({"logprobs": 0}, "unsupported_parameter", "logprobs"),
-        ({"logit_bias": {"5": 1}}, "unsupported_parameter", "logit_bias"),
+        ({"logit_bias": {"99999999": 1}}, "invalid_value", "logit_bias"),
         ({"n": 2}, "unsupported_parameter", "n"),
         ({"best_of": 2}, "unsupported_parameter", "best_of"),
+        ({"messages": [{"role": "user", "content": "Hi"}]}, "unsupported_parameter", "messages"),
+        ({"max_completion_tokens": 4}, "unsupported_parameter", "max_completion_tokens"),
+        ({"response_format": {"type": "json_object"}}, "unsupported_parameter", "response_format"),
+        ({"store": True}, "unsupported_parameter", "store"),
         ({"max_tokens": 0}, "invalid_value", "max_tokens"),
         ({"max_tokens": -2}, "invalid_value", "max_tokens"),
         ({"stop": ["a", ""]}, "invalid_value", "stop"),
@@ -163,8 +169,10 @@ async def test_everything_sent_is_valid_for_the_official_sdk(http: httpx2.AsyncC
 async def test_what_is_not_served_is_refused_by_name(
     client: AsyncOpenAI, fields: dict[str, Any], code: str, param: str
 ) -> None:
+    # The SDK has no arguments for the fields of other protocols.
+    plain = story() | {name: fields[name] for name in ("prompt", "model") if name in fields}
     with pytest.raises(APIStatusError) as refused:
-        await client.completions.create(**story(**fields))
+        await client.completions.create(**plain, extra_body=fields)
 
     assert (refused.value.code, refused.value.param) == (code, param)
 
@@ -184,6 +192,20 @@ async def test_fields_that_ask_for_nothing_are_accepted(client: AsyncOpenAI) -> 
     same = await client.completions.create(**asked(STORY, **harmless))
 
     assert same.choices == plain.choices
+
+
+async def test_a_bias_and_the_extras_of_load_generators_have_an_effect(client: AsyncOpenAI) -> None:
+    lighthouse: dict[str, Any] = asked(STORY, max_tokens=5)
+    usual = await client.completions.create(**lighthouse)
+    tokenizer = AutoTokenizer.from_pretrained(DEMO)
+    [first, *_] = tokenizer(usual.choices[0].text.strip(), add_special_tokens=False).input_ids
+    other = await client.completions.create(**lighthouse, logit_bias={str(first): -100})
+    extra: dict[str, Any] = {"ignore_eos": True, "min_tokens": 400}
+    long = await client.completions.create(**asked(STORY, max_tokens=400), extra_body=extra)
+
+    assert usual.choices[0].text.split()[0] != other.choices[0].text.split()[0]
+    assert long.usage is not None
+    assert long.usage.completion_tokens == 400
 
 
 async def test_a_batch_may_be_of_text_completions(client: AsyncOpenAI) -> None:

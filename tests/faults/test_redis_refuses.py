@@ -109,10 +109,8 @@ def break_replicas(server: RedisServer, directory: Path) -> None:
 
 
 def break_disk(server: RedisServer, directory: Path) -> None:
-    gone = directory / "gone"
-    gone.mkdir()
-    server.admin.config_set("dir", str(gone))
-    gone.rmdir()
+    # The name of its file is taken by a folder.
+    (directory / "dump.rdb").mkdir()
     server.admin.config_set("save", "3600 1")
     server.admin.bgsave()
     deadline = time.monotonic() + 10
@@ -122,7 +120,8 @@ def break_disk(server: RedisServer, directory: Path) -> None:
 
 
 def mend(server: RedisServer, directory: Path) -> None:
-    server.admin.config_set("dir", str(directory))
+    if (directory / "dump.rdb").is_dir():
+        (directory / "dump.rdb").rmdir()
     server.admin.config_set("maxmemory", 0)
     server.admin.config_set("min-replicas-to-write", 0)
     server.admin.config_set("save", "")
@@ -219,7 +218,8 @@ def test_a_user_without_the_keys_of_celery_is_not_permitted(
         eventually(lambda: restricted.says("ACL SETUSER"), restricted)
 
     assert health["cause"] == "not_permitted"
-    assert "keys" in health["detail"]
+    # In Redis' own words, which differ by version.
+    assert re.search(r"\(.*\bkeys?\b.*\)", health["detail"])
     assert "docs/redis.md" in health["detail"]
 
 
