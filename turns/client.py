@@ -20,10 +20,11 @@ from turnstream.turns.errors import (
 )
 from turnstream.turns.events import kept
 from turnstream.turns.fair_gate import FairGate
-from turnstream.turns.follower import PAGE, Follower, Page, ReadLog
+from turnstream.turns.follower import PAGE_BYTES, Follower, Page, ReadLog
 from turnstream.turns.lua import Script
 from turnstream.turns.migration import migrate
 from turnstream.turns.probe import Probe
+from turnstream.turns.reader_room import ReaderRoom
 from turnstream.turns.record import VERSION, SelfDescription
 from turnstream.turns.redis_calls import RedisCalls, translated_errors
 from turnstream.turns.redis_problem import ProblemLog, RedisProblem
@@ -78,10 +79,13 @@ class TurnClient:
         self._cancel = Script(self._redis, "cancel")
 
     @asynccontextmanager
-    async def submit(self, turn: Turn) -> AsyncIterator[Follower]:
+    async def submit(self, turn: Turn, room: ReaderRoom | None = None) -> AsyncIterator[Follower]:
         """Submit a turn and follow it from its first event.
 
         With an idempotency key that was used before, the turn it created is followed instead.
+
+        Args:
+            room: shared by the readers of one connection; None: this reader has its own.
 
         Raises:
             PreviousResponseNotFound: the previous response is missing, another owner's, or not
@@ -93,7 +97,7 @@ class TurnClient:
         """
         limits = self._settings.limits.of(turn.owner)
         limits.check_tier(turn.tier)
-        follower = Follower(turn.id, after=-1, read=self._reader(turn.owner))
+        follower = Follower(turn.id, after=-1, read=self._reader(turn.owner), room=room)
         # Added before the turn exists, so that its first event is not missed.
         self.relay.add(follower)
         try:
@@ -101,7 +105,7 @@ class TurnClient:
                 case [b"ok", *events]:
                     follower.take(Page(events, ends=not turn.generate), after=-1)
                 case [b"known", id]:
-                    async with self.follow(id.decode(), turn.owner, after=-1) as known:
+                    async with self.follow(id.decode(), turn.owner, after=-1, room=room) as known:
                         yield known
                     return
                 case [b"idempotency_key_reused"]:
@@ -133,6 +137,7 @@ class TurnClient:
             yield follower
         finally:
             self.relay.remove(follower)
+            follower.close()
 
     async def _submit_turn(self, turn: Turn) -> Any:
         async with self._gate.admitted(turn.owner):
@@ -142,22 +147,24 @@ class TurnClient:
             return await self._reply(self._submit(**args))
 
     @asynccontextmanager
-    async def follow(self, turn_id: str, owner: str, *, after: int) -> AsyncIterator[Follower]:
-        """Follow an existing turn, from the event after number `after`.
+    async def follow(
+        self, turn_id: str, owner: str, *, after: int, room: ReaderRoom | None = None
+    ) -> AsyncIterator[Follower]:
+        """Follow an existing turn, from the event after number `after`; `room` as in `submit`.
 
         Raises:
             ResponseNotFound: there is no such turn for this owner.
             StreamExpired: its events are not kept any more.
             Overloaded: Redis is away.
         """
-        read = self._reader(owner)
-        follower = Follower(turn_id, after=after, read=read)
+        follower = Follower(turn_id, after=after, read=self._reader(owner), room=room)
         self.relay.add(follower)
         try:
-            follower.take(await read(turn_id, after), after=after)
+            await follower.open()
             yield follower
         finally:
             self.relay.remove(follower)
+            follower.close()
 
     async def cancel(self, turn_id: str, owner: str) -> None:
         """Cancel a turn, whether it waits or runs; return before it has ended.
@@ -267,7 +274,7 @@ class TurnClient:
                 owner=owner,
                 node=self._node,
                 after=after,
-                limit=PAGE,
+                bytes=PAGE_BYTES,
                 watch_ms=self._watch_ms,
             )
             match await self._reply(call):
@@ -282,8 +289,8 @@ class TurnClient:
                     events = [event.encode() for event in kept(turn_id, seq, *fields)]
                     return Page(events[max(0, after - seq + len(events)) :], ends=True)
                 case [state, seq, events]:
-                    ends = state == b"ended" and after + len(events) >= seq
-                    return Page(events, ends=ends)
+                    more = after + len(events) < seq
+                    return Page(events, ends=state == b"ended" and not more, more=more)
             raise AssertionError("follow.lua returned an unknown reply")
 
         return read

@@ -14,6 +14,7 @@ from turnstream.turns.client import TurnClient
 from turnstream.turns.errors import BadRequest, Overloaded, TurnError
 from turnstream.turns.event_json import with_stream_id
 from turnstream.turns.follower import Follower
+from turnstream.turns.reader_room import ReaderRoom
 from turnstream.turns.turn import Turn
 from turnstream.ws_server.create import Create
 from turnstream.ws_server.frames import Refusal, Resume
@@ -36,6 +37,8 @@ class Connection(Protocol):
     turn_client: TurnClient
     #: Bounds the turns that run on all lanes together.
     in_flight: asyncio.Semaphore
+    #: What the lanes keep of events that are not sent yet.
+    room: ReaderRoom
     owner: str
 
     async def send(self, text: str) -> None: ...
@@ -126,6 +129,8 @@ class Lane:
             async for batch in follower.batches():
                 for event in batch:
                     await self._connection.send(with_stream_id(event, self.stream_id))
+                # So that they are not kept while the next ones are waited for.
+                batch.clear()
 
     async def _refuse(self, refusal: Refusal) -> None:
         # As clients expect, a response that could not be continued is forgotten, on this lane only.
@@ -137,6 +142,10 @@ class Lane:
         turn_client = self._connection.turn_client
         match request:
             case Create() as create:
-                return turn_client.submit(await self._connection.turn(create))
+                return turn_client.submit(
+                    await self._connection.turn(create), self._connection.room
+                )
             case Resume(response_id=id, starting_after=after):
-                return turn_client.follow(id, self._connection.owner, after=after)
+                return turn_client.follow(
+                    id, self._connection.owner, after=after, room=self._connection.room
+                )

@@ -14,6 +14,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from turnstream.turns.client import TurnClient
 from turnstream.turns.errors import BadRequest, NotServed, TurnError
 from turnstream.turns.event_json import encode
+from turnstream.turns.reader_room import ReaderRoom
 from turnstream.turns.tasks import Start, background
 from turnstream.turns.turn import Turn
 from turnstream.ws_server.bodies import Draining
@@ -91,6 +92,7 @@ class Session:
         self.turn_client = turn_client
         #: Bounds the turns that run; further ones wait on their lanes.
         self.in_flight = asyncio.Semaphore(limits.turns)
+        self.room = ReaderRoom()
         self._socket = socket
         self._directory = directory
         self.owner = owner
