@@ -54,13 +54,17 @@ class ReplyText:
         """Whether a stop string was met; all later text is dropped."""
         return self._stop.met
 
-    def feed(self, text: str) -> str:
-        """Take the new text; return what is safe to show."""
+    def feed(self, text: str, *, may_stop: bool = True) -> str:
+        """Take the new text; return what is safe to show.
+
+        Args:
+            may_stop: False for text in which no stop string is looked for; it comes first.
+        """
         if not self._begun:
             text = text.lstrip()
             self._begun = bool(text)
             self.transparent = self._begun and not self._has_stop
-        if not self._has_stop or not text:
+        if not (self._has_stop and may_stop and text):
             return text
         return self._stop.feed(text)
 

@@ -102,8 +102,9 @@ class TurnClient:
         self.relay.add(follower)
         try:
             match await self._submit_turn(turn):
-                case [b"ok", *events]:
-                    follower.take(Page(events, ends=not turn.generate), after=-1)
+                case [b"ok", *reply]:
+                    follower.take(Page(reply[:2], ends=not turn.generate), after=-1)
+                    follower.limit_use = limits.use(*reply[2:]) if reply[2:] else None
                 case [b"known", id]:
                     async with self.follow(id.decode(), turn.owner, after=-1, room=room) as known:
                         yield known
@@ -129,9 +130,9 @@ class TurnClient:
                     raise PreviousResponseNotFound(turn.previous_response_id or "")
                 case [b"newer_version"]:
                     raise NewerVersion(turn.previous_response_id or "")
-                case [b"limited", limit, wait_ms]:
+                case [b"limited", limit, wait_ms, *used]:
                     name = limit.decode()
-                    raise RateLimited(name, getattr(limits, name), wait_ms)
+                    raise RateLimited(name, getattr(limits, name), wait_ms, limits.use(*used))
                 case _:
                     raise Overloaded("Too many turns are waiting. Try again later.")
             yield follower

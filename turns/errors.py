@@ -12,6 +12,8 @@
     * FileNotFound               404
     * BatchNotFound              404
     * FileTooLarge               413
+    * BodyTooLarge               413, a request's body or frame
+    * UnsupportedContentEncoding 415, the body is compressed in a way that is not supported
     * NotServed                  404, no route has this path
     * StreamExpired              400, its events have expired
     * ResponseLost               500, Redis lost its data while the response was being read
@@ -24,9 +26,10 @@
 An error's `code` is stable: clients may match on it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
+from turnstream.turns.limit_use import LimitUse
 from turnstream.turns.redis_problem import RedisProblem
 from turnstream.turns.shapes import Error, ErrorType
 
@@ -40,6 +43,8 @@ class TurnError(Exception):
     param: str | None = None
     #: After how long a retry may succeed; None: a retry does not help.
     retry_seconds: int | None = None
+    #: Headers of the answer over HTTP, beside those that every error has.
+    headers: Mapping[str, str] = {}
 
     @property
     def message(self) -> str:
@@ -81,9 +86,10 @@ class UnsafePrompt(BadRequest):
 class ContextLengthExceeded(BadRequest):
     """The prompt leaves no room for an answer."""
 
-    def __init__(self, tokens: int, limit: int) -> None:
+    def __init__(self, tokens: int, limit: int, *, at_least: bool = False) -> None:
+        how_many = f"more than {tokens}" if at_least else str(tokens)
         super().__init__(
-            f"The prompt has {tokens} tokens; this model takes at most {limit}.",
+            f"The prompt has {how_many} tokens; this model takes at most {limit}.",
             code="context_length_exceeded",
             param="input",
         )
@@ -164,6 +170,33 @@ class FileTooLarge(TurnError):
         super().__init__(f"A file may have {most} bytes at most.")
 
 
+class BodyTooLarge(TurnError):
+    """A request's body, decoded, or a frame has more bytes than it may have."""
+
+    status = 413
+    type = "invalid_request_error"
+    code = "request_too_large"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"A request may have {most} bytes at most.")
+
+
+class UnsupportedContentEncoding(TurnError):
+    """A request's body has a content coding that is not supported."""
+
+    status = 415
+    type = "invalid_request_error"
+    code = "unsupported_content_encoding"
+
+    def __init__(self, coding: str, supported: Iterable[str]) -> None:
+        codings = ", ".join(supported)
+        super().__init__(
+            f"The Content-Encoding {coding!r} is not supported: send the body as it is,"
+            f" or in one of {codings}."
+        )
+        self.headers = {"accept-encoding": codings}
+
+
 class NotServed(TurnError):
     """No route has this path."""
 
@@ -171,8 +204,11 @@ class NotServed(TurnError):
     type = "invalid_request_error"
     code = "not_found"
 
-    def __init__(self, path: str) -> None:
-        super().__init__(f"Nothing is served at {path[:200]}.")
+    def __init__(self, path: str, served: Sequence[str] = ()) -> None:
+        super().__init__(
+            f"Nothing is served at {path[:200]}."
+            + (f" Served are {', '.join(served)}." if served else "")
+        )
 
 
 class StreamExpired(TurnError):
@@ -215,7 +251,9 @@ class RateLimited(TurnError):
     type = "rate_limit_error"
     code = "rate_limit_exceeded"
 
-    def __init__(self, limit: str, most: int, wait_ms: int) -> None:
+    def __init__(self, limit: str, most: int, wait_ms: int, use: LimitUse = LimitUse()) -> None:
+        #: What is left of the limits per minute.
+        self.use = use
         self.retry_seconds = max(1, -(-wait_ms // 1000))
         super().__init__(
             f"The limit {limit}={most} is reached. Try again in {self.retry_seconds} s."

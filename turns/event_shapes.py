@@ -9,7 +9,6 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from turnstream.turns.shapes import (
     Count,
-    Empty,
     Error,
     MessageId,
     MessageItem,
@@ -17,6 +16,7 @@ from turnstream.turns.shapes import (
     Queue,
     Response,
     StreamId,
+    TokenLogprob,
 )
 
 
@@ -79,7 +79,7 @@ class TextDelta(
     """Text to append to the answer."""
 
     delta: str
-    logprobs: Empty = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 #: Present in an event that was made from the record because its turn's log has expired.
@@ -104,7 +104,7 @@ class TextDone(
     """The answer's whole text."""
 
     text: str
-    logprobs: Empty = ()
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 class ContentPartDone(

@@ -4,12 +4,14 @@
 order of turns; every event from the first text on is written here, by the worker.
 """
 
+from collections.abc import Sequence
+
 from turnstream.turns import event_shapes
 from turnstream.turns.errors import TurnError, error_body
 from turnstream.turns.event_json import encode, response_event, response_json, with_snapshot
 from turnstream.turns.ids import message_id
-from turnstream.turns.response import message_item
-from turnstream.turns.shapes import MessageItem, MessageStatus, OutputText
+from turnstream.turns.response import logprobs_of, message_item
+from turnstream.turns.shapes import MessageItem, MessageStatus, OutputText, TokenLogprob
 
 
 def still_in_progress(seq: int, response: str) -> str:
@@ -28,20 +30,32 @@ def opening(response_id: str, seq: int) -> list[str]:
     return [encode(event_shapes.OutputItemAdded(sequence_number=seq, item=item)), encode(part)]
 
 
-def text_delta(response_id: str, seq: int, text: str) -> str:
+def text_delta(response_id: str, seq: int, text: str, logprobs: Sequence[TokenLogprob] = ()) -> str:
     """Return a slice."""
     return encode(
-        event_shapes.TextDelta(sequence_number=seq, item_id=message_id(response_id), delta=text)
+        event_shapes.TextDelta(
+            sequence_number=seq,
+            item_id=message_id(response_id),
+            delta=text,
+            logprobs=tuple(logprobs),
+        )
     )
 
 
-def closing(response_id: str, seq: int, status: MessageStatus, text: str) -> list[str]:
+def closing(
+    response_id: str,
+    seq: int,
+    status: MessageStatus,
+    text: str,
+    logprobs: Sequence[TokenLogprob] = (),
+) -> list[str]:
     """Return the three events that close an answer; `status` is the item's."""
-    item = message_item(response_id, status, text)
-    done = event_shapes.TextDone(sequence_number=seq, item_id=item.id, text=text)
-    part = event_shapes.ContentPartDone(
-        sequence_number=seq + 1, item_id=item.id, part=OutputText(text=text)
+    item = message_item(response_id, status, text, logprobs)
+    [whole] = item.content
+    done = event_shapes.TextDone(
+        sequence_number=seq, item_id=item.id, text=text, logprobs=whole.logprobs
     )
+    part = event_shapes.ContentPartDone(sequence_number=seq + 1, item_id=item.id, part=whole)
     end = event_shapes.OutputItemDone(sequence_number=seq + 2, item=item)
     return [encode(done), encode(part), encode(end)]
 
@@ -61,7 +75,9 @@ def kept(
     """
     end = terminal(seq, status, error, response)
     item_status: MessageStatus = "completed" if status == "completed" else "incomplete"
-    closed = closing(response_id, seq - 3, item_status, text) if status != "failed" else []
+    closed: list[str] = []
+    if status != "failed":
+        closed = closing(response_id, seq - 3, item_status, text, logprobs_of(response))
     return [with_snapshot(event) for event in (*closed, end)]
 
 

@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from turnstream.turns.errors import Overloaded, ResponseLost, ResponseNotFound
+from turnstream.turns.limit_use import LimitUse
 from turnstream.turns.reader_room import ReaderRoom
 
 #: Bytes of events read from the log at a time; a single event may have more.
@@ -43,6 +44,8 @@ class Follower:
         self, turn_id: str, *, after: int, read: ReadLog, room: ReaderRoom | None = None
     ) -> None:
         self.turn_id = turn_id
+        #: What the owner has left per minute, if this reader submitted the turn.
+        self.limit_use: LimitUse | None = None
         #: Number of the newest event taken.
         self.newest = after
         self._read = read

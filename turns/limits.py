@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from turnstream.turns import environment
 from turnstream.turns.environment import SettingError
 from turnstream.turns.errors import TierNotAllowed
+from turnstream.turns.limit_use import Left, LimitUse
 from turnstream.turns.turn import Tier, Turn
 
 #: Output tokens reserved for a turn whose request sets no maximum.
@@ -48,6 +49,12 @@ class Limits:
         """
         if tier not in self.tiers:
             raise TierNotAllowed(tier, [name for name in _TIERS if name in self.tiers])
+
+    def use(self, requests: int, tokens: int) -> LimitUse:
+        """Return what is left after so much was used within the last minute."""
+        return LimitUse(
+            Left.of(self.requests_per_minute, requests), Left.of(self.tokens_per_minute, tokens)
+        )
 
     @property
     def numbers(self) -> dict[str, int]:
@@ -96,9 +103,9 @@ def cost(turn: Turn) -> int:
     """Estimate the tokens of a turn's prompt and response, until it has ended."""
     characters = sum(len(message.text) for message in turn.input)
     characters += len(turn.request.instructions or "")
-    return -(-characters // _CHARACTERS_PER_TOKEN) + (
-        turn.request.sampling.max_tokens or ANSWER_TOKENS
-    )
+    answer = turn.request.sampling.max_tokens or ANSWER_TOKENS
+    tokens = -(-characters // _CHARACTERS_PER_TOKEN) + answer
+    return tokens if turn.context is None else min(tokens, turn.context)
 
 
 def _value(name: str, value: str) -> int | frozenset[Tier]:

@@ -8,6 +8,7 @@ import redis
 
 from turnstream.turns.lua import Script
 from turnstream.turns.settings import TurnSettings
+from turnstream.turns.token_logprobs import TokenLogprobs, to_json
 
 
 class Verdict(StrEnum):
@@ -32,6 +33,8 @@ class Entry:
 
     event: str
     token_ids: tuple[int, ...] = ()
+    #: Of the same tokens; empty for a turn that reports none.
+    logprobs: tuple[TokenLogprobs, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,8 +92,13 @@ class Log:
                 "first": part.first,
                 "count": count,
             }
+            logprobs = any(entry.logprobs for entry in part.entries)
+            if logprobs:
+                arguments["logprobs"] = 1
             for entry in part.entries:
                 payloads += (entry.event, ",".join(map(str, entry.token_ids)))
+                if logprobs:
+                    payloads.append(to_json(entry.logprobs) if entry.logprobs else "")
             match part.final:
                 case Requeued():
                     arguments["final"] = "requeued"

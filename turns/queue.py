@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 from turnstream.turns import keys
 from turnstream.turns.lua import Script
 from turnstream.turns.settings import TurnSettings
+from turnstream.turns.token_logprobs import from_json
 from turnstream.turns.turn import Claimed, Message, Request, messages_from_json
 from turnstream.turns.versions import NewerVersionLog
 
@@ -124,7 +125,8 @@ RETRYABLE_ERRORS = (RedisError,)
 
 
 def _claimed(reply: Sequence[Any]) -> Claimed:
-    id, attempt, seq, request, input, response, token_ids, history, unread, tier = reply
+    id, attempt, seq, request, input, response, token_ids, *others = reply
+    history, unread, tier, logprobs, owner = others
     return Claimed(
         id=id.decode(),
         attempt=attempt,
@@ -133,7 +135,9 @@ def _claimed(reply: Sequence[Any]) -> Claimed:
         messages=(*_conversation(history), *messages_from_json(input)),
         response=response.decode(),
         token_ids=tuple(int(id) for id in token_ids.split(b",")) if token_ids else (),
+        logprobs=tuple(each for part in logprobs for each in from_json(part)),
         tier=tier.decode(),
+        owner=owner.decode(),
         unread=bool(unread),
     )
 

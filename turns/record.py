@@ -28,7 +28,7 @@ from typing import Literal, NotRequired, TypedDict
 
 #: The newest version of a record that this release reads, and the one it writes. A record with a
 #: higher version is left alone. Records without a version are those of releases up to 1.
-VERSION = 2
+VERSION = 3
 
 TurnStatus = Literal["queued", "in_progress", "completed", "incomplete", "cancelled", "failed"]
 
@@ -103,6 +103,8 @@ class LogEntry(TypedDict):
     event: str
     #: Comma-separated ids of the tokens whose text this event is the last to show.
     token_ids: NotRequired[str]
+    #: JSON, see `turns.token_logprobs`: of these tokens, for a turn that reports them.
+    logprobs: NotRequired[str]
 
 
 class BatchRecord(TypedDict):

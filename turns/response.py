@@ -5,9 +5,11 @@ in Redis puts them in front. A parameter or field `response` is the JSON after t
 closing brace.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from turnstream.turns.event_json import encode, response_fields_json
 from turnstream.turns.ids import message_id
@@ -20,6 +22,7 @@ from turnstream.turns.shapes import (
     OutputText,
     ResponseError,
     ResponseFields,
+    TokenLogprob,
     Usage,
 )
 from turnstream.turns.turn import Tier, Turn
@@ -30,6 +33,12 @@ _TIERS: dict[Tier, Literal["priority", "default", "flex"]] = {
     "flex": "flex",
     "batch": "default",
 }
+
+
+class _Output(msgspec.Struct, frozen=True):
+    output: tuple[MessageItem, ...] = ()
+
+
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 
@@ -53,6 +62,8 @@ def new_response(turn: Turn) -> str:
             metadata=turn.metadata,
             presence_penalty=sampling.presence_penalty,
             frequency_penalty=sampling.frequency_penalty,
+            **msgspec.structs.asdict(turn.hints),
+            top_logprobs=sampling.top_logprobs or 0,
         )
     )
 
@@ -94,6 +105,32 @@ def error_json(code: Literal["server_error", "invalid_prompt"], message: str) ->
     return encode(ResponseError(code=code, message=message))
 
 
-def message_item(response_id: str, status: MessageStatus, text: str) -> MessageItem:
+def message_item(
+    response_id: str, status: MessageStatus, text: str, logprobs: Sequence[TokenLogprob] = ()
+) -> MessageItem:
     """Return an answer as the item of a response's output."""
-    return MessageItem(id=message_id(response_id), status=status, content=(OutputText(text=text),))
+    part = OutputText(text=text, logprobs=tuple(logprobs))
+    return MessageItem(id=message_id(response_id), status=status, content=(part,))
+
+
+def logprobs_of(response: str) -> tuple[TokenLogprob, ...]:
+    """Return the log probabilities in the output of an ended response."""
+    output = msgspec.json.decode("{" + response, type=_Output).output
+    return tuple(each for item in output for part in item.content for each in part.logprobs)
+
+
+def without_logprobs(response: str) -> str:
+    """Return a whole response without the log probabilities of its output.
+
+    Its other fields are not decoded.
+    """
+    # Text of users cannot contain this: its quotes are escaped.
+    if '"logprobs":[{' not in response:
+        return response
+    fields = _FIELDS.decode(response)
+    output = msgspec.json.decode(fields["output"], type=tuple[MessageItem, ...])
+    bare = [
+        replace(item, content=tuple(replace(part, logprobs=()) for part in item.content))
+        for item in output
+    ]
+    return encode(fields | {"output": bare})

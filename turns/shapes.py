@@ -4,13 +4,15 @@ Each is declared once, as a struct that builds and encodes it; `python -m script
 published schemas of the same structs, so the docstrings address people who write clients.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 #: A list that is always empty here.
 Empty = tuple[()]
 Count = Annotated[int, Meta(ge=0)]
+Byte = Annotated[int, Meta(ge=0, le=255)]
+Logprob = Annotated[float, Meta(ge=-9999, le=0)]
 #: Seconds since 1970.
 Seconds = Annotated[int, Meta(ge=0)]
 #: Ids are published as patterns that decoding does not check: a wrong one has its own error code.
@@ -32,12 +34,30 @@ class Error(Struct, frozen=True, kw_only=True):
     param: str | None
 
 
+class TopLogprob(Struct, frozen=True, kw_only=True):
+    """A likely token at some place of an answer."""
+
+    token: str
+    #: Natural logarithm of its probability; -9999 stands for less.
+    logprob: Logprob
+    #: In UTF-8; empty for a control token, such as EOS.
+    bytes: tuple[Byte, ...]
+
+
+class TokenLogprob(TopLogprob, frozen=True, kw_only=True):
+    """A token of the answer; the joined `bytes` of all tokens are those of the text."""
+
+    #: The likeliest tokens in its place, the likeliest first.
+    top_logprobs: tuple[TopLogprob, ...]
+
+
 class OutputText(Struct, frozen=True, kw_only=True, tag_field="type", tag="output_text"):
     """Text of an answer."""
 
     text: str
     annotations: Empty = ()
-    logprobs: Empty = ()
+    #: Only if they were requested.
+    logprobs: tuple[TokenLogprob, ...] = ()
 
 
 class MessageItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="message"):
@@ -93,9 +113,42 @@ class TextFormat(Struct, frozen=True, kw_only=True, tag_field="type", tag="text"
 
 
 class TextOptions(Struct, frozen=True, kw_only=True):
-    """Format of the answer's text."""
+    """Format of the answer's text, and the verbosity that was requested."""
 
     format: TextFormat = TextFormat()
+    verbosity: Literal["low", "medium", "high"] | UnsetType = UNSET
+
+
+class ReasoningHints(Struct, frozen=True, kw_only=True):
+    """What was requested of a model that reasons; this one doesn't."""
+
+    effort: str | None = None
+    summary: str | None = None
+    generate_summary: str | UnsetType = UNSET
+    context: str | UnsetType = UNSET
+    mode: str | UnsetType = UNSET
+
+
+class CacheHints(Struct, frozen=True, kw_only=True):
+    """What was requested of the cache of prompts; it decides by itself."""
+
+    mode: Literal["implicit", "explicit"] = "implicit"
+    ttl: Literal["30m", "12h"] = "30m"
+    comparison_response_id: str | UnsetType = UNSET
+
+
+class BackgroundHints(Struct, frozen=True, kw_only=True):
+    """How a background turn was requested to be scheduled."""
+
+    completion_window: Literal["soonest", "2h", "8h"] = "soonest"
+    continuation_id: str | UnsetType = UNSET
+
+
+class AllowedTools(Struct, frozen=True, kw_only=True, tag_field="type", tag="allowed_tools"):
+    """Some of the tools; none is forced."""
+
+    mode: Literal["auto"] = "auto"
+    tools: tuple[dict[str, Any], ...]
 
 
 class Queue(Struct, frozen=True, kw_only=True):
@@ -107,7 +160,29 @@ class Queue(Struct, frozen=True, kw_only=True):
     workers: Count
 
 
-class ResponseFields(Struct, frozen=True, kw_only=True):
+class Hints(Struct, frozen=True, kw_only=True):
+    """What a request says without effect on the answer, returned with the response.
+
+    The defaults are those of a request that says nothing of it.
+    """
+
+    max_tool_calls: Count | None = None
+    parallel_tool_calls: bool = True
+    reasoning: ReasoningHints | None = None
+    text: TextOptions = TextOptions()
+    tool_choice: Literal["auto", "none"] | AllowedTools = "auto"
+    #: As the request described them, in the form of the Responses protocol.
+    tools: tuple[dict[str, Any], ...] = ()
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    #: As the request had it: a string, but some clients send an object.
+    user: str | dict[str, Any] | UnsetType = UNSET
+    prompt_cache_retention: Literal["in_memory", "24h"] | UnsetType = UNSET
+    prompt_cache_options: CacheHints | UnsetType = UNSET
+    background_options: BackgroundHints | UnsetType = UNSET
+
+
+class ResponseFields(Hints, frozen=True, kw_only=True):
     """The fields of a response that stay the same until its turn ends."""
 
     id: ResponseId
@@ -118,27 +193,19 @@ class ResponseFields(Struct, frozen=True, kw_only=True):
     incomplete_details: IncompleteDetails | None = None
     instructions: str | None
     max_output_tokens: int | None
-    max_tool_calls: None = None
     model: str
     output: tuple[MessageItem, ...] = ()
-    parallel_tool_calls: bool = True
     previous_response_id: ResponseId | None
-    reasoning: None = None
     service_tier: Literal["priority", "default", "flex"]
     store: bool
     temperature: float
-    text: TextOptions = TextOptions()
-    tool_choice: Literal["auto"] = "auto"
-    tools: Empty = ()
-    top_logprobs: Literal[0] = 0
+    top_logprobs: Annotated[int, Meta(ge=0, le=20)] = 0
     top_p: float
     truncation: Literal["auto", "disabled"]
     usage: Usage | None = None
     metadata: dict[str, str]
     presence_penalty: float
     frequency_penalty: float
-    safety_identifier: None = None
-    prompt_cache_key: None = None
 
 
 class Response(ResponseFields, frozen=True, kw_only=True):

@@ -22,6 +22,7 @@ def submission(turn: Turn, settings: TurnSettings, wake_up: WakeUp, *, node: str
         **settings.retention,
         "limits": settings.limits.of(turn.owner).numbers,
         "tokens": cost(turn),
+        "siblings": turn.siblings,
         "payloads": [*_payloads(turn), new_response(turn), wake_up.text(turn.id)],
     }
     if turn.idempotency_key:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 from turnstream.turns.sampling_params import SamplingParams
+from turnstream.turns.shapes import Hints
+from turnstream.turns.token_logprobs import TokenLogprobs
 
 Role = Literal["system", "user", "assistant"]
 Tier = Literal["priority", "default", "flex", "batch"]
@@ -38,7 +40,7 @@ class Request:
     def from_json(cls, text: str | bytes) -> "Request":
         """Read it from the record."""
         read = {"instructions": None} | json.loads(text)
-        sampling = SamplingParams(**read["sampling"])
+        sampling = SamplingParams.from_fields(read["sampling"])
         return cls(**read | {"sampling": sampling, "stop": tuple(read.get("stop", ()))})
 
 
@@ -79,6 +81,10 @@ class Turn:
     metadata: dict[str, str]
     #: Seconds since 1970.
     created_at: int
+    #: Turns of the same request that are submitted after it, for which there must be room too.
+    siblings: int = 0
+    #: Tokens of prompt and answer together that its model takes at most; None: not known.
+    context: int | None = None
     #: Whether it goes on without a reader, even if it is not stored.
     background: bool = False
     #: False for a warm-up: it ends at once, and a later turn continues from it.
@@ -87,6 +93,8 @@ class Turn:
     idempotency_key: str | None = None
     #: Hash of the request, to tell a repeat from another request with the same key.
     fingerprint: str = ""
+    #: What the request says without effect on the answer.
+    hints: Hints = Hints()
     #: The batch line that this turn is made of; None: an interactive turn.
     batch: "BatchLine | None" = None
 
@@ -113,7 +121,10 @@ class Claimed:
     response: str
     #: Token ids whose text is in the log already.
     token_ids: tuple[int, ...]
+    #: Of the same tokens; empty for a turn that reports none.
+    logprobs: tuple[TokenLogprobs, ...] = ()
     tier: Tier = "default"
+    owner: str = ""
     #: Whether no node follows it, as for a batch line.
     unread: bool = False
 

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from turnstream.turns import events, response
 from turnstream.turns.errors import BadRequest
 from turnstream.turns.log import Append, Entry, Final, Requeued
-from turnstream.turns.shapes import Cut, MessageItem, MessageStatus
+from turnstream.turns.shapes import Cut, MessageItem, MessageStatus, TokenLogprob
+from turnstream.turns.token_logprobs import TokenLogprobs
 from turnstream.turns.turn import Claimed
 from turnstream.workers.engine import Finish, FinishReason
+from turnstream.workers.shown_tokens import ShownTokens, Vocabulary
 from turnstream.workers.slicer import IdSlicer
 
 #: A turn without new text gets a `response.in_progress` event at this interval.
@@ -20,9 +22,19 @@ _NO_ERROR = "null"
 
 
 class AnswerEvents:
-    """The events of one attempt, numbered on from the turn's log."""
+    """The events of one attempt, numbered on from the turn's log.
 
-    def __init__(self, claimed: Claimed, slicer: IdSlicer, *, input_tokens: int) -> None:
+    `vocabulary` is needed for a turn that reports log probabilities only.
+    """
+
+    def __init__(
+        self,
+        claimed: Claimed,
+        slicer: IdSlicer,
+        *,
+        input_tokens: int,
+        vocabulary: Vocabulary | None = None,
+    ) -> None:
         #: Whether the output item has been opened, by this attempt or an earlier one.
         self.opened = bool(claimed.token_ids)
         #: When the last events were made, by `time.monotonic`.
@@ -30,10 +42,18 @@ class AnswerEvents:
         self._claimed = claimed
         self._slicer = slicer
         self._input_tokens = input_tokens
-        self._output_tokens = len(claimed.token_ids)
+        self._output_tokens = 0
+        reports = claimed.request.sampling.top_logprobs is not None
+        self._shown = ShownTokens(vocabulary) if vocabulary and reports else None
+        #: Of the tokens that readers have seen, and of the ids that are not logged yet.
+        self._logprobs: list[TokenLogprob] = []
+        self._unlogged_logprobs: list[TokenLogprobs] = []
         self._next = claimed.seq + 1
         # Readers have seen the text of these ids: replaying them restores the slicer's state.
-        self._text = slicer.feed(claimed.token_ids)
+        self._text = self._sliced(claimed.token_ids)
+        if self._shown:
+            self._shown.feed(claimed.token_ids, claimed.logprobs)
+            self._logprobs += self._shown.take(len(self._text))
         self._unlogged: list[int] = []
         self._unsent = ""
 
@@ -42,11 +62,17 @@ class AnswerEvents:
         """Whether the text has met a stop string."""
         return self._slicer.stopped
 
-    def feed(self, ids: Sequence[int]) -> None:
-        """Take new ids; their text goes into the next slice."""
+    def feed(self, ids: Sequence[int], logprobs: Sequence[TokenLogprobs] = ()) -> None:
+        """Take new ids; their text goes into the next slice.
+
+        Args:
+            logprobs: of the same ids, if the turn reports them.
+        """
         self._unlogged += ids
-        self._output_tokens += len(ids)
-        self._unsent += self._slicer.feed(ids)
+        self._unsent += self._sliced(ids)
+        if self._shown:
+            self._unlogged_logprobs += logprobs
+            self._shown.feed(ids, logprobs)
 
     def slice(self) -> Append | None:
         """Return the text since the last slice; None when there is nothing to write."""
@@ -74,7 +100,7 @@ class AnswerEvents:
     def end(self, finish: Finish, *, cached_tokens: int) -> Append:
         """Return the last slice and the events that end the turn."""
         self._unsent += self._slicer.finish()
-        entries = self._slice()
+        entries = self._slice(last=True)
         match finish.reason:
             case FinishReason.ERROR:
                 return self._failed(entries, finish.message, cached_tokens)
@@ -88,18 +114,33 @@ class AnswerEvents:
             case FinishReason.CANCELLED:
                 return self._closed(entries, "cancelled", None, cached_tokens)
 
-    def _slice(self) -> list[Entry]:
+    def _sliced(self, ids: Sequence[int]) -> str:
+        """Return the text of new ids; stop strings count after the first `min_tokens` tokens."""
+        unstoppable = self._claimed.request.sampling.min_tokens - self._output_tokens
+        self._output_tokens += len(ids)
+        if unstoppable <= 0:
+            return self._slicer.feed(ids)
+        text = self._slicer.feed(ids[:unstoppable], may_stop=False)
+        return text + self._slicer.feed(ids[unstoppable:])
+
+    def _slice(self, *, last: bool = False) -> list[Entry]:
         text, self._unsent = self._unsent, ""
-        if not text:
+        logprobs: list[TokenLogprob] = []
+        if self._shown and (text or last):
+            shown = len(self._text) + len(text)
+            logprobs = self._shown.take_last(shown) if last else self._shown.take(shown)
+        # At the end there may be tokens without text, such as an EOS that was ignored.
+        if not (text or logprobs):
             return []
         entries = []
         if not self.opened:
             self.opened = True
             entries = [Entry(event) for event in events.opening(self._claimed.id, self._next)]
-        delta = events.text_delta(self._claimed.id, self._next + len(entries), text)
-        entries.append(Entry(delta, tuple(self._unlogged)))
-        self._unlogged = []
+        delta = events.text_delta(self._claimed.id, self._next + len(entries), text, logprobs)
+        entries.append(Entry(delta, tuple(self._unlogged), tuple(self._unlogged_logprobs)))
+        self._unlogged, self._unlogged_logprobs = [], []
         self._text += text
+        self._logprobs += logprobs
         return entries
 
     def _closed(
@@ -110,9 +151,9 @@ class AnswerEvents:
             entries = [*entries, *map(Entry, opening)]
         item_status: MessageStatus = "completed" if status == "completed" else "incomplete"
         seq = self._next + len(entries)
-        closing = events.closing(self._claimed.id, seq, item_status, self._text)
+        closing = events.closing(self._claimed.id, seq, item_status, self._text, self._logprobs)
         finished = self._finished_response(
-            item=response.message_item(self._claimed.id, item_status, self._text),
+            item=response.message_item(self._claimed.id, item_status, self._text, self._logprobs),
             reason=reason,
             completed=status == "completed",
             cached_tokens=cached_tokens,
@@ -131,7 +172,7 @@ class AnswerEvents:
 
     def _failed(self, entries: list[Entry], message: str, cached_tokens: int) -> Append:
         error = response.error_json("server_error", message)
-        item = response.message_item(self._claimed.id, "incomplete", self._text)
+        item = response.message_item(self._claimed.id, "incomplete", self._text, self._logprobs)
         finished = self._finished_response(
             item=item if self.opened else None,
             reason=None,

@@ -13,6 +13,7 @@ from threading import Lock
 
 from turnstream.turns.errors import BadRequest
 from turnstream.turns.log import Append
+from turnstream.turns.token_logprobs import TokenLogprobs
 from turnstream.turns.turn import Claimed
 from turnstream.workers.answer_events import AnswerEvents
 from turnstream.workers.attempt_state import (
@@ -25,6 +26,7 @@ from turnstream.workers.attempt_state import (
     Transition,
 )
 from turnstream.workers.engine import Finish, FinishReason, Handle
+from turnstream.workers.shown_tokens import Vocabulary
 from turnstream.workers.slicer import IdSlicer
 
 log = logging.getLogger(__name__)
@@ -58,15 +60,20 @@ class Attempt:
         callbacks: Callbacks = Callbacks(),
         *,
         input_tokens: int = 0,
+        vocabulary: Vocabulary | None = None,
     ) -> None:
         self.claimed = claimed
         self._callbacks = callbacks
-        self._events = AnswerEvents(claimed, slicer, input_tokens=input_tokens)
+        self._events = AnswerEvents(
+            claimed, slicer, input_tokens=input_tokens, vocabulary=vocabulary
+        )
         # Guards all of these. Nothing is called while it is held.
         self._lock = Lock()
         self._state = AttemptState.CLAIMED
         self._handle: Handle | None = None
         self._ids: list[int] = []
+        #: Of these ids and perhaps of the next, which come after them.
+        self._logprobs: list[TokenLogprobs] = []
         self._finish: Finish | None = None
         self._refusal: BadRequest | None = None
 
@@ -115,6 +122,11 @@ class Attempt:
         """Leave the turn to another worker: the engine is dead and did not take it."""
         self._apply(Transition.ABANDON)
 
+    def on_logprobs(self, logprobs: Sequence[TokenLogprobs]) -> None:
+        """Take the log probabilities of the ids that come next, on the engine's thread."""
+        with self._lock:
+            self._logprobs.extend(logprobs)
+
     def on_step(self, ids: Sequence[int], finish: Finish | None) -> None:
         """Take the ids of one step, on the engine's thread."""
         if finish is None:
@@ -142,9 +154,11 @@ class Attempt:
             if not last and self._may_wait():
                 return None
             ids, self._ids = self._ids, []
+            logprobs = self._logprobs[: len(ids)]
+            del self._logprobs[: len(ids)]
         if self._refusal is not None:
             return self._events.refuse(self._refusal) if self._take_last() else None
-        self._events.feed(ids)
+        self._events.feed(ids, logprobs)
         if self._events.stopped:
             self.cancel()
         if not last:

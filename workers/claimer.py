@@ -16,9 +16,18 @@ from turnstream.turns.redis_problem import problem_of
 from turnstream.turns.turn import Claimed
 from turnstream.workers.active_turns import ActiveTurns
 from turnstream.workers.attempt import Attempt, Callbacks
-from turnstream.workers.engine import BadPrompt, Engine, EngineDead, Finish, FinishReason
-from turnstream.workers.prompter import Prompter
+from turnstream.workers.cache_scope import CacheScope
+from turnstream.workers.engine import (
+    BadLogitBias,
+    BadPrompt,
+    Engine,
+    EngineDead,
+    Finish,
+    FinishReason,
+)
+from turnstream.workers.prompter import Prompter, common_length, public_prefix
 from turnstream.workers.publisher import Publisher
+from turnstream.workers.shown_tokens import Vocabulary
 from turnstream.workers.slicer import IdSlicer
 
 log = logging.getLogger(__name__)
@@ -41,6 +50,7 @@ class Claimer:
         engine: Engine,
         prompter: Prompter,
         make_slicer: MakeSlicer,
+        vocabulary: Vocabulary,
     ) -> None:
         self._queue = queue
         self._active = active
@@ -48,6 +58,8 @@ class Claimer:
         self._engine = engine
         self._prompter = prompter
         self._make_slicer = make_slicer
+        self._vocabulary = vocabulary
+        self._public = public_prefix(prompter, limit=engine.context - 1)
         # One claim at a time: Redis recognises the repeat of a worker's last claim by one nonce.
         self._claiming = Lock()
         self._unreachable = False
@@ -128,6 +140,7 @@ class Claimer:
                 self._make_slicer(prompt, claimed.request.stop),
                 self._callbacks,
                 input_tokens=len(prompt),
+                vocabulary=self._vocabulary,
             )
             self._active.add(attempt)
             self._submit(attempt, prompt)
@@ -136,7 +149,8 @@ class Claimer:
     def _submit(self, attempt: Attempt, prompt: Sequence[int]) -> None:
         claimed, sampling = attempt.claimed, attempt.claimed.request.sampling
         room = self._engine.context - len(prompt)
-        left = min(sampling.max_tokens or room, room) - len(claimed.token_ids)
+        generated = len(claimed.token_ids)
+        left = min(sampling.max_tokens or room, room) - generated
         if left < 1:
             # An earlier attempt generated all tokens and was lost before it could end the turn.
             attempt.on_step((), Finish(FinishReason.LENGTH))
@@ -144,13 +158,21 @@ class Claimer:
         try:
             handle = self._engine.submit(
                 [*prompt, *claimed.token_ids],
-                replace(sampling, max_tokens=left),
+                replace(
+                    sampling,
+                    max_tokens=left,
+                    min_tokens=max(0, min(sampling.min_tokens - generated, left)),
+                ),
                 attempt.on_step,
-                generated=len(claimed.token_ids),
+                generated=generated,
                 low_priority=claimed.tier == "batch",
+                on_logprobs=attempt.on_logprobs,
+                cache=CacheScope(claimed.owner, common_length(prompt, self._public)),
             )
             attempt.start(handle)
         except BadPrompt as exc:
             attempt.refuse(BadRequest(str(exc), param="input"))
+        except BadLogitBias as exc:
+            attempt.refuse(BadRequest(str(exc), param="logit_bias"))
         except EngineDead:
             attempt.abandon()

@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 RETRY_SECONDS = 0.5
 #: A compacted conversation takes at most one part in this many of the context.
 COMPACT_SHARE = 2
-#: Tokens; more than any prompt has.
-_NO_LIMIT = 10**9
+#: Tokens that are counted, at least and for each token of the context; that takes seconds.
+_MOST_COUNTED, _MOST_CONTEXTS = 128 * 1024, 4
 #: Stands for the next request where a conversation ends with a reply.
 _NEXT = Message("user", "?")
 
@@ -41,6 +41,7 @@ class Counter:
         self._questions = questions
         self._prompter = prompter
         self._context = context
+        self._most = max(_MOST_COUNTED, _MOST_CONTEXTS * context)
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="counter")
 
@@ -70,7 +71,7 @@ class Counter:
         try:
             if question.compact:
                 return self._compacted(question.messages, question.request)
-            limit = self._context - 1 if question.request.truncate else _NO_LIMIT
+            limit = self._context - 1 if question.request.truncate else self._most
             return Count(tokens=self._tokens(question.messages, question.request, limit=limit))
         except BadRequest as exc:
             return exc
@@ -78,21 +79,21 @@ class Counter:
     def _compacted(self, messages: tuple[Message, ...], request: Request) -> Count:
         """Return the latest turns that fit, at least the last one."""
         kept = [_from(messages, start) for start in _questions(messages)]
-        sizes = range(len(kept))
         fewest = bisect_left(
-            sizes,
-            True,
-            key=lambda at: self._tokens(kept[at], request) <= self._context // COMPACT_SHARE,
+            range(len(kept)), True, key=lambda at: self._fits_share(kept[at], request)
         )
         latest = kept[min(fewest, len(kept) - 1)]
-        tokens = self._tokens(latest, request)
-        if tokens >= self._context:
-            raise ContextLengthExceeded(tokens, self._context - 1)
-        return Count(tokens=self._tokens(messages, request), kept=latest)
+        self._tokens(latest, request, limit=self._context - 1)
+        return Count(tokens=self._tokens(messages, request, limit=self._most), kept=latest)
 
-    def _tokens(
-        self, messages: Sequence[Message], request: Request, *, limit: int = _NO_LIMIT
-    ) -> int:
+    def _fits_share(self, messages: Sequence[Message], request: Request) -> bool:
+        try:
+            self._tokens(messages, request, limit=self._context // COMPACT_SHARE)
+        except ContextLengthExceeded:
+            return False
+        return True
+
+    def _tokens(self, messages: Sequence[Message], request: Request, *, limit: int) -> int:
         spoken = [message for message in messages if message.role != "system"]
         if not spoken or spoken[-1].role != "user":
             messages = [*messages, _NEXT]

@@ -10,10 +10,16 @@ from enum import StrEnum
 from typing import Protocol
 
 from turnstream.turns.sampling_params import SamplingParams
+from turnstream.turns.token_logprobs import TokenLogprobs
+from turnstream.workers.cache_scope import NO_OWNER, CacheScope
 
 
 class BadPrompt(ValueError):
     """A prompt that this engine cannot answer."""
+
+
+class BadLogitBias(ValueError):
+    """A bias for tokens that the model does not have."""
 
 
 class EngineDead(RuntimeError):
@@ -45,6 +51,9 @@ class Finish:
 #: Called on the engine's thread with the new ids of one step and, the last time, the finish.
 #: Exactly one call carries a finish, and none follows it. The EOS id is never among the ids.
 OnStep = Callable[[Sequence[int], Finish | None], None]
+#: Called on the engine's thread with the log probabilities of the ids of one step, before `OnStep`
+#: is called with these ids.
+OnLogprobs = Callable[[Sequence[TokenLogprobs]], None]
 
 
 class Handle(Protocol):
@@ -81,6 +90,8 @@ class Engine(Protocol):
         *,
         generated: int = 0,
         low_priority: bool = False,
+        on_logprobs: OnLogprobs | None = None,
+        cache: CacheScope = NO_OWNER,
     ) -> Handle:
         """Take a turn; it starts at the next step with a free slot, in the order of submission.
 
@@ -91,10 +102,14 @@ class Engine(Protocol):
                 count them as part of the answer.
             low_priority: prefer other turns wherever the engine has a choice; the answer is the
                 same.
+            on_logprobs: called if `sampling.top_logprobs` is not None.
+            cache: nothing computed for turns outside this scope is reused, so that neither
+                `cached_tokens` nor the time to the first token tells what others have asked.
 
         Raises:
             BadPrompt: no ids, an id outside the vocabulary, fewer than were generated, or no room
                 left for one new token.
+            BadLogitBias: an id outside the vocabulary has a bias.
             EngineDead: the engine was stopped or has died.
         """
         ...
@@ -138,23 +153,3 @@ class Tokenizer(Protocol):
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of some ids, without control ids."""
         ...
-
-
-def check_prompt(prompt: Sequence[int], *, generated: int, context: int, vocabulary: int) -> None:
-    """Check a prompt before an engine takes it.
-
-    Raises:
-        BadPrompt: no ids, an id outside the vocabulary, fewer than were generated, or no room left
-            for one new token.
-    """
-    if not prompt:
-        raise BadPrompt("the prompt is empty")
-    if len(prompt) >= context:
-        raise BadPrompt(
-            f"the prompt has {len(prompt)} tokens; the context of {context} leaves no room for an"
-            " answer"
-        )
-    if min(prompt) < 0 or max(prompt) >= vocabulary:
-        raise BadPrompt(f"the prompt has an id outside the vocabulary of {vocabulary} tokens")
-    if len(prompt) < generated:
-        raise BadPrompt(f"{generated} of the prompt's {len(prompt)} ids were generated")

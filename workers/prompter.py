@@ -9,6 +9,7 @@ from typing import Protocol
 
 from turnstream.prompts import SYSTEM_PROMPT, PromptError, PromptTooLong, llama2
 from turnstream.turns.errors import BadRequest, ContextLengthExceeded, UnsafePrompt
+from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.turn import Message, Request
 from turnstream.workers.engine import Tokenizer
 
@@ -105,3 +106,24 @@ def system_text(messages: Sequence[Message], request: Request) -> str | None:
     """Return the instructions and the system messages as one text; None if there are none."""
     texts = [request.instructions, *(m.text for m in messages if m.role == "system")]
     return _SEPARATOR.join(text for text in texts if text) or None
+
+
+def public_prefix(prompter: Prompter, *, limit: int) -> list[int]:
+    """Return the ids that begin the prompt of every conversation without a system text of its own.
+
+    Empty if the prompt's format needs more than `limit` tokens or other messages.
+    """
+    asked = Request(instructions=None, sampling=SamplingParams())
+    try:
+        one, other = (
+            prompter.ids([Message("user", text)], asked, limit=limit) for text in ("0", "Q")
+        )
+    except BadRequest:
+        return []
+    return one[: common_length(one, other)]
+
+
+def common_length(one: Sequence[int], other: Sequence[int]) -> int:
+    """Return how many first ids two prompts have in common."""
+    pairs = zip(one, other, strict=False)
+    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))

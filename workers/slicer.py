@@ -20,8 +20,12 @@ class IdSlicer(Protocol):
         """Whether a stop string was met; all later text is dropped."""
         ...
 
-    def feed(self, ids: Sequence[int]) -> str:
-        """Take new ids of the reply; return the text to show now, often none."""
+    def feed(self, ids: Sequence[int], *, may_stop: bool = True) -> str:
+        """Take new ids of the reply; return the text to show now, often none.
+
+        Args:
+            may_stop: False for ids in whose text no stop string is looked for; they come first.
+        """
         ...
 
     def finish(self) -> str:
@@ -49,7 +53,7 @@ class Slicer:
         """Whether a stop string was met; all later text is dropped."""
         return self._reply.stopped
 
-    def feed(self, ids: Sequence[int]) -> str:
+    def feed(self, ids: Sequence[int], *, may_stop: bool = True) -> str:
         """Take new ids of the reply; return the text to show now, often none."""
         spelled = self._spelled
         try:
@@ -60,7 +64,7 @@ class Slicer:
         # Nearly all text is whole characters, which are only joined.
         if self._pending or (not text.isascii() and max(text) >= FIRST_RAW_BYTE):
             text = self._characters(text)
-        return text if self._reply.transparent else self._reply.feed(text)
+        return text if self._reply.transparent else self._reply.feed(text, may_stop=may_stop)
 
     def finish(self) -> str:
         """Return the text held back that is part of the reply; half a character is dropped."""

@@ -16,16 +16,18 @@ from turnstream.turns.queue import TurnQueue
 from turnstream.turns.record import VERSION, SelfDescription
 from turnstream.turns.token_count import CountQueue
 from turnstream.workers.active_turns import ActiveTurns
+from turnstream.workers.bounded_prompter import BoundedPrompter
 from turnstream.workers.claimer import Claimer
 from turnstream.workers.control import ControlListener
 from turnstream.workers.counter import Counter
 from turnstream.workers.engine import CheckpointError
 from turnstream.workers.engines.load import LoadedModel, load_engine
-from turnstream.workers.engines.slicing import slicers
+from turnstream.workers.engines.slicing import byte_table, slicers
 from turnstream.workers.heartbeat import Heartbeat
 from turnstream.workers.prompter import Llama2Prompter, Prompter, TemplatePrompter
 from turnstream.workers.publisher import Publisher
 from turnstream.workers.settings import WorkerSettings
+from turnstream.workers.shown_tokens import Vocabulary
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +59,7 @@ class Worker:
         def queue() -> TurnQueue:
             return TurnQueue(redis, settings.turns, model=loaded.name, worker=settings.name)
 
-        prompter = _prompter(loaded, settings.prompt)
+        prompter = BoundedPrompter(_prompter(loaded, settings.prompt), loaded.tokenizer)
         self._counter = Counter(
             CountQueue(redis, model=loaded.name), prompter, context=loaded.engine.context
         )
@@ -70,6 +72,7 @@ class Worker:
             loaded.engine,
             prompter,
             slicers(loaded.tokenizer),
+            Vocabulary(byte_table(loaded.tokenizer), loaded.tokenizer.tokens),
         )
         about: SelfDescription = {
             "version": VERSION,

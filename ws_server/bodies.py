@@ -16,6 +16,7 @@ from turnstream.turns.shapes import (
     ResponseId,
     Seconds,
     StreamId,
+    TokenLogprob,
     Usage,
 )
 
@@ -158,12 +159,21 @@ class CompletionMessage(Struct, frozen=True, kw_only=True):
     refusal: None = None
 
 
-class CompletionChoice(Struct, frozen=True, kw_only=True):
-    """The answer; there is exactly one."""
+class ChoiceLogprobs(Struct, frozen=True, kw_only=True):
+    """Log probabilities of the tokens of an answer, or of a chunk."""
 
-    index: Literal[0] = 0
+    content: tuple[TokenLogprob, ...]
+    refusal: None = None
+
+
+class CompletionChoice(Struct, frozen=True, kw_only=True):
+    """One of the answers."""
+
+    #: From 0.
+    index: Count
     message: CompletionMessage
-    logprobs: None = None
+    #: Only if they were requested.
+    logprobs: ChoiceLogprobs | None = None
     finish_reason: FinishReason
 
 
@@ -181,7 +191,10 @@ class Completion(CompletionHead, frozen=True, kw_only=True):
 
     object: Literal["chat.completion"] = "chat.completion"
     choices: tuple[CompletionChoice, ...]
+    #: Of all answers together.
     usage: CompletionUsage
+    #: As the request had it.
+    metadata: dict[str, str] | UnsetType = UNSET
 
 
 class Delta(Struct, frozen=True, kw_only=True):
@@ -192,11 +205,13 @@ class Delta(Struct, frozen=True, kw_only=True):
 
 
 class ChunkChoice(Struct, frozen=True, kw_only=True):
-    """What a chunk adds to the one choice."""
+    """What a chunk adds to one of the answers."""
 
-    index: Literal[0] = 0
+    #: From 0.
+    index: Count
     delta: Delta
-    logprobs: None = None
+    #: Only if they were requested.
+    logprobs: ChoiceLogprobs | None = None
     finish_reason: FinishReason | None
 
 

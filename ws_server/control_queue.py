@@ -25,6 +25,8 @@ class Say:
     """Send a message."""
 
     text: str
+    #: Bytes of the request that it answers, if they were counted.
+    size: int = 0
 
 
 class ControlQueue:
@@ -51,8 +53,9 @@ class ControlQueue:
         """
         while True:
             match await self._waiting.get():
-                case Say(text=text):
+                case Say(text=text, size=size):
                     await self._connection.send(text)
+                    self._connection.unanswered.remove(size)
                 case Stop(lane=lane, response_id=id):
                     await self._stop(lane, id)
 

@@ -12,9 +12,10 @@ from typing import Any
 from turnstream.turns.errors import BadRequest, ResponseNotFound
 from turnstream.turns.ids import is_response_id, message_id, new_response_id
 from turnstream.turns.sampling_params import SamplingParams
+from turnstream.turns.shapes import Hints
 from turnstream.turns.stored import Stored
 from turnstream.turns.turn import Message, Request, Tier, Turn
-from turnstream.ws_server import field, items, requests
+from turnstream.ws_server import field, fields, hints, items, request_options, requests
 from turnstream.ws_server.decode import decode
 from turnstream.ws_server.directory import Model
 from turnstream.ws_server.field import Body
@@ -28,9 +29,12 @@ TIERS: dict[str, Tier] = {
     "auto": "default",
     "flex": "flex",
 }
-#: Seeds stay in the range that JavaScript represents exactly.
+#: Seeds that are drawn stay in the range that JavaScript represents exactly.
 _SEEDS = 2**53
-_KEY_LENGTH = 256
+#: Characters of an idempotency key, at most.
+KEY_LENGTH = 256
+#: The value of `include` that asks for log probabilities.
+LOGPROBS = "message.output_text.logprobs"
 _DEFAULTS = SamplingParams()
 #: Parameters whose default is the model's, or drawn.
 _MODEL_DEFAULTS = ("temperature", "top_p", "seed")
@@ -57,6 +61,10 @@ class Create:
     generate: bool = True
     tier: Tier
     metadata: dict[str, str]
+    #: Returned with the response, without effect on the answer.
+    hints: Hints = Hints()
+    #: Number of answers, of which each is a turn.
+    choices: int = 1
     #: Identifies a repeated request; one key never makes two turns.
     idempotency_key: str | None
 
@@ -88,7 +96,7 @@ class Create:
                     **{
                         "temperature": model.temperature,
                         "top_p": model.top_p,
-                        "seed": secrets.randbelow(_SEEDS),
+                        "seed": drawn_seed(),
                     }
                     | self.sampling,
                 ),
@@ -97,6 +105,8 @@ class Create:
             previous_cached=previous_cached,
             store=self.store,
             metadata=self.metadata,
+            context=model.context,
+            hints=self.hints,
             created_at=int(time.time()),
             background=self.background,
             generate=self.generate,
@@ -105,15 +115,20 @@ class Create:
         )
 
 
+def drawn_seed() -> int:
+    """Return the seed of a turn whose request has none."""
+    return secrets.randbelow(_SEEDS)
+
+
 def read_create(body: Body) -> Create:
     """Check a request.
 
     Raises:
         BadRequest: a field is wrong, missing or not supported; it says which.
     """
-    for name in ("conversation", "prompt"):
-        if body.get(name) is not None:
-            raise field.unsupported(name, "use 'previous_response_id' and 'input'.")
+    if body.get("conversation") is not None:
+        raise field.unsupported("conversation", "use 'previous_response_id'.")
+    fields.check(body, fields.RESPONSES)
     return create_of(decode(body, requests.ResponseBody))
 
 
@@ -135,6 +150,8 @@ def create_of(body: requests.ResponseBody) -> Create:
     if body.input is None and generate:
         raise BadRequest("'input' is missing.", code="missing_required_parameter", param="input")
     read = Input(()) if body.input is None else items.read_input(body.input)
+    if body.stream_options is not None:
+        field.check_obfuscation(body.stream_options.include_obfuscation)
     if generate:
         items.check_question(read.messages, goes_on=previous is not None)
     return Create(
@@ -144,7 +161,7 @@ def create_of(body: requests.ResponseBody) -> Create:
         instructions=items.instructions(body.instructions),
         previous_response_id=previous,
         max_output_tokens=body.max_output_tokens,
-        sampling=sampling_of(body),
+        sampling=sampling_of(body, limit=body.max_output_tokens) | _logprobs_of(body),
         truncate=body.truncation == "auto",
         stop=(),
         store=body.store is not False,
@@ -152,12 +169,22 @@ def create_of(body: requests.ResponseBody) -> Create:
         generate=generate,
         tier=_tier(body),
         metadata=body.metadata or {},
+        hints=hints.of_response(body),
         idempotency_key=body.idempotency_key,
     )
 
 
-def sampling_of(body: requests.Sampling) -> dict[str, Any]:
-    """Return the sampling parameters that a request states, by their names in `SamplingParams`."""
+def sampling_of(body: requests.Sampling, *, limit: int | None) -> dict[str, Any]:
+    """Return the sampling parameters that a request states, by their names in `SamplingParams`.
+
+    Args:
+        limit: tokens that the answer may have.
+
+    Raises:
+        BadRequest: `min_tokens` is above the limit.
+    """
+    if limit is not None and (body.min_tokens or 0) > limit:
+        raise field.wrong("min_tokens", f"at most the largest number of tokens, {limit}")
     stated = {
         name: value
         for name in requests.Sampling.__struct_fields__
@@ -166,12 +193,22 @@ def sampling_of(body: requests.Sampling) -> dict[str, Any]:
     if stated.get("top_k") == -1:
         # Clients differ: both -1 and 0 mean no limit.
         stated["top_k"] = 0
+    if body.logit_bias is not None:
+        # In one order, so that a repeated request is recognised.
+        stated["logit_bias"] = tuple(sorted((int(id), b) for id, b in body.logit_bias.items()))
     # A stated default is the same request as an absent one, unless the model has its own default.
     return {
         name: value
         for name, value in stated.items()
         if name in _MODEL_DEFAULTS or value != getattr(_DEFAULTS, name)
     }
+
+
+def _logprobs_of(body: requests.ResponseBody) -> dict[str, Any]:
+    """Return the number of likeliest tokens to report; with a number, they count as included."""
+    if LOGPROBS in (body.include or ()) or body.top_logprobs:
+        return {"top_logprobs": body.top_logprobs or 0}
+    return {}
 
 
 def read_compact(body: Body) -> Create:
@@ -220,13 +257,13 @@ def with_key(create: Create, key: str | None) -> Create:
     """
     if key is None:
         return create
-    if not 1 <= len(key) <= _KEY_LENGTH:
-        raise field.wrong("idempotency_key", f"1 to {_KEY_LENGTH} characters long")
+    if not 1 <= len(key) <= KEY_LENGTH:
+        raise field.wrong("idempotency_key", f"1 to {KEY_LENGTH} characters long")
     return replace(create, idempotency_key=key)
 
 
 def _tier(body: requests.ResponseBody) -> Tier:
-    options = body.background_options or requests.BackgroundOptions()
+    options = body.background_options or request_options.BackgroundOptions()
     if options.completion_window in (None, "soonest"):
         return TIERS[body.service_tier or "auto"]
     if not body.background or body.stream:

@@ -1,23 +1,61 @@
 """What clients send: each body and frame declared once, for decoding, validation and schemas.
 
 Unknown fields are ignored, and null counts as absent. A field that is known but cannot be honoured
-is refused in `decode.py`, which also turns msgspec's errors into ours.
+is not declared here: `fields.py` has it, with the reason that its refusal gives. `decode.py` turns
+msgspec's errors into ours.
 """
 
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
+from turnstream.turns.sampling_params import MAX_TOP_LOGPROBS
 from turnstream.turns.shapes import MessageId, ResponseId, StreamId
+from turnstream.ws_server.request_options import (
+    AllowedChatToolsChoice,
+    AllowedToolsChoice,
+    BackgroundOptions,
+    CacheOptions,
+    Effort,
+    Function,
+    Identifier,
+    Includable,
+    PlainFormat,
+    PromptCacheOptions,
+    ReasoningOptions,
+    ResponseStreamOptions,
+    StreamOptions,
+    TextOptionsInput,
+    Tool,
+    Verbosity,
+)
 
 Temperature = Annotated[float, Meta(ge=0, le=2)] | None
 Probability = Annotated[float, Meta(ge=0, le=1)] | None
 Penalty = Annotated[float, Meta(ge=-2, le=2)] | None
 Factor = Annotated[float, Meta(ge=0.01, le=100)] | None
 TopK = Annotated[int, Meta(ge=-1, le=1_000_000)] | None
-Tokens = Annotated[int, Meta(ge=1, le=1_000_000)] | None
-#: Seeds stay in the range that JavaScript represents exactly.
-Seed = Annotated[int, Meta(ge=-(2**53), le=2**53)] | None
+#: The official SDKs declare integers of 64 bits.
+MOST = 2**63 - 1
+Tokens = Annotated[int, Meta(ge=1, le=MOST)] | None
+#: As clients of llama.cpp send it: -1 is no limit. 0 is refused by `chat.py`.
+TokensOrNoLimit = Annotated[int, Meta(ge=-1, le=MOST, extra_json_schema={"not": {"const": 0}})]
+MinTokens = Annotated[int, Meta(ge=0, le=MOST)] | None
+TopLogprobs = Annotated[int, Meta(ge=0, le=MAX_TOP_LOGPROBS)] | None
+#: By the token's id as text.
+LogitBias = (
+    Annotated[
+        dict[
+            Annotated[str, Meta(pattern="^(0|[1-9][0-9]{0,8})$")],
+            Annotated[float, Meta(ge=-100, le=100)],
+        ],
+        Meta(max_length=300),
+    ]
+    | None
+)
+Seed = Annotated[int, Meta(ge=-(2**63), le=MOST)] | None
+#: Answers to one chat completion request, at most.
+MOST_CHOICES = 8
 Metadata = (
     Annotated[
         dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=512)]],
@@ -27,7 +65,6 @@ Metadata = (
 )
 Key = Annotated[str, Meta(min_length=1, max_length=256)] | None
 Tier = Literal["auto", "default", "priority", "fast", "flex"] | None
-ToolChoice = Literal["auto", "none"] | None
 Role = Literal["user", "assistant", "system", "developer"]
 
 
@@ -81,30 +118,6 @@ class CompactionInput(Struct, frozen=True, tag_field="type", tag="compaction"):
 Items = list[Message | ItemReference | CompactionInput | Reasoning]
 
 
-class PlainFormat(Struct, frozen=True, tag_field="type", tag="text"):
-    """Plain text, the only format."""
-
-
-class TextOptionsInput(Struct, frozen=True):
-    """Format of the answer's text."""
-
-    format: PlainFormat | None = None
-
-
-class PromptCacheOptions(Struct, frozen=True):
-    """`prewarm` requests a warm-up, like `generate: false`."""
-
-    prewarm: bool | None = None
-
-
-class BackgroundOptions(Struct, frozen=True):
-    """How a background turn is scheduled; a window of hours puts it into the batch tier."""
-
-    completion_window: Literal["soonest", "2h", "8h"] | None = None
-    #: Accepted without effect.
-    continuation_id: str | None = None
-
-
 class Sampling(Struct, frozen=True, kw_only=True):
     """Sampling parameters; absent ones take the model's defaults."""
 
@@ -115,9 +128,28 @@ class Sampling(Struct, frozen=True, kw_only=True):
     presence_penalty: Penalty = None
     repetition_penalty: Factor = None
     seed: Seed = None
+    #: Added to the logits of tokens: -100 bans a token, 100 lets hardly another be chosen.
+    logit_bias: LogitBias = None
+    #: The answer does not end before it has this many tokens.
+    min_tokens: MinTokens = None
+    #: Continue after an EOS, to the largest number of tokens.
+    ignore_eos: bool | None = None
 
 
-class ResponseFields(Sampling, frozen=True, kw_only=True):
+class SharedFields(Sampling, frozen=True, kw_only=True):
+    """Fields of both protocols that have no effect on the answer; returned with the response."""
+
+    parallel_tool_calls: bool | None = None
+    prompt_cache_key: Identifier = None
+    #: The second is how older SDKs spell the first.
+    prompt_cache_retention: Literal["in_memory", "in-memory", "24h"] | None = None
+    safety_identifier: Identifier = None
+    #: A string; Open WebUI sends an object.
+    user: Annotated[str, Meta(max_length=512)] | dict[str, Any] | None = None
+    idempotency_key: Key = None
+
+
+class ResponseFields(SharedFields, frozen=True, kw_only=True):
     """A request for a response."""
 
     #: Required unless `generate` is false; the last message must be a user's, and not blank.
@@ -130,9 +162,16 @@ class ResponseFields(Sampling, frozen=True, kw_only=True):
     store: bool | None = None
     service_tier: Tier = None
     metadata: Metadata = None
-    idempotency_key: Key = None
+    #: How many likeliest tokens are reported in the place of each; above 0 it includes logprobs.
+    top_logprobs: TopLogprobs = None
     text: TextOptionsInput | None = None
-    tool_choice: ToolChoice = None
+    #: What is not in an answer of this service is included by not being there.
+    include: list[Includable] | None = None
+    reasoning: ReasoningOptions | None = None
+    tools: list[Tool] | None = None
+    tool_choice: Literal["auto", "none"] | AllowedToolsChoice | None = None
+    max_tool_calls: Annotated[int, Meta(ge=0, le=MOST)] | None = None
+    stream_options: ResponseStreamOptions | None = None
     #: False is a warm-up: it ends at once, and another response can continue it.
     generate: bool | None = None
     prompt_cache_options: PromptCacheOptions | None = None
@@ -155,24 +194,28 @@ class CompactBody(Struct, frozen=True, kw_only=True):
     previous_response_id: ResponseId | None = None
 
 
-class StreamOptions(Struct, frozen=True):
-    """Options of a chat completion's stream."""
-
-    include_usage: bool | None = None
-
-
-class CompletionBody(Sampling, frozen=True, kw_only=True):
+class CompletionBody(SharedFields, frozen=True, kw_only=True):
     """The body of `POST /v1/chat/completions`."""
 
     messages: Annotated[list[Message], Meta(min_length=1)]
     model: str | None = None
-    max_completion_tokens: Tokens = None
-    max_tokens: Tokens = None
+    max_completion_tokens: TokensOrNoLimit | None = None
+    max_tokens: TokensOrNoLimit | None = None
     stop: str | Annotated[list[str], Meta(max_length=4)] | None = None
-    n: Literal[1] | None = None
-    logprobs: Annotated[bool, Meta(extra_json_schema={"const": False})] | None = None
+    #: Number of answers.
+    n: Annotated[int, Meta(ge=1, le=MOST_CHOICES)] | None = None
+    logprobs: bool | None = None
+    #: Needs `logprobs`.
+    top_logprobs: TopLogprobs = None
     response_format: PlainFormat | None = None
-    tool_choice: ToolChoice = None
+    modalities: list[Literal["text"]] | None = None
+    reasoning_effort: Effort = None
+    verbosity: Verbosity = None
+    tools: list[Tool] | None = None
+    tool_choice: Literal["auto", "none"] | AllowedChatToolsChoice | None = None
+    functions: list[Function] | None = None
+    function_call: Literal["auto", "none"] | None = None
+    prompt_cache_options: CacheOptions | None = None
     store: bool | None = None
     service_tier: Tier = None
     metadata: Metadata = None

@@ -14,13 +14,15 @@ from starlette.applications import Starlette
 
 from turnstream.turns.environment import SettingError
 from turnstream.ws_server.app import create_app
+from turnstream.ws_server.http_protocol import HttpProtocol
 from turnstream.ws_server.settings import ServerSettings
 from turnstream.ws_server.socket import announce_drain
 
 log = logging.getLogger(__name__)
 
-#: A larger message closes the socket with 1009; one above 256 KiB is refused and it stays open.
-SOCKET_MESSAGE_BYTES = 4 * 1024 * 1024
+#: A message this much larger than a request may be closes the socket with 1009; up to there it is
+#: refused and the socket stays open.
+TOO_LARGE_FACTOR = 2
 #: A client that acknowledges nothing for this long is disconnected; it can resume.
 STALLED_MS = 30_000
 #: Exit code when a background task has died; the process is to be started again.
@@ -47,12 +49,15 @@ def run() -> int:
     app = create_app(settings)
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=HttpProtocol,
         ws="websockets-sansio",
-        ws_max_size=SOCKET_MESSAGE_BYTES,
+        ws_max_size=settings.body_bytes * TOO_LARGE_FACTOR,
         # A compressed message of a hostile client may expand to a thousand times its size.
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=3,
+        timeout_keep_alive=settings.keep_alive_seconds,
+        # Nothing here depends on the address or the scheme that a proxy reports.
+        proxy_headers=False,
         # The access log would contain queries, which may hold ids.
         access_log=False,
         log_config=None,

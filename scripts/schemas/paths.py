@@ -115,6 +115,7 @@ def paths() -> Json:
         },
         **_batches(),
         "/healthz": {"get": health("healthz", "Whether this process is alive.")},
+        "/health": {"get": health("health", "The same.")},
         "/readyz": {"get": health("readyz", "Whether a worker serves the default model.", 503)},
     }
 

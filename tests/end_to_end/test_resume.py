@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import secrets
 from collections.abc import Iterator
 
 import httpx2
@@ -196,3 +197,21 @@ async def test_an_unstored_turn_whose_log_expired_gets_stream_expired(
         [refusal] = await resumed(socket, response_id=response_id, starting_after=4)
 
     assert (refusal["status"], refusal["error"]["code"]) == (400, "stream_expired")
+
+
+async def test_what_another_owner_asked_shows_in_no_number_of_cached_tokens(elsewhere: str) -> None:
+    asked = {"input": f"My word is {secrets.token_hex(40)}. What is yours?", "max_output_tokens": 2}
+
+    async def cached(owner: str, question: dict[str, object] = asked) -> int:
+        async with httpx2.AsyncClient(base_url=elsewhere, headers=key_of(owner)) as http:
+            response = await http.post("/v1/responses", json=question, timeout=60)
+        usage = response.json()["usage"]
+        assert usage["input_tokens"] > usage["input_tokens_details"]["cached_tokens"]
+        return int(usage["input_tokens_details"]["cached_tokens"])
+
+    await cached("ann")
+    same_owner = await cached("ann")
+    system_only = await cached("bob", asked | {"input": "Hello"})
+    guessed = await cached("bob")
+    # The default system text is nobody's own and common to all.
+    assert same_owner > guessed == system_only > 16

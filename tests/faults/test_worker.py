@@ -9,7 +9,7 @@ import pytest
 from redis import Redis
 
 from harness.reader import Reader
-from harness.record import assert_as_stored
+from harness.record import assert_as_stored, fetch
 from harness.service import Service
 from tests.faults.conftest import LONG, QUESTION, Question, until_all_work, worker_names
 from turnstream.turns import keys
@@ -68,6 +68,35 @@ async def test_a_turn_continues_at_another_worker_without_a_gap_for_its_reader(
     assert_as_stored(service, reader)
     if fault is not signal.SIGTERM:  # it may have time to finish
         assert attempts(redis, reader) == 2
+
+
+async def test_logprobs_are_whole_and_equal_when_another_worker_continues_the_turn(
+    service: Service, redis: Redis, workers: dict[str, psutil.Process], reader: Reader
+) -> None:
+    asked = QUESTION | {"top_logprobs": 2, "max_output_tokens": 120}
+    expected = fetch(service, "/v1/responses", asked)["output"][0]["content"][0]["logprobs"]
+    await reader.read(until="output_text.delta", **asked)
+    workers[runs_at(redis, reader)].kill()
+    await reader.read()
+
+    assert attempts(redis, reader) == 2
+    slices = [
+        each
+        for event in reader.events
+        if event["type"] == "response.output_text.delta"
+        for each in event["logprobs"]
+    ]
+    [done] = [event for event in reader.events if event["type"] == "response.output_text.done"]
+    assert slices == done["logprobs"]
+    assert reader.final["response"]["output"][0]["content"][0]["logprobs"] == slices
+    assert bytes(byte for each in slices for byte in each["bytes"]).decode() == reader.text
+    assert [each["token"] for each in slices] == [each["token"] for each in expected]
+    for one, other in zip(slices, expected, strict=True):
+        # The other worker computed what the log held in one step, which may round differently.
+        assert one["logprob"] == pytest.approx(other["logprob"], abs=1e-3)
+        assert [top["token"] for top in one["top_logprobs"]] == [
+            top["token"] for top in other["top_logprobs"]
+        ]
 
 
 async def test_a_dead_engines_turns_are_requeued_and_its_process_restarts(

@@ -71,6 +71,7 @@ def make_turn() -> MakeTurn:
         previous_cached: bool = False,
         store: bool = True,
         key: str | None = None,
+        siblings: int = 0,
     ) -> Turn:
         return new_turn(
             text,
@@ -81,6 +82,7 @@ def make_turn() -> MakeTurn:
             previous_response_id=previous_response_id,
             previous_cached=previous_cached,
             store=store,
+            siblings=siblings,
             idempotency_key=key,
             fingerprint=text,
         )

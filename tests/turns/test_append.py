@@ -1,14 +1,19 @@
 """Which appends to a log are accepted, and from which attempt."""
 
+from collections.abc import Callable
+
 import pytest
 from redis.asyncio import Redis
 
 from tests.turns.conftest import MakeTurn, ending, slices, submitted
 from turnstream.turns import keys
 from turnstream.turns.client import TurnClient
-from turnstream.turns.log import Log, Verdict
+from turnstream.turns.log import Append, Entry, Log, Requeued, Verdict
 from turnstream.turns.queue import TurnQueue
+from turnstream.turns.token_logprobs import TokenLogprobs
 from turnstream.turns.turn import Turn
+
+MakeQueue = Callable[..., TurnQueue]
 
 
 @pytest.fixture
@@ -117,3 +122,30 @@ async def test_a_stale_worker_cannot_write_after_another_has_claimed_the_turn(
 
     assert log.append([slices(turn.id, attempt=1, first=3, texts=["late"])]) == [Verdict.STALE]
     assert log.append([slices(turn.id, attempt=2, first=3, texts=["right"])]) == [Verdict.OK]
+
+
+@pytest.mark.parametrize("readers", [True, False])
+async def test_the_next_attempt_gets_the_logprobs_of_the_log_exactly(
+    log: Log, turn: Turn, redis: Redis, make_queue: MakeQueue, readers: bool
+) -> None:
+    if not readers:  # as for a batch line, whose events are not kept
+        await redis.hset(keys.turn(turn.id), "nodes", "-")  # type: ignore[misc]
+    values = (TokenLogprobs(-0.1234567890123), TokenLogprobs(-1e-9, ((7, -0.1), (2, -3.25))))
+    entries = (Entry('{"n":"x"}'), Entry('{"n":"a"}', (3, 4), values), Entry('{"n":"b"}', (5,)))
+    written = Append(id=turn.id, attempt=1, first=3, entries=entries, final=Requeued())
+    other = slices("resp_none", first=3, texts=["a"])
+
+    assert log.append([other, written, other]) == [Verdict.GONE, Verdict.OK, Verdict.GONE]
+
+    claimed = make_queue("w1").claim(1)
+    assert claimed is not None
+    assert claimed.token_ids == (3, 4, 5)
+    assert claimed.logprobs == values
+
+
+async def test_an_entry_without_logprobs_has_no_field_for_them(
+    log: Log, turn: Turn, redis: Redis
+) -> None:
+    log.append([slices(turn.id, first=3, texts=["a"])])
+    [(_, fields)] = await redis.xrange(keys.log(turn.id), "4-0")
+    assert set(fields) == {b"event", b"token_ids"}

@@ -42,6 +42,7 @@ async def test_a_claim_returns_the_tier_that_the_turn_was_submitted_in(
     claimed = queue.claim(1)
     assert claimed is not None
     assert claimed.tier == tier
+    assert claimed.owner == "ann"
 
 
 @pytest.mark.parametrize(("slots", "every"), [(4, 8), (8, 8), (10, 10)])

@@ -4,5 +4,6 @@ from tests.workers.contract.test_cancelling import *  # noqa: F403
 from tests.workers.contract.test_draws import *  # noqa: F403
 from tests.workers.contract.test_failing import *  # noqa: F403
 from tests.workers.contract.test_greedy import *  # noqa: F403
+from tests.workers.contract.test_sampling import *  # noqa: F403
 from tests.workers.contract.test_stopping import *  # noqa: F403
 from tests.workers.contract.test_together import *  # noqa: F403

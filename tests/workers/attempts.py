@@ -5,10 +5,12 @@ from typing import Any
 
 from turnstream.turns.log import Append
 from turnstream.turns.sampling_params import SamplingParams
+from turnstream.turns.token_logprobs import TokenLogprobs
 from turnstream.turns.turn import Claimed, Message, Request
 from turnstream.workers.attempt import Attempt, Callbacks
 from turnstream.workers.byte_table import ByteTable
 from turnstream.workers.engine import Finish, FinishReason
+from turnstream.workers.shown_tokens import Vocabulary
 from turnstream.workers.slicer import Slicer
 
 ID = "resp_" + 32 * "a"
@@ -58,12 +60,14 @@ def make_attempt(
     stop: tuple[str, ...] = (),
     unread: bool = False,
     input_tokens: int = 0,
+    logprobs: tuple[TokenLogprobs, ...] = (),
+    top_logprobs: int | None = None,
+    min_tokens: int = 0,
     calls: Calls | None = None,
 ) -> Attempt:
     """Make an attempt at a turn that was just claimed."""
-    request = Request(
-        instructions=None, stop=stop, sampling=SamplingParams(temperature=0, top_p=1, seed=0)
-    )
+    sampling = SamplingParams(temperature=0, top_logprobs=top_logprobs, min_tokens=min_tokens)
+    request = Request(instructions=None, stop=stop, sampling=sampling)
     claimed = Claimed(
         id=ID,
         attempt=attempt,
@@ -72,11 +76,17 @@ def make_attempt(
         messages=(Message("user", "Hi"),),
         response=f'"id":"{ID}","output":[],"usage":null}}',
         token_ids=ids,
+        logprobs=logprobs,
         unread=unread,
     )
-    slicer = Slicer(ByteTable.from_tokens(TOKENS, {0, 1, 2}), stop=stop)
-    callbacks = (calls or Calls()).callbacks()
-    return Attempt(claimed, slicer, callbacks, input_tokens=input_tokens)
+    table = ByteTable.from_tokens(TOKENS, {0, 1, 2})
+    return Attempt(
+        claimed,
+        Slicer(table, stop=stop),
+        (calls or Calls()).callbacks(),
+        input_tokens=input_tokens,
+        vocabulary=Vocabulary(table, TOKENS),
+    )
 
 
 def taken(attempt: Attempt) -> Append:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable, Sequence
 
 from turnstream.turns.sampling_params import SamplingParams
+from turnstream.turns.token_logprobs import TokenLogprobs
 from turnstream.workers.engine import Engine, Finish, Handle
 
 #: How long a test waits for an engine before it fails.
@@ -15,6 +16,7 @@ class Listener:
 
     def __init__(self, on_ids: Callable[["Listener"], None] | None = None) -> None:
         self.ids: list[int] = []
+        self.logprobs: list[TokenLogprobs] = []
         self.finishes: list[Finish] = []
         self.calls_after_finish = 0
         self._handle: Handle | None = None
@@ -59,7 +61,10 @@ def start(
 ) -> Listener:
     """Submit a turn and return its listener."""
     listener = Listener(on_ids)
-    listener.taken(engine.submit(prompt, sampling, listener, generated=generated))
+    handle = engine.submit(
+        prompt, sampling, listener, generated=generated, on_logprobs=listener.logprobs.extend
+    )
+    listener.taken(handle)
     return listener
 
 

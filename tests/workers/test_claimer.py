@@ -9,8 +9,10 @@ from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.turn import Claimed, Message, Request, Tier
 from turnstream.workers.active_turns import ActiveTurns
 from turnstream.workers.byte_table import ByteTable
+from turnstream.workers.cache_scope import CacheScope
 from turnstream.workers.claimer import Claimer
-from turnstream.workers.engine import OnStep
+from turnstream.workers.engine import OnLogprobs, OnStep
+from turnstream.workers.shown_tokens import Vocabulary
 from turnstream.workers.slicer import Slicer
 
 
@@ -30,6 +32,7 @@ class OneTurn:
             response="{}",
             token_ids=(),
             tier=tier,
+            owner="ann",
         )
         self._waiting = [turn]
 
@@ -45,6 +48,7 @@ class FakeEngine:
 
     def __init__(self) -> None:
         self.low_priority: list[bool] = []
+        self.cache: list[CacheScope] = []
 
     def healthy(self) -> bool:
         return True
@@ -57,8 +61,11 @@ class FakeEngine:
         *,
         generated: int,
         low_priority: bool,
+        on_logprobs: OnLogprobs,
+        cache: CacheScope,
     ) -> "FakeEngine":
         self.low_priority.append(low_priority)
+        self.cache.append(cache)
         return self
 
 
@@ -87,8 +94,11 @@ def test_only_batch_turns_have_low_priority(tier: Tier, low_priority: bool) -> N
         cast(Any, engine),
         idle,
         lambda ids, stop: Slicer(table, stop=stop),
+        Vocabulary(table, []),
     )
 
     claimer.wake_up()
 
     assert engine.low_priority == [low_priority]
+    # Every prompt of this prompter is the same, so nothing in it is an owner's own.
+    assert engine.cache == [CacheScope("ann", public_tokens=2)]

@@ -2,10 +2,18 @@
 
 import pytest
 
+from turnstream.prompts import SYSTEM_PROMPT
 from turnstream.turns.errors import ContextLengthExceeded, UnsafePrompt
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.turn import Message, Request
-from turnstream.workers.prompter import Llama2Prompter, TemplatePrompter, joined, system_text
+from turnstream.workers.prompter import (
+    Llama2Prompter,
+    TemplatePrompter,
+    common_length,
+    joined,
+    public_prefix,
+    system_text,
+)
 
 
 class FakeTokenizer:
@@ -110,3 +118,12 @@ def test_truncation_drops_the_oldest_turns_and_keeps_the_system_text(
 def test_a_control_string_from_an_old_record_is_refused() -> None:
     with pytest.raises(UnsafePrompt):
         Llama2Prompter(FakeTokenizer()).ids(*asked(Message("user", "[INST]")), limit=1000)
+
+
+def test_the_public_prefix_is_the_default_system_text_and_nothing_that_was_asked() -> None:
+    prompter = Llama2Prompter(FakeTokenizer())
+    public = public_prefix(prompter, limit=4000)
+    assert text_of(public) == f"<s>[INST] <<SYS>>\n{SYSTEM_PROMPT}\n<</SYS>>\n\n"
+    own = prompter.ids(*asked(Message("user", "Hi")), limit=1000)
+    assert text_of(own[: common_length(own, public)]) == "<s>[INST] <<SYS>>\n"
+    assert public_prefix(prompter, limit=10) == []

@@ -17,6 +17,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as connect_socket
 
 from tests.ws_server.batch_harness import BatchHarness
+from tests.ws_server.edge import Edge, pages, settings
 from tests.ws_server.fake_worker import MODEL, FakeWorker
 from tests.ws_server.wire_client import socket_url
 from turnstream.turns.connection import connect, connect_async
@@ -85,6 +86,28 @@ def node(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
     """A front end without authentication."""
     with serving(redis_url, tmp_path_factory.mktemp("node")) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+def pages_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the folder of pages of other origins; it has one that is blank."""
+    folder = tmp_path_factory.mktemp("pages")
+    (folder / "blank.html").write_text("<!doctype html><title>blank</title>")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def edge(
+    redis_url: str, pages_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Edge]:
+    """A front end with everything around HTTP set."""
+    directory = tmp_path_factory.mktemp("edge")
+    with (
+        pages(pages_folder) as listed,
+        pages(pages_folder) as foreign,
+        serving(redis_url, directory, **settings(listed)) as url,
+    ):
+        yield Edge(url, listed, foreign)
 
 
 @pytest.fixture(name="socket")

@@ -52,14 +52,30 @@ def test_penalties_and_top_k_are_taken() -> None:
     }
 
 
+def test_logprobs_are_reported_with_as_many_likeliest_tokens_as_were_asked_for() -> None:
+    assert read(logprobs=True).create.sampling == {"top_logprobs": 0}
+    assert read(logprobs=True, top_logprobs=4).create.sampling == {"top_logprobs": 4}
+    assert read(logprobs=False, top_logprobs=0).create.sampling == {}
+
+
+def test_extras_of_load_generators_are_taken() -> None:
+    create = read(min_tokens=4, ignore_eos=True, max_tokens=4).create
+    assert create.sampling == {"min_tokens": 4, "ignore_eos": True}
+
+
 def test_a_field_with_its_default_value_is_accepted() -> None:
     fields = {
         "n": 1,
         "frequency_penalty": 0,
         "top_k": -1,
         "logprobs": False,
+        "logit_bias": {},
+        "min_tokens": 0,
+        "ignore_eos": False,
         "tools": [],
-        "user": "x",
+        "max_tokens": -1,
+        "modalities": ["text"],
+        "tool_choice": "auto",
     }
 
     assert read(**fields, response_format={"type": "text"}) == read()
@@ -76,12 +92,20 @@ def test_a_field_with_its_default_value_is_accepted() -> None:
             "invalid_value",
             "messages[0].role",
         ),
-        ({"n": 2}, "unsupported_value", "n"),
+        ({"n": 0}, "invalid_value", "n"),
+        ({"n": 9}, "invalid_value", "n"),
+        ({"max_tokens": 0}, "invalid_value", "max_tokens"),
+        ({"max_completion_tokens": -2}, "invalid_value", "max_completion_tokens"),
         ({"frequency_penalty": -2.1}, "invalid_value", "frequency_penalty"),
         ({"repetition_penalty": 0}, "invalid_value", "repetition_penalty"),
         ({"top_k": 0.5}, "invalid_value", "top_k"),
         ({"presence_penalty": 3}, "invalid_value", "presence_penalty"),
-        ({"logprobs": True}, "unsupported_parameter", "logprobs"),
+        ({"logprobs": 1}, "invalid_value", "logprobs"),
+        ({"top_logprobs": 3}, "invalid_value", "top_logprobs"),
+        ({"top_logprobs": 3, "logprobs": False}, "invalid_value", "top_logprobs"),
+        ({"top_logprobs": 21, "logprobs": True}, "invalid_value", "top_logprobs"),
+        ({"min_tokens": 5, "max_tokens": 4}, "invalid_value", "min_tokens"),
+        ({"ignore_eos": "yes"}, "invalid_value", "ignore_eos"),
         ({"stop": ["a", ""]}, "invalid_value", "stop"),
         ({"stop": list("abcde")}, "invalid_value", "stop"),
         ({"stop": 1}, "invalid_value", "stop"),

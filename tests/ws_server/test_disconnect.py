@@ -11,6 +11,7 @@ from tests.ws_server.fake_worker import FakeWorker
 from turnstream.turns import keys
 
 WAIT_SECONDS = 20
+MESSAGES = [{"role": "user", "content": "Hi"}]
 
 
 @pytest.fixture
@@ -30,8 +31,9 @@ async def asked_under(redis: Redis, key: str) -> str:
 async def leave(
     node: str, redis: Redis, *, key: str = "mine", path: str = "responses", **fields: object
 ) -> str:
-    """Ask, disconnect as soon as the turn exists, and return its response's id."""
-    body = json.dumps({"input": "Hi", "messages": [{"role": "user", "content": "Hi"}]} | fields)
+    """Ask, leave as soon as the turn is there, and give its response's id."""
+    question = {"input": "Hi"} if path == "responses" else {"messages": MESSAGES}
+    body = json.dumps(question | fields)
     host, port = node.removeprefix("http://").split(":")
     _, writing = await asyncio.open_connection(host, int(port))
     lines = (

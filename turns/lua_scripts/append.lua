@@ -4,9 +4,11 @@
 -- Arguments: worker (name); log_seconds, store_seconds, unstored_seconds; parts, a list with for each turn:
 --   id, attempt, first (number of its first event), count (of events),
 --   final: absent while it goes on; 'requeued' to put it back into its queue; else its terminal status,
---   tokens (integer, with a terminal status): tokens of prompt and answer together.
--- ARGV[2...]: for each part in order: event (JSON) and token ids (comma-separated) `count` times, then with a
---   terminal status: error (JSON), response (JSON after status and error), output (text).
+--   tokens (integer, with a terminal status): tokens of prompt and answer together,
+--   logprobs: 1 if its entries have log probabilities, else absent.
+-- ARGV[2...]: for each part in order: event (JSON), token ids (comma-separated) and, with `logprobs`, their log
+--   probabilities (JSON or '') `count` times, then with a terminal status: error (JSON), response (JSON after status
+--   and error), output (text).
 -- Returns for each part one word: ok, gone (no record), stale (another attempt has it), repeated (written before),
 --   ended, gap (`first` is not the next number).
 local at, verdicts, now = 2, {}, now_ms()
@@ -15,7 +17,8 @@ for _, part in ipairs(args.parts) do
   local id, first, count, final = part.id, part.first, part.count, part.final
   local ends = final and final ~= 'requeued'
   local events = at
-  at = at + 2 * count + (ends and 3 or 0)
+  local width = part.logprobs and 3 or 2
+  at = at + width * count + (ends and 3 or 0)
 
   -- Unpacked instead of read by `fields`: this is done for every slice, and the table would cost 1.5 microseconds.
   local attempt, seq, status, worker, nodes =
@@ -31,7 +34,8 @@ for _, part in ipairs(args.parts) do
   elseif first ~= tonumber(seq) + 1 then verdict = 'gap'
   else
     for i = 0, count - 1 do
-      emit(id, first + i, ARGV[events + 2 * i], ARGV[events + 2 * i + 1], ends and i == count - 1, nodes)
+      local entry = events + width * i
+      emit(id, first + i, ARGV[entry], ARGV[entry + 1], ends and i == count - 1, nodes, width == 3 and ARGV[entry + 2])
     end
     if not final then
       redis.call('HSET', turn_key(id), 'seq', first + count - 1)

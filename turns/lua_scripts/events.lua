@@ -21,23 +21,25 @@ local function publish_outbox()
   end
 end
 
--- Write one entry of a log.
-local function write(id, seq, event, token_ids)
+-- Write one entry of a log; `logprobs` (JSON of its token ids) may be nil, false or empty.
+local function write(id, seq, event, token_ids, logprobs)
   if token_ids == '' then
     redis.call('XADD', log_key(id), (seq + 1) .. '-0', 'event', event)
+  elseif logprobs and logprobs ~= '' then
+    redis.call('XADD', log_key(id), (seq + 1) .. '-0', 'event', event, 'token_ids', token_ids, 'logprobs', logprobs)
   else
     redis.call('XADD', log_key(id), (seq + 1) .. '-0', 'event', event, 'token_ids', token_ids)
   end
 end
 
 -- Append one event to a turn's log and address it to the nodes that follow the turn.
-local function emit(id, seq, event, token_ids, last, nodes)
+local function emit(id, seq, event, token_ids, last, nodes, logprobs)
   if nodes == NO_READERS then
     local refusal = string.sub(event, 1, 15) == '{"type":"error"'
-    if token_ids ~= '' or refusal then write(id, seq, refusal and event or '', token_ids) end
+    if token_ids ~= '' or refusal then write(id, seq, refusal and event or '', token_ids, logprobs) end
     return
   end
-  write(id, seq, event, token_ids)
+  write(id, seq, event, token_ids, logprobs)
   post(id, seq, event, last, nodes)
 end
 

@@ -5,10 +5,12 @@
 --   previous_response_cached, store, has_question (booleans), idempotency_key (optional), fingerprint (of the request),
 --   batch (optional; then no node follows the turn, and its end goes onto the batch's list), epoch and line (with a
 --   batch), alive_ms, watch_ms (0: goes on without readers), max_queued (turns), turn_seconds, log_seconds,
---   store_seconds, unstored_seconds, limits (see owner.lua), tokens (estimate, counted against them).
+--   store_seconds, unstored_seconds, limits (see owner.lua), tokens (estimate, counted against them),
+--   siblings (turns of the same request that follow).
 -- ARGV[2...5]: request (JSON), input (JSON), response (JSON after status and error), wake-up (Celery message).
--- Returns {'ok', first event, second event}, or with a batch {'ok', status}; {'known', id} for a known idempotency
---   key; {'limited', limit, milliseconds}; or one of {queue_full}, {batch_lost}, {idempotency_key_reused},
+-- Returns {'ok', first event, second event, requests, tokens} with what is used of the limits per minute, without these
+--   for a repeated id, or with a batch {'ok', status}; {'known', id} for a known idempotency key;
+--   {'limited', limit, milliseconds, requests, tokens}; or one of {queue_full}, {batch_lost}, {idempotency_key_reused},
 --   {no_question}, {newer_version}, {previous_response_not_found}, {previous_response_running}.
 local request, input, response, wake_up = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local id, owner, model, tier, batch = args.id, args.owner, args.model, args.tier, args.batch
@@ -40,12 +42,13 @@ if refusal then return {refusal} end
 if not args.has_question and not awaits_answer(previous) then return {'no_question'} end
 
 local _, waiting = queue_sizes(model)
-if waiting >= args.max_queued then return {'queue_full'} end
+if waiting + args.siblings >= args.max_queued then return {'queue_full'} end
 
-local now = now_ms()
+local now, use = now_ms(), nil
 if not batch then
-  local limit, wait = take_room(owner, model, args.limits, args.tokens, now)
-  if limit then return {'limited', limit, math.ceil(wait)} end
+  local limit, wait
+  use, limit, wait = take_room(owner, model, args.limits, args.tokens, now, args.siblings)
+  if limit then return {'limited', limit, math.ceil(wait), use[1], use[2]} end
 end
 
 -- Start-time fair queueing: an owner's next turn comes one tag after its last, and never before the clock.
@@ -106,4 +109,4 @@ end
 if not best and tier ~= 'batch' then preempt(model, now, capacity_of(model, now)) end
 if batch then return {'ok', 'queued'} end
 local events = waiting_events({response = response, announced = announced})
-return {'ok', events[1], events[2]}
+return {'ok', events[1], events[2], use[1], use[2]}

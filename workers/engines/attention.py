@@ -260,6 +260,7 @@ def _attend_decode(
     return torch.matmul(weights.to(values.dtype), values).reshape(slots, heads, width)
 
 
-def register() -> None:
-    """Register `slot_attention` with transformers; a second call changes nothing."""
+def register(model: LlamaForCausalLM) -> None:
+    """Register `slot_attention` with transformers, and let a model use it."""
     AttentionInterface.register(ATTENTION, slot_attention)
+    model.config._attn_implementation = ATTENTION

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.workers.engines import gumbel
-from turnstream.workers.engines.penalties import Penalties
+from turnstream.workers.engines.logit_changes import LogitChanges
 from turnstream.workers.engines.to_device import to_device
 
 #: Rows of logits that a CPU processes together: few enough to stay in its cache.
@@ -31,7 +31,7 @@ class TokenRequest:
     sampling: SamplingParams
     #: The token's position in prompt plus output.
     position: int
-    penalties: Penalties | None = None
+    changes: LogitChanges | None = None
 
 
 def choose(logits: Tensor, requests: Sequence[TokenRequest]) -> Tensor:
@@ -44,11 +44,11 @@ def choose(logits: Tensor, requests: Sequence[TokenRequest]) -> Tensor:
         ``(turns,)`` int64: token ids, or `NOT_A_NUMBER`.
     """
     best, ids = logits.max(dim=-1)
-    # Greedy turns without penalties need no more than the argmax.
+    # Greedy turns whose logits stay as they are need no more than the argmax.
     special = [
         n
         for n, request in enumerate(requests)
-        if request.sampling.temperature > 0 or request.penalties
+        if request.sampling.temperature > 0 or request.changes
     ]
     at_once = CPU_ROWS if logits.device.type == "cpu" else len(requests)
     for first in range(0, len(special), at_once):
@@ -61,8 +61,8 @@ def choose(logits: Tensor, requests: Sequence[TokenRequest]) -> Tensor:
 
 def _choose(logits: Tensor, requests: Sequence[TokenRequest]) -> Tensor:
     for row, request in zip(logits, requests, strict=True):
-        if request.penalties:
-            request.penalties.apply(row)
+        if request.changes:
+            request.changes.apply(row, request.position)
     ids = logits.argmax(dim=-1)
     size = logits.shape[-1]
     for limited, draw in ((False, _draw_from_all), (True, _draw_from_likeliest)):

@@ -9,9 +9,12 @@ import torch
 from torch import Tensor
 
 from turnstream.turns.sampling_params import SamplingParams
-from turnstream.workers.engine import OnStep
+from turnstream.turns.token_logprobs import TokenLogprobs
+from turnstream.workers.cache_scope import CacheScope
+from turnstream.workers.engine import Finish, OnLogprobs, OnStep
 from turnstream.workers.engines.attention import PENDING_ID, NewTokens
-from turnstream.workers.engines.penalties import Penalties
+from turnstream.workers.engines.logit_changes import LogitChanges
+from turnstream.workers.engines.logprobs import StepLogprobs
 from turnstream.workers.engines.slots import Slot
 
 
@@ -25,23 +28,30 @@ class SlotTurn:
         on_step: OnStep,
         *,
         generated: int,
-        end: int,
+        context: int,
         low_priority: bool,
+        on_logprobs: OnLogprobs | None,
+        cache: CacheScope,
     ) -> None:
         self.prompt = prompt
         self.sampling = sampling
         self.on_step = on_step
+        self.cache = cache
+        #: None if the turn reports no log probabilities.
+        self.on_logprobs = None if sampling.top_logprobs is None else on_logprobs
+        #: Of the token to be delivered next; None if it reports none.
+        self.logprobs: TokenLogprobs | None = None
         #: How many of the prompt's last ids an earlier attempt generated.
         self.generated = generated
         #: How many tokens prompt and answer may have together.
-        self.end = end
+        self.end = min(context, len(prompt) + (sampling.max_tokens or context))
         #: It skips steps in which other turns compute their first token.
         self.low_priority = low_priority
         self.slot: Slot | None = None
         self.cancelled = False
         #: Whether `on_step` was called with the finish.
         self.finished = False
-        self.penalties: Penalties | None = None
+        self.logit_changes: LogitChanges | None = None
         #: How many of the prompt's tokens were in the cache when the turn got its slot.
         self.cached_tokens = 0
 
@@ -50,6 +60,13 @@ class SlotTurn:
         """Whether the turn has a slot and no token of its answer."""
         slot = self.slot
         return slot is not None and len(slot.ids) + slot.pending == len(self.prompt)
+
+    def deliver(self, ids: Sequence[int], finish: Finish | None) -> None:
+        """Call `on_step`, and before it `on_logprobs` with the token's log probabilities."""
+        logprobs, self.logprobs = self.logprobs, None
+        if self.on_logprobs and logprobs:
+            self.on_logprobs((logprobs,))
+        self.on_step(ids, finish)
 
     def cancel(self) -> None:
         """End the turn within a step; a second call, or one after its end, changes nothing."""
@@ -101,11 +118,20 @@ class PendingStep:
     Args:
         answered: the turns that get a token, with the slots they had at the launch.
         ids: ``(answered,)`` int64, on the device; below 0 where the logits are not numbers.
+        logprobs: of the turns that report them, on the device; None if no turn does.
     """
 
-    def __init__(self, answered: Sequence[tuple[SlotTurn, Slot]], ids: Tensor) -> None:
+    def __init__(
+        self,
+        answered: Sequence[tuple[SlotTurn, Slot]],
+        ids: Tensor,
+        logprobs: StepLogprobs | None = None,
+    ) -> None:
         self.answered = answered
+        #: Where the device can read them at once.
+        self.device_ids = ids
         self._ids = ids.to("cpu", non_blocking=True)
+        self._logprobs = logprobs.to_host() if logprobs else None
         self._copied = torch.cuda.Event() if ids.is_cuda else None
         if self._copied:
             self._copied.record(torch.cuda.current_stream(ids.device))
@@ -115,3 +141,7 @@ class PendingStep:
         if self._copied:
             self._copied.synchronize()
         return self._ids.tolist()
+
+    def logprobs(self) -> dict[int, TokenLogprobs]:
+        """Return the log probabilities by place in `answered`; to be called after `ids`."""
+        return self._logprobs.by_place() if self._logprobs else {}

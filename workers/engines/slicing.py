@@ -26,7 +26,7 @@ def slicers(tokenizer: LlamaTokenizer) -> Callable[[Sequence[int], Sequence[str]
     Raises:
         CheckpointError: no slicer shows this tokenizer's text exactly.
     """
-    table = ByteTable.from_tokens(tokenizer.tokens, tokenizer.control_ids)
+    table = byte_table(tokenizer)
 
     def stream(prompt_ids: Sequence[int], stop: Sequence[str] = ()) -> IdSlicer:
         return StreamSlicer(tokenizer.core, prompt_ids, stop=stop)
@@ -41,6 +41,13 @@ def slicers(tokenizer: LlamaTokenizer) -> Callable[[Sequence[int], Sequence[str]
             return lambda _, stop: Slicer(table, stop=stop)
         case TokenizerKind.STREAM:
             return stream
+
+
+def byte_table(tokenizer: LlamaTokenizer) -> ByteTable:
+    """Return the bytes of a tokenizer's ids."""
+    return ByteTable.from_tokens(
+        tokenizer.tokens, tokenizer.control_ids, byte_level=tokenizer.byte_level
+    )
 
 
 class StreamSlicer:
@@ -67,12 +74,12 @@ class StreamSlicer:
         """Whether a stop string was met; all later text is dropped."""
         return self._reply.stopped
 
-    def feed(self, ids: Sequence[int]) -> str:
+    def feed(self, ids: Sequence[int], *, may_stop: bool = True) -> str:
         """Take new ids of the reply; return the text to show now, often none."""
         text = ""
         for id in ids:
             text += self._step(id)
-        return self._reply.feed(text)
+        return self._reply.feed(text, may_stop=may_stop)
 
     def finish(self) -> str:
         """Return the text held back that is part of the reply; half a character is dropped."""

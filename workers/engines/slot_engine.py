@@ -12,22 +12,25 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
-from torch import Tensor
 from transformers import LlamaForCausalLM
 
 from turnstream.turns.sampling_params import SamplingParams
-from turnstream.workers.engine import EngineDead, Finish, FinishReason, OnStep, check_prompt
-from turnstream.workers.engines import attention, sampler
+from turnstream.workers.cache_scope import NO_OWNER, CacheScope
+from turnstream.workers.check_turn import check_turn
+from turnstream.workers.engine import EngineDead, Finish, FinishReason, OnLogprobs, OnStep
+from turnstream.workers.engines import attention
 from turnstream.workers.engines.attention import NewTokens, PackedStep
 from turnstream.workers.engines.decode_op import DecodeOp
 from turnstream.workers.engines.fused_attention import fuse
 from turnstream.workers.engines.kv_cache import KvCache
+from turnstream.workers.engines.logit_changes import logit_changes
+from turnstream.workers.engines.next_tokens import choose_next
 from turnstream.workers.engines.packed_linear import pack
-from turnstream.workers.engines.penalties import penalties
 from turnstream.workers.engines.recorded_steps import Recorder, recorded_steps
-from turnstream.workers.engines.sampler import NOT_A_NUMBER, TokenRequest
+from turnstream.workers.engines.sampler import NOT_A_NUMBER
 from turnstream.workers.engines.scheduler import PendingStep, Scheduler, SlotTurn
 from turnstream.workers.engines.slots import Slot, Slots
 from turnstream.workers.engines.to_device import to_device
@@ -68,12 +71,14 @@ class SlotEngine:
             if decode_op and not fuse(model, decode_op):
                 log.info("decode attention: torch is used; the op does not support this model")
             pack(model)
-        attention.register()
-        model.config._attn_implementation = attention.ATTENTION
+        attention.register(model)
         self._model = model
         self._device = model.device
         self._vocabulary = model.config.vocab_size
         self._eos_ids = eos_ids
+        self._changes = partial(
+            logit_changes, eos_ids=eos_ids, vocabulary=self._vocabulary, device=model.device
+        )
         self._after_step = after_step
         self._scheduler = Scheduler(prompt_tokens)
         self._cache = KvCache(
@@ -89,7 +94,6 @@ class SlotEngine:
         self._running: list[SlotTurn] = []
         self._ahead = model.device.type == "cuda" if ahead is None else ahead
         self._pending: PendingStep | None = None
-
         # Shared with other threads, under the condition.
         self._work = threading.Condition()
         self._waiting: deque[SlotTurn] = deque()
@@ -122,19 +126,22 @@ class SlotEngine:
         *,
         generated: int = 0,
         low_priority: bool = False,
+        on_logprobs: OnLogprobs | None = None,
+        cache: CacheScope = NO_OWNER,
     ) -> SlotTurn:
         """Take a turn; see `workers.engine.Engine.submit`."""
         prompt = list(prompt_ids)
-        check_prompt(
-            prompt,
-            generated=generated,
-            context=self.context,
-            vocabulary=self._vocabulary,
-        )
-        room = self.context if sampling.max_tokens is None else sampling.max_tokens
-        end = min(self.context, len(prompt) + room)
+        context, vocabulary = self.context, self._vocabulary
+        check_turn(prompt, sampling, generated=generated, context=context, vocabulary=vocabulary)
         turn = SlotTurn(
-            prompt, sampling, on_step, generated=generated, end=end, low_priority=low_priority
+            prompt,
+            sampling,
+            on_step,
+            generated=generated,
+            context=context,
+            low_priority=low_priority,
+            on_logprobs=on_logprobs,
+            cache=cache,
         )
         with self._work:
             if self._closed:
@@ -200,19 +207,12 @@ class SlotEngine:
                 if not self._waiting:
                     return
                 turn = self._waiting.popleft()
-            assignment = self._slots.assign(turn.prompt)
-            slot, source = assignment.slot, assignment.source
+            slot, source = self._slots.assign(turn.prompt, turn.cache)
             if source:
                 self._cache.copy(source=source.index, target=slot.index, length=slot.written)
             turn.slot = slot
             turn.cached_tokens = slot.written
-            turn.penalties = penalties(
-                turn.sampling,
-                turn.prompt,
-                generated=turn.generated,
-                vocabulary=self._vocabulary,
-                device=self._device,
-            )
+            turn.logit_changes = self._changes(turn.sampling, turn.prompt, generated=turn.generated)
             self._running.append(turn)
 
     def _launch(self, new_tokens: list[tuple[SlotTurn, NewTokens]]) -> PendingStep | None:
@@ -229,20 +229,14 @@ class SlotEngine:
         if not answered:
             step.hidden(self._model)
             return None
-        ids = sampler.choose(
-            self._logits(step, [slot.index for _, slot in answered]),
-            [TokenRequest(turn.sampling, slot.written, turn.penalties) for turn, slot in answered],
-        )
-        for n, (turn, _) in enumerate(answered):
-            if turn.penalties:
-                turn.penalties.add(ids[n : n + 1])
+        indices = [slot.index for _, slot in answered]
+        pending = choose_next(answered, self._logits(step, indices))
         if self._ahead:
-            slots = to_device([slot.index for _, slot in answered], self._device)
             # NOT_A_NUMBER must be a valid id until the host has read it.
-            self._cache.last_ids[slots] = ids.clamp(min=0)
-        return PendingStep(answered, ids)
+            self._cache.last_ids[to_device(indices, self._device)] = pending.device_ids.clamp(min=0)
+        return pending
 
-    def _logits(self, step: PackedStep, slots: Sequence[int]) -> Tensor:
+    def _logits(self, step: PackedStep, slots: Sequence[int]) -> torch.Tensor:
         """Run the model; return the logits at each slot's last token, ``(slots, vocabulary)``."""
         if self._recorded and not step.chunks:
             return self._recorded.logits(step)[step.last_tokens(slots)]
@@ -250,7 +244,8 @@ class SlotEngine:
 
     def _settle(self, pending: PendingStep) -> None:
         """Deliver to every turn the token that a step chose for it."""
-        for (turn, slot), id in zip(pending.answered, pending.ids(), strict=True):
+        ids, logprobs = pending.ids(), pending.logprobs()
+        for n, ((turn, slot), id) in enumerate(zip(pending.answered, ids, strict=True)):
             if turn.finished:
                 continue
             slot.pending -= 1
@@ -260,10 +255,11 @@ class SlotEngine:
                 slot.written = 0
                 message = "the model's output for this turn was not a number"
                 self._finish(turn, [], Finish(FinishReason.ERROR, message))
-            elif id in self._eos_ids:
+            elif id in self._eos_ids and not turn.sampling.ignore_eos:
                 self._finish(turn, [], Finish(FinishReason.STOP))
             else:
                 slot.ids.append(id)
+                turn.logprobs = logprobs.get(n)
                 if len(slot.ids) == turn.end:
                     self._finish(turn, [id], Finish(FinishReason.LENGTH))
                 else:
@@ -271,7 +267,7 @@ class SlotEngine:
 
     def _deliver(self, turn: SlotTurn, ids: Sequence[int]) -> None:
         try:
-            turn.on_step(ids, None)
+            turn.deliver(ids, None)
         except Exception as exc:
             log.exception("a turn's on_step failed, the turn ends")
             message = f"on_step failed: {type(exc).__name__}: {exc}"
@@ -284,7 +280,7 @@ class SlotEngine:
             self._slots.release(turn.slot)
             self._running.remove(turn)
         try:
-            turn.on_step(ids, finish)
+            turn.deliver(ids, finish)
         except Exception:
             log.exception("a turn's on_step failed at its finish")
 

@@ -5,6 +5,7 @@ tokenizer's Rust core, which is configured once: the Python layer above configur
 which is not thread-safe.
 """
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -43,6 +44,8 @@ class LlamaTokenizer:
         #: For decode streams, which must not change it.
         self.core = core
         self._tokenizer = tokenizer
+        #: Whether tokens spell bytes as characters, as GPT-2's do.
+        self.byte_level: bool = '"ByteLevel"' in json.dumps(json.loads(core.to_str())["decoder"])
 
         known = core.get_vocab(with_added_tokens=True)
         tokens = [""] * max(size, max(known.values()) + 1)

@@ -7,7 +7,6 @@ and on the length of its prompt at `submit`, so a later attempt continues with o
 
 import asyncio
 import logging
-import signal
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -15,7 +14,6 @@ from contextlib import aclosing, suppress
 from pathlib import Path
 
 from vllm.engine.arg_utils import AsyncEngineArgs
-from vllm.inputs.engine import tokens_input
 from vllm.outputs import RequestOutput
 from vllm.platforms import current_platform
 from vllm.v1.engine.async_llm import AsyncLLM
@@ -23,15 +21,18 @@ from vllm.v1.engine.exceptions import EngineDeadError
 from vllm.v1.engine.output_processor import OutputProcessor
 
 from turnstream.turns.sampling_params import SamplingParams
+from turnstream.workers.cache_scope import NO_OWNER, CacheScope
+from turnstream.workers.check_turn import check_turn
 from turnstream.workers.engine import (
     CheckpointError,
     EngineDead,
     Finish,
     FinishReason,
+    OnLogprobs,
     OnStep,
-    check_prompt,
 )
 from turnstream.workers.engines.orphans import ended_with_us
+from turnstream.workers.engines.vllm_start import started
 from turnstream.workers.engines.vllm_turn import VllmTurn, sampling_params
 
 log = logging.getLogger(__name__)
@@ -88,11 +89,9 @@ class VllmEngine:
         self._turns: dict[VllmTurn, None] = {}
         self._taken = 0
         self._over = asyncio.Event()
-
         # Shared with other threads, under the lock.
         self._lock = threading.Lock()
         self._closed = ""
-
         args = AsyncEngineArgs(
             model=str(folder),
             skip_tokenizer_init=True,
@@ -108,6 +107,8 @@ class VllmEngine:
             tensor_parallel_size=tensor_parallel,
             # On a CPU, compiling takes longer than it saves.
             enforce_eager=device == "cpu",
+            # Before penalties, bias and temperature.
+            logprobs_mode="raw_logprobs",
             disable_log_stats=True,
         )
         self._loop: asyncio.AbstractEventLoop
@@ -137,12 +138,22 @@ class VllmEngine:
         *,
         generated: int = 0,
         low_priority: bool = False,
+        on_logprobs: OnLogprobs | None = None,
+        cache: CacheScope = NO_OWNER,
     ) -> VllmTurn:
         """Take a turn; see `workers.engine.Engine.submit`."""
         prompt = list(prompt_ids)
-        check_prompt(prompt, generated=generated, context=self.context, vocabulary=self._vocabulary)
-        params = sampling_params(prompt, sampling, context=self.context, eos_ids=self._eos_ids)
-        turn = VllmTurn(prompt, params, on_step, self._schedule_cancel, low_priority=low_priority)
+        context, vocabulary = self.context, self._vocabulary
+        check_turn(prompt, sampling, generated=generated, context=context, vocabulary=vocabulary)
+        turn = VllmTurn(
+            prompt,
+            sampling_params(prompt, sampling, context=context, eos_ids=self._eos_ids),
+            on_step,
+            self._schedule_cancel,
+            low_priority=low_priority,
+            on_logprobs=on_logprobs,
+            salt=cache.salt,
+        )
         with self._lock:
             if self._closed:
                 raise EngineDead(self._closed)
@@ -166,9 +177,7 @@ class VllmEngine:
         self._loop = asyncio.get_running_loop()
         with ended_with_us() as all_started:
             try:
-                # The worker handles SIGINT by draining; vLLM's processes inherit this mask.
-                signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-                self._llm = AsyncLLM.from_engine_args(args)
+                self._llm = await started(args)
                 self._requests = self._llm.output_processor
             except Exception as exc:
                 ready.set_exception(exc)
@@ -193,9 +202,8 @@ class VllmEngine:
     async def _answer(self, turn: VllmTurn, id: str) -> None:
         """Deliver vLLM's outputs of one turn; leaving the loop early aborts it in vLLM."""
         try:
-            prompt, later = tokens_input(turn.prompt), int(turn.low_priority)
             async with aclosing(
-                self._llm.generate(prompt, turn.params, id, priority=later)
+                self._llm.generate(turn.input, turn.params, id, priority=turn.priority)
             ) as outputs:
                 async for output in outputs:
                     self._take(turn, output)
@@ -209,7 +217,7 @@ class VllmEngine:
 
     def _take(self, turn: VllmTurn, output: RequestOutput) -> None:
         [completion] = output.outputs
-        ids = list(completion.token_ids)
+        ids, turn.logprobs = list(completion.token_ids), completion.logprobs
         turn.cached_tokens = output.num_cached_tokens or turn.cached_tokens
         match completion.finish_reason:
             case None:
@@ -224,7 +232,7 @@ class VllmEngine:
 
     def _deliver(self, turn: VllmTurn, ids: Sequence[int]) -> None:
         try:
-            turn.on_step(ids, None)
+            turn.deliver(ids, None)
         except Exception as exc:
             log.exception("a turn's on_step failed, the turn ends")
             message = f"on_step failed: {type(exc).__name__}: {exc}"
@@ -238,7 +246,7 @@ class VllmEngine:
         turn.finished = True
         del self._turns[turn]
         try:
-            turn.on_step(ids, finish)
+            turn.deliver(ids, finish)
         except Exception:
             log.exception("a turn's on_step failed at its finish")
         self._schedule_after_step()

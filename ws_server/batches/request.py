@@ -36,6 +36,8 @@ def read_request(text: bytes | None, endpoint: str) -> tuple[str, Create]:
     create = read_chat(line.body).create if endpoint == CHAT else read_create(line.body)
     if not create.generate:
         raise field.unsupported("body.generate", "a batch has nothing to warm up.")
+    if create.choices > 1:
+        raise field.unsupported("body.n", "in a batch, write a line for each answer.")
     for reference in create.references:
         raise field.unsupported(reference.param, "in a batch, send the text of the answer.")
     return line.custom_id, create

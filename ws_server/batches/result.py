@@ -23,7 +23,7 @@ from turnstream.ws_server.batches.request import CHAT
 from turnstream.ws_server.batches.stop import Stop
 from turnstream.ws_server.batches.window import Line
 from turnstream.ws_server.bodies import ErrorBody
-from turnstream.ws_server.chat import completion
+from turnstream.ws_server.chat import completion, in_chat_words
 from turnstream.ws_server.create import Create
 
 _USAGE = re.compile(
@@ -60,7 +60,10 @@ def ended_result(line: Line, end: EndedTurn | None, endpoint: str, stop: Stop | 
         case EndedTurn(status="cancelled"):
             return stopped_result(line, stop)
         case EndedTurn(status="failed"):
-            return _refused(line, *_failure(end), turn=line.turn)
+            status, error = _failure(end)
+            if endpoint == CHAT:
+                error = in_chat_words(error)
+            return _refused(line, status, error, turn=line.turn)
         case _:
             return _answered(line, end, endpoint)
 

@@ -294,4 +294,6 @@ class BatchRunner:
 
     def _reader(self, line: int, offset: int) -> LineReader:
         path = f"files/{self._batch.plan.input_file_id}"
-        return LineReader(self._blobs, path, line=line, offset=offset)
+        return LineReader(
+            self._blobs, path, line_bytes=self._limits.line_bytes, line=line, offset=offset
+        )

@@ -60,6 +60,11 @@ const chunks = client.chat.completions.stream({ ...asked, stream_options: { incl
 chunks.on("content", (delta) => (said.chunks += delta));
 said.chunks_final = await chunks.finalContent();
 said.chunks_tokens = (await chunks.totalUsage()).completion_tokens;
+const several = await client.chat.completions.create({ ...asked, n: 2, user: "ann" });
+said.choices = several.choices.map((choice) => [choice.index, choice.message.content]);
+said.returned = (await client.responses.retrieve(several.id.replace("chatcmpl-", "resp_"))).user;
+const refused = await client.responses.create({ model: "demo", input: TITANIC, max_tokens: 4 }).catch((error) => error);
+said.refused = [refused.status, refused.param];
 
 // On a socket: go on, stop, and two lanes at once.
 const socket = new ResponsesWS(client);

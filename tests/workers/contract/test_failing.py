@@ -100,8 +100,14 @@ def test_when_the_step_loop_dies_every_turn_finishes_once_with_an_error(
         ("repetition_penalty", 0),
         ("repetition_penalty", -1.0),
         ("repetition_penalty", float("inf")),
+        ("logit_bias", ((7, 100.5),)),
+        ("logit_bias", ((7, float("nan")),)),
+        ("min_tokens", -1),
+        ("min_tokens", 6),
+        ("top_logprobs", -1),
+        ("top_logprobs", 21),
     ],
 )
-def test_sampling_out_of_range_is_refused_by_name(field: str, value: float) -> None:
+def test_sampling_out_of_range_is_refused_by_name(field: str, value: object) -> None:
     with pytest.raises(ValueError, match=f"^{field} "):
         SamplingParams(**{"max_tokens": 5, field: value})

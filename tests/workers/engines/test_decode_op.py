@@ -134,10 +134,9 @@ def test_a_fused_model_computes_what_the_plain_one_computes(op: DecodeOp, bias: 
         max_position_embeddings=64,
         attention_bias=bias,
     )
-    attention.register()
     torch.manual_seed(4)
     model = LlamaForCausalLM(config).eval()
-    model.config._attn_implementation = attention.ATTENTION
+    attention.register(model)
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
 

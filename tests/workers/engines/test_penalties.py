@@ -6,6 +6,7 @@ from torch import Tensor
 from transformers import RepetitionPenaltyLogitsProcessor
 
 from turnstream.turns.sampling_params import SamplingParams
+from turnstream.workers.engines.logit_changes import LogitChanges
 from turnstream.workers.engines.penalties import Penalties, penalties
 from turnstream.workers.engines.sampler import TokenRequest, choose
 
@@ -90,8 +91,8 @@ def test_a_penalty_changes_its_own_row_only(dtype: torch.dtype) -> None:
     rows = logits().to(dtype).expand(3, -1).contiguous()
     requested = [
         TokenRequest(sampling(), 9),
-        TokenRequest(sampling(), 9, likeliest),
-        TokenRequest(sampling(), 9, likeliest_twice),
+        TokenRequest(sampling(), 9, LogitChanges(penalties=likeliest)),
+        TokenRequest(sampling(), 9, LogitChanges(penalties=likeliest_twice)),
     ]
     assert choose(rows, requested).tolist() == [5, 0, 0]
     assert torch.equal(rows, logits().to(dtype).expand(3, -1))

@@ -21,9 +21,8 @@ SLOTS = 6
 
 @pytest.fixture
 def model(tiny_llama_folder: Path) -> LlamaForCausalLM:
-    attention.register()
     model = LlamaForCausalLM.from_pretrained(tiny_llama_folder, dtype=torch.float32).eval()
-    model.config._attn_implementation = attention.ATTENTION
+    attention.register(model)
     return model
 
 
