@@ -1,6 +1,7 @@
 """How much memory this machine has, for the private Redis's share of it."""
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 #: One part in so many of the memory is Redis's: it doubles for a moment when it rewrites its file,
@@ -20,10 +21,8 @@ def redis_share() -> int:
 def machine_memory() -> int:
     """Return this machine's bytes of memory, or its container's; 0 if that is not known."""
     limits = [limit for path in _LIMITS if (limit := _limit(Path(path)))]
-    try:
+    with suppress(OSError, ValueError):
         limits.append(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
-    except (OSError, ValueError):
-        pass
     return min(limits, default=0)
 
 

@@ -52,6 +52,8 @@ class TurnClient:
 
     def __init__(self, settings: TurnSettings, node: str) -> None:
         self._settings = settings
+        #: What a conversation may have.
+        self.conversation_bytes = settings.conversation_bytes
         self._node = node
         self._wake_up = WakeUp()
         self._redis = connect_async(settings.redis_url)

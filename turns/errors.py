@@ -5,6 +5,7 @@
         * PreviousResponseNotFound
         * UnsafePrompt
         * ContextLengthExceeded
+        * ConversationTooLong
     * Unauthorized               401
     * Forbidden                  403
     * ModelNotFound              404
@@ -95,6 +96,17 @@ class ContextLengthExceeded(BadRequest):
         )
         self.tokens = tokens
         self.limit = limit
+
+
+class ConversationTooLong(BadRequest):
+    """A conversation has more bytes, or more turns, than one may have."""
+
+    def __init__(self, most: str) -> None:
+        super().__init__(
+            f"A conversation may have {most} at most, earlier turns and their answers included.",
+            code="conversation_too_long",
+            param="input",
+        )
 
 
 class Unauthorized(TurnError):

@@ -47,5 +47,5 @@ async def compact(request: Request) -> Response:
 
 async def _turn(state: NodeState, create: Create, owner: str) -> Turn:
     model = await state.directory.find(create.model)
-    create = await resolved(create, state.turn_client.stored, owner)
+    create = await resolved(create, state.turn_client, owner)
     return create.turn(owner, model, previous_cached=False)

@@ -6,14 +6,15 @@ The declared types check each field; this file checks what depends on several fi
 import hashlib
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from turnstream.turns.errors import BadRequest, ResponseNotFound
+from turnstream.turns.client import TurnClient
+from turnstream.turns.errors import BadRequest, ConversationTooLong, ResponseNotFound
 from turnstream.turns.ids import is_response_id, message_id, new_response_id
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.shapes import Hints
-from turnstream.turns.stored import Stored
 from turnstream.turns.turn import Message, Request, Tier, Turn
 from turnstream.ws_server import field, fields, hints, items, request_options, requests
 from turnstream.ws_server.decode import decode
@@ -21,6 +22,8 @@ from turnstream.ws_server.directory import Model
 from turnstream.ws_server.field import Body
 from turnstream.ws_server.items import Input, Reference
 
+#: Counts bytes that a request has in memory, or raises `Overloaded`.
+CountBytes = Callable[[int], None]
 #: Tiers by the names that requests use.
 TIERS: dict[str, Tier] = {
     "priority": "priority",
@@ -232,20 +235,42 @@ def read_compact(body: Body) -> Create:
     return create
 
 
-async def resolved(create: Create, stored: Stored, owner: str) -> Create:
+def count_nothing(size: int) -> None:
+    """Ignore the bytes of answers that a request names."""
+
+
+async def resolved(
+    create: Create, turn_client: TurnClient, owner: str, count: CountBytes = count_nothing
+) -> Create:
     """Return the request with the text of the answers that it names by id.
+
+    Args:
+        count: called with the bytes of each answer, which may raise an error.
 
     Raises:
         BadRequest: an answer is missing, not stored, or another owner's.
+        ConversationTooLong: with them the request has more bytes than a conversation may have.
         Overloaded: Redis is unavailable.
     """
+    if not create.references:
+        return create
     messages = list(create.messages)
+    most = turn_client.conversation_bytes
+    size = sum(len(message.text.encode()) for message in messages)
+    answers: dict[str, str] = {}
     for reference in create.references:
+        id = reference.response_id
         try:
-            text = await stored.answer(reference.response_id, owner)
+            if id not in answers:
+                answers[id] = await turn_client.stored.answer(id, owner)
         except ResponseNotFound as exc:
-            raise items.item_not_found(message_id(reference.response_id), reference.param) from exc
-        messages[reference.at] = Message("assistant", text)
+            raise items.item_not_found(message_id(id), reference.param) from exc
+        added = len(answers[id].encode())
+        size += added
+        if size > most:
+            raise ConversationTooLong(f"{most} bytes")
+        count(added)
+        messages[reference.at] = Message("assistant", answers[id])
     return replace(create, messages=tuple(messages), references=())
 
 

@@ -39,7 +39,7 @@ async def create_response(request: Request) -> Response:
     body = read_json(await read_body(request))
     create = with_key(read_create(body), request.headers.get("idempotency-key"))
     model = await state.directory.find(create.model)
-    create = await resolved(create, state.turn_client.stored, owner)
+    create = await resolved(create, state.turn_client, owner)
     turn = create.turn(owner, model, previous_cached=False)
     if body.get("stream"):
         return EventStream(state.turn_client, submitted(request, turn), ResponsesWire())

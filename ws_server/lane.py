@@ -16,8 +16,9 @@ from turnstream.turns.event_json import with_stream_id
 from turnstream.turns.follower import Follower
 from turnstream.turns.reader_room import ReaderRoom
 from turnstream.turns.turn import Turn
-from turnstream.ws_server.create import Create
+from turnstream.ws_server.create import CountBytes, Create
 from turnstream.ws_server.frames import Refusal, Resume
+from turnstream.ws_server.unanswered import Unanswered, memory_of
 from turnstream.ws_server.unexpected import confined
 from turnstream.ws_server.wire import error_frame
 
@@ -40,40 +41,16 @@ class Connection(Protocol):
     #: What the lanes keep of events that are not sent yet.
     room: ReaderRoom
     owner: str
-    unanswered: "Unanswered"
+    #: Bounds the requests of all lanes together.
+    unanswered: Unanswered
 
     async def send(self, text: str) -> None: ...
 
-    async def turn(self, create: Create) -> Turn: ...
+    async def turn(self, create: Create, count: CountBytes) -> Turn: ...
 
 
 class TooManyWaiting(Exception):
     """The client has too many unanswered messages."""
-
-
-class Unanswered:
-    """Counts the bytes of a socket's requests that wait or run, since they are in memory."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._bytes = 0
-
-    def add(self, size: int) -> None:
-        """Count a request.
-
-        Raises:
-            Overloaded: there would be too many bytes; it is not counted.
-        """
-        if self._bytes + size > self._most:
-            raise Overloaded(
-                f"This request has {size} bytes and those on this socket that are not answered yet"
-                f" have {self._bytes}: together at most {self._most}."
-            )
-        self._bytes += size
-
-    def remove(self, size: int) -> None:
-        """Note that a request was answered."""
-        self._bytes -= size
 
 
 class Lane:
@@ -86,8 +63,10 @@ class Lane:
         #: The last turn answered; this socket can continue it even if it is not stored.
         self.latest: str | None = None
         self._connection = connection
-        #: Requests and their bytes.
+        #: Requests and what they were counted for.
         self._inbox: asyncio.Queue[tuple[Request, int]] = asyncio.Queue(WAITING + REFUSALS)
+        #: What the request that is being answered was counted for.
+        self._counted = 0
         #: Requests that wait or run, without refusals.
         self._pending = 0
         #: The next turn was cancelled before it began.
@@ -97,12 +76,13 @@ class Lane:
         """Add a request or its refusal without waiting.
 
         Args:
-            size: bytes of the request, counted until it is answered.
+            size: bytes of the request's text, counted until it is answered.
 
         Raises:
             TooManyWaiting: there is no room even for a refusal.
         """
         if not isinstance(request, Refusal):
+            size = memory_of(request, size)
             try:
                 self._make_room(size)
             except Overloaded as full:
@@ -139,9 +119,10 @@ class Lane:
                     case (Refusal() as refusal, _):
                         await self._refuse(refusal)
                     case (request, size):
+                        self._counted = size
                         async with self._connection.in_flight:
                             await self._answer(request)
-                        self._connection.unanswered.remove(size)
+                        self._connection.unanswered.remove(self._counted)
         except WebSocketDisconnect:
             return
 
@@ -180,10 +161,14 @@ class Lane:
         turn_client = self._connection.turn_client
         match request:
             case Create() as create:
-                return turn_client.submit(
-                    await self._connection.turn(create), self._connection.room
-                )
+                turn = await self._connection.turn(create, self._count)
+                return turn_client.submit(turn, self._connection.room)
             case Resume(response_id=id, starting_after=after):
                 return turn_client.follow(
                     id, self._connection.owner, after=after, room=self._connection.room
                 )
+
+    def _count(self, size: int) -> None:
+        """Count the text of an answer that the request names."""
+        self._connection.unanswered.grow(self._counted, size)
+        self._counted += size

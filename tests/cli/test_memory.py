@@ -14,9 +14,7 @@ def limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the file that says what the container may use, on a machine with 64 GiB."""
     file = tmp_path / "memory.max"
     monkeypatch.setattr(memory, "_LIMITS", (str(file),))
-    monkeypatch.setattr(
-        memory.os, "sysconf", lambda name: 2**18 if name == "SC_PHYS_PAGES" else 2**18
-    )
+    monkeypatch.setattr(memory.os, "sysconf", lambda name: 2**18)
     return file
 
 

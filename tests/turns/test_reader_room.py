@@ -1,4 +1,4 @@
-"""What readers of one connection keep in memory: live events in a shared room, one page at a time."""
+"""What readers of a connection keep in memory: live events in one room, one page at a time."""
 
 import asyncio
 
