@@ -34,6 +34,9 @@ from turnstream.turns.limit_use import LimitUse
 from turnstream.turns.redis_problem import RedisProblem
 from turnstream.turns.shapes import Error, ErrorType
 
+#: What is left where nothing is limited per minute.
+_NO_LIMITS = LimitUse()
+
 
 class TurnError(Exception):
     """Base of every error that reaches a client."""
@@ -263,7 +266,7 @@ class RateLimited(TurnError):
     type = "rate_limit_error"
     code = "rate_limit_exceeded"
 
-    def __init__(self, limit: str, most: int, wait_ms: int, use: LimitUse = LimitUse()) -> None:
+    def __init__(self, limit: str, most: int, wait_ms: int, use: LimitUse = _NO_LIMITS) -> None:
         #: What is left of the limits per minute.
         self.use = use
         self.retry_seconds = max(1, -(-wait_ms // 1000))

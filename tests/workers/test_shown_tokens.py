@@ -97,7 +97,7 @@ def test_the_joined_bytes_are_the_text_whatever_the_cuts_and_stop_strings(seed: 
     assert b"".join(bytes(token.bytes) for token in found) == text.encode()
 
 
-def test_a_byte_level_vocabulary_spells_bytes_as_letters() -> None:
+def test_a_byte_level_vocabulary_spells_bytes_as_characters() -> None:
     table = ByteTable.from_tokens(["Ġhi", "Ã", "©", "</s>"], {3}, byte_level=True)
     assert table.join([0, 1, 2, 3]) == " hié".encode()
 
