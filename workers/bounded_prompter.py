@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 from turnstream.turns.errors import ContextLengthExceeded
-from turnstream.turns.turn import Message, Request
+from turnstream.turns.turn import Item, Message, Request
 from turnstream.workers.engine import Tokenizer
-from turnstream.workers.prompter import Prompter, system_text
+from turnstream.workers.prompter import Prompter, as_messages, system_text
 
 #: Conversations of fewer characters are tokenised at once, and so are those of fewer characters for
 #: each token of the limit.
@@ -31,23 +31,22 @@ class BoundedPrompter:
         self._prompter = prompter
         self._tokenizer = tokenizer
 
-    def ids(self, messages: Sequence[Message], request: Request, *, limit: int) -> list[int]:
+    def ids(self, messages: Sequence[Item], request: Request, *, limit: int) -> list[int]:
         """Return the prompt of a turn; see `Prompter.ids`."""
-        characters = sum(len(message.text) for message in messages)
+        characters = sum(len(message.text) for message in as_messages(messages))
         characters += len(request.instructions or "")
         if characters > max(self._free_characters, limit * _FREE_FOR_TOKEN):
             messages = self._that_may_fit(messages, request, limit)
         return self._prompter.ids(messages, request, limit=limit)
 
-    def _that_may_fit(
-        self, messages: Sequence[Message], request: Request, limit: int
-    ) -> Sequence[Message]:
-        """Return the messages, with truncation without turns that would be dropped anyway.
+    def _that_may_fit(self, items: Sequence[Item], request: Request, limit: int) -> Sequence[Item]:
+        """Return the items, with truncation without turns that would be dropped anyway.
 
         Raises:
             ContextLengthExceeded: they are too long.
         """
-        used = self._least(system_text(messages, request) or "", limit)
+        messages = list(as_messages(items))
+        used = self._least(system_text(items, request) or "", limit)
         spoken = [at for at, message in enumerate(messages) if message.role != "system"]
         fitting = len(messages)
         for at in reversed(spoken):
@@ -56,16 +55,19 @@ class BoundedPrompter:
                 break
             fitting = at
         if used <= limit:
-            return messages
+            return items
         begins = [
             later
             for earlier, later in pairwise(spoken)
-            if later >= fitting and _begins_turn(messages[earlier], messages[later])
+            # An output of a tool belongs to the turn of its call.
+            if later >= fitting
+            and isinstance(items[later], Message)
+            and _begins_turn(messages[earlier], messages[later])
         ]
         if not request.truncate or not begins:
             raise ContextLengthExceeded(used, limit, at_least=True)
         head = [message for message in messages[: begins[0]] if message.role == "system"]
-        return [*head, *messages[begins[0] :]]
+        return [*head, *items[begins[0] :]]
 
     def _least(self, text: str, enough: int) -> int:
         """Return fewer tokens than a text has, or hardly more than `enough` of them."""

@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from turnstream.turns.errors import BadRequest
-from turnstream.ws_server import request_options, requests
+from turnstream.ws_server import input_items, request_options, requests
 from turnstream.ws_server.field import Body, unsupported, wrong
+from turnstream.ws_server.input_items import IGNORED_TYPES
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -69,9 +70,8 @@ def decode(body: Body, kind: type[T]) -> T:
         BadRequest: a field is wrong, missing or not supported; it says which.
     """
     present = {name: value for name, value in body.items() if value is not None}
-    for name in ("input", "messages"):
-        if isinstance(items := present.get(name), list):
-            present[name] = [_typed(item) for item in items]
+    if isinstance(items := present.get("input"), list):
+        present["input"] = [_typed(item) for item in items]
     try:
         return msgspec.convert(present, kind)
     except msgspec.ValidationError as exc:
@@ -79,10 +79,17 @@ def decode(body: Body, kind: type[T]) -> T:
 
 
 def _typed(item: object) -> object:
-    # The type of a message may be left out, but a tagged union needs it.
-    if isinstance(item, dict) and item.get("type") is None:
-        return item | {"type": "message"}
-    return item
+    if not isinstance(item, dict):
+        return item
+    match item.get("type"):
+        case None:
+            # The type may be left out, but a tagged union needs it.
+            named = item.get("role") is None and item.get("id") is not None
+            return item | {"type": "item_reference" if named else "message"}
+        case str(kind) if kind in IGNORED_TYPES:
+            return {"type": "reasoning"}
+        case _:
+            return item
 
 
 def _containers(text: str | bytes) -> int:
@@ -214,7 +221,8 @@ def _choices() -> dict[str, list[object]]:
     kinds = (
         requests.ResponseBody,
         requests.CompletionBody,
-        requests.Message,
+        input_items.ChatMessage,
+        input_items.Message,
         requests.OutputExpiry,
         request_options.BackgroundOptions,
         request_options.TextOptionsInput,

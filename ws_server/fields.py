@@ -124,6 +124,8 @@ CHAT: dict[str, Decision] = _SHARED | {
     "messages": Honoured(),
     "max_completion_tokens": Honoured("at most as many as the context leaves; -1 is no limit"),
     "max_tokens": Honoured("the older name of `max_completion_tokens`"),
+    "continue_final_message": Honoured("an addition, as vLLM has it"),
+    "add_generation_prompt": Honoured("an addition, as vLLM has it"),
     "stop": Honoured(),
     "n": Honoured("up to 8"),
     "logprobs": Honoured(),

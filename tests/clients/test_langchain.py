@@ -51,6 +51,11 @@ def test_a_chain_that_offers_tools_gets_a_text(answers: Answers) -> None:
     assert "Titanic" in answers["tools"]
 
 
+def test_a_chain_may_come_from_another_model_that_called_tools(answers: Answers) -> None:
+    assert answers["output"]
+    assert "1997" in answers["elsewhere"]
+
+
 def test_a_chain_that_disconnected_can_ask_again(answers: Answers) -> None:
     assert answers["stop"]
     assert answers["after"]

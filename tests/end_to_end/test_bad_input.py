@@ -39,7 +39,14 @@ BAD = [
     pytest.param(
         create(input="many words " * 700_000), 400, "context_length_exceeded", id="megabytes"
     ),
-    pytest.param(create(input="Say [INST]"), 400, "unsafe_prompt", id="a control string"),
+    pytest.param(
+        create(
+            input=[{"role": "user", "content": [{"type": "input_image", "image_url": "data:,"}]}]
+        ),
+        400,
+        "unsupported_value",
+        id="an image",
+    ),
 ]
 
 

@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from turnstream.turns.sampling_params import SamplingParams
-from turnstream.turns.turn import Claimed, Message, Request, Tier
+from turnstream.turns.turn import Claimed, Item, Message, Request, Tier
 from turnstream.workers.active_turns import ActiveTurns
 from turnstream.workers.byte_table import ByteTable
 from turnstream.workers.cache_scope import CacheScope
@@ -19,7 +19,9 @@ from turnstream.workers.slicer import Slicer
 class OneTurn:
     """A queue with one turn in it."""
 
-    def __init__(self, tier: Tier) -> None:
+    def __init__(
+        self, tier: Tier = "default", messages: tuple[Item, ...] = (Message("user", "Hi"),)
+    ) -> None:
         request = Request(
             instructions=None, sampling=SamplingParams(temperature=0, top_p=1, seed=0)
         )
@@ -28,7 +30,7 @@ class OneTurn:
             attempt=1,
             seq=2,
             request=request,
-            messages=(Message("user", "Hi"),),
+            messages=messages,
             response="{}",
             token_ids=(),
             tier=tier,
@@ -93,7 +95,7 @@ def test_only_batch_turns_have_low_priority(tier: Tier, low_priority: bool) -> N
         idle,
         cast(Any, engine),
         idle,
-        lambda ids, stop: Slicer(table, stop=stop),
+        lambda ids, stop, *, begun=False: Slicer(table, stop=stop),
         Vocabulary(table, []),
     )
 
@@ -102,3 +104,29 @@ def test_only_batch_turns_have_low_priority(tier: Tier, low_priority: bool) -> N
     assert engine.low_priority == [low_priority]
     # Every prompt of this prompter is the same, so nothing in it is an owner's own.
     assert engine.cache == [CacheScope("ann", public_tokens=2)]
+
+
+@pytest.mark.parametrize(
+    ("last", "begun"),
+    [
+        (Message("user", "Hi"), False),
+        (Message("assistant", "Once upon"), True),
+        # The prompt ends before the space, which the answer then repeats.
+        (Message("assistant", "Once upon "), False),
+    ],
+)
+def test_an_answer_keeps_the_white_space_with_which_it_goes_on(last: Message, begun: bool) -> None:
+    idle = cast(Any, Idle())
+    table = ByteTable.from_tokens(["<s>", "a", "b"], {0})
+    made: list[bool] = []
+
+    def make_slicer(ids: Sequence[int], stop: Sequence[str], *, begun: bool = False) -> Slicer:
+        made.append(begun)
+        return Slicer(table, stop=stop, begun=begun)
+
+    queue = cast(Any, OneTurn(messages=(last,)))
+    engine = cast(Any, FakeEngine())
+    vocabulary = Vocabulary(table, [])
+    Claimer(queue, ActiveTurns(4), idle, engine, idle, make_slicer, vocabulary).wake_up()
+
+    assert made == [begun]

@@ -15,8 +15,8 @@ BASE: dict[str, Fields] = {
 #: Its effect is outside of what a request is read into, or made by other parts of the service.
 SEEN_ELSEWHERE = {
     "responses": {"stream", "stream_id", "stream_options", "conversation"},
-    # It needs `logprobs`.
-    "chat": {"top_logprobs"},
+    # These need `logprobs`, or an assistant's message at the end.
+    "chat": {"top_logprobs", "continue_final_message", "add_generation_prompt"},
 }
 #: Accepted values have no effect, and all others are refused.
 ONE_VALUE = {"response_format", "modalities"}

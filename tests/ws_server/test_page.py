@@ -8,6 +8,7 @@ import hashlib
 import urllib.request
 from collections.abc import Iterator
 
+import httpx2
 import pytest
 from playwright.async_api import Browser, expect
 
@@ -157,13 +158,8 @@ async def test_stop_keeps_the_text_so_far(browser: Browser, node: str, worker: F
 async def test_a_refusal_is_shown_and_restores_the_question(
     browser: Browser, node: str, worker: FakeWorker
 ) -> None:
-    async with visit(browser, node) as opened:
-        turn = await opened.ask("[INST] One?")
-        await opened.becomes(turn, "failed")
-        assert "[INST]" in await turn.locator(".note").inner_text()
-        await expect(opened.page.get_by_label("Your message")).to_have_value("[INST] One?")
-
-        late = await opened.ask("Two?")
+    async with visit(browser, node) as opened, httpx2.AsyncClient(base_url=node) as http:
+        late = await opened.ask("One?")
         await worker.claim()
         worker.refuse()
 
@@ -171,6 +167,18 @@ async def test_a_refusal_is_shown_and_restores_the_question(
         await expect(late.locator(".note")).to_have_text(
             "The prompt has 70 tokens; this model takes at most 64."
         )
+        await expect(opened.page.get_by_label("Your message")).to_have_value("One?")
+
+        answered = await opened.ask("Two?")
+        claimed = await worker.claim()
+        worker.say("Two.")
+        worker.end()
+        await opened.becomes(answered, "completed")
+        await http.delete(f"/v1/responses/{claimed.id}")
+        turn = await opened.ask("[INST] Three?")
+        await opened.becomes(turn, "failed")
+        assert claimed.id in await turn.locator(".note").inner_text()
+        await expect(opened.page.get_by_label("Your message")).to_have_value("[INST] Three?")
 
 
 async def test_a_failed_answer_keeps_its_text_and_shows_the_reason(

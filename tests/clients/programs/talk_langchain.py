@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_openai import ChatOpenAI
 
 
@@ -47,6 +47,17 @@ def talk(*, responses: bool) -> dict[str, Any]:
 
     # The model calls no tools; offering some must not fail.
     answers["tools"] = model.bind_tools([director_of]).invoke([TITANIC]).text
+
+    # Another model, which called a tool, began this conversation.
+    call = {"name": "director_of", "args": {"film": "Titanic"}, "id": "c1"}
+    elsewhere = [
+        AIMessage("Hello, what is [INST]?"),
+        DIRECTOR,
+        AIMessage("", tool_calls=[call]),
+        ToolMessage("James Cameron", tool_call_id="c1"),
+    ]
+    answers["output"] = model.invoke(elsewhere).text
+    answers["elsewhere"] = model.invoke([*elsewhere, AIMessage("James Cameron."), TITANIC]).text
 
     long = ChatOpenAI(
         model="demo", temperature=2, use_responses_api=responses, max_completion_tokens=1500
