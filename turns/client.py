@@ -8,13 +8,13 @@ from typing import Any, cast
 
 from turnstream.turns import keys
 from turnstream.turns.connection import connect_async, subscribe_async
+from turnstream.turns.conversations import Conversations
 from turnstream.turns.errors import (
     BadRequest,
     CallNotFound,
     NewerVersion,
     NothingToAnswer,
     Overloaded,
-    PreviousResponseNotFound,
     RateLimited,
     RedisUnusable,
     ResponseNotFound,
@@ -33,7 +33,7 @@ from turnstream.turns.redis_problem import ProblemLog, RedisProblem
 from turnstream.turns.relay import Relay
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.stored import Stored
-from turnstream.turns.submission import submission, warm_up
+from turnstream.turns.submission import refused_continuation, submission, warm_up
 from turnstream.turns.tasks import background
 from turnstream.turns.token_count import TokenCounter
 from turnstream.turns.turn import Turn
@@ -69,6 +69,8 @@ class TurnClient:
         self._reply = calls.reply
         #: Records of turns.
         self.stored = Stored(self._redis, calls, alive_ms=settings.alive_ms)
+        #: Conversations with an id.
+        self.conversations = Conversations(self._redis, calls, settings)
         #: Token counts of conversations.
         self.counts = TokenCounter(self._redis, calls, self.relay, settings, node)
         self._submit = Script(self._redis, "submit")
@@ -94,6 +96,8 @@ class TurnClient:
         Raises:
             PreviousResponseNotFound: the previous response is missing, another owner's, or not
                 stored.
+            ConversationNotFound, ConversationLocked: the owner has no such conversation, or one of
+                its turns is still being answered.
             BadRequest: the previous response is still being answered, or the idempotency key was
                 used for another request.
             TierNotAllowed, RateLimited: the owner may not use this tier, or has reached a limit.
@@ -123,16 +127,8 @@ class TurnClient:
                     raise NothingToAnswer
                 case [b"call_not_found", call_id]:
                     raise CallNotFound(call_id.decode())
-                case [b"previous_response_running"]:
-                    raise BadRequest(
-                        f"Previous response '{turn.previous_response_id}' is still being answered.",
-                        code="previous_response_running",
-                        param="previous_response_id",
-                    )
-                case [b"previous_response_not_found"]:
-                    raise PreviousResponseNotFound(turn.previous_response_id or "")
-                case [b"newer_version"]:
-                    raise NewerVersion(turn.previous_response_id or "")
+                case [word] if (refusal := refused_continuation(word, turn)) is not None:
+                    raise refusal
                 case [b"limited", limit, wait_ms, *used]:
                     name = limit.decode()
                     raise RateLimited(name, getattr(limits, name), wait_ms, limits.use(*used))

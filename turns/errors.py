@@ -7,10 +7,13 @@
         * CallNotFound
         * ContextLengthExceeded
         * ConversationTooLong
+        * ConversationLocked
     * Unauthorized               401
     * Forbidden                  403
     * ModelNotFound              404
     * ResponseNotFound           404
+    * ConversationNotFound       404
+    * ItemNotFound               404
     * FileNotFound               404
     * BatchNotFound              404
     * FileTooLarge               413
@@ -78,6 +81,19 @@ class PreviousResponseNotFound(BadRequest):
             f"Previous response with id '{id}' not found.",
             code="previous_response_not_found",
             param="previous_response_id",
+        )
+
+
+class ConversationLocked(BadRequest):
+    """A turn of the conversation is still being answered; nothing was changed."""
+
+    retry_seconds = 1
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"A turn of {what} is still being answered. Try again when it has ended.",
+            code="conversation_locked",
+            param="conversation",
         )
 
 
@@ -164,6 +180,28 @@ class ResponseNotFound(TurnError):
 
     def __init__(self, id: str) -> None:
         super().__init__(f"Response with id '{id}' not found.")
+
+
+class ConversationNotFound(TurnError):
+    """There is no such conversation for this owner."""
+
+    status = 404
+    type = "invalid_request_error"
+    code = "conversation_not_found"
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"Conversation with id '{id[:80]}' not found.")
+
+
+class ItemNotFound(TurnError):
+    """The conversation has no such item."""
+
+    status = 404
+    type = "invalid_request_error"
+    code = "item_not_found"
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"Item with id '{id[:80]}' not found.")
 
 
 class FileNotFound(TurnError):

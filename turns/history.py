@@ -4,18 +4,28 @@ from collections.abc import Sequence
 
 from turnstream.turns.turn import Item, Message, items_from_json, spoken_at
 
+#: Names a turn's answer among the items that were removed from a conversation.
+ANSWER = "answer"
+
 
 def conversation(history: Sequence[str | bytes], input: str | bytes) -> tuple[Item, ...]:
     """Return the items of a turn's conversation, oldest first.
 
     Args:
-        history: input and output of each turn before it, latest turn first.
+        history: input, output and removed items of each turn before it, latest turn first.
         input: of the turn itself.
     """
     items: list[Item] = []
-    for at in range(len(history) - 2, -1, -2):
-        items += items_from_json(history[at])
-        add_reply(items, _text(history[at + 1]))
+    for at in range(len(history) - 3, -1, -3):
+        removed = removed_items(history[at + 2])
+        asked = enumerate(items_from_json(history[at]))
+        items += [item for number, item in asked if str(number) not in removed]
+        text = _text(history[at + 1])
+        if not removed:
+            add_reply(items, text)
+        elif text and ANSWER not in removed:
+            # What it went on from, or answered, may be gone.
+            items.append(Message("assistant", text))
     return (*items, *items_from_json(input))
 
 
@@ -29,6 +39,11 @@ def add_reply(items: list[Item], text: str) -> None:
             items[at] = Message("assistant", last.text + text)
         case _ if text:
             items.append(Message("assistant", text))
+
+
+def removed_items(field: str | bytes) -> frozenset[str]:
+    """Read which items of a turn were removed: numbers of input items, or `ANSWER`."""
+    return frozenset(filter(None, _text(field).split(",")))
 
 
 def _text(value: str | bytes) -> str:

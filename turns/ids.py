@@ -3,8 +3,31 @@
 import re
 import secrets
 
-_RESPONSE_PREFIX, _COMPLETION = "resp_", "chatcmpl-"
+_RESPONSE_PREFIX, _COMPLETION, _TEXT_COMPLETION = "resp_", "chatcmpl-", "cmpl-"
+_CONVERSATION = re.compile(r"conv_[0-9a-f]{32}")
+_ITEM = re.compile(r"(?:msg|fc)_([0-9a-f]{32})(?:_([0-9]{1,6}))?")
 _RESPONSE = re.compile(r"resp_[0-9a-f]{32}")
+
+
+def new_conversation_id() -> str:
+    """Return a new id of a conversation."""
+    return f"conv_{secrets.token_hex(16)}"
+
+
+def is_conversation_id(id: str) -> bool:
+    """Tell whether a text can be the id of a conversation at all."""
+    return _CONVERSATION.fullmatch(id) is not None
+
+
+def turn_of_item(id: str) -> tuple[str, int | None] | None:
+    """Return the turn that an item's id names, and the number of its input item.
+
+    The number of an answer is None. The whole is None if it is no item's id.
+    """
+    found = _ITEM.fullmatch(id)
+    if found is None:
+        return None
+    return _RESPONSE_PREFIX + found[1], None if found[2] is None else int(found[2])
 
 
 def new_response_id() -> str:
@@ -33,8 +56,14 @@ def completion_of(response_id: str) -> str:
     return _COMPLETION + response_id.removeprefix(_RESPONSE_PREFIX)
 
 
+def text_completion_of(response_id: str) -> str:
+    """Return the id of a response as a text completion."""
+    return _TEXT_COMPLETION + response_id.removeprefix(_RESPONSE_PREFIX)
+
+
 def response_of(id: str) -> str:
     """Return the id of the response that a response's or a completion's id names."""
-    if id.startswith(_COMPLETION):
-        return _RESPONSE_PREFIX + id.removeprefix(_COMPLETION)
+    for prefix in (_COMPLETION, _TEXT_COMPLETION):
+        if id.startswith(prefix):
+            return _RESPONSE_PREFIX + id.removeprefix(prefix)
     return id

@@ -137,6 +137,11 @@ def models() -> str:
     return "ts:models"
 
 
+def conversation(id: str) -> str:
+    """Hash: the record of a conversation with an id."""
+    return f"ts:conversation:{id}"
+
+
 def batch(id: str) -> str:
     """Hash: the record of a batch."""
     return f"ts:batch:{id}"
@@ -228,6 +233,7 @@ _FUNCTIONS: tuple[Callable[..., str], ...] = (
     requested_models,
     count_requests,
     models,
+    conversation,
     batch,
     batches,
     active_batches,

@@ -105,7 +105,8 @@ def cost(turn: Turn) -> int:
     characters = sum(map(_characters, turn.input))
     characters += len(turn.request.instructions or "")
     answer = turn.request.sampling.max_tokens or ANSWER_TOKENS
-    tokens = -(-characters // _CHARACTERS_PER_TOKEN) + answer
+    prompt = -(-characters // _CHARACTERS_PER_TOKEN) + len(turn.request.prompt_ids)
+    tokens = prompt + answer
     return tokens if turn.context is None else min(tokens, turn.context)
 
 

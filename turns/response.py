@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from turnstream.turns.event_json import encode, response_fields_json
 from turnstream.turns.ids import message_id
 from turnstream.turns.shapes import (
+    ConversationRef,
     Cut,
     IncompleteDetails,
     InputTokensDetails,
@@ -50,6 +52,7 @@ def new_response(turn: Turn) -> str:
             id=turn.id,
             created_at=turn.created_at,
             background=turn.background,
+            conversation=ConversationRef(id=turn.conversation) if turn.conversation else UNSET,
             instructions=turn.request.instructions,
             max_output_tokens=sampling.max_tokens,
             model=turn.model,

@@ -18,6 +18,7 @@ Seconds = Annotated[int, Meta(ge=0)]
 #: Ids are published as patterns that decoding does not check: a wrong one has its own error code.
 StreamId = Annotated[str, Meta(extra_json_schema={"pattern": "^[A-Za-z0-9_.-]{1,256}$"})]
 ResponseId = Annotated[str, Meta(extra_json_schema={"pattern": "^resp_[0-9a-f]{32}$"})]
+ConversationId = Annotated[str, Meta(extra_json_schema={"pattern": "^conv_[0-9a-f]{32}$"})]
 MessageStatus = Literal["in_progress", "completed", "incomplete"]
 MessageId = Annotated[str, Meta(extra_json_schema={"pattern": "^msg_[0-9a-f]{32}(_[0-9]+)?$"})]
 
@@ -182,6 +183,12 @@ class Hints(Struct, frozen=True, kw_only=True):
     background_options: BackgroundHints | UnsetType = UNSET
 
 
+class ConversationRef(Struct, frozen=True, kw_only=True):
+    """The conversation that a response was created in."""
+
+    id: ConversationId
+
+
 class ResponseFields(Hints, frozen=True, kw_only=True):
     """The fields of a response that stay the same until its turn ends."""
 
@@ -190,6 +197,8 @@ class ResponseFields(Hints, frozen=True, kw_only=True):
     created_at: Seconds
     completed_at: Seconds | None = None
     background: bool
+    #: Only if it was created in one.
+    conversation: ConversationRef | UnsetType = UNSET
     incomplete_details: IncompleteDetails | None = None
     instructions: str | None
     max_output_tokens: int | None

@@ -61,6 +61,10 @@ class Request:
     stop: tuple[str, ...] = ()
     #: Whether the oldest turns may be dropped from a conversation that is too long.
     truncate: bool = False
+    #: Whether the input is the prompt itself, without a chat format.
+    raw: bool = False
+    #: The ids of a raw prompt that was sent as such; else it is text, in the input.
+    prompt_ids: tuple[int, ...] = ()
 
     def to_json(self) -> str:
         """Return its JSON for the record, without fields that have their default."""
@@ -72,7 +76,8 @@ class Request:
         """Read it from the record."""
         read = {"instructions": None} | json.loads(text)
         sampling = SamplingParams.from_fields(read["sampling"])
-        return cls(**read | {"sampling": sampling, "stop": tuple(read.get("stop", ()))})
+        lists = {name: tuple(read.get(name, ())) for name in ("stop", "prompt_ids")}
+        return cls(**read | lists | {"sampling": sampling})
 
 
 def _stated(value: "Request | SamplingParams") -> dict[str, object]:
@@ -116,6 +121,8 @@ class Turn:
     siblings: int = 0
     #: Tokens of prompt and answer together that its model takes at most; None: not known.
     context: int | None = None
+    #: Id of a conversation: the turn continues its last turn, and becomes its last.
+    conversation: str | None = None
     #: Whether it goes on without a reader, even if it is not stored.
     background: bool = False
     #: False for a warm-up: it ends at once, and a later turn continues from it.

@@ -135,11 +135,12 @@ class Claimer:
         else:
             attempt = Attempt(
                 claimed,
-                # The prompt leaves out white space at its end, which the reply may repeat.
+                # The prompt leaves out white space at its end, which the reply may repeat. After a
+                # raw prompt, white space is part of the text as well.
                 self._make_slicer(
                     prompt,
                     claimed.request.stop,
-                    begun=reply is not None and reply == reply.rstrip(),
+                    begun=claimed.request.raw or (reply is not None and reply == reply.rstrip()),
                 ),
                 self._callbacks,
                 input_tokens=len(prompt),

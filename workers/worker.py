@@ -26,6 +26,7 @@ from turnstream.workers.engines.slicing import byte_table, slicers
 from turnstream.workers.heartbeat import Heartbeat
 from turnstream.workers.prompter import Llama2Prompter, Prompter, TemplatePrompter
 from turnstream.workers.publisher import Publisher
+from turnstream.workers.raw_prompt import WithRawPrompts
 from turnstream.workers.settings import WorkerSettings
 from turnstream.workers.shown_tokens import Vocabulary
 
@@ -59,7 +60,8 @@ class Worker:
         def queue() -> TurnQueue:
             return TurnQueue(redis, settings.turns, model=loaded.name, worker=settings.name)
 
-        prompter = BoundedPrompter(_prompter(loaded, settings.prompt), loaded.tokenizer)
+        chat = BoundedPrompter(_prompter(loaded, settings.prompt), loaded.tokenizer)
+        prompter = WithRawPrompts(loaded.tokenizer, chat)
         self._counter = Counter(
             CountQueue(redis, model=loaded.name), prompter, context=loaded.engine.context
         )

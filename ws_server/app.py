@@ -13,7 +13,7 @@ from starlette.staticfiles import StaticFiles
 
 from turnstream.turns.client import open_client
 from turnstream.turns.model_name import served_name
-from turnstream.ws_server import counting, http, models, stored
+from turnstream.ws_server import conversations, counting, http, models, stored
 from turnstream.ws_server.access import Access
 from turnstream.ws_server.answer_headers import AnswerHeaders
 from turnstream.ws_server.batches import files
@@ -77,6 +77,8 @@ def create_app(settings: ServerSettings) -> Starlette:
             Route("/v1/responses/{id}/input_items", stored.list_input_items),
             Route("/v1/responses/{id}/cancel", http.cancel_response, methods=["POST"]),
             Route("/v1/chat/completions", http.create_completion, methods=["POST"]),
+            Route("/v1/completions", http.create_text_completion, methods=["POST"]),
+            *conversations.ROUTES,
             Route("/v1/models", models.list_models),
             Route("/v1/models/{name:path}", models.get_model),
             Route("/v1/files", files.create_file, methods=["POST"]),

@@ -13,6 +13,7 @@ from turnstream.turns.shapes import (
     Empty,
     Error,
     MessageId,
+    MessageStatus,
     ResponseId,
     Seconds,
     StreamId,
@@ -82,7 +83,7 @@ class InputItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="messag
 
     id: MessageId
     role: Literal["system", "user", "assistant"]
-    status: Literal["completed"] = "completed"
+    status: MessageStatus = "completed"
     content: tuple[InputText | SaidText, ...]
 
 

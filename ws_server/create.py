@@ -6,27 +6,18 @@ The declared types check each field; this file checks what depends on several fi
 import hashlib
 import secrets
 import time
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
-from turnstream.turns.client import TurnClient
-from turnstream.turns.errors import (
-    BadRequest,
-    CallNotFound,
-    ConversationTooLong,
-    ResponseNotFound,
-)
-from turnstream.turns.ids import is_response_id, message_id, new_response_id
+from turnstream.turns.errors import BadRequest, CallNotFound, ConversationNotFound
+from turnstream.turns.ids import is_conversation_id, is_response_id, message_id, new_response_id
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.shapes import Hints
 from turnstream.turns.turn import (
     Item,
-    Message,
     Request,
     Tier,
     Turn,
-    items_to_json,
     unmatched_outputs,
 )
 from turnstream.ws_server import field, fields, hints, items, request_options, requests
@@ -35,8 +26,6 @@ from turnstream.ws_server.directory import Model
 from turnstream.ws_server.field import Body
 from turnstream.ws_server.items import Input, Reference
 
-#: Counts bytes that a request has in memory, or raises `Overloaded`.
-CountBytes = Callable[[int], None]
 #: Tiers by the names that requests use.
 TIERS: dict[str, Tier] = {
     "priority": "priority",
@@ -66,6 +55,8 @@ class Create:
     references: tuple[Reference, ...] = ()
     instructions: str | None
     previous_response_id: str | None
+    #: Id of the conversation that the turn belongs to.
+    conversation: str | None = None
     max_output_tokens: int | None
     #: What the request states, by the names of `SamplingParams`; the rest is the model's default.
     sampling: dict[str, Any]
@@ -81,6 +72,10 @@ class Create:
     hints: Hints = Hints()
     #: Number of answers, of which each is a turn.
     choices: int = 1
+    #: Whether the messages are the prompt itself, without a chat format.
+    raw: bool = False
+    #: The prompt as token ids, in place of messages.
+    prompt_ids: tuple[int, ...] = ()
     #: Identifies a repeated request; one key never makes two turns.
     idempotency_key: str | None
 
@@ -107,6 +102,8 @@ class Create:
                 instructions=self.instructions,
                 truncate=self.truncate,
                 stop=self.stop,
+                raw=self.raw,
+                prompt_ids=self.prompt_ids,
                 sampling=SamplingParams(
                     max_tokens=self.max_output_tokens,
                     **{
@@ -118,6 +115,7 @@ class Create:
                 ),
             ),
             previous_response_id=self.previous_response_id,
+            conversation=self.conversation,
             previous_cached=previous_cached,
             store=self.store,
             metadata=self.metadata,
@@ -142,8 +140,6 @@ def read_create(body: Body) -> Create:
     Raises:
         BadRequest: a field is wrong, missing or not supported; it says which.
     """
-    if body.get("conversation") is not None:
-        raise field.unsupported("conversation", "use 'previous_response_id'.")
     fields.check(body, fields.RESPONSES)
     return create_of(decode(body, requests.ResponseBody))
 
@@ -164,6 +160,7 @@ def create_of(body: requests.ResponseBody, *, strict: bool = True) -> Create:
             code="previous_response_not_found",
             param="previous_response_id",
         )
+    conversation = _conversation(body)
     prewarm = body.prompt_cache_options is not None and body.prompt_cache_options.prewarm is True
     generate = not prewarm if body.generate is None else body.generate
     if body.input is None and generate:
@@ -172,9 +169,10 @@ def create_of(body: requests.ResponseBody, *, strict: bool = True) -> Create:
     if body.stream_options is not None:
         field.check_obfuscation(body.stream_options.include_obfuscation)
     if generate:
-        items.check_answerable(read, goes_on=previous is not None, instructions=body.instructions)
+        goes_on = bool(previous or conversation)
+        items.check_answerable(read, goes_on=goes_on, instructions=body.instructions)
         # Of the calls of a conversation that goes on, only Redis knows.
-        for call_id in () if previous else unmatched_outputs(read.items):
+        for call_id in () if goes_on else unmatched_outputs(read.items):
             raise CallNotFound(call_id)
     elif strict:
         items.check_last_user(read)
@@ -184,6 +182,7 @@ def create_of(body: requests.ResponseBody, *, strict: bool = True) -> Create:
         references=read.references,
         instructions=body.instructions,
         previous_response_id=previous,
+        conversation=conversation,
         max_output_tokens=body.max_output_tokens,
         sampling=sampling_of(body, limit=body.max_output_tokens) | _logprobs_of(body),
         truncate=body.truncation == "auto",
@@ -257,45 +256,6 @@ def read_compact(body: Body) -> Create:
     return create
 
 
-def count_nothing(size: int) -> None:
-    """Ignore the bytes of answers that a request names."""
-
-
-async def resolved(
-    create: Create, turn_client: TurnClient, owner: str, count: CountBytes = count_nothing
-) -> Create:
-    """Return the request with the text of the answers that it names by id.
-
-    Args:
-        count: called with the bytes of each answer, which may raise an error.
-
-    Raises:
-        BadRequest: an answer is missing, not stored, or another owner's.
-        ConversationTooLong: with them the request has more bytes than a conversation may have.
-        Overloaded: Redis is unavailable.
-    """
-    if not create.references:
-        return create
-    messages = list(create.messages)
-    most = turn_client.conversation_bytes
-    size = len(items_to_json(messages).encode())
-    answers: dict[str, str] = {}
-    for reference in create.references:
-        id = reference.response_id
-        try:
-            if id not in answers:
-                answers[id] = await turn_client.stored.answer(id, owner)
-        except ResponseNotFound as exc:
-            raise items.item_not_found(message_id(id), reference.param) from exc
-        added = len(answers[id].encode())
-        size += added
-        if size > most:
-            raise ConversationTooLong(f"{most} bytes")
-        count(added)
-        messages[reference.at] = Message("assistant", answers[id])
-    return replace(create, messages=tuple(messages), references=())
-
-
 def with_key(create: Create, key: str | None) -> Create:
     """Return the request with the key of its `Idempotency-Key` header, if there is one.
 
@@ -307,6 +267,20 @@ def with_key(create: Create, key: str | None) -> Create:
     if not 1 <= len(key) <= KEY_LENGTH:
         raise field.wrong("idempotency_key", f"1 to {KEY_LENGTH} characters long")
     return replace(create, idempotency_key=key)
+
+
+def _conversation(body: requests.ResponseBody) -> str | None:
+    named = body.conversation
+    id = named.id if isinstance(named, requests.ConversationParam) else named
+    if id is not None and body.previous_response_id is not None:
+        raise BadRequest(
+            "Send one of 'previous_response_id' and 'conversation', not both.",
+            code="mutually_exclusive_parameters",
+            param="conversation",
+        )
+    if id is not None and not is_conversation_id(id):
+        raise ConversationNotFound(id)
+    return id
 
 
 def _tier(body: requests.ResponseBody) -> Tier:

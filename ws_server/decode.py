@@ -70,8 +70,9 @@ def decode(body: Body, kind: type[T]) -> T:
         BadRequest: a field is wrong, missing or not supported; it says which.
     """
     present = {name: value for name, value in body.items() if value is not None}
-    if isinstance(items := present.get("input"), list):
-        present["input"] = [_typed(item) for item in items]
+    for name in ("input", "items"):
+        if isinstance(items := present.get(name), list):
+            present[name] = [_typed(item) for item in items]
     try:
         return msgspec.convert(present, kind)
     except msgspec.ValidationError as exc:

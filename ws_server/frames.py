@@ -11,7 +11,7 @@ from turnstream.ws_server.create import Create, read_create
 from turnstream.ws_server.decode import decode, read_json
 from turnstream.ws_server.field import Body
 from turnstream.ws_server.settings import BODY_BYTES
-from turnstream.ws_server.unexpected import Unexpected, confined
+from turnstream.ws_server.unexpected import confined
 
 _STREAM_ID = re.compile(r"[A-Za-z0-9_.-]{1,256}")
 
@@ -80,7 +80,7 @@ def read_frame(text: str | None, most: int = BODY_BYTES) -> Frame:
             parent = _parent(body)
         with confined("a frame"):
             return Frame(stream_id, _request(body), size)
-    except (BadRequest, BodyTooLarge, Unexpected) as exc:
+    except TurnError as exc:
         return Frame(stream_id, Refusal(exc, parent))
 
 

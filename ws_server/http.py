@@ -1,4 +1,4 @@
-"""Turns over HTTP: `/v1/responses` and `/v1/chat/completions`."""
+"""Turns over HTTP: `/v1/responses`, `/v1/chat/completions` and `/v1/completions`."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -18,11 +18,12 @@ from turnstream.turns.ids import is_response_id, response_of
 from turnstream.turns.response import without_logprobs
 from turnstream.turns.tasks import end
 from turnstream.turns.turn import Turn
-from turnstream.ws_server import chat, choices, field
+from turnstream.ws_server import chat, choices, completions, field
 from turnstream.ws_server.body import read_body
-from turnstream.ws_server.create import LOGPROBS, read_create, resolved, with_key
+from turnstream.ws_server.create import LOGPROBS, read_create, with_key
 from turnstream.ws_server.decode import read_json
 from turnstream.ws_server.event_stream import EventStream, ResponsesWire
+from turnstream.ws_server.references import resolved
 from turnstream.ws_server.state import admit, state_of
 from turnstream.ws_server.submitted import submitted
 from turnstream.ws_server.wire import failure, json_response, refused
@@ -71,6 +72,25 @@ async def create_completion(request: Request) -> Response:
             return failure(chat.failure_of(response), 500)
         responses.append(response)
     return json_response(chat.completion(*responses))
+
+
+async def create_text_completion(request: Request) -> Response:
+    """`POST /v1/completions`: a turn for each raw prompt."""
+    state, owner = admit(request)
+    asked = completions.read_completion(read_json(await read_body(request)))
+    key = request.headers.get("idempotency-key")
+    model = await state.directory.find(asked.model)
+    turns = completions.turns_of(asked, key, owner, model)
+    following = choices.following(state.turn_client, turns, partial(submitted, request))
+    wire = completions.TextWire(asked)
+    if asked.stream:
+        return EventStream(state.turn_client, following, wire)
+    responses = []
+    for last in await _last_events(request, following):
+        if (refusal := wire.refusal(last)) is not None:
+            return refusal
+        responses.append(msgspec.json.decode(_response_in(last), type=shapes.Response))
+    return json_response(completions.completion(responses, asked.echoes))
 
 
 class _Event(msgspec.Struct, frozen=True):

@@ -16,8 +16,9 @@ from turnstream.turns.event_json import with_stream_id
 from turnstream.turns.follower import Follower
 from turnstream.turns.reader_room import ReaderRoom
 from turnstream.turns.turn import Turn
-from turnstream.ws_server.create import CountBytes, Create
+from turnstream.ws_server.create import Create
 from turnstream.ws_server.frames import Refusal, Resume
+from turnstream.ws_server.references import CountBytes
 from turnstream.ws_server.unanswered import Unanswered, memory_of
 from turnstream.ws_server.unexpected import confined
 from turnstream.ws_server.wire import error_frame

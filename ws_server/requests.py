@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from turnstream.turns.sampling_params import MAX_TOP_LOGPROBS
-from turnstream.turns.shapes import ResponseId, StreamId
+from turnstream.turns.shapes import ConversationId, ResponseId, StreamId
 from turnstream.ws_server.input_items import ChatMessage, Items
 from turnstream.ws_server.request_options import (
     AllowedChatToolsChoice,
@@ -99,6 +99,12 @@ class SharedFields(Sampling, frozen=True, kw_only=True):
     idempotency_key: Key = None
 
 
+class ConversationParam(Struct, frozen=True):
+    """A conversation, named by id."""
+
+    id: ConversationId
+
+
 class ResponseFields(SharedFields, frozen=True, kw_only=True):
     """A request for a response."""
 
@@ -107,6 +113,8 @@ class ResponseFields(SharedFields, frozen=True, kw_only=True):
     model: str | None = None
     instructions: str | None = None
     previous_response_id: ResponseId | None = None
+    #: The conversation that it belongs to; not with `previous_response_id`.
+    conversation: ConversationId | ConversationParam | None = None
     max_output_tokens: Tokens = None
     truncation: Literal["auto", "disabled"] | None = None
     store: bool | None = None

@@ -19,7 +19,7 @@ from turnstream.turns.tasks import Start, background
 from turnstream.turns.turn import Turn
 from turnstream.ws_server.bodies import Draining
 from turnstream.ws_server.control_queue import ControlQueue, Say, Stop
-from turnstream.ws_server.create import CountBytes, Create, resolved
+from turnstream.ws_server.create import Create
 from turnstream.ws_server.directory import Directory
 from turnstream.ws_server.frames import (
     Cancel,
@@ -31,6 +31,7 @@ from turnstream.ws_server.frames import (
     read_resume,
 )
 from turnstream.ws_server.lane import Lane, TooManyWaiting
+from turnstream.ws_server.references import CountBytes, resolved
 from turnstream.ws_server.settings import SocketLimits
 from turnstream.ws_server.state import state_of
 from turnstream.ws_server.unanswered import Unanswered, memory_of

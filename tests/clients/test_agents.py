@@ -37,6 +37,12 @@ def test_an_agent_continues_with_the_servers_history_and_with_its_own(answers: A
     assert answers["session"] == answers["continue"]
 
 
+def test_an_agent_continues_a_conversation_that_the_server_keeps(answers: Answers) -> None:
+    assert answers["kept_session"] == answers["conversation"] == answers["continue"]
+    assert (answers["kept_items"], answers["kept_before"]) == ("4", "3")
+    assert answers["kept_last"] == answers["kept_session"]
+
+
 def test_an_agent_that_offers_tools_gets_a_text(answers: Answers) -> None:
     assert "Titanic" in answers["tools"]
 

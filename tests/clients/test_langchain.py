@@ -56,6 +56,11 @@ def test_a_chain_may_come_from_another_model_that_called_tools(answers: Answers)
     assert "1997" in answers["elsewhere"]
 
 
+def test_raw_prompts_are_continued_whole_and_in_a_stream(answers: Answers) -> None:
+    assert len(answers["raw"]) == 2
+    assert answers["raw_stream"] == answers["raw"][0] != ""
+
+
 def test_a_chain_that_disconnected_can_ask_again(answers: Answers) -> None:
     assert answers["stop"]
     assert answers["after"]

@@ -257,7 +257,6 @@ def test_a_bad_frame_is_refused_with_a_code(text: str | None, code: str, param: 
         ),
         ({"generate": 0}, "invalid_value", "generate"),
         ({"prompt_cache_options": 1}, "invalid_value", "prompt_cache_options"),
-        ({"conversation": "c"}, "unsupported_parameter", "conversation"),
         ({"tool_choice": "required"}, "unsupported_parameter", "tool_choice"),
         ({"text": {"format": {"type": "json_schema"}}}, "unsupported_value", "text.format"),
     ],

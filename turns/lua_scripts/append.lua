@@ -41,7 +41,7 @@ for _, part in ipairs(args.parts) do
       redis.call('HSET', turn_key(id), 'seq', first + count - 1)
     else
       local record = fields(id, 'model', 'tier', 'queue_member', 'claimed_at', 'running_ms', 'store', 'batch', 'owner',
-        'reserved_tokens')
+        'reserved_tokens', 'conversation')
       if ends then
         redis.call('HSET', turn_key(id), 'seq', first + count - 1, 'status', final, 'error', ARGV[at - 3],
           'response', ARGV[at - 2], 'output', ARGV[at - 1])

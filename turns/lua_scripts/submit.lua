@@ -1,9 +1,10 @@
--- include: events, conversation, slots, owner
+-- include: events, last_turn, slots, owner
 -- Create a turn: its record and its place in the queue; and wake up a worker with a free slot. Repeated with the same
 -- id it creates nothing and returns the same.
 -- Arguments: id, owner, model, tier, node (that follows the turn), previous_response_id (optional),
---   previous_response_cached, store, has_question (booleans), calls (optional: ids of calls of tools that must be in
---   the conversation), idempotency_key (optional), fingerprint (of the request),
+--   previous_response_cached, conversation (optional: id of the conversation whose last turn it continues instead),
+--   store, has_question (booleans), calls (optional: ids of calls of tools that must be in the conversation),
+--   idempotency_key (optional), fingerprint (of the request),
 --   batch (optional; then no node follows the turn, and its end goes onto the batch's list), epoch and line (with a
 --   batch), alive_ms, watch_ms (0: goes on without readers), max_queued (turns), turn_seconds, log_seconds,
 --   store_seconds, unstored_seconds, limits (see owner.lua), tokens (estimate, counted against them),
@@ -12,10 +13,11 @@
 -- Returns {'ok', first event, second event, requests, tokens} with what is used of the limits per minute, without these
 --   for a repeated id, or with a batch {'ok', status}; {'known', id} for a known idempotency key;
 --   {'limited', limit, milliseconds, requests, tokens}; or one of {queue_full}, {batch_lost}, {idempotency_key_reused},
---   {no_question}, {'call_not_found', id}, {newer_version}, {previous_response_not_found}, {previous_response_running}.
+--   {no_question}, {'call_not_found', id}, {newer_version}, {previous_response_not_found}, {previous_response_running},
+--   {conversation_not_found}, {conversation_locked}.
 local request, input, response, wake_up = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local id, owner, model, tier, batch = args.id, args.owner, args.model, args.tier, args.batch
-local key, previous = args.idempotency_key, args.previous_response_id
+local key, conversation = args.idempotency_key, args.conversation
 local kept_seconds = args.turn_seconds + args.log_seconds
 -- The command on a worker's channel; `turns/commands.py` reads it.
 local WAKE_UP = 'wake_up'
@@ -38,7 +40,7 @@ elseif known then
   return {'ok', entries[1][2][2], entries[2][2][2]}
 end
 
-local refusal = hold_conversation(previous, owner)
+local previous, refusal = hold_previous(args)
 if refusal then return {refusal} end
 if not args.has_question and not awaits_answer(previous) then return {'no_question'} end
 local missing = args.calls and missing_call(previous, args.calls)
@@ -83,6 +85,11 @@ local function add(name, value)
   record[#record + 1] = value
 end
 if previous then add('previous_response_id', previous) end
+if conversation then
+  add('conversation', conversation)
+  set_last(conversation, id)
+  redis.call('EXPIRE', conversation_key(conversation), math.max(args.store_seconds, kept_seconds))
+end
 if batch then
   add('batch', batch)
   add('line', args.line)

@@ -6,10 +6,12 @@ Run with OPENAI_BASE_URL, OPENAI_API_KEY and the transports: `socket`, `http` or
 import asyncio
 import json
 import sys
+from typing import Any
 
 from agents import (
     Agent,
     ModelSettings,
+    OpenAIConversationsSession,
     OpenAIProvider,
     RunConfig,
     Runner,
@@ -17,6 +19,7 @@ from agents import (
     SQLiteSession,
     function_tool,
 )
+from openai import AsyncOpenAI
 
 
 @function_tool
@@ -58,6 +61,25 @@ async def talk(transport: str) -> dict[str, str]:
         agent, "Who is the director of the movie?", run_config=config, session=session
     )
     answers["session"] = answer.final_output
+
+    # By a conversation that the server keeps: as the session's store, and as the runner's own.
+    kept = OpenAIConversationsSession(openai_client=AsyncOpenAI())
+    await Runner.run(agent, "Do you know the movie Titanic?", run_config=config, session=kept)
+    answer = await Runner.run(
+        agent, "Who is the director of the movie?", run_config=config, session=kept
+    )
+    answers["kept_session"] = answer.final_output
+    answers["kept_items"] = str(len(await kept.get_items()))
+    popped: Any = await kept.pop_item()
+    answers["kept_last"] = popped["content"][0]["text"]
+    answers["kept_before"] = str(len(await kept.get_items()))
+    conversation = await AsyncOpenAI().conversations.create()
+    for question in ("Do you know the movie Titanic?", "Who is the director of the movie?"):
+        answer = await Runner.run(
+            agent, question, run_config=config, conversation_id=conversation.id
+        )
+    answers["conversation"] = answer.final_output
+    await kept.clear_session()
 
     # The model calls no tools; offering some must not fail.
     handy = agent.clone(tools=[director_of])

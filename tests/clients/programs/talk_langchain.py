@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
-from langchain_openai import ChatOpenAI
+from langchain_openai import ChatOpenAI, OpenAI
 
 
 def director_of(film: str) -> str:
@@ -58,6 +58,13 @@ def talk(*, responses: bool) -> dict[str, Any]:
     ]
     answers["output"] = model.invoke(elsewhere).text
     answers["elsewhere"] = model.invoke([*elsewhere, AIMessage("James Cameron."), TITANIC]).text
+
+    # Its older class sends raw prompts, several in one request.
+    raw = OpenAI(model="demo", temperature=0, max_tokens=12)
+    answers["raw"] = [
+        found[0].text for found in raw.generate(["Once upon a time", "The"]).generations
+    ]
+    answers["raw_stream"] = "".join(raw.stream("Once upon a time"))
 
     long = ChatOpenAI(
         model="demo", temperature=2, use_responses_api=responses, max_completion_tokens=1500

@@ -66,6 +66,24 @@ said.returned = (await client.responses.retrieve(several.id.replace("chatcmpl-",
 const refused = await client.responses.create({ model: "demo", input: TITANIC, max_tokens: 4 }).catch((error) => error);
 said.refused = [refused.status, refused.param];
 
+// A conversation that the server keeps, and raw prompts.
+const { id: conversation } = await client.conversations.create({ metadata: { topic: "films" } });
+for (const input of [TITANIC, DIRECTOR]) {
+  const turn = { model: "demo", input, conversation, temperature: 0 };
+  said.kept = (await client.responses.create(turn)).output_text;
+}
+said.kept_items = [];
+for await (const item of client.conversations.items.list(conversation, { order: "asc", limit: 3 })) {
+  said.kept_items.push(item.content[0].text);
+}
+said.kept_deleted = (await client.conversations.delete(conversation)).deleted;
+const raw = { model: "demo", prompt: "Once upon a time", temperature: 0 };
+said.raw = (await client.completions.create(raw)).choices[0].text;
+said.raw_pieces = "";
+for await (const piece of await client.completions.create({ ...raw, stream: true })) {
+  said.raw_pieces += piece.choices[0].text;
+}
+
 // On a socket: go on, stop, and two lanes at once.
 const socket = new ResponsesWS(client);
 async function turn(fields, onDelta = () => {}) {
