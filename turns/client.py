@@ -11,11 +11,8 @@ from turnstream.turns.connection import connect_async, subscribe_async
 from turnstream.turns.conversations import Conversations
 from turnstream.turns.errors import (
     BadRequest,
-    CallNotFound,
     NewerVersion,
-    NothingToAnswer,
     Overloaded,
-    RateLimited,
     RedisUnusable,
     ResponseNotFound,
     StreamExpired,
@@ -33,7 +30,7 @@ from turnstream.turns.redis_problem import ProblemLog, RedisProblem
 from turnstream.turns.relay import Relay
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.stored import Stored
-from turnstream.turns.submission import refused_continuation, submission, warm_up
+from turnstream.turns.submission import refusal, submission, warm_up
 from turnstream.turns.tasks import background
 from turnstream.turns.token_count import TokenCounter
 from turnstream.turns.turn import Turn
@@ -98,8 +95,8 @@ class TurnClient:
                 stored.
             ConversationNotFound, ConversationLocked: the owner has no such conversation, or one of
                 its turns is still being answered.
-            BadRequest: the previous response is still being answered, or the idempotency key was
-                used for another request.
+            BadRequest: the previous response is still being answered, the conversation would be
+                too long, or the idempotency key was used for another request.
             TierNotAllowed, RateLimited: the owner may not use this tier, or has reached a limit.
             Overloaded: the queue is full, or Redis is away.
         """
@@ -117,23 +114,8 @@ class TurnClient:
                     async with self.follow(id.decode(), turn.owner, after=-1, room=room) as known:
                         yield known
                     return
-                case [b"idempotency_key_reused"]:
-                    raise BadRequest(
-                        "This idempotency key was used for another request.",
-                        code="idempotency_key_reused",
-                        param="idempotency_key",
-                    )
-                case [b"no_question"]:
-                    raise NothingToAnswer
-                case [b"call_not_found", call_id]:
-                    raise CallNotFound(call_id.decode())
-                case [word] if (refusal := refused_continuation(word, turn)) is not None:
-                    raise refusal
-                case [b"limited", limit, wait_ms, *used]:
-                    name = limit.decode()
-                    raise RateLimited(name, getattr(limits, name), wait_ms, limits.use(*used))
-                case _:
-                    raise Overloaded("Too many turns are waiting. Try again later.")
+                case reply:
+                    raise refusal(reply, turn, self._settings)
             yield follower
         finally:
             self.relay.remove(follower)

@@ -34,12 +34,9 @@ An error's `code` is stable: clients may match on it.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
-from turnstream.turns.limit_use import LimitUse
+from turnstream.turns.limit_use import NO_LIMITS, LimitUse
 from turnstream.turns.redis_problem import RedisProblem
 from turnstream.turns.shapes import Error, ErrorType
-
-#: What is left where nothing is limited per minute.
-_NO_LIMITS = LimitUse()
 
 
 class TurnError(Exception):
@@ -135,9 +132,9 @@ class ContextLengthExceeded(BadRequest):
 class ConversationTooLong(BadRequest):
     """A conversation has more bytes, or more turns, than one may have."""
 
-    def __init__(self, most: str) -> None:
+    def __init__(self, most: str = "fewer bytes or turns") -> None:
         super().__init__(
-            f"A conversation may have {most} at most, earlier turns and their answers included.",
+            f"This conversation is too long: with earlier turns and answers it may have {most}.",
             code="conversation_too_long",
             param="input",
         )
@@ -319,7 +316,7 @@ class RateLimited(TurnError):
     type = "rate_limit_error"
     code = "rate_limit_exceeded"
 
-    def __init__(self, limit: str, most: int, wait_ms: int, use: LimitUse = _NO_LIMITS) -> None:
+    def __init__(self, limit: str, most: int, wait_ms: int, use: LimitUse = NO_LIMITS) -> None:
         #: What is left of the limits per minute.
         self.use = use
         self.retry_seconds = max(1, -(-wait_ms // 1000))

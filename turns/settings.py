@@ -128,6 +128,14 @@ class TurnSettings:
         }
 
     @property
+    def conversation(self) -> dict[str, int]:
+        """What a conversation may have: arguments of scripts."""
+        return {
+            "conversation_bytes": self.conversation_bytes,
+            "conversation_turns": self.conversation_turns,
+        }
+
+    @property
     def sweep_arguments(self) -> dict[str, int]:
         """Arguments of the sweep script."""
         unserved_ms = self.no_worker_seconds * 1000
