@@ -50,6 +50,11 @@ class Connection(Protocol):
     async def turn(self, create: Create, count: CountBytes) -> Turn: ...
 
 
+def _forget_request(error: BaseException) -> None:
+    """Drop the stack of an error that waits: its frames would keep the request in memory."""
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+
+
 class TooManyWaiting(Exception):
     """The client has too many unanswered messages."""
 
@@ -89,6 +94,8 @@ class Lane:
             except Overloaded as full:
                 parent = request.previous_response_id if isinstance(request, Create) else None
                 request, size = Refusal(full, parent), 0
+        if isinstance(request, Refusal):
+            _forget_request(request.error)
         try:
             self._inbox.put_nowait((request, size))
         except asyncio.QueueFull as exc:

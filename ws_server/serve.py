@@ -17,6 +17,7 @@ from turnstream.ws_server.app import create_app
 from turnstream.ws_server.http_protocol import HttpProtocol
 from turnstream.ws_server.settings import ServerSettings
 from turnstream.ws_server.socket import announce_drain
+from turnstream.ws_server.socket_protocol import UNSENT_BYTES, SocketProtocol
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +28,6 @@ TOO_LARGE_FACTOR = 2
 STALLED_MS = 30_000
 #: Exit code when a background task has died; the process is to be started again.
 APP_DIED = 1
-#: Unsent bytes that the kernel buffers for a slow client before a send here waits.
-UNSENT_BYTES = 16 * 1024
 
 
 def run() -> int:
@@ -50,7 +49,7 @@ def run() -> int:
     config = uvicorn.Config(
         app,
         http=HttpProtocol,
-        ws="websockets-sansio",
+        ws=SocketProtocol,
         ws_max_size=settings.body_bytes * TOO_LARGE_FACTOR,
         # A compressed message of a hostile client may expand to a thousand times its size.
         ws_per_message_deflate=False,

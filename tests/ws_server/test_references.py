@@ -65,7 +65,7 @@ async def test_a_short_request_that_names_a_long_answer_too_often_is_refused(
     with pytest.raises(ConversationTooLong, match="100000 bytes"):
         await resolved(naming(answer, 3_550), turn_client, "ann", counted.append)
     with pytest.raises(ConversationTooLong, match="100000 bytes"):
-        await resolved(naming(answer, 11), turn_client, "ann", counted.append)
+        await resolved(naming(answer, 11), turn_client, "ann")
 
     assert sum(counted) <= 100_000
     assert await redis.dbsize() == before
