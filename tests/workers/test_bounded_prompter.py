@@ -101,7 +101,11 @@ def test_the_prompt_is_the_same_as_without_a_bound(
 def test_many_short_turns_are_cut_or_refused_without_being_tokenised(*, truncate: bool) -> None:
     tokenizer = CountingTokenizer()
     prompter = BoundedPrompter(Llama2Prompter(tokenizer), tokenizer)
-    turns = [Message("user", "a"), Message("assistant", "b")] * 50_000
+    turns = [
+        Message(role, f"{role[0]} {number}")
+        for number in range(12_000)
+        for role in ("user", "assistant")
+    ]
     messages, request = asked(*turns, Message("user", "One?"), truncate=truncate)
 
     if truncate:
