@@ -47,8 +47,12 @@ class PrivateRedis:
     log: Path
 
     @classmethod
-    def prepare(cls, program: RedisProgram, directory: Path) -> "PrivateRedis":
-        """Choose port and password and write the configuration; start nothing."""
+    def prepare(cls, program: RedisProgram, directory: Path, *, memory: int = 0) -> "PrivateRedis":
+        """Choose port and password and write the configuration; start nothing.
+
+        Args:
+            memory: bytes that its data may take; then it takes no more. 0: no limit.
+        """
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         port, password, log = free_port(), secrets.token_hex(16), directory / "redis.log"
         configuration = directory / "redis.conf"
@@ -64,6 +68,7 @@ daemonize no
 save ""
 appendonly yes
 appendfsync everysec
+maxmemory {memory}
 maxmemory-policy noeviction
 # A record in compact encoding takes half the memory. Redis 6 knows only this name of the setting.
 hash-max-ziplist-value 1024

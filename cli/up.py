@@ -16,6 +16,7 @@ from pathlib import Path
 from turnstream.cli.child import Command, Groups
 from turnstream.cli.console import BAD_SETTING, announce, log
 from turnstream.cli.data_dir import DataDirInUse, DataDirUnusable, default_data_dir, locked
+from turnstream.cli.memory import LEAST, SHARE, redis_share
 from turnstream.cli.readiness import readiness_problem, wait_for_redis
 from turnstream.cli.redis_server import NoRedis, PrivateRedis, find_program
 from turnstream.cli.supervisor import GiveUp, keep_running
@@ -43,6 +44,14 @@ class UpSettings:
         None,
         "where `turnstream up` keeps its private Redis; `$XDG_DATA_HOME/turnstream` if that is set",
         shown="`~/.local/share/turnstream`",
+    ).field()
+    redis_memory: int = Setting(
+        "REDIS_MEMORY",
+        whole(LEAST, 2**50),
+        0,
+        "bytes that the data in the private Redis may take; then requests are refused, and what was"
+        " accepted is kept",
+        shown=f"1/{SHARE} of the machine's or container's memory",
     ).field()
     workers: int = Setting(
         "WORKERS", whole(1, 64), 1, "worker processes that `turnstream up` starts"
@@ -179,10 +188,12 @@ class Up:
         """Start a private Redis and wait until it answers; return its URL."""
         directory = self.settings.data_dir.resolve() / "redis"
         program = await asyncio.to_thread(find_program)
-        private = PrivateRedis.prepare(program, directory)
+        memory = self.settings.redis_memory or redis_share()
+        private = PrivateRedis.prepare(program, directory, memory=memory)
         log(
             "turnstream",
-            f"redis: {program.path} {program.version} on port {private.port}, data in {directory}",
+            f"redis: {program.path} {program.version} on port {private.port}, data in {directory},"
+            f" {memory} bytes at most",
         )
         if warning := version_warning(program.name, program.version):
             log("turnstream", warning)

@@ -86,6 +86,7 @@ def test_compose_persists_the_data_of_redis(compose: dict) -> None:
 
     assert options[options.index("--appendonly") + 1] == "yes"
     assert options[options.index("--maxmemory-policy") + 1] == "noeviction"
+    assert options[options.index("--maxmemory") + 1] == "${TURNSTREAM_REDIS_MEMORY:-2gb}"
 
 
 def test_compose_listens_to_this_machine_only_without_keys(compose: dict) -> None:

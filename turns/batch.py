@@ -98,6 +98,7 @@ class Verdict(Enum):
     POSTPONED = auto()
     NO_PREVIOUS = auto()
     PREVIOUS_RUNNING = auto()
+    TOO_LONG = auto()
 
     @classmethod
     def of_submit(cls, reply: Sequence[bytes]) -> "Verdict":
@@ -107,6 +108,8 @@ class Verdict(Enum):
                 return cls.ACCEPTED
             case [b"ok", _]:
                 return cls.ENDED
+            case [b"conversation_too_long", _]:
+                return cls.TOO_LONG
             # A line without a question continues a turn whose question is open; there is none.
             case [b"previous_response_not_found"] | [b"no_question"]:
                 return cls.NO_PREVIOUS

@@ -27,7 +27,7 @@ from turnstream.turns.batch import (
     Verdict,
     batch_of,
 )
-from turnstream.turns.errors import BadRequest, BatchNotFound
+from turnstream.turns.errors import BadRequest, BatchNotFound, RateLimited
 from turnstream.turns.listing import ids_after
 from turnstream.turns.lua import Script
 from turnstream.turns.redis_calls import translated_errors
@@ -40,6 +40,9 @@ from turnstream.turns.wake_up import WakeUp
 LEASE_MS = 5_000
 #: Most turns of one call: Redis serves other clients between calls.
 MOST_PER_CALL = 16
+
+#: After how long a client with too many batches is told to try again.
+RETRY_MS = 60_000
 
 _BATCH = re.compile(r"batch_[0-9a-f]{32}")
 
@@ -72,7 +75,9 @@ class BatchStore:
 
         Raises:
             BadRequest: the key was used for another batch.
+            RateLimited: the owner has too many batches that have not ended.
         """
+        most = self._settings.limits.of(owner).batches
         name = secrets.token_hex(32) if key is None else f"{owner} {key}"
         id = "batch_" + hashlib.sha256(name.encode()).hexdigest()[:32]
         asked = (plan.endpoint, plan.input_file_id, plan.completion_window, plan.metadata)
@@ -83,6 +88,7 @@ class BatchStore:
                 owner=owner,
                 now=plan.created_at,
                 fingerprint=fingerprint,
+                most=most,
                 payloads=[json.dumps(asdict(plan))],
             )
         if created == b"idempotency_key_reused":
@@ -91,6 +97,8 @@ class BatchStore:
                 code="idempotency_key_reused",
                 param="idempotency_key",
             )
+        if created == b"limited":
+            raise RateLimited("batches", most, RETRY_MS)
         return await self.get(id, owner)
 
     async def get(self, id: str, owner: str) -> Batch:

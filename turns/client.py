@@ -11,28 +11,26 @@ from turnstream.turns.connection import connect_async, subscribe_async
 from turnstream.turns.conversations import Conversations
 from turnstream.turns.errors import (
     BadRequest,
-    CallNotFound,
     NewerVersion,
-    NothingToAnswer,
     Overloaded,
-    RateLimited,
     RedisUnusable,
     ResponseNotFound,
     StreamExpired,
 )
 from turnstream.turns.events import kept
 from turnstream.turns.fair_gate import FairGate
-from turnstream.turns.follower import PAGE, Follower, Page, ReadLog
+from turnstream.turns.follower import PAGE_BYTES, Follower, Page, ReadLog
 from turnstream.turns.lua import Script
 from turnstream.turns.migration import migrate
 from turnstream.turns.probe import Probe
+from turnstream.turns.reader_room import ReaderRoom
 from turnstream.turns.record import DESCRIPTION_VERSION, SelfDescription
 from turnstream.turns.redis_calls import RedisCalls, translated_errors
 from turnstream.turns.redis_problem import ProblemLog, RedisProblem
 from turnstream.turns.relay import Relay
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.stored import Stored
-from turnstream.turns.submission import refused_continuation, submission, warm_up
+from turnstream.turns.submission import refusal, submission, warm_up
 from turnstream.turns.tasks import background
 from turnstream.turns.token_count import TokenCounter
 from turnstream.turns.turn import Turn
@@ -53,6 +51,8 @@ class TurnClient:
 
     def __init__(self, settings: TurnSettings, node: str) -> None:
         self._settings = settings
+        #: What a conversation may have.
+        self.conversation_bytes = settings.conversation_bytes
         self._node = node
         self._wake_up = WakeUp()
         self._redis = connect_async(settings.redis_url)
@@ -82,24 +82,27 @@ class TurnClient:
         self._cancel = Script(self._redis, "cancel")
 
     @asynccontextmanager
-    async def submit(self, turn: Turn) -> AsyncIterator[Follower]:
+    async def submit(self, turn: Turn, room: ReaderRoom | None = None) -> AsyncIterator[Follower]:
         """Submit a turn and follow it from its first event.
 
         With an idempotency key that was used before, the turn it created is followed instead.
+
+        Args:
+            room: shared by the readers of one connection; None: this reader has its own.
 
         Raises:
             PreviousResponseNotFound: the previous response is missing, another owner's, or not
                 stored.
             ConversationNotFound, ConversationLocked: the owner has no such conversation, or one of
                 its turns is still being answered.
-            BadRequest: the previous response is still being answered, or the idempotency key was
-                used for another request.
+            BadRequest: the previous response is still being answered, the conversation would be
+                too long, or the idempotency key was used for another request.
             TierNotAllowed, RateLimited: the owner may not use this tier, or has reached a limit.
             Overloaded: the queue is full, or Redis is away.
         """
         limits = self._settings.limits.of(turn.owner)
         limits.check_tier(turn.tier)
-        follower = Follower(turn.id, after=-1, read=self._reader(turn.owner))
+        follower = Follower(turn.id, after=-1, read=self._reader(turn.owner), room=room)
         # Added before the turn exists, so that its first event is not missed.
         self.relay.add(follower)
         try:
@@ -108,29 +111,15 @@ class TurnClient:
                     follower.take(Page(reply[:2], ends=not turn.generate), after=-1)
                     follower.limit_use = limits.use(*reply[2:]) if reply[2:] else None
                 case [b"known", id]:
-                    async with self.follow(id.decode(), turn.owner, after=-1) as known:
+                    async with self.follow(id.decode(), turn.owner, after=-1, room=room) as known:
                         yield known
                     return
-                case [b"idempotency_key_reused"]:
-                    raise BadRequest(
-                        "This idempotency key was used for another request.",
-                        code="idempotency_key_reused",
-                        param="idempotency_key",
-                    )
-                case [b"no_question"]:
-                    raise NothingToAnswer
-                case [b"call_not_found", call_id]:
-                    raise CallNotFound(call_id.decode())
-                case [word] if (refusal := refused_continuation(word, turn)) is not None:
-                    raise refusal
-                case [b"limited", limit, wait_ms, *used]:
-                    name = limit.decode()
-                    raise RateLimited(name, getattr(limits, name), wait_ms, limits.use(*used))
-                case _:
-                    raise Overloaded("Too many turns are waiting. Try again later.")
+                case reply:
+                    raise refusal(reply, turn, self._settings)
             yield follower
         finally:
             self.relay.remove(follower)
+            follower.close()
 
     async def _submit_turn(self, turn: Turn) -> Any:
         async with self._gate.admitted(turn.owner):
@@ -140,22 +129,24 @@ class TurnClient:
             return await self._reply(self._submit(**args))
 
     @asynccontextmanager
-    async def follow(self, turn_id: str, owner: str, *, after: int) -> AsyncIterator[Follower]:
-        """Follow an existing turn, from the event after number `after`.
+    async def follow(
+        self, turn_id: str, owner: str, *, after: int, room: ReaderRoom | None = None
+    ) -> AsyncIterator[Follower]:
+        """Follow an existing turn, from the event after number `after`; `room` as in `submit`.
 
         Raises:
             ResponseNotFound: there is no such turn for this owner.
             StreamExpired: its events are not kept any more.
             Overloaded: Redis is away.
         """
-        read = self._reader(owner)
-        follower = Follower(turn_id, after=after, read=read)
+        follower = Follower(turn_id, after=after, read=self._reader(owner), room=room)
         self.relay.add(follower)
         try:
-            follower.take(await read(turn_id, after), after=after)
+            await follower.open()
             yield follower
         finally:
             self.relay.remove(follower)
+            follower.close()
 
     async def cancel(self, turn_id: str, owner: str) -> None:
         """Cancel a turn, whether it waits or runs; return before it has ended.
@@ -265,7 +256,7 @@ class TurnClient:
                 owner=owner,
                 node=self._node,
                 after=after,
-                limit=PAGE,
+                bytes=PAGE_BYTES,
                 watch_ms=self._watch_ms,
             )
             match await self._reply(call):
@@ -280,8 +271,8 @@ class TurnClient:
                     events = [event.encode() for event in kept(turn_id, seq, *fields)]
                     return Page(events[max(0, after - seq + len(events)) :], ends=True)
                 case [state, seq, events]:
-                    ends = state == b"ended" and after + len(events) >= seq
-                    return Page(events, ends=ends)
+                    more = after + len(events) < seq
+                    return Page(events, ends=state == b"ended" and not more, more=more)
             raise AssertionError("follow.lua returned an unknown reply")
 
         return read

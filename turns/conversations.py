@@ -12,7 +12,13 @@ import msgspec
 import redis.asyncio
 
 from turnstream.turns import keys
-from turnstream.turns.errors import ConversationLocked, ConversationNotFound, NewerVersion
+from turnstream.turns.errors import (
+    ConversationLocked,
+    ConversationNotFound,
+    ConversationTooLong,
+    NewerVersion,
+    RateLimited,
+)
 from turnstream.turns.history import ANSWER, removed_items
 from turnstream.turns.ids import new_response_id
 from turnstream.turns.lua import Script
@@ -26,6 +32,9 @@ from turnstream.turns.turn import (
     items_to_json,
     spoken_at,
 )
+
+#: After how long a client is told to try again whose owner has stored all that it may.
+FULL_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +65,7 @@ class Conversations:
     ) -> None:
         self._redis = client
         self._calls = calls
+        self._settings = settings
         self._life = {
             "store_seconds": settings.store_seconds,
             "unstored_seconds": settings.unstored_seconds,
@@ -70,6 +80,8 @@ class Conversations:
         """Create a conversation that begins with these items.
 
         Raises:
+            ConversationTooLong: it would have too many bytes or items.
+            RateLimited: the owner has stored all that it may.
             Overloaded: Redis is away.
         """
         await self._append(conversation.id, owner, items, conversation)
@@ -80,6 +92,8 @@ class Conversations:
         Raises:
             ConversationNotFound: there is no such conversation for this owner.
             ConversationLocked: a turn of it is active.
+            ConversationTooLong: it would have too many bytes or turns; each item counts as one.
+            RateLimited: the owner has stored all that it may.
             Overloaded: Redis is away.
         """
         return await self._append(id, owner, items, None)
@@ -101,12 +115,23 @@ class Conversations:
                 for turn_id, item in turns
             ],
             **self._life,
+            **self._settings.conversation,
+            stored_bytes=self._settings.limits.of(owner).stored_bytes,
             payloads=[
                 msgspec.json.encode(created.metadata if created else {}),
                 *(items_to_json((item,)) for item in items),
             ],
         )
-        _check(await self._calls.reply(call), id)
+        match await self._calls.reply(call):
+            case b"too_many_bytes":
+                raise ConversationTooLong(f"{self._settings.conversation_bytes} bytes")
+            case b"too_many_turns":
+                raise ConversationTooLong(f"{self._settings.conversation_turns} turns")
+            case b"limited":
+                most = self._settings.limits.of(owner).stored_bytes
+                raise RateLimited("stored_bytes", most, FULL_MS)
+            case word:
+                _check(word, id)
         return tuple(
             TurnItems(turn_id=turn_id, asked=((0, item),), answers=()) for turn_id, item in turns
         )

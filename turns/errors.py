@@ -6,6 +6,7 @@
         * NothingToAnswer
         * CallNotFound
         * ContextLengthExceeded
+        * ConversationTooLong
         * ConversationLocked
     * Unauthorized               401
     * Forbidden                  403
@@ -38,12 +39,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from math import ceil
 from typing import ClassVar
 
-from turnstream.turns.limit_use import LimitUse
+from turnstream.turns.limit_use import NO_LIMITS, LimitUse
 from turnstream.turns.redis_problem import RedisProblem
 from turnstream.turns.shapes import Error, ErrorType
-
-#: What is left where nothing is limited per minute.
-_NO_LIMITS = LimitUse()
 
 
 class TurnError(Exception):
@@ -134,6 +132,17 @@ class ContextLengthExceeded(BadRequest):
         )
         self.tokens = tokens
         self.limit = limit
+
+
+class ConversationTooLong(BadRequest):
+    """A conversation has more bytes, or more turns, than one may have."""
+
+    def __init__(self, most: str = "fewer bytes or turns") -> None:
+        super().__init__(
+            f"This conversation is too long: with earlier turns and answers it may have {most}.",
+            code="conversation_too_long",
+            param="input",
+        )
 
 
 class Unauthorized(TurnError):
@@ -312,7 +321,7 @@ class RateLimited(TurnError):
     type = "rate_limit_error"
     code = "rate_limit_exceeded"
 
-    def __init__(self, limit: str, most: int, wait_ms: int, use: LimitUse = _NO_LIMITS) -> None:
+    def __init__(self, limit: str, most: int, wait_ms: int, use: LimitUse = NO_LIMITS) -> None:
         #: What is left of the limits per minute.
         self.use = use
         self.retry_seconds = max(1, -(-wait_ms // 1000))

@@ -10,9 +10,15 @@ from typing import Any, cast
 import redis.asyncio
 
 from turnstream.turns import keys
-from turnstream.turns.errors import FileNotFound
+from turnstream.turns.errors import FileNotFound, RateLimited
 from turnstream.turns.listing import ids_after
+from turnstream.turns.lua import Script
 from turnstream.turns.redis_calls import translated_errors
+
+#: What a file's record counts for beside its content.
+RECORD_BYTES = 1024
+#: After how long a client is told to try again; until then it may delete files.
+RETRY_MS = 60_000
 
 _FILE = re.compile(r"file-[0-9a-f]{32}")
 
@@ -52,19 +58,43 @@ class Files:
 
     def __init__(self, client: "redis.asyncio.Redis") -> None:
         self._redis = client
+        self._add = Script(client, "file_add")
+        self._forget = Script(client, "file_forget")
 
-    async def add(self, file: File) -> None:
+    async def add(self, file: File, *, most_bytes: int = 0) -> None:
         """Add a file's record; its content must be stored already.
 
+        Args:
+            most_bytes: of all files of the owner; 0: no limit.
+
         Raises:
+            RateLimited: the owner's files would have more bytes; nothing was added.
             Overloaded: Redis is away.
         """
         with translated_errors():
-            async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.hset(keys.file(file.id), items=_flat(file))
-                pipe.zadd(keys.files(file.owner), {file.id: file.created_at})
-                pipe.zadd(keys.file_expiries(), {file.id: file.expires_at})
-                await pipe.execute()
+            added = await self._add(
+                id=file.id,
+                owner=file.owner,
+                created_at=file.created_at,
+                expires_at=file.expires_at,
+                size=file.bytes + RECORD_BYTES,
+                most=most_bytes,
+                fields=asdict(file),
+            )
+        if added == b"limited":
+            raise _too_many_bytes(most_bytes)
+
+    async def check_room(self, owner: str, *, most_bytes: int) -> None:
+        """Check that an owner may add a file, before its content is taken.
+
+        Raises:
+            RateLimited: the owner's files have all the bytes that they may have.
+            Overloaded: Redis is away.
+        """
+        with translated_errors():
+            used = await cast(Any, self._redis.hget(keys.file_sizes(owner), "total"))
+        if most_bytes and int(used or 0) >= most_bytes:
+            raise _too_many_bytes(most_bytes)
 
     async def get(self, id: str, owner: str) -> File:
         """Return a file.
@@ -106,11 +136,7 @@ class Files:
             Overloaded: Redis is away.
         """
         with translated_errors():
-            async with self._redis.pipeline(transaction=True) as pipe:
-                pipe.delete(keys.file(file.id))
-                pipe.zrem(keys.files(file.owner), file.id)
-                pipe.zrem(keys.file_expiries(), file.id)
-                await pipe.execute()
+            await self._forget(id=file.id, owner=file.owner)
 
     async def expired(self, now: float) -> Sequence[File]:
         """Return up to 100 expired files.
@@ -141,5 +167,5 @@ class Files:
         return File(**fields | {name: int(fields[name]) for name in numbers})
 
 
-def _flat(file: File) -> list[str | int]:
-    return [word for pair in asdict(file).items() for word in pair]
+def _too_many_bytes(most: int) -> RateLimited:
+    return RateLimited("file_bytes", most, RETRY_MS)

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 
 from turnstream.turns.errors import Overloaded, ResponseLost, ResponseNotFound
 from turnstream.turns.limit_use import LimitUse
+from turnstream.turns.reader_room import ReaderRoom
 
-#: Live events kept for a reader that is slower than its turn; beyond it the follower falls behind.
-ROOM = 256
-#: Events read from the log at a time.
-PAGE = 256
+#: Bytes of events read from the log at a time; a single event may have more.
+PAGE_BYTES = 16 * 1024
 #: A follower without an event for this long, or up to twice as long, reads the log: the last event
 #: may have been lost.
 SILENCE_SECONDS = 10.0
@@ -31,6 +30,8 @@ class Page:
     events: Sequence[bytes]
     #: True when the turn has its terminal event and `events` reach to it.
     ends: bool
+    #: Whether the log has further events.
+    more: bool = False
 
 
 ReadLog = Callable[[str, int], Awaitable[Page]]
@@ -39,7 +40,9 @@ ReadLog = Callable[[str, int], Awaitable[Page]]
 class Follower:
     """Yields a turn's events after number `after`, first from the log, then live."""
 
-    def __init__(self, turn_id: str, *, after: int, read: ReadLog) -> None:
+    def __init__(
+        self, turn_id: str, *, after: int, read: ReadLog, room: ReaderRoom | None = None
+    ) -> None:
         self.turn_id = turn_id
         #: What the owner has left per minute, if this reader submitted the turn.
         self.limit_use: LimitUse | None = None
@@ -47,6 +50,10 @@ class Follower:
         self.newest = after
         self._read = read
         self._ready: deque[bytes] = deque()
+        self._room = room or ReaderRoom()
+        #: How much of the room the events have that are ready or being sent.
+        self._held = 0
+        self._has_page = False
         self._behind = False
         self._ended = False
         self._wake = asyncio.Event()
@@ -59,13 +66,26 @@ class Follower:
         """Whether the turn is known to have its terminal event."""
         return self._ended
 
+    async def open(self) -> None:
+        """Read the first page of the log.
+
+        Raises:
+            ResponseNotFound, StreamExpired: there is no such turn for this reader, or no log.
+            Overloaded: Redis is away.
+        """
+        await self._read_page()
+
+    def close(self) -> None:
+        """Return the room of what was not sent; the reader has left or has read everything."""
+        self._sent(self._held)
+
     def take(self, page: Page, *, after: int) -> None:
         """Take the events that the log had after an event, without those delivered live since."""
         fresh = page.events[self.newest - after :]
         self._ready.extend(fresh)
         self.newest += len(fresh)
         self._ended = self._ended or page.ends
-        if len(page.events) == PAGE and not page.ends:
+        if page.more:
             self._behind = True
         self._wake.set()
 
@@ -79,7 +99,9 @@ class Follower:
             self._ended = last
             self._wake.set()
             return
-        if seq == self.newest + 1 and len(self._ready) < ROOM and not self._behind:
+        is_next = seq == self.newest + 1 and not self._behind
+        if is_next and (size := self._room.take(event)):
+            self._held += size
             self._ready.append(event)
             self.newest = seq
             self._ended = last
@@ -105,9 +127,10 @@ class Follower:
         try:
             while True:
                 if self._ready:
-                    batch = list(self._ready)
+                    batch, held = list(self._ready), self._held
                     self._ready.clear()
                     yield batch
+                    self._sent(held)
                 elif self._ended:
                     return
                 elif self._behind:
@@ -129,15 +152,29 @@ class Follower:
         self._timer = loop.call_later(SILENCE_SECONDS, self._check_silence)
 
     async def _catch_up(self) -> None:
-        # An event that is published from here on is in the page or has a higher number than it.
-        self._behind = False
-        after = self.newest
         try:
-            page = await self._read(self.turn_id, after)
+            await self._read_page()
         except ResponseNotFound as exc:
             raise ResponseLost(self.turn_id) from exc
         except Overloaded:
             self._behind = True
             await asyncio.sleep(RETRY_SECONDS)
-            return
-        self.take(page, after=after)
+
+    async def _read_page(self) -> None:
+        await self._room.page.acquire()
+        self._has_page = True
+        # An event that is published from here on is in the page or has a higher number than it.
+        self._behind = False
+        after = self.newest
+        try:
+            self.take(await self._read(self.turn_id, after), after=after)
+        finally:
+            if not self._ready:
+                self._sent(0)
+
+    def _sent(self, held: int) -> None:
+        self._held -= held
+        self._room.give(held)
+        if self._has_page:
+            self._has_page = False
+            self._room.page.release()

@@ -8,18 +8,23 @@ from turnstream.turns.turn import Item, Message, items_from_json, spoken_at
 ANSWER = "answer"
 
 
-def conversation(history: Sequence[str | bytes], input: str | bytes) -> tuple[Item, ...]:
+def conversation(
+    history: Sequence[str | bytes], input: str | bytes, system: Sequence[str | bytes] = ()
+) -> tuple[Item, ...]:
     """Return the items of a turn's conversation, oldest first.
 
     Args:
         history: input, output and removed items of each turn before it, latest turn first.
         input: of the turn itself.
+        system: of the turns before those of the history, latest first: items, of which only the
+            system messages are meant, and removed items.
     """
     items: list[Item] = []
+    for at in range(len(system) - 2, -1, -2):
+        items += filter(_is_system, _left(system[at], removed_items(system[at + 1])))
     for at in range(len(history) - 3, -1, -3):
         removed = removed_items(history[at + 2])
-        asked = enumerate(items_from_json(history[at]))
-        items += [item for number, item in asked if str(number) not in removed]
+        items += _left(history[at], removed)
         text = _text(history[at + 1])
         if not removed:
             add_reply(items, text)
@@ -27,6 +32,15 @@ def conversation(history: Sequence[str | bytes], input: str | bytes) -> tuple[It
             # What it went on from, or answered, may be gone.
             items.append(Message("assistant", text))
     return (*items, *items_from_json(input))
+
+
+def _left(input: str | bytes, removed: frozenset[str]) -> list[Item]:
+    asked = enumerate(items_from_json(input))
+    return [item for number, item in asked if str(number) not in removed]
+
+
+def _is_system(item: Item) -> bool:
+    return isinstance(item, Message) and item.role == "system"
 
 
 def add_reply(items: list[Item], text: str) -> None:

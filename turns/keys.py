@@ -51,6 +51,12 @@ def owner(owner: str) -> str:
     return f"ts:owner:{owner}"
 
 
+def stored_bytes(owner: str) -> str:
+    """Hash: bytes of an owner's records and logs, by the second after which they have expired, and
+    of all as `total`."""
+    return f"ts:stored-bytes:{owner}"
+
+
 def arrivals() -> str:
     """Counter: number of each arrival, which orders equal tags."""
     return "ts:arrivals"
@@ -146,6 +152,11 @@ def batches(owner: str) -> str:
     return f"ts:batches:{owner}"
 
 
+def active_batches(owner: str) -> str:
+    """Set: an owner's batches that have not ended."""
+    return f"ts:active-batches:{owner}"
+
+
 def batch_leases() -> str:
     """Sorted set: when the lease of each unfinished batch ends, in milliseconds."""
     return "ts:batch-leases"
@@ -176,6 +187,11 @@ def files(owner: str) -> str:
     return f"ts:files:{owner}"
 
 
+def file_sizes(owner: str) -> str:
+    """Hash: counted bytes of each of an owner's files by its id, and of all as `total`."""
+    return f"ts:file-sizes:{owner}"
+
+
 def file_expiries() -> str:
     """Sorted set: when each file expires, in seconds."""
     return "ts:file-expiries"
@@ -200,6 +216,7 @@ _FUNCTIONS: tuple[Callable[..., str], ...] = (
     tags,
     clocks,
     owner,
+    stored_bytes,
     arrivals,
     statistics,
     free_slots,
@@ -219,12 +236,14 @@ _FUNCTIONS: tuple[Callable[..., str], ...] = (
     conversation,
     batch,
     batches,
+    active_batches,
     batch_leases,
     batch_ended,
     batch_commits,
     batch_parts,
     file,
     files,
+    file_sizes,
     file_expiries,
     worker_channel,
     node_channel,

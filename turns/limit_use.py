@@ -26,3 +26,7 @@ class LimitUse:
 
     requests: Left | None = None
     tokens: Left | None = None
+
+
+#: What is left where nothing is limited per minute.
+NO_LIMITS = LimitUse()

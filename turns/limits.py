@@ -1,6 +1,6 @@
 """How much each owner may ask for, and in which tiers.
 
-Batches are not counted: a runner keeps a bounded number of turns in the queue.
+Turns of batches are not counted: a runner keeps a bounded number of them in the queue.
 """
 
 import re
@@ -26,11 +26,20 @@ class Limits:
     """What one owner may ask for; 0 is no limit."""
 
     #: Turns that have not ended.
-    in_flight: int = 0
+    in_flight: int = 4096
     #: Turns that no worker has begun.
     queued: int = 0
     requests_per_minute: int = 0
     tokens_per_minute: int = 0
+    #: Requests that are answered without a turn in the queue: warm-ups; counts and compactions.
+    warm_ups_per_minute: int = 1200
+    counts_per_minute: int = 1200
+    #: Bytes of turns that are kept in Redis: what was asked and answered.
+    stored_bytes: int = 2**30
+    #: Bytes of uploaded files and of the results of batches.
+    file_bytes: int = 20 * 2**30
+    #: Batches that have not ended.
+    batches: int = 100
     tiers: frozenset[Tier] = frozenset(_TIERS)
 
     def check_tier(self, tier: Tier) -> None:
@@ -50,13 +59,11 @@ class Limits:
 
     @property
     def numbers(self) -> dict[str, int]:
-        """The limits by name: an argument of the submit script."""
-        return {
-            "in_flight": self.in_flight,
-            "queued": self.queued,
-            "requests_per_minute": self.requests_per_minute,
-            "tokens_per_minute": self.tokens_per_minute,
-        }
+        """The limits by name: an argument of scripts."""
+        return {each: getattr(self, each) for each in _NUMBERS}
+
+
+_NUMBERS = tuple(each.name for each in fields(Limits) if each.name != "tiers")
 
 
 @dataclass(frozen=True, slots=True)

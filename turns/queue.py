@@ -17,6 +17,9 @@ from turnstream.turns.token_logprobs import from_json
 from turnstream.turns.turn import Claimed, Request
 from turnstream.turns.versions import NewerVersionLog
 
+#: Bytes of a conversation that a claim reads, unless the worker knows how much can fit.
+MOST_BYTES = 16 * 1024 * 1024
+
 
 class LeaseStatus(StrEnum):
     """Whether a worker still has the lease of a turn, and what it is to do with the turn."""
@@ -34,8 +37,20 @@ class TurnQueue:
     """The queue as one worker uses it. Not thread-safe: each thread creates its own."""
 
     def __init__(
-        self, client: "redis.Redis", settings: TurnSettings, *, model: str, worker: str
+        self,
+        client: "redis.Redis",
+        settings: TurnSettings,
+        *,
+        model: str,
+        worker: str,
+        most_bytes: int = MOST_BYTES,
     ) -> None:
+        """Create a client.
+
+        Args:
+            most_bytes: of a conversation that a claim reads; more does not fit into a prompt.
+        """
+        self._most_bytes = most_bytes
         self._client = client
         self._settings = settings
         self._model = model
@@ -72,6 +87,7 @@ class TurnQueue:
                 lease_ms=self._lease_ms,
                 alive_ms=self._settings.alive_ms,
                 preempted=preempted or None,
+                most_bytes=self._most_bytes,
             ),
         )
         self._nonce = None
@@ -127,17 +143,19 @@ RETRYABLE_ERRORS = (RedisError,)
 
 def _claimed(reply: Sequence[Any]) -> Claimed:
     id, attempt, seq, request, input, response, token_ids, *others = reply
-    history, unread, tier, logprobs, owner = others
+    history, unread, tier, logprobs, owner, system, cut, broken_after = others
     return Claimed(
         id=id.decode(),
         attempt=attempt,
         seq=seq,
         request=Request.from_json(request),
-        messages=conversation(history, input),
+        messages=conversation(history, input, system),
         response=response.decode(),
         token_ids=tuple(int(id) for id in token_ids.split(b",")) if token_ids else (),
         logprobs=tuple(each for part in logprobs for each in from_json(part)),
         tier=tier.decode(),
         owner=owner.decode(),
         unread=bool(unread),
+        cut=bool(cut),
+        broken_after=broken_after.decode(),
     )

@@ -91,6 +91,21 @@ class TurnRecord(TypedDict):
     removed: NotRequired[str]
     #: Whether a warm-up's conversation can be answered without further items. Written by warm_up.
     awaits_answer: NotRequired[bool]
+    #: Bytes of inputs and outputs, and number of turns, of its conversation up to it. Written by
+    #: submit, warm_up and conversation_add; by append at its end.
+    bytes: NotRequired[int]
+    depth: NotRequired[int]
+    #: JSON of the system messages in its input, if there are any; and the last turn up to it that
+    #: has some. An item that was added by hand has only the second. Written as `bytes` is.
+    system: NotRequired[str]
+    system_at: NotRequired[str]
+    #: When it and all turns before it were last kept alive, in parts of the retention. Written by
+    #: whoever continues it.
+    held: NotRequired[int]
+    #: What its owner's stored bytes have for it, and until when, in seconds since 1970. Absent for
+    #: a batch line. Written whenever its retention is set.
+    stored_bytes: NotRequired[int]
+    stored_until: NotRequired[int]
     #: Written by claim; `worker` is deleted when the turn is requeued.
     worker: NotRequired[str]
     claimed_at: NotRequired[int]

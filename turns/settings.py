@@ -96,6 +96,18 @@ class TurnSettings:
         30 * DAY,
         "how long a stored response, and so its conversation, is kept",
     ).field()
+    conversation_bytes: int = Setting(
+        "CONVERSATION_BYTES",
+        whole(1024, 2**40),
+        16 * 2**20,
+        "what a conversation may have, questions and answers; a longer one can't be continued",
+    ).field()
+    conversation_turns: int = Setting(
+        "CONVERSATION_TURNS",
+        whole(1, 1_000_000),
+        4000,
+        "turns that a conversation may have; a longer one can't be continued",
+    ).field()
     #: How long a response with `store: false` is kept for its own socket to continue.
     unstored_seconds: int = 4500
     #: A worker whose last heartbeat is older is not live. Workers send four a second.
@@ -113,6 +125,14 @@ class TurnSettings:
             "log_seconds": self.log_seconds,
             "store_seconds": self.store_seconds,
             "unstored_seconds": self.unstored_seconds,
+        }
+
+    @property
+    def conversation(self) -> dict[str, int]:
+        """What a conversation may have: arguments of scripts."""
+        return {
+            "conversation_bytes": self.conversation_bytes,
+            "conversation_turns": self.conversation_turns,
         }
 
     @property

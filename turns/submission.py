@@ -1,34 +1,39 @@
-"""Arguments of the scripts that create a turn, for nodes and for the runners of batches."""
+"""Arguments of the scripts that create a turn, and the errors that their replies mean."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from turnstream.turns.errors import (
     BadRequest,
+    CallNotFound,
     ConversationLocked,
     ConversationNotFound,
+    ConversationTooLong,
     NewerVersion,
+    NothingToAnswer,
+    Overloaded,
     PreviousResponseNotFound,
+    RateLimited,
     TurnError,
 )
+from turnstream.turns.limit_use import NO_LIMITS
 from turnstream.turns.limits import cost
 from turnstream.turns.response import finished_response, new_response
 from turnstream.turns.settings import TurnSettings
-from turnstream.turns.turn import Turn, items_to_json, spoken_at, unmatched_outputs
+from turnstream.turns.turn import Message, Turn, items_to_json, spoken_at, unmatched_outputs
 from turnstream.turns.wake_up import WakeUp
 
 
 def submission(turn: Turn, settings: TurnSettings, wake_up: WakeUp, *, node: str) -> dict[str, Any]:
     """Return the arguments of submit.lua; `node` follows the turn."""
     arguments = {
-        **_common(turn),
+        **_common(turn, settings),
         "tier": turn.tier,
         "node": node,
         "alive_ms": settings.alive_ms,
         "watch_ms": 0 if turn.background else settings.unread_seconds * 1000,
         "max_queued": settings.max_queued,
         "turn_seconds": settings.turn_seconds,
-        **settings.retention,
-        "limits": settings.limits.of(turn.owner).numbers,
         "tokens": cost(turn),
         "siblings": turn.siblings,
         "payloads": [*_payloads(turn), new_response(turn), wake_up.text(turn.id)],
@@ -56,21 +61,25 @@ def warm_up(turn: Turn, settings: TurnSettings) -> dict[str, Any]:
         completed_at=turn.created_at,
     )
     return {
-        **_common(turn),
+        **_common(turn, settings),
         "has_messages": spoken_at(turn.input) is not None,
-        **settings.retention,
         "payloads": [*_payloads(turn), response, finished],
     }
 
 
-def _common(turn: Turn) -> dict[str, Any]:
+def _common(turn: Turn, settings: TurnSettings) -> dict[str, Any]:
+    system = [item for item in turn.input if isinstance(item, Message) and item.role == "system"]
     return {
         "id": turn.id,
         "owner": turn.owner,
         "model": turn.model,
         "store": turn.store,
         "has_question": turn.asks or turn.request.raw,
+        "system": items_to_json(system) if system else None,
         **conversation_arguments(turn),
+        **settings.retention,
+        **settings.conversation,
+        "limits": settings.limits.of(turn.owner).numbers,
     }
 
 
@@ -84,6 +93,34 @@ def conversation_arguments(turn: Turn) -> dict[str, Any]:
         "previous_response_id": turn.previous_response_id,
         "previous_response_cached": turn.previous_cached,
     }
+
+
+def refusal(reply: Sequence[Any], turn: Turn, settings: TurnSettings) -> TurnError:
+    """Return the error of a submit or a warm-up that was refused, from the script's reply."""
+    match reply:
+        case [b"idempotency_key_reused"]:
+            return BadRequest(
+                "This idempotency key was used for another request.",
+                code="idempotency_key_reused",
+                param="idempotency_key",
+            )
+        case [b"no_question"]:
+            return NothingToAnswer()
+        case [b"call_not_found", call_id]:
+            return CallNotFound(call_id.decode())
+        case [b"conversation_too_long", b"turns"]:
+            return ConversationTooLong(f"{settings.conversation_turns} turns")
+        case [b"conversation_too_long", _]:
+            return ConversationTooLong(f"{settings.conversation_bytes} bytes")
+        case [b"limited", limit, wait_ms, *used]:
+            name, limits = limit.decode(), settings.limits.of(turn.owner)
+            use = limits.use(*used) if used else NO_LIMITS
+            return RateLimited(name, getattr(limits, name), wait_ms, use)
+        case [word]:
+            too_many = Overloaded("Too many turns are waiting. Try again later.")
+            return refused_continuation(word, turn) or too_many
+        case _:
+            raise AssertionError("a script returned an unknown reply")
 
 
 def refused_continuation(word: bytes, turn: Turn) -> TurnError | None:

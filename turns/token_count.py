@@ -15,13 +15,13 @@ import redis
 import redis.asyncio
 
 from turnstream.turns import keys
-from turnstream.turns.errors import BadRequest, NothingToAnswer, Overloaded
+from turnstream.turns.errors import BadRequest, Overloaded
 from turnstream.turns.history import conversation
 from turnstream.turns.lua import Script
 from turnstream.turns.redis_calls import RedisCalls
 from turnstream.turns.relay import Relay
 from turnstream.turns.settings import TurnSettings
-from turnstream.turns.submission import conversation_arguments, refused_continuation
+from turnstream.turns.submission import conversation_arguments, refusal
 from turnstream.turns.turn import Item, Request, Turn, items_from_json, items_to_json
 
 #: How long to wait for an answer; a live worker answers within milliseconds.
@@ -30,6 +30,10 @@ REPLY_SECONDS = 5.0
 SUBSCRIBE_SECONDS = 1.0
 #: Requests that may wait for the workers of a model; one more is refused.
 MAX_WAITING = 256
+#: Bytes that they may have together; a single one is taken whatever its size.
+MAX_WAITING_BYTES = 32 * 1024 * 1024
+#: Bytes of a conversation whose tokens are counted; of a longer one the latest turns are read.
+MOST_BYTES = 8 * 1024 * 1024
 #: Longest wait for the next request in one call; below the timeout of a command.
 POLL_SECONDS = 1.0
 
@@ -46,6 +50,8 @@ class Question:
     messages: tuple[Item, ...]
     #: Whether to answer also which of its turns to keep when it is compacted.
     compact: bool
+    #: Whether it has earlier turns that were not read, because they are too long.
+    cut: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +91,10 @@ def question_from_json(text: str | bytes) -> Question:
         id=question["id"],
         node=question["node"],
         request=Request.from_json(question["request"]),
-        messages=conversation(question["history"] or (), question["input"]),
+        messages=conversation(
+            question["history"] or (), question["input"], question.get("system") or ()
+        ),
+        cut=question.get("cut", False),
         compact=question["compact"],
     )
 
@@ -146,22 +155,23 @@ class TokenCounter:
             compact=compact,
             alive_ms=self._settings.alive_ms,
             max_waiting=MAX_WAITING,
+            max_waiting_bytes=MAX_WAITING_BYTES,
+            most_bytes=MOST_BYTES,
             wait_seconds=int(REPLY_SECONDS),
+            limits=self._settings.limits.of(turn.owner).numbers,
             store_seconds=self._settings.store_seconds,
             unstored_seconds=self._settings.unstored_seconds,
             payloads=[turn.request.to_json(), items_to_json(turn.input)],
         )
         match await self._calls.reply(call):
-            case b"ok":
+            case [b"ok"]:
                 return
-            case word if (refusal := refused_continuation(word, turn)) is not None:
-                raise refusal
-            case b"no_question":
-                raise NothingToAnswer
-            case b"no_worker":
+            case [b"no_worker"]:
                 raise Overloaded(f"No worker of model '{turn.model}' is live.")
-            case _:
+            case [b"too_many_requests"]:
                 raise Overloaded("Too many token counts are waiting. Try again later.")
+            case reply:
+                raise refusal(reply, turn, self._settings)
 
 
 class _Listener:

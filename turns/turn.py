@@ -169,6 +169,10 @@ class Claimed:
     logprobs: tuple[TokenLogprobs, ...] = ()
     tier: Tier = "default"
     owner: str = ""
+    #: Whether its conversation has earlier turns that were not read, because they don't fit.
+    cut: bool = False
+    #: The turn that it continues, if an earlier one of its conversation was deleted; else empty.
+    broken_after: str = ""
     #: Whether no node follows it, as for a batch line.
     unread: bool = False
 

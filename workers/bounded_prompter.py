@@ -35,7 +35,9 @@ class BoundedPrompter:
         """Return the prompt of a turn; see `Prompter.ids`."""
         characters = sum(len(message.text) for message in as_messages(messages))
         characters += len(request.instructions or "")
-        if characters > max(self._free_characters, limit * _FREE_FOR_TOKEN):
+        many = characters > max(self._free_characters, limit * _FREE_FOR_TOKEN)
+        # Each item with text has a token at least.
+        if many or len(messages) > limit:
             messages = self._that_may_fit(messages, request, limit)
         return self._prompter.ids(messages, request, limit=limit)
 
@@ -50,7 +52,8 @@ class BoundedPrompter:
         spoken = [at for at, message in enumerate(messages) if message.role != "system"]
         fitting = len(messages)
         for at in reversed(spoken):
-            used += self._least(messages[at].text, limit - used) if used <= limit else 0
+            text = messages[at].text.strip()
+            used += max(self._least(text, limit - used), 1 if text else 0)
             if used > limit:
                 break
             fitting = at

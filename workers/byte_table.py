@@ -15,6 +15,8 @@ _RAW_BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>")
 _SPACE = "\u2581"
 #: The first of the lone surrogates that stand for raw bytes in a table's strings (byte 0x80).
 FIRST_RAW_BYTE = "\udc80"
+#: What an item of a conversation has beside its text in a record.
+_ITEM_BYTES = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,15 @@ class ByteTable:
         skipped = frozenset(control)
         spell = _spell_byte_level if byte_level else _spell
         return cls(tuple("" if id in skipped else spell(token) for id, token in enumerate(tokens)))
+
+    def most_bytes(self, tokens: int) -> int:
+        """Return more bytes than so many tokens have as JSON in a record.
+
+        JSON writes two bytes for the few characters of one byte that it escapes and that occur in
+        long tokens; and each item has some of its own, and at least one token.
+        """
+        longest = max(len(to_bytes(text)) for text in self.spelled)
+        return tokens * (2 * longest + _ITEM_BYTES)
 
     def spell(self, ids: Sequence[int]) -> str:
         """Return the joined strings of ids; ids beyond the vocabulary have none."""

@@ -10,7 +10,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from threading import Event, Lock, Thread
 
-from turnstream.turns.errors import BadRequest
+from turnstream.turns.errors import (
+    BadRequest,
+    ContextLengthExceeded,
+    PreviousResponseNotFound,
+)
 from turnstream.turns.queue import RETRYABLE_ERRORS, TurnQueue
 from turnstream.turns.redis_problem import problem_of
 from turnstream.turns.turn import Claimed
@@ -125,8 +129,13 @@ class Claimer:
     def _start(self, claimed: Claimed) -> None:
         log.info("%s attempt %d: claimed", claimed.id, claimed.attempt)
         try:
+            if claimed.broken_after:
+                raise PreviousResponseNotFound(claimed.broken_after)
             limit = self._engine.context - 1
             prompt = self._prompter.ids(claimed.messages, claimed.request, limit=limit)
+            if claimed.cut and not claimed.request.truncate:
+                # So many bytes are too many tokens, unless most of them are white space.
+                raise ContextLengthExceeded(len(prompt), limit, at_least=True)
             reply = continued_reply(claimed.messages)
         except BadRequest as exc:
             attempt = Attempt(claimed, self._make_slicer((), ()), self._callbacks)

@@ -72,17 +72,20 @@ class Counter:
             if question.compact:
                 return self._compacted(question.messages, question.request)
             limit = self._context - 1 if question.request.truncate else self._most
-            return Count(tokens=self._tokens(question.messages, question.request, limit=limit))
+            tokens = self._tokens(question.messages, question.request, limit=limit)
+            if question.cut and not question.request.truncate:
+                raise ContextLengthExceeded(tokens, limit, at_least=True)
+            return Count(tokens=tokens)
         except BadRequest as exc:
             return exc
 
     def _compacted(self, messages: tuple[Item, ...], request: Request) -> Count:
         """Return the latest turns that fit, at least the last one."""
-        kept = [_from(messages, start) for start in _questions(messages)]
+        starts = _questions(messages)
         fewest = bisect_left(
-            range(len(kept)), True, key=lambda at: self._fits_share(kept[at], request)
+            starts, True, key=lambda start: self._fits_share(_from(messages, start), request)
         )
-        latest = kept[min(fewest, len(kept) - 1)]
+        latest = _from(messages, starts[min(fewest, len(starts) - 1)])
         self._answerable(latest, request, limit=self._context - 1)
         return Count(tokens=self._answerable(messages, request, limit=self._most), kept=latest)
 

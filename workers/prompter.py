@@ -5,6 +5,7 @@ Neighbouring messages of one role are joined, and empty replies are left out. Ca
 their outputs are written as text. Where a request is missing it is empty.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol, assert_never
 
@@ -89,13 +90,22 @@ class TemplatePrompter:
         head = [Message("system", system)] if system else []
         spoken = joined(messages)
         continue_last = continued_reply(messages) is not None
-        while True:
-            ids = self._rendered(head, spoken, continue_last=continue_last)
-            if len(ids) <= limit:
-                return ids
-            if not request.truncate or len(spoken) < 3:
-                raise ContextLengthExceeded(len(ids), limit)
-            spoken = spoken[2:]
+
+        def without(turns: int) -> list[int]:
+            return self._rendered(head, spoken[2 * turns :], continue_last=continue_last)
+
+        ids = without(0)
+        if len(ids) <= limit:
+            return ids
+        droppable = (len(spoken) - 1) // 2 if request.truncate else 0
+        # Each turn left out makes the prompt shorter, so the fewest can be found by halving.
+        fewest = 1 + bisect_left(
+            range(1, droppable + 1), True, key=lambda turns: len(without(turns)) <= limit
+        )
+        shortest = without(min(fewest, droppable))
+        if fewest > droppable:
+            raise ContextLengthExceeded(len(shortest), limit)
+        return shortest
 
     def _rendered(
         self, head: Sequence[Message], spoken: Sequence[Message], *, continue_last: bool

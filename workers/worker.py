@@ -56,9 +56,16 @@ class Worker:
         self.model = loaded.name
         self._engine = loaded.engine
         redis = connect(settings.turns.redis_url)
+        table = byte_table(loaded.tokenizer)
 
         def queue() -> TurnQueue:
-            return TurnQueue(redis, settings.turns, model=loaded.name, worker=settings.name)
+            return TurnQueue(
+                redis,
+                settings.turns,
+                model=loaded.name,
+                worker=settings.name,
+                most_bytes=table.most_bytes(loaded.engine.context),
+            )
 
         chat = BoundedPrompter(_prompter(loaded, settings.prompt), loaded.tokenizer)
         prompter = WithRawPrompts(loaded.tokenizer, chat)
@@ -74,7 +81,7 @@ class Worker:
             loaded.engine,
             prompter,
             slicers(loaded.tokenizer),
-            Vocabulary(byte_table(loaded.tokenizer), loaded.tokenizer.tokens),
+            Vocabulary(table, loaded.tokenizer.tokens),
         )
         about: SelfDescription = {
             "version": DESCRIPTION_VERSION,

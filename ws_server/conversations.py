@@ -24,9 +24,9 @@ from turnstream.ws_server.conversation_bodies import (
     ConversationItemsBody,
     ConversationUpdateBody,
 )
-from turnstream.ws_server.create import looked_up
 from turnstream.ws_server.decode import decode, read_json
 from turnstream.ws_server.input_items import Items
+from turnstream.ws_server.references import looked_up
 from turnstream.ws_server.state import NodeState, admit
 from turnstream.ws_server.stored import input_item
 from turnstream.ws_server.wire import json_response
@@ -146,7 +146,7 @@ def _id(request: Request) -> str:
 async def _messages(state: NodeState, owner: str, asked: Items) -> tuple[Item, ...]:
     read = items.read_input(asked, "items")
     items.check_last_user(read)
-    return await looked_up(read.items, read.references, state.turn_client.stored, owner)
+    return await looked_up(read.items, read.references, state.turn_client, owner)
 
 
 async def _find(known: Conversations, turns: Sequence[str], item_id: str) -> ListedItem:

@@ -10,8 +10,9 @@ from turnstream.turns.shapes import InputTokensDetails, Usage
 from turnstream.turns.turn import Turn
 from turnstream.ws_server import bodies, compaction
 from turnstream.ws_server.body import read_body
-from turnstream.ws_server.create import Create, read_compact, read_create, resolved
+from turnstream.ws_server.create import Create, read_compact, read_create
 from turnstream.ws_server.decode import read_json
+from turnstream.ws_server.references import resolved
 from turnstream.ws_server.state import NodeState, admit
 from turnstream.ws_server.wire import json_response
 
@@ -47,5 +48,5 @@ async def compact(request: Request) -> Response:
 
 async def _turn(state: NodeState, create: Create, owner: str) -> Turn:
     model = await state.directory.find(create.model)
-    create = await resolved(create, state.turn_client.stored, owner)
+    create = await resolved(create, state.turn_client, owner)
     return create.turn(owner, model, previous_cached=False)

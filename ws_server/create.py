@@ -6,21 +6,20 @@ The declared types check each field; this file checks what depends on several fi
 import hashlib
 import secrets
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from turnstream.turns.errors import (
-    BadRequest,
-    CallNotFound,
-    ConversationNotFound,
-    ResponseNotFound,
-)
+from turnstream.turns.errors import BadRequest, CallNotFound, ConversationNotFound
 from turnstream.turns.ids import is_conversation_id, is_response_id, message_id, new_response_id
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.shapes import Hints
-from turnstream.turns.stored import Stored
-from turnstream.turns.turn import Item, Message, Request, Tier, Turn, unmatched_outputs
+from turnstream.turns.turn import (
+    Item,
+    Request,
+    Tier,
+    Turn,
+    unmatched_outputs,
+)
 from turnstream.ws_server import field, fields, hints, items, request_options, requests
 from turnstream.ws_server.decode import decode
 from turnstream.ws_server.directory import Model
@@ -255,36 +254,6 @@ def read_compact(body: Body) -> Create:
     if not create.messages and create.previous_response_id is None:
         raise BadRequest("'input' is missing.", code="missing_required_parameter", param="input")
     return create
-
-
-async def resolved(create: Create, stored: Stored, owner: str) -> Create:
-    """Return the request with the text of the answers that it names by id.
-
-    Raises:
-        BadRequest: an answer is missing, not stored, or another owner's.
-        Overloaded: Redis is unavailable.
-    """
-    messages = await looked_up(create.messages, create.references, stored, owner)
-    return replace(create, messages=messages, references=())
-
-
-async def looked_up(
-    messages: Sequence[Item], references: Sequence[Reference], stored: Stored, owner: str
-) -> tuple[Item, ...]:
-    """Return items with the text of the answers among them that are named by id.
-
-    Raises:
-        BadRequest: an answer is missing, not stored, or another owner's.
-        Overloaded: Redis is unavailable.
-    """
-    found = list(messages)
-    for reference in references:
-        try:
-            text = await stored.answer(reference.response_id, owner)
-        except ResponseNotFound as exc:
-            raise items.item_not_found(message_id(reference.response_id), reference.param) from exc
-        found[reference.at] = Message("assistant", text)
-    return tuple(found)
 
 
 def with_key(create: Create, key: str | None) -> Create:

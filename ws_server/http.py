@@ -20,9 +20,10 @@ from turnstream.turns.tasks import end
 from turnstream.turns.turn import Turn
 from turnstream.ws_server import chat, choices, completions, field
 from turnstream.ws_server.body import read_body
-from turnstream.ws_server.create import LOGPROBS, read_create, resolved, with_key
+from turnstream.ws_server.create import LOGPROBS, read_create, with_key
 from turnstream.ws_server.decode import read_json
 from turnstream.ws_server.event_stream import EventStream, ResponsesWire
+from turnstream.ws_server.references import resolved
 from turnstream.ws_server.state import admit, state_of
 from turnstream.ws_server.submitted import submitted
 from turnstream.ws_server.wire import failure, json_response, refused
@@ -39,7 +40,7 @@ async def create_response(request: Request) -> Response:
     body = read_json(await read_body(request))
     create = with_key(read_create(body), request.headers.get("idempotency-key"))
     model = await state.directory.find(create.model)
-    create = await resolved(create, state.turn_client.stored, owner)
+    create = await resolved(create, state.turn_client, owner)
     turn = create.turn(owner, model, previous_cached=False)
     if body.get("stream"):
         return EventStream(state.turn_client, submitted(request, turn), ResponsesWire())

@@ -14,9 +14,12 @@ from turnstream.turns.client import TurnClient
 from turnstream.turns.errors import BadRequest, Overloaded, TurnError
 from turnstream.turns.event_json import with_stream_id
 from turnstream.turns.follower import Follower
+from turnstream.turns.reader_room import ReaderRoom
 from turnstream.turns.turn import Turn
 from turnstream.ws_server.create import Create
 from turnstream.ws_server.frames import Refusal, Resume
+from turnstream.ws_server.references import CountBytes
+from turnstream.ws_server.unanswered import Unanswered, memory_of
 from turnstream.ws_server.unexpected import confined
 from turnstream.ws_server.wire import error_frame
 
@@ -36,41 +39,24 @@ class Connection(Protocol):
     turn_client: TurnClient
     #: Bounds the turns that run on all lanes together.
     in_flight: asyncio.Semaphore
+    #: What the lanes keep of events that are not sent yet.
+    room: ReaderRoom
     owner: str
-    unanswered: "Unanswered"
+    #: Bounds the requests of all lanes together.
+    unanswered: Unanswered
 
     async def send(self, text: str) -> None: ...
 
-    async def turn(self, create: Create) -> Turn: ...
+    async def turn(self, create: Create, count: CountBytes) -> Turn: ...
+
+
+def _forget_request(error: BaseException) -> None:
+    """Drop the stack of an error that waits: its frames would keep the request in memory."""
+    error.__traceback__ = error.__cause__ = error.__context__ = None
 
 
 class TooManyWaiting(Exception):
     """The client has too many unanswered messages."""
-
-
-class Unanswered:
-    """Counts the bytes of a socket's requests that wait or run, since they are in memory."""
-
-    def __init__(self, most: int) -> None:
-        self._most = most
-        self._bytes = 0
-
-    def add(self, size: int) -> None:
-        """Count a request.
-
-        Raises:
-            Overloaded: there would be too many bytes; it is not counted.
-        """
-        if self._bytes + size > self._most:
-            raise Overloaded(
-                f"This request has {size} bytes and those on this socket that are not answered yet"
-                f" have {self._bytes}: together at most {self._most}."
-            )
-        self._bytes += size
-
-    def remove(self, size: int) -> None:
-        """Note that a request was answered."""
-        self._bytes -= size
 
 
 class Lane:
@@ -83,8 +69,10 @@ class Lane:
         #: The last turn answered; this socket can continue it even if it is not stored.
         self.latest: str | None = None
         self._connection = connection
-        #: Requests and their bytes.
+        #: Requests and what they were counted for.
         self._inbox: asyncio.Queue[tuple[Request, int]] = asyncio.Queue(WAITING + REFUSALS)
+        #: What the request that is being answered was counted for.
+        self._counted = 0
         #: Requests that wait or run, without refusals.
         self._pending = 0
         #: The next turn was cancelled before it began.
@@ -94,17 +82,20 @@ class Lane:
         """Add a request or its refusal without waiting.
 
         Args:
-            size: bytes of the request, counted until it is answered.
+            size: bytes of the request's text, counted until it is answered.
 
         Raises:
             TooManyWaiting: there is no room even for a refusal.
         """
         if not isinstance(request, Refusal):
+            size = memory_of(request, size)
             try:
                 self._make_room(size)
             except Overloaded as full:
                 parent = request.previous_response_id if isinstance(request, Create) else None
                 request, size = Refusal(full, parent), 0
+        if isinstance(request, Refusal):
+            _forget_request(request.error)
         try:
             self._inbox.put_nowait((request, size))
         except asyncio.QueueFull as exc:
@@ -136,9 +127,10 @@ class Lane:
                     case (Refusal() as refusal, _):
                         await self._refuse(refusal)
                     case (request, size):
+                        self._counted = size
                         async with self._connection.in_flight:
                             await self._answer(request)
-                        self._connection.unanswered.remove(size)
+                        self._connection.unanswered.remove(self._counted)
         except WebSocketDisconnect:
             return
 
@@ -164,6 +156,8 @@ class Lane:
             async for batch in follower.batches():
                 for event in batch:
                     await self._connection.send(with_stream_id(event, self.stream_id))
+                # So that they are not kept while the next ones are waited for.
+                batch.clear()
 
     async def _refuse(self, refusal: Refusal) -> None:
         # As clients expect, a response that could not be continued is forgotten, on this lane only.
@@ -175,6 +169,14 @@ class Lane:
         turn_client = self._connection.turn_client
         match request:
             case Create() as create:
-                return turn_client.submit(await self._connection.turn(create))
+                turn = await self._connection.turn(create, self._count)
+                return turn_client.submit(turn, self._connection.room)
             case Resume(response_id=id, starting_after=after):
-                return turn_client.follow(id, self._connection.owner, after=after)
+                return turn_client.follow(
+                    id, self._connection.owner, after=after, room=self._connection.room
+                )
+
+    def _count(self, size: int) -> None:
+        """Count the text of an answer that the request names."""
+        self._connection.unanswered.grow(self._counted, size)
+        self._counted += size

@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from turnstream.turns.environment import SettingError
 from turnstream.ws_server.app import create_app
 from turnstream.ws_server.connections.admission import Admission
+from turnstream.ws_server.connections.limits import UNSENT_BYTES
 from turnstream.ws_server.connections.server import Server, connections_allowed
 from turnstream.ws_server.log_lines import EscapingFormatter
 from turnstream.ws_server.settings import ServerSettings
@@ -31,8 +32,6 @@ TOO_LARGE_FACTOR = 2
 GARBAGE_THRESHOLD = 10_000
 #: Exit code when a background task has died; the process is to be started again.
 APP_DIED = 1
-#: Unsent bytes that the kernel buffers for a slow client before a send here waits.
-UNSENT_BYTES = 16 * 1024
 
 
 def run() -> int:

@@ -79,6 +79,13 @@ class SocketLimits:
         16,
         "turns in flight on one WebSocket; further ones wait on their lanes",
     ).field()
+    bytes: int = Setting(
+        "SOCKET_BYTES",
+        whole(1024, 2**32),
+        8 * 1024 * 1024,
+        "memory of the requests on one WebSocket that are not answered yet; a single one is taken"
+        " up to the size of a request",
+    ).field()
     lanes: int = Setting(
         "SOCKET_LANES", whole(1, 10_000), 32, "named lanes on one WebSocket"
     ).field()

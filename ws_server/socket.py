@@ -20,11 +20,12 @@ from turnstream.turns.errors import (
     TurnError,
 )
 from turnstream.turns.event_json import encode
+from turnstream.turns.reader_room import ReaderRoom
 from turnstream.turns.tasks import Start, background
 from turnstream.turns.turn import Turn
 from turnstream.ws_server.bodies import Draining
 from turnstream.ws_server.control_queue import ControlQueue, Say, Stop
-from turnstream.ws_server.create import Create, resolved
+from turnstream.ws_server.create import Create
 from turnstream.ws_server.directory import Directory
 from turnstream.ws_server.frames import (
     Cancel,
@@ -35,9 +36,11 @@ from turnstream.ws_server.frames import (
     read_frame,
     read_resume,
 )
-from turnstream.ws_server.lane import Lane, TooManyWaiting, Unanswered
+from turnstream.ws_server.lane import Lane, TooManyWaiting
+from turnstream.ws_server.references import CountBytes, resolved
 from turnstream.ws_server.settings import SocketLimits
 from turnstream.ws_server.state import state_of
+from turnstream.ws_server.unanswered import Unanswered, memory_of
 from turnstream.ws_server.wire import error_frame, error_response, steer_failed
 
 #: When a node shuts down, its clients reconnect spread over this time.
@@ -102,8 +105,8 @@ class Session:
         self.turn_client = turn_client
         #: Bounds the turns that run; further ones wait on their lanes.
         self.in_flight = asyncio.Semaphore(limits.turns)
-        #: Bounds the memory of requests: any one fits, and as much again.
-        self.unanswered = Unanswered(2 * limits.body_bytes)
+        self.room = ReaderRoom()
+        self.unanswered = Unanswered(limits.bytes)
         self._socket = socket
         self._directory = directory
         self.owner = owner
@@ -147,10 +150,10 @@ class Session:
             async with asyncio.timeout(DRAIN_SECONDS):
                 await self.send(notice)
 
-    async def turn(self, create: Create) -> Turn:
-        """Make the turn of a request."""
+    async def turn(self, create: Create, count: CountBytes) -> Turn:
+        """Make the turn of a request; count the answers that it names."""
         model = await self._directory.find(create.model or self._model)
-        create = await resolved(create, self.turn_client.stored, self.owner)
+        create = await resolved(create, self.turn_client, self.owner, count)
         latest = {lane.latest for lane in self._lanes.values()}
         cached = create.previous_response_id in latest
         return create.turn(self.owner, model, previous_cached=cached)
@@ -194,12 +197,13 @@ class Session:
                 lane.put(request, frame.size)
 
     def _say(self, failed: str, frame: Frame) -> None:
+        size = memory_of(frame.request, frame.size)
         try:
-            self.unanswered.add(frame.size)
+            self.unanswered.add(size)
         except Overloaded as exc:
             self._control.put(Say(error_frame(exc, frame.stream_id)))
         else:
-            self._control.put(Say(failed, frame.size))
+            self._control.put(Say(failed, size))
 
     def _lane_of(self, response_id: str) -> str | None:
         lanes = self._lanes.values()

@@ -98,3 +98,11 @@ async def test_a_private_redis_stores_everything_and_evicts_nothing(redis) -> No
     wanted["hash-max-ziplist-value"] = "1024"
 
     assert {name: (await redis.config_get(name))[name] for name in wanted} == wanted
+
+
+def test_a_private_redis_takes_no_more_memory_than_it_may(tmp_path: Path) -> None:
+    program = RedisProgram(path="/bin/redis", version="7.0")
+
+    PrivateRedis.prepare(program, tmp_path / "r", memory=300_000_000)
+
+    assert "maxmemory 300000000\n" in (tmp_path / "r" / "redis.conf").read_text()

@@ -164,9 +164,12 @@ async def test_all_that_a_conversation_holds_lives_as_long_as_it_is_used(
     for use in (use_by_reading, use_by_turn):
         for key in held:
             await redis.expire(key, HOUR)
+            # It was kept alive long ago.
+            await redis.hdel(key, "held")  # type: ignore[misc]
         await use()
         for key in held:
-            assert settings.store_seconds - 60 < await redis.ttl(key) <= settings.store_seconds
+            left = await redis.ttl(key) - settings.store_seconds
+            assert -60 < left <= settings.unstored_seconds // 8
     await redis.expire(keys.conversation(conversation), HOUR)
     claimed = queue.claim(1)
     assert claimed is not None

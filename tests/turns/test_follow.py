@@ -7,13 +7,13 @@ import pytest
 from redis.asyncio import Redis
 
 from tests.turns.conftest import MakeTurn, ending, slices, submitted
-from turnstream.turns import follower as follower_module
 from turnstream.turns import keys
 from turnstream.turns.client import TurnClient, open_client
 from turnstream.turns.errors import ResponseLost, ResponseNotFound, StreamExpired
-from turnstream.turns.follower import Follower
+from turnstream.turns.follower import PAGE_BYTES, Follower
 from turnstream.turns.log import Log
 from turnstream.turns.queue import TurnQueue
+from turnstream.turns.reader_room import LIVE_BYTES
 from turnstream.turns.settings import TurnSettings
 
 
@@ -166,7 +166,7 @@ async def test_a_reader_that_does_not_read_costs_bounded_memory_and_loses_nothin
     turn_client: TurnClient, queue: TurnQueue, log: Log, make_turn: MakeTurn
 ) -> None:
     turn = make_turn()
-    many = 3 * follower_module.ROOM
+    many = 3 * LIVE_BYTES // 64
     async with turn_client.submit(turn) as follower:
         queue.claim(1)
         for seq in range(3, many):
@@ -175,8 +175,26 @@ async def test_a_reader_that_does_not_read_costs_bounded_memory_and_loses_nothin
         async with asyncio.timeout(10):
             while not follower._behind:
                 await asyncio.sleep(0)  # let the relay read what was published
-        assert len(follower._ready) <= follower_module.ROOM
+        assert sum(map(len, follower._ready)) <= LIVE_BYTES
 
         events = await rest_of(follower)
 
     assert events[3:-1] == [f'{{"n":"{seq}"}}'.encode() for seq in range(3, many)]
+
+
+async def test_a_page_of_the_log_is_bounded_in_bytes_but_has_one_event_of_any_size(
+    turn_client: TurnClient, queue: TurnQueue, log: Log, make_turn: MakeTurn
+) -> None:
+    turn = make_turn()
+    async with turn_client.submit(turn):
+        queue.claim(1)
+    long = "x" * 3 * PAGE_BYTES
+    log.append([slices(turn.id, first=3, texts=["a" * 1_000] * 40 + [long, "b" * 1_000])])
+    log.append([ending(turn.id, first=45)])
+
+    async with turn_client.follow(turn.id, turn.owner, after=2) as follower:
+        pages = [batch async for batch in follower.batches()]
+
+    assert [len(event) for page in pages for event in page][:41] == [1_008] * 40 + [len(long) + 8]
+    assert all(sum(map(len, page)) <= PAGE_BYTES or len(page) == 1 for page in pages)
+    assert len(pages) == 5

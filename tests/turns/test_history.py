@@ -34,7 +34,9 @@ def test_an_item_of_an_unknown_type_is_an_error() -> None:
 
 
 def history(*turns: tuple[tuple[Item, ...], str]) -> list[str]:
-    return [text for items, output in reversed(turns) for text in (items_to_json(items), output)]
+    return [
+        text for items, output in reversed(turns) for text in (items_to_json(items), output, "")
+    ]
 
 
 def test_an_answer_is_a_reply_of_its_own() -> None:

@@ -95,3 +95,23 @@ def test_the_prompt_is_the_same_as_without_a_bound(
     bounded = BoundedPrompter(plain, FakeTokenizer(), free_characters=0)
 
     assert outcome(bounded, *asking) == outcome(plain, *asking)
+
+
+@pytest.mark.parametrize("truncate", [False, True])
+def test_many_short_turns_are_cut_or_refused_without_being_tokenised(*, truncate: bool) -> None:
+    tokenizer = CountingTokenizer()
+    prompter = BoundedPrompter(Llama2Prompter(tokenizer), tokenizer)
+    turns = [
+        Message(role, f"{role[0]} {number}")
+        for number in range(12_000)
+        for role in ("user", "assistant")
+    ]
+    messages, request = asked(*turns, Message("user", "One?"), truncate=truncate)
+
+    if truncate:
+        assert len(prompter.ids(messages, request, limit=LIMIT)) <= LIMIT
+    else:
+        with pytest.raises(ContextLengthExceeded):
+            prompter.ids(messages, request, limit=LIMIT)
+
+    assert tokenizer.encoded < 50_000

@@ -12,6 +12,8 @@ from pathlib import Path
 #: Keys of two owners; the second has a limit of one request a minute.
 KEY, LIMITED_KEY = "edge-key", "limited-key"
 BODY_BYTES = 64 * 1024
+#: Two of the largest requests, and what they take beside their text.
+SOCKET_BYTES = 2 * (BODY_BYTES + 2048)
 KEEP_ALIVE_SECONDS = 2
 PREFIX = "/llm"
 
@@ -34,6 +36,7 @@ def settings(listed: str) -> dict[str, str]:
         "TURNSTREAM_LIMITS": "ann:requests_per_minute=60 ann:tokens_per_minute=60000"
         " bob:requests_per_minute=1",
         "TURNSTREAM_MAX_BODY_BYTES": str(BODY_BYTES),
+        "TURNSTREAM_SOCKET_BYTES": str(SOCKET_BYTES),
         "TURNSTREAM_KEEP_ALIVE_SECONDS": str(KEEP_ALIVE_SECONDS),
         "TURNSTREAM_ROOT_PATH": PREFIX,
     }

@@ -14,7 +14,15 @@ import pytest
 import redis.asyncio
 from websockets.asyncio.client import connect
 
-from tests.ws_server.edge import BODY_BYTES, KEEP_ALIVE_SECONDS, KEY, LIMITED_KEY, PREFIX, Edge
+from tests.ws_server.edge import (
+    BODY_BYTES,
+    KEEP_ALIVE_SECONDS,
+    KEY,
+    LIMITED_KEY,
+    PREFIX,
+    SOCKET_BYTES,
+    Edge,
+)
 from tests.ws_server.fake_worker import FakeWorker
 from turnstream.ws_server.content_coding import zstd
 from turnstream.ws_server.settings import ServerSettings
@@ -169,7 +177,7 @@ async def test_unanswered_requests_of_a_socket_have_a_bound_together(
         ended = await read_until(socket, "response.completed")
 
     assert (refused["status"], refused["error"]["code"]) == (503, "overloaded")
-    assert str(2 * BODY_BYTES) in refused["error"]["message"]
+    assert str(SOCKET_BYTES) in refused["error"]["message"]
     assert ended["response"]["status"] == "completed"
 
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from turnstream.ws_server.batches import window
-from turnstream.ws_server.batches.window import Line, Position, ReadLine, Window
+from turnstream.ws_server.batches.window import MOST_BYTES, Line, Position, ReadLine, Window
 
 MOST_PER_CALL = 3
 
@@ -119,3 +119,21 @@ class AnyRun(RuleBasedStateMachine):
 
 TestAnyRun = AnyRun.TestCase
 TestAnyRun.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+def test_no_more_lines_are_read_while_those_in_memory_have_too_many_bytes() -> None:
+    def large(number: int) -> ReadLine[int]:
+        text = MOST_BYTES // 2
+        return ReadLine(Line(position(number), f"turn {number}", f"c{number}", text), number)
+
+    lines: Window[int] = Window(position(1), size=9, most_per_call=MOST_PER_CALL)
+    lines.read([large(1)], unread=position(2))
+    assert lines.lines_to_read(0.0) > 0
+    lines.read([large(2)], unread=position(3))
+    lines.submitted(large(1).line)
+    assert lines.lines_to_read(0.0) == 0
+
+    lines.ended("turn 2")
+    lines.ended("turn 1")
+
+    assert lines.lines_to_read(0.0) > 0

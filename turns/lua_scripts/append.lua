@@ -41,10 +41,11 @@ for _, part in ipairs(args.parts) do
       redis.call('HSET', turn_key(id), 'seq', first + count - 1)
     else
       local record = fields(id, 'model', 'tier', 'queue_member', 'claimed_at', 'running_ms', 'store', 'batch', 'owner',
-        'reserved_tokens', 'conversation')
+        'reserved_tokens', 'conversation', 'bytes')
       if ends then
         redis.call('HSET', turn_key(id), 'seq', first + count - 1, 'status', final, 'error', ARGV[at - 3],
           'response', ARGV[at - 2], 'output', ARGV[at - 1])
+        if record.bytes then redis.call('HINCRBY', turn_key(id), 'bytes', #ARGV[at - 1]) end
         record_duration(record.model, record.tier, now - record.claimed_at + (record.running_ms or 0))
         release(id, record, part.tokens)
       else

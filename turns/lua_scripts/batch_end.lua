@@ -7,6 +7,7 @@ if tonumber(redis.call('HGET', key, 'epoch') or -1) ~= args.epoch then return fa
 redis.call('HSET', key, 'status', args.status)
 for name, value in pairs(args.fields) do redis.call('HSET', key, name, value) end
 redis.call('ZREM', batch_leases_key(), id)
+redis.call('SREM', active_batches_key(redis.call('HGET', key, 'owner')), id)
 redis.call('DEL', batch_commits_key(id), batch_parts_key(id), batch_ended_key(id))
 redis.call('EXPIRE', key, args.kept_seconds)
 return args.status

@@ -3,12 +3,13 @@
 -- A repeated nonce gets the same turn again, because a call that timed out may have run.
 -- Turns whose record a newer release wrote stay in the queue where they are; those behind them are claimed.
 -- Arguments: model, worker (names), nonce (text), free_slots (of the worker), lease_ms, alive_ms (milliseconds);
+--   most_bytes (of a conversation, see `history` in conversation.lua);
 --   preempted (id, optional): the batch turn whose slot is to be assigned before it is free. Then only a turn of
 --   another tier is given.
 -- Returns a list: id of a turn that was skipped because of its version, or ''; and when a turn is given also id,
---   attempt, seq, request, input, response, token ids (comma-separated) of its log, history (see conversation.lua),
---   1 if it has no readers, tier, list of the log probabilities (JSON) of these token ids,
---   owner.
+--   attempt, seq, request, input, response, token ids (comma-separated) of its log, texts of its history, 1 if it has
+--   no readers, tier, list of the log probabilities (JSON) of these token ids, owner, system messages of its history,
+--   1 if its history is cut, the turn that it continues if an earlier one was deleted, else ''.
 
 -- Newer records that one claim passes over, at most: this bounds its time.
 local MAX_SKIPPED = 1000
@@ -79,6 +80,8 @@ if tonumber(record.attempt) > 1 then
   end
 end
 
+local before = history(record.previous_response_id, args.most_bytes)
 return {newer, id, tonumber(record.attempt), tonumber(record.seq), record.request, record.input, record.response,
-  table.concat(token_ids, ','), history(record.previous_response_id), record.nodes == NO_READERS and 1 or 0,
-  record.tier, logprobs, record.owner}
+  table.concat(token_ids, ','), before.texts, record.nodes == NO_READERS and 1 or 0,
+  record.tier, logprobs, record.owner, before.system, before.cut and 1 or 0,
+  before.missing and record.previous_response_id or ''}

@@ -5,7 +5,7 @@
 local last, refusal = last_turn(args.id, args.owner)
 if refusal then return refusal end
 for _, turn in ipairs(turns_from(last)) do
-  if redis.call('HGET', turn_key(turn), 'store') == '0' then redis.call('DEL', turn_key(turn), log_key(turn)) end
+  if redis.call('HGET', turn_key(turn), 'store') == '0' then delete_turn(turn) end
 end
 redis.call('DEL', conversation_key(args.id))
 return 'ok'

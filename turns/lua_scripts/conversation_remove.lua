@@ -10,7 +10,7 @@ for _, turn in ipairs(turns_from(last)) do
     local record = fields(turn, 'response', 'removed')
     if not record.response then
       unlink_turn(args.id, turn)
-      redis.call('DEL', turn_key(turn))
+      delete_turn(turn)
       return 'ok'
     end
     local removed = record.removed or ','

@@ -11,5 +11,5 @@ if record.conversation then
   if refusal and refusal ~= 'conversation_not_found' then return refusal end
   if last then unlink_turn(record.conversation, args.id) end
 end
-redis.call('DEL', turn_key(args.id), log_key(args.id))
+delete_turn(args.id)
 return 'ok'

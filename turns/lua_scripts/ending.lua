@@ -2,10 +2,15 @@
 -- Ends turns. Arguments: args.log_seconds, args.store_seconds and args.unstored_seconds (retention of a log, of
 -- a stored record and of one that is not stored).
 
--- Set when the log and the record of a turn that has ended expire.
+-- Set when the log and the record of a turn that has ended expire. `record` has store, batch, owner and conversation.
 local function expire_turn(id, record)
+  local seconds = retention_of(record)
   redis.call('EXPIRE', log_key(id), args.log_seconds)
-  redis.call('EXPIRE', turn_key(id), retention_of(record))
+  redis.call('EXPIRE', turn_key(id), seconds)
+  if record.batch then return end
+  count_record(id, record.owner, seconds)
+  local log = redis.call('MEMORY', 'USAGE', log_key(id))
+  if log then count_bytes(record.owner, log, counted_until(args.log_seconds)) end
 end
 
 -- Release all that a turn held while it was active. `used` is its number of tokens. `record` has model, store, batch,

@@ -1,11 +1,14 @@
 -- include: events
 -- Add a node to those that follow a turn and read the turn's log after an event, atomically, so that no event is
 -- missed between the two.
--- Arguments: id, owner, node, after (number of an event, -1 for none), limit (of events), watch_ms (milliseconds
---   without a reader after which a turn that is not stored is cancelled).
+-- Arguments: id, owner, node, after (number of an event, -1 for none), bytes (of events; at least one is returned),
+--   watch_ms (milliseconds without a reader after which a turn that is not stored is cancelled).
 -- Returns {'live' or 'ended', number of the last event, events}; {'kept', seq, status, error, response, output} when
 --   the log has expired and the answer is stored; or {response_not_found}, {stream_expired}, {newer_version}.
 local id, node = args.id, args.node
+-- Entries of the log that are read at a time.
+local CHUNK = 64
+
 local record = fields(id, 'owner', 'status', 'seq', 'store', 'nodes', 'version')
 if not record.owner or record.owner ~= args.owner then return {'response_not_found'} end
 if is_newer(record) then return {'newer_version'} end
@@ -22,15 +25,30 @@ if live then
   end
   redis.call('ZADD', watches_key(), 'XX', now_ms() + args.watch_ms, id)
 end
-local events = {}
+
+local events, left = {}, args.bytes
+-- Add an event; return whether there is no room for another.
+local function add(event)
+  if #events > 0 and #event > left then return true end
+  events[#events + 1] = event
+  left = left - #event
+  return left <= 0
+end
+
 if waits then
   for n, event in ipairs(waiting_events(record_of(id))) do
-    if n - 1 > args.after and #events < args.limit then events[#events + 1] = event end
+    if n - 1 > args.after and add(event) then break end
   end
 else
-  local from = string.format('%.0f-0', args.after + 2)
-  for _, entry in ipairs(redis.call('XRANGE', log_key(id), from, '+', 'COUNT', args.limit)) do
-    events[#events + 1] = entry[2][2]
+  local full, read = false, CHUNK
+  while not full and read == CHUNK do
+    local from = string.format('%.0f-0', args.after + #events + 2)
+    local entries = redis.call('XRANGE', log_key(id), from, '+', 'COUNT', CHUNK)
+    read = #entries
+    for _, entry in ipairs(entries) do
+      full = add(entry[2][2])
+      if full then break end
+    end
   end
 end
 return {live and 'live' or 'ended', tonumber(record.seq), events}

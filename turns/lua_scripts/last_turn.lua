@@ -50,13 +50,28 @@ local function turns_from(last)
   return ids
 end
 
+-- Note that a conversation has a turn less, in the record of a turn after it.
+local function shrink(turn, bytes, removed, system_before)
+  local record = fields(turn, 'bytes', 'system_at')
+  if record.bytes then
+    redis.call('HINCRBY', turn_key(turn), 'bytes', -bytes)
+    redis.call('HINCRBY', turn_key(turn), 'depth', -1)
+  end
+  if record.system_at == removed then
+    if system_before then redis.call('HSET', turn_key(turn), 'system_at', system_before)
+    else redis.call('HDEL', turn_key(turn), 'system_at') end
+  end
+end
+
 -- Take a turn out of a conversation: the turn after it continues the one before it.
 local function unlink_turn(conversation, id)
   local before = redis.call('HGET', turn_key(id), 'previous_response_id')
   local turns = turns_from(redis.call('HGET', conversation_key(conversation), 'last'))
   if turns[1] == id then return set_last(conversation, before) end
+  local bytes = redis.call('HSTRLEN', turn_key(id), 'input') + redis.call('HSTRLEN', turn_key(id), 'output')
   for i = 2, #turns do
     if turns[i] == id then
+      for later = 1, i - 1 do shrink(turns[later], bytes, id, system_at(before)) end
       local after = turn_key(turns[i - 1])
       if before then redis.call('HSET', after, 'previous_response_id', before)
       else redis.call('HDEL', after, 'previous_response_id') end

@@ -37,6 +37,23 @@ local function take_room(owner, model, limits, tokens, now, siblings)
   return {per_minute > 0 and math.ceil(requests + 1) or 0, tokens_per_minute > 0 and math.ceil(spent + tokens) or 0}
 end
 
+-- After how many milliseconds a client is told to try again whose owner has stored all that it may: when something
+-- expires or is deleted.
+local FULL_MS = 60000
+
+-- Count one more of an owner's requests of a kind, of which it may have so many per minute; 0 is no limit. Returns nil,
+-- or after how many milliseconds there is room for another.
+local function take_one(owner, kind, per_minute, now)
+  if per_minute == 0 then return nil end
+  local key = owner_key(owner)
+  local used = read_fields(key, kind, kind .. '_at')
+  local spent = left_in(used[kind], used[kind .. '_at'], per_minute, now) + 1
+  if spent > per_minute then return (spent - per_minute) * 60000 / per_minute end
+  redis.call('HSET', key, kind, spent, kind .. '_at', now)
+  -- The bucket is empty after a minute. An owner with turns has a longer life.
+  if redis.call('TTL', key) < 120 then redis.call('EXPIRE', key, 120) end
+end
+
 -- Note that a turn does not wait any more.
 local function stop_waiting(owner, batch)
   if not batch then redis.call('HINCRBY', owner_key(owner), 'waiting', -1) end

@@ -8,13 +8,14 @@
 --   batch (optional; then no node follows the turn, and its end goes onto the batch's list), epoch and line (with a
 --   batch), alive_ms, watch_ms (0: goes on without readers), max_queued (turns), turn_seconds, log_seconds,
 --   store_seconds, unstored_seconds, limits (see owner.lua), tokens (estimate, counted against them),
---   siblings (turns of the same request that follow).
+--   siblings (turns of the same request that follow), system (JSON of its system messages, optional),
+--   conversation_bytes, conversation_turns.
 -- ARGV[2...5]: request (JSON), input (JSON), response (JSON after status and error), wake-up (Celery message).
 -- Returns {'ok', first event, second event, requests, tokens} with what is used of the limits per minute, without these
 --   for a repeated id, or with a batch {'ok', status}; {'known', id} for a known idempotency key;
 --   {'limited', limit, milliseconds, requests, tokens}; or one of {queue_full}, {batch_lost}, {idempotency_key_reused},
 --   {no_question}, {'call_not_found', id}, {newer_version}, {previous_response_not_found}, {previous_response_running},
---   {conversation_not_found}, {conversation_locked}.
+--   {conversation_not_found}, {conversation_locked}, {'conversation_too_long', 'bytes' or 'turns'}.
 local request, input, response, wake_up = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local id, owner, model, tier, batch = args.id, args.owner, args.model, args.tier, args.batch
 local key, conversation = args.idempotency_key, args.conversation
@@ -46,11 +47,16 @@ if not args.has_question and not awaits_answer(previous) then return {'no_questi
 local missing = args.calls and missing_call(previous, args.calls)
 if missing then return {'call_not_found', missing} end
 
+local bytes, turns, excess = measure(previous, #input)
+if excess then return {'conversation_too_long', excess} end
+
 local _, waiting = queue_sizes(model)
 if waiting + args.siblings >= args.max_queued then return {'queue_full'} end
 
 local now, use = now_ms(), nil
 if not batch then
+  local stored = record_bytes(#request, #input, #response) * (1 + args.siblings)
+  if not has_room(owner, stored, args.limits.stored_bytes) then return {'limited', 'stored_bytes', FULL_MS} end
   local limit, wait
   use, limit, wait = take_room(owner, model, args.limits, args.tokens, now, args.siblings)
   if limit then return {'limited', limit, math.ceil(wait), use[1], use[2]} end
@@ -84,7 +90,6 @@ local function add(name, value)
   record[#record + 1] = name
   record[#record + 1] = value
 end
-if previous then add('previous_response_id', previous) end
 if conversation then
   add('conversation', conversation)
   set_last(conversation, id)
@@ -96,8 +101,11 @@ if batch then
 end
 if args.limits.tokens_per_minute > 0 then add('reserved_tokens', args.tokens) end
 redis.call('HSET', turn_key(id), unpack(record))
+join_conversation(id, previous, bytes, turns, args.system)
 -- The record may not expire while the turn is active; `release` sets what comes after.
-redis.call('EXPIRE', turn_key(id), math.max(args.store_seconds, kept_seconds))
+local seconds = math.max(args.store_seconds, kept_seconds)
+redis.call('EXPIRE', turn_key(id), seconds)
+if not batch then count_record(id, owner, seconds) end
 redis.call('EXPIRE', owner_key(owner), kept_seconds)
 
 -- Wake up the live worker with the most free slots. With none free, a worker claims when a slot becomes free.

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
@@ -10,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive
 
-from turnstream.turns.errors import BadRequest, FileNotFound, FileTooLarge, Overloaded
+from turnstream.turns.errors import BadRequest, FileNotFound, FileTooLarge, Overloaded, RateLimited
 from turnstream.turns.files import File, new_file_id
 from turnstream.ws_server import field
 from turnstream.ws_server.batches.blobs import CHUNK
@@ -41,6 +42,8 @@ async def create_file(request: Request) -> Response:
     """`POST /v1/files`: take a file of requests."""
     state, owner = admit(request)
     service = state.batches
+    most_bytes = service.owners.of(owner).file_bytes
+    await service.files.check_room(owner, most_bytes=most_bytes)
     _check_charset(request)
     most = service.file_bytes
     pieces = read_pieces(request, most + _FORM_BYTES, FileTooLarge(most))
@@ -74,7 +77,12 @@ async def create_file(request: Request) -> Response:
         raise BadRequest(exc.detail, code="invalid_form") from exc
     except OSError as exc:
         raise Overloaded("The file can't be stored now. Try again in a moment.") from exc
-    await service.files.add(file)
+    try:
+        await service.files.add(file, most_bytes=most_bytes)
+    except RateLimited:
+        with suppress(OSError):
+            await service.blobs.delete(file.path)
+        raise
     return json_response(file_body(file))
 
 

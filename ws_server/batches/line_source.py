@@ -57,4 +57,5 @@ class LineSource:
         except (BadRequest, Unexpected) as exc:
             parsed = exc
         turn = line_turn_id(self._batch.id, line.number)
-        return ReadLine(Line(Position(line.number, line.offset), turn, custom_id), parsed)
+        position, size = Position(line.number, line.offset), len(line.text or b"")
+        return ReadLine(Line(position, turn, custom_id, size), parsed)

@@ -12,6 +12,7 @@ import msgspec
 from turnstream.turns.batch import EndedTurn, Verdict
 from turnstream.turns.errors import (
     BadRequest,
+    ConversationTooLong,
     PreviousResponseNotFound,
     TurnError,
     error_body,
@@ -90,6 +91,8 @@ def rejected_result(line: Line, create: Create, verdict: Verdict, stop: Stop | N
                 param="previous_response_id",
             )
             return refused_result(line, running)
+        case Verdict.TOO_LONG:
+            return refused_result(line, ConversationTooLong())
         case _:
             assert stop is not None
             return _unanswered(line, stop.code, stop.message)

@@ -12,6 +12,8 @@ from typing import Generic, TypeVar
 
 #: How long after a refusal for lack of room the next lines are submitted.
 PAUSE_SECONDS = 0.25
+#: Bytes of lines beyond which no further ones are read until some have ended.
+MOST_BYTES = 32 * 1024 * 1024
 #: How long cancelled turns may take to end; later their lines are given up.
 GIVE_UP_SECONDS = 60.0
 
@@ -34,6 +36,8 @@ class Line:
     #: Id of its turn.
     turn: str
     custom_id: str
+    #: Bytes of its text.
+    size: int = 0
 
 
 #: A parsed request.
@@ -56,6 +60,8 @@ class Window(Generic[R]):
         self._most_per_call = most_per_call
         self._read: dict[str, ReadLine[R]] = {}
         self._submitted: dict[str, Line] = {}
+        #: Of all of these: they are in memory here, or in Redis.
+        self._bytes = 0
         #: Where the first line begins that is not read yet.
         self._unread = start
         self._read_to_end = False
@@ -64,13 +70,15 @@ class Window(Generic[R]):
 
     def lines_to_read(self, now: float) -> int:
         """Return how many lines are to be read before the next call of `lines_to_submit`."""
-        if self._read_to_end:
+        if self._read_to_end or self._bytes >= MOST_BYTES:
             return 0
         return max(self._room(now) - len(self._read), 0)
 
     def read(self, lines: Iterable[ReadLine[R]], *, unread: Position) -> None:
         """Add lines that were read; the next one begins at `unread`."""
-        self._read.update((line.line.turn, line) for line in lines)
+        for line in lines:
+            self._read[line.line.turn] = line
+            self._bytes += line.line.size
         self._unread = unread
 
     def read_to_end(self) -> None:
@@ -92,8 +100,8 @@ class Window(Generic[R]):
 
     def ended(self, turn: str) -> None:
         """Note that a line has its result, whether its turn ended or it was never submitted."""
-        if self._submitted.pop(turn, None) is None:
-            del self._read[turn]
+        line = self._submitted.pop(turn, None) or self._read.pop(turn).line
+        self._bytes -= line.size
 
     def find(self, turn: str) -> Line | None:
         """Return the line of a turn that is queued or running."""

@@ -21,6 +21,8 @@ UNWANTED_BYTES = 64 * 1024 * 1024
 FRAGMENTS, FRAGMENT_BYTES = 1024, 256
 #: Frames that are read from one WebSocket before others have a turn.
 FRAMES_AT_A_TIME = 32
+#: Unsent bytes of a WebSocket before a send waits: in this process, and as many in the kernel.
+UNSENT_BYTES = 16 * 1024
 #: Unsent bytes above which a ping is not answered: its sender does not read.
 PONG_UNSENT_BYTES = 64 * 1024
 #: How long a refused client may go on sending before its connection is cut.

@@ -19,7 +19,7 @@ from turnstream.ws_server.connections.admission import ADDRESS, Admission
 from turnstream.ws_server.connections.closing import Stall
 from turnstream.ws_server.connections.counts import Permits
 from turnstream.ws_server.connections.frames import FrameReader
-from turnstream.ws_server.connections.limits import READ_BYTES
+from turnstream.ws_server.connections.limits import READ_BYTES, UNSENT_BYTES
 
 
 class SocketConnection(WebSocketsSansIOProtocol):
@@ -77,6 +77,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
         self._stall = Stall(transport, self._limits.stalled_seconds)
         # What `connection_made` does, without asking the system for the addresses again.
         self.transport = transport
+        transport.set_write_buffer_limits(high=UNSENT_BYTES)
         self.server, self.client = scope["server"], scope["client"]
         self.scheme = "wss" if scope["scheme"] == "https" else "ws"
         self.connections.add(self)
