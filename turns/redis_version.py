@@ -6,6 +6,10 @@ scripts here, so an old version is a warning and not an error.
 
 import re
 from collections.abc import Mapping
+from typing import cast
+
+from turnstream.turns.connection import connect
+from turnstream.turns.redis_problem import REDIS_ERRORS
 
 #: The first patched version of each release line, from the advisories of CVE-2025-49844, which also
 #: has the mends of CVE-2024-31228, CVE-2024-46981 and CVE-2025-21605. Later lines began patched.
@@ -37,6 +41,17 @@ def version_warning(name: str, version: str) -> str | None:
         f"{name} {version} has known security faults (CVE-2025-49844 and older): use {fixed} or"
         " later, unless your distribution has mended it"
     )
+
+
+def version_warning_of(url: str) -> str | None:
+    """Return a sentence about the server at a URL, as `version_warning`; it is asked once."""
+    with connect(url) as client:
+        try:
+            info = cast(Mapping[str, object], client.info("server"))
+        except REDIS_ERRORS:
+            # It is away, or does not tell this user.
+            return None
+    return version_warning(*server_of(info))
 
 
 def server_of(info: Mapping[str, object]) -> tuple[str, str]:

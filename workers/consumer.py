@@ -4,6 +4,7 @@ Stock Celery connects to a replica or a full Redis and fails at its first write,
 it speaks TLS with any certificate unless it is told which to trust.
 """
 
+import logging
 import os
 import time
 from typing import Any
@@ -18,6 +19,10 @@ from turnstream.turns.probe import redis_problem_now
 from turnstream.turns.redis_problem import ProblemLog
 from turnstream.workers.settings import WorkerSettings
 
+log = logging.getLogger(__name__)
+
+#: What kombu raises for a message that it can't read; it has taken it off the queue by then.
+MALFORMED = (ValueError, KeyError, TypeError, AttributeError)
 #: Pause between two looks at a Redis that can't be used.
 RETRY_SECONDS = 0.25
 #: Shortest time between two connections. Turns are claimed without wake-ups meanwhile.
@@ -34,6 +39,11 @@ class Consumer(StockConsumer):
         self._problems = ProblemLog(self._url)
         self._connected_at = -RECONNECT_SECONDS
         super().__init__(*args, **kwargs)
+        # After these Celery connects again; after any other error the worker would end.
+        self.channel_errors: tuple[type[BaseException], ...] = (
+            *vars(self)["channel_errors"],
+            *MALFORMED,
+        )
 
     def connect(self) -> kombu.Connection:
         """Wait until Redis can be used, and connect.
@@ -54,8 +64,11 @@ class Consumer(StockConsumer):
         return super().connect()
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
-        """Log what Redis said, and let Celery close the connection."""
-        self._problems.report(exc)
+        """Log what is wrong, and let Celery close the connection."""
+        if isinstance(exc, MALFORMED):
+            log.warning("a message that is no wake-up is dropped: %s", type(exc).__name__)
+        else:
+            self._problems.report(exc)
         super().on_connection_error_after_connected(exc)
 
 

@@ -12,6 +12,7 @@ from celery.exceptions import SecurityWarning
 from turnstream.turns.environment import SettingError
 from turnstream.turns.model_name import served_name
 from turnstream.turns.probe import redis_problem_now
+from turnstream.turns.redis_version import version_warning_of
 from turnstream.turns.wake_up import queue_of
 from turnstream.workers import openmp
 from turnstream.workers.settings import WorkerSettings
@@ -37,6 +38,8 @@ def run() -> int:
     problem = redis_problem_now(settings.turns.redis_url, model)
     if problem is not None:
         logging.warning("Redis can't be used yet, the worker waits for it: %s", problem)
+    if warning := version_warning_of(settings.turns.redis_url):
+        logging.warning(warning)
     # Collecting garbage during imports takes a quarter of the start and finds nothing. The
     # collector is enabled again once the model is loaded.
     gc.disable()

@@ -15,6 +15,7 @@ import uvicorn
 from starlette.applications import Starlette
 
 from turnstream.turns.environment import SettingError
+from turnstream.turns.redis_version import version_warning_of
 from turnstream.ws_server.app import create_app
 from turnstream.ws_server.connections.admission import Admission
 from turnstream.ws_server.connections.limits import UNSENT_BYTES
@@ -47,6 +48,8 @@ def run() -> int:
         return 2
     if not settings.api_keys:
         logging.info("authentication is off: any key is accepted, from this machine only")
+    if warning := version_warning_of(settings.turns.redis_url):
+        logging.warning(warning)
     # Uvicorn logs each connection, and logs a refused handshake as an error.
     server_log = logging.getLogger("uvicorn.error")
     server_log.setLevel(logging.WARNING)

@@ -33,6 +33,22 @@ async def test_a_wake_up_delivered_ten_times_makes_one_answer(
     assert_as_stored(service, reader)
 
 
+async def test_a_message_that_is_no_wake_up_is_dropped_and_the_workers_go_on(
+    service: Service, redis: Redis, reader: Reader, undisturbed: Undisturbed
+) -> None:
+    await until_all_work(service, redis)
+    for worker in ("w0", "w1"):
+        redis.lpush(f"turns.demo.{worker}", "no JSON", "[]", "{}", '{"body": 1}')
+    async with asyncio.timeout(60):
+        while redis.exists("turns.demo.w0", "turns.demo.w1"):
+            await asyncio.sleep(0.01)
+    await reader.read(**QUESTION)
+
+    assert reader.text == undisturbed(QUESTION)
+    assert redis.hget(keys.turn(reader.id), "attempt") == "1"
+    assert redis.zcard(keys.heartbeats("demo")) == 2
+
+
 async def test_turns_are_answered_though_every_wake_up_is_lost(
     service: Service, redis: Redis, undisturbed: Undisturbed
 ) -> None:
