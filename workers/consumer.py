@@ -22,7 +22,7 @@ from turnstream.workers.settings import WorkerSettings
 log = logging.getLogger(__name__)
 
 #: What kombu raises for a message that it can't read; it has taken it off the queue by then.
-MALFORMED = (ValueError, KeyError, TypeError, AttributeError)
+MALFORMED = (ValueError, KeyError, TypeError, AttributeError, RecursionError)
 #: Pause between two looks at a Redis that can't be used.
 RETRY_SECONDS = 0.25
 #: Shortest time between two connections. Turns are claimed without wake-ups meanwhile.

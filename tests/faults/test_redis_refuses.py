@@ -14,6 +14,7 @@ import pytest
 from harness.redis_server import RedisServer
 from harness.service import ROOT
 from harness.tls import TlsProxy
+from tests.faults.conftest import SABOTEUR
 from tests.faults.own_redis import Program, asked, eventually, running
 from turnstream.cli.redis_server import free_port
 
@@ -50,7 +51,15 @@ def programs(server: RedisServer, directory: Path, port: int) -> Iterator[tuple[
             running("serve", directory, server.url(login), TURNSTREAM_PORT=str(port))
         )
         worker = stack.enter_context(
-            running("worker", directory, tls, TURNSTREAM_DRAIN_SECONDS="0")
+            running(
+                "worker",
+                directory,
+                tls,
+                TURNSTREAM_DRAIN_SECONDS="0",
+                TURNSTREAM_WORKER_INDEX="0",
+                SABOTAGE=str(directory),
+                PYTHONPATH=f"{SABOTEUR}:{ROOT}",
+            )
         )
         for program in (node, worker):
             eventually(lambda program=program: program.says("refuses the user"), node, worker)
@@ -226,7 +235,9 @@ def test_a_user_without_the_keys_of_celery_is_not_permitted(
 def test_a_worker_that_celery_gives_up_ends_with_a_code_and_no_log_has_the_password(
     url: str, server: RedisServer, directory: Path, node: Program, worker: Program
 ) -> None:
-    server.admin.lpush("turns.demo.w0", "not a message of Celery")
+    (directory / "celery").touch()
+    eventually(lambda: not (directory / "celery").exists(), worker)
+    server.admin.lpush("turns.demo.w0", "a message that it fails on")
 
     assert worker.process.wait(timeout=30) == 1
     assert worker.says("Unrecoverable error")

@@ -1,4 +1,4 @@
-"""Makes a worker's engine fail, once, at the next step after a file was put down for it.
+"""Makes a worker's engine or its Celery fail, once, after a file was put down for that.
 
 Python imports this by itself, at the start of every process that has this folder on its path.
 """
@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 ENGINE = "turnstream.workers.engines.slot_engine"
+BROKER = "kombu.transport.redis"
 
 
 def _wait(order: Path) -> None:
@@ -24,6 +25,21 @@ def _wait(order: Path) -> None:
     sys.modules[ENGINE].SlotEngine._step = fail  # type: ignore[attr-defined]
 
 
+def _wait_for_celery(order: Path) -> None:
+    while not (order.exists() and BROKER in sys.modules):
+        time.sleep(0.01)
+    order.unlink()
+
+    def fail(_text: str) -> None:
+        raise MemoryError("sabotage")
+
+    # What reads the next message.
+    sys.modules[BROKER].loads = fail  # type: ignore[attr-defined]
+
+
 if "SABOTAGE" in os.environ and "TURNSTREAM_WORKER_INDEX" in os.environ:
     _ORDER = Path(os.environ["SABOTAGE"]) / f"w{os.environ['TURNSTREAM_WORKER_INDEX']}"
     threading.Thread(target=_wait, args=(_ORDER,), daemon=True).start()
+    threading.Thread(
+        target=_wait_for_celery, args=(_ORDER.with_name("celery"),), daemon=True
+    ).start()
