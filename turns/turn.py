@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass, fields
 from typing import Literal
 
+from turnstream.turns.constraint import Constraint
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.token_logprobs import TokenLogprobs
 
@@ -29,10 +30,14 @@ class Request:
     stop: tuple[str, ...] = ()
     #: Whether the oldest turns may be dropped from a conversation that is too long.
     truncate: bool = False
+    #: The grammar that the answer must follow, if any.
+    constraint: Constraint | None = None
 
     def to_json(self) -> str:
         """Return its JSON for the record, without fields that have their default."""
         written = _stated(self) | {"sampling": _stated(self.sampling)}
+        if self.constraint is not None:
+            written["constraint"] = [self.constraint.kind, self.constraint.text]
         return json.dumps(written, separators=(",", ":"))
 
     @classmethod
@@ -40,7 +45,9 @@ class Request:
         """Read it from the record."""
         read = {"instructions": None} | json.loads(text)
         sampling = SamplingParams.from_fields(read["sampling"])
-        return cls(**read | {"sampling": sampling, "stop": tuple(read.get("stop", ()))})
+        constraint = Constraint(*read["constraint"]) if "constraint" in read else None
+        stop = tuple(read.get("stop", ()))
+        return cls(**read | {"sampling": sampling, "stop": stop, "constraint": constraint})
 
 
 def _stated(value: "Request | SamplingParams") -> dict[str, object]:

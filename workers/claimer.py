@@ -15,6 +15,7 @@ from turnstream.turns.turn import Claimed
 from turnstream.workers.active_turns import ActiveTurns
 from turnstream.workers.attempt import Attempt, Callbacks
 from turnstream.workers.engine import (
+    BadConstraint,
     BadLogitBias,
     BadPrompt,
     Engine,
@@ -159,11 +160,14 @@ class Claimer:
                 generated=generated,
                 low_priority=claimed.tier == "batch",
                 on_logprobs=attempt.on_logprobs,
+                constraint=claimed.request.constraint,
             )
             attempt.start(handle)
         except BadPrompt as exc:
             attempt.refuse(BadRequest(str(exc), param="input"))
         except BadLogitBias as exc:
             attempt.refuse(BadRequest(str(exc), param="logit_bias"))
+        except BadConstraint as exc:
+            attempt.refuse(BadRequest(str(exc), param="text.format"))
         except EngineDead:
             attempt.abandon()

@@ -16,6 +16,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
 from turnstream.workers.engine import CheckpointError
 from turnstream.workers.engines.checkpoint import first_line, quiet
+from turnstream.workers.engines.grammars import Grammars
 
 
 class LlamaTokenizer:
@@ -64,6 +65,10 @@ class LlamaTokenizer:
             | self.eos_ids
             | {self.bos_id}
         )
+
+    def grammars(self, vocabulary: int) -> Grammars:
+        """Return a compiler of grammars for a model with this tokenizer."""
+        return Grammars(self._tokenizer, vocabulary=vocabulary, eos_ids=self.eos_ids)
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text; none is a control id, whatever the text spells."""

@@ -22,6 +22,7 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
 from vllm.v1.engine.output_processor import OutputProcessor
 
+from turnstream.turns.constraint import Constraint
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.workers.engine import (
     CheckpointError,
@@ -139,6 +140,7 @@ class VllmEngine:
         generated: int = 0,
         low_priority: bool = False,
         on_logprobs: OnLogprobs | None = None,
+        constraint: Constraint | None = None,
     ) -> VllmTurn:
         """Take a turn; see `workers.engine.Engine.submit`."""
         prompt = list(prompt_ids)
