@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, assert_never
 
+from turnstream.turns.constraint import Constraint
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.shapes import Hints
 from turnstream.turns.token_logprobs import TokenLogprobs
@@ -65,10 +66,14 @@ class Request:
     raw: bool = False
     #: The ids of a raw prompt that was sent as such; else it is text, in the input.
     prompt_ids: tuple[int, ...] = ()
+    #: The grammar that the answer must follow, if any.
+    constraint: Constraint | None = None
 
     def to_json(self) -> str:
         """Return its JSON for the record, without fields that have their default."""
         written = _stated(self) | {"sampling": _stated(self.sampling)}
+        if self.constraint is not None:
+            written["constraint"] = [self.constraint.kind, self.constraint.text]
         return json.dumps(written, separators=(",", ":"))
 
     @classmethod
@@ -77,7 +82,8 @@ class Request:
         read = {"instructions": None} | json.loads(text)
         sampling = SamplingParams.from_fields(read["sampling"])
         lists = {name: tuple(read.get(name, ())) for name in ("stop", "prompt_ids")}
-        return cls(**read | lists | {"sampling": sampling})
+        constraint = Constraint(*read["constraint"]) if "constraint" in read else None
+        return cls(**read | lists | {"sampling": sampling, "constraint": constraint})
 
 
 def _stated(value: "Request | SamplingParams") -> dict[str, object]:

@@ -18,6 +18,7 @@ from turnstream.workers.active_turns import ActiveTurns
 from turnstream.workers.attempt import Attempt, Callbacks
 from turnstream.workers.cache_scope import CacheScope
 from turnstream.workers.engine import (
+    BadConstraint,
     BadLogitBias,
     BadPrompt,
     Engine,
@@ -172,11 +173,14 @@ class Claimer:
                 low_priority=claimed.tier == "batch",
                 on_logprobs=attempt.on_logprobs,
                 cache=CacheScope(claimed.owner, common_length(prompt, self._public)),
+                constraint=claimed.request.constraint,
             )
             attempt.start(handle)
         except BadPrompt as exc:
             attempt.refuse(BadRequest(str(exc), param="input"))
         except BadLogitBias as exc:
             attempt.refuse(BadRequest(str(exc), param="logit_bias"))
+        except BadConstraint as exc:
+            attempt.refuse(BadRequest(str(exc), param="text.format"))
         except EngineDead:
             attempt.abandon()

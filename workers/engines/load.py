@@ -117,7 +117,7 @@ def load_engine(
                 dtype=torch_dtype,
                 slots=slots,
                 context=context,
-                eos_ids=tokenizer.eos_ids,
+                tokenizer=tokenizer,
                 after_step=after_step,
                 compile_cache=compile_cache,
             ).result()
@@ -149,7 +149,7 @@ def _start_slot(
     dtype: torch.dtype,
     slots: int,
     context: int | None,
-    eos_ids: frozenset[int],
+    tokenizer: LlamaTokenizer,
     after_step: Callable[[], None],
     compile_cache: Path | None,
 ) -> Engine:
@@ -162,10 +162,11 @@ def _start_slot(
         llama,
         slots=slots,
         context=length,
-        eos_ids=eos_ids,
+        eos_ids=tokenizer.eos_ids,
         after_step=after_step,
         decode_op=decode_op,
         recorder=CudaRecorder(device) if CudaRecorder.suits(device, dtype) else None,
+        grammars=tokenizer.grammars(config.vocab_size),
     )
 
 

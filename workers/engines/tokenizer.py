@@ -18,6 +18,7 @@ from turnstream.prompts import CONTROL_STRINGS, neutralise
 from turnstream.prompts.broken_marks import breaks_marks, encode_cut, mark_cuts
 from turnstream.workers.engine import CheckpointError
 from turnstream.workers.engines.checkpoint import first_line, quiet
+from turnstream.workers.engines.grammars import Grammars
 
 _PLACEHOLDER = re.compile("\ue000(\\d+)\ue001")
 #: What templates write between messages and some tokenizers have no control token for.
@@ -72,6 +73,10 @@ class LlamaTokenizer:
             | self.eos_ids
             | {self.bos_id}
         )
+
+    def grammars(self, vocabulary: int) -> Grammars:
+        """Return a compiler of grammars for a model with this tokenizer."""
+        return Grammars(self._tokenizer, vocabulary=vocabulary, eos_ids=self.eos_ids)
 
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text; none is a control id, whatever the text spells."""

@@ -20,6 +20,7 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
 from vllm.v1.engine.output_processor import OutputProcessor
 
+from turnstream.turns.constraint import Constraint
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.workers.cache_scope import NO_OWNER, CacheScope
 from turnstream.workers.check_turn import check_turn
@@ -140,6 +141,7 @@ class VllmEngine:
         low_priority: bool = False,
         on_logprobs: OnLogprobs | None = None,
         cache: CacheScope = NO_OWNER,
+        constraint: Constraint | None = None,
     ) -> VllmTurn:
         """Take a turn; see `workers.engine.Engine.submit`."""
         prompt = list(prompt_ids)
