@@ -109,14 +109,30 @@ class ResponseError(Struct, frozen=True, kw_only=True):
     message: str
 
 
-class TextFormat(Struct, frozen=True, kw_only=True, tag_field="type", tag="text"):
-    """Plain text, the only format."""
+class PlainText(Struct, frozen=True, kw_only=True, tag_field="type", tag="text"):
+    """Plain text."""
+
+
+class JsonObjectText(Struct, frozen=True, kw_only=True, tag_field="type", tag="json_object"):
+    """A JSON object."""
+
+
+class JsonSchemaText(Struct, frozen=True, kw_only=True, tag_field="type", tag="json_schema"):
+    """JSON of a schema, as it was requested."""
+
+    name: str
+    schema: dict[str, Any]
+    description: str | None = None
+    strict: bool | None = None
+
+
+TextFormat = PlainText | JsonObjectText | JsonSchemaText
 
 
 class TextOptions(Struct, frozen=True, kw_only=True):
     """Format of the answer's text, and the verbosity that was requested."""
 
-    format: TextFormat = TextFormat()
+    format: TextFormat = PlainText()
     verbosity: Literal["low", "medium", "high"] | UnsetType = UNSET
 
 

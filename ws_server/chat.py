@@ -18,6 +18,7 @@ from turnstream.turns.event_json import encode, event_type
 from turnstream.turns.ids import completion_of
 from turnstream.turns.shapes import Error, Response, TokenLogprob
 from turnstream.ws_server import (
+    answer_formats,
     chat_messages,
     field,
     fields,
@@ -94,6 +95,7 @@ def read_chat(body: Body) -> ChatRequest:
         metadata=asked.metadata or {},
         choices=asked.n or 1,
         hints=hints.of_completion(asked),
+        grammar=answer_formats.of_completion(asked, stops),
         idempotency_key=asked.idempotency_key,
     )
     return ChatRequest(
@@ -277,7 +279,8 @@ def in_chat_words(error: Error) -> Error:
     """Return an error with the name that its field has in this protocol."""
     if error.param is None:
         return error
-    return replace(error, param=re.sub(r"^input\b", "messages", error.param))
+    param = re.sub(r"^input\b", "messages", error.param)
+    return replace(error, param=re.sub(r"^text\.format\b", "response_format", param))
 
 
 def refusal_of(event: bytes) -> HttpResponse:

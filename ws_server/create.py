@@ -21,7 +21,16 @@ from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.shapes import Hints
 from turnstream.turns.stored import Stored
 from turnstream.turns.turn import Item, Message, Request, Tier, Turn, unmatched_outputs
-from turnstream.ws_server import field, fields, hints, items, request_options, requests
+from turnstream.ws_server import (
+    answer_formats,
+    field,
+    fields,
+    hints,
+    items,
+    request_options,
+    requests,
+)
+from turnstream.ws_server.answer_formats import Grammar
 from turnstream.ws_server.decode import decode
 from turnstream.ws_server.directory import Model
 from turnstream.ws_server.field import Body
@@ -77,6 +86,8 @@ class Create:
     raw: bool = False
     #: The prompt as token ids, in place of messages.
     prompt_ids: tuple[int, ...] = ()
+    #: What the answer must follow.
+    grammar: Grammar | None = None
     #: Identifies a repeated request; one key never makes two turns.
     idempotency_key: str | None
 
@@ -105,6 +116,7 @@ class Create:
                 stop=self.stop,
                 raw=self.raw,
                 prompt_ids=self.prompt_ids,
+                constraint=self.grammar.constraint if self.grammar else None,
                 sampling=SamplingParams(
                     max_tokens=self.max_output_tokens,
                     **{
@@ -194,6 +206,7 @@ def create_of(body: requests.ResponseBody, *, strict: bool = True) -> Create:
         tier=_tier(body),
         metadata=body.metadata or {},
         hints=hints.of_response(body),
+        grammar=answer_formats.of_response(body),
         idempotency_key=body.idempotency_key,
     )
 

@@ -15,9 +15,10 @@ from turnstream.turns.shapes import (
     CacheHints,
     Hints,
     ReasoningHints,
+    TextFormat,
     TextOptions,
 )
-from turnstream.ws_server import request_options, requests
+from turnstream.ws_server import answer_formats, request_options, requests
 from turnstream.ws_server.field import wrong
 
 #: Fields of a function tool that a response always has.
@@ -48,7 +49,10 @@ def of_response(body: requests.ResponseBody) -> Hints:
         max_tool_calls=body.max_tool_calls,
         parallel_tool_calls=body.parallel_tool_calls is not False,
         reasoning=_reasoning(body.reasoning),
-        text=_text(body.text.verbosity if body.text else None),
+        text=_text(
+            answer_formats.text_of_response(body.text.format if body.text else None),
+            body.text.verbosity if body.text else None,
+        ),
         tool_choice=choice,
         tools=tuple(map(_whole, body.tools or ())),
         prompt_cache_options=_cache(body.prompt_cache_options),
@@ -82,7 +86,7 @@ def of_completion(body: requests.CompletionBody) -> Hints:
     return Hints(
         parallel_tool_calls=body.parallel_tool_calls is not False,
         reasoning=None if effort is None else ReasoningHints(effort=effort),
-        text=_text(body.verbosity),
+        text=_text(answer_formats.text_of_completion(body.response_format), body.verbosity),
         tool_choice=choice,
         tools=tuple(map(_whole, [*map(_flat, body.tools or ()), *functions])),
         prompt_cache_options=_cache(body.prompt_cache_options),
@@ -106,8 +110,8 @@ def _or_unset(text: str | None) -> str | UnsetType:
     return UNSET if text is None else text
 
 
-def _text(verbosity: request_options.Verbosity) -> TextOptions:
-    return TextOptions() if verbosity is None else TextOptions(verbosity=verbosity)
+def _text(written: TextFormat, verbosity: request_options.Verbosity) -> TextOptions:
+    return TextOptions(format=written, verbosity=UNSET if verbosity is None else verbosity)
 
 
 def _reasoning(asked: request_options.ReasoningOptions | None) -> ReasoningHints | None:

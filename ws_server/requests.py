@@ -17,15 +17,16 @@ from turnstream.ws_server.request_options import (
     AllowedToolsChoice,
     BackgroundOptions,
     CacheOptions,
+    ChatFormat,
     Effort,
     Function,
     Identifier,
     Includable,
-    PlainFormat,
     PromptCacheOptions,
     ReasoningOptions,
     ResponseStreamOptions,
     StreamOptions,
+    StructuredOutputs,
     TextOptionsInput,
     Tool,
     Verbosity,
@@ -87,8 +88,10 @@ class Sampling(Struct, frozen=True, kw_only=True):
 
 
 class SharedFields(Sampling, frozen=True, kw_only=True):
-    """Fields of both protocols that have no effect on the answer; returned with the response."""
+    """Fields of both protocols; most have no effect on the answer and are returned with it."""
 
+    #: A grammar for the answer, as vLLM has it.
+    structured_outputs: StructuredOutputs | None = None
     parallel_tool_calls: bool | None = None
     prompt_cache_key: Identifier = None
     #: The second is how older SDKs spell the first.
@@ -169,7 +172,7 @@ class CompletionBody(SharedFields, frozen=True, kw_only=True):
     logprobs: bool | None = None
     #: Needs `logprobs`.
     top_logprobs: TopLogprobs = None
-    response_format: PlainFormat | None = None
+    response_format: ChatFormat | None = None
     modalities: list[Literal["text"]] | None = None
     reasoning_effort: Effort = None
     verbosity: Verbosity = None

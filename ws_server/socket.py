@@ -29,6 +29,7 @@ from turnstream.ws_server.frames import (
     read_frame,
     read_resume,
 )
+from turnstream.ws_server.grammar_check import GrammarCheck
 from turnstream.ws_server.lane import Lane, TooManyWaiting, Unanswered
 from turnstream.ws_server.settings import SocketLimits
 from turnstream.ws_server.state import state_of
@@ -52,6 +53,7 @@ async def responses_socket(socket: WebSocket) -> None:
         socket,
         state.turn_client,
         state.directory,
+        state.grammars,
         owner=visitor.owner,
         model=socket.query_params.get("model"),
         limits=state.socket_limits,
@@ -83,6 +85,7 @@ class Session:
         socket: WebSocket,
         turn_client: TurnClient,
         directory: Directory,
+        grammars: GrammarCheck,
         *,
         owner: str,
         model: str | None,
@@ -95,6 +98,7 @@ class Session:
         self.unanswered = Unanswered(2 * limits.body_bytes)
         self._socket = socket
         self._directory = directory
+        self._grammars = grammars
         self.owner = owner
         self._model = model
         self._limits = limits
@@ -132,6 +136,7 @@ class Session:
 
     async def turn(self, create: Create) -> Turn:
         """Make the turn of a request."""
+        await self._grammars.check(create.grammar)
         model = await self._directory.find(create.model or self._model)
         create = await resolved(create, self.turn_client.stored, self.owner)
         latest = {lane.latest for lane in self._lanes.values()}

@@ -25,6 +25,7 @@ from turnstream.ws_server.batches.blobs import Blobs
 from turnstream.ws_server.batches.limits import BatchLimits
 from turnstream.ws_server.batches.runner import BatchRunner
 from turnstream.ws_server.directory import Model
+from turnstream.ws_server.grammar_check import GrammarCheck
 
 MODEL, OWNER = "tiny", "ann"
 LIMITS = BatchLimits(window=4, lines=1000, line_bytes=2**20, kept_seconds=60)
@@ -90,7 +91,9 @@ class BatchHarness:
     def runner(self, batch: Batch) -> BatchRunner:
         """Create a runner."""
         directory: Any = OneModel()
-        return BatchRunner(batch, self.store, self.files, self.blobs, directory, LIMITS)
+        return BatchRunner(
+            batch, self.store, self.files, self.blobs, directory, GrammarCheck(), LIMITS
+        )
 
     async def work(self) -> None:
         """Answer queued turns, three at a time and in any order, until cancelled."""

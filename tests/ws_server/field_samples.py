@@ -19,7 +19,7 @@ SEEN_ELSEWHERE = {
     "chat": {"top_logprobs", "continue_final_message", "add_generation_prompt"},
 }
 #: Accepted values have no effect, and all others are refused.
-ONE_VALUE = {"response_format", "modalities"}
+ONE_VALUE = {"modalities"}
 #: A value of each honoured field that is not its default.
 SAMPLES: Fields = {
     "model": "other",
@@ -55,6 +55,9 @@ SAMPLES: Fields = {
     "logit_bias": {"7": -100},
     "min_tokens": 2,
     "ignore_eos": True,
+    "text": {"format": {"type": "json_object"}},
+    "response_format": {"type": "json_object"},
+    "structured_outputs": {"choice": ["yes", "no"]},
 }
 FUNCTION = {"name": "f", "description": "d", "parameters": {"type": "object"}, "strict": True}
 ALLOWED = {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "f"}]}
@@ -78,10 +81,6 @@ RETURNED: dict[str, dict[str, tuple[Any, Fields]]] = {
             },
         ),
         "tool_choice": (ALLOWED, {"tool_choice": ALLOWED}),
-        "text": (
-            {"format": {"type": "text"}, "verbosity": "low"},
-            {"text": {"format": {"type": "text"}, "verbosity": "low"}},
-        ),
         "reasoning": (
             {"effort": "low", "summary": "auto", "mode": "pro"},
             {"reasoning": {"effort": "low", "summary": "auto", "mode": "pro"}},

@@ -111,7 +111,7 @@ def test_a_field_with_its_default_value_is_accepted() -> None:
         ({"stop": 1}, "invalid_value", "stop"),
         ({"stream_options": "x"}, "invalid_value", "stream_options"),
         ({"tool_choice": "required"}, "unsupported_parameter", "tool_choice"),
-        ({"response_format": {"type": "json_object"}}, "unsupported_value", "response_format"),
+        ({"response_format": {"type": "xml"}}, "unsupported_value", "response_format.type"),
     ],
 )
 def test_a_bad_field_is_named(fields: dict[str, Any], code: str, param: str) -> None:

@@ -19,6 +19,7 @@ from turnstream.ws_server.batches.blobs import Blobs
 from turnstream.ws_server.batches.line_reader import LineReader
 from turnstream.ws_server.batches.validation import validate
 from turnstream.ws_server.directory import Model
+from turnstream.ws_server.grammar_check import GrammarCheck
 from turnstream.ws_server.settings import ServerSettings
 
 Node = Callable[..., AbstractAsyncContextManager[httpx2.AsyncClient]]
@@ -130,7 +131,9 @@ class OneModel:
 async def problems(blobs: Blobs, most_lines: int = 1000) -> list[dict[str, Any]]:
     directory: Any = OneModel()
     async with LineReader(blobs, "in", line_bytes=2**20) as reader:
-        return (await validate(reader, "/v1/responses", directory, most_lines)).problems
+        return (
+            await validate(reader, "/v1/responses", directory, GrammarCheck(), most_lines)
+        ).problems
 
 
 def request(number: int) -> bytes:

@@ -45,6 +45,12 @@ class Matcher:
         """Whether nothing but the end may follow."""
         return bool(self._matcher.is_stopped())
 
+    @property
+    def may_end(self) -> bool:
+        """Whether the answer so far is a whole one."""
+        # Past its limits the compiler allows the end, and only that, anywhere.
+        return bool(self._matcher.is_accepting()) and not self._matcher.is_error()
+
 
 class Grammars:
     """Compiles grammars, each once; safe on any thread.

@@ -73,6 +73,8 @@ class SlotTurn:
             message = "the model's output for this turn was not a number"
             return [], Finish(FinishReason.ERROR, message)
         if id in eos_ids and not self.sampling.ignore_eos:
+            if self.matcher and not self.matcher.may_end:
+                return [], Finish(FinishReason.ERROR, "the answer's grammar is too complex")
             return [], Finish(FinishReason.STOP)
         if self.matcher and not self.matcher.accept(id):
             return [], Finish(FinishReason.ERROR, "no token can continue the answer's grammar")
