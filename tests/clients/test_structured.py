@@ -1,4 +1,4 @@
-"""Structured answers with the official Python SDK, unpatched: whole, streamed, and over the socket."""
+"""Structured answers with the official SDKs and others, unpatched: whole and streamed."""
 
 import json
 import shutil

@@ -40,7 +40,7 @@ said.vercel = (await generateObject({ model: provider(model), schema: Film, prom
 said.vercel_chat = (
   await generateObject({ model: provider.chat(model), schema: Film, prompt: input })
 ).object;
-said.vercel_stream = await streamObject({ model: provider(model), schema: Film, prompt: input })
-  .object;
+const partial = streamObject({ model: provider(model), schema: Film, prompt: input });
+for await (said.vercel_stream of partial.partialObjectStream);
 for (const value of Object.values(said)) Film.parse(value);
 console.log(JSON.stringify(said));
