@@ -46,7 +46,7 @@ def test_a_response_is_built_from_its_status_its_error_and_its_other_fields() ->
 
 
 def test_a_response_keeps_the_fields_of_a_newer_release_at_its_end() -> None:
-    response = finished_response(
+    rest = finished_response(
         '"id":"resp_1","new":[1],"output":[],"usage":null}',
         item=None,
         incomplete_reason="max_output_tokens",
@@ -56,7 +56,7 @@ def test_a_response_keeps_the_fields_of_a_newer_release_at_its_end() -> None:
         completed_at=None,
     )
 
-    response = json.loads("{" + response)
+    response = json.loads("{" + rest)
     assert (response["id"], response["new"]) == ("resp_1", [1])
     assert response["incomplete_details"] == {"reason": "max_output_tokens"}
     assert response["usage"]["total_tokens"] == 5
