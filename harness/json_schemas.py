@@ -30,8 +30,15 @@ def make_schema(seed: int) -> Schema:
 
 
 def validate(text: str, schema: Schema) -> None:
-    """Raise if a text is not JSON, or not of its schema."""
+    """Raise ValueError or ValidationError if a text is not JSON of a schema."""
     _CHECK(schema, format_checker=_CHECK.FORMAT_CHECKER).validate(json.loads(text))
+
+
+def with_root_definitions(schema: Schema) -> Schema:
+    """Return an array schema whose items' definitions are at its root, where references look."""
+    items = dict(schema["items"])
+    definitions = items.pop("$defs", None)
+    return schema | {"items": items} | ({"$defs": definitions} if definitions else {})
 
 
 def _any(draw: random.Random, level: int) -> Schema:
