@@ -17,7 +17,7 @@ from redis.backoff import NoBackoff
 
 from harness.json_schemas import validate
 from harness.proxy import Proxy
-from harness.reader import ENDS, said, text_of
+from harness.reader import ENDS, event_text, text_of
 from harness.record import fetch
 from harness.service import Service
 from scripts.chaos.faults import WORKERS, Faults
@@ -156,8 +156,8 @@ async def check(
     for read in readers.read:
         id, events = read.reader.id, read.reader.events
         problems = {
-            "its text differs from the record": sha(said(events)) != stored[id],
-            "its text differs from the one without faults": sha(said(events))
+            "its text differs from the record": sha(event_text(events)) != stored[id],
+            "its text differs from the one without faults": sha(event_text(events))
             != expected[read.question],
             "its events differ from the log": events != logs[id],
             "its sequence numbers have a gap": [event["sequence_number"] for event in events]

@@ -10,7 +10,7 @@ import pytest
 from redis import Redis
 
 from harness.json_schemas import validate
-from harness.reader import Reader, said
+from harness.reader import Reader, event_text
 from harness.record import assert_as_stored, fetch
 from harness.service import Service
 from tests.faults.conftest import Question, until_all_work, worker_names
@@ -68,6 +68,6 @@ async def test_json_of_a_batch_that_was_preempted_is_whole(
     await asyncio.gather(*asked)
     for id in made:
         events = await asyncio.to_thread(fetch, service, f"/v1/responses/{id}?stream=true")
-        assert said(events) == expected
+        assert event_text(events) == expected
 
     assert sum(int(redis.hget(keys.turn(id), "requeues") or 0) for id in made) >= 1
