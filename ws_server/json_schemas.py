@@ -80,6 +80,7 @@ _HARMLESS: dict[str, Any] = {"uniqueItems": False, "unevaluatedProperties": True
 _DRAFT = re.compile(
     r"https?://json-schema\.org/(draft-0[467]|draft/2019-09|draft/2020-12)/schema#?"
 )
+_DEFINITIONS = {"$defs", "definitions"}
 #: Beside these, another keyword may ask for properties of the same object.
 _COMBINING = {"anyOf", "oneOf", "allOf", "$ref"}
 
@@ -115,9 +116,12 @@ def prepared(schema: Schema, param: str) -> Schema:
     assert isinstance(found, dict), "an object is read as an object"
     if isinstance(draft := schema.get("$schema"), str) and _DRAFT.fullmatch(draft):
         found["$schema"] = draft
+    _close_within(found)
     if all(_stands_alone(each) for each in nodes(found)):
-        for each in nodes(found):
-            _close(each)
+        # No reference adds to what it refers to.
+        for name in _DEFINITIONS & found.keys():
+            for each in found[name].values():
+                _close_within(each)
     return found
 
 
@@ -216,7 +220,16 @@ def _stands_alone(schema: Schema) -> bool:
     combining = schema.keys() & _COMBINING
     if "allOf" in combining:
         return False
-    return not combining or schema.keys() <= {*combining, "$defs", "definitions", "$schema", "type"}
+    return not combining or schema.keys() <= {*combining, *_DEFINITIONS, "$schema", "type"}
+
+
+def _close_within(schema: object) -> None:
+    """Leave out further properties in a schema, but not where several places describe an object."""
+    if isinstance(schema, dict) and _stands_alone(schema):
+        _close(schema)
+        for step, inner in subschemas(schema):
+            if step.partition(".")[0] not in _DEFINITIONS:
+                _close_within(inner)
 
 
 def _close(schema: Schema) -> None:

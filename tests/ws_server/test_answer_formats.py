@@ -7,6 +7,7 @@ import pytest
 
 from turnstream.turns.constraint import Constraint
 from turnstream.turns.errors import BadRequest
+from turnstream.ws_server import grammar_check
 from turnstream.ws_server.answer_formats import Grammar
 from turnstream.ws_server.chat import read_chat
 from turnstream.ws_server.create import read_create
@@ -97,8 +98,12 @@ def test_further_properties_are_left_out_where_the_schema_says_nothing_of_them()
 
 def test_objects_that_are_described_in_several_places_are_not_closed() -> None:
     parts = {"allOf": [{"properties": {"a": TEXT}}, {"properties": {"b": TEXT}}]}
+    one = {"properties": {"parts": parts}}
 
     assert responses(parts).constraint == Constraint.json_schema(parts)
+    assert responses(one).constraint == (
+        Constraint.json_schema({**one, "additionalProperties": False})
+    )
 
 
 def test_a_union_that_is_told_apart_by_a_tag_is_served() -> None:
@@ -203,8 +208,11 @@ async def test_a_grammar_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> No
     assert threads[0].startswith("grammar")
 
 
-async def test_a_schema_that_takes_too_long_is_refused_in_time() -> None:
-    # Compiling this takes a few seconds.
+async def test_a_schema_that_takes_too_long_is_refused_in_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(grammar_check, "SECONDS", 0.05)
+    # Compiling this takes a second or more.
     param, message = await refusal({"type": "integer", "multipleOf": 99_991})
 
     assert param == "text.format.schema"
