@@ -34,13 +34,12 @@ def of_response(body: requests.ResponseBody) -> Grammar | None:
     Raises:
         BadRequest: a schema is not served, or what is asked for contradicts itself.
     """
+    grammar: Grammar | None = None
     match body.text.format if body.text else None:
         case request_options.JsonSchemaFormat(schema=schema):
             grammar = _of_schema(schema, "text.format.schema")
         case request_options.JsonObjectFormat(schema=schema):
             grammar = _of_schema(_OBJECT if schema is None else schema, "text.format")
-        case _:
-            grammar = None
     return _checked(body, grammar, "text.format", ())
 
 
@@ -50,14 +49,13 @@ def of_completion(body: requests.CompletionBody, stops: tuple[str, ...]) -> Gram
     Raises:
         BadRequest: a schema is not served, or what is asked for contradicts itself.
     """
+    grammar: Grammar | None = None
     match body.response_format:
         case request_options.ChatSchemaFormat(json_schema=named):
             schema = {} if named.schema is None else named.schema
             grammar = _of_schema(schema, "response_format.json_schema.schema")
         case request_options.JsonObjectFormat(schema=schema):
             grammar = _of_schema(_OBJECT if schema is None else schema, "response_format")
-        case _:
-            grammar = None
     return _checked(body, grammar, "response_format", stops)
 
 

@@ -85,7 +85,9 @@ class GrammarCheck:
 
     def _place(self, schema: dict[str, Any], error: str) -> str:
         """Return the path of the innermost schema that has the same error by itself."""
-        definitions = {name: schema[name] for name in ("$defs", "definitions") if name in schema}
+        definitions: dict[str, Any] = {
+            name: schema[name] for name in ("$defs", "definitions") if name in schema
+        }
         by = time.monotonic() + SECONDS / 2
         path = ""
         inner: list[tuple[str, Any]] = list(json_schemas.subschemas(schema))
