@@ -24,7 +24,7 @@ from turnstream.turns.lua import Script
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.submission import submission
-from turnstream.turns.turn import Message, Request, Turn, messages_to_json
+from turnstream.turns.turn import Message, Request, Turn, items_to_json
 from turnstream.turns.wake_up import WakeUp
 
 SHORT, LONG = 100, 100_000
@@ -119,7 +119,7 @@ def measure(*, long: int, rounds: int) -> list[Row]:
         waiting = fill(client, settings, "long", long)
         taken = asyncio.run(submit_alternately(settings, rounds))
         stream = stream_bytes(client)
-    text = len(messages_to_json((Message("user", QUESTION),)))
+    text = len(items_to_json((Message("user", QUESTION),)))
     rows = []
     for name, share in (("p50", 0.5), ("p95", 0.95)):
         ours, theirs = (1e3 * percentile(taken[model], share) for model in ("long", "short"))

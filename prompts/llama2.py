@@ -7,7 +7,8 @@ first request. An empty reply keeps its segment: the model did answer.
 from collections.abc import Callable, Sequence
 from typing import Literal
 
-from turnstream.prompts.control_strings import check_text, neutralise
+from turnstream.prompts.broken_marks import breaks_marks, mark_cuts
+from turnstream.prompts.control_strings import CONTROL_STRINGS, neutralise
 from turnstream.prompts.prompt_ids import PromptEncoder, PromptIds, fit
 from turnstream.prompts.segments import Segment
 
@@ -26,6 +27,8 @@ SYSTEM_PROMPT = (
 
 INST = "[INST] "
 END_INST = " [/INST] "
+SYS = f"{INST}<<SYS>>\n"
+END_SYS = "\n<</SYS>>\n\n"
 
 #: Role and text; requests and replies alternate.
 ChatMessage = tuple[Literal["user", "assistant"], str]
@@ -33,21 +36,32 @@ ChatMessage = tuple[Literal["user", "assistant"], str]
 
 def system_head(system: str) -> str:
     """Return the text of the first segment before its request."""
-    return f"{INST}<<SYS>>\n{system}\n<</SYS>>\n\n"
+    return f"{SYS}{system}{END_SYS}"
 
 
-def segments(messages: Sequence[ChatMessage], system: str) -> list[Segment]:
-    """Return the conversation's segments; the last one ends where the next reply begins."""
+def segments(
+    messages: Sequence[ChatMessage], system: str, *, continue_last: bool = False
+) -> list[Segment]:
+    """Return the conversation's segments; the last one ends where the next text of a reply begins.
+
+    Marks in messages and in the system text are cut, those of the format are not.
+
+    Args:
+        continue_last: the next text goes on from the last message, which is a reply.
+    """
     finished: list[Segment] = []
-    text = system_head(system)
-    for role, content in messages:
+    text = _Text(SYS).said(system).marked(END_SYS)
+    for at, (role, content) in enumerate(messages, start=1):
+        text.said(content)
         if role == "user":
-            text += content + END_INST
+            text.marked(END_INST)
+        elif continue_last and at == len(messages):
+            return [*finished, text.segment(eos=False)]
         else:
-            finished.append(Segment(f"{text}{content} ", bos=True, eos=True))
-            text = INST
+            finished.append(text.marked(" ").segment(eos=True))
+            text = _Text(INST)
     # Meta's code writes no space after the last mark.
-    return [*finished, Segment(text.removesuffix(" "), bos=True, eos=False)]
+    return [*finished, text.without_final_space().segment(eos=False)]
 
 
 def prompt_ids(
@@ -59,6 +73,7 @@ def prompt_ids(
     eos_id: int,
     limit: int,
     truncate: bool,
+    continue_last: bool = False,
 ) -> PromptIds:
     """Return the token ids of a conversation, each segment encoded by itself.
 
@@ -66,17 +81,21 @@ def prompt_ids(
         encode: text to ids, never adding control ids nor reading any from the text.
         limit: tokens the prompt may have.
         truncate: drop the oldest turns until the prompt fits; the system text is kept.
+        continue_last: the next text goes on from the last message, which is a reply.
 
     Raises:
-        ControlStringError: a request or the system text contains a control string.
         PromptTooLong: more than `limit` tokens, and nothing may or can be dropped.
     """
-    check_text(system)
-    safe = [_safe(message) for message in messages]
-    requests = [at for at, (role, _) in enumerate(safe) if role == "user"]
+    texts = (system, *(said for _, said in messages))
+    typed = any(mark in text for text in texts for mark in CONTROL_STRINGS)
+    if typed and not breaks_marks(encode, CONTROL_STRINGS):
+        system = neutralise(system)
+        messages = [(role, neutralise(said)) for role, said in messages]
+    requests = [at for at, (role, _) in enumerate(messages) if role == "user"]
 
     def segments_without(dropped: int) -> list[Segment]:
-        return segments(safe[requests[dropped] :] if dropped else safe, system)
+        rest = messages[requests[dropped] :] if dropped else messages
+        return segments(rest, system, continue_last=continue_last)
 
     return fit(
         segments_without,
@@ -86,9 +105,27 @@ def prompt_ids(
     )
 
 
-def _safe(message: ChatMessage) -> ChatMessage:
-    role, text = message
-    if role == "user":
-        check_text(text)
-        return message
-    return role, neutralise(text)
+class _Text:
+    """The text of a segment, as it is written."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._cuts: list[int] = []
+
+    def marked(self, text: str) -> "_Text":
+        """Add text of the format."""
+        self._text += text
+        return self
+
+    def said(self, text: str) -> "_Text":
+        """Add text of a message."""
+        self._cuts += [len(self._text) + cut for cut in mark_cuts(text, CONTROL_STRINGS)]
+        self._text += text
+        return self
+
+    def without_final_space(self) -> "_Text":
+        self._text = self._text.removesuffix(" ")
+        return self
+
+    def segment(self, *, eos: bool) -> Segment:
+        return Segment(self._text, bos=True, eos=eos, cuts=tuple(self._cuts))

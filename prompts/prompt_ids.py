@@ -8,6 +8,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from turnstream.prompts.broken_marks import encode_cut
 from turnstream.prompts.errors import PromptTooLong
 from turnstream.prompts.segments import Segment, exact_echo_len
 
@@ -30,18 +31,24 @@ class PromptEncoder:
         self._encode = encode
         self._bos_id = bos_id
         self._eos_id = eos_id
-        self._encoded: dict[str, list[int]] = {}
+        self._encoded: dict[tuple[str, tuple[int, ...]], list[int]] = {}
 
     def ids(self, segments: Sequence[Segment]) -> list[int]:
         """Join the ids of segments; the first always gets a BOS, as in all training data."""
         ids: list[int] = []
         for index, segment in enumerate(segments):
-            if segment.text not in self._encoded:
-                self._encoded[segment.text] = self._encode(segment.text)
             ids += [self._bos_id] if segment.bos or index == 0 else []
-            ids += self._encoded[segment.text]
+            ids += self._text_ids(segment)
             ids += [self._eos_id] if segment.eos else []
         return ids
+
+    def _text_ids(self, segment: Segment) -> list[int]:
+        text, cuts = key = segment.text, segment.cuts
+        if key not in self._encoded:
+            self._encoded[key] = (
+                encode_cut(self._encode, text, cuts) if cuts else self._encode(text)
+            )
+        return self._encoded[key]
 
 
 def fit(

@@ -1,6 +1,7 @@
 """From the text a model added to the text that readers see, incrementally.
 
-White space before a reply belongs to the prompt's last mark and is dropped once. Then the text ends
+White space before a reply belongs to the prompt's last mark and is dropped once; not where the text
+goes on from an earlier one. Then the text ends
 where a stop string begins. Of several stop strings the one that is *complete* first wins, not the
 one that begins first: only that does not depend on how the text was cut.
 """
@@ -42,12 +43,12 @@ class StopStrings:
 class ReplyText:
     """The steps from model text to reader text, the same for every slicer."""
 
-    def __init__(self, stop: Sequence[str]) -> None:
-        self._begun = False
+    def __init__(self, stop: Sequence[str], *, begun: bool = False) -> None:
+        self._begun = begun
         self._stop = StopStrings(stop)
         self._has_stop = any(stop)
         #: From here on, text passes unchanged and need not be fed.
-        self.transparent = False
+        self.transparent = begun and not self._has_stop
 
     @property
     def stopped(self) -> bool:

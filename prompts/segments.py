@@ -21,6 +21,8 @@ class Segment:
     bos: bool
     #: An EOS token stands after the text.
     eos: bool
+    #: Places in the text that no token may span, so that no message forges a mark.
+    cuts: tuple[int, ...] = ()
 
 
 def join(segments: Sequence[Segment]) -> str:

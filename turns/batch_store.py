@@ -258,8 +258,8 @@ def _submitted(answer: Sequence[bytes]) -> Verdict:
             return Verdict.ACCEPTED
         case [b"ok", _]:
             return Verdict.ENDED
-        # A line without a question continues a turn whose question is open; there is none.
-        case [b"previous_response_not_found"] | [b"no_question"]:
+        # A line that says nothing needs a turn that can be answered, an output of a tool its call.
+        case [b"previous_response_not_found"] | [b"no_question"] | [b"call_not_found", _]:
             return Verdict.NO_PREVIOUS
         case [b"previous_response_running"]:
             return Verdict.PREVIOUS_RUNNING

@@ -10,7 +10,9 @@ from turnstream.turns import keys
 from turnstream.turns.connection import connect_async, subscribe_async
 from turnstream.turns.errors import (
     BadRequest,
+    CallNotFound,
     NewerVersion,
+    NothingToAnswer,
     Overloaded,
     PreviousResponseNotFound,
     RateLimited,
@@ -21,7 +23,7 @@ from turnstream.turns.events import kept
 from turnstream.turns.follower import PAGE, Follower, Page, ReadLog
 from turnstream.turns.lua import Script
 from turnstream.turns.migration import migrate
-from turnstream.turns.record import VERSION, SelfDescription
+from turnstream.turns.record import DESCRIPTION_VERSION, SelfDescription
 from turnstream.turns.redis_calls import RedisCalls, translated_errors
 from turnstream.turns.relay import Relay
 from turnstream.turns.settings import TurnSettings
@@ -103,10 +105,9 @@ class TurnClient:
                         param="idempotency_key",
                     )
                 case [b"no_question"]:
-                    raise BadRequest(
-                        "'input' must be a question: nothing was asked that waits for an answer.",
-                        param="input",
-                    )
+                    raise NothingToAnswer
+                case [b"call_not_found", call_id]:
+                    raise CallNotFound(call_id.decode())
                 case [b"previous_response_running"]:
                     raise BadRequest(
                         f"Previous response '{turn.previous_response_id}' is still being answered.",
@@ -189,7 +190,7 @@ class TurnClient:
         models: dict[str, SelfDescription] = {}
         for name, text in found.items():
             about = cast(SelfDescription, json.loads(text))
-            if about.get("version", 0) > VERSION:
+            if about.get("version", 0) > DESCRIPTION_VERSION:
                 self._newer.report(name.decode())
             else:
                 models[name.decode()] = about

@@ -3,7 +3,8 @@
 * TurnError
     * BadRequest                 400, the request itself is wrong; `code` and `param` say what
         * PreviousResponseNotFound
-        * UnsafePrompt
+        * NothingToAnswer
+        * CallNotFound
         * ContextLengthExceeded
     * Unauthorized               401
     * Forbidden                  403
@@ -69,11 +70,25 @@ class PreviousResponseNotFound(BadRequest):
         )
 
 
-class UnsafePrompt(BadRequest):
-    """A message has text that the prompt format reserves."""
+class NothingToAnswer(BadRequest):
+    """The conversation neither asks for an answer nor has a reply to continue."""
 
-    def __init__(self, message: str, param: str = "input") -> None:
-        super().__init__(message, code="unsafe_prompt", param=param)
+    def __init__(self, param: str = "input") -> None:
+        super().__init__(
+            f"'{param}' has nothing to answer: it must end in a user's message, in the output of"
+            " each tool that was called, or in a reply to continue.",
+            param=param,
+        )
+
+
+class CallNotFound(BadRequest):
+    """An output of a tool answers no call of the conversation."""
+
+    def __init__(self, call_id: str) -> None:
+        super().__init__(
+            f"No tool call found for the function call output with call_id '{call_id[:80]}'.",
+            param="input",
+        )
 
 
 class ContextLengthExceeded(BadRequest):

@@ -6,11 +6,12 @@ Batches are not counted: a runner keeps a bounded number of turns in the queue.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from typing import assert_never
 
 from turnstream.turns import environment
 from turnstream.turns.environment import SettingError
 from turnstream.turns.errors import TierNotAllowed
-from turnstream.turns.turn import Tier, Turn
+from turnstream.turns.turn import FunctionCall, FunctionCallOutput, Item, Message, Tier, Turn
 
 #: Output tokens reserved for a turn whose request sets no maximum.
 ANSWER_TOKENS = 256
@@ -87,11 +88,23 @@ class OwnerLimits:
 
 def cost(turn: Turn) -> int:
     """Estimate the tokens of a turn's prompt and response, until it has ended."""
-    characters = sum(len(message.text) for message in turn.input)
+    characters = sum(map(_characters, turn.input))
     characters += len(turn.request.instructions or "")
     return -(-characters // _CHARACTERS_PER_TOKEN) + (
         turn.request.sampling.max_tokens or ANSWER_TOKENS
     )
+
+
+def _characters(item: Item) -> int:
+    match item:
+        case Message():
+            return len(item.text)
+        case FunctionCall():
+            return len(item.name) + len(item.arguments)
+        case FunctionCallOutput():
+            return len(item.output)
+        case _:
+            assert_never(item)
 
 
 def _value(name: str, value: str) -> int | frozenset[Tier]:

@@ -4,6 +4,9 @@ Stop every process of such a release first: it does not know the new keys. The k
 says that the migration is done. Each key is migrated atomically and only once, so nodes that start
 at the same time may do it together. Entries of logs keep their old field names and are read by
 position until they expire.
+
+Version 3 only adds kinds of items to a turn's input: records of version 2 are read as they are, and
+an older release leaves those of version 3 alone.
 """
 
 from typing import Any
@@ -16,6 +19,8 @@ from turnstream.turns.record import VERSION
 
 #: Keys that are migrated in one call, so that Redis has time for others in between.
 BATCH_SIZE = 200
+#: The version whose keys and fields have the names of today.
+_NAMED = 2
 
 
 async def migrate(client: "redis.asyncio.Redis") -> None:
@@ -24,7 +29,11 @@ async def migrate(client: "redis.asyncio.Redis") -> None:
     Raises:
         redis.RedisError: Redis is away; call again.
     """
-    if int(await client.get(keys.version()) or 0) >= VERSION:
+    known = int(await client.get(keys.version()) or 0)
+    if known >= VERSION:
+        return
+    if known >= _NAMED:
+        await client.set(keys.version(), VERSION)
         return
     script = Script(client, "migrate")
     pending: list[str] = []

@@ -10,10 +10,11 @@ import redis
 from redis.exceptions import RedisError
 
 from turnstream.turns import keys
+from turnstream.turns.history import conversation
 from turnstream.turns.lua import Script
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.token_logprobs import from_json
-from turnstream.turns.turn import Claimed, Message, Request, messages_from_json
+from turnstream.turns.turn import Claimed, Request
 from turnstream.turns.versions import NewerVersionLog
 
 
@@ -131,19 +132,10 @@ def _claimed(reply: Sequence[Any]) -> Claimed:
         attempt=attempt,
         seq=seq,
         request=Request.from_json(request),
-        messages=(*_conversation(history), *messages_from_json(input)),
+        messages=conversation(history, input),
         response=response.decode(),
         token_ids=tuple(int(id) for id in token_ids.split(b",")) if token_ids else (),
         logprobs=tuple(each for part in logprobs for each in from_json(part)),
         tier=tier.decode(),
         unread=bool(unread),
     )
-
-
-def _conversation(history: Sequence[bytes]) -> list[Message]:
-    """Return a claim's texts, latest turn first (input, output, ...), as messages in order."""
-    messages: list[Message] = []
-    for i in range(len(history) - 2, -1, -2):
-        messages.extend(messages_from_json(history[i]))
-        messages.append(Message("assistant", history[i + 1].decode()))
-    return messages

@@ -29,6 +29,8 @@ from typing import Literal, NotRequired, TypedDict
 #: The newest version of a record that this release reads, and the one it writes. A record with a
 #: higher version is left alone. Records without a version are those of releases up to 1.
 VERSION = 3
+#: The same for the self-description of a model, which nodes of the release before also read.
+DESCRIPTION_VERSION = 2
 
 TurnStatus = Literal["queued", "in_progress", "completed", "incomplete", "cancelled", "failed"]
 
@@ -60,7 +62,7 @@ class TurnRecord(TypedDict):
     store: bool
     #: JSON, see `turns.turn.Request`.
     request: str
-    #: JSON, see `turns.turn.messages_to_json`: what is new in this turn.
+    #: JSON, see `turns.turn.items_to_json`: what is new in this turn.
     input: str
     #: The response object's JSON after its status and error. Written again by append at its end.
     response: str
@@ -80,7 +82,7 @@ class TurnRecord(TypedDict):
     #: Id of its batch and number of its line there.
     batch: NotRequired[str]
     line: NotRequired[int]
-    #: Whether a warm-up's conversation ends in a question without an answer. Written by warm_up.
+    #: Whether a warm-up's conversation can be answered without further items. Written by warm_up.
     awaits_answer: NotRequired[bool]
     #: Written by claim; `worker` is deleted when the turn is requeued.
     worker: NotRequired[str]

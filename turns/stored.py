@@ -11,7 +11,7 @@ from turnstream.turns.event_json import response_json
 from turnstream.turns.lua import Script
 from turnstream.turns.record import VERSION
 from turnstream.turns.redis_calls import RedisCalls
-from turnstream.turns.turn import Message, messages_from_json
+from turnstream.turns.turn import Item, items_from_json
 
 
 class Stored:
@@ -42,8 +42,8 @@ class Stored:
             case _:
                 raise ResponseNotFound(turn_id)
 
-    async def input_of(self, turn_id: str, owner: str) -> tuple[Message, ...]:
-        """Return the input messages of a turn.
+    async def input_of(self, turn_id: str, owner: str) -> tuple[Item, ...]:
+        """Return the input items of a turn.
 
         Raises:
             ResponseNotFound: there is no such turn for this owner.
@@ -51,7 +51,7 @@ class Stored:
         """
         match await self._record(turn_id, "owner", "input"):
             case [bytes(known), bytes(asked)] if known.decode() == owner:
-                return messages_from_json(asked)
+                return items_from_json(asked)
             case _:
                 raise ResponseNotFound(turn_id)
 

@@ -5,7 +5,7 @@ from typing import Any
 from turnstream.turns.limits import cost
 from turnstream.turns.response import finished_response, new_response
 from turnstream.turns.settings import TurnSettings
-from turnstream.turns.turn import Turn, messages_to_json
+from turnstream.turns.turn import Turn, items_to_json, spoken_at, unmatched_outputs
 from turnstream.turns.wake_up import WakeUp
 
 
@@ -26,6 +26,8 @@ def submission(turn: Turn, settings: TurnSettings, wake_up: WakeUp, *, node: str
     }
     if turn.idempotency_key:
         arguments |= {"idempotency_key": turn.idempotency_key, "fingerprint": turn.fingerprint}
+    if turn.previous_response_id is not None:
+        arguments["calls"] = unmatched_outputs(turn.input)
     if turn.batch is not None:
         batch = turn.batch
         arguments |= {"batch": batch.batch, "epoch": batch.epoch, "line": batch.number}
@@ -46,7 +48,7 @@ def warm_up(turn: Turn, settings: TurnSettings) -> dict[str, Any]:
     )
     return {
         **_common(turn),
-        "has_messages": any(message.role != "system" for message in turn.input),
+        "has_messages": spoken_at(turn.input) is not None,
         **settings.retention,
         "payloads": [*_payloads(turn), response, finished],
     }
@@ -59,11 +61,11 @@ def _common(turn: Turn) -> dict[str, Any]:
         "model": turn.model,
         "store": turn.store,
         "has_question": turn.asks,
-        **conversation(turn),
+        **conversation_arguments(turn),
     }
 
 
-def conversation(turn: Turn) -> dict[str, Any]:
+def conversation_arguments(turn: Turn) -> dict[str, Any]:
     """Return the arguments that conversation.lua needs, but for the retention."""
     if turn.previous_response_id is None:
         return {}
@@ -74,4 +76,4 @@ def conversation(turn: Turn) -> dict[str, Any]:
 
 
 def _payloads(turn: Turn) -> tuple[str, str]:
-    return turn.request.to_json(), messages_to_json(turn.input)
+    return turn.request.to_json(), items_to_json(turn.input)

@@ -18,15 +18,17 @@ from turnstream.turns import keys
 from turnstream.turns.errors import (
     BadRequest,
     NewerVersion,
+    NothingToAnswer,
     Overloaded,
     PreviousResponseNotFound,
 )
+from turnstream.turns.history import conversation
 from turnstream.turns.lua import Script
 from turnstream.turns.redis_calls import RedisCalls
 from turnstream.turns.relay import Relay
 from turnstream.turns.settings import TurnSettings
-from turnstream.turns.submission import conversation
-from turnstream.turns.turn import Message, Request, Turn, messages_from_json, messages_to_json
+from turnstream.turns.submission import conversation_arguments
+from turnstream.turns.turn import Item, Request, Turn, items_from_json, items_to_json
 
 #: How long to wait for an answer; a live worker answers within milliseconds.
 REPLY_SECONDS = 5.0
@@ -47,7 +49,7 @@ class Question:
     node: str
     request: Request
     #: The whole conversation, oldest first.
-    messages: tuple[Message, ...]
+    messages: tuple[Item, ...]
     #: Whether to answer also which of its turns to keep when it is compacted.
     compact: bool
 
@@ -58,10 +60,10 @@ class Count:
 
     tokens: int
     #: The latest turns that leave room for more; empty without `compact`.
-    kept: tuple[Message, ...] = ()
+    kept: tuple[Item, ...] = ()
 
     def to_json(self) -> str:
-        return json.dumps({"tokens": self.tokens, "kept": messages_to_json(self.kept)})
+        return json.dumps({"tokens": self.tokens, "kept": items_to_json(self.kept)})
 
 
 def refusal_to_json(error: BadRequest) -> str:
@@ -79,24 +81,17 @@ def count_from_json(text: str | bytes) -> Count:
     if "refused" in reply:
         message, code, param = reply["refused"]
         raise BadRequest(message, code=code, param=param)
-    return Count(tokens=reply["tokens"], kept=messages_from_json(reply["kept"]))
+    return Count(tokens=reply["tokens"], kept=items_from_json(reply["kept"]))
 
 
 def question_from_json(text: str | bytes) -> Question:
     """Read a request as count.lua wrote it."""
     question = json.loads(text)
-    # The turns before it, latest first: input, output, input, output.
-    texts = list(question["history"] or ())
-    messages: list[Message] = []
-    for at in range(len(texts) - 2, -1, -2):
-        messages += messages_from_json(texts[at])
-        messages.append(Message("assistant", texts[at + 1]))
-    messages += messages_from_json(question["input"])
     return Question(
         id=question["id"],
         node=question["node"],
         request=Request.from_json(question["request"]),
-        messages=tuple(messages),
+        messages=conversation(question["history"] or (), question["input"]),
         compact=question["compact"],
     )
 
@@ -152,7 +147,7 @@ class TokenCounter:
             node=self._node,
             owner=turn.owner,
             model=turn.model,
-            **conversation(turn),
+            **conversation_arguments(turn),
             has_question=turn.asks or compact,
             compact=compact,
             alive_ms=self._settings.alive_ms,
@@ -160,7 +155,7 @@ class TokenCounter:
             wait_seconds=int(REPLY_SECONDS),
             store_seconds=self._settings.store_seconds,
             unstored_seconds=self._settings.unstored_seconds,
-            payloads=[turn.request.to_json(), messages_to_json(turn.input)],
+            payloads=[turn.request.to_json(), items_to_json(turn.input)],
         )
         match await self._calls.reply(call):
             case b"ok":
@@ -176,7 +171,7 @@ class TokenCounter:
                     param="previous_response_id",
                 )
             case b"no_question":
-                raise BadRequest("'input' must be a question.", param="input")
+                raise NothingToAnswer
             case b"no_worker":
                 raise Overloaded(f"No worker of model '{turn.model}' is live.")
             case _:

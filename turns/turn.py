@@ -1,8 +1,9 @@
 """A turn as a node submits it and as a worker claims it, and its JSON in the record."""
 
 import json
-from dataclasses import dataclass, fields
-from typing import Literal
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, assert_never
 
 from turnstream.turns.constraint import Constraint
 from turnstream.turns.sampling_params import SamplingParams
@@ -10,6 +11,7 @@ from turnstream.turns.token_logprobs import TokenLogprobs
 
 Role = Literal["system", "user", "assistant"]
 Tier = Literal["priority", "default", "flex", "batch"]
+ItemStatus = Literal["in_progress", "completed", "incomplete"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,35 @@ class Message:
 
     role: Role
     text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionCall:
+    """A call of a tool that the assistant asked for."""
+
+    #: Joins the call to its output.
+    call_id: str
+    name: str
+    #: JSON, as the model wrote it: it may be malformed.
+    arguments: str
+    #: The item's own id, if its sender gave it one.
+    id: str | None = None
+    status: ItemStatus = "completed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FunctionCallOutput:
+    """What a tool returned."""
+
+    call_id: str
+    output: str
+    #: The item's own id, if its sender gave it one.
+    id: str | None = None
+    status: ItemStatus = "completed"
+
+
+#: What a conversation consists of.
+Item = Message | FunctionCall | FunctionCallOutput
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,8 +107,8 @@ class Turn:
     owner: str
     model: str
     tier: Tier
-    #: The new messages; earlier ones are found through `previous_response_id`.
-    input: tuple[Message, ...]
+    #: The new items; earlier ones are found through `previous_response_id`.
+    input: tuple[Item, ...]
     request: Request
     #: Id of the turn that this one continues; None: it begins a conversation.
     previous_response_id: str | None
@@ -100,9 +131,15 @@ class Turn:
 
     @property
     def asks(self) -> bool:
-        """Whether it ends in a user message; if not, the warm-up that it continues must."""
-        spoken = [message for message in self.input if message.role != "system"]
-        return bool(spoken) and spoken[-1].role == "user" and bool(spoken[-1].text.strip())
+        """Whether its input alone can be answered; if not, what it continues must be."""
+        last = spoken_at(self.input)
+        if last is not None:
+            return can_be_answered(self.input[last])
+        system = [item.text for item in self.input if isinstance(item, Message)]
+        if self.generate:
+            # A warm-up's instructions are not those of the turn that continues it.
+            system.append(self.request.instructions or "")
+        return any(text.strip() for text in system)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,8 +152,8 @@ class Claimed:
     #: Number of the last event in the log.
     seq: int
     request: Request
-    #: The whole conversation, oldest first, ending with the new messages.
-    messages: tuple[Message, ...]
+    #: The whole conversation, oldest first, ending with the new items.
+    messages: tuple[Item, ...]
     #: The response's JSON after its status and error.
     response: str
     #: Token ids whose text is in the log already.
@@ -128,11 +165,82 @@ class Claimed:
     unread: bool = False
 
 
-def messages_to_json(messages: tuple[Message, ...]) -> str:
-    """Return the JSON of messages for the record."""
-    return json.dumps([[message.role, message.text] for message in messages], ensure_ascii=False)
+def spoken_at(items: Sequence[Item]) -> int | None:
+    """Return the index of the last item that is neither of the system nor an empty reply.
+
+    Clients send an empty reply where none was generated.
+    """
+    for at in range(len(items) - 1, -1, -1):
+        match items[at]:
+            case Message("system"):
+                pass
+            case Message("assistant", text) if not text.strip():
+                pass
+            case _:
+                return at
+    return None
 
 
-def messages_from_json(text: str | bytes) -> tuple[Message, ...]:
-    """Read messages from the record."""
-    return tuple(Message(role, said) for role, said in json.loads(text))
+def can_be_answered(last: Item) -> bool:
+    """Return whether a conversation can be answered that ends in this item.
+
+    A user's message and a tool's output are answered, a reply is continued; a call waits for its
+    output.
+    """
+    return not isinstance(last, FunctionCall)
+
+
+def unmatched_outputs(items: Sequence[Item]) -> list[str]:
+    """Return the call ids of the outputs at the end whose calls are not among the items.
+
+    Only what is to be answered is matched: of what was said before, a client may have kept a part.
+    """
+    calls = {item.call_id for item in items if isinstance(item, FunctionCall)}
+    ids: list[str] = []
+    for item in reversed(items):
+        match item:
+            case FunctionCallOutput() if item.call_id not in calls:
+                ids.insert(0, item.call_id)
+            case Message("user" | "assistant"):
+                break
+    return ids
+
+
+def items_to_json(items: Iterable[Item]) -> str:
+    """Return the JSON of items for the record."""
+    return json.dumps([_written(item) for item in items], ensure_ascii=False)
+
+
+def items_from_json(text: str | bytes) -> tuple[Item, ...]:
+    """Read items from the record.
+
+    Raises:
+        ValueError: `items_to_json` did not write it.
+    """
+    return tuple(_item(value) for value in json.loads(text))
+
+
+def _written(item: Item) -> Any:
+    match item:
+        case Message():
+            return [item.role, item.text]
+        case FunctionCall():
+            return {"type": "function_call"} | asdict(item)
+        case FunctionCallOutput():
+            return {"type": "function_call_output"} | asdict(item)
+        case _:
+            assert_never(item)
+
+
+def _item(value: Any) -> Item:
+    if isinstance(value, list):
+        role, said = value
+        return Message(role, said)
+    written = dict(value)
+    match written.pop("type", None):
+        case "function_call":
+            return FunctionCall(**written)
+        case "function_call_output":
+            return FunctionCallOutput(**written)
+        case kind:
+            raise ValueError(f"there is no item of type {kind!r}")

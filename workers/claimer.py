@@ -5,7 +5,7 @@ claims when a slot becomes free and at every heartbeat, so that a lost wake-up c
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from threading import Event, Lock, Thread
 
@@ -23,15 +23,12 @@ from turnstream.workers.engine import (
     Finish,
     FinishReason,
 )
-from turnstream.workers.prompter import Prompter
+from turnstream.workers.prompter import Prompter, continued_reply
 from turnstream.workers.publisher import Publisher
 from turnstream.workers.shown_tokens import Vocabulary
-from turnstream.workers.slicer import IdSlicer
+from turnstream.workers.slicer import MakeSlicer
 
 log = logging.getLogger(__name__)
-
-#: Makes the slicer of a reply to some prompt ids, with its stop strings.
-MakeSlicer = Callable[[Sequence[int], Sequence[str]], IdSlicer]
 
 #: The longest that a turn waits beside a free slot when its wake-up is lost.
 HEARTBEAT_SECONDS = 0.25
@@ -123,6 +120,7 @@ class Claimer:
         try:
             limit = self._engine.context - 1
             prompt = self._prompter.ids(claimed.messages, claimed.request, limit=limit)
+            reply = continued_reply(claimed.messages)
         except BadRequest as exc:
             attempt = Attempt(claimed, self._make_slicer((), ()), self._callbacks)
             self._active.add(attempt)
@@ -130,7 +128,12 @@ class Claimer:
         else:
             attempt = Attempt(
                 claimed,
-                self._make_slicer(prompt, claimed.request.stop),
+                # The prompt leaves out white space at its end, which the reply may repeat.
+                self._make_slicer(
+                    prompt,
+                    claimed.request.stop,
+                    begun=reply is not None and reply == reply.rstrip(),
+                ),
                 self._callbacks,
                 input_tokens=len(prompt),
                 vocabulary=self._vocabulary,

@@ -12,7 +12,7 @@ from typing import Protocol
 from turnstream.turns.errors import BadRequest, ContextLengthExceeded
 from turnstream.turns.queue import AWAY
 from turnstream.turns.token_count import Count, Question
-from turnstream.turns.turn import Message, Request
+from turnstream.turns.turn import Item, Message, Request, Role
 from turnstream.workers.prompter import Prompter
 
 log = logging.getLogger(__name__)
@@ -75,42 +75,51 @@ class Counter:
         except BadRequest as exc:
             return exc
 
-    def _compacted(self, messages: tuple[Message, ...], request: Request) -> Count:
+    def _compacted(self, messages: tuple[Item, ...], request: Request) -> Count:
         """Return the latest turns that fit, at least the last one."""
         kept = [_from(messages, start) for start in _questions(messages)]
         sizes = range(len(kept))
         fewest = bisect_left(
             sizes,
             True,
-            key=lambda at: self._tokens(kept[at], request) <= self._context // COMPACT_SHARE,
+            key=lambda at: self._answerable(kept[at], request) <= self._context // COMPACT_SHARE,
         )
         latest = kept[min(fewest, len(kept) - 1)]
-        tokens = self._tokens(latest, request)
+        tokens = self._answerable(latest, request)
         if tokens >= self._context:
             raise ContextLengthExceeded(tokens, self._context - 1)
-        return Count(tokens=self._tokens(messages, request), kept=latest)
+        return Count(tokens=self._answerable(messages, request), kept=latest)
 
-    def _tokens(
-        self, messages: Sequence[Message], request: Request, *, limit: int = _NO_LIMIT
-    ) -> int:
-        spoken = [message for message in messages if message.role != "system"]
-        if not spoken or spoken[-1].role != "user":
+    def _answerable(self, messages: Sequence[Item], request: Request) -> int:
+        """Return the tokens of a conversation's prompt once it ends in a request."""
+        spoken = [item for item in messages if _role(item) != "system"]
+        if not spoken or _role(spoken[-1]) != "user":
             messages = [*messages, _NEXT]
+        return self._tokens(messages, request)
+
+    def _tokens(self, messages: Sequence[Item], request: Request, *, limit: int = _NO_LIMIT) -> int:
         return len(self._prompter.ids(messages, request, limit=limit))
 
 
-def _questions(messages: Sequence[Message]) -> list[int]:
-    """Return where turns begin: at each user message after an assistant message, or at 0."""
+def _questions(items: Sequence[Item]) -> list[int]:
+    """Return where turns begin: at 0, and at later user messages after a reply or an output."""
     begins = []
     before = "assistant"
-    for at, message in enumerate(messages):
-        if message.role == "user" and before != "user":
+    for at, item in enumerate(items):
+        role = _role(item)
+        if role == "user" and before != "user":
             begins.append(at)
-        if message.role != "system":
-            before = message.role
-    return begins or [0]
+        if role != "system":
+            before = role
+    # A reply may come before the first user message.
+    return [0, *begins[1:]]
 
 
-def _from(messages: tuple[Message, ...], start: int) -> tuple[Message, ...]:
-    """Return the messages from a turn on, and all system messages before it."""
-    return (*(m for m in messages[:start] if m.role == "system"), *messages[start:])
+def _from(items: tuple[Item, ...], start: int) -> tuple[Item, ...]:
+    """Return the items from a turn on, and all system messages before it."""
+    return (*(item for item in items[:start] if _role(item) == "system"), *items[start:])
+
+
+def _role(item: Item) -> Role:
+    # An output belongs to the turn of its call, although the model reads it as a user's text.
+    return item.role if isinstance(item, Message) else "assistant"

@@ -33,6 +33,21 @@ class IdSlicer(Protocol):
         ...
 
 
+class MakeSlicer(Protocol):
+    """Makes the slicer of one reply."""
+
+    def __call__(
+        self, prompt_ids: Sequence[int], stop: Sequence[str], *, begun: bool = False
+    ) -> IdSlicer:
+        """Return the slicer of the reply to a prompt.
+
+        Args:
+            stop: texts that end the reply.
+            begun: the prompt ends within the reply, and not in white space.
+        """
+        ...
+
+
 class Slicer:
     """Slices one reply by a table of bytes."""
 
@@ -41,10 +56,12 @@ class Slicer:
         table: ByteTable,
         *,
         stop: Sequence[str] = (),
+        begun: bool = False,
     ) -> None:
+        """Slice a reply; one that was `begun` keeps the white space before its new text."""
         self._table = table
         self._spelled = table.spelled
-        self._reply = ReplyText(stop)
+        self._reply = ReplyText(stop, begun=begun)
         #: The bytes of an incomplete character, at most three.
         self._pending = b""
 

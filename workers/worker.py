@@ -13,7 +13,7 @@ from turnstream.turns.commands import commands
 from turnstream.turns.connection import connect
 from turnstream.turns.log import Log
 from turnstream.turns.queue import TurnQueue
-from turnstream.turns.record import VERSION, SelfDescription
+from turnstream.turns.record import DESCRIPTION_VERSION, SelfDescription
 from turnstream.turns.token_count import CountQueue
 from turnstream.workers.active_turns import ActiveTurns
 from turnstream.workers.claimer import Claimer
@@ -74,7 +74,7 @@ class Worker:
             Vocabulary(byte_table(loaded.tokenizer), loaded.tokenizer.tokens),
         )
         about: SelfDescription = {
-            "version": VERSION,
+            "version": DESCRIPTION_VERSION,
             "created": int(time.time()),
             "context": loaded.engine.context,
             "temperature": loaded.temperature,

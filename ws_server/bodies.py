@@ -19,6 +19,7 @@ from turnstream.turns.shapes import (
     TokenLogprob,
     Usage,
 )
+from turnstream.turns.turn import ItemStatus
 
 CompletionId = Annotated[str, Meta(extra_json_schema={"pattern": "^chatcmpl-[0-9a-f]{32}$"})]
 FinishReason = Literal["stop", "length"]
@@ -85,8 +86,31 @@ class InputItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="messag
     content: tuple[InputText | SaidText, ...]
 
 
-class InputItemList(ListPage[InputItem, MessageId], frozen=True, kw_only=True):
-    """A page of the messages that a response was asked with."""
+class InputCall(Struct, frozen=True, kw_only=True, tag_field="type", tag="function_call"):
+    """A call of a tool in the input."""
+
+    id: str
+    call_id: str
+    name: str
+    arguments: str
+    status: ItemStatus
+
+
+class InputCallOutput(
+    Struct, frozen=True, kw_only=True, tag_field="type", tag="function_call_output"
+):
+    """What a tool returned, in the input."""
+
+    id: str
+    call_id: str
+    output: str
+    status: ItemStatus
+
+
+class InputItemList(
+    ListPage[InputItem | InputCall | InputCallOutput, str], frozen=True, kw_only=True
+):
+    """A page of the items that a response was asked with."""
 
 
 class InputTokens(Struct, frozen=True, kw_only=True):

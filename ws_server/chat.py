@@ -13,7 +13,7 @@ from turnstream.turns.errors import TurnError, error_body
 from turnstream.turns.event_json import encode, event_type
 from turnstream.turns.ids import completion_of
 from turnstream.turns.shapes import Error, Response, TokenLogprob
-from turnstream.ws_server import field, items, requests
+from turnstream.ws_server import chat_messages, field, items, requests
 from turnstream.ws_server.bodies import (
     ChoiceLogprobs,
     Chunk,
@@ -56,12 +56,15 @@ def read_chat(body: Body) -> ChatRequest:
     stops = (asked.stop,) if isinstance(asked.stop, str) else tuple(asked.stop or ())
     if not all(stops):
         raise field.wrong("stop", "at most 4 strings, none of them empty")
-    read = items.read_input(asked.messages, "messages")
-    items.check_question(read.messages, "messages", goes_on=False)
+    read = chat_messages.read_messages(asked.messages)
+    items.check_answerable(read, "messages", goes_on=False)
     create = Create(
         model=asked.model,
-        messages=read.messages,
-        references=read.references,
+        messages=chat_messages.continued(
+            read.items,
+            continue_final_message=asked.continue_final_message,
+            add_generation_prompt=asked.add_generation_prompt,
+        ),
         instructions=None,
         previous_response_id=None,
         max_output_tokens=limit,

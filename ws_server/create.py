@@ -9,11 +9,11 @@ import time
 from dataclasses import dataclass, replace
 from typing import Any
 
-from turnstream.turns.errors import BadRequest, ResponseNotFound
+from turnstream.turns.errors import BadRequest, CallNotFound, ResponseNotFound
 from turnstream.turns.ids import is_response_id, message_id, new_response_id
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.stored import Stored
-from turnstream.turns.turn import Message, Request, Tier, Turn
+from turnstream.turns.turn import Item, Message, Request, Tier, Turn, unmatched_outputs
 from turnstream.ws_server import field, items, requests
 from turnstream.ws_server.decode import decode
 from turnstream.ws_server.directory import Model
@@ -43,7 +43,7 @@ class Create:
     """A validated request, before its model and the model's defaults are known."""
 
     model: str | None
-    messages: tuple[Message, ...]
+    messages: tuple[Item, ...]
     #: Answers among the messages that are not looked up yet.
     references: tuple[Reference, ...] = ()
     instructions: str | None
@@ -119,8 +119,11 @@ def read_create(body: Body) -> Create:
     return create_of(decode(body, requests.ResponseBody))
 
 
-def create_of(body: requests.ResponseBody) -> Create:
+def create_of(body: requests.ResponseBody, *, strict: bool = True) -> Create:
     """Check what the declared types cannot say of a request.
+
+    Args:
+        strict: the last user message is to be answered, now or later.
 
     Raises:
         BadRequest: a field is wrong or missing; it says which.
@@ -138,12 +141,17 @@ def create_of(body: requests.ResponseBody) -> Create:
         raise BadRequest("'input' is missing.", code="missing_required_parameter", param="input")
     read = Input(()) if body.input is None else items.read_input(body.input)
     if generate:
-        items.check_question(read.messages, goes_on=previous is not None)
+        items.check_answerable(read, goes_on=previous is not None, instructions=body.instructions)
+        # Of the calls of a conversation that goes on, only Redis knows.
+        for call_id in () if previous else unmatched_outputs(read.items):
+            raise CallNotFound(call_id)
+    elif strict:
+        items.check_last_user(read)
     return Create(
         model=body.model,
-        messages=read.messages,
+        messages=read.items,
         references=read.references,
-        instructions=items.instructions(body.instructions),
+        instructions=body.instructions,
         previous_response_id=previous,
         max_output_tokens=body.max_output_tokens,
         sampling=sampling_of(body, limit=body.max_output_tokens) | _logprobs_of(body),
@@ -209,7 +217,8 @@ def read_compact(body: Body) -> Create:
             instructions=read.instructions,
             previous_response_id=read.previous_response_id,
             generate=False,
-        )
+        ),
+        strict=False,
     )
     if not create.messages and create.previous_response_id is None:
         raise BadRequest("'input' is missing.", code="missing_required_parameter", param="input")

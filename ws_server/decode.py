@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 import msgspec
 
 from turnstream.turns.errors import BadRequest
-from turnstream.ws_server import requests
+from turnstream.ws_server import input_items, requests
 from turnstream.ws_server.field import Body, unsupported, wrong
+from turnstream.ws_server.input_items import IGNORED_TYPES
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -59,9 +60,8 @@ def decode(body: Body, kind: type[T]) -> T:
         BadRequest: a field is wrong, missing or not supported; it says which.
     """
     present = {name: value for name, value in body.items() if value is not None}
-    for name in ("input", "messages"):
-        if isinstance(items := present.get(name), list):
-            present[name] = [_typed(item) for item in items]
+    if isinstance(items := present.get("input"), list):
+        present["input"] = [_typed(item) for item in items]
     try:
         return msgspec.convert(present, kind)
     except msgspec.ValidationError as exc:
@@ -69,10 +69,17 @@ def decode(body: Body, kind: type[T]) -> T:
 
 
 def _typed(item: object) -> object:
-    # The type of a message may be left out, but a tagged union needs it.
-    if isinstance(item, dict) and item.get("type") is None:
-        return item | {"type": "message"}
-    return item
+    if not isinstance(item, dict):
+        return item
+    match item.get("type"):
+        case None:
+            # The type may be left out, but a tagged union needs it.
+            named = item.get("role") is None and item.get("id") is not None
+            return item | {"type": "item_reference" if named else "message"}
+        case str(kind) if kind in IGNORED_TYPES:
+            return {"type": "reasoning"}
+        case _:
+            return item
 
 
 def _read_again(text: str | bytes) -> object:
@@ -181,7 +188,7 @@ def _choices() -> dict[str, list[object]]:
     """Collect what each field with a fixed set of values, and each tag, may be."""
     found: dict[str, list[object]] = {"type": ["a supported type"]}
     kinds = [requests.ResponseBody, requests.CompletionBody, requests.BackgroundOptions]
-    for kind in (*kinds, requests.Message, requests.OutputExpiry):
+    for kind in (*kinds, input_items.ChatMessage, input_items.Message, requests.OutputExpiry):
         for each in msgspec.inspect.type_info(kind).fields:  # type: ignore[attr-defined]
             options = getattr(each.type, "types", (each.type,))
             for option in options:

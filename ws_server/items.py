@@ -1,28 +1,37 @@
-"""Turn the `input` of a request into messages.
+"""Turn the `input` of a request into the items of a conversation.
 
-Clients send back items that they received, so an answer may be a reference to a stored one, and a
-compacted conversation one opaque item.
+Strict on the last user message, lenient on all before it: what was said elsewhere can't be taken
+back. Clients also send back items that they received, so an answer may be a reference to a stored
+one, and a compacted conversation one opaque item.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
-from turnstream.prompts import ControlStringError, check_text
-from turnstream.turns.errors import BadRequest, UnsafePrompt
+from turnstream.turns.errors import BadRequest
 from turnstream.turns.ids import response_of_message
-from turnstream.turns.turn import Message, Role
-from turnstream.ws_server import compaction, requests
+from turnstream.turns.turn import FunctionCall, FunctionCallOutput, Item, Message, spoken_at
+from turnstream.ws_server import compaction, content, input_items
 from turnstream.ws_server.field import wrong
 
-Item = requests.Message | requests.ItemReference | requests.CompactionInput | requests.Reasoning
-Part = requests.InputTextPart | requests.OutputTextPart | requests.TextPart | requests.RefusalPart
+InputItem = (
+    input_items.Message
+    | input_items.ItemReference
+    | input_items.CompactionInput
+    | input_items.Reasoning
+    | input_items.FunctionCallInput
+    | input_items.FunctionCallOutputInput
+    | input_items.CustomCallInput
+    | input_items.CustomCallOutputInput
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
     """A stored answer that a client names by id."""
 
-    #: Index of the message in the request.
+    #: Index of the item in the request.
     at: int
     response_id: str
     #: The field that names it.
@@ -31,80 +40,121 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """The messages of a request."""
+    """The items of a request."""
 
     #: The text of a referenced answer is empty until it is looked up.
-    messages: tuple[Message, ...]
+    items: tuple[Item, ...]
     references: tuple[Reference, ...] = ()
+    #: The field of the last user message, and its content as it was sent.
+    last_user: tuple[str, input_items.Content] | None = None
 
 
-def read_input(value: str | Sequence[Item], param: str = "input") -> Input:
-    """Read the messages of the field called `param`.
+def read_input(value: str | Sequence[InputItem]) -> Input:
+    """Read the items of the field `input`.
 
     Raises:
         BadRequest: a reference or a compacted conversation is not one of ours.
-        UnsafePrompt: a text would forge a part of the prompt.
     """
-    read = Input((Message("user", value),)) if isinstance(value, str) else _items(value, param)
-    for message in read.messages:
-        _check(message.text, param)
-    return read
-
-
-def check_question(messages: Sequence[Message], param: str = "input", *, goes_on: bool) -> None:
-    """Check that the messages ask a question.
-
-    Args:
-        goes_on: there is a conversation before these messages. Then they may be none at all, which
-            only Redis can judge: its last turn may be a warm-up that ends in a question.
-
-    Raises:
-        BadRequest: the last message is not a user's, or the first one is an assistant's.
-    """
-    spoken = [message for message in messages if message.role != "system"]
-    if goes_on and not spoken:
-        return
-    if not spoken or spoken[-1].role != "user" or not spoken[-1].text.strip():
-        raise wrong(param, "a question: its last message must be a user's, and not empty")
-    if spoken[0].role != "user" and not goes_on:
-        raise wrong(param, "a conversation that begins with a user's message")
-
-
-def instructions(text: str | None) -> str | None:
-    """Check the system text of a request.
-
-    Raises:
-        UnsafePrompt: it would forge a part of the prompt.
-    """
-    if text is not None:
-        _check(text, "instructions")
-    return text
-
-
-def _check(text: str, param: str) -> None:
-    try:
-        check_text(text)
-    except ControlStringError as exc:
-        raise UnsafePrompt(str(exc), param) from exc
-
-
-def _items(items: Sequence[Item], param: str) -> Input:
-    messages: list[Message] = []
+    if isinstance(value, str):
+        return Input((Message("user", value),), last_user=("input", value))
+    items: list[Item] = []
     references: list[Reference] = []
-    for number, item in enumerate(items):
+    last_user: tuple[str, input_items.Content] | None = None
+    for number, item in enumerate(value):
+        param = f"input[{number}]"
         match item:
-            case requests.Message():
-                messages.append(Message(_role(item.role), _text(item.content)))
-            case requests.ItemReference():
-                references.append(_reference(item.id, len(messages), f"{param}[{number}].id"))
-                messages.append(Message("assistant", ""))
-            case requests.CompactionInput():
-                name = f"{param}[{number}].encrypted_content"
-                messages += compaction.read(item.encrypted_content, name)
-            case requests.Reasoning():
+            case input_items.Message():
+                role = "system" if item.role == "developer" else item.role
+                if role == "user":
+                    last_user = f"{param}.content", item.content
+                items.append(Message(role, content.text_of(item.content)))
+            case input_items.ItemReference():
+                references.append(_reference(item.id, len(items), f"{param}.id"))
+                items.append(Message("assistant", ""))
+            case input_items.CompactionInput():
+                items += compaction.read(item.encrypted_content, f"{param}.encrypted_content")
+            case (
+                input_items.FunctionCallInput()
+                | input_items.FunctionCallOutputInput()
+                | input_items.CustomCallInput()
+                | input_items.CustomCallOutputInput()
+            ):
+                items.append(_tool_item(item))
+            case input_items.Reasoning():
                 # SDKs send another model's reasoning back: this model has no use for it.
                 pass
-    return Input(tuple(messages), tuple(references))
+            case _:
+                assert_never(item)
+    return Input(tuple(items), tuple(references), last_user)
+
+
+def check_last_user(read: Input) -> None:
+    """Check that the last user message is text.
+
+    Raises:
+        BadRequest: it has an image or the like; the error says where.
+    """
+    if read.last_user is not None:
+        content.check_text_only(*read.last_user)
+
+
+def check_answerable(
+    read: Input, param: str = "input", *, goes_on: bool, instructions: str | None = None
+) -> None:
+    """Check that there is something to answer, or a reply to continue.
+
+    Args:
+        goes_on: there is a conversation before these items. Then they may be none at all, which
+            only Redis can judge: its last turn may be an empty warm-up.
+
+    Raises:
+        BadRequest: the last user message is empty or not text, a call has no output, or there is
+            nothing at all.
+    """
+    check_last_user(read)
+    items = list(read.items)
+    for reference in read.references:
+        items[reference.at] = Message("assistant", "not looked up yet")
+    at = spoken_at(items)
+    match None if at is None else items[at]:
+        case Message("user", text) if not text.strip():
+            name = read.last_user[0] if read.last_user else param
+            raise BadRequest(f"'{name}' is empty: the last user message must be text.", param=name)
+        case FunctionCall() as call:
+            raise wrong(param, f"followed by the output of the call '{call.call_id[:80]}'")
+        case None if not goes_on:
+            system = [item.text for item in items if isinstance(item, Message)]
+            if not any(text.strip() for text in (instructions or "", *system)):
+                raise wrong(param, "a question: it has no message, or only empty ones")
+
+
+def _tool_item(
+    item: input_items.FunctionCallInput
+    | input_items.FunctionCallOutputInput
+    | input_items.CustomCallInput
+    | input_items.CustomCallOutputInput,
+) -> FunctionCall | FunctionCallOutput:
+    match item:
+        case input_items.FunctionCallInput(call_id, name, arguments, id, status):
+            return FunctionCall(
+                call_id=call_id,
+                name=name,
+                arguments=arguments,
+                id=id,
+                status=status or "completed",
+            )
+        case input_items.CustomCallInput(call_id, name, given, id):
+            return FunctionCall(call_id=call_id, name=name, arguments=given, id=id)
+        case input_items.FunctionCallOutputInput(call_id, output, id, status):
+            text = content.text_of(output, between="\n")
+            return FunctionCallOutput(
+                call_id=call_id or "", output=text, id=id, status=status or "completed"
+            )
+        case input_items.CustomCallOutputInput(call_id, output, id):
+            text = content.text_of(output, between="\n")
+            return FunctionCallOutput(call_id=call_id or "", output=text, id=id)
+        case _:
+            assert_never(item)
 
 
 def _reference(item_id: str, at: int, param: str) -> Reference:
@@ -118,16 +168,4 @@ def item_not_found(item_id: str, param: str) -> BadRequest:
     """Make the error of a reference to an item that is missing, not stored, or not an answer."""
     return BadRequest(
         f"Item with id '{item_id[:80]}' not found.", code="item_not_found", param=param
-    )
-
-
-def _role(role: requests.Role) -> Role:
-    return "system" if role == "developer" else role
-
-
-def _text(content: str | list[Part]) -> str:
-    if isinstance(content, str):
-        return content
-    return "".join(
-        part.refusal if isinstance(part, requests.RefusalPart) else part.text for part in content
     )

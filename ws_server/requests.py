@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from turnstream.turns.sampling_params import MAX_TOP_LOGPROBS
-from turnstream.turns.shapes import MessageId, ResponseId, StreamId
+from turnstream.turns.shapes import ResponseId, StreamId
+from turnstream.ws_server.input_items import ChatMessage, Items
 
 Temperature = Annotated[float, Meta(ge=0, le=2)] | None
 Probability = Annotated[float, Meta(ge=0, le=1)] | None
@@ -42,57 +43,6 @@ Metadata = (
 Key = Annotated[str, Meta(min_length=1, max_length=256)] | None
 Tier = Literal["auto", "default", "priority", "fast", "flex"] | None
 ToolChoice = Literal["auto", "none"] | None
-Role = Literal["user", "assistant", "system", "developer"]
-
-
-class InputTextPart(Struct, frozen=True, tag_field="type", tag="input_text"):
-    """Text of a user."""
-
-    text: str
-
-
-class OutputTextPart(Struct, frozen=True, tag_field="type", tag="output_text"):
-    """Text of an answer."""
-
-    text: str
-
-
-class TextPart(Struct, frozen=True, tag_field="type", tag="text"):
-    """Text in a chat completion request."""
-
-    text: str
-
-
-class RefusalPart(Struct, frozen=True, tag_field="type", tag="refusal"):
-    """A model's refusal."""
-
-    refusal: str
-
-
-class Message(Struct, frozen=True, tag_field="type", tag="message"):
-    """A message of the conversation; `type` may be left out."""
-
-    role: Role
-    content: str | list[InputTextPart | OutputTextPart | TextPart | RefusalPart]
-
-
-class ItemReference(Struct, frozen=True, tag_field="type", tag="item_reference"):
-    """A stored answer, named by id."""
-
-    id: MessageId
-
-
-class Reasoning(Struct, frozen=True, tag_field="type", tag="reasoning"):
-    """Reasoning of another model; ignored."""
-
-
-class CompactionInput(Struct, frozen=True, tag_field="type", tag="compaction"):
-    """A compacted conversation, as `POST /v1/responses/compact` returned it."""
-
-    encrypted_content: str
-
-
-Items = list[Message | ItemReference | CompactionInput | Reasoning]
 
 
 class PlainFormat(Struct, frozen=True, tag_field="type", tag="text"):
@@ -140,7 +90,7 @@ class Sampling(Struct, frozen=True, kw_only=True):
 class ResponseFields(Sampling, frozen=True, kw_only=True):
     """A request for a response."""
 
-    #: Required unless `generate` is false; the last message must be a user's, and not blank.
+    #: Required unless `generate` is false; its last user message is text, and not blank.
     input: Annotated[str, Meta(extra_json_schema={"pattern": "\\S"})] | Items | None = None
     model: str | None = None
     instructions: str | None = None
@@ -188,11 +138,15 @@ class StreamOptions(Struct, frozen=True):
 class CompletionBody(Sampling, frozen=True, kw_only=True):
     """The body of `POST /v1/chat/completions`."""
 
-    messages: Annotated[list[Message], Meta(min_length=1)]
+    messages: Annotated[list[ChatMessage], Meta(min_length=1)]
     model: str | None = None
     max_completion_tokens: Tokens = None
     max_tokens: Tokens = None
     stop: str | Annotated[list[str], Meta(max_length=4)] | None = None
+    #: Whether the answer goes on from the last message, an assistant's; by default it does.
+    continue_final_message: bool | None = None
+    #: True: a new reply, also after an assistant's message.
+    add_generation_prompt: bool | None = None
     n: Literal[1] | None = None
     logprobs: bool | None = None
     #: Needs `logprobs`.

@@ -1,12 +1,22 @@
 """Stored responses: list the input of one, or delete it."""
 
+from typing import assert_never
+
 from starlette.requests import Request
 from starlette.responses import Response
 
 from turnstream.turns.ids import message_id
-from turnstream.turns.turn import Message
+from turnstream.turns.turn import FunctionCall, FunctionCallOutput, Item, Message
 from turnstream.ws_server import field
-from turnstream.ws_server.bodies import Deleted, InputItem, InputItemList, InputText, SaidText
+from turnstream.ws_server.bodies import (
+    Deleted,
+    InputCall,
+    InputCallOutput,
+    InputItem,
+    InputItemList,
+    InputText,
+    SaidText,
+)
 from turnstream.ws_server.http import response_id_of
 from turnstream.ws_server.state import admit
 from turnstream.ws_server.wire import json_response
@@ -21,14 +31,14 @@ async def delete_response(request: Request) -> Response:
 
 
 async def list_input_items(request: Request) -> Response:
-    """`GET /v1/responses/ID/input_items`: the messages of its request, latest first."""
+    """`GET /v1/responses/ID/input_items`: the items of its request, latest first."""
     state, owner = admit(request)
     id = response_id_of(request)
     query = request.query_params
     limit = field.whole_text(query.get("limit"), "limit", 20, least=1, most=100)
     order = field.word(query, "order", "desc", ("asc", "desc"))
-    messages = await state.turn_client.stored.input_of(id, owner)
-    listed = [_item(id, number, message) for number, message in enumerate(messages)]
+    items = await state.turn_client.stored.input_of(id, owner)
+    listed = [_item(id, number, item) for number, item in enumerate(items)]
     if order == "desc":
         listed.reverse()
     ids = [item.id for item in listed]
@@ -40,7 +50,26 @@ async def list_input_items(request: Request) -> Response:
     return json_response(InputItemList.of(page, more=start + limit < len(listed)))
 
 
-def _item(response_id: str, number: int, message: Message) -> InputItem:
-    part = SaidText if message.role == "assistant" else InputText
+def _item(response_id: str, number: int, item: Item) -> InputItem | InputCall | InputCallOutput:
     id = f"{message_id(response_id)}_{number}"
-    return InputItem(id=id, role=message.role, content=(part(text=message.text),))
+    match item:
+        case Message():
+            part = SaidText if item.role == "assistant" else InputText
+            return InputItem(id=id, role=item.role, content=(part(text=item.text),))
+        case FunctionCall():
+            return InputCall(
+                id=item.id or f"fc_{id.removeprefix('msg_')}",
+                call_id=item.call_id,
+                name=item.name,
+                arguments=item.arguments,
+                status=item.status,
+            )
+        case FunctionCallOutput():
+            return InputCallOutput(
+                id=item.id or f"fc_{id.removeprefix('msg_')}",
+                call_id=item.call_id,
+                output=item.output,
+                status=item.status,
+            )
+        case _:
+            assert_never(item)

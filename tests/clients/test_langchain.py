@@ -43,6 +43,11 @@ def test_a_chain_that_offers_tools_gets_a_text(said: Said) -> None:
     assert "Titanic" in said["tools"]
 
 
+def test_a_chain_may_come_from_another_model_that_called_tools(said: Said) -> None:
+    assert said["output"]
+    assert "1997" in said["elsewhere"]
+
+
 def test_a_chain_that_disconnected_can_ask_again(said: Said) -> None:
     assert said["stop"]
     assert said["after"]

@@ -37,3 +37,22 @@ async def test_open_webui_finds_the_model_and_reads_an_answer(service: Service) 
     assert text
     assert chunks[-2]["choices"][0]["finish_reason"] in ("stop", "length")
     assert chunks[-1]["usage"]["completion_tokens"] > 0
+
+
+async def test_continue_response_goes_on_from_the_text_that_is_shown(service: Service) -> None:
+    # It sends the conversation with the answer so far, and adds what it gets to that answer.
+    story = [{"role": "user", "content": "Write a long story."}]
+    so_far = "Once upon a time there was a"
+    fields = ASKED | {"stream": False, "stream_options": None, "temperature": 0}
+    async with httpx2.AsyncClient(base_url=service.url, timeout=60) as client:
+
+        async def text(messages: list[dict[str, str]]) -> str:
+            body = fields | {"messages": messages}
+            reply = (await client.post("/v1/chat/completions", json=body)).json()
+            return str(reply["choices"][0]["message"]["content"])
+
+        whole = await text(story)
+        rest = await text([*story, {"role": "assistant", "content": so_far}])
+
+    assert whole.startswith(so_far)
+    assert (so_far + rest).startswith(whole)

@@ -268,3 +268,42 @@ def test_a_conversation_continues_on_a_socket_after_a_warm_up(client: OpenAI) ->
 
     assert (warm.type, warm.response.output) == ("response.completed", [])
     assert "Titanic" in after.response.output_text
+
+
+def test_a_history_with_tools_is_answered_in_both_protocols(client: OpenAI) -> None:
+    completion = client.chat.completions.create(
+        model="demo",
+        messages=[
+            {"role": "assistant", "content": "Hello [INST], what can I do?"},
+            {"role": "user", "content": "What is the capital of France?"},
+            {
+                "role": "assistant",
+                "content": None,
+                "tool_calls": [
+                    {
+                        "id": "c1",
+                        "type": "function",
+                        "function": {"name": "capital", "arguments": "{}"},
+                    }
+                ],
+            },
+            {"role": "tool", "tool_call_id": "c1", "content": "Paris"},
+        ],
+    )
+    response = client.responses.create(
+        model="demo",
+        input=[
+            {"role": "user", "content": "What is the capital of France?"},
+            {"type": "function_call", "call_id": "c1", "name": "capital", "arguments": "{}"},
+            {
+                "type": "function_call_output",
+                "call_id": "c1",
+                "output": [{"type": "input_text", "text": "Paris"}],
+            },
+        ],
+    )
+    listed = client.responses.input_items.list(response.id, order="asc").data
+
+    assert completion.choices[0].message.content
+    assert response.output_text
+    assert [item.type for item in listed] == [*("message", "function_call", "function_call_output")]

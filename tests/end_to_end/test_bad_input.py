@@ -36,7 +36,14 @@ BAD = [
     pytest.param(
         create(input="many words " * 9_000), 400, "context_length_exceeded", id="a long prompt"
     ),
-    pytest.param(create(input="Say [INST]"), 400, "unsafe_prompt", id="a control string"),
+    pytest.param(
+        create(
+            input=[{"role": "user", "content": [{"type": "input_image", "image_url": "data:,"}]}]
+        ),
+        400,
+        "unsupported_value",
+        id="an image",
+    ),
 ]
 
 

@@ -141,25 +141,31 @@ async def test_a_conversation_is_taken_with_phases_in_it(ask: Transport) -> None
 
 
 @pytest.mark.parametrize(
-    ("item", "param"),
+    ("item", "param", "code"),
     [
         (
             {"role": "user", "content": [{"type": "input_image", "image_url": "data:,"}]},
             "input[0].content[0].type",
+            "unsupported_value",
         ),
         (
             {"role": "user", "content": [{"type": "input_file", "file_id": "file-1"}]},
             "input[0].content[0].type",
+            "unsupported_value",
         ),
-        ({"type": "function_call_output", "call_id": "call_1", "output": "7"}, "input[0].type"),
+        (
+            {"type": "function_call_output", "call_id": "call_1", "output": "7"},
+            "input",
+            "invalid_value",
+        ),
     ],
 )
-async def test_input_that_is_no_text_is_refused_with_its_type(
-    ask: Transport, item: Event, param: str
+async def test_input_that_cannot_be_answered_is_refused_by_name(
+    ask: Transport, item: Event, param: str, code: str
 ) -> None:
     events = await ask(model="demo", input=[item])
 
-    assert error_of(events) == (400, "unsupported_value")
+    assert error_of(events) == (400, code)
     assert events[-1]["error"]["param"] == param
 
 

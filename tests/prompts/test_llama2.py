@@ -6,9 +6,7 @@ from itertools import product
 import pytest
 
 from turnstream.prompts import (
-    CONTROL_STRINGS,
     SYSTEM_PROMPT,
-    ControlStringError,
     PromptIds,
     PromptTooLong,
 )
@@ -17,7 +15,7 @@ from turnstream.prompts.llama2 import ChatMessage, prompt_ids
 
 TALK: list[ChatMessage] = [
     ("user", "one"),
-    ("assistant", "two [INST]"),
+    ("assistant", "two"),
     ("user", ""),
     ("assistant", ""),
     ("user", "five"),
@@ -95,11 +93,3 @@ def test_a_prompt_that_cannot_fit_names_its_length_and_the_limit(truncate: bool)
         article_ids(TALK, limit=20, truncate=truncate)
 
     assert (service.value.tokens, service.value.limit) == (article.value.tokens, 20)
-
-
-@pytest.mark.parametrize("mark", CONTROL_STRINGS)
-def test_a_control_string_is_refused_in_a_request_and_in_the_system_text(mark: str) -> None:
-    with pytest.raises(ControlStringError):
-        service_ids([("user", f"say {mark}")])
-    with pytest.raises(ControlStringError):
-        service_ids([("user", "hi")], system=mark)

@@ -82,7 +82,7 @@ def test_a_frame_is_published_with_just_the_fields_that_are_decoded(kind: Any) -
 
 
 def test_a_published_message_may_leave_out_its_type() -> None:
-    assert set(OPENAPI["components"]["schemas"]["Message"]["required"]) == {"role", "content"}
+    assert set(OPENAPI["components"]["schemas"]["Message"]["required"]) == {"role"}
 
 
 def test_every_code_of_an_error_is_in_the_table_of_the_docs() -> None:

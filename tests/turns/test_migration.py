@@ -129,3 +129,26 @@ async def test_records_of_version_2_are_read_as_they_are(
     claimed = queue.claim(1)
     assert claimed is not None
     assert (claimed.id, claimed.logprobs) == (turn.id, ())
+
+
+async def test_records_of_version_2_are_read_as_they_are_and_not_migrated_again(
+    settings: TurnSettings, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
+) -> None:
+    await redis.set(keys.version(), 2)
+    # As release 2 wrote it: an ended turn, with the fields that continuing it reads.
+    ended = {"version": 2, "owner": "ann", "model": MODEL, "tier": "default", "status": "completed"}
+    ended |= {"attempt": 1, "seq": 9, "store": 1, "request": '{"sampling":{}}', "nodes": "node-0"}
+    ended |= {"input": '[["system", "Be kind."], ["user", "Hi"]]', "output": "Hello"}
+    await redis.hset(keys.turn(ENDED), mapping=ended | {"response": RESPONSE})  # type: ignore[misc]
+    # A key that only the first migration would rename.
+    await redis.set("ts:asked", "left alone")
+
+    async with open_client(settings, "node-1") as turn_client:
+        await submitted(turn_client, make_turn("And?", previous_response_id=ENDED))
+        claimed = queue.claim(1)
+
+    assert claimed is not None
+    assert [message.text for message in claimed.messages] == ["Be kind.", "Hi", "Hello", "And?"]
+    assert await redis.get(keys.version()) == str(VERSION).encode()
+    assert await redis.get("ts:asked") == b"left alone"
+    assert await redis.hget(keys.turn(ENDED), "version") == b"2"  # type: ignore[misc]

@@ -14,7 +14,7 @@ from turnstream.turns.client import TurnClient
 from turnstream.turns.errors import NewerVersion
 from turnstream.turns.log import Log
 from turnstream.turns.queue import TurnQueue
-from turnstream.turns.record import TRANSITIONS, VERSION, TurnRecord
+from turnstream.turns.record import DESCRIPTION_VERSION, TRANSITIONS, VERSION, TurnRecord
 
 NEWER = VERSION + 1
 
@@ -145,8 +145,14 @@ async def test_a_newer_batch_is_left_to_nodes_that_can_read_it(
 async def test_a_model_described_by_a_newer_release_is_left_out(
     turn_client: TurnClient, queue: TurnQueue, redis: Redis
 ) -> None:
-    about = {"version": VERSION, "created": 1, "context": 9, "temperature": 1.0, "top_p": 1.0}
+    about = {
+        "version": DESCRIPTION_VERSION,
+        "created": 1,
+        "context": 9,
+        "temperature": 1.0,
+        "top_p": 1.0,
+    }
     queue.heartbeat([], about, slots=1)
-    await redis.hset(keys.models(), "next", f'{{"version":{NEWER}}}')  # type: ignore[misc]
+    await redis.hset(keys.models(), "next", f'{{"version":{DESCRIPTION_VERSION + 1}}}')  # type: ignore[misc]
 
     assert await turn_client.models() == {MODEL: about}

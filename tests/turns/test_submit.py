@@ -12,10 +12,17 @@ from redis.asyncio import Redis
 from tests.turns.conftest import MODEL, MakeTurn, ending, submitted
 from turnstream.turns import keys
 from turnstream.turns.client import TurnClient, open_client
-from turnstream.turns.errors import BadRequest, Overloaded, PreviousResponseNotFound
+from turnstream.turns.errors import (
+    BadRequest,
+    CallNotFound,
+    NothingToAnswer,
+    Overloaded,
+    PreviousResponseNotFound,
+)
 from turnstream.turns.log import Log
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
+from turnstream.turns.turn import FunctionCall, FunctionCallOutput, Item, Message, Turn
 
 
 async def test_a_turn_begins_with_created_and_queued_and_its_position(
@@ -144,7 +151,7 @@ async def test_a_warm_up_submitted_twice_under_one_id_is_one_turn(
     assert await redis.ttl(keys.log(turn.id)) > 0
 
 
-async def test_a_turn_without_a_question_is_refused_unless_a_warm_up_asked_one(
+async def test_a_turn_that_says_nothing_is_refused_unless_a_warm_up_said_something(
     turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn
 ) -> None:
     warm = dataclasses.replace(make_turn("Hello?"), generate=False)
@@ -156,5 +163,83 @@ async def test_a_turn_without_a_question_is_refused_unless_a_warm_up_asked_one(
 
     assert claimed is not None
     assert [message.text for message in claimed.messages if message.text] == ["Hello?"]
-    with pytest.raises(BadRequest, match="must be a question"):
+    with pytest.raises(NothingToAnswer):
         await submitted(turn_client, dataclasses.replace(make_turn(), input=()))
+
+
+@pytest.mark.parametrize(
+    ("said", "awaits"),
+    [
+        ((Message("system", "Greet."),), True),
+        ((Message("user", "Hi"), Message("assistant", "Hel")), True),
+        ((FunctionCall(call_id="c", name="f", arguments=""),), False),
+        ((), False),
+    ],
+)
+async def test_what_a_warm_up_leaves_to_answer_is_what_a_turn_could_answer(
+    turn_client: TurnClient,
+    queue: TurnQueue,
+    make_turn: MakeTurn,
+    said: tuple[Item, ...],
+    awaits: bool,
+) -> None:
+    warm = dataclasses.replace(make_turn(), input=said, generate=False)
+    empty = dataclasses.replace(make_turn(previous_response_id=warm.id), input=(), generate=False)
+    for turn in (warm, empty):
+        async with turn_client.submit(turn):
+            pass
+    silent = dataclasses.replace(make_turn(previous_response_id=empty.id), input=())
+
+    if awaits:
+        await submitted(turn_client, silent)
+        claimed = queue.claim(1)
+        assert claimed is not None
+        assert claimed.messages == said
+    else:
+        with pytest.raises(NothingToAnswer):
+            await submitted(turn_client, silent)
+
+
+async def test_an_answer_goes_on_when_nothing_more_is_said(
+    turn_client: TurnClient, queue: TurnQueue, log: Log, make_turn: MakeTurn
+) -> None:
+    first = await submitted(turn_client, make_turn("Tell."))
+    queue.claim(1)
+    log.append([ending(first.id, first=3, text="Once upon")])
+
+    second = dataclasses.replace(make_turn(previous_response_id=first.id), input=())
+    await submitted(turn_client, second)
+    claimed = queue.claim(1)
+    log.append([ending(second.id, first=3, text=" a time.")])
+    await submitted(turn_client, make_turn("And then?", previous_response_id=second.id))
+    after = queue.claim(1)
+
+    assert claimed is not None
+    assert claimed.messages == (Message("user", "Tell."), Message("assistant", "Once upon"))
+    assert after is not None
+    assert after.messages == (
+        Message("user", "Tell."),
+        Message("assistant", "Once upon a time."),
+        Message("user", "And then?"),
+    )
+
+
+async def test_an_output_continues_only_a_conversation_that_has_its_call(
+    turn_client: TurnClient, make_turn: MakeTurn
+) -> None:
+    call = FunctionCall(call_id="c1", name="f", arguments="{}")
+    asked = dataclasses.replace(make_turn(), input=(Message("user", "Hi"), call), generate=False)
+    between = dataclasses.replace(
+        make_turn(previous_response_id=asked.id), input=(Message("system", "S"),), generate=False
+    )
+    for turn in (asked, between):
+        async with turn_client.submit(turn):
+            pass
+
+    def answered(call_id: str) -> Turn:
+        output = FunctionCallOutput(call_id=call_id, output="dry")
+        return dataclasses.replace(make_turn(previous_response_id=between.id), input=(output,))
+
+    await submitted(turn_client, answered("c1"))
+    with pytest.raises(CallNotFound, match="c2"):
+        await submitted(turn_client, answered("c2"))

@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from turnstream.turns.sampling_params import SamplingParams
-from turnstream.turns.turn import Claimed, Message, Request, Tier
+from turnstream.turns.turn import Claimed, Item, Message, Request, Tier
 from turnstream.workers.active_turns import ActiveTurns
 from turnstream.workers.byte_table import ByteTable
 from turnstream.workers.claimer import Claimer
@@ -18,7 +18,9 @@ from turnstream.workers.slicer import Slicer
 class OneTurn:
     """A queue with one turn in it."""
 
-    def __init__(self, tier: Tier) -> None:
+    def __init__(
+        self, tier: Tier = "default", messages: tuple[Item, ...] = (Message("user", "Hi"),)
+    ) -> None:
         request = Request(
             instructions=None, sampling=SamplingParams(temperature=0, top_p=1, seed=0)
         )
@@ -27,7 +29,7 @@ class OneTurn:
             attempt=1,
             seq=2,
             request=request,
-            messages=(Message("user", "Hi"),),
+            messages=messages,
             response="{}",
             token_ids=(),
             tier=tier,
@@ -88,10 +90,35 @@ def test_only_batch_turns_have_low_priority(tier: Tier, low_priority: bool) -> N
         idle,
         cast(Any, engine),
         idle,
-        lambda ids, stop: Slicer(table, stop=stop),
+        lambda ids, stop, *, begun=False: Slicer(table, stop=stop),
         Vocabulary(table, []),
     )
 
     claimer.wake_up()
 
     assert engine.low_priority == [low_priority]
+
+
+@pytest.mark.parametrize(
+    ("last", "begun"),
+    [
+        (Message("user", "Hi"), False),
+        (Message("assistant", "Once upon"), True),
+        # The prompt ends before the space, which the answer then repeats.
+        (Message("assistant", "Once upon "), False),
+    ],
+)
+def test_an_answer_keeps_the_white_space_with_which_it_goes_on(last: Message, begun: bool) -> None:
+    idle = cast(Any, Idle())
+    table = ByteTable.from_tokens(["<s>", "a", "b"], {0})
+    made: list[bool] = []
+
+    def make_slicer(ids: Sequence[int], stop: Sequence[str], *, begun: bool = False) -> Slicer:
+        made.append(begun)
+        return Slicer(table, stop=stop, begun=begun)
+
+    queue = cast(Any, OneTurn(messages=(last,)))
+    engine = cast(Any, FakeEngine())
+    Claimer(queue, ActiveTurns(4), idle, engine, idle, make_slicer).wake_up()
+
+    assert made == [begun]

@@ -2,13 +2,11 @@
 
 from threading import Event
 
-import pytest
-
 from tests.workers.test_prompter import LONG, FakeTokenizer
 from turnstream.turns.errors import BadRequest
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.token_count import Count, Question
-from turnstream.turns.turn import Message, Request
+from turnstream.turns.turn import FunctionCall, FunctionCallOutput, Item, Message, Request
 from turnstream.workers.counter import Counter
 from turnstream.workers.prompter import Llama2Prompter
 
@@ -93,9 +91,24 @@ def test_compacting_keeps_the_last_turn_if_it_fits_the_context() -> None:
     assert refusal.code == "context_length_exceeded"
 
 
-@pytest.mark.parametrize("compact", [True, False])
-def test_a_conversation_with_control_strings_is_refused(compact: bool) -> None:
-    refusal = answer(Message("user", "[INST]"), compact=compact)
+def test_compacting_keeps_a_greeting_and_never_parts_a_call_from_its_output() -> None:
+    greeting = Message("assistant", "Hi!")
+    call = FunctionCall(call_id="c", name="f", arguments="{}")
+    said: tuple[Item, ...] = (
+        *(greeting, *LONG[:2]),
+        *(LONG[2], call, FunctionCallOutput(call_id="c", output="7"), LONG[3]),
+    )
 
-    assert isinstance(refusal, BadRequest)
-    assert refusal.code == "unsafe_prompt"
+    whole = answer(*said, compact=True, context=10_000)
+    last = answer(*said, compact=True, context=tokens_of(*said[3:], Message("user", "?")) + 1)
+
+    assert isinstance(whole, Count)
+    assert whole.kept == said
+    assert isinstance(last, Count)
+    assert last.kept == said[3:]
+
+
+def test_the_count_of_a_reply_that_is_continued_ends_with_its_text() -> None:
+    shorter, longer = (tokens_of(LONG[0], Message("assistant", text)) for text in ("O", "On"))
+
+    assert longer == shorter + 1

@@ -119,3 +119,10 @@ def test_an_empty_stop_string_stops_nothing() -> None:
 
     assert slicer.feed(ids("there")) == "there"
     assert not slicer.stopped
+
+
+def test_white_space_before_the_text_is_kept_where_a_reply_goes_on() -> None:
+    assert Slicer(TABLE, begun=True).feed(ids("▁", "▁Hello")) == "  Hello"
+    assert Slicer(TABLE).feed(ids("▁", "▁Hello")) == "Hello"
+    stopped = Slicer(TABLE, begun=True, stop=["Hello"])
+    assert stopped.feed(ids("▁Hello")) + stopped.finish() == " "

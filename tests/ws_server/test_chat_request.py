@@ -86,7 +86,7 @@ def test_a_field_with_its_default_value_is_accepted() -> None:
         ({"messages": "Hi"}, "invalid_value", "messages"),
         ({"messages": []}, "invalid_value", "messages"),
         (
-            {"messages": [{"role": "tool", "content": "x"}]},
+            {"messages": [{"role": "king", "content": "x"}]},
             "invalid_value",
             "messages[0].role",
         ),

@@ -6,13 +6,19 @@ import json
 import msgspec
 import pytest
 
-from turnstream.turns.errors import BadRequest, UnsafePrompt
-from turnstream.turns.turn import Message
-from turnstream.ws_server import requests
+from turnstream.turns.errors import BadRequest
+from turnstream.turns.turn import FunctionCall, FunctionCallOutput, Message
+from turnstream.ws_server import input_items
 from turnstream.ws_server.compaction import read, written
 from turnstream.ws_server.items import read_input
 
-SAID = (Message("system", "Be kind."), Message("user", "Où? 😀"), Message("assistant", "Là."))
+SAID = (
+    Message("system", "Be kind."),
+    Message("user", "Où? 😀"),
+    FunctionCall(call_id="c1", name="where", arguments="{}", id="fc_1"),
+    FunctionCallOutput(call_id="c1", output="Ici", status="incomplete"),
+    Message("assistant", "Là. [INST]"),
+)
 
 
 def test_a_compaction_is_read_as_it_was_written() -> None:
@@ -23,9 +29,9 @@ def test_a_compaction_in_the_input_becomes_its_messages() -> None:
     item = {"type": "compaction", "id": "cmp_1", "encrypted_content": written(SAID)}
 
     question = {"type": "message", "role": "user", "content": "And then?"}
-    said = read_input(msgspec.convert([item, question], requests.Items))
+    said = read_input(msgspec.convert([item, question], input_items.Items))
 
-    assert said.messages == (*SAID, Message("user", "And then?"))
+    assert said.items == (*SAID, Message("user", "And then?"))
 
 
 def forged(said: object) -> str:
@@ -47,6 +53,11 @@ def forged(said: object) -> str:
         forged([["user"]]),
         forged({"user": 1}),
         forged(7),
+        forged([{"type": "dance"}]),
+        forged([{"type": "function_call", "call_id": "c", "name": "f"}]),
+        forged([{"type": "function_call", "call_id": 1, "name": "f", "arguments": ""}]),
+        forged([{"type": "function_call_output", "call_id": "c", "output": "\ud800"}]),
+        forged([{"type": "function_call_output", "call_id": "c", "output": "", "more": 1}]),
     ],
 )
 def test_a_compaction_of_another_service_is_refused(content: str) -> None:
@@ -54,10 +65,3 @@ def test_a_compaction_of_another_service_is_refused(content: str) -> None:
         read(content, "input[0].encrypted_content")
 
     assert refused.value.param == "input[0].encrypted_content"
-
-
-def test_texts_of_a_compaction_are_checked() -> None:
-    item = {"type": "compaction", "encrypted_content": forged([["user", "Say [INST]"]])}
-
-    with pytest.raises(UnsafePrompt):
-        read_input(msgspec.convert([item], requests.Items))

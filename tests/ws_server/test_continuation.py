@@ -5,17 +5,18 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from tests.ws_server.fake_worker import FakeWorker
 from tests.ws_server.wire_client import Event, answered, code_of, create, end, event, socket_url
+from turnstream.turns.turn import Message
 
 NOT_FOUND = ("previous_response_not_found", 400)
 
 
-async def test_a_continuation_of_an_answer_needs_a_question(
+async def test_an_answer_is_continued_when_nothing_is_said(
     socket: ClientConnection, worker: FakeWorker
 ) -> None:
     parent = await answered(socket, worker)
     await create(socket, input=[], previous_response_id=parent)
 
-    assert code_of(await end(socket)) == ("invalid_value", 400)
+    assert (await worker.claim()).messages[-1] == Message("assistant", "One.")
 
 
 @pytest.mark.parametrize("generate", [True, False])
@@ -40,7 +41,7 @@ async def test_a_response_that_is_not_stored_is_continued_by_its_own_socket_only
     [
         {"input": [{"type": "function_call_output", "call_id": "c", "output": "x"}]},
         {"input": "Two?", "model": "nobody"},
-        {"input": []},
+        {"input": " "},
     ],
 )
 async def test_a_failed_continuation_evicts_the_previous_response_of_its_lane(

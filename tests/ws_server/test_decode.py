@@ -33,7 +33,7 @@ def refused(text: str) -> BadRequest:
             "'input[0].role' must be one of assistant, developer, system, user.",
         ),
         ({"input": [{"role": "user", "content": 1}]}, "'input[0].content' must be a string or"),
-        ({"input": [{"role": "user"}]}, "'input[0].content' must be present."),
+        ({"input": [{"role": "user"}]}, "'input[0].content' is empty: the last user"),
         ({"text": {"format": {"type": "json"}}}, "'text.format' must be of type 'text'."),
         ({"input": [{"type": "x"}]}, "'input[0].type' must be a supported type."),
         ({"metadata": {"a": 1}}, "'metadata.a' must be a string."),

@@ -33,7 +33,22 @@ local function history(previous)
   return texts
 end
 
--- Whether a conversation ends in a question without an answer; only a warm-up leaves one.
+-- Whether a conversation can be answered, or its last answer continued, without new items: not when nothing was said
+-- in it, nor when it ends in a call of a tool. Only the record of a warm-up says so; any other turn was answered.
 local function awaits_answer(previous)
-  return previous ~= nil and redis.call('HGET', turn_key(previous), 'awaits_answer') == '1'
+  return previous ~= nil and redis.call('HGET', turn_key(previous), 'awaits_answer') ~= '0'
+end
+
+-- Return one of the ids in `calls` for which the turns before a turn have no call of a tool; nil: they have all.
+local function missing_call(previous, calls)
+  local missing, ancestor = {}, previous
+  for _, call_id in ipairs(calls) do missing[call_id] = true end
+  while ancestor and next(missing) do
+    local record = fields(ancestor, 'input', 'previous_response_id')
+    for _, item in ipairs(record.input and cjson.decode(record.input) or {}) do
+      if item.type == 'function_call' then missing[item.call_id] = nil end
+    end
+    ancestor = record.previous_response_id
+  end
+  return (next(missing))
 end

@@ -2,14 +2,15 @@
 -- Create a turn: its record and its place in the queue; and wake up a worker with a free slot. Repeated with the same
 -- id it creates nothing and returns the same.
 -- Arguments: id, owner, model, tier, node (that follows the turn), previous_response_id (optional),
---   previous_response_cached, store, has_question (booleans), idempotency_key (optional), fingerprint (of the request),
+--   previous_response_cached, store, has_question (booleans), calls (optional: ids of calls of tools that must be in
+--   the conversation), idempotency_key (optional), fingerprint (of the request),
 --   batch (optional; then no node follows the turn, and its end goes onto the batch's list), epoch and line (with a
 --   batch), alive_ms, watch_ms (0: goes on without readers), max_queued (turns), turn_seconds, log_seconds,
 --   store_seconds, unstored_seconds, limits (see owner.lua), tokens (estimate, counted against them).
 -- ARGV[2...5]: request (JSON), input (JSON), response (JSON after status and error), wake-up (Celery message).
 -- Returns {'ok', first event, second event}, or with a batch {'ok', status}; {'known', id} for a known idempotency
 --   key; {'limited', limit, milliseconds}; or one of {queue_full}, {batch_lost}, {idempotency_key_reused},
---   {no_question}, {newer_version}, {previous_response_not_found}, {previous_response_running}.
+--   {no_question}, {'call_not_found', id}, {newer_version}, {previous_response_not_found}, {previous_response_running}.
 local request, input, response, wake_up = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local id, owner, model, tier, batch = args.id, args.owner, args.model, args.tier, args.batch
 local key, previous = args.idempotency_key, args.previous_response_id
@@ -36,6 +37,8 @@ end
 local refusal = hold_conversation(previous, owner)
 if refusal then return {refusal} end
 if not args.has_question and not awaits_answer(previous) then return {'no_question'} end
+local missing = args.calls and missing_call(previous, args.calls)
+if missing then return {'call_not_found', missing} end
 
 local _, waiting = queue_sizes(model)
 if waiting >= args.max_queued then return {'queue_full'} end

@@ -2,7 +2,7 @@
 -- Create a turn that has ended at once: it has no answer, and later turns can continue it. Repeated with the same id
 -- it creates nothing and returns the same.
 -- Arguments: id, owner, model, previous_response_id (optional), previous_response_cached, store, has_question,
---   has_messages (booleans: it ends in a question; it has a message that is not of the system), log_seconds,
+--   has_messages (booleans: its input alone can be answered; it has an item that is not of the system), log_seconds,
 --   store_seconds, unstored_seconds.
 -- ARGV[2...5]: request (JSON), input (JSON), response before and after its end (JSON after status and error).
 -- Returns {'ok', first event, second event}, or {newer_version}, {previous_response_not_found},

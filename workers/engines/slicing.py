@@ -5,7 +5,7 @@ versions of its library.
 """
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
@@ -14,22 +14,29 @@ from turnstream.prompts.reply_text import ReplyText
 from turnstream.workers.byte_table import ByteTable
 from turnstream.workers.engine import CheckpointError
 from turnstream.workers.engines.tokenizer import LlamaTokenizer
-from turnstream.workers.slicer import IdSlicer, Slicer
+from turnstream.workers.slicer import IdSlicer, MakeSlicer, Slicer
 from turnstream.workers.tokenizer_probe import TokenizerKind, TokenizerRefused, probe
 
 log = logging.getLogger(__name__)
 
 
-def slicers(tokenizer: LlamaTokenizer) -> Callable[[Sequence[int], Sequence[str]], IdSlicer]:
-    """Return a function that makes the slicer for a prompt's reply, with its stop strings.
+def slicers(tokenizer: LlamaTokenizer) -> MakeSlicer:
+    """Return a function that makes the slicer of a reply.
 
     Raises:
         CheckpointError: no slicer shows this tokenizer's text exactly.
     """
     table = byte_table(tokenizer)
 
-    def stream(prompt_ids: Sequence[int], stop: Sequence[str] = ()) -> IdSlicer:
-        return StreamSlicer(tokenizer.core, prompt_ids, stop=stop)
+    def stream(
+        prompt_ids: Sequence[int], stop: Sequence[str] = (), *, begun: bool = False
+    ) -> IdSlicer:
+        return StreamSlicer(tokenizer.core, prompt_ids, stop=stop, begun=begun)
+
+    def by_bytes(
+        prompt_ids: Sequence[int], stop: Sequence[str], *, begun: bool = False
+    ) -> IdSlicer:
+        return Slicer(table, stop=stop, begun=begun)
 
     try:
         found = probe(tokenizer.read, tokenizer.decode, table=table, stream=stream)
@@ -38,7 +45,7 @@ def slicers(tokenizer: LlamaTokenizer) -> Callable[[Sequence[int], Sequence[str]
     log.info("tokenizer: %s", found)
     match found.kind:
         case TokenizerKind.BYTES:
-            return lambda _, stop: Slicer(table, stop=stop)
+            return by_bytes
         case TokenizerKind.STREAM:
             return stream
 
@@ -63,11 +70,12 @@ class StreamSlicer:
         prompt_ids: Sequence[int],
         *,
         stop: Sequence[str] = (),
+        begun: bool = False,
     ) -> None:
         self._tokenizer = tokenizer
         self._prompt_ids = list(prompt_ids)
         self._stream = self._primed()
-        self._reply = ReplyText(stop)
+        self._reply = ReplyText(stop, begun=begun)
 
     @property
     def stopped(self) -> bool:

@@ -14,9 +14,17 @@ from pathlib import Path
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
+from turnstream.prompts import CONTROL_STRINGS, neutralise
+from turnstream.prompts.broken_marks import breaks_marks, encode_cut, mark_cuts
 from turnstream.workers.engine import CheckpointError
 from turnstream.workers.engines.checkpoint import first_line, quiet
 from turnstream.workers.engines.grammars import Grammars
+
+_PLACEHOLDER = re.compile("\ue000(\\d+)\ue001")
+#: What templates write between messages and some tokenizers have no control token for.
+_TEXT_MARK = re.compile(
+    "|".join([*map(re.escape, CONTROL_STRINGS), r"<\|[A-Za-z_]+\|>", r"<(?:start|end)_of_turn>"])
+)
 
 
 class LlamaTokenizer:
@@ -91,14 +99,18 @@ class LlamaTokenizer:
         """Whether the checkpoint has a chat template."""
         return bool(self._tokenizer.chat_template)
 
-    def render(self, messages: Sequence[Mapping[str, str]]) -> list[int]:
+    def render(
+        self, messages: Sequence[Mapping[str, str]], *, continue_last: bool = False
+    ) -> list[int]:
         """Return a conversation's ids by the checkpoint's template, with its generation prompt.
 
         Control tokens come from the template only: it is rendered with placeholders and split at
-        its control tokens before the messages, stripped, replace the placeholders.
+        its control tokens before the messages, stripped, replace the placeholders. Marks that the
+        template writes as text are broken up where messages have them.
 
         Args:
             messages: ``role`` and ``content`` each.
+            continue_last: end with the last message, which is to be continued.
 
         Raises:
             ValueError: there is no template, or it refuses this conversation.
@@ -111,19 +123,19 @@ class LlamaTokenizer:
                     for message, placeholder in zip(messages, placeholders, strict=True)
                 ],
                 tokenize=False,
-                add_generation_prompt=True,
+                add_generation_prompt=not continue_last,
+                continue_final_message=continue_last,
             )
         except Exception as exc:  # a template may raise anything
             raise ValueError(f"the model's chat template failed: {exc}") from exc
         frame = str(rendered)
-        contents = [message["content"].strip() for message in messages]
-
-        def filled(text: str) -> str:
-            return re.sub("\ue000(\\d+)\ue001", lambda found: contents[int(found[1])], text)
-
         control = {self.tokens[id]: id for id in self.control_ids if self.tokens[id]}
         cuts = re.compile("|".join(map(re.escape, sorted(control, key=len, reverse=True))))
         found = list(cuts.finditer(frame))
+        marks = sorted(set(_TEXT_MARK.findall(frame)) - control.keys())
+        contents = [message["content"].strip() for message in messages]
+        if marks and not breaks_marks(self.encode, marks):
+            contents = [neutralise(content, marks) for content in contents]
         edges = [0, *(edge for match in found for edge in match.span()), len(frame)]
         ids: list[int] = []
         for n, (start, end) in enumerate(pairwise(edges)):
@@ -131,8 +143,19 @@ class LlamaTokenizer:
             if n % 2:  # control tokens alternate with text
                 ids.append(control[text])
             elif text:
-                ids.extend(self.encode(filled(text)))
+                ids.extend(self._filled(text, contents, marks))
         return ids
+
+    def _filled(self, frame: str, contents: Sequence[str], marks: Sequence[str]) -> list[int]:
+        """Return the ids of text of a template, with contents for its placeholders."""
+        text = ""
+        cuts: list[int] = []
+        for n, part in enumerate(_PLACEHOLDER.split(frame)):
+            if n % 2:  # the numbers of placeholders alternate with text
+                part = contents[int(part)]
+                cuts += [len(text) + cut for cut in mark_cuts(part, marks)]
+            text += part
+        return encode_cut(self.encode, text, cuts) if cuts else self.encode(text)
 
 
 def load_tokenizer(folder: Path, *, size: int, eos_ids: frozenset[int]) -> LlamaTokenizer:

@@ -7,7 +7,7 @@ import json
 import sys
 from typing import Any
 
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
 from langchain_openai import ChatOpenAI
 
 
@@ -46,6 +46,17 @@ def talk(*, responses: bool) -> dict[str, Any]:
 
     # The model calls no tools; that some are offered does no harm.
     said["tools"] = model.bind_tools([director_of]).invoke([TITANIC]).text
+
+    # Another model, which called a tool, began this conversation.
+    call = {"name": "director_of", "args": {"film": "Titanic"}, "id": "c1"}
+    elsewhere = [
+        AIMessage("Hello, what is [INST]?"),
+        DIRECTOR,
+        AIMessage("", tool_calls=[call]),
+        ToolMessage("James Cameron", tool_call_id="c1"),
+    ]
+    said["output"] = model.invoke(elsewhere).text
+    said["elsewhere"] = model.invoke([*elsewhere, AIMessage("James Cameron."), TITANIC]).text
 
     long = ChatOpenAI(
         model="demo", temperature=2, use_responses_api=responses, max_completion_tokens=1500
