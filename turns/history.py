@@ -9,13 +9,16 @@ def conversation(history: Sequence[str | bytes], input: str | bytes) -> tuple[It
     """Return the items of a turn's conversation, oldest first.
 
     Args:
-        history: input and output of each turn before it, latest turn first.
+        history: input, text and calls of each turn before it, latest turn first; calls may be
+            empty.
         input: of the turn itself.
     """
     items: list[Item] = []
-    for at in range(len(history) - 2, -1, -2):
-        items += items_from_json(history[at])
-        add_reply(items, _text(history[at + 1]))
+    for at in range(len(history) - 3, -1, -3):
+        asked, text, calls = history[at : at + 3]
+        items += items_from_json(asked)
+        add_reply(items, _text(text))
+        items += items_from_json(calls) if calls else ()
     return (*items, *items_from_json(input))
 
 

@@ -1,4 +1,4 @@
-"""Ids of turns, unguessable, and the ids of messages and chat completions that follow from them."""
+"""Ids of turns, unguessable, and the ids of items and chat completions that follow from them."""
 
 import re
 import secrets
@@ -26,6 +26,16 @@ def response_of_message(id: str) -> str | None:
 def message_id(response_id: str) -> str:
     """Return the id of a turn's output message; the same for every attempt."""
     return "msg_" + response_id.removeprefix("resp_")
+
+
+def function_call_id(response_id: str, number: int) -> str:
+    """Return the item id of a turn's call of a tool, by its number from 0; of every attempt."""
+    return f"fc_{response_id.removeprefix(_RESPONSE_PREFIX)}{number:02x}"
+
+
+def call_id(response_id: str, number: int) -> str:
+    """Return what joins a turn's call of a tool to its output; the same for every attempt."""
+    return f"call_{response_id.removeprefix(_RESPONSE_PREFIX)}{number:02x}"
 
 
 def completion_of(response_id: str) -> str:

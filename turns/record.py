@@ -96,6 +96,9 @@ class TurnRecord(TypedDict):
     error: NotRequired[str]
     #: The answer's text. Written at its end.
     output: NotRequired[str]
+    #: JSON, see `turns.turn.items_to_json`: the answer's calls of tools, which follow its text;
+    #: absent when there are none. Written by append at its end.
+    calls: NotRequired[str]
 
 
 class LogEntry(TypedDict):

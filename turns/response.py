@@ -12,19 +12,22 @@ import msgspec
 from msgspec.structs import replace
 
 from turnstream.turns.event_json import encode, response_fields_json
-from turnstream.turns.ids import message_id
+from turnstream.turns.ids import call_id, function_call_id, message_id
 from turnstream.turns.shapes import (
     Cut,
+    FunctionCallItem,
     IncompleteDetails,
     InputTokensDetails,
     MessageItem,
     MessageStatus,
+    OutputItem,
     OutputText,
     ResponseError,
     ResponseFields,
     TokenLogprob,
     Usage,
 )
+from turnstream.turns.shown_tools import shown_choice, shown_tool
 from turnstream.turns.turn import Tier, Turn
 
 _TIERS: dict[Tier, Literal["priority", "default", "flex"]] = {
@@ -36,7 +39,7 @@ _TIERS: dict[Tier, Literal["priority", "default", "flex"]] = {
 
 
 class _Output(msgspec.Struct, frozen=True):
-    output: tuple[MessageItem, ...] = ()
+    output: tuple[OutputItem, ...] = ()
 
 
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -44,21 +47,25 @@ _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 def new_response(turn: Turn) -> str:
     """Return a response's JSON when its turn is submitted."""
-    sampling = turn.request.sampling
+    request = turn.request
+    sampling = request.sampling
     return response_fields_json(
         ResponseFields(
             id=turn.id,
             created_at=turn.created_at,
             background=turn.background,
-            instructions=turn.request.instructions,
+            instructions=request.instructions,
             max_output_tokens=sampling.max_tokens,
             model=turn.model,
+            parallel_tool_calls=request.parallel_tool_calls,
             previous_response_id=turn.previous_response_id,
             service_tier=_TIERS[turn.tier],
             store=turn.store,
             temperature=sampling.temperature,
+            tool_choice=shown_choice(request.tool_choice),
+            tools=tuple(map(shown_tool, request.tools)),
             top_p=sampling.top_p,
-            truncation="auto" if turn.request.truncate else "disabled",
+            truncation="auto" if request.truncate else "disabled",
             metadata=turn.metadata,
             presence_penalty=sampling.presence_penalty,
             frequency_penalty=sampling.frequency_penalty,
@@ -70,7 +77,7 @@ def new_response(turn: Turn) -> str:
 def finished_response(
     response: str,
     *,
-    item: MessageItem | None,
+    output: Sequence[OutputItem],
     incomplete_reason: Cut | None,
     input_tokens: int,
     cached_tokens: int,
@@ -91,7 +98,7 @@ def finished_response(
     return response_fields_json(
         _FIELDS.decode("{" + response)
         | {
-            "output": (item,) if item is not None else (),
+            "output": output,
             "completed_at": completed_at,
             "incomplete_details": cut,
             "usage": usage,
@@ -112,10 +119,22 @@ def message_item(
     return MessageItem(id=message_id(response_id), status=status, content=(part,))
 
 
-def logprobs_of(response: str) -> tuple[TokenLogprob, ...]:
-    """Return the log probabilities in the output of an ended response."""
-    output = msgspec.json.decode("{" + response, type=_Output).output
-    return tuple(each for item in output for part in item.content for each in part.logprobs)
+def call_item(
+    response_id: str, number: int, status: MessageStatus, name: str, arguments: str
+) -> FunctionCallItem:
+    """Return a call of a tool as an item of a response's output; calls are numbered from 0."""
+    return FunctionCallItem(
+        id=function_call_id(response_id, number),
+        call_id=call_id(response_id, number),
+        name=name,
+        arguments=arguments,
+        status=status,
+    )
+
+
+def output_of(response: str) -> tuple[OutputItem, ...]:
+    """Return the items of an ended response's output."""
+    return msgspec.json.decode("{" + response, type=_Output).output
 
 
 def without_logprobs(response: str) -> str:
@@ -127,9 +146,11 @@ def without_logprobs(response: str) -> str:
     if '"logprobs":[{' not in response:
         return response
     fields = _FIELDS.decode(response)
-    output = msgspec.json.decode(fields["output"], type=tuple[MessageItem, ...])
-    bare = [
-        replace(item, content=tuple(replace(part, logprobs=()) for part in item.content))
-        for item in output
-    ]
-    return encode(fields | {"output": bare})
+    output = msgspec.json.decode(fields["output"], type=tuple[OutputItem, ...])
+    return encode(fields | {"output": [_bare(item) for item in output]})
+
+
+def _bare(item: OutputItem) -> OutputItem:
+    if not isinstance(item, MessageItem):
+        return item
+    return replace(item, content=tuple(replace(part, logprobs=()) for part in item.content))

@@ -4,7 +4,7 @@ Each is declared once, as a struct that builds and encodes it; `python -m script
 published schemas of the same structs, so the docstrings address people who write clients.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -20,6 +20,7 @@ StreamId = Annotated[str, Meta(extra_json_schema={"pattern": "^[A-Za-z0-9_.-]{1,
 ResponseId = Annotated[str, Meta(extra_json_schema={"pattern": "^resp_[0-9a-f]{32}$"})]
 MessageStatus = Literal["in_progress", "completed", "incomplete"]
 MessageId = Annotated[str, Meta(extra_json_schema={"pattern": "^msg_[0-9a-f]{32}(_[0-9]+)?$"})]
+FunctionCallId = Annotated[str, Meta(extra_json_schema={"pattern": "^fc_[0-9a-f]{34}$"})]
 
 
 ErrorType = Literal["invalid_request_error", "server_error", "rate_limit_error"]
@@ -67,6 +68,48 @@ class MessageItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="mess
     role: Literal["assistant"] = "assistant"
     status: MessageStatus
     content: tuple[OutputText, ...]
+
+
+class FunctionCallItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="function_call"):
+    """A call of a tool, which the client is to run."""
+
+    id: FunctionCallId
+    #: Joins the call to its `function_call_output`.
+    call_id: str
+    name: str
+    #: JSON, as the model wrote it; of a strict tool it validates, if the status is `completed`.
+    arguments: str
+    status: MessageStatus
+
+
+OutputItem = MessageItem | FunctionCallItem
+
+
+class FunctionTool(Struct, frozen=True, kw_only=True, tag_field="type", tag="function"):
+    """A function that the answer may call."""
+
+    name: str
+    description: str | None = None
+    #: JSON Schema.
+    parameters: dict[str, Any] | None = None
+    strict: bool = False
+
+
+class FunctionChoice(Struct, frozen=True, kw_only=True, tag_field="type", tag="function"):
+    """One of the functions, by its name."""
+
+    name: str
+
+
+class AllowedToolsChoice(Struct, frozen=True, kw_only=True, tag_field="type", tag="allowed_tools"):
+    """Some of the functions."""
+
+    mode: Literal["auto", "required"]
+    tools: tuple[FunctionChoice, ...]
+
+
+ToolMode = Literal["auto", "none", "required"]
+ShownChoice = ToolMode | FunctionChoice | AllowedToolsChoice
 
 
 class InputTokensDetails(Struct, frozen=True, kw_only=True):
@@ -140,7 +183,7 @@ class ResponseFields(Struct, frozen=True, kw_only=True):
     max_output_tokens: int | None
     max_tool_calls: None = None
     model: str
-    output: tuple[MessageItem, ...] = ()
+    output: tuple[OutputItem, ...] = ()
     parallel_tool_calls: bool = True
     previous_response_id: ResponseId | None
     reasoning: None = None
@@ -148,8 +191,8 @@ class ResponseFields(Struct, frozen=True, kw_only=True):
     store: bool
     temperature: float
     text: TextOptions = TextOptions()
-    tool_choice: Literal["auto"] = "auto"
-    tools: Empty = ()
+    tool_choice: ShownChoice = "auto"
+    tools: tuple[FunctionTool, ...] = ()
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] = 0
     top_p: float
     truncation: Literal["auto", "disabled"]

@@ -13,6 +13,7 @@ from turnstream.turns.errors import BadRequest
 from turnstream.turns.queue import AWAY, TurnQueue
 from turnstream.turns.turn import Claimed
 from turnstream.workers.active_turns import ActiveTurns
+from turnstream.workers.answer_reader import AnswerReader
 from turnstream.workers.attempt import Attempt, Callbacks
 from turnstream.workers.engine import (
     BadConstraint,
@@ -27,6 +28,7 @@ from turnstream.workers.prompter import Prompter, continued_reply
 from turnstream.workers.publisher import Publisher
 from turnstream.workers.shown_tokens import Vocabulary
 from turnstream.workers.slicer import MakeSlicer
+from turnstream.workers.tool_use import ToolUse
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +48,7 @@ class Claimer:
         prompter: Prompter,
         make_slicer: MakeSlicer,
         vocabulary: Vocabulary,
+        tool_use: ToolUse,
     ) -> None:
         self._queue = queue
         self._active = active
@@ -54,6 +57,7 @@ class Claimer:
         self._prompter = prompter
         self._make_slicer = make_slicer
         self._vocabulary = vocabulary
+        self._tool_use = tool_use
         # One claim at a time: Redis recognises the repeat of a worker's last claim by one nonce.
         self._claiming = Lock()
         self._unreachable = False
@@ -122,25 +126,33 @@ class Claimer:
             prompt = self._prompter.ids(claimed.messages, claimed.request, limit=limit)
             reply = continued_reply(claimed.messages)
         except BadRequest as exc:
-            attempt = Attempt(claimed, self._make_slicer((), ()), self._callbacks)
+            reader = AnswerReader(self._make_slicer((), ()))
+            attempt = Attempt(claimed, reader, self._callbacks)
             self._active.add(attempt)
             attempt.refuse(exc)
         else:
-            attempt = Attempt(
-                claimed,
-                # The prompt leaves out white space at its end, which the reply may repeat.
-                self._make_slicer(
-                    prompt,
-                    claimed.request.stop,
-                    begun=reply is not None and reply == reply.rstrip(),
-                ),
-                self._callbacks,
-                input_tokens=len(prompt),
-                vocabulary=self._vocabulary,
-            )
+            attempt = self._attempt(claimed, prompt, reply)
             self._active.add(attempt)
             self._submit(attempt, prompt)
         self._publisher.wake()
+
+    def _attempt(self, claimed: Claimed, prompt: Sequence[int], reply: str | None) -> Attempt:
+        """Return the attempt at a turn; `reply` is what its answer goes on from."""
+        request, vocabulary = claimed.request, self._vocabulary
+        # The prompt leaves out white space at its end, which the reply may repeat.
+        begun = reply is not None and reply == reply.rstrip()
+        if request.offer:
+            reader = self._tool_use.reader(prompt, request, request.offer, begun=begun)
+            vocabulary = self._tool_use.vocabulary
+        else:
+            reader = AnswerReader(self._make_slicer(prompt, request.stop, begun=begun))
+        return Attempt(
+            claimed,
+            reader,
+            self._callbacks,
+            input_tokens=len(prompt),
+            vocabulary=vocabulary,
+        )
 
     def _submit(self, attempt: Attempt, prompt: Sequence[int]) -> None:
         claimed, sampling = attempt.claimed, attempt.claimed.request.sampling
@@ -163,7 +175,7 @@ class Claimer:
                 generated=generated,
                 low_priority=claimed.tier == "batch",
                 on_logprobs=attempt.on_logprobs,
-                constraint=claimed.request.constraint,
+                constraint=self._tool_use.constraint(claimed.request),
             )
             attempt.start(handle)
         except BadPrompt as exc:
@@ -171,6 +183,7 @@ class Claimer:
         except BadLogitBias as exc:
             attempt.refuse(BadRequest(str(exc), param="logit_bias"))
         except BadConstraint as exc:
-            attempt.refuse(BadRequest(str(exc), param="text.format"))
+            named = "text.format" if claimed.request.offer is None else "tools"
+            attempt.refuse(BadRequest(str(exc), param=named))
         except EngineDead:
             attempt.abandon()

@@ -12,7 +12,7 @@ from msgspec.json import Decoder
 from turnstream.turns.errors import TurnError, error_body
 from turnstream.turns.event_json import encode, event_type
 from turnstream.turns.ids import completion_of
-from turnstream.turns.shapes import Error, Response, TokenLogprob
+from turnstream.turns.shapes import Error, MessageItem, Response, TokenLogprob
 from turnstream.ws_server import chat_messages, field, items, requests
 from turnstream.ws_server.bodies import (
     ChoiceLogprobs,
@@ -183,7 +183,8 @@ class ChatWire:
 
 def completion(response: Response) -> Completion:
     """Return an ended response as a completion."""
-    parts = [part for item in response.output for part in item.content]
+    messages = [item for item in response.output if isinstance(item, MessageItem)]
+    parts = [part for item in messages for part in item.content]
     choice = CompletionChoice(
         message=CompletionMessage(content="".join(part.text for part in parts)),
         logprobs=_logprobs(tuple(each for part in parts for each in part.logprobs)),

@@ -16,9 +16,7 @@ _ARGUMENTS = ("arguments", "parameters")
 _STRING = r'"(?:[^"\\]|\\.)*"'
 #: A key, up to the first character of its value; and any beginning of that.
 _KEY = re.compile(rf"\s*(,?)\s*({_STRING})\s*:\s*(?=\S)", re.DOTALL)
-_BEGINNING_OF_KEY = re.compile(
-    r'\s*(,\s*)?("(?:[^"\\]|\\.)*(\\|"\s*(:\s*)?)?)?', re.DOTALL
-)
+_BEGINNING_OF_KEY = re.compile(r'\s*(,\s*)?("(?:[^"\\]|\\.)*(\\|"\s*(:\s*)?)?)?', re.DOTALL)
 _END = re.compile(r"\s*\}")
 _QUOTED = re.compile(_STRING, re.DOTALL)
 #: A number or word, and what ends it.

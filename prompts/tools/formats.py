@@ -49,9 +49,7 @@ class CallFormat:
 
     def reader(self, offer: Offer) -> CallReader:
         """Return the reader of an answer."""
-        return MarkedCalls(
-            self.syntax, offer.names, parallel=offer.parallel and self.most is None
-        )
+        return MarkedCalls(self.syntax, offer.names, parallel=offer.parallel and self.most is None)
 
     def written(self, *calls: tuple[str, str]) -> str:
         """Return calls as the model writes them: each a name and the JSON of its arguments."""

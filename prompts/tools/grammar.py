@@ -20,7 +20,7 @@ _ANYTHING = "(?s:.*)"
 
 
 def grammar(
-    format: CallFormat,
+    call_format: CallFormat,
     offer: Offer,
     *,
     control_ids: Mapping[str, int],
@@ -34,7 +34,7 @@ def grammar(
     """
     if not offer.required and said is None and not any(tool.strict for tool in offer.tools):
         return None
-    rules = _Rules(format, offer, control_ids)
+    rules = _Rules(call_format, offer, control_ids)
     if offer.required:
         start = "start: calls"
         lines = [f"calls: {rules.calls()}"]
@@ -50,12 +50,14 @@ def grammar(
 class _Rules:
     """Writes the rules of one grammar."""
 
-    def __init__(self, format: CallFormat, offer: Offer, control_ids: Mapping[str, int]) -> None:
-        self._format = format
+    def __init__(
+        self, call_format: CallFormat, offer: Offer, control_ids: Mapping[str, int]
+    ) -> None:
+        self._format = call_format
         self._tools = offer.tools
         self._control_ids = control_ids
         one = not offer.parallel
-        self._most = min(MOST_CALLS, format.most or MOST_CALLS, 1 if one else MOST_CALLS)
+        self._most = min(MOST_CALLS, call_format.most or MOST_CALLS, 1 if one else MOST_CALLS)
 
     def calls(self, *, without: str = "") -> str:
         """Return the expansion of all calls; `without` is the text that began the first."""

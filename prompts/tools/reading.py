@@ -67,7 +67,6 @@ class MarkedCalls:
         held = self._since_mark + self._held
         if self.ended or self._called or (cut and held.strip()):
             held = ""
-        self.ended = True
         return [Text(held)] if held else []
 
     def _step(self, parts: list[Part]) -> bool:
@@ -185,5 +184,3 @@ class MarkedCalls:
         certain = len(text) - len(text.lstrip()) + 1
         parts.append(Text(text[:certain]))
         self._held = text[certain:] + held
-
-

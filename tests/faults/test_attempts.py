@@ -22,6 +22,7 @@ from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Claimed, Message, Request, Turn
 from turnstream.workers.active_turns import ActiveTurns
+from turnstream.workers.answer_reader import AnswerReader
 from turnstream.workers.attempt import Attempt
 from turnstream.workers.byte_table import ByteTable
 from turnstream.workers.engine import Finish, FinishReason
@@ -57,7 +58,7 @@ class Station:
 
 
 def begin(claimed: Claimed) -> Attempt:
-    attempt = Attempt(claimed, Slicer(ByteTable.from_tokens(TOKENS, {0, 1, 2})))
+    attempt = Attempt(claimed, AnswerReader(Slicer(ByteTable.from_tokens(TOKENS, {0, 1, 2}))))
     attempt.start(FakeHandle())
     return attempt
 

@@ -4,13 +4,15 @@ import json
 
 from turnstream.turns import event_json
 from turnstream.turns.events import kept, text_delta
-from turnstream.turns.response import finished_response
+from turnstream.turns.response import finished_response, message_item
 
 ID = "resp_" + 32 * "a"
 
 
 def test_the_type_is_the_first_key_of_every_event_of_a_worker() -> None:
-    events = [text_delta(ID, 3, "Où?"), *kept(ID, 9, "completed", "null", '"id":"x"}', "Là.")]
+    item = message_item(ID, "completed", "Là.")
+    response = event_json.response_fields_json({"id": "x", "output": [item]})
+    events = [text_delta(ID, 3, "Où?"), *kept(9, "completed", "null", response)]
 
     for event in events:
         assert next(iter(json.loads(event))) == "type"
@@ -47,7 +49,7 @@ def test_a_response_is_built_from_its_status_its_error_and_its_other_fields() ->
 def test_a_response_keeps_the_fields_of_a_newer_release_at_its_end() -> None:
     rest = finished_response(
         '"id":"resp_1","new":[1],"output":[],"usage":null}',
-        item=None,
+        output=(),
         incomplete_reason="max_output_tokens",
         input_tokens=2,
         cached_tokens=1,

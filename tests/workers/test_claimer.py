@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import pytest
 
+from turnstream.prompts.tools import CALL_FORMATS, ToolFormat
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.turn import Claimed, Item, Message, Request, Tier
 from turnstream.workers.active_turns import ActiveTurns
@@ -13,6 +14,7 @@ from turnstream.workers.claimer import Claimer
 from turnstream.workers.engine import OnLogprobs, OnStep
 from turnstream.workers.shown_tokens import Vocabulary
 from turnstream.workers.slicer import Slicer
+from turnstream.workers.tool_use import ToolUse
 
 
 class OneTurn:
@@ -77,6 +79,15 @@ class Idle:
         return [1, 2]
 
 
+def no_tools(table: ByteTable) -> ToolUse:
+    return ToolUse(
+        CALL_FORMATS[ToolFormat.TURNSTREAM],
+        control_ids={},
+        make_slicer=lambda ids, stop, *, begun=False: Slicer(table, stop=stop),
+        vocabulary=Vocabulary(table, []),
+    )
+
+
 @pytest.mark.parametrize(
     ("tier", "low_priority"),
     [("priority", False), ("default", False), ("flex", False), ("batch", True)],
@@ -92,6 +103,7 @@ def test_only_batch_turns_have_low_priority(tier: Tier, low_priority: bool) -> N
         idle,
         lambda ids, stop, *, begun=False: Slicer(table, stop=stop),
         Vocabulary(table, []),
+        no_tools(table),
     )
 
     claimer.wake_up()
@@ -119,6 +131,15 @@ def test_an_answer_keeps_the_white_space_with_which_it_goes_on(last: Message, be
 
     queue = cast(Any, OneTurn(messages=(last,)))
     engine = cast(Any, FakeEngine())
-    Claimer(queue, ActiveTurns(4), idle, engine, idle, make_slicer).wake_up()
+    Claimer(
+        queue,
+        ActiveTurns(4),
+        idle,
+        engine,
+        idle,
+        make_slicer,
+        Vocabulary(table, []),
+        no_tools(table),
+    ).wake_up()
 
     assert made == [begun]

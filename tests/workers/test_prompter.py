@@ -1,6 +1,7 @@
 """How the messages of a turn become its prompt."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 
@@ -33,7 +34,9 @@ class FakeTokenizer:
     def decode(self, ids: object) -> str:
         raise NotImplementedError
 
-    def render(self, messages: object, *, continue_last: bool = False) -> list[int]:
+    def render(
+        self, messages: object, *, continue_last: bool = False, tools: object = ()
+    ) -> list[int]:
         return self.encode(f"{messages} {continue_last}")
 
 
@@ -190,7 +193,11 @@ class RequestsFirst(FakeTokenizer):
     """Has a template that refuses a conversation that a reply begins, as many do."""
 
     def render(
-        self, messages: Sequence[Mapping[str, str]], *, continue_last: bool = False
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        continue_last: bool = False,
+        tools: object = (),
     ) -> list[int]:
         roles = [message["role"] for message in messages if message["role"] != "system"]
         if roles[:1] != ["user"]:
@@ -224,7 +231,9 @@ def test_a_template_that_takes_a_reply_first_gets_no_empty_request() -> None:
 
 def test_what_a_template_refuses_is_an_error_with_its_reason() -> None:
     class Refusing(FakeTokenizer):
-        def render(self, messages: object, *, continue_last: bool = False) -> list[int]:
+        def render(
+            self, messages: object, *, continue_last: bool = False, tools: object = ()
+        ) -> list[int]:
             raise ValueError("no")
 
     with pytest.raises(BadRequest, match="no"):
