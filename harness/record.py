@@ -4,7 +4,7 @@ import json
 import urllib.request
 from typing import Any
 
-from harness.reader import ENDS, Reader, said, text_of
+from harness.reader import ENDS, Reader, called, calls_of, said, text_of
 from harness.service import Service
 
 
@@ -27,4 +27,6 @@ def hold_to_the_record(service: Service, reader: Reader) -> None:
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     assert [event["type"] for event in events if event["type"] in ENDS] == [events[-1]["type"]]
     assert fetch(service, f"/v1/responses/{reader.id}?stream=true") == events
-    assert text_of(fetch(service, f"/v1/responses/{reader.id}")) == said(events)
+    stored = fetch(service, f"/v1/responses/{reader.id}")
+    assert text_of(stored) == said(events)
+    assert calls_of(stored) == called(events)

@@ -6,6 +6,7 @@ from typing import Any, cast
 import pytest
 
 from turnstream.prompts.tools import CALL_FORMATS, ToolFormat
+from turnstream.turns.constraint import Constraint
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.turn import Claimed, Item, Message, Request, Tier
 from turnstream.workers.active_turns import ActiveTurns
@@ -63,6 +64,7 @@ class FakeEngine:
         generated: int,
         low_priority: bool,
         on_logprobs: OnLogprobs,
+        constraint: Constraint | None,
     ) -> "FakeEngine":
         self.low_priority.append(low_priority)
         return self
