@@ -105,7 +105,11 @@ class TemplatePrompter:
         tools: list[dict[str, Any]] = []
         texts = [system_text(messages, request)]
         if offer and self._knows_tools:
-            tools = [{"type": "function", "function": told.described(t)} for t in offer.tools]
+            # Some templates want a description of every function.
+            tools = [
+                {"type": "function", "function": {"description": ""} | told.described(tool)}
+                for tool in offer.tools
+            ]
         elif offer:
             texts.append(told.system_text(offer))
         system = _SEPARATOR.join(text for text in texts if text)

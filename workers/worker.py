@@ -77,7 +77,7 @@ class Worker:
             prompter,
             slicers(loaded.tokenizer),
             Vocabulary(byte_table(loaded.tokenizer), loaded.tokenizer.tokens),
-            _tool_use(loaded.tokenizer, CALL_FORMATS[tool_format]),
+            tool_use(loaded.tokenizer, CALL_FORMATS[tool_format]),
         )
         about: SelfDescription = {
             "version": DESCRIPTION_VERSION,
@@ -166,7 +166,8 @@ def _prompter(loaded: LoadedModel, prompts: PromptFormat, tools: ToolFormat) -> 
     return TemplatePrompter(loaded.tokenizer, knows_tools=tools is not ToolFormat.TURNSTREAM)
 
 
-def _tool_use(tokenizer: LlamaTokenizer, call_format: CallFormat) -> ToolUse:
+def tool_use(tokenizer: LlamaTokenizer, call_format: CallFormat) -> ToolUse:
+    """Return how a model calls tools that has this tokenizer."""
     control = {tokenizer.tokens[id]: id for id in tokenizer.control_ids}
     control_ids = {text: control[text] for text in call_format.control if text in control}
     spelled = set(control_ids.values())

@@ -108,6 +108,6 @@ def format_of_template(template: str | None) -> ToolFormat:
     # Qwen's coder models write XML in the tag.
     if "<tool_call>" in template and "<function=" not in template:
         return ToolFormat.HERMES
-    if "<|python_tag|>" in template or '"parameters"' in template:
+    if re.search(r'"name": function name, "parameters"|<\|python_tag\|>', template):
         return ToolFormat.LLAMA_3
     return ToolFormat.TURNSTREAM

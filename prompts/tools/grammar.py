@@ -118,12 +118,17 @@ class _Rules:
     def _literal(self, text: str) -> str:
         if not self._control_ids:
             return _quoted(text)
-        cut = re.split("(" + "|".join(map(re.escape, self._control_ids)) + ")", text)
-        return " ".join(
-            f"<[{self._control_ids[each]}]>" if each in self._control_ids else _quoted(each)
-            for each in cut
-            if each
-        )
+        written: list[str] = []
+        for each in re.split("(" + "|".join(map(re.escape, self._control_ids)) + ")", text):
+            if each in self._control_ids:
+                written.append(f"<[{self._control_ids[each]}]>")
+                continue
+            if written and each.startswith(" "):
+                # Some tokenizers write a space of their own after a control token, others none.
+                written.append('" "?')
+                each = each[1:]
+            written += [_quoted(each)] if each else []
+        return " ".join(written)
 
     def _text(self, pattern: str) -> str:
         """Return a rule's expansion to text without a mark that is written as text."""
