@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run tools test test-long test-faults test-vllm chaos check format eval-demo bench clean
+.PHONY: help run tools test test-long test-faults test-vllm chaos fuzz check format eval-demo bench clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -18,6 +18,9 @@ PROGRESS := ^ *((Downloading|Processing) .*|Building editable.*started|Installin
 # Tests run in several processes; those that share a service stay in one (tests/conftest.py). Groups start in
 # the order of their folders, so that the long ones, which need a service, start early.
 PARALLEL := -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
+
+# Container images often set it. Then each of the many processes that tests start would compile our code anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 #: Options for the command behind `run`, `test` and `bench`: make run ARGS="--port 8080"
 ARGS :=
@@ -47,6 +50,9 @@ test-vllm: $(VLLM_VENV)/.ready ## Run the tests of the engine vllm, on a CPU, in
 
 chaos: $(VENV)/.dev-ready ## A thousand turns under random faults; every reader's text is checked.
 	@$(BIN)/python -m scripts.chaos $(ARGS)
+
+fuzz: $(VENV)/.dev-ready ## Changed inputs for an hour (FUZZ_SECONDS), with another FUZZ_SEED each time.
+	@FUZZ_SECONDS=$${FUZZ_SECONDS:-3600} FUZZ_SEED=$${FUZZ_SEED:-$$RANDOM} $(BIN)/python -m pytest tests/fuzz $(ARGS)
 
 check: $(VENV)/.dev-ready ## Format, lint, types, import contracts and published schemas, as CI holds them.
 	$(BIN)/ruff format --check .

@@ -19,7 +19,8 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from turnstream.ws_server.serve import SOCKET_MESSAGE_BYTES, listen
+from turnstream.ws_server.serve import listen
+from turnstream.ws_server.settings import BODY_BYTES
 
 #: More than the sockets of any run.
 CONNECTIONS = 10_000
@@ -80,7 +81,7 @@ def main() -> None:
         create_app(os.environ["TURNSTREAM_REDIS_URL"]),
         http="httptools",
         ws="websockets-sansio",
-        ws_max_size=SOCKET_MESSAGE_BYTES,
+        ws_max_size=BODY_BYTES,
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=3,
         access_log=False,

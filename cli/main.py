@@ -128,7 +128,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     bulk.add_argument(
         "--endpoint",
-        choices=("/v1/responses", "/v1/chat/completions"),
+        choices=("/v1/responses", "/v1/chat/completions", "/v1/completions"),
         default="/v1/responses",
         help="the endpoint of all requests (/v1/responses)",
     )

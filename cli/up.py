@@ -16,10 +16,12 @@ from pathlib import Path
 from turnstream.cli.child import Command, Groups
 from turnstream.cli.console import BAD_SETTING, announce, log
 from turnstream.cli.data_dir import DataDirInUse, DataDirUnusable, default_data_dir, locked
-from turnstream.cli.readiness import readiness_problem, redis_answers
+from turnstream.cli.readiness import readiness_problem, wait_for_redis
 from turnstream.cli.redis_server import NoRedis, PrivateRedis, find_program
 from turnstream.cli.supervisor import GiveUp, keep_running
 from turnstream.turns.environment import Setting, read_all, whole
+from turnstream.turns.model_name import served_name
+from turnstream.turns.redis_version import version_warning
 from turnstream.turns.settings import MODEL, REDIS_URL, blob_store
 from turnstream.workers.settings import WORKER_INDEX
 from turnstream.ws_server.settings import FILES, HOST, PORT
@@ -125,6 +127,8 @@ class Up:
         self.settings = settings
         self.port = port
         self.groups = groups
+        #: The name of the model, where the setting may be a path.
+        self.model = served_name(settings.model)
 
     async def run(self) -> int:
         """Serve until a signal; a second signal kills all processes at once.
@@ -164,8 +168,8 @@ class Up:
             url = self.settings.redis_url
             if url is None:
                 url = await self.start_redis(redis_tasks)
-            elif not await redis_answers(url, REDIS_SECONDS):
-                raise GiveUp("TURNSTREAM_REDIS_URL: Redis does not answer at this address")
+            else:
+                await self.check_redis(url)
             async with asyncio.TaskGroup() as tasks:
                 for command in self.commands(url):
                     tasks.create_task(keep_running(command, self.groups))
@@ -180,12 +184,30 @@ class Up:
             "turnstream",
             f"redis: {program.path} {program.version} on port {private.port}, data in {directory}",
         )
+        if warning := version_warning(program.name, program.version):
+            log("turnstream", warning)
         tasks.create_task(
             keep_running(Command(name="redis", argv=private.argv, environ={}), self.groups)
         )
-        if not await redis_answers(private.url, REDIS_SECONDS):
-            raise GiveUp(f"redis does not answer; {private.log}: {private.last_line()}")
+        problem = await wait_for_redis(private.url, self.model, REDIS_SECONDS)
+        if problem is not None:
+            raise GiveUp(f"{problem.summary}; {private.log}: {private.last_line()}")
         return private.url
+
+    async def check_redis(self, url: str) -> None:
+        """Wait for the Redis of the settings.
+
+        Raises:
+            GiveUp: it can't be reached, or does not let us in. One that only refuses writes is
+                logged: it may take them again while the service runs.
+        """
+        problem = await wait_for_redis(url, self.model, REDIS_SECONDS)
+        if problem is None:
+            return
+        if not problem.cause.refuses_writes_only:
+            code = BAD_SETTING if problem.cause.is_setting else 1
+            raise GiveUp(f"Redis can't be used: {problem}", code=code)
+        log("turnstream", f"Redis can't be used yet: {problem}")
 
     def commands(self, redis_url: str) -> list[Command]:
         """Return the commands to run beside Redis."""

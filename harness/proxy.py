@@ -28,7 +28,7 @@ class Proxy:
         self.reset_after: int | None = None
         #: Reset this many connections instead of forwarding the server's next bytes: the request
         #: was carried out, but its answer is lost.
-        self.swallow_answers = 0
+        self.lost_replies = 0
         #: Reset new connections.
         self.refusing = False
         self.connections = 0
@@ -108,8 +108,8 @@ class Proxy:
             await self._flowing.wait()
             if link in self._silent:
                 continue
-            if answers and self.swallow_answers:
-                self.swallow_answers -= 1
+            if answers and self.lost_replies:
+                self.lost_replies -= 1
                 break
             if answers and self.reset_after is not None and passed + len(chunk) > self.reset_after:
                 sink.write(chunk[: self.reset_after - passed])

@@ -63,7 +63,7 @@ class Reader:
 
     @property
     def text(self) -> str:
-        return said(self.events)
+        return event_text(self.events)
 
     @property
     def final(self) -> Event:
@@ -90,13 +90,13 @@ class Reader:
                     if await self._follow(question, until):
                         return
                 except DISCONNECTED:
-                    self.let_go()
+                    self.reset_socket()
                     await asyncio.sleep(RETRY_SECONDS)
                 except BaseException:
-                    self.let_go()
+                    self.reset_socket()
                     raise
 
-    def let_go(self) -> None:
+    def reset_socket(self) -> None:
         """Reset the socket without a close frame."""
         if self._socket is not None:
             self._socket.transport.abort()
@@ -111,14 +111,14 @@ class Reader:
                 if not await self._must_reconnect(event):
                     continue
                 # The server has dropped the turn from this socket: resume on a new one.
-                self.let_go()
+                self.reset_socket()
                 return False
             self._take(event)
             if until == len(self.events):
                 return True
             if isinstance(until, str) and until and event["type"].endswith(until):
                 return True
-        self.let_go()
+        self.reset_socket()
         return True
 
     async def _reconnect(self, question: dict[str, Any]) -> ClientConnection:
@@ -167,7 +167,7 @@ class Reader:
         self.events.append(event)
 
 
-def said(events: list[Event]) -> str:
+def event_text(events: list[Event]) -> str:
     """Return the text of all slices."""
     return "".join(e["delta"] for e in events if e["type"] == "response.output_text.delta")
 
@@ -184,7 +184,7 @@ def calls_of(response: Event) -> list[tuple[str, str]]:
     return [(item["name"], item["arguments"]) for item in calls]
 
 
-def called(events: list[Event]) -> list[tuple[str, str]]:
+def call_events(events: list[Event]) -> list[tuple[str, str]]:
     """Return the name and the arguments of each call, as the events brought them."""
     added = "response.output_item.added"
     calls = [e["item"] for e in events if e["type"] == added and e["item"]["type"] != "message"]

@@ -4,7 +4,7 @@ import json
 import urllib.request
 from typing import Any
 
-from harness.reader import ENDS, Reader, called, calls_of, said, text_of
+from harness.reader import ENDS, Reader, call_events, calls_of, event_text, text_of
 from harness.service import Service
 
 
@@ -21,12 +21,12 @@ def fetch(service: Service, path: str, body: dict[str, Any] | None = None) -> An
     return json.loads(text)
 
 
-def hold_to_the_record(service: Service, reader: Reader) -> None:
+def assert_as_stored(service: Service, reader: Reader) -> None:
     """Assert that a reader got exactly the events and the text that the service stores."""
     events = reader.events
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     assert [event["type"] for event in events if event["type"] in ENDS] == [events[-1]["type"]]
     assert fetch(service, f"/v1/responses/{reader.id}?stream=true") == events
     stored = fetch(service, f"/v1/responses/{reader.id}")
-    assert text_of(stored) == said(events)
-    assert calls_of(stored) == called(events)
+    assert text_of(stored) == event_text(events)
+    assert calls_of(stored) == call_events(events)

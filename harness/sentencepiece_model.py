@@ -9,6 +9,7 @@ from typing import Any
 
 import sentencepiece
 
+from harness import llama_tokenizer
 from turnstream.prompts import SYSTEM_PROMPT
 
 #: Its training text: the words of prompts, and some characters that only bytes can encode.
@@ -23,23 +24,7 @@ CORPUS = [
 def train(folder: Path) -> Path:
     """Write a model of 700 pieces to the folder, and return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "tokenizer.model").open("wb") as model:
-        sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter(CORPUS),
-            model_writer=model,
-            model_type="bpe",
-            vocab_size=700,
-            hard_vocab_limit=False,
-            byte_fallback=True,
-            normalization_rule_name="identity",
-            add_dummy_prefix=True,
-            remove_extra_whitespaces=False,
-            split_digits=True,
-            unk_id=0,
-            bos_id=1,
-            eos_id=2,
-            minloglevel=2,
-        )
+    llama_tokenizer.train(folder, iter(CORPUS), vocabulary=700, hard_vocab_limit=False)
     return folder
 
 

@@ -4,12 +4,12 @@ Its weights are random but seeded, and large enough that the logits of the likel
 clearly: its text is meaningless, but every correct way to compute it gives the same text.
 """
 
-import io
 from pathlib import Path
 
-import sentencepiece
 import torch
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, LlamaTokenizer
+
+from harness import llama_tokenizer
 
 #: What the tokenizer learns its pieces from.
 TEXT = """
@@ -37,26 +37,8 @@ def make(folder: Path, *, head_dim: int | None = None) -> Path:
 
 
 def _make_tokenizer(folder: Path) -> None:
-    model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=iter(TEXT.strip().splitlines() * 4),
-        model_writer=model,
-        model_type="bpe",
-        vocab_size=VOCABULARY,
-        byte_fallback=True,
-        normalization_rule_name="identity",
-        add_dummy_prefix=True,
-        remove_extra_whitespaces=False,
-        split_digits=True,
-        hard_vocab_limit=False,
-        unk_id=0,
-        bos_id=1,
-        eos_id=2,
-        pad_id=-1,
-        num_threads=1,
-        minloglevel=2,
-    )
-    (folder / "tokenizer.model").write_bytes(model.getvalue())
+    lines = iter(TEXT.strip().splitlines() * 4)
+    llama_tokenizer.train(folder, lines, vocabulary=VOCABULARY, hard_vocab_limit=False)
     LlamaTokenizer.from_pretrained(folder, legacy=True).save_pretrained(folder)
 
 

@@ -1,21 +1,25 @@
-"""Opens the page in a real Chromium and writes down what a person would not see."""
+"""Opens the page in a real Chromium and records errors and requests that a person would not see.
+
+One Chromium and one Playwright driver serve all tests of a process (the fixture `browser`), since
+starting them costs more than most tests; each visit has a browser context of its own. Playwright's
+objects belong to one event loop, so tests that use `browser` run in the session's (conftest.py).
+"""
 
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from functools import cache
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Locator, Page, async_playwright
+from playwright.async_api import Browser, Locator, Page, async_playwright
 
 from harness.chromium import NoBrowser, find_chromium
 
-#: Whatever the page waits for, on a busy machine.
+#: Timeout of each wait, for a busy machine.
 PATIENCE_MS = 60_000
 
-#: Text that a careless page would change: spaces, line ends, marks and letters of two code units.
+#: Text that a page could change by mistake: spaces, line ends, markup and surrogate pairs.
 SLICES = ("Once", "  upon\n", "\n a <b>time</b>", " & 😀", "e\u0301", " the", " end. ")
 
 _OPTIONS = (
@@ -30,16 +34,16 @@ _OPTIONS = (
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """One person's tab."""
+    """An open tab with the page."""
 
     page: Page
     #: What the console calls an error, and errors that nobody caught.
     errors: list[str] = field(default_factory=list)
-    #: Every host that was asked for anything, with its port.
+    #: The host and port of every request.
     hosts: set[str] = field(default_factory=set)
 
     async def ask(self, text: str) -> Locator:
-        """Say something, once connected, and give the turn that it became."""
+        """Send a message, once connected, and return its turn."""
         await self.connection("connected")
         turns = self.page.locator(".turn")
         turn = turns.nth(await turns.count())
@@ -49,31 +53,30 @@ class Visit:
         return turn
 
     async def becomes(self, turn: Locator, state: str) -> str:
-        """Wait until a turn has come to a state; gives the text of its answer by then."""
+        """Wait until a turn has a state and return the text of its answer."""
         await turn.and_(self.page.locator(f'[data-state="{state}"]')).wait_for()
         return await answer(turn)
 
     async def ends(self, turn: Locator) -> str:
-        """Wait until a turn has ended, in whatever way; gives the text of its answer."""
+        """Wait until a turn has ended and return the text of its answer."""
         await turn.and_(self.page.locator('[aria-busy="false"]')).wait_for()
         return await answer(turn)
 
     async def connection(self, state: str) -> None:
-        """Wait until the page says so of its connection."""
+        """Wait until the page shows this state of its connection."""
         await self.page.locator(f'#connection[data-state="{state}"]').wait_for()
 
     def assert_nothing_went_wrong(self) -> None:
-        """Nothing was complained of, and nobody was asked but the host of the page."""
+        """Assert that there was no error, and no request to a host other than the page's."""
         assert self.errors == [], self.errors
         assert self.hosts == {urlsplit(self.page.url).netloc}, self.hosts
 
 
 async def answer(turn: Locator) -> str:
-    """Give the text of a turn's answer, to the last space."""
+    """Return the text of a turn's answer, trailing spaces included."""
     return await turn.locator(".answer").text_content() or ""
 
 
-@cache
 def chromium() -> str:
     """Return the browser's path, or skip the test: fail it with CI=true."""
     try:
@@ -84,16 +87,24 @@ def chromium() -> str:
 
 
 @asynccontextmanager
-async def visit(url: str, *, before: str = "") -> AsyncIterator[Visit]:
-    """Open the page.
+async def launch() -> AsyncIterator[Browser]:
+    """Start a browser; close it at the end."""
+    program = chromium()
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=program, args=_OPTIONS)
+        yield browser
+        await browser.close()
+
+
+@asynccontextmanager
+async def visit(browser: Browser, url: str, *, before: str = "") -> AsyncIterator[Visit]:
+    """Open the page in a new browser context, which shares nothing with other visits.
 
     Args:
         before: JavaScript to run in the tab before the page's own.
     """
-    program = chromium()
-    async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=program, args=_OPTIONS)
-        page = await browser.new_page()
+    async with await browser.new_context() as context:
+        page = await context.new_page()
         page.set_default_timeout(PATIENCE_MS)
         opened = Visit(page)
         page.on("pageerror", lambda error: opened.errors.append(str(error)))
@@ -103,7 +114,4 @@ async def visit(url: str, *, before: str = "") -> AsyncIterator[Visit]:
         if before:
             await page.add_init_script(before)
         await page.goto(url)
-        try:
-            yield opened
-        finally:
-            await browser.close()
+        yield opened

@@ -1,6 +1,6 @@
 """What tests share, each started once: a real Redis, a running service, and the official clients.
 
-The service is nobody's own: who breaks it starts another. A failing test shows what it said.
+A test that breaks the service uses another one. The report of a failing test has the service's log.
 """
 
 import os
@@ -9,15 +9,19 @@ import subprocess
 import time
 from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import pytest_asyncio
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from harness.service import ROOT, Service
 from turnstream.cli.redis_server import PrivateRedis, find_program
+
+if TYPE_CHECKING:
+    from playwright.async_api import Browser
 
 START_SECONDS = 20.0
 #: So much of the service's output is shown under a failing test.
@@ -86,8 +90,17 @@ async def redis(redis_url: str) -> AsyncIterator[AsyncRedis]:
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """Run `turnstream up` with the demo model. Who breaks it starts one of their own."""
+    """Run `turnstream up` with the demo model. A test that breaks it starts another."""
     with Service(tmp_path_factory.mktemp("service")) as running:
+        yield running
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def browser() -> AsyncIterator["Browser"]:
+    """Run one Chromium for all tests of the page; `tests.browser.visit` opens it."""
+    from tests.browser import launch  # Playwright takes long to import, and few tests need it
+
+    async with launch() as running:
         yield running
 
 
@@ -110,6 +123,14 @@ def node_modules() -> Path:
     if not folder.exists():
         pytest.fail("`make test` installs the Node clients first")
     return folder
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run each test that uses `browser` in the event loop in which the browser was started."""
+    for item in items:
+        if isinstance(item, pytest.Function) and "browser" in item.fixturenames:
+            item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 
 @pytest.hookimpl(wrapper=True)

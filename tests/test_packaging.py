@@ -95,6 +95,16 @@ def test_compose_listens_to_this_machine_only_without_keys(compose: dict) -> Non
     assert environment["TURNSTREAM_API_KEYS"].startswith("${TURNSTREAM_API_KEYS:?")
 
 
+def test_compose_starts_no_redis_without_a_password(compose: dict) -> None:
+    redis = compose["services"]["redis"]
+    options = redis["command"]
+
+    assert options[options.index("--requirepass") + 1].startswith("${TURNSTREAM_REDIS_PASSWORD:?")
+    for name, service in compose["services"].items():
+        url = service["environment"].get("TURNSTREAM_REDIS_URL")
+        assert name == "redis" or url.startswith("redis://:${TURNSTREAM_REDIS_PASSWORD:?")
+
+
 def test_compose_gives_no_two_workers_one_index(compose: dict) -> None:
     indexes = [
         service["environment"]["TURNSTREAM_WORKER_INDEX"]

@@ -99,6 +99,33 @@ class Verdict(Enum):
     NO_PREVIOUS = auto()
     PREVIOUS_RUNNING = auto()
 
+    @classmethod
+    def of_submit(cls, reply: Sequence[bytes]) -> "Verdict":
+        """Return what a reply of submit.lua says."""
+        match reply:
+            case [b"ok", b"queued" | b"in_progress"]:
+                return cls.ACCEPTED
+            case [b"ok", _]:
+                return cls.ENDED
+            # A line without a question continues a turn whose question is open; there is none.
+            case [b"previous_response_not_found"] | [b"no_question"]:
+                return cls.NO_PREVIOUS
+            case [b"previous_response_running"]:
+                return cls.PREVIOUS_RUNNING
+            case _:
+                return cls.POSTPONED
+
+    @classmethod
+    def of_cancel(cls, reply: bytes) -> "Verdict":
+        """Return what a reply of cancel.lua says."""
+        match reply:
+            case b"ok":
+                return cls.ACCEPTED
+            case b"response_not_active":
+                return cls.ENDED
+            case _:
+                return cls.ABSENT
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndedTurn:

@@ -170,13 +170,13 @@ class BatchStore:
         answers = await self._many(self._submit_turn, calls)
         if any(answer[0] == b"batch_lost" for answer in answers):
             raise BatchLost(batch.id)
-        return [_submitted(answer) for answer in answers]
+        return [Verdict.of_submit(answer) for answer in answers]
 
     async def cancel_lines(self, batch: Batch, ids: Sequence[str]) -> list[Verdict]:
         """Cancel at most `MOST_PER_CALL` lines' turns, queued or running."""
         kept = self._settings.retention
         calls = [{"id": id, "owner": batch.owner, **kept} for id in ids]
-        return [_cancelled(answer) for answer in await self._many(self._cancel_turn, calls)]
+        return [Verdict.of_cancel(answer) for answer in await self._many(self._cancel_turn, calls)]
 
     async def ended_ids(self, batch: Batch, start: int) -> list[str]:
         """Return ids of the batch's turns that have ended, from index `start` of the list on."""
@@ -239,6 +239,11 @@ class BatchStore:
             ended = await self._end(**ids, status=status, kept_seconds=kept_seconds, fields=fields)
         _held(ended)
 
+    async def count_failure(self, batch: Batch) -> int:
+        """Count a runner of the batch that failed; return how many did."""
+        with translated_errors():
+            return int(await cast(Any, self._redis.hincrby(keys.batch(batch.id), "failures", 1)))
+
     async def _get(self, id: str) -> Batch | None:
         with translated_errors():
             found = await cast(Any, self._redis.hgetall(keys.batch(id)))
@@ -250,31 +255,6 @@ class BatchStore:
                 for call in calls:
                     await script(**call, pipe=pipe)
                 return await pipe.execute()
-
-
-def _submitted(answer: Sequence[bytes]) -> Verdict:
-    match answer:
-        case [b"ok", b"queued" | b"in_progress"]:
-            return Verdict.ACCEPTED
-        case [b"ok", _]:
-            return Verdict.ENDED
-        # A line that says nothing needs a turn that can be answered, an output of a tool its call.
-        case [b"previous_response_not_found"] | [b"no_question"] | [b"call_not_found", _]:
-            return Verdict.NO_PREVIOUS
-        case [b"previous_response_running"]:
-            return Verdict.PREVIOUS_RUNNING
-        case _:
-            return Verdict.POSTPONED
-
-
-def _cancelled(answer: bytes) -> Verdict:
-    match answer:
-        case b"ok":
-            return Verdict.ACCEPTED
-        case b"response_not_active":
-            return Verdict.ENDED
-        case _:
-            return Verdict.ABSENT
 
 
 def _held(answer: Any) -> Any:

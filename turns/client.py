@@ -8,27 +8,31 @@ from typing import Any, cast
 
 from turnstream.turns import keys
 from turnstream.turns.connection import connect_async, subscribe_async
+from turnstream.turns.conversations import Conversations
 from turnstream.turns.errors import (
     BadRequest,
     CallNotFound,
     NewerVersion,
     NothingToAnswer,
     Overloaded,
-    PreviousResponseNotFound,
     RateLimited,
+    RedisUnusable,
     ResponseNotFound,
     StreamExpired,
 )
 from turnstream.turns.events import kept
+from turnstream.turns.fair_gate import FairGate
 from turnstream.turns.follower import PAGE, Follower, Page, ReadLog
 from turnstream.turns.lua import Script
 from turnstream.turns.migration import migrate
+from turnstream.turns.probe import Probe
 from turnstream.turns.record import DESCRIPTION_VERSION, SelfDescription
 from turnstream.turns.redis_calls import RedisCalls, translated_errors
+from turnstream.turns.redis_problem import ProblemLog, RedisProblem
 from turnstream.turns.relay import Relay
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.stored import Stored
-from turnstream.turns.submission import submission, warm_up
+from turnstream.turns.submission import refused_continuation, submission, warm_up
 from turnstream.turns.tasks import background
 from turnstream.turns.token_count import TokenCounter
 from turnstream.turns.turn import Turn
@@ -53,11 +57,17 @@ class TurnClient:
         self._wake_up = WakeUp()
         self._redis = connect_async(settings.redis_url)
         self._subscriber = subscribe_async(settings.redis_url)
-        self.relay = Relay(node, self._subscriber, self._redis)
-        calls = RedisCalls()
+        self._problems = ProblemLog(settings.redis_url)
+        #: The model that `redis_problem` was last asked about.
+        self._probed: str | None = None
+        self.relay = Relay(node, self._subscriber, self._redis, settings.redis_url)
+        calls = RedisCalls(self._problems)
+        self._gate = FairGate()
         self._reply = calls.reply
         #: Records of turns.
         self.stored = Stored(self._redis, calls, alive_ms=settings.alive_ms)
+        #: Conversations with an id.
+        self.conversations = Conversations(self._redis, calls, settings)
         #: Token counts of conversations.
         self.counts = TokenCounter(self._redis, calls, self.relay, settings, node)
         self._submit = Script(self._redis, "submit")
@@ -80,6 +90,8 @@ class TurnClient:
         Raises:
             PreviousResponseNotFound: the previous response is missing, another owner's, or not
                 stored.
+            ConversationNotFound, ConversationLocked: the owner has no such conversation, or one of
+                its turns is still being answered.
             BadRequest: the previous response is still being answered, or the idempotency key was
                 used for another request.
             TierNotAllowed, RateLimited: the owner may not use this tier, or has reached a limit.
@@ -92,8 +104,9 @@ class TurnClient:
         self.relay.add(follower)
         try:
             match await self._submit_turn(turn):
-                case [b"ok", *events]:
-                    follower.take(Page(events, ends=not turn.generate), after=-1)
+                case [b"ok", *reply]:
+                    follower.take(Page(reply[:2], ends=not turn.generate), after=-1)
+                    follower.limit_use = limits.use(*reply[2:]) if reply[2:] else None
                 case [b"known", id]:
                     async with self.follow(id.decode(), turn.owner, after=-1) as known:
                         yield known
@@ -108,19 +121,11 @@ class TurnClient:
                     raise NothingToAnswer
                 case [b"call_not_found", call_id]:
                     raise CallNotFound(call_id.decode())
-                case [b"previous_response_running"]:
-                    raise BadRequest(
-                        f"Previous response '{turn.previous_response_id}' is still being answered.",
-                        code="previous_response_running",
-                        param="previous_response_id",
-                    )
-                case [b"previous_response_not_found"]:
-                    raise PreviousResponseNotFound(turn.previous_response_id or "")
-                case [b"newer_version"]:
-                    raise NewerVersion(turn.previous_response_id or "")
-                case [b"limited", limit, wait_ms]:
+                case [word] if (refusal := refused_continuation(word, turn)) is not None:
+                    raise refusal
+                case [b"limited", limit, wait_ms, *used]:
                     name = limit.decode()
-                    raise RateLimited(name, getattr(limits, name), wait_ms)
+                    raise RateLimited(name, getattr(limits, name), wait_ms, limits.use(*used))
                 case _:
                     raise Overloaded("Too many turns are waiting. Try again later.")
             yield follower
@@ -128,10 +133,11 @@ class TurnClient:
             self.relay.remove(follower)
 
     async def _submit_turn(self, turn: Turn) -> Any:
-        if not turn.generate:
-            return await self._reply(self._warm_up(**warm_up(turn, self._settings)))
-        args = submission(turn, self._settings, self._wake_up, node=self._node)
-        return await self._reply(self._submit(**args))
+        async with self._gate.admitted(turn.owner):
+            if not turn.generate:
+                return await self._reply(self._warm_up(**warm_up(turn, self._settings)))
+            args = submission(turn, self._settings, self._wake_up, node=self._node)
+            return await self._reply(self._submit(**args))
 
     @asynccontextmanager
     async def follow(self, turn_id: str, owner: str, *, after: int) -> AsyncIterator[Follower]:
@@ -205,6 +211,19 @@ class TurnClient:
         now = seconds * 1000 + micros // 1000
         return bool(latest) and now - latest[0][1] < self._settings.alive_seconds * 1000
 
+    async def redis_problem(self, model: str) -> RedisProblem | None:
+        """Return why Redis can't take a turn of the model and report on it; None if it can.
+
+        Once it was called, `maintain` repeats it, so that the log tells of the end of a problem.
+        """
+        self._probed = model
+        try:
+            await self._reply(Probe(self._redis, model)())
+        except RedisUnusable as exc:
+            return exc.problem
+        self._problems.solved()
+        return self.relay.problem
+
     async def migrate(self) -> None:
         """Migrate what an older release stored, once.
 
@@ -226,6 +245,8 @@ class TurnClient:
         while True:
             await asyncio.sleep(MAINTAIN_SECONDS)
             try:
+                if self._probed is not None:
+                    await self.redis_problem(self._probed)
                 await self.migrate()
                 _, newer = await self._reply(self._sweep(**self._settings.sweep_arguments))
                 self._newer.report(newer.decode())

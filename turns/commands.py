@@ -1,6 +1,7 @@
-"""A worker's control channel: cancel and preempt.
+"""A worker's control channel: cancel, preempt and wake up.
 
-Published messages can be lost: a worker that missed one learns the same from its next heartbeat.
+Published messages can be lost: a worker that missed one learns the same from its next heartbeat, or
+from Celery's message if it was a wake-up.
 """
 
 from collections.abc import Iterator
@@ -16,15 +17,29 @@ LISTEN_SECONDS = 1.0
 
 
 _PREEMPT = "preempt "
+_WAKE_UP = "wake_up"
 
 
 @dataclass(frozen=True, slots=True)
-class Command:
-    """A command about one turn."""
+class Cancel:
+    """Cancel a turn."""
 
     turn_id: str
-    #: True: preempt the turn, which is requeued. False: cancel it.
-    preempts: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Preempt:
+    """Preempt a turn, which is requeued."""
+
+    turn_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class WakeUp:
+    """Claim turns: at least one waits, and a slot is free."""
+
+
+Command = Cancel | Preempt | WakeUp
 
 
 def commands(client: "redis.Redis", *, model: str, worker: str) -> Iterator[Command | None]:
@@ -42,4 +57,8 @@ def commands(client: "redis.Redis", *, model: str, worker: str) -> Iterator[Comm
 
 
 def _command(text: str) -> Command:
-    return Command(text.removeprefix(_PREEMPT), preempts=text.startswith(_PREEMPT))
+    if text == _WAKE_UP:
+        return WakeUp()
+    if text.startswith(_PREEMPT):
+        return Preempt(text.removeprefix(_PREEMPT))
+    return Cancel(text)

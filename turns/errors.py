@@ -6,28 +6,39 @@
         * NothingToAnswer
         * CallNotFound
         * ContextLengthExceeded
+        * ConversationLocked
     * Unauthorized               401
     * Forbidden                  403
     * ModelNotFound              404
     * ResponseNotFound           404
+    * ConversationNotFound       404
+    * ItemNotFound               404
     * FileNotFound               404
     * BatchNotFound              404
     * FileTooLarge               413
+    * BodyTooLarge               413, a request's body or frame
+    * UnsupportedContentEncoding 415, the body is compressed in a way that is not supported
     * NotServed                  404, no route has this path
     * StreamExpired              400, its events have expired
     * ResponseLost               500, Redis lost its data while the response was being read
     * TierNotAllowed             403, the key is limited to other tiers
     * RateLimited                429, the owner has reached a limit
     * NewerVersion               503, a newer release wrote the record: this node can't read it
-    * Overloaded                 503, Redis is away or the queue is full
+    * Overloaded                 503, the queue is full
+        * RedisUnusable          Redis is away, refuses this service, or takes no data
 
 An error's `code` is stable: clients may match on it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
+from turnstream.turns.limit_use import LimitUse
+from turnstream.turns.redis_problem import RedisProblem
 from turnstream.turns.shapes import Error, ErrorType
+
+#: What is left where nothing is limited per minute.
+_NO_LIMITS = LimitUse()
 
 
 class TurnError(Exception):
@@ -39,6 +50,8 @@ class TurnError(Exception):
     param: str | None = None
     #: After how long a retry may succeed; None: a retry does not help.
     retry_seconds: int | None = None
+    #: Headers of the answer over HTTP, beside those that every error has.
+    headers: Mapping[str, str] = {}
 
     @property
     def message(self) -> str:
@@ -70,6 +83,19 @@ class PreviousResponseNotFound(BadRequest):
         )
 
 
+class ConversationLocked(BadRequest):
+    """A turn of the conversation is still being answered; nothing was changed."""
+
+    retry_seconds = 1
+
+    def __init__(self, what: str) -> None:
+        super().__init__(
+            f"A turn of {what} is still being answered. Try again when it has ended.",
+            code="conversation_locked",
+            param="conversation",
+        )
+
+
 class NothingToAnswer(BadRequest):
     """The conversation neither asks for an answer nor has a reply to continue."""
 
@@ -94,9 +120,10 @@ class CallNotFound(BadRequest):
 class ContextLengthExceeded(BadRequest):
     """The prompt leaves no room for an answer."""
 
-    def __init__(self, tokens: int, limit: int) -> None:
+    def __init__(self, tokens: int, limit: int, *, at_least: bool = False) -> None:
+        how_many = f"more than {tokens}" if at_least else str(tokens)
         super().__init__(
-            f"The prompt has {tokens} tokens; this model takes at most {limit}.",
+            f"The prompt has {how_many} tokens; this model takes at most {limit}.",
             code="context_length_exceeded",
             param="input",
         )
@@ -143,6 +170,28 @@ class ResponseNotFound(TurnError):
         super().__init__(f"Response with id '{id}' not found.")
 
 
+class ConversationNotFound(TurnError):
+    """There is no such conversation for this owner."""
+
+    status = 404
+    type = "invalid_request_error"
+    code = "conversation_not_found"
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"Conversation with id '{id[:80]}' not found.")
+
+
+class ItemNotFound(TurnError):
+    """The conversation has no such item."""
+
+    status = 404
+    type = "invalid_request_error"
+    code = "item_not_found"
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"Item with id '{id[:80]}' not found.")
+
+
 class FileNotFound(TurnError):
     """There is no such file for this owner."""
 
@@ -177,6 +226,33 @@ class FileTooLarge(TurnError):
         super().__init__(f"A file may have {most} bytes at most.")
 
 
+class BodyTooLarge(TurnError):
+    """A request's body, decoded, or a frame has more bytes than it may have."""
+
+    status = 413
+    type = "invalid_request_error"
+    code = "request_too_large"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"A request may have {most} bytes at most.")
+
+
+class UnsupportedContentEncoding(TurnError):
+    """A request's body has a content coding that is not supported."""
+
+    status = 415
+    type = "invalid_request_error"
+    code = "unsupported_content_encoding"
+
+    def __init__(self, coding: str, supported: Iterable[str]) -> None:
+        codings = ", ".join(supported)
+        super().__init__(
+            f"The Content-Encoding {coding!r} is not supported: send the body as it is,"
+            f" or in one of {codings}."
+        )
+        self.headers = {"accept-encoding": codings}
+
+
 class NotServed(TurnError):
     """No route has this path."""
 
@@ -184,8 +260,11 @@ class NotServed(TurnError):
     type = "invalid_request_error"
     code = "not_found"
 
-    def __init__(self, path: str) -> None:
-        super().__init__(f"Nothing is served at {path[:200]}.")
+    def __init__(self, path: str, served: Sequence[str] = ()) -> None:
+        super().__init__(
+            f"Nothing is served at {path[:200]}."
+            + (f" Served are {', '.join(served)}." if served else "")
+        )
 
 
 class StreamExpired(TurnError):
@@ -228,7 +307,9 @@ class RateLimited(TurnError):
     type = "rate_limit_error"
     code = "rate_limit_exceeded"
 
-    def __init__(self, limit: str, most: int, wait_ms: int) -> None:
+    def __init__(self, limit: str, most: int, wait_ms: int, use: LimitUse = _NO_LIMITS) -> None:
+        #: What is left of the limits per minute.
+        self.use = use
         self.retry_seconds = max(1, -(-wait_ms // 1000))
         super().__init__(
             f"The limit {limit}={most} is reached. Try again in {self.retry_seconds} s."
@@ -241,6 +322,14 @@ class Overloaded(TurnError):
     status = 503
     code = "overloaded"
     retry_seconds = 1
+
+
+class RedisUnusable(Overloaded):
+    """Redis is away, refuses this service, or takes no data; its log says what to look at."""
+
+    def __init__(self, problem: RedisProblem) -> None:
+        super().__init__(f"The queue can't be used: {problem.summary}. Try again in a moment.")
+        self.problem = problem
 
 
 def error_body(error: TurnError) -> Error:

@@ -7,10 +7,11 @@ has taken all earlier events. So a slow reader needs bounded memory, and a gap c
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from turnstream.turns.errors import Overloaded, ResponseLost, ResponseNotFound
+from turnstream.turns.limit_use import LimitUse
 
 #: Live events kept for a reader that is slower than its turn; beyond it the follower falls behind.
 ROOM = 256
@@ -40,6 +41,8 @@ class Follower:
 
     def __init__(self, turn_id: str, *, after: int, read: ReadLog) -> None:
         self.turn_id = turn_id
+        #: What the owner has left per minute, if this reader submitted the turn.
+        self.limit_use: LimitUse | None = None
         #: Number of the newest event taken.
         self.newest = after
         self._read = read
@@ -90,7 +93,7 @@ class Follower:
             self._behind = True
             self._wake.set()
 
-    async def batches(self) -> AsyncIterator[list[bytes]]:
+    async def batches(self) -> AsyncGenerator[list[bytes], None]:
         """Yield the events so far, then further ones as they come, up to the terminal event.
 
         An empty batch means that there was no event for a while and that none was missed.

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from turnstream.turns.ids import ANSWER, call_name
 from turnstream.turns.turn import Item, Message, items_from_json, spoken_at
 
 
@@ -9,16 +10,22 @@ def conversation(history: Sequence[str | bytes], input: str | bytes) -> tuple[It
     """Return the items of a turn's conversation, oldest first.
 
     Args:
-        history: input, text and calls of each turn before it, latest turn first; calls may be
-            empty.
+        history: input, text, removed items and calls of each turn before it, latest turn first.
         input: of the turn itself.
     """
     items: list[Item] = []
-    for at in range(len(history) - 3, -1, -3):
-        asked, text, calls = history[at : at + 3]
-        items += items_from_json(asked)
-        add_reply(items, _text(text))
-        items += items_from_json(calls) if calls else ()
+    for at in range(len(history) - 4, -1, -4):
+        removed = removed_items(history[at + 2])
+        asked = enumerate(items_from_json(history[at]))
+        items += [item for number, item in asked if str(number) not in removed]
+        text = _text(history[at + 1])
+        if not removed:
+            add_reply(items, text)
+        elif text and ANSWER not in removed:
+            # What it went on from, or answered, may be gone.
+            items.append(Message("assistant", text))
+        calls = enumerate(items_from_json(history[at + 3] or "[]"))
+        items += [call for number, call in calls if call_name(number) not in removed]
     return (*items, *items_from_json(input))
 
 
@@ -32,6 +39,11 @@ def add_reply(items: list[Item], text: str) -> None:
             items[at] = Message("assistant", last.text + text)
         case _ if text:
             items.append(Message("assistant", text))
+
+
+def removed_items(field: str | bytes) -> frozenset[str]:
+    """Read which items of a turn were removed: see `turns.ids.turn_of_item`."""
+    return frozenset(filter(None, _text(field).split(",")))
 
 
 def _text(value: str | bytes) -> str:

@@ -15,6 +15,11 @@ def version() -> str:
     return "ts:version"
 
 
+def probe() -> str:
+    """Text, and channel: what a check of Redis writes; it expires at once."""
+    return "ts:probe"
+
+
 def turn(id: str) -> str:
     """Hash: the record of a turn."""
     return f"ts:turn:{id}"
@@ -126,6 +131,11 @@ def models() -> str:
     return "ts:models"
 
 
+def conversation(id: str) -> str:
+    """Hash: the record of a conversation with an id."""
+    return f"ts:conversation:{id}"
+
+
 def batch(id: str) -> str:
     """Hash: the record of a batch."""
     return f"ts:batch:{id}"
@@ -172,7 +182,7 @@ def file_expiries() -> str:
 
 
 def worker_channel(model: str, worker: str) -> str:
-    """Channel: ids of turns to cancel, or, after `preempt `, to requeue."""
+    """Channel: a worker's commands, see `turns.commands`."""
     return f"ts:worker:{model}:{worker}"
 
 
@@ -183,6 +193,7 @@ def node_channel(node: str) -> str:
 
 _FUNCTIONS: tuple[Callable[..., str], ...] = (
     version,
+    probe,
     turn,
     log,
     queue,
@@ -205,6 +216,7 @@ _FUNCTIONS: tuple[Callable[..., str], ...] = (
     requested_models,
     count_requests,
     models,
+    conversation,
     batch,
     batches,
     batch_leases,

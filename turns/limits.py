@@ -11,6 +11,7 @@ from typing import assert_never
 from turnstream.turns import environment
 from turnstream.turns.environment import SettingError
 from turnstream.turns.errors import TierNotAllowed
+from turnstream.turns.limit_use import Left, LimitUse
 from turnstream.turns.turn import FunctionCall, FunctionCallOutput, Item, Message, Tier, Turn
 
 #: Output tokens reserved for a turn whose request sets no maximum.
@@ -40,6 +41,12 @@ class Limits:
         """
         if tier not in self.tiers:
             raise TierNotAllowed(tier, [name for name in _TIERS if name in self.tiers])
+
+    def use(self, requests: int, tokens: int) -> LimitUse:
+        """Return what is left after so much was used within the last minute."""
+        return LimitUse(
+            Left.of(self.requests_per_minute, requests), Left.of(self.tokens_per_minute, tokens)
+        )
 
     @property
     def numbers(self) -> dict[str, int]:
@@ -90,9 +97,10 @@ def cost(turn: Turn) -> int:
     """Estimate the tokens of a turn's prompt and response, until it has ended."""
     characters = sum(map(_characters, turn.input))
     characters += len(turn.request.instructions or "")
-    return -(-characters // _CHARACTERS_PER_TOKEN) + (
-        turn.request.sampling.max_tokens or ANSWER_TOKENS
-    )
+    answer = turn.request.sampling.max_tokens or ANSWER_TOKENS
+    prompt = -(-characters // _CHARACTERS_PER_TOKEN) + len(turn.request.prompt_ids)
+    tokens = prompt + answer
+    return tokens if turn.context is None else min(tokens, turn.context)
 
 
 def _characters(item: Item) -> int:

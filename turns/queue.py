@@ -122,11 +122,12 @@ class TurnQueue:
 
 #: Errors after which a worker's thread tries again: Redis can't be reached, or it refuses to write,
 #: as with a full disk or during a failover.
-AWAY = (RedisError,)
+RETRYABLE_ERRORS = (RedisError,)
 
 
 def _claimed(reply: Sequence[Any]) -> Claimed:
-    id, attempt, seq, request, input, response, token_ids, history, unread, tier, logprobs = reply
+    id, attempt, seq, request, input, response, token_ids, *others = reply
+    history, unread, tier, logprobs, owner = others
     return Claimed(
         id=id.decode(),
         attempt=attempt,
@@ -137,5 +138,6 @@ def _claimed(reply: Sequence[Any]) -> Claimed:
         token_ids=tuple(int(id) for id in token_ids.split(b",")) if token_ids else (),
         logprobs=tuple(each for part in logprobs for each in from_json(part)),
         tier=tier.decode(),
+        owner=owner.decode(),
         unread=bool(unread),
     )

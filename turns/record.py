@@ -82,6 +82,13 @@ class TurnRecord(TypedDict):
     #: Id of its batch and number of its line there.
     batch: NotRequired[str]
     line: NotRequired[int]
+    #: The conversation with an id that it is a turn of. A message that was added to one by hand is
+    #: a record with this, and only version, owner, status, store, input, output, awaits_answer,
+    #: previous_response_id. Written by submit, warm_up and conversation_add.
+    conversation: NotRequired[str]
+    #: Items that were removed from that conversation, as `turns.ids.turn_of_item` names them, with
+    #: a comma before, between and after them. Written by conversation_remove.
+    removed: NotRequired[str]
     #: Whether a warm-up's conversation can be answered without further items. Written by warm_up.
     awaits_answer: NotRequired[bool]
     #: Written by claim; `worker` is deleted when the turn is requeued.
@@ -112,6 +119,20 @@ class LogEntry(TypedDict):
     logprobs: NotRequired[str]
 
 
+class ConversationRecord(TypedDict):
+    """Hash `keys.conversation(id)`. Written by conversation_add unless a field says otherwise."""
+
+    version: int
+    owner: str
+    #: Seconds since 1970.
+    created_at: int
+    #: JSON. Also written by conversation_update.
+    metadata: str
+    #: Id of its last turn; absent while it has none. It may be active, or have failed and be left
+    #: out by whoever reads it next. Also written by submit, warm_up, conversation_remove, delete.
+    last: NotRequired[str]
+
+
 class BatchRecord(TypedDict):
     """Hash `keys.batch(id)`. Times are seconds since 1970. Written by batch_create, or as said."""
 
@@ -125,6 +146,8 @@ class BatchRecord(TypedDict):
     plan: str
     #: Number of its runner: increased by batch_take.
     epoch: NotRequired[int]
+    #: How many of its runners failed. Written by whoever ran them.
+    failures: NotRequired[int]
     #: Number of the last commit, and number and offset of the first line that may not be committed
     #: yet. Written by batch_commit, as the five counts are.
     step: NotRequired[int]

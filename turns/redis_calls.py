@@ -1,4 +1,4 @@
-"""Waits for Redis, and raises `Overloaded` when it does not reply or refuses to write."""
+"""Waits for Redis, and raises `RedisUnusable`, with the cause, when it can't be used."""
 
 import asyncio
 import time
@@ -6,9 +6,8 @@ from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from redis.exceptions import RedisError
-
-from turnstream.turns.errors import Overloaded
+from turnstream.turns.errors import RedisUnusable
+from turnstream.turns.redis_problem import REDIS_ERRORS, ProblemLog, problem_of
 
 #: A call fails this long after it began or, if that is later, after the last reply of Redis.
 REPLY_SECONDS = 2.5
@@ -23,7 +22,8 @@ class RedisCalls:
     other calls.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, problems: ProblemLog) -> None:
+        self._problems = problems
         #: When Redis last replied to any call.
         self._last_reply = 0.0
 
@@ -31,7 +31,7 @@ class RedisCalls:
         """Wait for the reply to one call.
 
         Raises:
-            Overloaded: Redis can't be reached, or refuses to write.
+            RedisUnusable: Redis is away, refuses this service, or takes no data.
         """
         calling = asyncio.ensure_future(call)
         begun = time.monotonic()
@@ -42,8 +42,8 @@ class RedisCalls:
                     self._last_reply = time.monotonic()
                     return reply
             raise TimeoutError
-        except (RedisError, OSError, TimeoutError) as exc:
-            raise Overloaded("The queue can't be reached. Try again in a moment.") from exc
+        except REDIS_ERRORS as exc:
+            raise RedisUnusable(self._problems.report(exc)) from exc
         finally:
             if calling.cancel():
                 # The call returns its connection before the pool may be closed.
@@ -55,9 +55,9 @@ def translated_errors() -> Iterator[None]:
     """Translate the errors of redis-py.
 
     Raises:
-        Overloaded: Redis can't be reached, or refuses to write.
+        RedisUnusable: Redis is away, refuses this service, or takes no data.
     """
     try:
         yield
-    except (RedisError, OSError, TimeoutError) as exc:
-        raise Overloaded("The queue can't be reached. Try again in a moment.") from exc
+    except REDIS_ERRORS as exc:
+        raise RedisUnusable(problem_of(exc)) from exc

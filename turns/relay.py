@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 import redis.asyncio
-from redis.exceptions import RedisError
 
 from turnstream.turns import keys
+from turnstream.turns.redis_problem import REDIS_ERRORS, RedisProblem, problem_of
 
 log = logging.getLogger(__name__)
 
@@ -41,13 +41,20 @@ class Relay:
     """Dispatches published events to followers."""
 
     def __init__(
-        self, node: str, subscriber: "redis.asyncio.Redis", commands: "redis.asyncio.Redis"
+        self,
+        node: str,
+        subscriber: "redis.asyncio.Redis",
+        commands: "redis.asyncio.Redis",
+        redis_url: str,
     ) -> None:
         self._channel = keys.node_channel(node)
         self._subscriber = subscriber
         self._commands = commands
+        self._redis_url = redis_url
         self._followers: defaultdict[str, set[Listener]] = defaultdict(set)
         self._last_message = 0.0
+        #: Why there is no subscription; None while there is one.
+        self.problem: RedisProblem | None = None
         #: Set while the subscription is confirmed: what is published then arrives.
         self.subscribed = asyncio.Event()
 
@@ -76,15 +83,21 @@ class Relay:
                     await pubsub.subscribe(self._channel)
                     async for message in pubsub.listen():
                         self._take(message)
-            except (RedisError, OSError) as exc:
-                log.warning("the subscription was lost and is renewed: %s", exc)
+            except REDIS_ERRORS as exc:
+                self._note(exc)
             self.subscribed.clear()
             self._resync_all()
             await asyncio.sleep(RETRY_SECONDS)
 
+    def _note(self, exc: BaseException) -> None:
+        before, self.problem = self.problem, problem_of(exc, self._redis_url)
+        if before is None or before.cause is not self.problem.cause:
+            log.warning("the subscription was lost and is renewed: %s", self.problem)
+
     def _take(self, message: Mapping[str, Any]) -> None:
         self._last_message = time.monotonic()
         if message["type"] == "subscribe":
+            self.problem = None
             self.subscribed.set()
             self._resync_all()
         elif message["data"] != _HEARTBEAT:
@@ -96,7 +109,7 @@ class Relay:
             await asyncio.sleep(HEARTBEAT_SECONDS)
             try:
                 await self._commands.publish(self._channel, _HEARTBEAT)
-            except (RedisError, OSError):
+            except REDIS_ERRORS:
                 continue
             if time.monotonic() - self._last_message > SILENT_SECONDS:
                 log.warning("no message received for %.0f seconds", SILENT_SECONDS)

@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
+from msgspec import UNSET
 from msgspec.structs import replace
 
 from turnstream.turns.event_json import encode, response_fields_json
 from turnstream.turns.ids import call_id, function_call_id, message_id
 from turnstream.turns.shapes import (
+    ConversationRef,
     Cut,
     FunctionCallItem,
     IncompleteDetails,
@@ -22,12 +24,12 @@ from turnstream.turns.shapes import (
     MessageStatus,
     OutputItem,
     OutputText,
+    Response,
     ResponseError,
     ResponseFields,
     TokenLogprob,
     Usage,
 )
-from turnstream.turns.shown_tools import shown_choice, shown_tool
 from turnstream.turns.turn import Tier, Turn
 
 _TIERS: dict[Tier, Literal["priority", "default", "flex"]] = {
@@ -54,21 +56,20 @@ def new_response(turn: Turn) -> str:
             id=turn.id,
             created_at=turn.created_at,
             background=turn.background,
+            conversation=ConversationRef(id=turn.conversation) if turn.conversation else UNSET,
             instructions=request.instructions,
             max_output_tokens=sampling.max_tokens,
             model=turn.model,
-            parallel_tool_calls=request.parallel_tool_calls,
             previous_response_id=turn.previous_response_id,
             service_tier=_TIERS[turn.tier],
             store=turn.store,
             temperature=sampling.temperature,
-            tool_choice=shown_choice(request.tool_choice),
-            tools=tuple(map(shown_tool, request.tools)),
             top_p=sampling.top_p,
             truncation="auto" if request.truncate else "disabled",
             metadata=turn.metadata,
             presence_penalty=sampling.presence_penalty,
             frequency_penalty=sampling.frequency_penalty,
+            **msgspec.structs.asdict(turn.hints),
             top_logprobs=sampling.top_logprobs or 0,
         )
     )
@@ -135,6 +136,12 @@ def call_item(
 def output_of(response: str) -> tuple[OutputItem, ...]:
     """Return the items of an ended response's output."""
     return msgspec.json.decode("{" + response, type=_Output).output
+
+
+def text_of(response: Response) -> str:
+    """Return the text of a response's answer."""
+    messages = [item for item in response.output if isinstance(item, MessageItem)]
+    return "".join(part.text for item in messages for part in item.content)
 
 
 def without_logprobs(response: str) -> str:

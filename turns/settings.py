@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from redis import ConnectionPool
+from redis.exceptions import RedisError
+
 from turnstream.turns.environment import Setting, read_all, seconds, text, whole
 from turnstream.turns.limits import OwnerLimits
 
@@ -13,6 +16,15 @@ DAY = 24 * 3600
 def _redis_url(value: str) -> str:
     if not value.startswith(("redis://", "rediss://")):
         raise ValueError("must begin with redis:// or rediss://")
+    try:
+        # Reads all of the URL, and does not connect.
+        ConnectionPool.from_url(value).make_connection()
+    except (TypeError, ValueError, RedisError):
+        # Their texts may have a part of the password.
+        raise ValueError(
+            "can't be read: look at its port, at the options after '?', and at its password, in"
+            " which / ? # @ and % must be percent-encoded"
+        ) from None
     return value
 
 

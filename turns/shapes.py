@@ -18,6 +18,7 @@ Seconds = Annotated[int, Meta(ge=0)]
 #: Ids are published as patterns that decoding does not check: a wrong one has its own error code.
 StreamId = Annotated[str, Meta(extra_json_schema={"pattern": "^[A-Za-z0-9_.-]{1,256}$"})]
 ResponseId = Annotated[str, Meta(extra_json_schema={"pattern": "^resp_[0-9a-f]{32}$"})]
+ConversationId = Annotated[str, Meta(extra_json_schema={"pattern": "^conv_[0-9a-f]{32}$"})]
 MessageStatus = Literal["in_progress", "completed", "incomplete"]
 MessageId = Annotated[str, Meta(extra_json_schema={"pattern": "^msg_[0-9a-f]{32}(_[0-9]+)?$"})]
 FunctionCallId = Annotated[str, Meta(extra_json_schema={"pattern": "^fc_[0-9a-f]{34}$"})]
@@ -85,33 +86,6 @@ class FunctionCallItem(Struct, frozen=True, kw_only=True, tag_field="type", tag=
 OutputItem = MessageItem | FunctionCallItem
 
 
-class FunctionTool(Struct, frozen=True, kw_only=True, tag_field="type", tag="function"):
-    """A function that the answer may call."""
-
-    name: str
-    description: str | None = None
-    #: JSON Schema.
-    parameters: dict[str, Any] | None = None
-    strict: bool = False
-
-
-class FunctionChoice(Struct, frozen=True, kw_only=True, tag_field="type", tag="function"):
-    """One of the functions, by its name."""
-
-    name: str
-
-
-class AllowedToolsChoice(Struct, frozen=True, kw_only=True, tag_field="type", tag="allowed_tools"):
-    """Some of the functions."""
-
-    mode: Literal["auto", "required"]
-    tools: tuple[FunctionChoice, ...]
-
-
-ToolMode = Literal["auto", "none", "required"]
-ShownChoice = ToolMode | FunctionChoice | AllowedToolsChoice
-
-
 class InputTokensDetails(Struct, frozen=True, kw_only=True):
     """Tokens of the prompt that were computed before."""
 
@@ -156,9 +130,48 @@ class TextFormat(Struct, frozen=True, kw_only=True, tag_field="type", tag="text"
 
 
 class TextOptions(Struct, frozen=True, kw_only=True):
-    """Format of the answer's text."""
+    """Format of the answer's text, and the verbosity that was requested."""
 
     format: TextFormat = TextFormat()
+    verbosity: Literal["low", "medium", "high"] | UnsetType = UNSET
+
+
+class ReasoningHints(Struct, frozen=True, kw_only=True):
+    """What was requested of a model that reasons; this one doesn't."""
+
+    effort: str | None = None
+    summary: str | None = None
+    generate_summary: str | UnsetType = UNSET
+    context: str | UnsetType = UNSET
+    mode: str | UnsetType = UNSET
+
+
+class CacheHints(Struct, frozen=True, kw_only=True):
+    """What was requested of the cache of prompts; it decides by itself."""
+
+    mode: Literal["implicit", "explicit"] = "implicit"
+    ttl: Literal["30m", "12h"] = "30m"
+    comparison_response_id: str | UnsetType = UNSET
+
+
+class BackgroundHints(Struct, frozen=True, kw_only=True):
+    """How a background turn was requested to be scheduled."""
+
+    completion_window: Literal["soonest", "2h", "8h"] = "soonest"
+    continuation_id: str | UnsetType = UNSET
+
+
+class FunctionChoice(Struct, frozen=True, kw_only=True, tag_field="type", tag="function"):
+    """The one tool that must be called."""
+
+    name: str
+
+
+class AllowedTools(Struct, frozen=True, kw_only=True, tag_field="type", tag="allowed_tools"):
+    """Some of the tools."""
+
+    mode: Literal["auto", "required"] = "auto"
+    tools: tuple[dict[str, Any], ...]
 
 
 class Queue(Struct, frozen=True, kw_only=True):
@@ -170,7 +183,35 @@ class Queue(Struct, frozen=True, kw_only=True):
     workers: Count
 
 
-class ResponseFields(Struct, frozen=True, kw_only=True):
+class Hints(Struct, frozen=True, kw_only=True):
+    """What a request says without effect on the answer, returned with the response.
+
+    The defaults are those of a request that says nothing of it.
+    """
+
+    max_tool_calls: Count | None = None
+    parallel_tool_calls: bool = True
+    reasoning: ReasoningHints | None = None
+    text: TextOptions = TextOptions()
+    tool_choice: Literal["auto", "none", "required"] | FunctionChoice | AllowedTools = "auto"
+    #: As the request described them, in the form of the Responses protocol.
+    tools: tuple[dict[str, Any], ...] = ()
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    #: As the request had it: a string, but some clients send an object.
+    user: str | dict[str, Any] | UnsetType = UNSET
+    prompt_cache_retention: Literal["in_memory", "24h"] | UnsetType = UNSET
+    prompt_cache_options: CacheHints | UnsetType = UNSET
+    background_options: BackgroundHints | UnsetType = UNSET
+
+
+class ConversationRef(Struct, frozen=True, kw_only=True):
+    """The conversation that a response was created in."""
+
+    id: ConversationId
+
+
+class ResponseFields(Hints, frozen=True, kw_only=True):
     """The fields of a response that stay the same until its turn ends."""
 
     id: ResponseId
@@ -178,21 +219,17 @@ class ResponseFields(Struct, frozen=True, kw_only=True):
     created_at: Seconds
     completed_at: Seconds | None = None
     background: bool
+    #: Only if it was created in one.
+    conversation: ConversationRef | UnsetType = UNSET
     incomplete_details: IncompleteDetails | None = None
     instructions: str | None
     max_output_tokens: int | None
-    max_tool_calls: None = None
     model: str
     output: tuple[OutputItem, ...] = ()
-    parallel_tool_calls: bool = True
     previous_response_id: ResponseId | None
-    reasoning: None = None
     service_tier: Literal["priority", "default", "flex"]
     store: bool
     temperature: float
-    text: TextOptions = TextOptions()
-    tool_choice: ShownChoice = "auto"
-    tools: tuple[FunctionTool, ...] = ()
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] = 0
     top_p: float
     truncation: Literal["auto", "disabled"]
@@ -200,8 +237,6 @@ class ResponseFields(Struct, frozen=True, kw_only=True):
     metadata: dict[str, str]
     presence_penalty: float
     frequency_penalty: float
-    safety_identifier: None = None
-    prompt_cache_key: None = None
 
 
 class Response(ResponseFields, frozen=True, kw_only=True):

@@ -6,7 +6,12 @@ from typing import Any, cast
 import redis.asyncio
 
 from turnstream.turns import keys
-from turnstream.turns.errors import BadRequest, NewerVersion, ResponseNotFound
+from turnstream.turns.errors import (
+    BadRequest,
+    ConversationLocked,
+    NewerVersion,
+    ResponseNotFound,
+)
 from turnstream.turns.event_json import response_json
 from turnstream.turns.lua import Script
 from turnstream.turns.record import VERSION
@@ -49,8 +54,8 @@ class Stored:
             ResponseNotFound: there is no such turn for this owner.
             Overloaded: Redis is away.
         """
-        match await self._record(turn_id, "owner", "input"):
-            case [bytes(known), bytes(asked)] if known.decode() == owner:
+        match await self._record(turn_id, "owner", "input", "response"):
+            case [bytes(known), bytes(asked), bytes()] if known.decode() == owner:
                 return items_from_json(asked)
             case _:
                 raise ResponseNotFound(turn_id)
@@ -74,6 +79,7 @@ class Stored:
         Raises:
             ResponseNotFound: there is no such turn for this owner.
             BadRequest: it is still being answered.
+            ConversationLocked: another turn of its conversation is active.
             Overloaded: Redis is away.
         """
         match await self._calls.reply(self._delete(id=turn_id, owner=owner)):
@@ -81,6 +87,8 @@ class Stored:
                 raise NewerVersion(turn_id)
             case b"response_not_found":
                 raise ResponseNotFound(turn_id)
+            case b"conversation_locked":
+                raise ConversationLocked(f"the conversation of response '{turn_id}'")
             case b"response_running":
                 raise BadRequest(
                     f"Response '{turn_id}' is still being answered: cancel it first.",

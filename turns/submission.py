@@ -2,6 +2,14 @@
 
 from typing import Any
 
+from turnstream.turns.errors import (
+    BadRequest,
+    ConversationLocked,
+    ConversationNotFound,
+    NewerVersion,
+    PreviousResponseNotFound,
+    TurnError,
+)
 from turnstream.turns.limits import cost
 from turnstream.turns.response import finished_response, new_response
 from turnstream.turns.settings import TurnSettings
@@ -22,6 +30,7 @@ def submission(turn: Turn, settings: TurnSettings, wake_up: WakeUp, *, node: str
         **settings.retention,
         "limits": settings.limits.of(turn.owner).numbers,
         "tokens": cost(turn),
+        "siblings": turn.siblings,
         "payloads": [*_payloads(turn), new_response(turn), wake_up.text(turn.id)],
     }
     if turn.idempotency_key:
@@ -60,19 +69,43 @@ def _common(turn: Turn) -> dict[str, Any]:
         "owner": turn.owner,
         "model": turn.model,
         "store": turn.store,
-        "has_question": turn.asks,
+        "has_question": turn.asks or turn.request.raw,
         **conversation_arguments(turn),
     }
 
 
 def conversation_arguments(turn: Turn) -> dict[str, Any]:
     """Return the arguments that conversation.lua needs, but for the retention."""
+    if turn.conversation is not None:
+        return {"conversation": turn.conversation}
     if turn.previous_response_id is None:
         return {}
     return {
         "previous_response_id": turn.previous_response_id,
         "previous_response_cached": turn.previous_cached,
     }
+
+
+def refused_continuation(word: bytes, turn: Turn) -> TurnError | None:
+    """Return the error of a script that can't continue what a turn is to continue; else None."""
+    previous = turn.conversation or turn.previous_response_id or ""
+    match word:
+        case b"conversation_not_found":
+            return ConversationNotFound(previous)
+        case b"conversation_locked":
+            return ConversationLocked(f"conversation '{previous}'")
+        case b"previous_response_not_found":
+            return PreviousResponseNotFound(previous)
+        case b"previous_response_running":
+            return BadRequest(
+                f"Previous response '{previous}' is still being answered.",
+                code="previous_response_running",
+                param="previous_response_id",
+            )
+        case b"newer_version":
+            return NewerVersion(previous)
+        case _:
+            return None
 
 
 def _payloads(turn: Turn) -> tuple[str, str]:

@@ -15,19 +15,13 @@ import redis
 import redis.asyncio
 
 from turnstream.turns import keys
-from turnstream.turns.errors import (
-    BadRequest,
-    NewerVersion,
-    NothingToAnswer,
-    Overloaded,
-    PreviousResponseNotFound,
-)
+from turnstream.turns.errors import BadRequest, NothingToAnswer, Overloaded
 from turnstream.turns.history import conversation
 from turnstream.turns.lua import Script
 from turnstream.turns.redis_calls import RedisCalls
 from turnstream.turns.relay import Relay
 from turnstream.turns.settings import TurnSettings
-from turnstream.turns.submission import conversation_arguments
+from turnstream.turns.submission import conversation_arguments, refused_continuation
 from turnstream.turns.turn import Item, Request, Turn, items_from_json, items_to_json
 
 #: How long to wait for an answer; a live worker answers within milliseconds.
@@ -160,16 +154,8 @@ class TokenCounter:
         match await self._calls.reply(call):
             case b"ok":
                 return
-            case b"newer_version":
-                raise NewerVersion(turn.previous_response_id or "")
-            case b"previous_response_not_found":
-                raise PreviousResponseNotFound(turn.previous_response_id or "")
-            case b"previous_response_running":
-                raise BadRequest(
-                    f"Previous response '{turn.previous_response_id}' is still being answered.",
-                    code="previous_response_running",
-                    param="previous_response_id",
-                )
+            case word if (refusal := refused_continuation(word, turn)) is not None:
+                raise refusal
             case b"no_question":
                 raise NothingToAnswer
             case b"no_worker":

@@ -9,6 +9,7 @@ from turnstream.prompts.tools import Offer, Tool, ToolChoice, offer
 from turnstream.turns import tools_json
 from turnstream.turns.constraint import Constraint
 from turnstream.turns.sampling_params import SamplingParams
+from turnstream.turns.shapes import Hints
 from turnstream.turns.token_logprobs import TokenLogprobs
 
 Role = Literal["system", "user", "assistant"]
@@ -63,6 +64,10 @@ class Request:
     stop: tuple[str, ...] = ()
     #: Whether the oldest turns may be dropped from a conversation that is too long.
     truncate: bool = False
+    #: Whether the input is the prompt itself, without a chat format.
+    raw: bool = False
+    #: The ids of a raw prompt that was sent as such; else it is text, in the input.
+    prompt_ids: tuple[int, ...] = ()
     #: The grammar that the answer's text must follow, if any.
     constraint: Constraint | None = None
     tools: tuple[Tool, ...] = ()
@@ -92,11 +97,12 @@ class Request:
         read = {"instructions": None} | json.loads(text)
         sampling = SamplingParams.from_fields(read["sampling"])
         constraint = Constraint(*read["constraint"]) if "constraint" in read else None
+        lists = {name: tuple(read.get(name, ())) for name in ("stop", "prompt_ids")}
         return cls(
             **read
+            | lists
             | {
                 "sampling": sampling,
-                "stop": tuple(read.get("stop", ())),
                 "constraint": constraint,
                 "tools": tuple(Tool(**each) for each in read.get("tools", ())),
                 "tool_choice": tools_json.choice_read(read.get("tool_choice", "auto")),
@@ -141,6 +147,12 @@ class Turn:
     metadata: dict[str, str]
     #: Seconds since 1970.
     created_at: int
+    #: Turns of the same request that are submitted after it, for which there must be room too.
+    siblings: int = 0
+    #: Tokens of prompt and answer together that its model takes at most; None: not known.
+    context: int | None = None
+    #: Id of a conversation: the turn continues its last turn, and becomes its last.
+    conversation: str | None = None
     #: Whether it goes on without a reader, even if it is not stored.
     background: bool = False
     #: False for a warm-up: it ends at once, and a later turn continues from it.
@@ -149,6 +161,8 @@ class Turn:
     idempotency_key: str | None = None
     #: Hash of the request, to tell a repeat from another request with the same key.
     fingerprint: str = ""
+    #: What the request says without effect on the answer.
+    hints: Hints = Hints()
     #: The batch line that this turn is made of; None: an interactive turn.
     batch: "BatchLine | None" = None
 
@@ -184,6 +198,7 @@ class Claimed:
     #: Of the same tokens; empty for a turn that reports none.
     logprobs: tuple[TokenLogprobs, ...] = ()
     tier: Tier = "default"
+    owner: str = ""
     #: Whether no node follows it, as for a batch line.
     unread: bool = False
 

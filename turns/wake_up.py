@@ -28,6 +28,12 @@ def queue_of(model: str, worker: str | None = None) -> str:
     return f"turns.{model}" if worker is None else f"turns.{model}.{worker}"
 
 
+def celery_keys(model: str) -> list[str]:
+    """Return a key of each kind that Celery itself uses."""
+    queue = queue_of(model)
+    return [queue, f"_kombu.binding.{queue}", "unacked", "unacked_index", "unacked_mutex"]
+
+
 class WakeUp:
     """Writes wake-ups as Celery's own serializer does."""
 

@@ -36,7 +36,7 @@ class ByteTable:
         Args:
             tokens: the token of id 0, 1, 2 … as the tokenizer spells it.
             control: ids that decoding skips, such as BOS, EOS and unknown.
-            byte_level: whether tokens spell each byte as a letter of its own, as GPT-2's do.
+            byte_level: whether tokens spell each byte as a character of its own, as GPT-2's do.
         """
         skipped = frozenset(control)
         spell = _spell_byte_level if byte_level else _spell
@@ -56,8 +56,8 @@ def to_bytes(spelled: str) -> bytes:
     return spelled.encode(errors="surrogateescape")
 
 
-def _byte_letters() -> dict[str, int]:
-    """Return the letters that stand for bytes in GPT-2's vocabulary.
+def _byte_characters() -> dict[str, int]:
+    """Return the characters that stand for bytes in GPT-2's vocabulary.
 
     Source:
         openai/gpt-2, ``src/encoder.py``: printable bytes are themselves, the others follow U+0100.
@@ -69,14 +69,16 @@ def _byte_letters() -> dict[str, int]:
     }
 
 
-_BYTE_LETTERS = _byte_letters()
+_BYTE_CHARACTERS = _byte_characters()
 
 
 def _spell_byte_level(token: str) -> str:
     data = b"".join(
         # An added token is spelled as it is.
-        bytes((_BYTE_LETTERS[letter],)) if letter in _BYTE_LETTERS else letter.encode()
-        for letter in token
+        bytes((_BYTE_CHARACTERS[character],))
+        if character in _BYTE_CHARACTERS
+        else character.encode()
+        for character in token
     )
     return data.decode(errors="surrogateescape")
 

@@ -15,11 +15,14 @@ from celery import Celery
 from celery.signals import worker_init, worker_ready, worker_shutdown, worker_shutting_down
 
 from turnstream.turns.wake_up import OLD_WAKE_UP_TASK, WAKE_UP_TASK
+from turnstream.workers.consumer import Consumer, broker_settings
 from turnstream.workers.settings import WorkerSettings
 from turnstream.workers.worker import Worker
 
 log = logging.getLogger(__name__)
 
+#: Exit code when Celery has ended and nobody asked for it.
+UNASKED = 1
 #: Exit code when one of the threads has died; the process is to be started again.
 THREAD_DIED = 5
 #: Exit code when the model cannot be loaded; starting the process again would not help.
@@ -29,10 +32,13 @@ CANNOT_LOAD = 3
 def celery_settings(redis_url: str) -> dict[str, Any]:
     """Return Celery's settings; tests/faults covers each of them."""
     return {
-        "broker_url": redis_url,
+        **broker_settings(redis_url),
         # A worker waits for Redis without a limit, at its start and later.
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
+        # What Redis says during a failover, or when it takes no data, is no reason to end either.
+        "broker_channel_error_retry": True,
+        "worker_consumer": f"{Consumer.__module__}:{Consumer.__name__}",
         "broker_transport_options": {
             "socket_timeout": 3,
             "socket_connect_timeout": 1,
@@ -52,16 +58,15 @@ def celery_settings(redis_url: str) -> dict[str, Any]:
     }
 
 
-def make_app() -> Celery:
+def make_app(process: "WorkerProcess") -> Celery:
     """Return the application, with its one task and the worker process behind it."""
     app = Celery("turnstream")
     # Settings are read when Celery first needs them, not when this module is imported.
     app.add_defaults(lambda: celery_settings(WorkerSettings.read(os.environ).turns.redis_url))
-    process = WorkerProcess()
     worker_init.connect(process.open, weak=False)
     worker_ready.connect(process.begin, weak=False)
     # SIGTERM was received; Celery may take a second more until `worker_shutdown`.
-    worker_shutting_down.connect(process.stop_claiming, weak=False)
+    worker_shutting_down.connect(process.told_to_stop, weak=False)
     worker_shutdown.connect(process.close, weak=False)
 
     @app.task(name=WAKE_UP_TASK)
@@ -80,6 +85,16 @@ class WorkerProcess:
 
     def __init__(self) -> None:
         self._worker: Worker | None = None
+        #: What Celery ends with after a signal; 1 after Ctrl-C.
+        self._signal_code: int | None = None
+        self._celery_code: int | None = None
+
+    @property
+    def exit_code(self) -> int:
+        """The exit code of the process, once Celery has ended; 0 only if it was told to end."""
+        if self._signal_code is not None and self._celery_code == self._signal_code:
+            return 0
+        return self._celery_code or UNASKED
 
     def open(self, **_: object) -> None:
         threading.excepthook = _end_process
@@ -103,11 +118,14 @@ class WorkerProcess:
         if self._worker is not None:
             self._worker.wake_up()
 
-    def stop_claiming(self, **_: object) -> None:
+    def told_to_stop(self, exitcode: int = 0, **_: object) -> None:
+        self._signal_code = exitcode
         if self._worker is not None:
             self._worker.stop_claiming()
 
-    def close(self, **_: object) -> None:
+    def close(self, sender: Any = None, **_: object) -> None:
+        # Celery's own entry point returns nothing.
+        self._celery_code = getattr(sender, "exitcode", None)
         if self._worker is not None:
             self._worker.stop()
 
@@ -123,4 +141,5 @@ def _end_process(died: threading.ExceptHookArgs) -> None:
     os._exit(THREAD_DIED)
 
 
-app = make_app()
+worker_process = WorkerProcess()
+app = make_app(worker_process)

@@ -1,7 +1,8 @@
 """Claims turns from the head of the queue and submits them to the engine.
 
-A claim is made on the thread that receives a wake-up, which is quickest. The claimer's own thread
-claims when a slot becomes free and at every heartbeat, so that a lost wake-up costs little.
+The claimer's own thread claims when the control channel brings a wake-up, when a slot becomes
+free, and at every heartbeat, so that a lost wake-up costs little. A wake-up that Celery delivers is
+carried out on the thread that receives it.
 """
 
 import logging
@@ -10,11 +11,13 @@ from dataclasses import replace
 from threading import Event, Lock, Thread
 
 from turnstream.turns.errors import BadRequest
-from turnstream.turns.queue import AWAY, TurnQueue
+from turnstream.turns.queue import RETRYABLE_ERRORS, TurnQueue
+from turnstream.turns.redis_problem import problem_of
 from turnstream.turns.turn import Claimed
 from turnstream.workers.active_turns import ActiveTurns
 from turnstream.workers.answer_reader import AnswerReader
 from turnstream.workers.attempt import Attempt, Callbacks
+from turnstream.workers.cache_scope import CacheScope
 from turnstream.workers.engine import (
     BadConstraint,
     BadLogitBias,
@@ -24,7 +27,7 @@ from turnstream.workers.engine import (
     Finish,
     FinishReason,
 )
-from turnstream.workers.prompter import Prompter, continued_reply
+from turnstream.workers.prompter import Prompter, common_length, continued_reply, public_prefix
 from turnstream.workers.publisher import Publisher
 from turnstream.workers.shown_tokens import Vocabulary
 from turnstream.workers.slicer import MakeSlicer
@@ -58,6 +61,7 @@ class Claimer:
         self._make_slicer = make_slicer
         self._vocabulary = vocabulary
         self._tool_use = tool_use
+        self._public = public_prefix(prompter, limit=engine.context - 1)
         # One claim at a time: Redis recognises the repeat of a worker's last claim by one nonce.
         self._claiming = Lock()
         self._unreachable = False
@@ -77,6 +81,10 @@ class Claimer:
     def wake_up(self) -> None:
         """Fill free slots now, on the caller's thread."""
         self._fill()
+
+    def claim_soon(self) -> None:
+        """Fill free slots on the claimer's own thread; never waits."""
+        self._wake.set()
 
     def stop_claiming(self) -> None:
         """Claim no more turns; never waits."""
@@ -100,7 +108,7 @@ class Claimer:
                 while not self._stopping.is_set() and (slots := self._active.free_slots()) > 0:
                     claimed = self._queue.claim(slots)
                     if self._unreachable:
-                        log.info("Redis is reachable again, claims continue")
+                        log.info("Redis can be used again, claims continue")
                         self._unreachable = False
                     if claimed is None:
                         return
@@ -114,9 +122,9 @@ class Claimer:
                         return
                     preempted.reassign_slot()
                     self._start(claimed)
-            except AWAY as exc:
+            except RETRYABLE_ERRORS as exc:
                 if not self._unreachable:
-                    log.warning("Redis is unreachable, claims are paused: %s", exc)
+                    log.warning("claims are paused, Redis can't be used: %s", problem_of(exc))
                 self._unreachable = True
 
     def _start(self, claimed: Claimed) -> None:
@@ -139,8 +147,9 @@ class Claimer:
     def _attempt(self, claimed: Claimed, prompt: Sequence[int], reply: str | None) -> Attempt:
         """Return the attempt at a turn; `reply` is what its answer goes on from."""
         request, vocabulary = claimed.request, self._vocabulary
-        # The prompt leaves out white space at its end, which the reply may repeat.
-        begun = reply is not None and reply == reply.rstrip()
+        # The prompt leaves out white space at its end, which the reply may repeat. After a raw
+        # prompt, white space is part of the text as well.
+        begun = request.raw or (reply is not None and reply == reply.rstrip())
         if request.offer:
             reader = self._tool_use.reader(prompt, request, request.offer, begun=begun)
             vocabulary = self._tool_use.vocabulary
@@ -176,6 +185,7 @@ class Claimer:
                 low_priority=claimed.tier == "batch",
                 on_logprobs=attempt.on_logprobs,
                 constraint=self._tool_use.constraint(claimed.request),
+                cache=CacheScope(claimed.owner, common_length(prompt, self._public)),
             )
             attempt.start(handle)
         except BadPrompt as exc:

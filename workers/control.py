@@ -1,15 +1,16 @@
-"""The thread that receives a worker's commands: cancel a turn, or preempt it.
+"""The thread that receives a worker's commands: cancel a turn, preempt it, or claim turns.
 
-Commands are published and can be lost while Redis is unreachable; the next heartbeat then returns
-the same as a `LeaseStatus`.
+Commands are published and can be lost while Redis is unreachable. The next heartbeat then returns
+the same as a `LeaseStatus`; a wake-up is a message of Celery as well.
 """
 
 import logging
 from collections.abc import Callable, Iterator
 from threading import Event, Thread
 
-from turnstream.turns.commands import Command
-from turnstream.turns.queue import AWAY
+from turnstream.turns.commands import Cancel, Command, Preempt, WakeUp
+from turnstream.turns.queue import RETRYABLE_ERRORS
+from turnstream.turns.redis_problem import problem_of
 from turnstream.workers.active_turns import ActiveTurns
 
 log = logging.getLogger(__name__)
@@ -22,13 +23,18 @@ class ControlListener:
 
     Args:
         subscribe: subscribes to the worker's channel; yields commands, and None at intervals.
+        claim_soon: makes another thread claim turns; a claim here would delay a cancel.
     """
 
     def __init__(
-        self, subscribe: Callable[[], Iterator[Command | None]], active: ActiveTurns
+        self,
+        subscribe: Callable[[], Iterator[Command | None]],
+        active: ActiveTurns,
+        claim_soon: Callable[[], None],
     ) -> None:
         self._subscribe = subscribe
         self._active = active
+        self._claim_soon = claim_soon
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="control")
 
@@ -42,21 +48,30 @@ class ControlListener:
         self._thread.join()
 
     def _run(self) -> None:
+        unreachable = False
         while not self._stopping.is_set():
             try:
                 for command in self._subscribe():
+                    unreachable = False
                     if self._stopping.is_set():
                         return
                     if command is not None:
                         self._carry_out(command)
-            except AWAY:
+            except RETRYABLE_ERRORS as exc:
+                if not unreachable:
+                    log.warning("commands arrive late, Redis can't be used: %s", problem_of(exc))
+                unreachable = True
                 self._stopping.wait(RETRY_SECONDS)
 
     def _carry_out(self, command: Command) -> None:
-        for attempt in self._active.of_turn(command.turn_id):
-            if command.preempts:
-                log.info("%s: preempted", command.turn_id)
-                attempt.preempt()
-            else:
-                log.info("%s: cancelled", command.turn_id)
-                attempt.cancel()
+        match command:
+            case WakeUp():
+                self._claim_soon()
+            case Cancel(turn_id):
+                for attempt in self._active.of_turn(turn_id):
+                    log.info("%s: cancelled", turn_id)
+                    attempt.cancel()
+            case Preempt(turn_id):
+                for attempt in self._active.of_turn(turn_id):
+                    log.info("%s: preempted", turn_id)
+                    attempt.preempt()

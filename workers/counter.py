@@ -10,7 +10,7 @@ from threading import Event, Thread
 from typing import Protocol
 
 from turnstream.turns.errors import BadRequest, ContextLengthExceeded
-from turnstream.turns.queue import AWAY
+from turnstream.turns.queue import RETRYABLE_ERRORS
 from turnstream.turns.token_count import Count, Question
 from turnstream.turns.turn import Item, Message, Request, Role
 from turnstream.workers.prompter import Prompter
@@ -20,8 +20,8 @@ log = logging.getLogger(__name__)
 RETRY_SECONDS = 0.5
 #: A compacted conversation takes at most one part in this many of the context.
 COMPACT_SHARE = 2
-#: Tokens; more than any prompt has.
-_NO_LIMIT = 10**9
+#: Tokens that are counted, at least and for each token of the context; that takes seconds.
+_MOST_COUNTED, _MOST_CONTEXTS = 128 * 1024, 4
 #: Stands for the next request where a conversation ends with a reply.
 _NEXT = Message("user", "?")
 
@@ -41,6 +41,7 @@ class Counter:
         self._questions = questions
         self._prompter = prompter
         self._context = context
+        self._most = max(_MOST_COUNTED, _MOST_CONTEXTS * context)
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="counter")
 
@@ -63,14 +64,14 @@ class Counter:
                 question = self._questions.next()
                 if question is not None:
                     self._questions.answer(question, self._answer(question))
-            except AWAY:
+            except RETRYABLE_ERRORS:
                 self._stopping.wait(RETRY_SECONDS)
 
     def _answer(self, question: Question) -> Count | BadRequest:
         try:
             if question.compact:
                 return self._compacted(question.messages, question.request)
-            limit = self._context - 1 if question.request.truncate else _NO_LIMIT
+            limit = self._context - 1 if question.request.truncate else self._most
             return Count(tokens=self._tokens(question.messages, question.request, limit=limit))
         except BadRequest as exc:
             return exc
@@ -78,26 +79,28 @@ class Counter:
     def _compacted(self, messages: tuple[Item, ...], request: Request) -> Count:
         """Return the latest turns that fit, at least the last one."""
         kept = [_from(messages, start) for start in _questions(messages)]
-        sizes = range(len(kept))
         fewest = bisect_left(
-            sizes,
-            True,
-            key=lambda at: self._answerable(kept[at], request) <= self._context // COMPACT_SHARE,
+            range(len(kept)), True, key=lambda at: self._fits_share(kept[at], request)
         )
         latest = kept[min(fewest, len(kept) - 1)]
-        tokens = self._answerable(latest, request)
-        if tokens >= self._context:
-            raise ContextLengthExceeded(tokens, self._context - 1)
-        return Count(tokens=self._answerable(messages, request), kept=latest)
+        self._answerable(latest, request, limit=self._context - 1)
+        return Count(tokens=self._answerable(messages, request, limit=self._most), kept=latest)
 
-    def _answerable(self, messages: Sequence[Item], request: Request) -> int:
+    def _fits_share(self, messages: Sequence[Item], request: Request) -> bool:
+        try:
+            self._answerable(messages, request, limit=self._context // COMPACT_SHARE)
+        except ContextLengthExceeded:
+            return False
+        return True
+
+    def _answerable(self, messages: Sequence[Item], request: Request, *, limit: int) -> int:
         """Return the tokens of a conversation's prompt once it ends in a request."""
         spoken = [item for item in messages if _role(item) != "system"]
         if not spoken or _role(spoken[-1]) != "user":
             messages = [*messages, _NEXT]
-        return self._tokens(messages, request)
+        return self._tokens(messages, request, limit=limit)
 
-    def _tokens(self, messages: Sequence[Item], request: Request, *, limit: int = _NO_LIMIT) -> int:
+    def _tokens(self, messages: Sequence[Item], request: Request, *, limit: int) -> int:
         return len(self._prompter.ids(messages, request, limit=limit))
 
 

@@ -12,6 +12,7 @@ from typing import Protocol
 from turnstream.turns.constraint import Constraint
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.token_logprobs import TokenLogprobs
+from turnstream.workers.cache_scope import NO_OWNER, CacheScope
 
 
 class BadPrompt(ValueError):
@@ -96,6 +97,7 @@ class Engine(Protocol):
         low_priority: bool = False,
         on_logprobs: OnLogprobs | None = None,
         constraint: Constraint | None = None,
+        cache: CacheScope = NO_OWNER,
     ) -> Handle:
         """Take a turn; it starts at the next step with a free slot, in the order of submission.
 
@@ -109,6 +111,8 @@ class Engine(Protocol):
             on_logprobs: called if `sampling.top_logprobs` is not None.
             constraint: the grammar of the answer, which includes the ids that were generated. The
                 answer can end only where the grammar can.
+            cache: nothing computed for turns outside this scope is reused, so that neither
+                `cached_tokens` nor the time to the first token tells what others have asked.
 
         Raises:
             BadPrompt: no ids, an id outside the vocabulary, fewer than were generated, or no room
@@ -158,36 +162,3 @@ class Tokenizer(Protocol):
     def decode(self, ids: Sequence[int]) -> str:
         """Return the text of some ids, without control ids."""
         ...
-
-
-def check_turn(
-    prompt: Sequence[int],
-    sampling: SamplingParams,
-    *,
-    generated: int,
-    context: int,
-    vocabulary: int,
-) -> None:
-    """Check a turn before an engine takes it.
-
-    Raises:
-        BadPrompt: no ids, an id outside the vocabulary, fewer than were generated, or no room left
-            for one new token.
-        BadLogitBias: an id outside the vocabulary has a bias.
-    """
-    if not prompt:
-        raise BadPrompt("the prompt is empty")
-    if len(prompt) >= context:
-        raise BadPrompt(
-            f"the prompt has {len(prompt)} tokens; the context of {context} leaves no room for an"
-            " answer"
-        )
-    if min(prompt) < 0 or max(prompt) >= vocabulary:
-        raise BadPrompt(f"the prompt has an id outside the vocabulary of {vocabulary} tokens")
-    if len(prompt) < generated:
-        raise BadPrompt(f"{generated} of the prompt's {len(prompt)} ids were generated")
-    for id, _ in sampling.logit_bias:
-        if not 0 <= id < vocabulary:
-            raise BadLogitBias(
-                f"'logit_bias' has the token {id}; the model's tokens are 0 to {vocabulary - 1}"
-            )

@@ -7,7 +7,8 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from threading import Event, Thread
 
-from turnstream.turns.queue import AWAY, LeaseStatus, TurnQueue
+from turnstream.turns.queue import RETRYABLE_ERRORS, LeaseStatus, TurnQueue
+from turnstream.turns.redis_problem import problem_of
 from turnstream.workers.active_turns import ActiveTurns
 
 log = logging.getLogger(__name__)
@@ -50,11 +51,11 @@ class Heartbeat:
         try:
             self._queue.requeue(unfinished)
             self._queue.unregister()
-        except AWAY as exc:
+        except RETRYABLE_ERRORS as exc:
             log.warning(
-                "Redis is unreachable, %d turns are requeued when their leases end: %s",
+                "%d turns are requeued when their leases end, Redis can't be used: %s",
                 len(unfinished),
-                exc,
+                problem_of(exc),
             )
 
     def _run(self) -> None:
@@ -69,7 +70,7 @@ class Heartbeat:
             statuses = self._queue.heartbeat(running, self._about, slots=self._active.slots)
             for id in self._queue.sweep():
                 log.warning("%s: its lease expired, requeued", id)
-        except AWAY:
+        except RETRYABLE_ERRORS:
             return
         for attempt, status in zip(attempts, statuses, strict=True):
             match status:

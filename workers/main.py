@@ -11,6 +11,7 @@ from celery.exceptions import SecurityWarning
 
 from turnstream.turns.environment import SettingError
 from turnstream.turns.model_name import served_name
+from turnstream.turns.probe import redis_problem_now
 from turnstream.turns.wake_up import queue_of
 from turnstream.workers import openmp
 from turnstream.workers.settings import WorkerSettings
@@ -33,14 +34,17 @@ def run() -> int:
     queues = f"{queue_of(model)},{queue_of(model, settings.name)}"
     # Celery warns about pickled messages when run as root; only JSON is accepted here.
     warnings.filterwarnings("ignore", category=SecurityWarning)
+    problem = redis_problem_now(settings.turns.redis_url, model)
+    if problem is not None:
+        logging.warning("Redis can't be used yet, the worker waits for it: %s", problem)
     # Collecting garbage during imports takes a quarter of the start and finds nothing. The
     # collector is enabled again once the model is loaded.
     gc.disable()
     openmp.prepare()
-    from turnstream.workers.celery import app
+    from turnstream.workers.celery import app, worker_process
 
-    worker_main: Callable[[list[str]], int | None] = app.worker_main
-    code = worker_main(
+    worker_main: Callable[[list[str]], None] = app.worker_main
+    worker_main(
         [
             "--quiet",
             "worker",
@@ -54,4 +58,4 @@ def run() -> int:
             "--loglevel=WARNING",
         ]
     )
-    return code or 0
+    return worker_process.exit_code

@@ -12,6 +12,7 @@ from typing import Any, Protocol, assert_never
 from turnstream.prompts import SYSTEM_PROMPT, PromptTooLong, llama2
 from turnstream.prompts.tools import told
 from turnstream.turns.errors import BadRequest, ContextLengthExceeded, NothingToAnswer
+from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.turn import (
     FunctionCall,
     FunctionCallOutput,
@@ -229,3 +230,24 @@ def system_text(items: Sequence[Item], request: Request) -> str | None:
     said = [item.text for item in items if isinstance(item, Message) and item.role == "system"]
     texts = [request.instructions, *said]
     return _SEPARATOR.join(text for text in texts if text) or None
+
+
+def public_prefix(prompter: Prompter, *, limit: int) -> list[int]:
+    """Return the ids that begin the prompt of every conversation without a system text of its own.
+
+    Empty if the prompt's format needs more than `limit` tokens or other messages.
+    """
+    asked = Request(instructions=None, sampling=SamplingParams())
+    try:
+        one, other = (
+            prompter.ids([Message("user", text)], asked, limit=limit) for text in ("0", "Q")
+        )
+    except BadRequest:
+        return []
+    return one[: common_length(one, other)]
+
+
+def common_length(one: Sequence[int], other: Sequence[int]) -> int:
+    """Return how many first ids two prompts have in common."""
+    pairs = zip(one, other, strict=False)
+    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(one), len(other)))

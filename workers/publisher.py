@@ -9,7 +9,8 @@ import logging
 from threading import Event, Thread
 
 from turnstream.turns.log import Append, Log, Verdict
-from turnstream.turns.queue import AWAY
+from turnstream.turns.queue import RETRYABLE_ERRORS
+from turnstream.turns.redis_problem import problem_of
 from turnstream.workers.active_turns import ActiveTurns
 from turnstream.workers.answer_events import IN_PROGRESS_SECONDS
 from turnstream.workers.attempt import Attempt
@@ -75,9 +76,11 @@ class Publisher:
         while parts:
             try:
                 verdicts = self._log.append([part for _, part in parts])
-            except AWAY as exc:
+            except RETRYABLE_ERRORS as exc:
                 if not repeated:
-                    log.warning("Redis is unreachable, %d appends wait: %s", len(parts), exc)
+                    log.warning(
+                        "%d appends wait, Redis can't be used: %s", len(parts), problem_of(exc)
+                    )
                 repeated = True
                 if self._stopping.wait(RETRY_SECONDS):
                     return

@@ -17,6 +17,7 @@ from turnstream.turns.queue import TurnQueue
 from turnstream.turns.record import DESCRIPTION_VERSION, SelfDescription
 from turnstream.turns.token_count import CountQueue
 from turnstream.workers.active_turns import ActiveTurns
+from turnstream.workers.bounded_prompter import BoundedPrompter
 from turnstream.workers.claimer import Claimer
 from turnstream.workers.control import ControlListener
 from turnstream.workers.counter import Counter
@@ -27,6 +28,7 @@ from turnstream.workers.engines.tokenizer import LlamaTokenizer
 from turnstream.workers.heartbeat import Heartbeat
 from turnstream.workers.prompter import Llama2Prompter, Prompter, TemplatePrompter
 from turnstream.workers.publisher import Publisher
+from turnstream.workers.raw_prompt import WithRawPrompts
 from turnstream.workers.settings import WorkerSettings
 from turnstream.workers.shown_tokens import Vocabulary
 from turnstream.workers.tool_use import ToolUse
@@ -63,7 +65,8 @@ class Worker:
 
         prompts = _prompt_format(loaded, settings.prompt)
         tool_format = _tool_format(loaded, prompts, settings.tool_parser)
-        prompter = _prompter(loaded, prompts, tool_format)
+        chat = BoundedPrompter(_prompter(loaded, prompts, tool_format), loaded.tokenizer)
+        prompter = WithRawPrompts(loaded.tokenizer, chat)
         self._counter = Counter(
             CountQueue(redis, model=loaded.name), prompter, context=loaded.engine.context
         )
@@ -87,7 +90,9 @@ class Worker:
             "top_p": loaded.top_p,
         }
         self._control = ControlListener(
-            lambda: commands(redis, model=loaded.name, worker=settings.name), self._active
+            lambda: commands(redis, model=loaded.name, worker=settings.name),
+            self._active,
+            self._claimer.claim_soon,
         )
         self._heartbeat = Heartbeat(
             queue(), self._active, about=about, check_engine=self._check_engine

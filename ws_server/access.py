@@ -59,14 +59,24 @@ class Access:
         return Visitor(owner, subprotocol)
 
     def _check_origin(self, connection: HTTPConnection) -> None:
-        host = connection.headers.get("host", "")
-        if not self._owners and urlsplit(f"//{host}").hostname not in _LOOPBACK:
+        # Browsers always send a Host; only clients of HTTP/1.0 may not.
+        host = connection.headers.get("host")
+        if not self._owners and host is not None and _name_in(host) not in _LOOPBACK:
             raise Forbidden("Without API keys only requests to localhost are accepted.")
         origin = connection.headers.get("origin")
         if origin is None or origin.lower() in self._origins:
             return
-        if urlsplit(origin).netloc.lower() != host.lower():
-            raise Forbidden("Pages of this origin may not connect.")
+        if not host or urlsplit(origin).netloc.lower() != host.lower():
+            raise foreign_origin()
+
+
+def foreign_origin() -> Forbidden:
+    """Return the error for a page of another origin that is not listed."""
+    return Forbidden("Pages of this origin may not connect: TURNSTREAM_ORIGINS does not list it.")
+
+
+def _name_in(host: str) -> str | None:
+    return urlsplit(f"//{host}").hostname
 
 
 def _offered(connection: HTTPConnection) -> list[str]:

@@ -13,14 +13,16 @@ from starlette.staticfiles import StaticFiles
 
 from turnstream.turns.client import open_client
 from turnstream.turns.model_name import served_name
-from turnstream.ws_server import counting, http, models, stored
+from turnstream.ws_server import conversations, counting, http, models, stored
 from turnstream.ws_server.access import Access
+from turnstream.ws_server.answer_headers import AnswerHeaders
 from turnstream.ws_server.batches import files
 from turnstream.ws_server.batches import routes as batches
 from turnstream.ws_server.batches.service import open_batches
+from turnstream.ws_server.cors import Cors
 from turnstream.ws_server.directory import Directory
-from turnstream.ws_server.failures import HANDLERS
-from turnstream.ws_server.request_id import RequestId
+from turnstream.ws_server.failures import HANDLERS, Failures
+from turnstream.ws_server.prefix import Prefix
 from turnstream.ws_server.settings import ServerSettings
 from turnstream.ws_server.socket import no_such_socket, responses_socket
 from turnstream.ws_server.state import NodeState
@@ -44,6 +46,8 @@ def create_app(settings: ServerSettings) -> Starlette:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with open_client(settings.turns, settings.node) as turn_client:
+            # Logs what is the matter; the node waits for Redis.
+            await turn_client.redis_problem(model)
             directory = Directory(turn_client, model)
             async with open_batches(settings, directory) as batch_service:
                 app.state.node = NodeState(
@@ -56,12 +60,13 @@ def create_app(settings: ServerSettings) -> Starlette:
                 )
                 yield
 
-    return Starlette(
+    app = Starlette(
         routes=[
             Route("/", _page),
             Mount("/static", StaticFiles(directory=_STATIC)),
             Route("/openapi.json", _openapi),
             Route("/healthz", models.healthz),
+            Route("/health", models.healthz),
             Route("/readyz", models.readyz),
             WebSocketRoute("/v1/responses", responses_socket),
             Route("/v1/responses", http.create_response, methods=["POST"]),
@@ -72,6 +77,8 @@ def create_app(settings: ServerSettings) -> Starlette:
             Route("/v1/responses/{id}/input_items", stored.list_input_items),
             Route("/v1/responses/{id}/cancel", http.cancel_response, methods=["POST"]),
             Route("/v1/chat/completions", http.create_completion, methods=["POST"]),
+            Route("/v1/completions", http.create_text_completion, methods=["POST"]),
+            *conversations.ROUTES,
             Route("/v1/models", models.list_models),
             Route("/v1/models/{name:path}", models.get_model),
             Route("/v1/files", files.create_file, methods=["POST"]),
@@ -85,10 +92,19 @@ def create_app(settings: ServerSettings) -> Starlette:
             Route("/v1/batches/{id}/cancel", batches.cancel_batch, methods=["POST"]),
             WebSocketRoute("/{path:path}", no_such_socket),
         ],
-        middleware=[Middleware(RequestId)],
+        middleware=[
+            Middleware(Prefix, root_path=settings.root_path, trusted=settings.trusted_proxies),
+            Middleware(AnswerHeaders),
+            Middleware(Cors, origins=settings.origins),
+            Middleware(Failures),
+        ],
         exception_handlers=HANDLERS,
         lifespan=lifespan,
     )
+    # `Prefix` takes a final slash off instead: a redirect would name a host and path that a proxy
+    # in front does not have.
+    app.router.redirect_slashes = False
+    return app
 
 
 async def _openapi(request: Request) -> Response:

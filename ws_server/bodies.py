@@ -13,6 +13,7 @@ from turnstream.turns.shapes import (
     Empty,
     Error,
     MessageId,
+    MessageStatus,
     ResponseId,
     Seconds,
     StreamId,
@@ -82,7 +83,7 @@ class InputItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="messag
 
     id: MessageId
     role: Literal["system", "user", "assistant"]
-    status: Literal["completed"] = "completed"
+    status: MessageStatus = "completed"
     content: tuple[InputText | SaidText, ...]
 
 
@@ -191,9 +192,10 @@ class ChoiceLogprobs(Struct, frozen=True, kw_only=True):
 
 
 class CompletionChoice(Struct, frozen=True, kw_only=True):
-    """The answer; there is exactly one."""
+    """One of the answers."""
 
-    index: Literal[0] = 0
+    #: From 0.
+    index: Count
     message: CompletionMessage
     #: Only if they were requested.
     logprobs: ChoiceLogprobs | None = None
@@ -214,7 +216,10 @@ class Completion(CompletionHead, frozen=True, kw_only=True):
 
     object: Literal["chat.completion"] = "chat.completion"
     choices: tuple[CompletionChoice, ...]
+    #: Of all answers together.
     usage: CompletionUsage
+    #: As the request had it.
+    metadata: dict[str, str] | UnsetType = UNSET
 
 
 class Delta(Struct, frozen=True, kw_only=True):
@@ -225,9 +230,10 @@ class Delta(Struct, frozen=True, kw_only=True):
 
 
 class ChunkChoice(Struct, frozen=True, kw_only=True):
-    """What a chunk adds to the one choice."""
+    """What a chunk adds to one of the answers."""
 
-    index: Literal[0] = 0
+    #: From 0.
+    index: Count
     delta: Delta
     #: Only if they were requested.
     logprobs: ChoiceLogprobs | None = None
@@ -247,6 +253,9 @@ class Health(Struct, frozen=True, kw_only=True):
     """State of this process, or of what it needs."""
 
     status: str
+    #: Why Redis can't be used: a stable word, and a sentence for whoever runs the service.
+    cause: str | UnsetType = UNSET
+    detail: str | UnsetType = UNSET
 
 
 class Steered(Struct, frozen=True, kw_only=True):

@@ -4,16 +4,28 @@ A completion is a turn like any other. Its id is the response's with another pre
 be read, cancelled and deleted as a response.
 """
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.json import Decoder
+from msgspec.structs import replace
+from starlette.responses import Response as HttpResponse
 
 from turnstream.turns.errors import TurnError, error_body
 from turnstream.turns.event_json import encode, event_type
 from turnstream.turns.ids import completion_of
 from turnstream.turns.shapes import Error, MessageItem, Response, TokenLogprob
-from turnstream.ws_server import chat_messages, field, items, requests
+from turnstream.ws_server import (
+    chat_messages,
+    field,
+    fields,
+    hints,
+    items,
+    request_options,
+    requests,
+)
 from turnstream.ws_server.bodies import (
     ChoiceLogprobs,
     Chunk,
@@ -27,9 +39,11 @@ from turnstream.ws_server.bodies import (
     FinishReason,
     PromptTokensDetails,
 )
+from turnstream.ws_server.choices import index_of
 from turnstream.ws_server.create import TIERS, Create, sampling_of
 from turnstream.ws_server.decode import decode
 from turnstream.ws_server.field import Body
+from turnstream.ws_server.wire import failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +62,14 @@ def read_chat(body: Body) -> ChatRequest:
     Raises:
         BadRequest: a field is wrong, missing or not supported; it says which.
     """
+    fields.check(body, fields.CHAT)
     asked = decode(body, requests.CompletionBody)
+    options = asked.stream_options or request_options.StreamOptions()
+    field.check_obfuscation(options.include_obfuscation)
     if asked.top_logprobs and not asked.logprobs:
         raise field.wrong("top_logprobs", "used with 'logprobs' true")
     logprobs = {"top_logprobs": asked.top_logprobs or 0} if asked.logprobs else {}
-    limit = asked.max_completion_tokens or asked.max_tokens
+    limit = _most_tokens(asked)
     stops = (asked.stop,) if isinstance(asked.stop, str) else tuple(asked.stop or ())
     if not all(stops):
         raise field.wrong("stop", "at most 4 strings, none of them empty")
@@ -75,14 +92,23 @@ def read_chat(body: Body) -> ChatRequest:
         background=False,
         tier=TIERS[asked.service_tier or "auto"],
         metadata=asked.metadata or {},
-        idempotency_key=None,
+        choices=asked.n or 1,
+        hints=hints.of_completion(asked),
+        idempotency_key=asked.idempotency_key,
     )
     return ChatRequest(
         create,
         stream=asked.stream is True,
-        include_usage=asked.stream_options is not None
-        and asked.stream_options.include_usage is True,
+        include_usage=options.include_usage is True,
     )
+
+
+def _most_tokens(asked: requests.CompletionBody) -> int | None:
+    for name in ("max_completion_tokens", "max_tokens"):
+        if getattr(asked, name) == 0:
+            raise field.wrong(name, "at least 1, or -1 for no limit")
+    most = asked.max_tokens if asked.max_completion_tokens is None else asked.max_completion_tokens
+    return None if most == -1 else most
 
 
 class _Delta(Struct, frozen=True):
@@ -99,6 +125,7 @@ class _Queued(Struct, frozen=True):
 
 
 class _Refused(Struct, frozen=True):
+    status: int
     error: Error
 
 
@@ -116,47 +143,64 @@ _ENDED = Decoder(_WithResponse)
 class ChatWire:
     """Write the events of a turn as chunks of a completion."""
 
-    def __init__(self, *, include_usage: bool) -> None:
+    def __init__(self, *, include_usage: bool, choices: int = 1) -> None:
         self._include_usage = include_usage
-        #: The response as it was created.
-        self._first: Response
-        self._ended = False
+        #: The first response as it was created.
+        self._first: Response | None = None
+        self._running = choices
+        self._ended: list[Response] = []
 
     def event(self, event: bytes) -> bytes:
         """Return the chunk of an event; empty if it has none."""
+        index = index_of(event)
         match event_type(event):
             case b"response.output_text.delta":
                 read = _DELTA.decode(event)
-                return self._chunk(Delta(content=read.delta), logprobs=_logprobs(read.logprobs))
+                return self._chunk(
+                    index, Delta(content=read.delta), logprobs=_logprobs(read.logprobs)
+                )
             case b"response.created":
-                self._first = _ENDED.decode(event).response
-                return self._chunk(Delta(role="assistant", content=""))
+                self._first = self._first or _ENDED.decode(event).response
+                return self._chunk(index, Delta(role="assistant", content=""))
             case b"response.queued":
                 return f": queued position={_QUEUED.decode(event).queue.position}\n\n".encode()
             case b"error":
-                return _data(ErrorBody(error=_REFUSED.decode(event).error))
+                return _data(ErrorBody(error=in_chat_words(_REFUSED.decode(event).error)))
             case b"response.failed":
                 return _data(ErrorBody(error=failure_of(_ENDED.decode(event).response)))
             case b"response.completed" | b"response.incomplete":
-                return self._end(_ENDED.decode(event).response)
+                return self._end(index, _ENDED.decode(event).response)
             case _:
                 return b""
 
+    def refusal(self, event: bytes) -> HttpResponse | None:
+        """Return the answer in place of a stream, if this event ends the turn before it began."""
+        match event_type(event):
+            case b"error":
+                return refusal_of(event)
+            case b"response.failed":
+                return failure(failure_of(_ENDED.decode(event).response), 500)
+            case _:
+                return None
+
     def error(self, error: TurnError) -> bytes:
         """Return the error that ended the stream before the turn ended."""
-        return _data(ErrorBody(error=error_body(error)))
+        return _data(ErrorBody(error=in_chat_words(error_body(error))))
 
     def end(self) -> bytes:
-        """Return the end of the stream: empty if the turn failed."""
-        return b"data: [DONE]\n\n" if self._ended else b""
+        """Return the end of the stream: empty if a turn failed."""
+        return b"" if self._running else b"data: [DONE]\n\n"
 
     def _chunk(
         self,
+        index: int,
         delta: Delta,
         finish_reason: FinishReason | None = None,
         logprobs: ChoiceLogprobs | None = None,
     ) -> bytes:
-        choice = ChunkChoice(delta=delta, logprobs=logprobs, finish_reason=finish_reason)
+        choice = ChunkChoice(
+            index=index, delta=delta, logprobs=logprobs, finish_reason=finish_reason
+        )
         # As the official service does: null in all chunks but the last.
         return self._with((choice,), None if self._include_usage else UNSET)
 
@@ -164,6 +208,7 @@ class ChatWire:
         self, choices: tuple[ChunkChoice, ...], usage: CompletionUsage | UnsetType | None
     ) -> bytes:
         first = self._first
+        assert first is not None, "a turn's first event is that it was created"
         return _data(
             Chunk(
                 id=completion_of(first.id),
@@ -175,28 +220,37 @@ class ChatWire:
             )
         )
 
-    def _end(self, response: Response) -> bytes:
-        self._ended = True
-        written = self._chunk(Delta(), _finish_reason(response))
-        return written + self._with((), _usage(response)) if self._include_usage else written
+    def _end(self, index: int, response: Response) -> bytes:
+        self._running -= 1
+        self._ended.append(response)
+        written = self._chunk(index, Delta(), _finish_reason(response))
+        if self._running or not self._include_usage:
+            return written
+        return written + self._with((), _usage(self._ended))
 
 
-def completion(response: Response) -> Completion:
-    """Return an ended response as a completion."""
+def completion(*responses: Response) -> Completion:
+    """Return the ended responses to one request as a completion."""
+    first = responses[0]
+    return Completion(
+        id=completion_of(first.id),
+        created=first.created_at,
+        model=first.model,
+        service_tier=first.service_tier,
+        choices=tuple(_choice(index, response) for index, response in enumerate(responses)),
+        usage=_usage(responses),
+        metadata=first.metadata or UNSET,
+    )
+
+
+def _choice(index: int, response: Response) -> CompletionChoice:
     messages = [item for item in response.output if isinstance(item, MessageItem)]
     parts = [part for item in messages for part in item.content]
-    choice = CompletionChoice(
+    return CompletionChoice(
+        index=index,
         message=CompletionMessage(content="".join(part.text for part in parts)),
         logprobs=_logprobs(tuple(each for part in parts for each in part.logprobs)),
         finish_reason=_finish_reason(response),
-    )
-    return Completion(
-        id=completion_of(response.id),
-        created=response.created_at,
-        model=response.model,
-        service_tier=response.service_tier,
-        choices=(choice,),
-        usage=_usage(response),
     )
 
 
@@ -208,17 +262,29 @@ def _finish_reason(response: Response) -> FinishReason:
     return "length" if response.status == "incomplete" else "stop"
 
 
-def _usage(response: Response) -> CompletionUsage:
-    usage = response.usage
+def _usage(responses: Sequence[Response]) -> CompletionUsage:
     # A turn that was cancelled before it ran has none.
+    used = [response.usage for response in responses if response.usage is not None]
+    cached = sum(usage.input_tokens_details.cached_tokens for usage in used)
     return CompletionUsage(
-        prompt_tokens=usage.input_tokens if usage else 0,
-        completion_tokens=usage.output_tokens if usage else 0,
-        total_tokens=usage.total_tokens if usage else 0,
-        prompt_tokens_details=PromptTokensDetails(
-            cached_tokens=usage.input_tokens_details.cached_tokens if usage else 0
-        ),
+        prompt_tokens=sum(usage.input_tokens for usage in used),
+        completion_tokens=sum(usage.output_tokens for usage in used),
+        total_tokens=sum(usage.total_tokens for usage in used),
+        prompt_tokens_details=PromptTokensDetails(cached_tokens=cached),
     )
+
+
+def in_chat_words(error: Error) -> Error:
+    """Return an error with the name that its field has in this protocol."""
+    if error.param is None:
+        return error
+    return replace(error, param=re.sub(r"^input\b", "messages", error.param))
+
+
+def refusal_of(event: bytes) -> HttpResponse:
+    """Return over HTTP the error event that ended a turn."""
+    end = _REFUSED.decode(event)
+    return failure(in_chat_words(end.error), end.status)
 
 
 def failure_of(response: Response) -> Error:

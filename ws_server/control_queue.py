@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from turnstream.turns.errors import BadRequest, ResponseNotFound, TurnError
 from turnstream.ws_server.frames import Refusal
 from turnstream.ws_server.lane import Connection, Lane
+from turnstream.ws_server.unexpected import confined
 
 #: Size of the queue; a client that exceeds it is disconnected.
 MOST = 64
@@ -24,6 +25,8 @@ class Say:
     """Send a message."""
 
     text: str
+    #: Bytes of the request that it answers, if they were counted.
+    size: int = 0
 
 
 class ControlQueue:
@@ -50,14 +53,16 @@ class ControlQueue:
         """
         while True:
             match await self._waiting.get():
-                case Say(text=text):
+                case Say(text=text, size=size):
                     await self._connection.send(text)
+                    self._connection.unanswered.remove(size)
                 case Stop(lane=lane, response_id=id):
                     await self._stop(lane, id)
 
     async def _stop(self, lane: Lane, response_id: str) -> None:
         try:
-            await self._connection.turn_client.cancel(response_id, self._connection.owner)
+            with confined("a cancel"):
+                await self._connection.turn_client.cancel(response_id, self._connection.owner)
         except ResponseNotFound:
             # The same error whether it has ended, never existed, or belongs to another owner.
             ended = f"Response '{response_id[:80]}' is not being answered."

@@ -9,9 +9,9 @@ from starlette.responses import Response
 from turnstream.turns.shapes import InputTokensDetails, Usage
 from turnstream.turns.turn import Turn
 from turnstream.ws_server import bodies, compaction
+from turnstream.ws_server.body import read_body
 from turnstream.ws_server.create import Create, read_compact, read_create, resolved
 from turnstream.ws_server.decode import read_json
-from turnstream.ws_server.http import read_body
 from turnstream.ws_server.state import NodeState, admit
 from turnstream.ws_server.wire import json_response
 

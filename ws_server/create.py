@@ -6,15 +6,22 @@ The declared types check each field; this file checks what depends on several fi
 import hashlib
 import secrets
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from turnstream.turns.errors import BadRequest, CallNotFound, ResponseNotFound
-from turnstream.turns.ids import is_response_id, message_id, new_response_id
+from turnstream.turns.errors import (
+    BadRequest,
+    CallNotFound,
+    ConversationNotFound,
+    ResponseNotFound,
+)
+from turnstream.turns.ids import is_conversation_id, is_response_id, message_id, new_response_id
 from turnstream.turns.sampling_params import SamplingParams
+from turnstream.turns.shapes import Hints
 from turnstream.turns.stored import Stored
 from turnstream.turns.turn import Item, Message, Request, Tier, Turn, unmatched_outputs
-from turnstream.ws_server import field, items, requests
+from turnstream.ws_server import field, fields, hints, items, request_options, requests
 from turnstream.ws_server.decode import decode
 from turnstream.ws_server.directory import Model
 from turnstream.ws_server.field import Body
@@ -28,9 +35,10 @@ TIERS: dict[str, Tier] = {
     "auto": "default",
     "flex": "flex",
 }
-#: Seeds stay in the range that JavaScript represents exactly.
+#: Seeds that are drawn stay in the range that JavaScript represents exactly.
 _SEEDS = 2**53
-_KEY_LENGTH = 256
+#: Characters of an idempotency key, at most.
+KEY_LENGTH = 256
 #: The value of `include` that asks for log probabilities.
 LOGPROBS = "message.output_text.logprobs"
 _DEFAULTS = SamplingParams()
@@ -48,6 +56,8 @@ class Create:
     references: tuple[Reference, ...] = ()
     instructions: str | None
     previous_response_id: str | None
+    #: Id of the conversation that the turn belongs to.
+    conversation: str | None = None
     max_output_tokens: int | None
     #: What the request states, by the names of `SamplingParams`; the rest is the model's default.
     sampling: dict[str, Any]
@@ -59,6 +69,14 @@ class Create:
     generate: bool = True
     tier: Tier
     metadata: dict[str, str]
+    #: Returned with the response, without effect on the answer.
+    hints: Hints = Hints()
+    #: Number of answers, of which each is a turn.
+    choices: int = 1
+    #: Whether the messages are the prompt itself, without a chat format.
+    raw: bool = False
+    #: The prompt as token ids, in place of messages.
+    prompt_ids: tuple[int, ...] = ()
     #: Identifies a repeated request; one key never makes two turns.
     idempotency_key: str | None
 
@@ -85,20 +103,25 @@ class Create:
                 instructions=self.instructions,
                 truncate=self.truncate,
                 stop=self.stop,
+                raw=self.raw,
+                prompt_ids=self.prompt_ids,
                 sampling=SamplingParams(
                     max_tokens=self.max_output_tokens,
                     **{
                         "temperature": model.temperature,
                         "top_p": model.top_p,
-                        "seed": secrets.randbelow(_SEEDS),
+                        "seed": drawn_seed(),
                     }
                     | self.sampling,
                 ),
             ),
             previous_response_id=self.previous_response_id,
+            conversation=self.conversation,
             previous_cached=previous_cached,
             store=self.store,
             metadata=self.metadata,
+            context=model.context,
+            hints=self.hints,
             created_at=int(time.time()),
             background=self.background,
             generate=self.generate,
@@ -107,15 +130,18 @@ class Create:
         )
 
 
+def drawn_seed() -> int:
+    """Return the seed of a turn whose request has none."""
+    return secrets.randbelow(_SEEDS)
+
+
 def read_create(body: Body) -> Create:
     """Check a request.
 
     Raises:
         BadRequest: a field is wrong, missing or not supported; it says which.
     """
-    for name in ("conversation", "prompt"):
-        if body.get(name) is not None:
-            raise field.unsupported(name, "use 'previous_response_id' and 'input'.")
+    fields.check(body, fields.RESPONSES)
     return create_of(decode(body, requests.ResponseBody))
 
 
@@ -135,15 +161,19 @@ def create_of(body: requests.ResponseBody, *, strict: bool = True) -> Create:
             code="previous_response_not_found",
             param="previous_response_id",
         )
+    conversation = _conversation(body)
     prewarm = body.prompt_cache_options is not None and body.prompt_cache_options.prewarm is True
     generate = not prewarm if body.generate is None else body.generate
     if body.input is None and generate:
         raise BadRequest("'input' is missing.", code="missing_required_parameter", param="input")
     read = Input(()) if body.input is None else items.read_input(body.input)
+    if body.stream_options is not None:
+        field.check_obfuscation(body.stream_options.include_obfuscation)
     if generate:
-        items.check_answerable(read, goes_on=previous is not None, instructions=body.instructions)
+        goes_on = bool(previous or conversation)
+        items.check_answerable(read, goes_on=goes_on, instructions=body.instructions)
         # Of the calls of a conversation that goes on, only Redis knows.
-        for call_id in () if previous else unmatched_outputs(read.items):
+        for call_id in () if goes_on else unmatched_outputs(read.items):
             raise CallNotFound(call_id)
     elif strict:
         items.check_last_user(read)
@@ -153,6 +183,7 @@ def create_of(body: requests.ResponseBody, *, strict: bool = True) -> Create:
         references=read.references,
         instructions=body.instructions,
         previous_response_id=previous,
+        conversation=conversation,
         max_output_tokens=body.max_output_tokens,
         sampling=sampling_of(body, limit=body.max_output_tokens) | _logprobs_of(body),
         truncate=body.truncation == "auto",
@@ -162,6 +193,7 @@ def create_of(body: requests.ResponseBody, *, strict: bool = True) -> Create:
         generate=generate,
         tier=_tier(body),
         metadata=body.metadata or {},
+        hints=hints.of_response(body),
         idempotency_key=body.idempotency_key,
     )
 
@@ -232,14 +264,27 @@ async def resolved(create: Create, stored: Stored, owner: str) -> Create:
         BadRequest: an answer is missing, not stored, or another owner's.
         Overloaded: Redis is unavailable.
     """
-    messages = list(create.messages)
-    for reference in create.references:
+    messages = await looked_up(create.messages, create.references, stored, owner)
+    return replace(create, messages=messages, references=())
+
+
+async def looked_up(
+    messages: Sequence[Item], references: Sequence[Reference], stored: Stored, owner: str
+) -> tuple[Item, ...]:
+    """Return items with the text of the answers among them that are named by id.
+
+    Raises:
+        BadRequest: an answer is missing, not stored, or another owner's.
+        Overloaded: Redis is unavailable.
+    """
+    found = list(messages)
+    for reference in references:
         try:
             text = await stored.answer(reference.response_id, owner)
         except ResponseNotFound as exc:
             raise items.item_not_found(message_id(reference.response_id), reference.param) from exc
-        messages[reference.at] = Message("assistant", text)
-    return replace(create, messages=tuple(messages), references=())
+        found[reference.at] = Message("assistant", text)
+    return tuple(found)
 
 
 def with_key(create: Create, key: str | None) -> Create:
@@ -250,13 +295,27 @@ def with_key(create: Create, key: str | None) -> Create:
     """
     if key is None:
         return create
-    if not 1 <= len(key) <= _KEY_LENGTH:
-        raise field.wrong("idempotency_key", f"1 to {_KEY_LENGTH} characters long")
+    if not 1 <= len(key) <= KEY_LENGTH:
+        raise field.wrong("idempotency_key", f"1 to {KEY_LENGTH} characters long")
     return replace(create, idempotency_key=key)
 
 
+def _conversation(body: requests.ResponseBody) -> str | None:
+    named = body.conversation
+    id = named.id if isinstance(named, requests.ConversationParam) else named
+    if id is not None and body.previous_response_id is not None:
+        raise BadRequest(
+            "Send one of 'previous_response_id' and 'conversation', not both.",
+            code="mutually_exclusive_parameters",
+            param="conversation",
+        )
+    if id is not None and not is_conversation_id(id):
+        raise ConversationNotFound(id)
+    return id
+
+
 def _tier(body: requests.ResponseBody) -> Tier:
-    options = body.background_options or requests.BackgroundOptions()
+    options = body.background_options or request_options.BackgroundOptions()
     if options.completion_window in (None, "soonest"):
         return TIERS[body.service_tier or "auto"]
     if not body.background or body.stream:

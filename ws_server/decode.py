@@ -1,7 +1,8 @@
 """Decode a client's JSON into its declared type; what is wrong becomes an error naming the field.
 
 msgspec rejects unpaired surrogates, NaN and numbers out of range without naming a field. Such text
-is read once more with the standard library, only to find the field.
+is read once more with the standard library, only to find the field; unless it is long, since that
+takes a while in which the node does nothing else.
 """
 
 import json
@@ -13,13 +14,18 @@ from typing import Any, TypeVar
 import msgspec
 
 from turnstream.turns.errors import BadRequest
-from turnstream.ws_server import input_items, requests
+from turnstream.ws_server import input_items, request_options, requests
 from turnstream.ws_server.field import Body, unsupported, wrong
 from turnstream.ws_server.input_items import IGNORED_TYPES
 
 T = TypeVar("T", bound=msgspec.Struct)
 
+#: How deep objects and lists may be nested; the deepest that clients send are schemas of tools.
+MAX_DEPTH = 64
+
 _ERROR = re.compile(r"(?P<what>.*?)(?: - at `(?:key` in `)?\$\.?(?P<path>.*)`)?", re.DOTALL)
+#: Length of a text that is not read once more.
+_LONG = 256 * 1024
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 _EXPECTED = re.compile(
     r"Expected `(?P<type>[^`]*)`(?P<length> of length)?"
@@ -46,10 +52,14 @@ def read_json(text: str | bytes) -> Body:
     """
     try:
         body: Any = msgspec.json.decode(text)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError) as exc:
+        if len(text) > _LONG:
+            raise BadRequest(f"This is not JSON: {exc}", code="invalid_json") from exc
         body = _read_again(text)
     if not isinstance(body, dict):
         raise BadRequest("The JSON is not an object.", code="invalid_json")
+    if _containers(text) > MAX_DEPTH:
+        _check_depth(body)
     return body
 
 
@@ -60,8 +70,9 @@ def decode(body: Body, kind: type[T]) -> T:
         BadRequest: a field is wrong, missing or not supported; it says which.
     """
     present = {name: value for name, value in body.items() if value is not None}
-    if isinstance(items := present.get("input"), list):
-        present["input"] = [_typed(item) for item in items]
+    for name in ("input", "items"):
+        if isinstance(items := present.get(name), list):
+            present[name] = [_typed(item) for item in items]
     try:
         return msgspec.convert(present, kind)
     except msgspec.ValidationError as exc:
@@ -80,6 +91,24 @@ def _typed(item: object) -> object:
             return {"type": "reasoning"}
         case _:
             return item
+
+
+def _containers(text: str | bytes) -> int:
+    """Count the brackets that open something: an upper bound of the depth, found quickly."""
+    if isinstance(text, str):
+        return text.count("{") + text.count("[")
+    return text.count(b"{") + text.count(b"[")
+
+
+def _check_depth(body: Body) -> None:
+    # Python's recursion limit is shared with whatever calls this, so it is no bound of ours.
+    level: list[Any] = [body]
+    for _ in range(MAX_DEPTH):
+        inside = (each.values() if isinstance(each, dict) else each for each in level)
+        level = [value for values in inside for value in values if isinstance(value, dict | list)]
+        if not level:
+            return
+    raise BadRequest(f"The JSON is nested more than {MAX_DEPTH} deep.", code="invalid_json")
 
 
 def _read_again(text: str | bytes) -> object:
@@ -124,16 +153,16 @@ def _error(text: str, body: Body) -> BadRequest:
                 f"'{param}' is missing.", code="missing_required_parameter", param=param
             )
     field = param.partition(".")[0]
-    if field == "tool_choice":
-        return unsupported("tool_choice", "this model calls no tools.")
-    if field in ("text", "response_format"):
+    if field in ("tool_choice", "function_call"):
+        return unsupported(field, "this model calls no tools.")
+    if param.startswith("text.format") or field == "response_format":
         name = "text.format" if field == "text" else field
         return BadRequest(f"'{name}' must be of type 'text'.", code="unsupported_value", param=name)
     if param.startswith("metadata"):
         return _metadata_error(body["metadata"])
     if param.startswith("logit_bias"):
         return _bias_error(body["logit_bias"])
-    unsupported_value = param.endswith(".type") or (param == "n" and what.startswith("Invalid"))
+    unsupported_value = param.endswith(".type") or field.startswith("modalities[")
     return BadRequest(
         f"'{param}' must be {_should(what, param)}.",
         code="unsupported_value" if unsupported_value else None,
@@ -144,14 +173,17 @@ def _error(text: str, body: Body) -> BadRequest:
 def _should(what: str, param: str) -> str:
     """Say what a value must be, in a person's words."""
     if what.startswith("Invalid"):
-        choices = [str(choice) for choice in _CHOICES.get(param.rpartition(".")[2], ())]
+        name = param.rpartition(".")[2].partition("[")[0]
+        choices = [str(choice) for choice in _CHOICES.get(name, ())]
         return choices[0] if len(choices) == 1 else "one of " + ", ".join(choices)
     expected = _EXPECTED.fullmatch(what)
     if expected is None:
         return "present" if what.startswith("Object missing") else "in range"
     kind = expected["type"]
     if expected["sign"]:
-        bound = f"{_BOUNDS[expected['sign']]} {float(expected['bound']):.12g}"
+        number = expected["bound"]
+        exact = number if number.lstrip("-").isdigit() else f"{float(number):.12g}"
+        bound = f"{_BOUNDS[expected['sign']]} {exact}"
         unit = {"str": "characters", "array": "entries"}.get(kind, "keys")
         return f"{bound} {unit} long" if expected["length"] else bound
     names = [_NAMES.get(each, each) for each in kind.split(" | ") if each != "null"]
@@ -187,10 +219,25 @@ def _bias_error(value: object) -> BadRequest:
 def _choices() -> dict[str, list[object]]:
     """Collect what each field with a fixed set of values, and each tag, may be."""
     found: dict[str, list[object]] = {"type": ["a supported type"]}
-    kinds = [requests.ResponseBody, requests.CompletionBody, requests.BackgroundOptions]
-    for kind in (*kinds, input_items.ChatMessage, input_items.Message, requests.OutputExpiry):
+    kinds = (
+        requests.ResponseBody,
+        requests.CompletionBody,
+        input_items.ChatMessage,
+        input_items.Message,
+        requests.OutputExpiry,
+        request_options.BackgroundOptions,
+        request_options.TextOptionsInput,
+        request_options.ReasoningOptions,
+        request_options.PromptCacheOptions,
+    )
+    for kind in kinds:
         for each in msgspec.inspect.type_info(kind).fields:  # type: ignore[attr-defined]
-            options = getattr(each.type, "types", (each.type,))
+            options = [*getattr(each.type, "types", (each.type,))]
+            options += [
+                option.item_type
+                for option in options
+                if isinstance(option, msgspec.inspect.ListType)
+            ]
             for option in options:
                 if isinstance(option, msgspec.inspect.LiteralType):
                     found[each.encode_name] = list(option.values)

@@ -20,6 +20,8 @@ class Model:
     name: str
     #: When its worker started, in seconds since 1970.
     created: int = 0
+    #: Tokens of prompt and answer together that it takes at most; None before its first worker.
+    context: int | None = None
     temperature: float = 1.0
     top_p: float = 1.0
 
@@ -62,6 +64,7 @@ class Directory:
             name: Model(
                 name=name,
                 created=about["created"],
+                context=about["context"],
                 temperature=about["temperature"],
                 top_p=about["top_p"],
             )

@@ -6,7 +6,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
-from starlette.types import ExceptionHandler
+from starlette.types import ASGIApp, ExceptionHandler, Message, Receive, Scope, Send
 
 from turnstream.turns.errors import NotServed, TurnError
 from turnstream.turns.shapes import Error
@@ -29,7 +29,7 @@ async def no_such_route(request: Request, exc: Exception) -> Response:
     """Answer a path or a method that is not served."""
     assert isinstance(exc, HTTPException)
     if exc.status_code == 404:
-        return error_response(NotServed(request.url.path))
+        return error_response(NotServed(request.url.path, _served(request)))
     error = Error(
         type="invalid_request_error",
         code="method_not_allowed" if exc.status_code == 405 else "invalid_value",
@@ -52,23 +52,60 @@ def _allowed(request: Request) -> str:
     return ", ".join(sorted(methods))
 
 
+def _served(request: Request) -> list[str]:
+    """Return the paths of the API, without those below them."""
+    routes = request.app.routes
+    paths = sorted({route.path for route in routes if isinstance(route, Route)})
+    return [path for path in paths if path.startswith("/v1/") and not _below(path, paths)]
+
+
+def _below(path: str, others: list[str]) -> bool:
+    return any(path.startswith(other + "/") for other in others if other != "/")
+
+
 async def client_left(request: Request, exc: Exception) -> Response:
     """Answer a client that has disconnected."""
     return Response(status_code=_CLIENT_LEFT)
 
 
-async def broken(request: Request, exc: Exception) -> Response:
-    """Answer any other exception; the server logs its traceback."""
-    request_id = request.scope["request_id"]
-    log.error("%s: %s %s failed", request_id, request.method, request.url.path)
+class Failures:
+    """Middleware that answers any other exception with a 500; the log has its traceback.
+
+    Starlette's own would answer outside all other middleware, so without its headers.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, watched)
+        except Exception:
+            if begun:
+                raise
+            request_id = scope["request_id"]
+            log.exception("%s: %s %s failed", request_id, scope["method"], scope["path"])
+            await _broken(request_id)(scope, receive, send)
+
+
+def _broken(request_id: str) -> Response:
     error = Error(
         type="server_error",
         code="server_error",
         message=f"The server failed. Its log tells why under {request_id}.",
         param=None,
     )
-    # Starlette sends this answer outside the middleware that adds the request's id.
-    return json_response(ErrorBody(error=error), status=500, headers={"x-request-id": request_id})
+    return json_response(ErrorBody(error=error), status=500)
 
 
 #: The handler of each kind of exception.
@@ -76,5 +113,4 @@ HANDLERS: dict[type[Exception], ExceptionHandler] = {
     TurnError: refuse,
     HTTPException: no_such_route,
     ClientDisconnect: client_left,
-    Exception: broken,
 }

@@ -20,6 +20,20 @@ def unsupported(param: str, hint: str) -> BadRequest:
     )
 
 
+def check_obfuscation(requested: bool | None) -> None:
+    """Refuse to hide the lengths of slices.
+
+    Raises:
+        BadRequest: this was requested.
+    """
+    if requested:
+        raise BadRequest(
+            "'stream_options.include_obfuscation' must be false: slices are not padded.",
+            code="unsupported_value",
+            param="stream_options.include_obfuscation",
+        )
+
+
 def starting_after(text: str | None) -> int:
     """Read the number of the last event that a client has, from a query; none is -1."""
     return whole_text(text, "starting_after", -1, least=0, most=10**15)

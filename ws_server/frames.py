@@ -4,15 +4,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from turnstream.turns.errors import BadRequest, TurnError
+from turnstream.turns.errors import BadRequest, BodyTooLarge, TurnError
 from turnstream.turns.ids import response_of
 from turnstream.ws_server import field, requests
 from turnstream.ws_server.create import Create, read_create
 from turnstream.ws_server.decode import decode, read_json
 from turnstream.ws_server.field import Body
-
-#: Size limit of a frame; a larger one is refused and the socket stays open.
-MESSAGE_BYTES = 256 * 1024
+from turnstream.ws_server.settings import BODY_BYTES
+from turnstream.ws_server.unexpected import confined
 
 _STREAM_ID = re.compile(r"[A-Za-z0-9_.-]{1,256}")
 
@@ -57,26 +56,31 @@ class Frame:
 
     stream_id: str | None
     request: Create | Cancel | Resume | Steer | Refusal
+    #: Bytes of its text.
+    size: int = 0
 
 
-def read_frame(text: str | None) -> Frame:
+def read_frame(text: str | None, most: int = BODY_BYTES) -> Frame:
     """Read a frame; an error becomes a `Refusal`, since the lane must send it in order.
 
     Args:
         text: None for a binary frame.
+        most: bytes that it may have; a larger one is refused and the socket stays open.
     """
     stream_id = parent = None
     try:
         if text is None:
             raise BadRequest("Send text, not bytes.", code="invalid_json")
-        if len(text) > MESSAGE_BYTES or len(text.encode(errors="replace")) > MESSAGE_BYTES:
-            raise BadRequest(f"A frame may have at most {MESSAGE_BYTES} bytes.")
+        size = len(text.encode(errors="replace"))
+        if size > most:
+            raise BodyTooLarge(most)
         body = read_json(text)
         stream_id = _stream_id(body)
         if body.get("type") == "response.create":
             parent = _parent(body)
-        return Frame(stream_id, _request(body))
-    except BadRequest as exc:
+        with confined("a frame"):
+            return Frame(stream_id, _request(body), size)
+    except TurnError as exc:
         return Frame(stream_id, Refusal(exc, parent))
 
 

@@ -1,8 +1,9 @@
-"""Turns over HTTP: `/v1/responses` and `/v1/chat/completions`."""
+"""Turns over HTTP: `/v1/responses`, `/v1/chat/completions` and `/v1/completions`."""
 
 import asyncio
 from collections.abc import Coroutine
 from contextlib import AbstractAsyncContextManager, suppress
+from functools import partial
 from typing import Any, TypeVar
 
 import msgspec
@@ -10,7 +11,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from turnstream.turns import shapes
-from turnstream.turns.client import TurnClient
 from turnstream.turns.errors import BadRequest, ResponseNotFound
 from turnstream.turns.event_json import event_type
 from turnstream.turns.follower import Follower
@@ -18,12 +18,13 @@ from turnstream.turns.ids import is_response_id, response_of
 from turnstream.turns.response import without_logprobs
 from turnstream.turns.tasks import end
 from turnstream.turns.turn import Turn
-from turnstream.ws_server import chat, field
+from turnstream.ws_server import chat, choices, completions, field
+from turnstream.ws_server.body import read_body
 from turnstream.ws_server.create import LOGPROBS, read_create, resolved, with_key
 from turnstream.ws_server.decode import read_json
 from turnstream.ws_server.event_stream import EventStream, ResponsesWire
-from turnstream.ws_server.frames import MESSAGE_BYTES
 from turnstream.ws_server.state import admit, state_of
+from turnstream.ws_server.submitted import submitted
 from turnstream.ws_server.wire import failure, json_response, refused
 
 T = TypeVar("T")
@@ -41,10 +42,10 @@ async def create_response(request: Request) -> Response:
     create = await resolved(create, state.turn_client.stored, owner)
     turn = create.turn(owner, model, previous_cached=False)
     if body.get("stream"):
-        return EventStream(state.turn_client, state.turn_client.submit(turn), ResponsesWire())
+        return EventStream(state.turn_client, submitted(request, turn), ResponsesWire())
     if create.background:
-        return json_response(await _submitted(state.turn_client, turn))
-    last = await _last_event(request, state.turn_client.submit(turn))
+        return json_response(await _submitted(request, turn))
+    last = await _last_event(request, submitted(request, turn))
     return refused(last) if event_type(last) == b"error" else json_response(_response_in(last))
 
 
@@ -53,18 +54,42 @@ async def create_completion(request: Request) -> Response:
     state, owner = admit(request)
     asked = chat.read_chat(read_json(await read_body(request)))
     create = with_key(asked.create, request.headers.get("idempotency-key"))
-    turn = create.turn(owner, await state.directory.find(create.model), previous_cached=False)
-    following = state.turn_client.submit(turn)
+    turns = choices.turns_of(create, owner, await state.directory.find(create.model))
+    submit = partial(submitted, request)
+    following = submit(turns[0])
+    if len(turns) > 1:
+        following = choices.following(state.turn_client, turns, submit)
     if asked.stream:
-        wire = chat.ChatWire(include_usage=asked.include_usage)
+        wire = chat.ChatWire(include_usage=asked.include_usage, choices=len(turns))
         return EventStream(state.turn_client, following, wire)
-    last = await _last_event(request, following)
-    if event_type(last) == b"error":
-        return refused(last)
-    response = msgspec.json.decode(_response_in(last), type=shapes.Response)
-    if response.status == "failed":
-        return failure(chat.failure_of(response), 500)
-    return json_response(chat.completion(response))
+    responses = []
+    for last in await _last_events(request, following):
+        if event_type(last) == b"error":
+            return chat.refusal_of(last)
+        response = msgspec.json.decode(_response_in(last), type=shapes.Response)
+        if response.status == "failed":
+            return failure(chat.failure_of(response), 500)
+        responses.append(response)
+    return json_response(chat.completion(*responses))
+
+
+async def create_text_completion(request: Request) -> Response:
+    """`POST /v1/completions`: a turn for each raw prompt."""
+    state, owner = admit(request)
+    asked = completions.read_completion(read_json(await read_body(request)))
+    key = request.headers.get("idempotency-key")
+    model = await state.directory.find(asked.model)
+    turns = completions.turns_of(asked, key, owner, model)
+    following = choices.following(state.turn_client, turns, partial(submitted, request))
+    wire = completions.TextWire(asked)
+    if asked.stream:
+        return EventStream(state.turn_client, following, wire)
+    responses = []
+    for last in await _last_events(request, following):
+        if (refusal := wire.refusal(last)) is not None:
+            return refusal
+        responses.append(msgspec.json.decode(_response_in(last), type=shapes.Response))
+    return json_response(completions.completion(responses, asked.echoes))
 
 
 class _Event(msgspec.Struct, frozen=True):
@@ -75,17 +100,26 @@ def _response_in(event: bytes) -> msgspec.Raw:
     return msgspec.json.decode(event, type=_Event).response
 
 
-async def _submitted(turn_client: TurnClient, turn: Turn) -> str | msgspec.Raw:
-    async with turn_client.submit(turn) as follower:
+async def _submitted(request: Request, turn: Turn) -> str | msgspec.Raw:
+    async with submitted(request, turn) as follower:
         if follower.turn_id != turn.id:
             # An earlier request had the same idempotency key.
-            return await turn_client.stored.response(follower.turn_id, turn.owner)
+            stored = state_of(request).turn_client.stored
+            return await stored.response(follower.turn_id, turn.owner)
         created = (await anext(follower.batches()))[0]
     return _response_in(created)
 
 
 async def _last_event(request: Request, following: AbstractAsyncContextManager[Follower]) -> bytes:
-    """Wait for the end of a turn and return its terminal event.
+    return (await _last_events(request, following))[0]
+
+
+async def _last_events(
+    request: Request, following: AbstractAsyncContextManager[Follower]
+) -> list[bytes]:
+    """Wait for the end of each turn of a request and return their terminal events in order.
+
+    If one fails, its event is returned alone.
 
     Raises:
         ClientDisconnect: the client left first; its turn is cancelled if it is not stored.
@@ -100,11 +134,14 @@ async def _last_event(request: Request, following: AbstractAsyncContextManager[F
     raise ClientDisconnect
 
 
-async def _last(follower: Follower) -> bytes:
+async def _last(follower: Follower) -> list[bytes]:
+    last: dict[int, bytes] = {}
     async for batch in follower.batches():
+        if batch and event_type(batch[-1]) in choices.FAILED:
+            return [batch[-1]]
         if batch:
-            last = batch[-1]
-    return last
+            last[choices.index_of(batch[-1])] = batch[-1]
+    return [last[index] for index in sorted(last)]
 
 
 async def get_response(request: Request) -> Response:
@@ -120,10 +157,16 @@ async def get_response(request: Request) -> Response:
         ]
         return json_response(found if LOGPROBS in included else without_logprobs(found))
     after = field.starting_after(request.query_params.get("starting_after"))
+    if request.method == "HEAD":
+        # Of a stream there is only its head: whether it exists, and what it is.
+        await state.turn_client.stored.response(response_id, owner)
+        return Response(media_type="text/event-stream", headers={"cache-control": "no-cache"})
     return EventStream(
         state.turn_client,
         state.turn_client.follow(response_id, owner, after=after),
         ResponsesWire(),
+        # These are a known response's events, its refusal included.
+        decision_seconds=0,
     )
 
 
@@ -150,20 +193,6 @@ async def cancel_response(request: Request) -> Response:
                 await _last(follower)
         found = await state.turn_client.stored.response(response_id, owner)
     return json_response(found)
-
-
-async def read_body(request: Request) -> bytes:
-    """Read a request's body.
-
-    Raises:
-        BadRequest: it is larger than `MESSAGE_BYTES`.
-    """
-    chunks = bytearray()
-    async for chunk in request.stream():
-        chunks += chunk
-        if len(chunks) > MESSAGE_BYTES:
-            raise BadRequest(f"A request may have at most {MESSAGE_BYTES} bytes.")
-    return bytes(chunks)
 
 
 def response_id_of(request: Request) -> str:

@@ -49,19 +49,19 @@ class Input:
     last_user: tuple[str, input_items.Content] | None = None
 
 
-def read_input(value: str | Sequence[InputItem]) -> Input:
-    """Read the items of the field `input`.
+def read_input(value: str | Sequence[InputItem], name: str = "input") -> Input:
+    """Read the items of the field called `name`.
 
     Raises:
         BadRequest: a reference or a compacted conversation is not one of ours.
     """
     if isinstance(value, str):
-        return Input((Message("user", value),), last_user=("input", value))
+        return Input((Message("user", value),), last_user=(name, value))
     items: list[Item] = []
     references: list[Reference] = []
     last_user: tuple[str, input_items.Content] | None = None
     for number, item in enumerate(value):
-        param = f"input[{number}]"
+        param = f"{name}[{number}]"
         match item:
             case input_items.Message():
                 role = "system" if item.role == "developer" else item.role

@@ -17,6 +17,7 @@ from turnstream.turns.follower import Follower
 from turnstream.turns.turn import Turn
 from turnstream.ws_server.create import Create
 from turnstream.ws_server.frames import Refusal, Resume
+from turnstream.ws_server.unexpected import confined
 from turnstream.ws_server.wire import error_frame
 
 #: Requests that may wait on one lane; one more is refused.
@@ -36,6 +37,7 @@ class Connection(Protocol):
     #: Bounds the turns that run on all lanes together.
     in_flight: asyncio.Semaphore
     owner: str
+    unanswered: "Unanswered"
 
     async def send(self, text: str) -> None: ...
 
@@ -44,6 +46,31 @@ class Connection(Protocol):
 
 class TooManyWaiting(Exception):
     """The client has too many unanswered messages."""
+
+
+class Unanswered:
+    """Counts the bytes of a socket's requests that wait or run, since they are in memory."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._bytes = 0
+
+    def add(self, size: int) -> None:
+        """Count a request.
+
+        Raises:
+            Overloaded: there would be too many bytes; it is not counted.
+        """
+        if self._bytes + size > self._most:
+            raise Overloaded(
+                f"This request has {size} bytes and those on this socket that are not answered yet"
+                f" have {self._bytes}: together at most {self._most}."
+            )
+        self._bytes += size
+
+    def remove(self, size: int) -> None:
+        """Note that a request was answered."""
+        self._bytes -= size
 
 
 class Lane:
@@ -56,27 +83,38 @@ class Lane:
         #: The last turn answered; this socket can continue it even if it is not stored.
         self.latest: str | None = None
         self._connection = connection
-        self._inbox: asyncio.Queue[Request] = asyncio.Queue(WAITING + REFUSALS)
+        #: Requests and their bytes.
+        self._inbox: asyncio.Queue[tuple[Request, int]] = asyncio.Queue(WAITING + REFUSALS)
         #: Requests that wait or run, without refusals.
         self._pending = 0
         #: The next turn was cancelled before it began.
         self._stop_next = False
 
-    def put(self, request: Request) -> None:
+    def put(self, request: Request, size: int = 0) -> None:
         """Add a request or its refusal without waiting.
+
+        Args:
+            size: bytes of the request, counted until it is answered.
 
         Raises:
             TooManyWaiting: there is no room even for a refusal.
         """
-        if not isinstance(request, Refusal) and self._inbox.qsize() >= WAITING:
-            full = Overloaded(f"{WAITING} requests wait on this lane already.")
-            parent = request.previous_response_id if isinstance(request, Create) else None
-            request = Refusal(full, parent)
+        if not isinstance(request, Refusal):
+            try:
+                self._make_room(size)
+            except Overloaded as full:
+                parent = request.previous_response_id if isinstance(request, Create) else None
+                request, size = Refusal(full, parent), 0
         try:
-            self._inbox.put_nowait(request)
+            self._inbox.put_nowait((request, size))
         except asyncio.QueueFull as exc:
             raise TooManyWaiting from exc
         self._pending += not isinstance(request, Refusal)
+
+    def _make_room(self, size: int) -> None:
+        if self._inbox.qsize() >= WAITING:
+            raise Overloaded(f"{WAITING} requests wait on this lane already.")
+        self._connection.unanswered.add(size)
 
     def stop(self) -> str | None:
         """Return the turn to cancel; None: the next one is cancelled when it begins.
@@ -95,26 +133,19 @@ class Lane:
         try:
             while True:
                 match await self._inbox.get():
-                    case Refusal() as refusal:
+                    case (Refusal() as refusal, _):
                         await self._refuse(refusal)
-                    case request:
+                    case (request, size):
                         async with self._connection.in_flight:
                             await self._answer(request)
+                        self._connection.unanswered.remove(size)
         except WebSocketDisconnect:
             return
 
     async def _answer(self, request: Create | Resume) -> None:
         try:
-            async with await self._following(request) as follower:
-                self.running = follower.turn_id
-                if self._stop_next:
-                    with suppress(BadRequest):  # it has ended already
-                        await self._connection.turn_client.cancel(
-                            self.running, self._connection.owner
-                        )
-                async for batch in follower.batches():
-                    for event in batch:
-                        await self._connection.send(with_stream_id(event, self.stream_id))
+            with confined("a request on a socket"):
+                await self._follow(request)
             self.latest = self.running
         except TurnError as error:
             parent = request.previous_response_id if isinstance(request, Create) else None
@@ -123,6 +154,16 @@ class Lane:
             self.running = None
             self._pending -= 1
             self._stop_next = False
+
+    async def _follow(self, request: Create | Resume) -> None:
+        async with await self._following(request) as follower:
+            self.running = follower.turn_id
+            if self._stop_next:
+                with suppress(BadRequest):  # it has ended already
+                    await self._connection.turn_client.cancel(self.running, self._connection.owner)
+            async for batch in follower.batches():
+                for event in batch:
+                    await self._connection.send(with_stream_id(event, self.stream_id))
 
     async def _refuse(self, refusal: Refusal) -> None:
         # As clients expect, a response that could not be continued is forgotten, on this lane only.

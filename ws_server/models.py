@@ -3,7 +3,8 @@
 from starlette.requests import Request
 from starlette.responses import Response
 
-from turnstream.turns.errors import TurnError
+from turnstream.turns.errors import RedisUnusable
+from turnstream.turns.redis_problem import RedisProblem
 from turnstream.ws_server import bodies
 from turnstream.ws_server.directory import Model
 from turnstream.ws_server.state import admit, state_of
@@ -32,12 +33,19 @@ async def healthz(request: Request) -> Response:
 
 
 async def readyz(request: Request) -> Response:
-    """`GET /readyz`: 200 if a worker of the default model has a recent heartbeat, else 503."""
+    """`GET /readyz`: 200 if a turn can be written and a worker of the default model is alive."""
     state = state_of(request)
+    if (problem := await state.turn_client.redis_problem(state.model)) is not None:
+        return _redis_away(problem)
     try:
         served = await state.turn_client.is_served(state.model)
-    except TurnError:
-        return json_response(bodies.Health(status="no redis"), status=503)
+    except RedisUnusable as exc:
+        return _redis_away(exc.problem)
     if not served:
         return json_response(bodies.Health(status=f"no worker for {state.model}"), status=503)
     return json_response(bodies.Health(status="ready"))
+
+
+def _redis_away(problem: RedisProblem) -> Response:
+    body = bodies.Health(status="no redis", cause=problem.cause, detail=str(problem))
+    return json_response(body, status=503)

@@ -1,7 +1,8 @@
 """What clients send: each body and frame declared once, for decoding, validation and schemas.
 
 Unknown fields are ignored, and null counts as absent. A field that is known but cannot be honoured
-is refused in `decode.py`, which also turns msgspec's errors into ours.
+is not declared here: `fields.py` has it, with the reason that its refusal gives. `decode.py` turns
+msgspec's errors into ours.
 """
 
 from typing import Annotated, Any, Literal
@@ -9,16 +10,38 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from turnstream.turns.sampling_params import MAX_TOP_LOGPROBS
-from turnstream.turns.shapes import ResponseId, StreamId
+from turnstream.turns.shapes import ConversationId, ResponseId, StreamId
 from turnstream.ws_server.input_items import ChatMessage, Items
+from turnstream.ws_server.request_options import (
+    AllowedChatToolsChoice,
+    AllowedToolsChoice,
+    BackgroundOptions,
+    CacheOptions,
+    Effort,
+    Function,
+    Identifier,
+    Includable,
+    PlainFormat,
+    PromptCacheOptions,
+    ReasoningOptions,
+    ResponseStreamOptions,
+    StreamOptions,
+    TextOptionsInput,
+    Tool,
+    Verbosity,
+)
 
 Temperature = Annotated[float, Meta(ge=0, le=2)] | None
 Probability = Annotated[float, Meta(ge=0, le=1)] | None
 Penalty = Annotated[float, Meta(ge=-2, le=2)] | None
 Factor = Annotated[float, Meta(ge=0.01, le=100)] | None
 TopK = Annotated[int, Meta(ge=-1, le=1_000_000)] | None
-Tokens = Annotated[int, Meta(ge=1, le=1_000_000)] | None
-MinTokens = Annotated[int, Meta(ge=0, le=1_000_000)] | None
+#: The official SDKs declare integers of 64 bits.
+MOST = 2**63 - 1
+Tokens = Annotated[int, Meta(ge=1, le=MOST)] | None
+#: As clients of llama.cpp send it: -1 is no limit. 0 is refused by `chat.py`.
+TokensOrNoLimit = Annotated[int, Meta(ge=-1, le=MOST, extra_json_schema={"not": {"const": 0}})]
+MinTokens = Annotated[int, Meta(ge=0, le=MOST)] | None
 TopLogprobs = Annotated[int, Meta(ge=0, le=MAX_TOP_LOGPROBS)] | None
 #: By the token's id as text.
 LogitBias = (
@@ -31,8 +54,9 @@ LogitBias = (
     ]
     | None
 )
-#: Seeds stay in the range that JavaScript represents exactly.
-Seed = Annotated[int, Meta(ge=-(2**53), le=2**53)] | None
+Seed = Annotated[int, Meta(ge=-(2**63), le=MOST)] | None
+#: Answers to one chat completion request, at most.
+MOST_CHOICES = 8
 Metadata = (
     Annotated[
         dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=512)]],
@@ -42,31 +66,6 @@ Metadata = (
 )
 Key = Annotated[str, Meta(min_length=1, max_length=256)] | None
 Tier = Literal["auto", "default", "priority", "fast", "flex"] | None
-ToolChoice = Literal["auto", "none"] | None
-
-
-class PlainFormat(Struct, frozen=True, tag_field="type", tag="text"):
-    """Plain text, the only format."""
-
-
-class TextOptionsInput(Struct, frozen=True):
-    """Format of the answer's text."""
-
-    format: PlainFormat | None = None
-
-
-class PromptCacheOptions(Struct, frozen=True):
-    """`prewarm` requests a warm-up, like `generate: false`."""
-
-    prewarm: bool | None = None
-
-
-class BackgroundOptions(Struct, frozen=True):
-    """How a background turn is scheduled; a window of hours puts it into the batch tier."""
-
-    completion_window: Literal["soonest", "2h", "8h"] | None = None
-    #: Accepted without effect.
-    continuation_id: str | None = None
 
 
 class Sampling(Struct, frozen=True, kw_only=True):
@@ -87,7 +86,26 @@ class Sampling(Struct, frozen=True, kw_only=True):
     ignore_eos: bool | None = None
 
 
-class ResponseFields(Sampling, frozen=True, kw_only=True):
+class SharedFields(Sampling, frozen=True, kw_only=True):
+    """Fields of both protocols that have no effect on the answer; returned with the response."""
+
+    parallel_tool_calls: bool | None = None
+    prompt_cache_key: Identifier = None
+    #: The second is how older SDKs spell the first.
+    prompt_cache_retention: Literal["in_memory", "in-memory", "24h"] | None = None
+    safety_identifier: Identifier = None
+    #: A string; Open WebUI sends an object.
+    user: Annotated[str, Meta(max_length=512)] | dict[str, Any] | None = None
+    idempotency_key: Key = None
+
+
+class ConversationParam(Struct, frozen=True):
+    """A conversation, named by id."""
+
+    id: ConversationId
+
+
+class ResponseFields(SharedFields, frozen=True, kw_only=True):
     """A request for a response."""
 
     #: Required unless `generate` is false; its last user message is text, and not blank.
@@ -95,18 +113,23 @@ class ResponseFields(Sampling, frozen=True, kw_only=True):
     model: str | None = None
     instructions: str | None = None
     previous_response_id: ResponseId | None = None
+    #: The conversation that it belongs to; not with `previous_response_id`.
+    conversation: ConversationId | ConversationParam | None = None
     max_output_tokens: Tokens = None
     truncation: Literal["auto", "disabled"] | None = None
     store: bool | None = None
     service_tier: Tier = None
     metadata: Metadata = None
-    idempotency_key: Key = None
-    #: `message.output_text.logprobs`: the log probability of each token of the answer.
-    include: list[str] | None = None
     #: How many likeliest tokens are reported in the place of each; above 0 it includes logprobs.
     top_logprobs: TopLogprobs = None
     text: TextOptionsInput | None = None
-    tool_choice: ToolChoice = None
+    #: What is not in an answer of this service is included by not being there.
+    include: list[Includable] | None = None
+    reasoning: ReasoningOptions | None = None
+    tools: list[Tool] | None = None
+    tool_choice: Literal["auto", "none"] | AllowedToolsChoice | None = None
+    max_tool_calls: Annotated[int, Meta(ge=0, le=MOST)] | None = None
+    stream_options: ResponseStreamOptions | None = None
     #: False is a warm-up: it ends at once, and another response can continue it.
     generate: bool | None = None
     prompt_cache_options: PromptCacheOptions | None = None
@@ -129,30 +152,32 @@ class CompactBody(Struct, frozen=True, kw_only=True):
     previous_response_id: ResponseId | None = None
 
 
-class StreamOptions(Struct, frozen=True):
-    """Options of a chat completion's stream."""
-
-    include_usage: bool | None = None
-
-
-class CompletionBody(Sampling, frozen=True, kw_only=True):
+class CompletionBody(SharedFields, frozen=True, kw_only=True):
     """The body of `POST /v1/chat/completions`."""
 
     messages: Annotated[list[ChatMessage], Meta(min_length=1)]
     model: str | None = None
-    max_completion_tokens: Tokens = None
-    max_tokens: Tokens = None
+    max_completion_tokens: TokensOrNoLimit | None = None
+    max_tokens: TokensOrNoLimit | None = None
     stop: str | Annotated[list[str], Meta(max_length=4)] | None = None
     #: Whether the answer goes on from the last message, an assistant's; by default it does.
     continue_final_message: bool | None = None
     #: True: a new reply, also after an assistant's message.
     add_generation_prompt: bool | None = None
-    n: Literal[1] | None = None
+    #: Number of answers.
+    n: Annotated[int, Meta(ge=1, le=MOST_CHOICES)] | None = None
     logprobs: bool | None = None
     #: Needs `logprobs`.
     top_logprobs: TopLogprobs = None
     response_format: PlainFormat | None = None
-    tool_choice: ToolChoice = None
+    modalities: list[Literal["text"]] | None = None
+    reasoning_effort: Effort = None
+    verbosity: Verbosity = None
+    tools: list[Tool] | None = None
+    tool_choice: Literal["auto", "none"] | AllowedChatToolsChoice | None = None
+    functions: list[Function] | None = None
+    function_call: Literal["auto", "none"] | None = None
+    prompt_cache_options: CacheOptions | None = None
     store: bool | None = None
     service_tier: Tier = None
     metadata: Metadata = None

@@ -14,13 +14,19 @@ from starlette.applications import Starlette
 
 from turnstream.turns.environment import SettingError
 from turnstream.ws_server.app import create_app
+from turnstream.ws_server.http_protocol import HttpProtocol
 from turnstream.ws_server.settings import ServerSettings
 from turnstream.ws_server.socket import announce_drain
 
-#: A larger message closes the socket with 1009; one above 256 KiB is refused and it stays open.
-SOCKET_MESSAGE_BYTES = 4 * 1024 * 1024
+log = logging.getLogger(__name__)
+
+#: A message this much larger than a request may be closes the socket with 1009; up to there it is
+#: refused and the socket stays open.
+TOO_LARGE_FACTOR = 2
 #: A client that acknowledges nothing for this long is disconnected; it can resume.
 STALLED_MS = 30_000
+#: Exit code when a background task has died; the process is to be started again.
+APP_DIED = 1
 #: Unsent bytes that the kernel buffers for a slow client before a send here waits.
 UNSENT_BYTES = 16 * 1024
 
@@ -43,26 +49,50 @@ def run() -> int:
     app = create_app(settings)
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=HttpProtocol,
         ws="websockets-sansio",
-        ws_max_size=SOCKET_MESSAGE_BYTES,
+        ws_max_size=settings.body_bytes * TOO_LARGE_FACTOR,
         # A compressed message of a hostile client may expand to a thousand times its size.
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=3,
+        timeout_keep_alive=settings.keep_alive_seconds,
+        # Nothing here depends on the address or the scheme that a proxy reports.
+        proxy_headers=False,
         # The access log would contain queries, which may hold ids.
         access_log=False,
         log_config=None,
     )
-    _Server(config, app).run(sockets=[listening])
-    return 0
+    server = _Server(config, app)
+    try:
+        server.run(sockets=[listening])
+    except SystemExit:
+        # The application failed to start, and its reason is logged. Uvicorn's code 3 would mean a
+        # model that can't be loaded.
+        return APP_DIED
+    return APP_DIED if server.app_died else 0
 
 
 class _Server(uvicorn.Server):
-    """A server that sends `server.draining` on every socket before closing it with 1012."""
+    """A server that sends `server.draining` on every socket before closing it with 1012.
+
+    It ends when a background task of the application has died: without it, readers would wait.
+    """
 
     def __init__(self, config: uvicorn.Config, app: Starlette) -> None:
         super().__init__(config)
         self._app = app
+
+    @property
+    def app_died(self) -> bool:
+        """Whether the application has ended by itself, with an error."""
+        return bool(getattr(self.lifespan, "shutdown_failed", False))
+
+    async def on_tick(self, counter: int) -> bool:
+        if await super().on_tick(counter):
+            return True
+        if self.app_died:
+            log.critical("a background task died; the process ends with code %d", APP_DIED)
+        return self.app_died
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await announce_drain(self._app.state.node.sessions)

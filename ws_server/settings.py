@@ -8,9 +8,10 @@ from socket import gethostname
 
 from turnstream.turns.environment import Setting, SettingError, read_all, text, whole
 from turnstream.turns.settings import DAY, MODEL, TurnSettings, blob_store
+from turnstream.ws_server.origins import origins
+from turnstream.ws_server.prefix import Networks, is_prefix, networks
 
 _KEY = re.compile(r"([A-Za-z0-9_.-]{1,64}):([0-9a-fA-F]{64})")
-_ORIGIN = re.compile(r"https?://[^/\s]+")
 
 
 def _api_keys(value: str) -> dict[str, str]:
@@ -24,12 +25,11 @@ def _api_keys(value: str) -> dict[str, str]:
     return keys
 
 
-def _origins(value: str) -> frozenset[str]:
-    entries = value.replace(",", " ").split()
-    for entry in entries:
-        if not _ORIGIN.fullmatch(entry):
-            raise ValueError(f"must be a list of scheme://host[:port], not {entry!r}")
-    return frozenset(entry.lower() for entry in entries)
+def _root_path(value: str) -> str:
+    prefix = value.rstrip("/")
+    if prefix and not is_prefix(prefix):
+        raise ValueError(f"must be a path such as /llm, not {value!r}")
+    return prefix
 
 
 HOST = Setting(
@@ -48,9 +48,22 @@ FILES = Setting(
 )
 
 
+#: The default of `MAX_BODY_BYTES`.
+BODY_BYTES = 8 * 1024 * 1024
+MAX_BODY_BYTES = Setting(
+    "MAX_BODY_BYTES",
+    whole(1024, 2**30),
+    BODY_BYTES,
+    "size of a request: the body over HTTP, decoded, a message on a WebSocket, a line of a batch's"
+    " file; whether a prompt fits is for the model's context to say",
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SocketLimits:
-    """Limits of one WebSocket."""
+    """Limits of one WebSocket, and of a request over HTTP."""
+
+    body_bytes: int = MAX_BODY_BYTES.field()
 
     seconds: int = Setting(
         "SOCKET_SECONDS",
@@ -88,11 +101,33 @@ class ServerSettings:
     #: Lower case.
     origins: frozenset[str] = Setting(
         "ORIGINS",
-        _origins,
+        origins,
         frozenset(),
-        "pages of other hosts that may connect: `https://HOST[:PORT]`, separated by commas"
-        " or spaces",
+        "pages of other origins that may connect and read, over HTTP and WebSockets:"
+        " `https://HOST[:PORT]`, `tauri://localhost` and the like, `null`; separated by commas or"
+        " spaces",
         shown="none",
+    ).field()
+    keep_alive_seconds: int = Setting(
+        "KEEP_ALIVE_SECONDS",
+        whole(1, DAY),
+        75,
+        "how long an idle HTTP connection is kept; longer than the proxy in front keeps its own",
+    ).field()
+    root_path: str = Setting(
+        "ROOT_PATH",
+        _root_path,
+        "",
+        "path of a proxy below which the service is, such as `/llm`; see [deploy.md](deploy.md)",
+        shown="none",
+    ).field()
+    trusted_proxies: Networks = Setting(
+        "TRUSTED_PROXIES",
+        networks,
+        networks("127.0.0.1 ::1"),
+        "addresses or networks of proxies whose `X-Forwarded-Prefix` is believed, separated by"
+        " commas or spaces; `*` for all",
+        shown="`127.0.0.1,::1`",
     ).field()
     #: Name of the channel on which this node's events arrive.
     node: str = Setting(
@@ -115,6 +150,7 @@ class ServerSettings:
         30 * DAY,
         "how long a file is kept, and a batch after its end",
     ).field()
+    body_bytes: int = MAX_BODY_BYTES.field()
     batch_lines: int = Setting(
         "BATCH_LINES", whole(1, 1_000_000_000), 1_000_000, "requests that a batch file may have"
     ).field()

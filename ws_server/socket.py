@@ -12,7 +12,7 @@ from contextlib import suppress
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from turnstream.turns.client import TurnClient
-from turnstream.turns.errors import BadRequest, NotServed, TurnError
+from turnstream.turns.errors import BadRequest, NotServed, Overloaded, TurnError
 from turnstream.turns.event_json import encode
 from turnstream.turns.tasks import Start, background
 from turnstream.turns.turn import Turn
@@ -29,7 +29,7 @@ from turnstream.ws_server.frames import (
     read_frame,
     read_resume,
 )
-from turnstream.ws_server.lane import Lane, TooManyWaiting
+from turnstream.ws_server.lane import Lane, TooManyWaiting, Unanswered
 from turnstream.ws_server.settings import SocketLimits
 from turnstream.ws_server.state import state_of
 from turnstream.ws_server.wire import error_frame, error_response, steer_failed
@@ -65,7 +65,7 @@ async def responses_socket(socket: WebSocket) -> None:
 
 async def no_such_socket(socket: WebSocket) -> None:
     """Refuse a handshake at a path without a socket."""
-    await socket.send_denial_response(error_response(NotServed(socket.url.path)))
+    await socket.send_denial_response(error_response(NotServed(socket.url.path, ["/v1/responses"])))
 
 
 async def announce_drain(sessions: Iterable["Session"]) -> None:
@@ -91,6 +91,8 @@ class Session:
         self.turn_client = turn_client
         #: Bounds the turns that run; further ones wait on their lanes.
         self.in_flight = asyncio.Semaphore(limits.turns)
+        #: Bounds the memory of requests: any one fits, and as much again.
+        self.unanswered = Unanswered(2 * limits.body_bytes)
         self._socket = socket
         self._directory = directory
         self.owner = owner
@@ -109,7 +111,8 @@ class Session:
                 if (resume := read_resume(self._socket.query_params)) is not None:
                     self._take(resume, start)
                 while (message := await self._socket.receive())["type"] == "websocket.receive":
-                    self._take(read_frame(message.get("text")), start)
+                    frame = read_frame(message.get("text"), self._limits.body_bytes)
+                    self._take(frame, start)
             except (TooManyWaiting, asyncio.QueueFull):
                 await self._cut_off()
 
@@ -169,9 +172,17 @@ class Session:
                 self._control.put(Stop(lane, response_id))
             case Steer(response_id=response_id, input=said):
                 failed = steer_failed(response_id, said, self._lane_of(response_id))
-                self._control.put(Say(failed))
+                self._say(failed, frame)
             case Create() | Resume() | Refusal() as request:
-                lane.put(request)
+                lane.put(request, frame.size)
+
+    def _say(self, failed: str, frame: Frame) -> None:
+        try:
+            self.unanswered.add(frame.size)
+        except Overloaded as exc:
+            self._control.put(Say(error_frame(exc, frame.stream_id)))
+        else:
+            self._control.put(Say(failed, frame.size))
 
     def _lane_of(self, response_id: str) -> str | None:
         lanes = self._lanes.values()

@@ -38,7 +38,7 @@ async def list_input_items(request: Request) -> Response:
     limit = field.whole_text(query.get("limit"), "limit", 20, least=1, most=100)
     order = field.word(query, "order", "desc", ("asc", "desc"))
     items = await state.turn_client.stored.input_of(id, owner)
-    listed = [_item(id, number, item) for number, item in enumerate(items)]
+    listed = [input_item(id, number, item) for number, item in enumerate(items)]
     if order == "desc":
         listed.reverse()
     ids = [item.id for item in listed]
@@ -50,7 +50,10 @@ async def list_input_items(request: Request) -> Response:
     return json_response(InputItemList.of(page, more=start + limit < len(listed)))
 
 
-def _item(response_id: str, number: int, item: Item) -> InputItem | InputCall | InputCallOutput:
+def input_item(
+    response_id: str, number: int, item: Item
+) -> InputItem | InputCall | InputCallOutput:
+    """Return an input item of a response as clients see it."""
     id = f"{message_id(response_id)}_{number}"
     match item:
         case Message():

@@ -53,7 +53,7 @@ def steer_failed(response_id: str, input: object, stream_id: str | None) -> str:
 
 def error_response(error: TurnError) -> Response:
     """Return an error over HTTP."""
-    headers = {"x-should-retry": "true" if error.retry_seconds else "false"}
+    headers = {"x-should-retry": "true" if error.retry_seconds else "false", **error.headers}
     if error.retry_seconds:
         headers["retry-after"] = str(error.retry_seconds)
     return json_response(ErrorBody(error=error_body(error)), status=error.status, headers=headers)

@@ -3,7 +3,6 @@
 Its training text has no emoji, so that they are always encoded as bytes.
 """
 
-import io
 import json
 import logging
 import re
@@ -14,6 +13,7 @@ from random import Random
 import sentencepiece
 from transformers import LlamaTokenizer
 
+from harness import llama_tokenizer
 from scripts.demo_model.corpus import Corpus
 from scripts.demo_model.known import FACTS
 from turnstream.prompts import SYSTEM_PROMPT
@@ -34,28 +34,13 @@ _EMOJI_FROM = 0x1F000
 
 def train_tokenizer(folder: Path, seed: int) -> None:
     """Train on lines of the corpus, and write all files of the tokenizer to a folder."""
-    # Written to memory, because a model file contains the path that it was written to.
-    model = io.BytesIO()
-    sentencepiece.SentencePieceTrainer.train(
-        sentence_iterator=_lines(Random(seed)),
-        model_writer=model,
-        model_type="bpe",
-        vocab_size=VOCABULARY,
-        byte_fallback=True,
-        normalization_rule_name="identity",
-        add_dummy_prefix=True,
-        remove_extra_whitespaces=False,
-        split_digits=True,
+    llama_tokenizer.train(
+        folder,
+        _lines(Random(seed)),
+        vocabulary=VOCABULARY,
         character_coverage=1.0,
-        unk_id=0,
-        bos_id=1,
-        eos_id=2,
-        pad_id=-1,
-        num_threads=1,
         pretokenization_delimiter=_APART,
-        minloglevel=2,
     )
-    (folder / "tokenizer.model").write_bytes(model.getvalue())
     _save_for_transformers(folder)
 
 

@@ -5,7 +5,8 @@ from typing import Any
 import msgspec
 
 from turnstream.turns import event_shapes, shapes
-from turnstream.ws_server import bodies, requests
+from turnstream.ws_server import bodies, completion_bodies, requests
+from turnstream.ws_server import conversation_bodies as conversations
 from turnstream.ws_server.batches import bodies as batches
 
 Json = dict[str, Any]
@@ -21,8 +22,12 @@ SENT: tuple[type, ...] = (
     bodies.InputTokens,
     bodies.Compaction,
     bodies.ModelList,
+    conversations.Conversation,
+    conversations.ConversationDeleted,
+    conversations.ConversationItemList,
     bodies.Completion,
     bodies.Chunk,
+    completion_bodies.TextCompletion,
     bodies.Health,
     batches.FileList,
     batches.FileDeleted,
@@ -32,6 +37,10 @@ ASKED: tuple[type, ...] = (
     requests.ResponseBody,
     requests.CompactBody,
     requests.CompletionBody,
+    completion_bodies.TextCompletionBody,
+    conversations.ConversationBody,
+    conversations.ConversationUpdateBody,
+    conversations.ConversationItemsBody,
     requests.BatchRequest,
     requests.FileForm,
     *requests.FRAMES,

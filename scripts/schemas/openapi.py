@@ -29,8 +29,9 @@ def document() -> Json:
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
             "headers": {
                 "RequestId": {
-                    "description": "Id of the request, also in the server's log.",
-                    "schema": {"type": "string", "pattern": "^req_[0-9a-f]{32}$"},
+                    "description": "Id of the request, also in the server's log: the client's own,"
+                    " if it sent one of 1 to 128 printable characters.",
+                    "schema": {"type": "string", "pattern": "^[!-~]{1,128}$"},
                 },
                 "ShouldRetry": {
                     "description": "Whether a retry may help.",

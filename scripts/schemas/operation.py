@@ -7,13 +7,16 @@ from turnstream.ws_server import bodies
 
 Json = dict[str, Any]
 
+#: Statuses of every operation with a body: too large, or compressed in an unknown way.
+_WITH_BODY = (413, 415)
 #: Statuses of every operation: no key, a page of another host, a failure, Redis unavailable.
 _ANYWHERE = (401, 403, 500, 503)
 _WRONG = {
     400: "The request is wrong; the error says where.",
     401: "The key is missing or unknown.",
     403: "The request comes from a page of another host.",
-    413: "The file is too large.",
+    413: "The body, or the file, is too large.",
+    415: "The body has a content coding that is not supported.",
     404: "Not found, or it belongs to another owner.",
     429: "The owner of this key has reached a limit: try again later.",
     500: "The server or the turn's worker failed.",
@@ -56,7 +59,9 @@ def operation(
     if leads_to:
         by_id = {"parameters": {"id": "$response.body#/id"}}
         done["links"] = {name: {"operationId": name} | by_id for name in leads_to}
-    refusals = {str(status): _refusal(status) for status in sorted((*wrong, *_ANYWHERE))}
+    if body is not None or form is not None:
+        wrong = (*wrong, *_WITH_BODY)
+    refusals = {str(status): _refusal(status) for status in sorted({*wrong, *_ANYWHERE})}
     return written | {"responses": {"200": done, **refusals}}
 
 

@@ -4,7 +4,8 @@ from typing import Any
 
 from scripts.schemas.operation import health, idempotency_key, operation, path, query
 from turnstream.turns import event_shapes, shapes
-from turnstream.ws_server import bodies, requests
+from turnstream.ws_server import bodies, completion_bodies, requests
+from turnstream.ws_server import conversation_bodies as conversations
 from turnstream.ws_server.batches import bodies as batches
 
 Json = dict[str, Any]
@@ -103,6 +104,18 @@ def paths() -> Json:
                 leads_to=("get_response", "cancel_response", "list_input_items", "delete_response"),
             )
         },
+        "/v1/completions": {
+            "post": operation(
+                "create_text_completion",
+                "Continue raw prompts; with `stream`, send the texts in pieces.",
+                completion_bodies.TextCompletion,
+                body=completion_bodies.TextCompletionBody,
+                parameters=[idempotency_key()],
+                streams=(completion_bodies.TextCompletion, bodies.ErrorBody),
+                wrong=(400, 404, 429),
+                leads_to=("get_response", "cancel_response", "delete_response"),
+            )
+        },
         "/v1/models": {"get": operation("list_models", "List the models.", bodies.ModelList)},
         "/v1/models/{name}": {
             "get": operation(
@@ -113,9 +126,95 @@ def paths() -> Json:
                 wrong=(404,),
             )
         },
+        **_conversations(),
         **_batches(),
         "/healthz": {"get": health("healthz", "Whether this process is alive.")},
+        "/health": {"get": health("health", "The same.")},
         "/readyz": {"get": health("readyz", "Whether a worker serves the default model.", 503)},
+    }
+
+
+def _conversations() -> Json:
+    id, item_id = path("id", "Id of a conversation."), path("item_id", "Id of an item.")
+    return {
+        "/v1/conversations": {
+            "post": operation(
+                "create_conversation",
+                "Create a conversation, perhaps with items.",
+                conversations.Conversation,
+                body=conversations.ConversationBody,
+                wrong=(400,),
+                leads_to=(
+                    "get_conversation",
+                    "update_conversation",
+                    "create_items",
+                    "list_items",
+                    "delete_conversation",
+                ),
+            )
+        },
+        "/v1/conversations/{id}": {
+            "get": operation(
+                "get_conversation",
+                "Get a conversation without its items.",
+                conversations.Conversation,
+                parameters=[id],
+                wrong=(404,),
+            ),
+            "post": operation(
+                "update_conversation",
+                "Replace the metadata of a conversation.",
+                conversations.Conversation,
+                body=conversations.ConversationUpdateBody,
+                parameters=[id],
+                wrong=(400, 404),
+            ),
+            "delete": operation(
+                "delete_conversation",
+                "Delete a conversation and what only it holds; stored responses stay.",
+                conversations.ConversationDeleted,
+                parameters=[id],
+                wrong=(400, 404),
+            ),
+        },
+        "/v1/conversations/{id}/items": {
+            "post": operation(
+                "create_items",
+                "Add items at the end of a conversation.",
+                conversations.ConversationItemList,
+                body=conversations.ConversationItemsBody,
+                parameters=[id],
+                wrong=(400, 404),
+            ),
+            "get": operation(
+                "list_items",
+                "List the items of a conversation.",
+                conversations.ConversationItemList,
+                parameters=[
+                    id,
+                    query("limit", {"type": "integer", "minimum": 1, "maximum": 100}, "20"),
+                    query("order", {"enum": ["asc", "desc"]}, "Latest first is desc, the default."),
+                    query("after", {"type": "string"}, "Id of the last item of the previous page."),
+                ],
+                wrong=(400, 404),
+            ),
+        },
+        "/v1/conversations/{id}/items/{item_id}": {
+            "get": operation(
+                "get_item",
+                "Get an item of a conversation.",
+                bodies.InputItem,
+                parameters=[id, item_id],
+                wrong=(404,),
+            ),
+            "delete": operation(
+                "delete_item",
+                "Remove an item from a conversation.",
+                conversations.Conversation,
+                parameters=[id, item_id],
+                wrong=(400, 404),
+            ),
+        },
     }
 
 

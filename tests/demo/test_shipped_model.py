@@ -65,12 +65,19 @@ ANSWERS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def answerer() -> Iterator[Answerer]:
-    """Load the shipped weights in float32."""
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Run torch on one thread: for a model this small a second one costs more than it computes."""
     threads = torch.get_num_threads()
-    yield Answerer(FOLDER)
+    torch.set_num_threads(1)
+    yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def answerer() -> Answerer:
+    """Load the shipped weights in float32."""
+    return Answerer(FOLDER)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""A long answer on a socket, left half-way and come back to."""
+"""A long answer on a socket: disconnect half-way and resume."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ from websockets.asyncio.client import ClientConnection, connect
 
 ANSWER_SECONDS = 60
 TERMINAL = {"response.completed", "response.incomplete", "response.failed", "error"}
-#: At any seed it does not end soon.
+#: With any seed the answer is long.
 STORY = {"input": "Write a long story.", "temperature": 1, "seed": 7, "max_output_tokens": 300}
 
 Event = dict[str, Any]
@@ -35,7 +35,7 @@ async def ask(socket: ClientConnection, **fields: Any) -> None:
 
 
 async def begun(url: str, headers: dict[str, str] | None = None, **fields: Any) -> list[Event]:
-    """Ask for a story, and drop the connection at its first words."""
+    """Ask for a story, and drop the connection at its first slice."""
     async with connect(socket_url(url), additional_headers=headers) as socket:
         await ask(socket, **STORY | fields)
         return await read(socket, until="delta")

@@ -149,6 +149,23 @@ async def test_a_line_found_bad_only_at_the_worker_is_an_error_line(client: Asyn
     assert good["custom_id"] == "fine"
 
 
+async def test_a_chat_line_has_one_answer_and_errors_in_the_words_of_its_endpoint(
+    client: AsyncOpenAI,
+) -> None:
+    question = [{"role": "user", "content": "Hi"}]
+    long = [{"role": "user", "content": "many words " * 9_000}]
+    several = jsonl([line("two", CHAT, messages=question, n=2)])
+
+    refused = await over(client, (await made(client, several, CHAT)).id)
+    batch = await over(
+        client, (await made(client, jsonl([line("long", CHAT, messages=long)]), CHAT)).id
+    )
+    [error] = await content(client, batch.error_file_id)
+
+    assert [(e.code, e.param) for e in refused.errors.data] == [("unsupported_parameter", "body.n")]
+    assert error["response"]["body"]["error"]["param"] == "messages"
+
+
 async def test_a_cancelled_batch_keeps_what_is_finished_and_accounts_for_the_rest(
     client: AsyncOpenAI,
 ) -> None:

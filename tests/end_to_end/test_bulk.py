@@ -1,4 +1,4 @@
-"""`turnstream bulk` at a shell: files in, files out, and on again after Ctrl-C."""
+"""`turnstream bulk` at a shell: files in, files out, and continued after Ctrl-C."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Clients of the older protocol are answered by the same turns."""
+"""Chat completions are answered by the same turns as responses."""
 
 import json
 
@@ -130,11 +130,11 @@ async def test_an_unsupported_request_is_refused_with_a_status(
     client: AsyncOpenAI, stream: bool
 ) -> None:
     async with client:
-        with pytest.raises(BadRequestError, match="'n' must be 1"):
+        with pytest.raises(BadRequestError, match="'n' must be at most 8"):
             await client.chat.completions.create(
                 model="demo",
                 messages=QUESTION,  # type: ignore[arg-type]
-                n=2,
+                n=9,
                 stream=stream,
             )
 
@@ -150,6 +150,7 @@ async def test_a_prompt_that_the_worker_finds_too_long_is_an_error_in_the_stream
         answer = await plain.post("/v1/chat/completions", json=body)
 
     assert "context_length_exceeded" in answer.text
+    assert '"param":"messages"' in answer.text
     assert "[DONE]" not in answer.text
 
 

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from playwright.async_api import Browser
 
 from benchmarks.processes import answers_http, python, running
 from harness.service import ROOT, Service
@@ -21,7 +22,7 @@ from turnstream.cli.redis_server import free_port
 #: Examples with a test of their own here, or elsewhere.
 ALONE = {"browser.html", "echo_drift.py"}
 TESTED_ELSEWHERE = {
-    "resume.py",  # through a line that is cut: test_resume_examples.py
+    "resume.py",  # through a connection that is cut: test_resume_examples.py
     "resume.mjs",
 }
 PYTHON = {
@@ -67,7 +68,7 @@ def test_a_shell_example_prints_its_answer(service: Service, tmp_path: Path, nam
 
 @pytest.fixture
 def page_server(tmp_path: Path) -> Iterator[str]:
-    """Serve a folder as a newcomer's page would be, elsewhere than the service; gives the URL."""
+    """Serve a folder at another origin than the service's; give the URL."""
     handler = partial(QuietHandler, directory=str(tmp_path))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -78,7 +79,7 @@ def page_server(tmp_path: Path) -> Iterator[str]:
 
 
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
-    """Serves files without a word."""
+    """Serves files without logging."""
 
     def log_message(self, *args: object) -> None:
         pass
@@ -88,7 +89,7 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
 def open_node(
     service: Service, page_server: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[str]:
-    """Run another node of the service, which lets that page in; gives its URL."""
+    """Run another node of the service, which accepts that origin; give its URL."""
     port = free_port()
     environ = {
         "TURNSTREAM_REDIS_URL": service.child("serve").environ()["TURNSTREAM_REDIS_URL"],
@@ -104,11 +105,11 @@ def open_node(
 
 
 async def test_the_example_page_shows_a_conversation(
-    page_server: str, open_node: str, tmp_path: Path
+    browser: Browser, page_server: str, open_node: str, tmp_path: Path
 ) -> None:
     example("browser.html", tmp_path, open_node)
 
-    async with visit(f"{page_server}/browser.html") as visitor:
+    async with visit(browser, f"{page_server}/browser.html") as visitor:
         answer = visitor.page.locator('#answer[data-status="completed"]')
         ask = visitor.page.get_by_role("button", name="Ask")
         await ask.click()

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from websockets.asyncio.client import ClientConnection, connect
 
 from harness.service import Service
-from tests.end_to_end.test_socket import answer, said
+from tests.end_to_end.test_socket import answer, event_text
 
 STORY = {"role": "user", "content": "Write a long story."}
 TITANIC = {"role": "user", "content": "Do you know the movie Titanic?"}
@@ -72,7 +72,7 @@ def ask(request: pytest.FixtureRequest, http: httpx2.AsyncClient, socket: Client
     async def over_socket(messages: list[Any], *, tokens: int = HALF) -> str:
         events = await answer(socket, input=messages, temperature=0, max_output_tokens=tokens)
         assert events[-1]["type"] in ("response.completed", "response.incomplete"), events[-1]
-        return said(events)
+        return event_text(events)
 
     ways: dict[str, Ask] = {
         "chat": chat,
@@ -168,7 +168,7 @@ async def test_a_stored_answer_goes_on_when_nothing_is_said(
     )
     whole = await asked(http, input=[STORY], max_output_tokens=3 * HALF)
 
-    assert first.output_text + second.output_text + said(third) == whole.output_text
+    assert first.output_text + second.output_text + event_text(third) == whole.output_text
 
 
 async def test_a_reply_that_a_client_adds_to_a_stored_conversation_is_continued(
@@ -190,7 +190,7 @@ async def test_instructions_alone_are_answered(
     )
 
     assert over_http.output_text
-    assert said(events) == over_http.output_text
+    assert event_text(events) == over_http.output_text
 
 
 async def test_calls_and_outputs_of_tools_in_chat_are_read_as_text(
@@ -255,7 +255,7 @@ async def test_a_call_may_be_in_one_turn_and_its_output_in_the_next(
     for refused in (silent, unknown):
         assert (refused[-1]["type"], refused[-1]["status"]) == ("error", 400)
     assert "c9" in unknown[-1]["error"]["message"]
-    assert said(answered)
+    assert event_text(answered)
 
 
 async def test_a_conversation_with_tools_is_compacted_and_continued(
@@ -283,7 +283,7 @@ async def test_an_image_is_refused_where_it_is_asked_about_and_noted_in_the_past
 
     assert refused.status_code == 400
     assert refused.json()["error"]["param"] == "input[1].content[1].type"
-    assert "Titanic" in said(events)
+    assert "Titanic" in event_text(events)
     path = f"/v1/responses/{events[-1]['response']['id']}/input_items?order=asc"
     listed = (await http.get(path)).json()["data"]
     assert listed[0]["content"][0]["text"] == "See:[image]"

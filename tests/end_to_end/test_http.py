@@ -1,4 +1,4 @@
-"""The HTTP side: background, cancel, clients that leave, and the heads of answers."""
+"""The HTTP side: background, cancel, clients that disconnect, and response headers."""
 
 import asyncio
 import json
@@ -16,7 +16,7 @@ from websockets.exceptions import InvalidStatus
 from harness.service import Service
 
 WAIT_SECONDS = 60
-#: What was said is said again and again: it does not end by itself.
+#: Repeats itself (a negative penalty), so that it does not end before its limit.
 STORY: dict[str, Any] = {
     "input": "Write a long story.",
     "temperature": 0,
@@ -32,7 +32,7 @@ async def client(service: Service) -> AsyncIterator[AsyncOpenAI]:
 
 
 async def ended(http: httpx2.AsyncClient, response_id: str) -> dict[str, Any]:
-    """Wait until a response has ended, by looking again and again as clients do."""
+    """Wait until a response has ended, by polling as clients do."""
     async with asyncio.timeout(WAIT_SECONDS):
         while True:
             body: dict[str, Any] = (await http.get(f"/v1/responses/{response_id}")).json()

@@ -1,4 +1,4 @@
-"""One key is one turn, whichever way it comes in."""
+"""One idempotency key is one turn, over HTTP and on sockets."""
 
 from uuid import uuid4
 

@@ -21,13 +21,15 @@ from tests.end_to_end.test_socket import TERMINAL, answer, rest
 
 WAIT_SECONDS = 60
 UNKNOWN = "resp_" + 32 * "e"
-#: Every one of them must be there, null or not.
+#: Required fields of a response; each may be null.
 KEYS = set(
     """id object created_at completed_at status background error incomplete_details instructions
     max_output_tokens max_tool_calls model output parallel_tool_calls previous_response_id reasoning
     service_tier store temperature text tool_choice tools top_logprobs top_p truncation usage
     metadata presence_penalty frequency_penalty safety_identifier prompt_cache_key""".split()  # noqa: SIM905  as the text lists them
 )
+#: Only there if the request had them.
+RETURNED = {"user", "prompt_cache_retention"}
 TITANIC = [
     {"type": "message", "role": "user", "content": "Do you know the movie Titanic?"},
     {
@@ -43,7 +45,7 @@ Event = dict[str, Any]
 
 
 class Transport(Protocol):
-    """A way to ask: gives the events of one turn, or the one error."""
+    """Asks over HTTP or a socket: yields the events of one turn, or the one error."""
 
     async def __call__(self, **fields: Any) -> list[Event]: ...
 
@@ -91,12 +93,12 @@ async def socket(service: Service) -> AsyncIterator[ClientConnection]:
 
 
 def final_of(events: list[Event]) -> Response:
-    """Check a turn to the letter, and give its response."""
+    """Check all events of a turn and return its response."""
     adapter: TypeAdapter[Any] = TypeAdapter(ResponsesServerEvent)
     for event in events:
         adapter.validate_python(event, strict=True)
         if "response" in event:
-            assert set(event["response"]) - {"queue"} == KEYS
+            assert set(event["response"]) - {"queue"} - RETURNED == KEYS
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     assert events[0]["type"] == "response.created"
     assert [event["type"] for event in events if event["type"] in TERMINAL] == [
@@ -171,8 +173,14 @@ async def test_input_that_cannot_be_answered_is_refused_by_name(
 
 async def test_tools_are_refused_only_when_they_are_required(ask: Transport) -> None:
     tools = [{"type": "function", "name": "weather", "parameters": {"type": "object"}}]
-    for choice in ("auto", "none", None):
-        final_of(await ask(model="demo", input="Hello", tools=tools, tool_choice=choice))
+    allowed = {"type": "allowed_tools", "mode": "auto", "tools": tools}
+    for choice in ("auto", "none", allowed, None):
+        events = await ask(model="demo", input="Hello", tools=tools, tool_choice=choice)
+        final_of(events)
+        for event in (events[0], events[-1]):
+            returned = event["response"]
+            assert returned["tool_choice"] == (choice or "auto")
+            assert returned["tools"] == [{**tools[0], "description": None, "strict": None}]
     for choice in ("required", {"type": "function", "name": "weather"}):
         events = await ask(model="demo", input="Hello", tools=tools, tool_choice=choice)
         assert error_of(events) == (400, "unsupported_parameter")
@@ -248,19 +256,22 @@ async def test_a_failed_continuation_evicts_the_previous_response(socket: Client
     assert error_of(events) == (400, "previous_response_not_found")
 
 
-async def test_fields_that_clients_always_send_are_ignored(ask: Transport) -> None:
-    final_of(
+async def test_fields_that_clients_always_send_are_returned(ask: Transport) -> None:
+    returned: dict[str, Any] = {
+        "parallel_tool_calls": False,
+        "prompt_cache_key": "k",
+        "prompt_cache_retention": "24h",
+        "safety_identifier": "s",
+        "user": "u",
+    }
+    final = final_of(
         await ask(
             model="demo",
             input="Hello",
             include=["reasoning.encrypted_content"],
             reasoning={"summary": "auto"},
             text={"verbosity": "low"},
-            parallel_tool_calls=False,
-            prompt_cache_key="k",
-            prompt_cache_retention="24h",
-            safety_identifier="s",
-            user="u",
+            **returned,
             client_metadata={"a": "b"},
             stream_options={"include_obfuscation": False},
             top_logprobs=0,
@@ -269,3 +280,8 @@ async def test_fields_that_clients_always_send_are_ignored(ask: Transport) -> No
             metadata=None,
         )
     )
+
+    assert {name: getattr(final, name) for name in returned} == returned
+    assert final.reasoning is not None
+    assert final.text is not None
+    assert (final.reasoning.summary, final.text.verbosity) == ("auto", "low")

@@ -4,17 +4,16 @@ import asyncio
 import json
 import signal
 import urllib.request
-from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Locator, expect
+from playwright.async_api import Browser, Locator, expect
 
 from harness.service import Service
 from tests.browser import Visit, answer, visit
 
 #: The model answers this with some six hundred tokens.
 LONG_STORY = "Write a long story."
-#: Makes what the page asks for long: at this temperature a model seldom finds an end.
+#: Makes every answer long: at this temperature the model seldom draws its end token.
 RAMBLE = """
 const send = WebSocket.prototype.send;
 WebSocket.prototype.send = function (text) {
@@ -27,7 +26,7 @@ WebSocket.prototype.send = function (text) {
 
 
 async def kept(service: Service, turn: Locator) -> dict[str, Any]:
-    """Give the response as the server keeps it."""
+    """Return the response as the server stores it."""
     response_id = await turn.get_attribute("data-response")
 
     def get() -> dict[str, Any]:
@@ -44,8 +43,10 @@ def text_of(response: dict[str, Any]) -> str:
     return text
 
 
-async def test_three_turns_in_the_page_are_what_the_server_keeps(service: Service) -> None:
-    async with visit(service.url) as opened:
+async def test_three_turns_in_the_page_are_what_the_server_keeps(
+    browser: Browser, service: Service
+) -> None:
+    async with visit(browser, service.url) as opened:
         previous = None
         for text in ("Hello!", "Do you know the Titanic movie?", "Who directed it?"):
             turn = await opened.ask(text)
@@ -62,8 +63,10 @@ async def test_three_turns_in_the_page_are_what_the_server_keeps(service: Servic
         opened.assert_nothing_went_wrong()
 
 
-async def test_stop_ends_a_long_answer_and_keeps_its_beginning(service: Service) -> None:
-    async with visit(service.url, before=RAMBLE) as opened:
+async def test_stop_ends_a_long_answer_and_keeps_its_beginning(
+    browser: Browser, service: Service
+) -> None:
+    async with visit(browser, service.url, before=RAMBLE) as opened:
         turn = await stopped(opened)
 
         response = await kept(service, turn)
@@ -75,7 +78,7 @@ async def test_stop_ends_a_long_answer_and_keeps_its_beginning(service: Service)
 
 
 async def stopped(opened: Visit) -> Locator:
-    """Ask and stop. Now and then the model is through before it hears; then once more."""
+    """Ask and stop; ask again if the model had ended before the cancel arrived."""
     for _ in range(10):
         turn = await opened.ask("Tell me a story.")
         begun = '[data-state="writing"], [aria-busy="false"]'
@@ -87,17 +90,18 @@ async def stopped(opened: Visit) -> Locator:
     raise AssertionError("no answer could be stopped")
 
 
-async def test_an_answer_continues_when_the_node_is_killed(tmp_path: Path) -> None:
-    with Service(tmp_path) as service:
-        async with visit(service.url) as opened:
-            turn = await opened.ask(LONG_STORY)
-            before = await opened.becomes(turn, "writing")
+async def test_an_answer_continues_when_the_node_is_killed(
+    browser: Browser, broken_service: Service
+) -> None:
+    async with visit(browser, broken_service.url) as opened:
+        turn = await opened.ask(LONG_STORY)
+        before = await opened.becomes(turn, "writing")
 
-            service.child("serve").send_signal(signal.SIGKILL)
+        broken_service.child("serve").send_signal(signal.SIGKILL)
 
-            await opened.connection("reconnecting")
-            await opened.connection("connected")
-            shown = await opened.ends(turn)
-            assert shown.startswith(before)
-            assert len(shown) > len(before)
-            assert shown == text_of(await kept(service, turn))
+        await opened.connection("reconnecting")
+        await opened.connection("connected")
+        shown = await opened.ends(turn)
+        assert shown.startswith(before)
+        assert len(shown) > len(before)
+        assert shown == text_of(await kept(broken_service, turn))

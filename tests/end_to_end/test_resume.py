@@ -1,8 +1,9 @@
-"""Coming back to a turn: by handshake, by frame, at any node, with its log there or gone."""
+"""A turn is resumed by handshake or by frame, at any node, with its log stored or expired."""
 
 import asyncio
 import hashlib
 import json
+import secrets
 from collections.abc import Iterator
 
 import httpx2
@@ -11,13 +12,13 @@ from redis import Redis
 from websockets.asyncio.client import connect
 
 from benchmarks.processes import answers_http, python, running
-from harness.reader import said, text_of
+from harness.reader import event_text, text_of
 from harness.service import Service
 from tests.end_to_end.story import Event, ask, begun, numbers, read, resumed, socket_url
 from turnstream.cli.redis_server import free_port
 from turnstream.turns import keys
 
-#: Who may come in at the other node; `local` is who everybody is at a node without keys.
+#: Keys of the other node; `local` is the owner of all turns at a node without keys.
 OWNERS = ("ann", "bob", "local")
 
 
@@ -30,7 +31,7 @@ def redis(service: Service) -> Iterator["Redis[bytes]"]:
 
 @pytest.fixture(scope="module")
 def elsewhere(service: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Another node on the same Redis, which knows its owners by their keys; gives its URL."""
+    """Another node on the same Redis, which requires keys; give its URL."""
     port = free_port()
     owners = {owner: hashlib.sha256(f"key-of-{owner}".encode()) for owner in OWNERS}
     environ = {
@@ -65,7 +66,7 @@ async def test_a_turn_is_resumed_by_the_query_of_a_handshake(service: Service) -
 
     assert {event["stream_id"] for event in tail} == {"left"}
     assert numbers(head + tail) == list(range(len(head + tail)))
-    assert said(head + tail) == text_of(tail[-1]["response"]) != ""
+    assert event_text(head + tail) == text_of(tail[-1]["response"]) != ""
 
 
 async def test_a_turn_is_resumed_by_a_frame_on_a_named_lane_while_another_lane_answers(
@@ -86,7 +87,7 @@ async def test_a_turn_is_resumed_by_a_frame_on_a_named_lane_while_another_lane_a
     tail = [event for event in both if event["stream_id"] == "left"]
     other = [event for event in both if event["stream_id"] == "right"]
     assert numbers(head + tail) == list(range(len(head + tail)))
-    assert said(head + tail) == text_of(tail[-1]["response"])
+    assert event_text(head + tail) == text_of(tail[-1]["response"])
     assert numbers(other) == list(range(len(other)))
 
 
@@ -146,7 +147,7 @@ async def test_several_sockets_on_two_nodes_follow_one_turn_to_its_end(
     assert numbers(whole) == list(range(1, whole[-1]["sequence_number"] + 1))
     assert here == whole[2:]
     assert there == whole[len(head) - 1 :]
-    assert said(whole) == text_of(whole[-1]["response"])
+    assert event_text(whole) == text_of(whole[-1]["response"])
 
 
 async def test_a_turn_that_is_not_stored_can_be_resumed_after_a_disconnect(
@@ -163,7 +164,7 @@ async def test_a_turn_that_is_not_stored_can_be_resumed_after_a_disconnect(
 
     assert tail[-1]["response"]["status"] in ("completed", "incomplete")
     assert numbers(head + tail) == list(range(len(head + tail)))
-    assert said(head + tail) == text_of(tail[-1]["response"])
+    assert event_text(head + tail) == text_of(tail[-1]["response"])
 
 
 async def test_an_ended_turn_whose_log_expired_is_replayed_as_a_snapshot(
@@ -196,3 +197,21 @@ async def test_an_unstored_turn_whose_log_expired_gets_stream_expired(
         [refusal] = await resumed(socket, response_id=response_id, starting_after=4)
 
     assert (refusal["status"], refusal["error"]["code"]) == (400, "stream_expired")
+
+
+async def test_what_another_owner_asked_shows_in_no_number_of_cached_tokens(elsewhere: str) -> None:
+    asked = {"input": f"My word is {secrets.token_hex(40)}. What is yours?", "max_output_tokens": 2}
+
+    async def cached(owner: str, question: dict[str, object] = asked) -> int:
+        async with httpx2.AsyncClient(base_url=elsewhere, headers=key_of(owner)) as http:
+            response = await http.post("/v1/responses", json=question, timeout=60)
+        usage = response.json()["usage"]
+        assert usage["input_tokens"] > usage["input_tokens_details"]["cached_tokens"]
+        return int(usage["input_tokens_details"]["cached_tokens"])
+
+    await cached("ann")
+    same_owner = await cached("ann")
+    system_only = await cached("bob", asked | {"input": "Hello"})
+    guessed = await cached("bob")
+    # The default system text is nobody's own and common to all.
+    assert same_owner > guessed == system_only > 16

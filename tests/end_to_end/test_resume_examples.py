@@ -1,4 +1,4 @@
-"""The examples that come back print their answers whole, by the SDKs' own hooks."""
+"""The examples that resume print their whole answers, with the SDKs' own hooks."""
 
 import asyncio
 import json
@@ -58,7 +58,7 @@ async def test_an_example_prints_its_answer_without_a_gap_after_repeated_disconn
 
     assert complaints.decode() == ""
     assert proxy.connections > 1
-    # Asked again under its key, it says which turn it was.
+    # Repeated with its key, the request returns the same turn.
     question = {"model": "demo", "input": "Do you know the Titanic movie?"}
     again = await http.post("/v1/responses", json=question, headers={"Idempotency-Key": key})
     kept = (await http.get(f"/v1/responses/{again.json()['id']}")).json()

@@ -46,7 +46,7 @@ async def answer(socket: ClientConnection, **fields: Any) -> list[Event]:
     return await rest(socket)
 
 
-def said(events: list[Event]) -> str:
+def event_text(events: list[Event]) -> str:
     return "".join(e["delta"] for e in events if e["type"] == "response.output_text.delta")
 
 
@@ -72,7 +72,7 @@ async def test_a_turns_events_are_in_order_and_numbered_without_a_gap(
     assert slices > 1
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     final = events[-1]["response"]
-    assert final["output"][0]["content"][0]["text"] == said(events) != ""
+    assert final["output"][0]["content"][0]["text"] == event_text(events) != ""
     assert final["usage"]["output_tokens"] > 0
 
 
@@ -165,14 +165,14 @@ async def test_turns_on_named_lanes_run_at_once_and_each_lane_keeps_its_order(
 async def test_cancel_ends_a_long_answer_and_keeps_its_text(socket: ClientConnection) -> None:
     await socket.send(json.dumps({"type": "response.create", "input": STORY, "temperature": 0}))
     events = []
-    while said(events) == "":
+    while event_text(events) == "":
         events.append(await next_event(socket))
     await socket.send('{"type":"response.cancel"}')
     events += await rest(socket)
 
     final = events[-1]["response"]
     assert (events[-1]["type"], final["status"]) == ("response.incomplete", "cancelled")
-    assert final["output"][0]["content"][0]["text"] == said(events)
+    assert final["output"][0]["content"][0]["text"] == event_text(events)
     again = await answer(socket, input="Hello")
     assert again[-1]["type"] == "response.completed"
 
@@ -191,7 +191,7 @@ async def test_a_turn_continues_when_its_socket_is_closed(service: Service) -> N
 
     events = [json.loads(x[6:]) for x in text.splitlines() if x.startswith("data: {")]
     assert kept["status"] in ("completed", "incomplete")
-    assert kept["output"][0]["content"][0]["text"] == said(events) != ""
+    assert kept["output"][0]["content"][0]["text"] == event_text(events) != ""
 
 
 async def test_several_turns_share_the_model(service: Service) -> None:

@@ -1,10 +1,10 @@
-"""`turnstream up` for real: it heals what dies and leaves nothing behind."""
+"""`turnstream up` restarts what dies and leaves no process behind."""
 
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -14,13 +14,6 @@ from harness.service import ROOT, Service
 
 #: For something to happen on a busy machine, torch's loading included.
 PATIENCE_SECONDS = 120.0
-
-
-@pytest.fixture(scope="module")
-def broken_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service to break; each test waits until it has healed."""
-    with Service(tmp_path_factory.mktemp("service")) as running:
-        yield running
 
 
 def eventually(claim: Callable[[], bool], service: Service) -> None:
@@ -91,16 +84,16 @@ def test_a_second_up_on_the_same_data_is_refused(broken_service: Service) -> Non
     assert broken_service.answers()
 
 
-def test_ctrl_c_ends_everything(tmp_path: Path) -> None:
-    with Service(tmp_path) as service:
-        family = service.family()
-        assert len(family) >= 6
+# After the tests that need the service alive: this one ends it, and starting another takes long.
+def test_ctrl_c_ends_everything(broken_service: Service) -> None:
+    family = broken_service.family()
+    assert len(family) >= 6
 
-        service.process.send_signal(signal.SIGINT)
+    broken_service.process.send_signal(signal.SIGINT)
 
-        assert_ends(service, family)
-        assert service.process.returncode == 0
-        assert service.stdout == f"ready {service.url}\n"
+    assert_ends(broken_service, family)
+    assert broken_service.process.returncode == 0
+    assert broken_service.stdout == f"ready {broken_service.url}\n"
 
 
 def test_a_killed_up_leaves_no_process_behind(tmp_path: Path) -> None:

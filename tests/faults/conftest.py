@@ -1,7 +1,6 @@
-"""One service for all faults: two workers, exact to the last bit, short leases.
+"""One service for all fault tests: two workers, float32, short leases.
 
-What breaks in it comes back by itself, so every test leaves it as able as it found it, though
-perhaps still out of breath.
+What a test breaks restarts by itself; the next test waits until it has.
 """
 
 import asyncio
@@ -20,13 +19,14 @@ from harness.proxy import Proxy
 from harness.reader import Reader, text_of
 from harness.record import fetch
 from harness.service import ROOT, Service
+from tests.effort import examples
 from turnstream.turns import keys
 
 SABOTEUR = Path(__file__).parent / "saboteur"
 #: A worker that was killed again and again is started again within half a minute.
 BACK_SECONDS = 90.0
-#: The seed decides what is said, and what was said weighs on what will be: another attempt must
-#: draw and count the same. At any seed the demo model has some hundred tokens to say.
+#: The seed fixes the draws, and the penalties depend on all earlier tokens: another attempt must
+#: draw and count the same. With any seed the demo model answers with some hundred tokens.
 QUESTION = {
     "input": "Write a long story.",
     "temperature": 1,
@@ -35,8 +35,8 @@ QUESTION = {
     "presence_penalty": 0.2,
     "max_output_tokens": 300,
 }
-#: Takes seconds.
-LONG = QUESTION | {"max_output_tokens": 1500}
+#: Takes a second or more, so that a fault comes in the middle; uncut, the answer has 645 tokens.
+LONG = QUESTION | {"max_output_tokens": examples(400, 1500)}
 
 Question = dict[str, Any]
 
@@ -46,9 +46,9 @@ def faults_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service
     environ = {
         "TURNSTREAM_DTYPE": "float32",
         "TURNSTREAM_LEASE_SECONDS": "1",
-        # Running turns are handed on at once, not finished first.
+        # Running turns are requeued at once, not finished first.
         "TURNSTREAM_DRAIN_SECONDS": "0",
-        # A test may take more than one life of a turn, and workers come and go with signals.
+        # A test may cost a turn several attempts, since its workers are killed.
         "TURNSTREAM_MAX_ATTEMPTS": "5",
     }
     directory = tmp_path_factory.mktemp("service")
@@ -60,10 +60,10 @@ def faults_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service
 
 @pytest.fixture
 def service(faults_service: Service) -> Service:
-    """The service, once a turn would be answered: the last test may have broken its door."""
+    """Wait until the service answers turns: the last test may have broken it."""
     deadline = time.monotonic() + BACK_SECONDS
     while not faults_service.answers():
-        assert time.monotonic() < deadline, f"it never came back:\n{faults_service.logs}"
+        assert time.monotonic() < deadline, f"it did not recover:\n{faults_service.logs}"
         time.sleep(0.05)
     return faults_service
 
@@ -90,7 +90,7 @@ def reader(service: Service) -> Reader:
 
 @pytest.fixture(scope="session")
 def undisturbed(faults_service: Service) -> Callable[[Question], str]:
-    """Gives what is answered to a question when nothing breaks; each is asked once."""
+    """Give the answer to a question when nothing breaks; each is asked once."""
     answers: dict[str, str] = {}
 
     def answer(question: Question) -> str:
@@ -103,7 +103,7 @@ def undisturbed(faults_service: Service) -> Callable[[Question], str]:
 
 
 def worker_names(service: Service) -> dict[str, psutil.Process]:
-    """Find the worker processes that live, by their names in the records."""
+    """Return the live worker processes by their names in the records."""
     found = {}
     for process in service.family():
         try:
@@ -116,7 +116,7 @@ def worker_names(service: Service) -> dict[str, psutil.Process]:
 
 
 async def until_all_work(service: Service, redis: Redis, seconds: float = 90) -> None:
-    """Wait until both workers have said within a second that they live."""
+    """Wait until both workers have sent a heartbeat within the last second."""
     async with asyncio.timeout(seconds):
         while True:
             now, micros = redis.time()

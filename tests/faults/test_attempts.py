@@ -1,6 +1,6 @@
-"""Moments that no signal hits for certain: an attempt ends just there, and the next goes on.
+"""An attempt ends at moments that no signal hits for certain, and the next attempt continues.
 
-Here are the record and the log of a real Redis, and a worker's own objects in our hands.
+The tests call a worker's objects directly, with the record and the log in a real Redis.
 """
 
 import asyncio
@@ -11,16 +11,15 @@ from typing import Any
 import pytest
 
 from harness.proxy import Proxy
+from harness.turn import new_turn
 from tests.workers.attempts import STOP, TOKENS, FakeHandle
 from turnstream.turns import keys
 from turnstream.turns.client import TurnClient, open_client
 from turnstream.turns.connection import connect
-from turnstream.turns.ids import new_response_id
 from turnstream.turns.log import Log, Verdict
 from turnstream.turns.queue import TurnQueue
-from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.settings import TurnSettings
-from turnstream.turns.turn import Claimed, Message, Request, Turn
+from turnstream.turns.turn import Claimed, Turn
 from turnstream.workers.active_turns import ActiveTurns
 from turnstream.workers.answer_reader import AnswerReader
 from turnstream.workers.attempt import Attempt
@@ -35,8 +34,8 @@ IDS = [3, 4, 5]
 Event = dict[str, Any]
 
 
-class Station:
-    """A worker without an engine: claims, answers what it is told to, and writes."""
+class WorkerParts:
+    """A worker without an engine: it claims turns and writes the tokens that a test gives it."""
 
     def __init__(self, settings: TurnSettings, name: str) -> None:
         self.client = connect(settings.redis_url)
@@ -77,8 +76,8 @@ async def turn_client(settings: TurnSettings) -> AsyncIterator[TurnClient]:
 
 
 @pytest.fixture
-def stations(settings: TurnSettings) -> Iterator[tuple[Station, Station]]:
-    both = Station(settings, "w0"), Station(settings, "w1")
+def workers(settings: TurnSettings) -> Iterator[tuple[WorkerParts, WorkerParts]]:
+    both = WorkerParts(settings, "w0"), WorkerParts(settings, "w1")
     yield both
     for process in both:
         process.close()
@@ -86,27 +85,13 @@ def stations(settings: TurnSettings) -> Iterator[tuple[Station, Station]]:
 
 @pytest.fixture
 async def turn(turn_client: TurnClient) -> Turn:
-    turn = Turn(
-        id=new_response_id(),
-        owner="ann",
-        model=MODEL,
-        tier="default",
-        input=(Message("user", "Hi"),),
-        request=Request(
-            instructions=None, sampling=SamplingParams(max_tokens=8, temperature=0, top_p=1, seed=1)
-        ),
-        previous_response_id=None,
-        previous_cached=False,
-        store=True,
-        metadata={},
-        created_at=1_800_000_000,
-    )
+    turn = new_turn(model=MODEL)
     async with turn_client.submit(turn):
         return turn
 
 
-def lose(process: Station, turn: Turn) -> None:
-    """Let the lease run out and the turn go back to the line."""
+def lose(process: WorkerParts, turn: Turn) -> None:
+    """Let the lease expire and the turn return to its queue."""
     process.client.zadd(keys.leases(), {turn.id: 1})
     assert process.queue.sweep() == [turn.id]
 
@@ -116,7 +101,7 @@ async def events_of(turn_client: TurnClient, turn: Turn) -> list[Event]:
         return [json.loads(event) async for batch in follower.batches() for event in batch]
 
 
-def hold(events: list[Event], text: str) -> None:
+def assert_whole(events: list[Event], text: str) -> None:
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     assert [e["type"] for e in events].count("response.completed") == 1
     assert events[-1]["type"] == "response.completed"
@@ -125,9 +110,9 @@ def hold(events: list[Event], text: str) -> None:
 
 
 async def test_a_worker_lost_after_the_last_token_leaves_only_the_end_to_the_next_attempt(
-    turn_client: TurnClient, stations: tuple[Station, Station], turn: Turn
+    turn_client: TurnClient, workers: tuple[WorkerParts, WorkerParts], turn: Turn
 ) -> None:
-    first, second = stations
+    first, second = workers
     attempt = first.claim()
     attempt.on_step(IDS, None)
     assert first.write(attempt) is Verdict.OK
@@ -138,13 +123,13 @@ async def test_a_worker_lost_after_the_last_token_leaves_only_the_end_to_the_nex
     next_attempt.on_step((), STOP)
     assert second.write(next_attempt) is Verdict.OK
 
-    hold(await events_of(turn_client, turn), "Hello there!")
+    assert_whole(await events_of(turn_client, turn), "Hello there!")
 
 
 async def test_a_worker_lost_before_its_first_token_leaves_the_whole_answer_to_the_next_attempt(
-    turn_client: TurnClient, stations: tuple[Station, Station], turn: Turn
+    turn_client: TurnClient, workers: tuple[WorkerParts, WorkerParts], turn: Turn
 ) -> None:
-    first, second = stations
+    first, second = workers
     first.claim()
     lose(second, turn)
 
@@ -153,20 +138,20 @@ async def test_a_worker_lost_before_its_first_token_leaves_the_whole_answer_to_t
     attempt.on_step(IDS, STOP)
     assert second.write(attempt) is Verdict.OK
 
-    hold(await events_of(turn_client, turn), "Hello there!")
+    assert_whole(await events_of(turn_client, turn), "Hello there!")
 
 
 @pytest.mark.parametrize("when", ["put back", "claimed again", "ended"])
 async def test_a_stale_attempt_can_write_neither_a_slice_nor_the_end_at_any_time(
     turn_client: TurnClient,
-    stations: tuple[Station, Station],
+    workers: tuple[WorkerParts, WorkerParts],
     turn: Turn,
     when: str,
 ) -> None:
-    first, second = stations
-    zombie = first.claim()
-    zombie.on_step(IDS[:1], None)
-    first.write(zombie)
+    first, second = workers
+    stale = first.claim()
+    stale.on_step(IDS[:1], None)
+    first.write(stale)
     lose(second, turn)
     attempt = None
     if when != "put back":
@@ -174,10 +159,10 @@ async def test_a_stale_attempt_can_write_neither_a_slice_nor_the_end_at_any_time
         attempt.on_step(IDS[1:], STOP if when == "ended" else None)
         second.write(attempt)
 
-    zombie.on_step([5, 5], None)
-    assert first.write(zombie) is Verdict.STALE
-    zombie.on_step((), Finish(FinishReason.LENGTH))
-    assert first.write(zombie) is Verdict.STALE
+    stale.on_step([5, 5], None)
+    assert first.write(stale) is Verdict.STALE
+    stale.on_step((), Finish(FinishReason.LENGTH))
+    assert first.write(stale) is Verdict.STALE
 
     if when == "put back":
         attempt = second.claim()
@@ -187,13 +172,13 @@ async def test_a_stale_attempt_can_write_neither_a_slice_nor_the_end_at_any_time
         assert attempt is not None
         attempt.on_step((), STOP)
         second.write(attempt)
-    hold(await events_of(turn_client, turn), "Hello there!")
+    assert_whole(await events_of(turn_client, turn), "Hello there!")
 
 
 async def test_an_attempt_is_stale_when_its_own_worker_has_claimed_the_turn_again(
-    turn_client: TurnClient, stations: tuple[Station, Station], turn: Turn
+    turn_client: TurnClient, workers: tuple[WorkerParts, WorkerParts], turn: Turn
 ) -> None:
-    worker, _ = stations
+    worker, _ = workers
     old = worker.claim()
     lose(worker, turn)
     new = worker.claim()
@@ -203,13 +188,13 @@ async def test_an_attempt_is_stale_when_its_own_worker_has_claimed_the_turn_agai
 
     new.on_step(IDS, STOP)
     assert worker.write(new) is Verdict.OK
-    hold(await events_of(turn_client, turn), "Hello there!")
+    assert_whole(await events_of(turn_client, turn), "Hello there!")
 
 
 async def test_a_worker_lost_within_a_character_shows_no_part_of_it(
-    turn_client: TurnClient, stations: tuple[Station, Station], turn: Turn
+    turn_client: TurnClient, workers: tuple[WorkerParts, WorkerParts], turn: Turn
 ) -> None:
-    first, second = stations
+    first, second = workers
     attempt = first.claim()
     attempt.on_step([3, 6, 7], None)
     first.write(attempt)
@@ -221,17 +206,20 @@ async def test_a_worker_lost_within_a_character_shows_no_part_of_it(
     again.on_step(rest, STOP)
     second.write(again)
 
-    hold(await events_of(turn_client, turn), "Hello😀")
+    assert_whole(await events_of(turn_client, turn), "Hello😀")
 
 
 async def test_a_write_whose_reply_is_lost_counts_as_written_by_its_attempt(
-    turn_client: TurnClient, settings: TurnSettings, stations: tuple[Station, Station], turn: Turn
+    turn_client: TurnClient,
+    settings: TurnSettings,
+    workers: tuple[WorkerParts, WorkerParts],
+    turn: Turn,
 ) -> None:
     port = int(settings.redis_url.rpartition(":")[2].partition("/")[0])
-    attempt = stations[0].claim()
+    attempt = workers[0].claim()
     async with Proxy(port) as proxy:
         client = connect(settings.redis_url.replace(f":{port}/", f":{proxy.port}/"))
-        # Connected, and the script known, so that the next thing said is the answer to the write.
+        # Connected, and the script is loaded, so that the next reply is that of the write.
         await asyncio.to_thread(client.ping)
         log = Log(client, settings, worker="w0")
         await asyncio.to_thread(log.append, [])
@@ -239,11 +227,11 @@ async def test_a_write_whose_reply_is_lost_counts_as_written_by_its_attempt(
         active.add(attempt)
         publisher = Publisher(active, log)
         publisher.start()
-        proxy.swallow_answers = 1
+        proxy.lost_replies = 1
         attempt.on_step(IDS[:1], None)
         publisher.wake()
         async with asyncio.timeout(10):
-            while proxy.swallow_answers:
+            while proxy.lost_replies:
                 await asyncio.sleep(0.01)
         attempt.on_step(IDS[1:], STOP)
         async with asyncio.timeout(10):
@@ -254,4 +242,4 @@ async def test_a_write_whose_reply_is_lost_counts_as_written_by_its_attempt(
         client.close()
 
     assert not attempt.dropped
-    hold(await events_of(turn_client, turn), "Hello there!")
+    assert_whole(await events_of(turn_client, turn), "Hello there!")

@@ -16,7 +16,7 @@ from tests.effort import examples
 from tests.faults.conftest import Question, until_all_work, worker_names
 
 LINES = examples(64, 160)
-#: So hot that each answer is different, and its seed keeps it.
+#: A temperature at which each seed gives another answer.
 SEEDS = 6
 TIMEOUT_SECONDS = 180.0
 OVER = ("completed", "failed", "expired", "cancelled")

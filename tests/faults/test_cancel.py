@@ -1,4 +1,4 @@
-"""Somebody else's socket, another door, another node: whoever knows the id stops the answer."""
+"""A turn is cancelled from another socket, over HTTP or at another node."""
 
 import asyncio
 import json
@@ -11,12 +11,12 @@ from redis import Redis
 from websockets.asyncio.client import connect
 
 from harness.reader import Reader
-from harness.record import fetch, hold_to_the_record
+from harness.record import assert_as_stored, fetch
 from harness.service import Service
 from tests.faults.conftest import BACK_SECONDS, until_all_work, worker_names
 from turnstream.turns import keys
 
-#: What was said is said again, so that only its length ends it; seconds later.
+#: Repeats itself (a negative penalty), so that only its length ends it, seconds later.
 ENDLESS = {
     "input": "Write a long story.",
     "temperature": 0,
@@ -36,7 +36,7 @@ async def stop(
             await socket.recv()
         return
     if way == "the next node":
-        # Asleep meanwhile, so that the answer is not over before the node is back.
+        # The workers are stopped meanwhile, so that the answer is not over before the node is back.
         for worker in workers:
             worker.suspend()
         try:
@@ -66,7 +66,7 @@ async def until_back(service: Service) -> None:
 async def test_a_turn_cancelled_from_another_socket_keeps_its_text(
     service: Service, redis: Redis, reader: Reader, way: str, until: str
 ) -> None:
-    # Known beforehand: to look for them takes a while on a busy machine.
+    # Looked up before: it takes a while on a busy machine.
     await until_all_work(service, redis)
     workers = list(worker_names(service).values())
     await reader.read(until=until, **ENDLESS)
@@ -76,5 +76,5 @@ async def test_a_turn_cancelled_from_another_socket_keeps_its_text(
 
     assert reader.final["type"] == "response.incomplete"
     assert reader.final["response"]["status"] == "cancelled"
-    hold_to_the_record(service, reader)
+    assert_as_stored(service, reader)
     assert redis.zscore(keys.leases(), reader.id) is None

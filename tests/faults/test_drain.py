@@ -1,20 +1,19 @@
-"""A worker that goes hands on whatever it could not end, also what was said and not written."""
+"""A worker that stops requeues each turn it could not end, also one with unwritten tokens."""
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from harness import tiny_llama
+from harness.turn import GREEDY, new_turn
 from turnstream.turns import keys
 from turnstream.turns.client import open_client
 from turnstream.turns.connection import connect
-from turnstream.turns.ids import new_response_id
-from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.settings import TurnSettings
-from turnstream.turns.turn import Message, Request, Turn
 from turnstream.workers.publisher import Publisher
 from turnstream.workers.settings import WorkerSettings
 from turnstream.workers.worker import Worker
@@ -24,7 +23,7 @@ PATIENCE_SECONDS = 20.0
 
 @pytest.fixture
 def worker(redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
-    """A worker of a tiny model that can write nothing, and is given no grace."""
+    """A worker of a tiny model that can write nothing and has no grace period."""
 
     def write_nothing(self: Publisher, parts: list[Any]) -> None:
         self._stopping.wait(PATIENCE_SECONDS)
@@ -48,21 +47,8 @@ async def test_a_finished_answer_that_is_not_written_is_requeued_at_once(
     redis_url: str, worker: Worker
 ) -> None:
     settings = TurnSettings(redis_url=redis_url)
-    turn = Turn(
-        id=new_response_id(),
-        owner="ann",
-        model=worker.model,
-        tier="default",
-        input=(Message("user", "Hi"),),
-        request=Request(
-            instructions="", sampling=SamplingParams(max_tokens=4, temperature=0, top_p=1, seed=1)
-        ),
-        previous_response_id=None,
-        previous_cached=False,
-        store=True,
-        metadata={},
-        created_at=1_800_000_000,
-    )
+    sampling = replace(GREEDY, max_tokens=4)
+    turn = new_turn(model=worker.model, instructions="", sampling=sampling)
     with connect(redis_url) as client:
         client.flushall()
         async with open_client(settings, "node-1") as front, front.submit(turn):
@@ -83,7 +69,7 @@ def test_a_worker_that_stops_its_engine_does_not_report_a_dead_engine(
 ) -> None:
     exits: list[int] = []
     monkeypatch.setattr("turnstream.workers.worker.os._exit", exits.append)
-    # The beat looks often, and all through the stop.
+    # The heartbeat checks the engine often, and during the whole stop.
     monkeypatch.setattr("turnstream.workers.heartbeat.HEARTBEAT_SECONDS", 0.001)
     worker.start()
 

@@ -1,4 +1,4 @@
-"""People come before a batch that has every row, and the batch loses nothing by it."""
+"""Interactive turns preempt a batch that has every slot, and the batch loses no text by it."""
 
 import asyncio
 import json
@@ -11,23 +11,23 @@ import pytest
 from redis import Redis
 
 from harness.service import Service
+from harness.turn import new_turn
 from tests.faults.conftest import QUESTION, Question, until_all_work
 from turnstream.turns import keys
 from turnstream.turns.client import TurnClient, open_client
 from turnstream.turns.follower import Follower
-from turnstream.turns.ids import new_response_id
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.settings import TurnSettings
-from turnstream.turns.turn import Message, Request, Tier, Turn
+from turnstream.turns.turn import Tier, Turn
 
-#: More than the two workers have rows.
+#: More turns than the two workers have slots.
 BATCH = 20
 Event = dict[str, Any]
 
 
 @pytest.fixture
 async def turn_client(service: Service) -> AsyncIterator[TurnClient]:
-    """Another node of the service, that hands in what the batch API would."""
+    """Give a client that submits turns as another node of the service would."""
     url = service.child("serve").environ()["TURNSTREAM_REDIS_URL"]
     async with open_client(
         TurnSettings(redis_url=url), f"bulk-{secrets.token_hex(4)}"
@@ -36,28 +36,16 @@ async def turn_client(service: Service) -> AsyncIterator[TurnClient]:
 
 
 def make_turn(tier: Tier, most_tokens: int) -> Turn:
-    return Turn(
-        id=new_response_id(),
-        owner=f"somebody-{tier}",
+    sampling = {
+        name: QUESTION[name]
+        for name in ("temperature", "seed", "frequency_penalty", "presence_penalty")
+    }
+    return new_turn(
+        QUESTION["input"],
         model="demo",
+        owner=f"owner-of-{tier}",
         tier=tier,
-        input=(Message("user", QUESTION["input"]),),
-        request=Request(
-            instructions=None,
-            sampling=SamplingParams(
-                max_tokens=most_tokens,
-                temperature=QUESTION["temperature"],
-                top_p=1.0,
-                seed=QUESTION["seed"],
-                frequency_penalty=QUESTION["frequency_penalty"],
-                presence_penalty=QUESTION["presence_penalty"],
-            ),
-        ),
-        previous_response_id=None,
-        previous_cached=False,
-        store=True,
-        metadata={},
-        created_at=1_800_000_000,
+        sampling=SamplingParams(max_tokens=most_tokens, top_p=1.0, **sampling),
     )
 
 
@@ -71,24 +59,24 @@ async def test_interactive_turns_preempt_a_batch_that_has_every_slot_and_its_tex
     await until_all_work(service, redis)
     expected = undisturbed(QUESTION)
     turns = [make_turn("batch", QUESTION["max_output_tokens"]) for _ in range(BATCH)]
-    people = [make_turn("default", 4) for _ in range(3)]
+    interactive = [make_turn("default", 4) for _ in range(3)]
     async with asyncio.timeout(150), AsyncExitStack() as stack:
         followers = [await stack.enter_async_context(turn_client.submit(turn)) for turn in turns]
         batch = asyncio.gather(*map(read, followers))
         while redis.zcard(keys.preemptible("demo")) < 16:
-            await asyncio.sleep(0.01)  # until the batch has every row
+            await asyncio.sleep(0.01)  # until the batch has every slot
 
-        asked = [await stack.enter_async_context(turn_client.submit(turn)) for turn in people]
+        asked = [await stack.enter_async_context(turn_client.submit(turn)) for turn in interactive]
         answers = await asyncio.gather(*map(read, asked))
         running = redis.zcard(keys.preemptible("demo"))
         logs = await batch
 
     requeues = [int(redis.hget(keys.turn(turn.id), "requeues") or 0) for turn in turns]
     attempts = [int(redis.hget(keys.turn(turn.id), "attempt") or 0) for turn in turns]
-    assert running > 0, "the batch had ended before the people came"
-    # One row for each person, at most.
-    assert 1 <= sum(requeues) <= len(people)
-    # More if a machine out of breath lost a lease of one second meanwhile.
+    assert running > 0, "the batch had ended before the interactive turns were submitted"
+    # At most one slot is preempted for each interactive turn.
+    assert 1 <= sum(requeues) <= len(interactive)
+    # More attempts if an overloaded machine lost a lease of one second meanwhile.
     assert all(tries > times for tries, times in zip(attempts, requeues, strict=True))
     for events in logs:
         assert [event["sequence_number"] for event in events] == list(range(len(events)))

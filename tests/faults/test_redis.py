@@ -1,4 +1,4 @@
-"""Redis sleeps, dies, refuses or forgets: a pause, or where data is gone, a clear word."""
+"""Redis pauses, dies, refuses writes or loses its data: a pause, or an error where data is lost."""
 
 import asyncio
 import signal
@@ -10,7 +10,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from harness.reader import Reader, Refused
-from harness.record import hold_to_the_record
+from harness.record import assert_as_stored
 from harness.service import Service
 from tests.faults.conftest import LONG, Question
 from turnstream.turns import keys
@@ -20,7 +20,7 @@ Undisturbed = Callable[[Question], str]
 
 @pytest.fixture
 def store(service: Service, redis: Redis) -> Iterator[psutil.Process]:
-    """The Redis process; afterwards it is awake and answers."""
+    """Return the Redis process; resume it at the end."""
     process = service.child("redis")
     yield process
     if process.is_running():
@@ -38,7 +38,7 @@ async def until_redis_answers(redis: Redis) -> None:
 
 
 async def begun(service: Service, count: int) -> list[Reader]:
-    """Readers in the middle of their answers."""
+    """Return readers in the middle of their answers."""
     readers = [Reader(service.url) for _ in range(count)]
     await asyncio.gather(*(reader.read(until="delta", **LONG) for reader in readers))
     return readers
@@ -55,7 +55,7 @@ async def test_slices_continue_when_the_nodes_subscription_is_killed(
 
         assert reader.text == expected
         assert reader.resumes == 0
-        hold_to_the_record(service, reader)
+        assert_as_stored(service, reader)
 
 
 async def test_turns_continue_while_all_connections_are_killed_repeatedly(
@@ -72,7 +72,7 @@ async def test_turns_continue_while_all_connections_are_killed_repeatedly(
     for reader in readers:
         assert reader.text == undisturbed(LONG)
         assert reader.resumes == 0
-        hold_to_the_record(service, reader)
+        assert_as_stored(service, reader)
 
 
 @pytest.mark.parametrize("seconds", [3, pytest.param(12, marks=pytest.mark.long)])
@@ -87,7 +87,7 @@ async def test_a_paused_redis_loses_no_turn_and_a_turn_submitted_meanwhile_is_cr
     made = int(redis.get(keys.arrivals()) or 0)
     store.send_signal(signal.SIGSTOP)
     late = Reader(service.url)
-    # All go on reading meanwhile: a client that lets frames pile up hears no pong either.
+    # All keep reading meanwhile: a client with unread frames receives no pong either.
     reading = asyncio.gather(late.answer(**LONG), *(reader.read() for reader in readers))
     await asyncio.sleep(seconds)
     store.send_signal(signal.SIGCONT)
@@ -97,7 +97,7 @@ async def test_a_paused_redis_loses_no_turn_and_a_turn_submitted_meanwhile_is_cr
     assert int(redis.get(keys.arrivals()) or 0) == made + 1
     for reader in [*readers, late]:
         assert reader.text == undisturbed(LONG)
-        hold_to_the_record(service, reader)
+        assert_as_stored(service, reader)
     for reader in readers:
         assert reader.resumes == 0
 
@@ -113,7 +113,7 @@ async def test_a_redis_killed_and_restarted_from_its_file_loses_nothing(
 
     for reader in [*readers, late]:
         assert reader.text == undisturbed(LONG)
-        hold_to_the_record(service, reader)
+        assert_as_stored(service, reader)
 
 
 @pytest.mark.long
@@ -132,10 +132,10 @@ async def test_a_redis_that_refuses_writes_for_a_while_ends_no_turn(
 
     for reader in readers:
         assert reader.text == undisturbed(LONG)
-        hold_to_the_record(service, reader)
+        assert_as_stored(service, reader)
 
 
-# A Redis that comes up empty cuts its connections; one that is emptied tells nobody at all.
+# A Redis that restarts empty closes its connections; after FLUSHALL no client notices.
 @pytest.mark.parametrize("cut", [True, pytest.param(False, marks=pytest.mark.long)])
 async def test_when_redis_loses_all_data_each_reader_gets_an_error_and_the_next_turn_is_answered(
     service: Service, redis: Redis, undisturbed: Undisturbed, cut: bool
@@ -147,7 +147,7 @@ async def test_when_redis_loses_all_data_each_reader_gets_an_error_and_the_next_
         redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
     ends = await asyncio.gather(*(reader.read() for reader in readers), return_exceptions=True)
 
-    # Who had the end on the way already has it; nobody has half of it and believes it is whole.
+    # A reader whose last events were on the way has them; no other reader sees an end.
     for reader, end in zip(readers, ends, strict=True):
         if reader.ended:
             assert reader.text == expected

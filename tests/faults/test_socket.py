@@ -1,4 +1,4 @@
-"""A reader's socket is cut, silent, slow or double, and its reader has the whole answer."""
+"""A reader's socket is cut, silent, slow or doubled, and the reader gets the whole answer."""
 
 import asyncio
 import json
@@ -10,8 +10,8 @@ from redis import Redis
 from websockets.asyncio.client import connect
 
 from harness.proxy import Proxy
-from harness.reader import ENDS, Event, Reader, said
-from harness.record import fetch, hold_to_the_record
+from harness.reader import ENDS, Event, Reader, event_text
+from harness.record import assert_as_stored, fetch
 from harness.service import Service
 from tests.faults.conftest import QUESTION, Question
 from turnstream.turns import keys
@@ -38,7 +38,7 @@ async def test_a_socket_cut_after_any_frame_of_a_turn_loses_nothing(
 
         assert await reader.answer() == expected
         assert reader.resumes == 1 or reader.ended
-        hold_to_the_record(service, reader)
+        assert_as_stored(service, reader)
 
 
 @pytest.mark.parametrize("size", [150, 1500, 4000])
@@ -54,7 +54,7 @@ async def test_a_socket_reset_in_the_middle_of_a_frame_loses_nothing(
     proxy.reset_after = None
 
     assert await asking == undisturbed(QUESTION)
-    hold_to_the_record(service, reader)
+    assert_as_stored(service, reader)
 
 
 async def test_a_silent_socket_is_closed_and_the_answer_is_resumed(
@@ -66,7 +66,7 @@ async def test_a_silent_socket_is_closed_and_the_answer_is_resumed(
 
     assert await reader.answer() == undisturbed(QUESTION)
     assert reader.resumes == 1
-    hold_to_the_record(service, reader)
+    assert_as_stored(service, reader)
 
 
 async def test_a_slow_connection_delays_and_changes_nothing(
@@ -77,13 +77,13 @@ async def test_a_slow_connection_delays_and_changes_nothing(
 
     assert await reader.answer(**QUESTION) == undisturbed(QUESTION)
     assert reader.resumes == 0
-    hold_to_the_record(service, reader)
+    assert_as_stored(service, reader)
 
 
 async def test_a_reader_that_stops_reading_gets_everything_when_it_reads_again(
     service: Service, undisturbed: Undisturbed
 ) -> None:
-    # Tiny buffers, so that the server feels it: most of the answer has to wait on its side.
+    # Small buffers, so that most of the answer has to wait on the server's side.
     end = sockets.socket()
     end.setsockopt(sockets.SOL_SOCKET, sockets.SO_RCVBUF, 4096)
     end.connect(("127.0.0.1", int(service.url.rpartition(":")[2])))
@@ -100,7 +100,7 @@ async def test_a_reader_that_stops_reading_gets_everything_when_it_reads_again(
             events.append(json.loads(await socket.recv()))
 
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
-    assert said(events) == undisturbed(QUESTION)
+    assert event_text(events) == undisturbed(QUESTION)
 
 
 @pytest.mark.long
@@ -114,7 +114,7 @@ async def test_a_reader_that_stalls_too_long_is_closed_and_can_resume(
     proxy.thaw()
 
     assert await reader.answer() == undisturbed(QUESTION)
-    hold_to_the_record(service, reader)
+    assert_as_stored(service, reader)
 
 
 async def test_two_devices_read_one_turn_and_one_may_leave(
@@ -130,7 +130,7 @@ async def test_two_devices_read_one_turn_and_one_may_leave(
 
     assert phone.events == laptop.events
     assert phone.text == undisturbed(QUESTION)
-    hold_to_the_record(service, laptop)
+    assert_as_stored(service, laptop)
 
 
 @pytest.mark.parametrize("how_many", [2, 8])
@@ -147,13 +147,13 @@ async def test_one_key_used_on_several_sockets_at_once_creates_one_turn(
 
     assert int(redis.get(keys.arrivals()) or 0) == made + 1
     assert all(reader.events == first.events for reader in readers)
-    hold_to_the_record(service, first)
+    assert_as_stored(service, first)
 
 
 async def test_a_request_whose_response_was_lost_is_repeated_and_creates_one_turn(
     service: Service, proxy: Proxy, redis: Redis, undisturbed: Undisturbed
 ) -> None:
-    # First, since it may make a turn of its own.
+    # First, since it may create a turn.
     expected = undisturbed(SHORT)
     made = int(redis.get(keys.arrivals()) or 0)
     reader = through(proxy)
@@ -168,4 +168,4 @@ async def test_a_request_whose_response_was_lost_is_repeated_and_creates_one_tur
     assert await asking == expected
     assert reader.retries >= 2
     assert int(redis.get(keys.arrivals()) or 0) == made + 1
-    hold_to_the_record(service, reader)
+    assert_as_stored(service, reader)

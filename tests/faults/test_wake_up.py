@@ -1,4 +1,4 @@
-"""A bell is lost or heard ten times, and each turn is answered once."""
+"""A wake-up is lost or delivered ten times, and each turn is answered once."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from redis import Redis
 
 from harness.reader import Reader
-from harness.record import hold_to_the_record
+from harness.record import assert_as_stored
 from harness.service import Service
 from tests.faults.conftest import QUESTION, Question, until_all_work
 from turnstream.turns import keys
@@ -30,15 +30,15 @@ async def test_a_wake_up_delivered_ten_times_makes_one_answer(
 
     assert reader.text == undisturbed(QUESTION)
     assert redis.hget(keys.turn(reader.id), "attempt") == "1"
-    hold_to_the_record(service, reader)
+    assert_as_stored(service, reader)
 
 
 async def test_turns_are_answered_though_every_wake_up_is_lost(
     service: Service, redis: Redis, undisturbed: Undisturbed
 ) -> None:
-    # A worker that has only just begun would look at the line without being rung.
+    # A worker that has just started would claim without a wake-up.
     await until_all_work(service, redis)
-    # Without free rows on the list nobody is rung; whatever rings all the same is taken away.
+    # No worker shows a free slot, so none is sent a wake-up; any that is sent is removed.
     readers = [Reader(service.url) for _ in range(6)]
     for reader in readers:
         redis.delete(keys.free_slots("demo"))
@@ -49,4 +49,4 @@ async def test_turns_are_answered_though_every_wake_up_is_lost(
     for reader in readers:
         assert reader.text == undisturbed(QUESTION)
         assert redis.hget(keys.turn(reader.id), "attempt") == "1"
-        hold_to_the_record(service, reader)
+        assert_as_stored(service, reader)

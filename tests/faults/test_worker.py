@@ -1,4 +1,4 @@
-"""A worker's death is not the reader's business."""
+"""A worker dies, stops or drains, and its turns continue without a gap for their readers."""
 
 import asyncio
 import signal
@@ -9,7 +9,7 @@ import pytest
 from redis import Redis
 
 from harness.reader import Reader
-from harness.record import fetch, hold_to_the_record
+from harness.record import assert_as_stored, fetch
 from harness.service import Service
 from tests.faults.conftest import LONG, QUESTION, Question, until_all_work, worker_names
 from turnstream.turns import keys
@@ -19,7 +19,7 @@ Undisturbed = Callable[[Question], str]
 
 @pytest.fixture
 async def workers(service: Service, redis: Redis) -> AsyncIterator[dict[str, psutil.Process]]:
-    """Both workers, awake and beating; and nobody is left asleep."""
+    """Wait for the heartbeats of both workers; resume the stopped ones at the end."""
     await until_all_work(service, redis)
     found = worker_names(service)
     yield found
@@ -59,13 +59,13 @@ async def test_a_turn_continues_at_another_worker_without_a_gap_for_its_reader(
 ) -> None:
     expected = undisturbed(QUESTION)
     await reader.read(until=moment, **QUESTION)
-    # A zombie wakes when the fixture ends: whatever it still wants to write must be refused.
+    # A stopped worker resumes when the fixture ends: what it writes then must be refused.
     workers[runs_at(redis, reader)].send_signal(fault)
     await reader.read()
 
     assert reader.text == expected
     assert reader.resumes == 0
-    hold_to_the_record(service, reader)
+    assert_as_stored(service, reader)
     if fault is not signal.SIGTERM:  # it may have time to finish
         assert attempts(redis, reader) == 2
 
@@ -115,9 +115,9 @@ async def test_a_dead_engines_turns_are_requeued_and_its_process_restarts(
     for reader in readers:
         assert reader.text == expected
         assert reader.resumes == 0
-        hold_to_the_record(service, reader)
+        assert_as_stored(service, reader)
     assert attempts(redis, readers[0]) == 2
-    # It may have been the turn's own doing: the attempt is held against it.
+    # The turn may have been the cause, so the attempt counts as lost, not as requeued.
     assert redis.hget(keys.turn(readers[0].id), "requeues") is None
     async with asyncio.timeout(30):
         await asyncio.to_thread(workers[struck].wait)
@@ -148,18 +148,18 @@ async def test_a_stale_workers_writes_are_refused(
     assert [log_of(redis, reader) for reader in readers] == before
     for reader in readers:
         assert reader.text == expected
-        hold_to_the_record(service, reader)
+        assert_as_stored(service, reader)
 
 
 async def busy_worker(redis: Redis, readers: list[Reader]) -> str:
-    """Have all asked, and name a worker that has only begun with one of them."""
+    """Submit all questions and return a worker that has just claimed one of them."""
     await asyncio.gather(*(reader.read(until="queued", **LONG) for reader in readers))
     await readers[-1].read(until="in_progress")
     return runs_at(redis, readers[-1])
 
 
 def refusals(service: Service) -> int:
-    """How often a worker was told that a turn is another's, when it wrote or when it beat."""
+    """Return how often a worker's write or heartbeat was refused as stale."""
     return service.logs.count("append refused: stale") + service.logs.count("the lease is lost")
 
 
@@ -183,7 +183,7 @@ async def test_two_workers_killed_one_after_the_other_do_not_end_a_turn(
 
     assert reader.text == undisturbed(LONG)
     assert attempts(redis, reader) == 3
-    hold_to_the_record(service, reader)
+    assert_as_stored(service, reader)
 
 
 @pytest.mark.long
@@ -200,7 +200,7 @@ async def test_a_turn_submitted_while_no_worker_lives_waits_for_one(
 
     assert reader.text == undisturbed(LONG)
     assert attempts(redis, reader) == 1
-    hold_to_the_record(service, reader)
+    assert_as_stored(service, reader)
 
 
 async def test_workers_that_drain_under_load_requeue_all_their_turns(
@@ -217,9 +217,9 @@ async def test_workers_that_drain_under_load_requeue_all_their_turns(
     assert {reader.text for reader in readers} == {expected}
     for reader in readers:
         assert reader.resumes == 0
-        hold_to_the_record(service, reader)
+        assert_as_stored(service, reader)
         record = redis.hgetall(keys.turn(reader.id))
-        # Ended in the grace or handed on in good order: none waited for a lease to run out.
+        # Ended in the grace period or requeued: none waited for its lease to expire.
         assert int(record["attempt"]) == 1 + int(record.get("requeues", 0))
 
 
@@ -235,7 +235,7 @@ async def test_a_turn_that_kills_every_worker_fails_and_others_are_answered(
     for process in workers.values():
         process.send_signal(signal.SIGSTOP)
     await reader.read(until="queued", **QUESTION)
-    # Something that no worker's code can take; only a mistake of ours would write it.
+    # A record that no worker can read; only a fault of ours would write it.
     redis.hset(keys.turn(reader.id), "request", "[]")
     for process in workers.values():
         process.send_signal(signal.SIGCONT)
@@ -245,4 +245,4 @@ async def test_a_turn_that_kills_every_worker_fails_and_others_are_answered(
     assert attempts(redis, reader) == 5
     other = Reader(service.url)
     assert await other.answer(**QUESTION) == expected
-    hold_to_the_record(service, other)
+    assert_as_stored(service, other)

@@ -38,6 +38,9 @@ def narrowed(file_id: str) -> dict[str, Any]:
         asked["properties"]["model"] = {"enum": ["demo", None]}
         asked.setdefault("required", []).append(length)
     del completion["properties"]["max_completion_tokens"]
+    text = schemas["TextCompletionBody"]
+    text["properties"] |= {"max_tokens": {"const": 2}, "model": {"enum": ["demo", None]}}
+    text.setdefault("required", []).append("max_tokens")
     response["properties"]["previous_response_id"] = {"type": "null"}
     schemas["BatchRequest"]["properties"]["input_file_id"] = {"enum": [file_id, "file-0"]}
     return document

@@ -12,7 +12,8 @@ from tests.schemas.published import ASYNCAPI, OPENAPI
 from turnstream.turns.errors import BadRequest
 from turnstream.ws_server.chat import read_chat
 from turnstream.ws_server.create import read_create
-from turnstream.ws_server.frames import MESSAGE_BYTES, Refusal, read_frame
+from turnstream.ws_server.frames import Refusal, read_frame
+from turnstream.ws_server.settings import BODY_BYTES
 
 SCHEMAS = ASYNCAPI["components"]["schemas"] | OPENAPI["components"]["schemas"]
 #: Halves of characters too: JSON can carry them, UTF-8 can't.
@@ -82,4 +83,4 @@ def test_text_that_is_no_frame_is_refused(text: str) -> None:
 
 
 def test_deeply_nested_text_is_refused() -> None:
-    assert isinstance(read_frame("[" * MESSAGE_BYTES).request, Refusal)
+    assert isinstance(read_frame("[" * BODY_BYTES).request, Refusal)

@@ -57,11 +57,11 @@ def is_last(frame: dict[str, Any]) -> bool:
 def test_a_socket_survives_any_input_and_sends_only_published_frames(
     service: Service, frames: list[dict[str, Any]]
 ) -> None:
-    heard: list[dict[str, Any]] = []
+    received: list[dict[str, Any]] = []
     with connect(service.url.replace("http", "ws", 1) + "/v1/responses") as socket:
         for frame in [*frames, *(LAST | {"stream_id": lane} for lane in LANES)]:
             socket.send(json.dumps(frame))
-        while sum(is_last(frame) for frame in heard) < len(LANES):
-            heard.append(json.loads(socket.recv(timeout=WAIT_SECONDS)))
+        while sum(is_last(frame) for frame in received) < len(LANES):
+            received.append(json.loads(socket.recv(timeout=WAIT_SECONDS)))
 
-    assert [wrong(ASYNCAPI, name_of(frame), frame) for frame in heard] == [None] * len(heard)
+    assert [wrong(ASYNCAPI, name_of(frame), frame) for frame in received] == [None] * len(received)

@@ -14,7 +14,7 @@ Json = dict[str, Any]
 OPENAPI: Json = json.loads((ROOT / "ws_server" / "openapi.json").read_text(encoding="utf-8"))
 ASYNCAPI: Json = yaml.safe_load((ROOT / "docs" / "asyncapi.yaml").read_text(encoding="utf-8"))
 #: Schemas of what the socket sends.
-HEARD = [
+RECEIVED = [
     message["$ref"].rpartition("/")[2] for message in ASYNCAPI["operations"]["send"]["messages"]
 ]
 
@@ -29,6 +29,6 @@ def wrong(document: Json, name: str, value: object) -> str | None:
 def name_of(frame: Json) -> str:
     """Find the schema of a frame by its type."""
     schemas = ASYNCAPI["components"]["schemas"]
-    names = [n for n in HEARD if schemas[n]["properties"]["type"]["const"] == frame["type"]]
+    names = [n for n in RECEIVED if schemas[n]["properties"]["type"]["const"] == frame["type"]]
     assert len(names) == 1, f"{frame['type']} is not published"
     return names[0]

@@ -1,4 +1,4 @@
-"""What is really sent is as published and as the official SDK has it, to the letter and no more.
+"""What is really sent is as published and as the official SDK has it, without additional fields.
 
 Nothing here is made up: every frame, event and body comes from turns of the running service.
 """
@@ -26,13 +26,13 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from benchmarks.processes import answers_http, python, running
 from harness.service import Service
-from tests.schemas.published import ASYNCAPI, HEARD, OPENAPI, name_of, wrong
+from tests.schemas.published import ASYNCAPI, OPENAPI, RECEIVED, name_of, wrong
 from turnstream.cli.redis_server import free_port
 from turnstream.turns import keys
 
 WAIT_SECONDS = 60
 TERMINAL = {"response.completed", "response.incomplete", "response.failed", "error"}
-#: What was said is said again and again: it does not end by itself.
+#: Repeats itself (a negative penalty), so that it does not end before its limit.
 LONG: dict[str, Any] = {
     "input": "Write a long story.",
     "temperature": 0,
@@ -66,7 +66,7 @@ async def socket_at(url: str) -> AsyncIterator[ClientConnection]:
         yield socket
 
 
-async def hear(socket: ClientConnection, until: set[str] = TERMINAL) -> list[Json]:
+async def receive(socket: ClientConnection, until: set[str] = TERMINAL) -> list[Json]:
     frames: list[Json] = []
     async with asyncio.timeout(WAIT_SECONDS):
         while not frames or frames[-1]["type"] not in until:
@@ -76,14 +76,14 @@ async def hear(socket: ClientConnection, until: set[str] = TERMINAL) -> list[Jso
 
 async def ask(socket: ClientConnection, **fields: Any) -> list[Json]:
     await socket.send(json.dumps({"type": "response.create"} | fields))
-    return await hear(socket)
+    return await receive(socket)
 
 
 @pytest.fixture(scope="module")
-def heard(
+def received(
     service: Service, redis: "Redis[bytes]", tmp_path_factory: pytest.TempPathFactory
 ) -> list[Json]:
-    """Let all that can happen on a socket happen, and give every frame that was heard."""
+    """Cause every kind of frame on a socket and return all that were received."""
     frames = asyncio.run(on_socket(service, redis))
     port = free_port()
     environ = {"TURNSTREAM_REDIS_URL": redis_url(service), "TURNSTREAM_PORT": str(port)}
@@ -92,7 +92,7 @@ def heard(
         "serve", *python("turnstream", "serve"), directory=directory, environ=environ
     ) as node:
         node.wait_until(lambda: answers_http(f"http://127.0.0.1:{port}/healthz"))
-        frames += asyncio.run(goodbye(f"http://127.0.0.1:{port}", node.popen.terminate))
+        frames += asyncio.run(draining(f"http://127.0.0.1:{port}", node.popen.terminate))
     return frames
 
 
@@ -119,60 +119,60 @@ async def on_socket(service: Service, redis: "Redis[bytes]") -> list[Json]:
         # Found to be bad by the worker only.
         frames += await ask(socket, input="many words " * 9_000)
         await socket.send(json.dumps({"type": "response.create"} | LONG))
-        frames += await hear(socket, {"response.output_text.delta"})
+        frames += await receive(socket, {"response.output_text.delta"})
         await socket.send(json.dumps({"type": "response.cancel"}))
-        frames += await hear(socket)
+        frames += await receive(socket)
         steer = {"type": "response.steer", "previous_response_id": first, "input": "Shorter!"}
         await socket.send(json.dumps(steer))
-        frames += await hear(socket, {"response.steer.failed"})
+        frames += await receive(socket, {"response.steer.failed"})
         # Its slices gone, its end is told from the record.
         redis.delete(keys.log(first))
         resume = {"type": "turnstream:response.resume", "response_id": first}
         await socket.send(json.dumps(resume))
-        frames += await hear(socket)
+        frames += await receive(socket)
         # Its time over before anybody took it, it is given up.
         worker = service.child("worker")
         worker.suspend()
         try:
             await socket.send(json.dumps({"type": "response.create", "input": "Hello"}))
-            waiting = await hear(socket, {"response.queued"})
+            waiting = await receive(socket, {"response.queued"})
             redis.zadd(keys.deadlines(), {waiting[0]["response"]["id"]: 1})
-            return frames + waiting + await hear(socket)
+            return frames + waiting + await receive(socket)
         finally:
             worker.resume()
 
 
-async def goodbye(url: str, stop: Any) -> list[Json]:
+async def draining(url: str, stop: Any) -> list[Json]:
     async with socket_at(url) as socket:
         stop()
-        return await hear(socket, {"turnstream:server.draining"})
+        return await receive(socket, {"turnstream:server.draining"})
 
 
-def test_every_frame_is_as_published(heard: list[Json]) -> None:
-    said = {wrong(ASYNCAPI, name_of(frame), frame) for frame in heard}
+def test_every_frame_is_as_published(received: list[Json]) -> None:
+    said = {wrong(ASYNCAPI, name_of(frame), frame) for frame in received}
 
     assert said == {None}
 
 
-def test_every_published_frame_was_received(heard: list[Json]) -> None:
-    assert {name_of(frame) for frame in heard} == set(HEARD)
-    statuses = {frame["response"]["status"] for frame in heard if "response" in frame}
+def test_every_published_frame_was_received(received: list[Json]) -> None:
+    assert {name_of(frame) for frame in received} == set(RECEIVED)
+    statuses = {frame["response"]["status"] for frame in received if "response" in frame}
     assert statuses == {"queued", "in_progress", "completed", "incomplete", "failed", "cancelled"}
-    assert {True, None} == {frame.get("snapshot") for frame in heard}
+    assert {True, None} == {frame.get("snapshot") for frame in received}
 
 
-def test_every_event_is_as_the_official_sdk_has_it(heard: list[Json]) -> None:
+def test_every_event_is_as_the_official_sdk_has_it(received: list[Json]) -> None:
     adapter: TypeAdapter[Any] = TypeAdapter(ResponsesServerEvent)
 
-    for frame in heard:
+    for frame in received:
         if not frame["type"].startswith("turnstream:"):
             adapter.validate_python(frame, strict=True)
         if "response" in frame:
             Response.model_validate(frame["response"], strict=True)
 
 
-def test_an_additional_field_is_not_as_published(heard: list[Json]) -> None:
-    for frame in heard:
+def test_an_additional_field_is_not_as_published(received: list[Json]) -> None:
+    for frame in received:
         assert wrong(ASYNCAPI, name_of(frame), frame | {"more": 1})
         if "response" in frame:
             wider = frame | {"response": frame["response"] | {"more": 1}}

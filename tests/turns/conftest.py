@@ -7,19 +7,18 @@ from dataclasses import replace
 import pytest
 import redis.asyncio
 
+from harness.turn import GREEDY, new_turn
 from tests.turns.batch_values import PLAN
 from turnstream.turns.batch import Batch, line_turn_id
 from turnstream.turns.batch_store import BatchStore
 from turnstream.turns.client import TurnClient, open_client
 from turnstream.turns.connection import connect, connect_async
 from turnstream.turns.event_json import response_fields_json
-from turnstream.turns.ids import new_response_id
 from turnstream.turns.log import Append, Entry, Final, Log
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.response import message_item
-from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.settings import TurnSettings
-from turnstream.turns.turn import BatchLine, Message, Request, Turn
+from turnstream.turns.turn import BatchLine, Turn
 
 MODEL = "tiny"
 
@@ -74,22 +73,18 @@ def make_turn() -> MakeTurn:
         previous_cached: bool = False,
         store: bool = True,
         key: str | None = None,
+        siblings: int = 0,
     ) -> Turn:
-        return Turn(
-            id=new_response_id(),
-            owner=owner,
+        return new_turn(
+            text,
             model=MODEL,
+            owner=owner,
             tier=tier,  # type: ignore[arg-type]
-            input=(Message("user", text),),
-            request=Request(
-                instructions=None,
-                sampling=SamplingParams(max_tokens=8, temperature=0.0, top_p=1.0, seed=next(seeds)),
-            ),
+            sampling=replace(GREEDY, seed=next(seeds)),
             previous_response_id=previous_response_id,
             previous_cached=previous_cached,
             store=store,
-            metadata={},
-            created_at=1_800_000_000,
+            siblings=siblings,
             idempotency_key=key,
             fingerprint=text,
         )

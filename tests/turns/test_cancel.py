@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from tests.turns.conftest import MODEL, MakeTurn, ending, submitted
 from turnstream.turns import keys
 from turnstream.turns.client import TurnClient
-from turnstream.turns.commands import Command, commands
+from turnstream.turns.commands import Cancel, commands
 from turnstream.turns.connection import connect
 from turnstream.turns.errors import BadRequest, PreviousResponseNotFound, ResponseNotFound
 from turnstream.turns.log import Log
@@ -78,18 +78,18 @@ async def test_a_running_turns_worker_receives_the_cancel_at_once(
     turn = await submitted(turn_client, make_turn())
     queue.claim(1)
     client = connect(settings.redis_url)
-    heard = commands(client, model=MODEL, worker="w0")
-    waiting = asyncio.create_task(asyncio.to_thread(next, heard))
+    received = commands(client, model=MODEL, worker="w0")
+    waiting = asyncio.create_task(asyncio.to_thread(next, received))
     async with asyncio.timeout(10):
         channel = keys.worker_channel(MODEL, "w0")
         while (await turn_client._redis.pubsub_numsub(channel))[0][1] == 0:
             await asyncio.sleep(0.01)  # until the worker listens
         await turn_client.cancel(turn.id, "ann")
         while (order := await waiting) is None:
-            waiting = asyncio.create_task(asyncio.to_thread(next, heard))
+            waiting = asyncio.create_task(asyncio.to_thread(next, received))
 
-    assert order == Command(turn.id)
-    heard.close()
+    assert order == Cancel(turn.id)
+    received.close()
     client.close()
 
 

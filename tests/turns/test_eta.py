@@ -50,12 +50,12 @@ def clock(settings: TurnSettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[R
 
 
 @dataclass(slots=True)
-class Told:
+class Estimate:
     """The first estimate for a turn and its real wait, in seconds."""
 
     tier: str
     eta: float | None
-    came: int
+    submitted_at: int
     waited: float | None = None
 
 
@@ -67,11 +67,11 @@ class Hour:
     settings: TurnSettings
     make_turn: MakeTurn
     draw: random.Random
-    told: dict[str, Told] = field(default_factory=dict)
+    estimates: dict[str, Estimate] = field(default_factory=dict)
     running: dict[str, tuple[str, Claimed]] = field(default_factory=dict)
     work: dict[str, float] = field(default_factory=dict)
-    #: The pending events, by time and order.
-    agenda: list[tuple[int, int, Callable[[], None]]] = field(default_factory=list)
+    #: The pending calls, by time and order.
+    events: list[tuple[int, int, Callable[[], None]]] = field(default_factory=list)
     now: int = 1_800_000_000_000
 
     def __post_init__(self) -> None:
@@ -85,12 +85,12 @@ class Hour:
         self.logs = {name: Log(self.client, self.settings, worker=name) for name in WORKERS}
 
     def at(self, when: float, what: Callable[[], None]) -> None:
-        heapq.heappush(self.agenda, (int(when), next(self.order), what))
+        heapq.heappush(self.events, (int(when), next(self.order), what))
 
     def run(self) -> None:
         end = self.now + HOUR_MS
-        while self.agenda and self.agenda[0][0] < end:
-            self.now, _, what = heapq.heappop(self.agenda)
+        while self.events and self.events[0][0] < end:
+            self.now, _, what = heapq.heappop(self.events)
             self.client.set(NOW, self.now)
             what()
 
@@ -100,11 +100,11 @@ class Hour:
             queue.heartbeat(running, {}, slots=SLOTS)
         self.at(self.now + 1000, self.heartbeat)
 
-    def come(self, tier: str, owner: str) -> None:
+    def submit_turn(self, tier: str, owner: str) -> None:
         turn = self.make_turn(tier=tier, owner=owner)
         answer = self.submit(**submission(turn, self.settings, self.wake_up, node="n"))
         queue = json.loads(answer[2])["queue"]  # type: ignore[index]
-        self.told[turn.id] = Told(tier, queue["eta_seconds"], self.now)
+        self.estimates[turn.id] = Estimate(tier, queue["eta_seconds"], self.now)
         self.work[turn.id] = TAKES_MS[tier] * self.draw.lognormvariate(0, 0.6)
         for name in WORKERS:
             self.fill(name)
@@ -116,9 +116,9 @@ class Hour:
             claimed = self.queues[name].claim(free)
             if claimed is None:
                 return
-            told = self.told[claimed.id]
-            if told.waited is None:
-                told.waited = (self.now - told.came) / 1000
+            estimate = self.estimates[claimed.id]
+            if estimate.waited is None:
+                estimate.waited = (self.now - estimate.submitted_at) / 1000
             self.running[claimed.id] = (name, claimed)
             self.at(
                 self.now + self.work[claimed.id],
@@ -163,15 +163,15 @@ def load(hour: Hour) -> None:
         while (when := when + draw.expovariate(per_second / 1000)) < until:
             tier = draw.choices(("priority", "default", "flex"), (15, 70, 15))[0]
             owner = draw.choice(owners)
-            hour.at(when, partial(hour.come, tier, owner))
+            hour.at(when, partial(hour.submit_turn, tier, owner))
         when = until
     for minute, owner in ((3, "bulk"), (30, "other bulk")):
         start = hour.now + minute * 60_000
         for _ in range(150):
-            hour.at(start, partial(hour.come, "batch", owner))
+            hour.at(start, partial(hour.submit_turn, "batch", owner))
     # One owner submits many at once.
     for _ in range(60):
-        hour.at(hour.now + 22 * 60_000, partial(hour.come, "default", "o1"))
+        hour.at(hour.now + 22 * 60_000, partial(hour.submit_turn, "default", "o1"))
 
 
 async def test_over_an_hour_of_load_a_wait_is_within_a_third_of_the_first_estimate(
@@ -185,9 +185,11 @@ async def test_over_an_hour_of_load_a_wait_is_within_a_third_of_the_first_estima
 
     # Turns that need not wait are left out: they would only lower the median.
     waits = [
-        (told.tier, told.eta, told.waited)
-        for told in hour.told.values()
-        if told.eta is not None and told.waited is not None and max(told.eta, told.waited) > 1
+        (estimate.tier, estimate.eta, estimate.waited)
+        for estimate in hour.estimates.values()
+        if estimate.eta is not None
+        and estimate.waited is not None
+        and max(estimate.eta, estimate.waited) > 1
     ]
     assert len(waits) > 2000
     # Batch turns are left out: they wait for turns that are not submitted yet.
@@ -201,18 +203,18 @@ async def test_the_estimate_is_null_until_a_turn_has_been_answered(
 ) -> None:
     hour = Hour(clock, settings, make_turn, random.Random(0))
     hour.client.set(NOW, hour.now)
-    hour.come("default", "ann")
-    assert [told.eta for told in hour.told.values()] == [None]
+    hour.submit_turn("default", "ann")
+    assert [estimate.eta for estimate in hour.estimates.values()] == [None]
     hour.heartbeat()
     for name in WORKERS:
         hour.fill(name)
     for n in range(20):
-        hour.come("default", f"o{n}")
+        hour.submit_turn("default", f"o{n}")
 
     # With a free slot the wait is 0. Without an answered turn there is no estimate.
-    etas = [told.eta for told in hour.told.values()]
+    etas = [estimate.eta for estimate in hour.estimates.values()]
     assert etas[1:8] == [0.0] * 7
     assert etas[8:] == [None] * 13
     hour.run()
-    hour.come("default", "last")
-    assert list(hour.told.values())[-1].eta == 0.0
+    hour.submit_turn("default", "last")
+    assert list(hour.estimates.values())[-1].eta == 0.0

@@ -4,7 +4,8 @@ import json
 
 from turnstream.turns import event_json
 from turnstream.turns.events import kept, text_delta
-from turnstream.turns.response import finished_response, message_item
+from turnstream.turns.response import finished_response, message_item, without_logprobs
+from turnstream.turns.shapes import TokenLogprob
 
 ID = "resp_" + 32 * "a"
 
@@ -61,3 +62,25 @@ def test_a_response_keeps_the_fields_of_a_newer_release_at_its_end() -> None:
     assert (response["id"], response["new"]) == ("resp_1", [1])
     assert response["incomplete_details"] == {"reason": "max_output_tokens"}
     assert response["usage"]["total_tokens"] == 5
+
+
+def test_a_snapshot_has_the_logprobs_of_the_record_and_they_can_be_left_out_of_a_response() -> None:
+    logprob = TokenLogprob(token="L", logprob=-0.5, bytes=(76,), top_logprobs=())
+    record = finished_response(
+        '"id":"x","metadata":{"a":"\\"logprobs\\":[{"}}',
+        output=(message_item(ID, "completed", "L", [logprob]),),
+        incomplete_reason=None,
+        input_tokens=1,
+        cached_tokens=0,
+        output_tokens=1,
+        completed_at=1,
+    )
+    done, part, item, end = map(json.loads, kept(9, "completed", "null", record))
+    shown = {"token": "L", "logprob": -0.5, "bytes": [76], "top_logprobs": []}
+    assert done["logprobs"] == part["part"]["logprobs"] == [shown]
+    assert item["item"] == end["response"]["output"][0]
+
+    bare = json.loads(without_logprobs(event_json.response_json("completed", "null", record)))
+    assert bare["output"][0]["content"][0]["logprobs"] == []
+    bare["output"][0]["content"][0]["logprobs"] = [shown]
+    assert bare == end["response"]

@@ -37,7 +37,7 @@ def history(*turns: tuple[tuple[Item, ...], str], calls: str = "") -> list[str]:
     """Return the turns as Redis does; the last one called these tools."""
     texts: list[str] = []
     for items, output in reversed(turns):
-        texts += (items_to_json(items), output, "" if texts else calls)
+        texts += (items_to_json(items), output, "", "" if texts else calls)
     return texts
 
 

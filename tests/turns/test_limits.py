@@ -15,6 +15,7 @@ from turnstream.turns.errors import RateLimited, TierNotAllowed
 from turnstream.turns.limits import Limits, OwnerLimits, cost
 from turnstream.turns.log import Log
 from turnstream.turns.queue import TurnQueue
+from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import BatchLine
 
@@ -204,3 +205,23 @@ async def test_the_same_turn_again_is_counted_once(limited: Limited, make_turn: 
         await submitted(turn_client, turn)
         await submitted(turn_client, turn)
         await submitted(turn_client, make_turn(key="once"))
+
+
+def test_a_limit_of_tokens_beyond_the_context_reserves_the_context(make_turn: MakeTurn) -> None:
+    turn = make_turn()
+    sampling = SamplingParams(max_tokens=2**63 - 1)
+    request = dataclasses.replace(turn.request, sampling=sampling)
+    turn = dataclasses.replace(turn, request=request, context=2048)
+
+    assert cost(turn) == 2048
+
+
+@pytest.mark.parametrize("limit", ["in_flight=2", "queued=2", "requests_per_minute=2"])
+async def test_a_turn_is_refused_if_its_siblings_would_be(
+    limited: Limited, make_turn: MakeTurn, redis: Redis, limit: str
+) -> None:
+    async with limited(limit) as turn_client:
+        await refusal(turn_client, make_turn, redis, siblings=2)
+        await submitted(turn_client, make_turn(siblings=1))
+        await submitted(turn_client, make_turn())
+        await refusal(turn_client, make_turn, redis)

@@ -114,23 +114,6 @@ async def test_data_that_is_migrated_is_not_scanned_again(
     assert await redis.get("ts:asked") == b"left alone"
 
 
-async def test_records_of_version_2_are_read_as_they_are(
-    settings: TurnSettings, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
-) -> None:
-    async with open_client(settings, "node-1") as turn_client:
-        turn = await submitted(turn_client, make_turn("Hi"))
-    await redis.hset(keys.turn(turn.id), "version", 2)  # type: ignore[misc]
-    await redis.set(keys.version(), 2)
-    before = await redis.hgetall(keys.turn(turn.id))  # type: ignore[misc]
-
-    await migrate(redis)
-
-    assert await redis.hgetall(keys.turn(turn.id)) == before  # type: ignore[misc]
-    claimed = queue.claim(1)
-    assert claimed is not None
-    assert (claimed.id, claimed.logprobs) == (turn.id, ())
-
-
 async def test_records_of_version_2_are_read_as_they_are_and_not_migrated_again(
     settings: TurnSettings, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
 ) -> None:
@@ -152,3 +135,20 @@ async def test_records_of_version_2_are_read_as_they_are_and_not_migrated_again(
     assert await redis.get(keys.version()) == str(VERSION).encode()
     assert await redis.get("ts:asked") == b"left alone"
     assert await redis.hget(keys.turn(ENDED), "version") == b"2"  # type: ignore[misc]
+
+
+async def test_records_of_version_2_are_read_as_they_are(
+    settings: TurnSettings, queue: TurnQueue, make_turn: MakeTurn, redis: Redis
+) -> None:
+    async with open_client(settings, "node-1") as turn_client:
+        turn = await submitted(turn_client, make_turn("Hi"))
+    await redis.hset(keys.turn(turn.id), "version", 2)  # type: ignore[misc]
+    await redis.set(keys.version(), 2)
+    before = await redis.hgetall(keys.turn(turn.id))  # type: ignore[misc]
+
+    await migrate(redis)
+
+    assert await redis.hgetall(keys.turn(turn.id)) == before  # type: ignore[misc]
+    claimed = queue.claim(1)
+    assert claimed is not None
+    assert (claimed.id, claimed.logprobs) == (turn.id, ())

@@ -42,6 +42,7 @@ async def test_a_claim_returns_the_tier_that_the_turn_was_submitted_in(
     claimed = queue.claim(1)
     assert claimed is not None
     assert claimed.tier == tier
+    assert claimed.owner == "ann"
 
 
 @pytest.mark.parametrize(("slots", "every"), [(4, 8), (8, 8), (10, 10)])
@@ -55,8 +56,10 @@ async def test_one_claim_in_eight_or_in_the_number_of_slots_goes_to_the_lower_ti
 
     texts = [claimed.messages[-1].text for _ in range(3 * every) if (claimed := queue.claim(1))]
 
-    floors = {n: text for n, text in enumerate(texts, 1) if text != "priority" and n < 2 * every}
-    assert floors == {every: "batch"}
+    lower_tiers = {
+        n: text for n, text in enumerate(texts, 1) if text != "priority" and n < 2 * every
+    }
+    assert lower_tiers == {every: "batch"}
     assert texts[2 * every - 1] == "flex"
 
 

@@ -10,17 +10,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from redis import Redis
 
+from harness.turn import new_turn
 from tests.effort import examples
 from tests.turns.conftest import MODEL, ending
 from turnstream.turns import keys, lua
 from turnstream.turns.connection import connect
-from turnstream.turns.ids import new_response_id
 from turnstream.turns.log import Append, Log, Requeued
 from turnstream.turns.queue import TurnQueue
-from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.submission import submission
-from turnstream.turns.turn import Claimed, Message, Request, Tier, Turn
+from turnstream.turns.turn import Claimed, Tier, Turn
 from turnstream.turns.wake_up import WakeUp
 
 TIERS: tuple[Tier, ...] = ("priority", "default", "flex", "batch")
@@ -41,7 +40,7 @@ class Rules:
     served: defaultdict[Tier, int] = field(default_factory=lambda: defaultdict(int))
     claims: int = 0
     arrivals: int = 0
-    batch_rows: set[str] = field(default_factory=set)
+    batch_slots: set[str] = field(default_factory=set)
 
     def come(self, id: str, tier: Tier, owner: str) -> None:
         self.arrivals += 1
@@ -56,7 +55,7 @@ class Rules:
         tier = tiers[0]
         if (self.claims + 1) % self.every == 0:
             # The lowest tier first, if none was served before.
-            others = [t for t in reversed(tiers[1:]) if t != "batch" or not self.batch_rows]
+            others = [t for t in reversed(tiers[1:]) if t != "batch" or not self.batch_slots]
             tier = min(others, key=lambda t: self.served[t], default=tier)
         place = min(self.waiting[tier])
         self.waiting[tier].remove(place)
@@ -64,7 +63,7 @@ class Rules:
         self.claims += 1
         self.served[tier] = self.claims
         if tier == "batch":
-            self.batch_rows.add(place[2])
+            self.batch_slots.add(place[2])
         return place[2]
 
     def stop(self, id: str, tier: Tier, owner: str) -> None:
@@ -75,14 +74,14 @@ class Rules:
 
     def requeue(self, id: str, tier: Tier, arrival: int) -> None:
         self.waiting[tier].append((0, arrival, id))
-        self.batch_rows.discard(id)
+        self.batch_slots.discard(id)
 
 
 #: Calls: submit, claim, cancel a waiting turn, end or requeue a running one. The number selects the
 #: turn.
 COMES = st.tuples(st.just("comes"), st.sampled_from(TIERS), st.sampled_from(OWNERS))
 OTHERS = st.tuples(
-    st.sampled_from(("claims", "claims", "claims", "stops", "ends", "hands on")),
+    st.sampled_from(("claims", "claims", "claims", "stops", "ends", "requeued")),
     st.integers(0, 100),
     st.none(),
 )
@@ -127,7 +126,7 @@ def test_after_any_sequence_of_calls_the_next_turn_is_the_models(
     for what, which, owner in [*crowd, *steps, *last]:
         match what, which:
             case "comes", str(tier):
-                turn = turn_of(tier, str(owner))
+                turn = new_turn(model=MODEL, tier=tier, owner=str(owner))  # type: ignore[arg-type]
                 assert submit(**submission(turn, ours, wake_up, node="n"))[0] == b"ok"  # type: ignore[index]
                 made[turn.id] = turn, next(numbers)
                 rules.come(turn.id, turn.tier, turn.owner)
@@ -147,35 +146,17 @@ def test_after_any_sequence_of_calls_the_next_turn_is_the_models(
                 claimed = running.pop(n % len(running))
                 end = ending(claimed.id, attempt=claimed.attempt, first=claimed.seq + 1)
                 assert log.append([end]) == ["ok"]
-                rules.batch_rows.discard(claimed.id)
-            case "hands on", int(n) if running:
+                rules.batch_slots.discard(claimed.id)
+            case "requeued", int(n) if running:
                 claimed = running.pop(n % len(running))
-                assert log.append([handing_on(claimed)]) == ["ok"]
+                assert log.append([requeued(claimed)]) == ["ok"]
                 turn, arrival = made[claimed.id]
                 rules.requeue(turn.id, turn.tier, arrival)
         size = sum(map(len, rules.waiting.values()))
         assert sum(client.zcard(keys.queue(MODEL, tier)) for tier in TIERS) == size
 
 
-def turn_of(tier: str, owner: str) -> Turn:
-    return Turn(
-        id=new_response_id(),
-        owner=owner,
-        model=MODEL,
-        tier=tier,  # type: ignore[arg-type]
-        input=(Message("user", "Hi"),),
-        request=Request(
-            instructions=None, sampling=SamplingParams(max_tokens=8, temperature=0, top_p=1, seed=1)
-        ),
-        previous_response_id=None,
-        previous_cached=False,
-        store=True,
-        metadata={},
-        created_at=1_800_000_000,
-    )
-
-
-def handing_on(claimed: Claimed) -> Append:
+def requeued(claimed: Claimed) -> Append:
     return Append(
         id=claimed.id,
         attempt=claimed.attempt,

@@ -12,7 +12,7 @@ from tests.turns.conftest import MakeTurn, submitted
 from turnstream.turns import redis_calls
 from turnstream.turns.client import TurnClient, open_client
 from turnstream.turns.connection import CONNECTIONS
-from turnstream.turns.errors import Overloaded
+from turnstream.turns.errors import RedisUnusable
 from turnstream.turns.settings import TurnSettings
 
 TIMEOUT_SECONDS = 1.0
@@ -67,4 +67,4 @@ async def test_queued_calls_are_refused_when_redis_stops_replying(
             return_exceptions=True,
         )
 
-    assert {type(each) for each in found} == {Overloaded}
+    assert {type(each) for each in found} == {RedisUnusable}

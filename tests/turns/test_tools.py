@@ -2,7 +2,6 @@
 
 import json
 from dataclasses import replace
-from typing import Any
 
 import pytest
 from redis.asyncio import Redis
@@ -16,7 +15,7 @@ from turnstream.turns.errors import TurnError
 from turnstream.turns.event_json import response_fields_json
 from turnstream.turns.log import Append, Entry, Final, Log
 from turnstream.turns.queue import TurnQueue
-from turnstream.turns.response import call_item, message_item, new_response, without_logprobs
+from turnstream.turns.response import call_item, message_item, without_logprobs
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.turn import (
     FunctionCall,
@@ -69,39 +68,6 @@ def test_what_has_its_default_is_not_in_the_record() -> None:
 def test_a_choice_says_which_tools_may_be_called(choice: ToolChoice, offered: Offer | None) -> None:
     assert replace(PLAIN, tools=(ADD, NOW), tool_choice=choice).offer == offered
     assert replace(PLAIN, tool_choice=choice).offer is None
-
-
-@pytest.mark.parametrize(
-    ("choice", "shown"),
-    [
-        ("auto", "auto"),
-        (NamedTool("add"), {"type": "function", "name": "add"}),
-        (
-            AllowedTools("required", ("add",)),
-            {
-                "type": "allowed_tools",
-                "mode": "required",
-                "tools": [{"type": "function", "name": "add"}],
-            },
-        ),
-    ],
-)
-def test_a_response_shows_its_tools(make_turn: MakeTurn, choice: ToolChoice, shown: Any) -> None:
-    turn = make_turn()
-    request = replace(turn.request, tools=(ADD,), tool_choice=choice, parallel_tool_calls=False)
-    response = json.loads("{" + new_response(replace(turn, request=request)))
-
-    assert response["tool_choice"] == shown
-    assert response["parallel_tool_calls"] is False
-    assert response["tools"] == [
-        {
-            "type": "function",
-            "name": "add",
-            "description": "Add.",
-            "parameters": {"type": "object"},
-            "strict": True,
-        }
-    ]
 
 
 async def called(

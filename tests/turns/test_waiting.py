@@ -82,16 +82,16 @@ async def test_a_waiting_turn_has_no_log_and_its_replay_and_later_log_equal_the_
         replayed = [await replay(turn_client, turn, after) for after in (-1, 0, 1, 2)]
         queue.claim(1)
         begun = await replay(turn_client, turn, -1)
-        heard: list[bytes] = []
+        received: list[bytes] = []
         async for batch in live.batches():
-            heard += batch
-            if len(heard) == 4:
+            received += batch
+            if len(received) == 4:
                 break
 
     assert [len(events) for events in replayed] == [3, 2, 1, 0]
-    assert heard == begun
-    assert heard[:3] == replayed[0]
-    positions = [json.loads(event)["queue"]["position"] for event in heard[1:3]]
+    assert received == begun
+    assert received[:3] == replayed[0]
+    positions = [json.loads(event)["queue"]["position"] for event in received[1:3]]
     assert positions == [2, 1]
 
 

@@ -1,12 +1,17 @@
 """Which worker is woken up when a turn is submitted, and what the wake-up contains."""
 
+import asyncio
 import json
 
 from redis.asyncio import Redis
 
 from tests.turns.conftest import MODEL, MakeTurn, submitted
+from turnstream.turns import keys
 from turnstream.turns.client import TurnClient
+from turnstream.turns.commands import WakeUp, commands
+from turnstream.turns.connection import connect
 from turnstream.turns.queue import TurnQueue
+from turnstream.turns.settings import TurnSettings
 
 
 async def test_the_worker_with_most_free_slots_is_woken_up(
@@ -46,3 +51,24 @@ async def test_a_wake_up_never_contains_text_of_a_message(
 
     [wake_up] = await redis.lrange(f"turns.{MODEL}.w0", 0, -1)
     assert b"secret" not in wake_up
+
+
+async def test_the_chosen_workers_channel_brings_the_wake_up_too(
+    turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, settings: TurnSettings
+) -> None:
+    queue.heartbeat([], {}, slots=4)
+    queue.claim(1)
+    listener = connect(settings.redis_url)
+    received = commands(listener, model=MODEL, worker="w0")
+    waiting = asyncio.create_task(asyncio.to_thread(next, received))
+    async with asyncio.timeout(10):
+        channel = keys.worker_channel(MODEL, "w0")
+        while (await turn_client._redis.pubsub_numsub(channel))[0][1] == 0:
+            await asyncio.sleep(0.01)  # until the worker listens
+        await submitted(turn_client, make_turn())
+        while (command := await waiting) is None:
+            waiting = asyncio.create_task(asyncio.to_thread(next, received))
+
+    assert command == WakeUp()
+    received.close()
+    listener.close()

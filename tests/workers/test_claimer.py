@@ -11,6 +11,7 @@ from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.turn import Claimed, Item, Message, Request, Tier
 from turnstream.workers.active_turns import ActiveTurns
 from turnstream.workers.byte_table import ByteTable
+from turnstream.workers.cache_scope import CacheScope
 from turnstream.workers.claimer import Claimer
 from turnstream.workers.engine import OnLogprobs, OnStep
 from turnstream.workers.shown_tokens import Vocabulary
@@ -36,6 +37,7 @@ class OneTurn:
             response="{}",
             token_ids=(),
             tier=tier,
+            owner="ann",
         )
         self._waiting = [turn]
 
@@ -51,6 +53,7 @@ class FakeEngine:
 
     def __init__(self) -> None:
         self.low_priority: list[bool] = []
+        self.cache: list[CacheScope] = []
 
     def healthy(self) -> bool:
         return True
@@ -64,9 +67,11 @@ class FakeEngine:
         generated: int,
         low_priority: bool,
         on_logprobs: OnLogprobs,
+        cache: CacheScope,
         constraint: Constraint | None,
     ) -> "FakeEngine":
         self.low_priority.append(low_priority)
+        self.cache.append(cache)
         return self
 
 
@@ -111,6 +116,8 @@ def test_only_batch_turns_have_low_priority(tier: Tier, low_priority: bool) -> N
     claimer.wake_up()
 
     assert engine.low_priority == [low_priority]
+    # Every prompt of this prompter is the same, so nothing in it is an owner's own.
+    assert engine.cache == [CacheScope("ann", public_tokens=2)]
 
 
 @pytest.mark.parametrize(
@@ -133,15 +140,8 @@ def test_an_answer_keeps_the_white_space_with_which_it_goes_on(last: Message, be
 
     queue = cast(Any, OneTurn(messages=(last,)))
     engine = cast(Any, FakeEngine())
-    Claimer(
-        queue,
-        ActiveTurns(4),
-        idle,
-        engine,
-        idle,
-        make_slicer,
-        Vocabulary(table, []),
-        no_tools(table),
-    ).wake_up()
+    vocabulary = Vocabulary(table, [])
+    tools = no_tools(table)
+    Claimer(queue, ActiveTurns(4), idle, engine, idle, make_slicer, vocabulary, tools).wake_up()
 
     assert made == [begun]

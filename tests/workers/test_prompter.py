@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from turnstream.prompts import SYSTEM_PROMPT
 from turnstream.prompts.tools import Tool, ToolChoice
 from turnstream.turns.errors import BadRequest, ContextLengthExceeded, NothingToAnswer
 from turnstream.turns.sampling_params import SamplingParams
@@ -14,8 +15,10 @@ from turnstream.turns.turn import FunctionCall, FunctionCallOutput, Item, Messag
 from turnstream.workers.prompter import (
     Llama2Prompter,
     TemplatePrompter,
+    common_length,
     continued_reply,
     joined,
+    public_prefix,
     system_text,
 )
 
@@ -32,7 +35,7 @@ class FakeTokenizer:
         self.tokens = []
 
     def encode(self, text: str) -> list[int]:
-        return [ord(letter) for letter in text]
+        return [ord(character) for character in text]
 
     def decode(self, ids: object) -> str:
         raise NotImplementedError
@@ -119,6 +122,15 @@ def test_truncation_drops_the_oldest_turns_and_keeps_the_system_text(
     assert "One" not in text
     assert "Be brief." in text
     assert "Three?" in text
+
+
+def test_the_public_prefix_is_the_default_system_text_and_nothing_that_was_asked() -> None:
+    prompter = Llama2Prompter(FakeTokenizer())
+    public = public_prefix(prompter, limit=4000)
+    assert text_of(public) == f"<s>[INST] <<SYS>>\n{SYSTEM_PROMPT}\n<</SYS>>\n\n"
+    own = prompter.ids(*asked(Message("user", "Hi")), limit=1000)
+    assert text_of(own[: common_length(own, public)]) == "<s>[INST] <<SYS>>\n"
+    assert public_prefix(prompter, limit=10) == []
 
 
 def text_of_prompt(*messages: Item, instructions: str | None = "S") -> str:

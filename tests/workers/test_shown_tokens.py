@@ -69,8 +69,8 @@ def test_white_space_before_an_answer_is_no_part_of_its_tokens() -> None:
 @pytest.mark.parametrize("seed", range(40))
 def test_the_joined_bytes_are_the_text_whatever_the_cuts_and_stop_strings(seed: int) -> None:
     rng = random.Random(seed)
-    letters = ["a", "b", "ab", "é", "▁", "▁a", "\n", "日本", "b▁"]
-    tokens = ["", "", "", *letters, *(f"<0x{byte:02X}>" for byte in "é日 \u3000".encode())]
+    characters = ["a", "b", "ab", "é", "▁", "▁a", "\n", "日本", "b▁"]
+    tokens = ["", "", "", *characters, *(f"<0x{byte:02X}>" for byte in "é日 \u3000".encode())]
     table = vocabulary(tokens)
     ids: list[int] = []
     while len(ids) < 40:
@@ -97,7 +97,7 @@ def test_the_joined_bytes_are_the_text_whatever_the_cuts_and_stop_strings(seed: 
     assert b"".join(bytes(token.bytes) for token in found) == text.encode()
 
 
-def test_a_byte_level_vocabulary_spells_bytes_as_letters() -> None:
+def test_a_byte_level_vocabulary_spells_bytes_as_characters() -> None:
     table = ByteTable.from_tokens(["Ġhi", "Ã", "©", "</s>"], {3}, byte_level=True)
     assert table.join([0, 1, 2, 3]) == " hié".encode()
 

@@ -27,7 +27,7 @@ from turnstream.ws_server.batches.runner import BatchRunner
 from turnstream.ws_server.directory import Model
 
 MODEL, OWNER = "tiny", "ann"
-LIMITS = BatchLimits(window=4, lines=1000, kept_seconds=60)
+LIMITS = BatchLimits(window=4, lines=1000, line_bytes=2**20, kept_seconds=60)
 #: A batch that takes longer hangs.
 TIMEOUT_SECONDS = 30.0
 
@@ -44,7 +44,7 @@ class OneModel:
 
 
 class BatchHarness:
-    """Everything that a batch needs except its runner."""
+    """What a batch needs except its runner."""
 
     def __init__(
         self,

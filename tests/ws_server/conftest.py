@@ -1,4 +1,4 @@
-"""A real front end and a real Redis; the worker is played by hand."""
+"""A real front end and a real Redis; the test plays the worker."""
 
 import os
 import socket
@@ -17,6 +17,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as connect_socket
 
 from tests.ws_server.batch_harness import BatchHarness
+from tests.ws_server.edge import Edge, pages, settings
 from tests.ws_server.fake_worker import MODEL, FakeWorker
 from tests.ws_server.wire_client import socket_url
 from turnstream.turns.connection import connect, connect_async
@@ -82,14 +83,36 @@ def wait_until_up(url: str, process: "subprocess.Popen[bytes]", log: Path) -> No
 
 @pytest.fixture(scope="session")
 def node(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A front end that wants no key."""
+    """A front end without authentication."""
     with serving(redis_url, tmp_path_factory.mktemp("node")) as url:
         yield url
 
 
+@pytest.fixture(scope="session")
+def pages_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give the folder of pages of other origins; it has one that is blank."""
+    folder = tmp_path_factory.mktemp("pages")
+    (folder / "blank.html").write_text("<!doctype html><title>blank</title>")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def edge(
+    redis_url: str, pages_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Edge]:
+    """A front end with everything around HTTP set."""
+    directory = tmp_path_factory.mktemp("edge")
+    with (
+        pages(pages_folder) as listed,
+        pages(pages_folder) as foreign,
+        serving(redis_url, directory, **settings(listed)) as url,
+    ):
+        yield Edge(url, listed, foreign)
+
+
 @pytest.fixture(name="socket")
 async def open_socket(node: str, worker: FakeWorker) -> AsyncIterator[ClientConnection]:
-    """A socket to the node; a worker has just given a sign of life."""
+    """A socket to the node; a worker has just sent a heartbeat."""
     worker.heartbeat()
     async with connect_socket(socket_url(node)) as socket:
         yield socket
@@ -102,7 +125,7 @@ async def harness(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[BatchHarness]:
-    """Everything that a batch needs except its runner."""
+    """What a batch needs except its runner."""
     # Small parts, so that a few lines make several; but larger than the window, so that more may
     # have ended than the next runner first submits.
     monkeypatch.setattr(output, "MOST_LINES", 7)

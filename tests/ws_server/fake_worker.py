@@ -1,4 +1,4 @@
-"""A worker played by hand, so that an answer can wait half-way for what a test is about."""
+"""A worker that a test controls, so that an answer can stop half-way."""
 
 import asyncio
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ MODEL = "tiny"
 
 @dataclass(slots=True)
 class FakeWorker:
-    """A worker that answers what it is told to."""
+    """A worker that claims and writes when a test calls it."""
 
     queue: TurnQueue
     log: Log
@@ -26,7 +26,7 @@ class FakeWorker:
     opened: bool = False
 
     async def claim(self) -> Claimed:
-        """Take up the next turn, waiting for it if need be."""
+        """Claim the next turn; wait until there is one."""
         async with asyncio.timeout(20):
             while (claimed := self.queue.claim(1)) is None:
                 await asyncio.sleep(0.02)
@@ -35,7 +35,7 @@ class FakeWorker:
         return claimed
 
     def heartbeat(self) -> None:
-        """Show a sign of life, as a worker does four times a second."""
+        """Send one heartbeat."""
         about = {"created": 0, "context": 64, "temperature": 1.0, "top_p": 1.0}
         self.queue.heartbeat([], about, slots=1)
 
@@ -71,7 +71,7 @@ class FakeWorker:
         self._append(written, Final(status=status, error=error, response=response, text=self.text))
 
     def refuse(self) -> None:
-        """Find out late that the request was bad."""
+        """Fail the turn as a worker does that finds its request invalid."""
         assert self.claimed is not None
         late = ContextLengthExceeded(70, 64)
         body = error_json("invalid_prompt", late.message)

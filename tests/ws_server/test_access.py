@@ -1,4 +1,4 @@
-"""Who may come in, and as whom."""
+"""Which API keys and origins are accepted, and which owner a key belongs to."""
 
 import hashlib
 from typing import Any
@@ -71,6 +71,16 @@ def test_a_page_of_the_same_host_and_a_listed_one_are_admitted() -> None:
     admit({"ORIGINS": "https://chat.example"}, origin="https://chat.example")
 
 
+def test_only_a_client_that_is_no_browser_may_leave_its_host_out() -> None:
+    access = Access(ServerSettings.read({}))
+    old: dict[str, Any] = {"type": "http", "headers": []}
+    page: dict[str, Any] = {"type": "http", "headers": [(b"origin", b"null")]}
+
+    assert access.admit(HTTPConnection(old)).owner == "local"
+    with pytest.raises(Forbidden):
+        access.admit(HTTPConnection(page))
+
+
 def test_without_keys_another_host_name_is_refused() -> None:
     with pytest.raises(Forbidden):
         admit({}, host="evil.example:8000", origin="http://evil.example:8000")
@@ -83,7 +93,7 @@ def test_without_keys_another_host_name_is_refused() -> None:
         ({"HOST": "0.0.0.0"}, "API_KEYS must be set to serve on 0.0.0.0"),
         ({"HOST": "example.org"}, "API_KEYS must be set to serve on example.org"),
         ({"API_KEYS": "ann:sk-plain"}, "API_KEYS must be a list of OWNER:SHA256-OF-KEY"),
-        ({"ORIGINS": "chat.example"}, "ORIGINS must be a list of scheme://host"),
+        ({"ORIGINS": "chat.example"}, "ORIGINS has an entry that no page can match"),
         ({"PORT": "http"}, "PORT must be a whole number"),
     ],
 )

@@ -20,7 +20,7 @@ from turnstream.ws_server.batches.blobs import Blobs
 
 pytestmark = [
     pytest.mark.long,
-    # Of other people's making; nothing of ours is looked for here.
+    # Warnings of other packages; none of ours is expected here.
     pytest.mark.filterwarnings("ignore"),
 ]
 

@@ -1,4 +1,4 @@
-"""What a chat client may ask for, and how what it may not is refused."""
+"""Which chat completion requests are accepted, and how the others are refused."""
 
 from typing import Any
 
@@ -73,7 +73,9 @@ def test_a_field_with_its_default_value_is_accepted() -> None:
         "min_tokens": 0,
         "ignore_eos": False,
         "tools": [],
-        "user": "x",
+        "max_tokens": -1,
+        "modalities": ["text"],
+        "tool_choice": "auto",
     }
 
     assert read(**fields, response_format={"type": "text"}) == read()
@@ -90,7 +92,10 @@ def test_a_field_with_its_default_value_is_accepted() -> None:
             "invalid_value",
             "messages[0].role",
         ),
-        ({"n": 2}, "unsupported_value", "n"),
+        ({"n": 0}, "invalid_value", "n"),
+        ({"n": 9}, "invalid_value", "n"),
+        ({"max_tokens": 0}, "invalid_value", "max_tokens"),
+        ({"max_completion_tokens": -2}, "invalid_value", "max_completion_tokens"),
         ({"frequency_penalty": -2.1}, "invalid_value", "frequency_penalty"),
         ({"repetition_penalty": 0}, "invalid_value", "repetition_penalty"),
         ({"top_k": 0.5}, "invalid_value", "top_k"),

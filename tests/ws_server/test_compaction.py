@@ -1,4 +1,4 @@
-"""A compacted conversation is read as it was written, and trusted with nothing."""
+"""A compacted conversation is read as it was written; a forged one is refused."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""What a turn on a socket can go on from: what is stored, or what its own lane said last."""
+"""What a turn on a socket can continue: a stored response, or the last one of its own lane."""
 
 import pytest
 from websockets.asyncio.client import ClientConnection, connect

@@ -1,4 +1,4 @@
-"""Counting without a worker that could: it is said at once, and that asking again may help."""
+"""Counting tokens without a live worker is refused at once, with an error that asks to retry."""
 
 import httpx2
 import pytest

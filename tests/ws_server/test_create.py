@@ -1,4 +1,4 @@
-"""What a request for a response may ask for beside its words."""
+"""Which fields a request for a response may have besides its input."""
 
 from typing import Any
 

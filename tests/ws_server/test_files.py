@@ -64,9 +64,12 @@ async def upload(client: httpx2.AsyncClient, content: bytes, **form: str) -> htt
     return await client.post("/v1/files", data=form, files={"file": ("in.jsonl", content)})
 
 
-async def read_all(blobs: Blobs, line: int = 1, offset: int = 0) -> list[tuple[Any, ...]]:
+async def read_all(
+    blobs: Blobs, line: int = 1, offset: int = 0, *, line_bytes: int = 2**20
+) -> list[tuple[Any, ...]]:
     found = []
-    async with LineReader(blobs, "in", line=line, offset=offset) as reader:
+    reading = LineReader(blobs, "in", line_bytes=line_bytes, line=line, offset=offset)
+    async with reading as reader:
         while lines := await reader.next_lines():
             found += [(line.number, line.offset, line.text) for line in lines]
     return found
@@ -91,13 +94,21 @@ async def test_a_line_that_is_too_long_is_skipped_and_counted(
     blobs: Blobs, end: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(line_reader, "CHUNK", 4)
-    monkeypatch.setattr(line_reader, "LONGEST_LINE", 10)
     await blobs.put("in", b"a\n" + 25 * b"x" + end)
 
-    found = await read_all(blobs)
+    found = await read_all(blobs, line_bytes=10)
 
     assert found[:2] == [(1, 0, b"a"), (2, 2, None)]
     assert found[2:] == ([(3, 28, b"b")] if end == b"\nb" else [])
+
+
+async def test_a_line_may_have_what_a_request_may(blobs: Blobs) -> None:
+    most = ServerSettings.read({}).body_bytes
+    await blobs.put("in", most * b"x" + b"\n" + (most + 1) * b"x")
+
+    found = await read_all(blobs, line_bytes=most)
+
+    assert [len(text) if text else None for _, _, text in found] == [most, None]
 
 
 async def test_a_partly_written_blob_does_not_exist(blobs: Blobs, tmp_path: Path) -> None:
@@ -118,7 +129,7 @@ class OneModel:
 
 async def problems(blobs: Blobs, most_lines: int = 1000) -> list[dict[str, Any]]:
     directory: Any = OneModel()
-    async with LineReader(blobs, "in") as reader:
+    async with LineReader(blobs, "in", line_bytes=2**20) as reader:
         return (await validate(reader, "/v1/responses", directory, most_lines)).problems
 
 

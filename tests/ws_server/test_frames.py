@@ -1,4 +1,4 @@
-"""What a client may send, and how what it may not is refused."""
+"""Which frames are accepted, and how the others are refused."""
 
 import json
 from typing import Any
@@ -10,7 +10,6 @@ from turnstream.turns.turn import Message, Request
 from turnstream.ws_server.create import Create
 from turnstream.ws_server.directory import Model
 from turnstream.ws_server.frames import (
-    MESSAGE_BYTES,
     Cancel,
     Frame,
     Refusal,
@@ -20,6 +19,7 @@ from turnstream.ws_server.frames import (
     read_resume,
 )
 from turnstream.ws_server.items import Reference
+from turnstream.ws_server.settings import BODY_BYTES
 
 
 def created(**fields: Any) -> Create:
@@ -136,7 +136,7 @@ def test_either_field_makes_a_warm_up_and_its_input_may_be_empty() -> None:
     for fields in ({"generate": False}, {"prompt_cache_options": {"prewarm": True}}):
         assert created(**fields, input=[]).generate is False
         assert created(**(fields | {"input": None})).messages == ()
-    assert created(prompt_cache_options={"mode": "auto"}).generate is True
+    assert created(prompt_cache_options={"mode": "explicit"}).generate is True
 
 
 def test_a_continuation_may_have_an_empty_input() -> None:
@@ -172,8 +172,8 @@ def test_an_answer_may_be_referenced_and_reasoning_items_are_ignored() -> None:
         ('{"type":"response.steer"}', "missing_required_parameter", "previous_response_id"),
         ('{"type":"turnstream:response.resume"}', "missing_required_parameter", "response_id"),
         ('{"type":"response.create"}', "missing_required_parameter", "input"),
-        (" " * (MESSAGE_BYTES + 1), "invalid_value", None),
-        ('"' + "é" * (MESSAGE_BYTES // 2) + '"', "invalid_value", None),
+        (" " * (BODY_BYTES + 1), "request_too_large", None),
+        ('"' + "é" * (BODY_BYTES // 2) + '"', "request_too_large", None),
         (
             '{"type":"response.create","input":"Hi","stream_id":""}',
             "invalid_stream_id",
@@ -257,7 +257,6 @@ def test_a_bad_frame_is_refused_with_a_code(text: str | None, code: str, param: 
         ),
         ({"generate": 0}, "invalid_value", "generate"),
         ({"prompt_cache_options": 1}, "invalid_value", "prompt_cache_options"),
-        ({"conversation": "c"}, "unsupported_parameter", "conversation"),
         ({"tool_choice": "required"}, "unsupported_parameter", "tool_choice"),
         ({"text": {"format": {"type": "json_schema"}}}, "unsupported_value", "text.format"),
     ],

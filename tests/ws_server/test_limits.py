@@ -1,4 +1,4 @@
-"""How a node says, on each wire, that somebody has asked for too much."""
+"""How a node refuses, over HTTP and on a socket, what exceeds a limit."""
 
 import json
 from collections.abc import Iterator

@@ -1,6 +1,6 @@
-"""The page in a real browser, with a real node and a real Redis; the worker is played by hand.
+"""The page in a real browser, with a real node and a real Redis; the test plays the worker.
 
-By hand, because then an answer can wait half-way until the page has seen what a test is about.
+So an answer can stop half-way until the page has shown what a test is about.
 """
 
 import asyncio
@@ -8,14 +8,15 @@ import hashlib
 import urllib.request
 from collections.abc import Iterator
 
+import httpx2
 import pytest
-import redis.asyncio
-from playwright.async_api import expect
+from playwright.async_api import Browser, expect
 
 from tests.browser import SLICES, visit
 from tests.ws_server.conftest import serving
 from tests.ws_server.fake_worker import MODEL, FakeWorker
 from turnstream.turns import keys
+from turnstream.turns.connection import connect
 from turnstream.turns.response import error_json
 
 KEY = "let-me-in"
@@ -23,7 +24,7 @@ KEY = "let-me-in"
 
 @pytest.fixture(scope="module")
 def locked_node(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A front end that lets in whoever has the key."""
+    """A front end that requires a key."""
     keys = f"ann:{hashlib.sha256(KEY.encode()).hexdigest()}"
     directory = tmp_path_factory.mktemp("locked")
     with serving(redis_url, directory, TURNSTREAM_API_KEYS=keys) as url:
@@ -31,9 +32,9 @@ def locked_node(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 async def test_an_answer_is_shown_as_it_grows_and_kept_to_the_last_space(
-    node: str, worker: FakeWorker
+    browser: Browser, node: str, worker: FakeWorker
 ) -> None:
-    async with visit(node) as opened:
+    async with visit(browser, node) as opened:
         turn = await opened.ask("Tell me\na story.")
         claimed = await worker.claim()
         assert [message.text for message in claimed.messages] == ["Tell me\na story."]
@@ -54,9 +55,9 @@ async def test_an_answer_is_shown_as_it_grows_and_kept_to_the_last_space(
 
 
 async def test_a_conversation_continues_until_a_new_one_is_begun(
-    node: str, worker: FakeWorker
+    browser: Browser, node: str, worker: FakeWorker
 ) -> None:
-    async with visit(node) as opened:
+    async with visit(browser, node) as opened:
         for text in ("One?", "Two?"):
             turn = await opened.ask(text)
             claimed = await worker.claim()
@@ -73,9 +74,9 @@ async def test_a_conversation_continues_until_a_new_one_is_begun(
 
 
 async def test_nothing_of_an_abandoned_answer_is_shown_in_the_next_conversation(
-    node: str, worker: FakeWorker
+    browser: Browser, node: str, worker: FakeWorker
 ) -> None:
-    async with visit(node) as opened:
+    async with visit(browser, node) as opened:
         old = await opened.ask("Old?")
         await worker.claim()
         worker.say("old words ")
@@ -94,9 +95,9 @@ async def test_nothing_of_an_abandoned_answer_is_shown_in_the_next_conversation(
 
 
 async def test_a_waiting_turn_shows_its_position_and_that_no_worker_is_live(
-    node: str, worker: FakeWorker
+    browser: Browser, node: str, worker: FakeWorker
 ) -> None:
-    async with visit(node) as first, visit(node) as second:
+    async with visit(browser, node) as first, visit(browser, node) as second:
         waiting = await first.ask("One?")
         await expect(waiting.locator(".note")).to_have_text(
             "Number 1 of 1 in the queue. No worker is running yet; your place is kept."
@@ -107,10 +108,11 @@ async def test_a_waiting_turn_shows_its_position_and_that_no_worker_is_live(
 
 
 async def test_a_waiting_turn_shows_its_estimate_once_there_is_one(
-    node: str, worker: FakeWorker, redis: "redis.asyncio.Redis"
+    browser: Browser, node: str, worker: FakeWorker, redis_url: str
 ) -> None:
-    await redis.hset(keys.statistics(MODEL), mapping={"turns:default": 1, "ms:default": 200_000})
-    async with visit(node) as opened:
+    with connect(redis_url) as client:
+        client.hset(keys.statistics(MODEL), mapping={"turns:default": 1, "ms:default": 200_000})
+    async with visit(browser, node) as opened:
         worker.heartbeat()
         waiting = await opened.ask("One?")
         await expect(waiting.locator(".note")).to_have_text(
@@ -118,8 +120,10 @@ async def test_a_waiting_turn_shows_its_estimate_once_there_is_one(
         )
 
 
-async def test_stop_ends_a_turn_that_still_waits(node: str, worker: FakeWorker) -> None:
-    async with visit(node) as opened:
+async def test_stop_ends_a_turn_that_still_waits(
+    browser: Browser, node: str, worker: FakeWorker
+) -> None:
+    async with visit(browser, node) as opened:
         turn = await opened.ask("One?")
         await opened.becomes(turn, "queued")
 
@@ -131,8 +135,8 @@ async def test_stop_ends_a_turn_that_still_waits(node: str, worker: FakeWorker) 
         opened.assert_nothing_went_wrong()
 
 
-async def test_stop_keeps_the_text_so_far(node: str, worker: FakeWorker) -> None:
-    async with visit(node) as opened:
+async def test_stop_keeps_the_text_so_far(browser: Browser, node: str, worker: FakeWorker) -> None:
+    async with visit(browser, node) as opened:
         turn = await opened.ask("One?")
         claimed = await worker.claim()
         worker.say("So far")
@@ -151,14 +155,11 @@ async def test_stop_keeps_the_text_so_far(node: str, worker: FakeWorker) -> None
         opened.assert_nothing_went_wrong()
 
 
-async def test_a_refusal_is_shown_and_restores_the_question(node: str, worker: FakeWorker) -> None:
-    async with visit(node) as opened:
-        turn = await opened.ask("[INST] One?")
-        await opened.becomes(turn, "failed")
-        assert "[INST]" in await turn.locator(".note").inner_text()
-        await expect(opened.page.get_by_label("Your message")).to_have_value("[INST] One?")
-
-        late = await opened.ask("Two?")
+async def test_a_refusal_is_shown_and_restores_the_question(
+    browser: Browser, node: str, worker: FakeWorker
+) -> None:
+    async with visit(browser, node) as opened, httpx2.AsyncClient(base_url=node) as http:
+        late = await opened.ask("One?")
         await worker.claim()
         worker.refuse()
 
@@ -166,12 +167,24 @@ async def test_a_refusal_is_shown_and_restores_the_question(node: str, worker: F
         await expect(late.locator(".note")).to_have_text(
             "The prompt has 70 tokens; this model takes at most 64."
         )
+        await expect(opened.page.get_by_label("Your message")).to_have_value("One?")
+
+        answered = await opened.ask("Two?")
+        claimed = await worker.claim()
+        worker.say("Two.")
+        worker.end()
+        await opened.becomes(answered, "completed")
+        await http.delete(f"/v1/responses/{claimed.id}")
+        turn = await opened.ask("[INST] Three?")
+        await opened.becomes(turn, "failed")
+        assert claimed.id in await turn.locator(".note").inner_text()
+        await expect(opened.page.get_by_label("Your message")).to_have_value("[INST] Three?")
 
 
 async def test_a_failed_answer_keeps_its_text_and_shows_the_reason(
-    node: str, worker: FakeWorker
+    browser: Browser, node: str, worker: FakeWorker
 ) -> None:
-    async with visit(node) as opened:
+    async with visit(browser, node) as opened:
         turn = await opened.ask("One?")
         await worker.claim()
         worker.say("Half")
@@ -180,15 +193,15 @@ async def test_a_failed_answer_keeps_its_text_and_shows_the_reason(
         assert await opened.becomes(turn, "failed") == "Half"
         await expect(turn.locator(".note")).to_have_text("The engine gave up.")
 
-        # There is nothing to go on from, so the next turn begins anew.
+        # A failed response cannot be continued, so the next turn starts a conversation.
         await opened.ask("Two?")
         assert [m.text for m in (await worker.claim()).messages] == ["Two?"]
 
 
 async def test_a_key_is_asked_for_until_it_is_right_and_kept_in_the_tab(
-    locked_node: str, worker: FakeWorker
+    browser: Browser, locked_node: str, worker: FakeWorker
 ) -> None:
-    async with visit(locked_node) as opened:
+    async with visit(browser, locked_node) as opened:
         dialog = opened.page.get_by_role("dialog")
         await opened.page.get_by_role("textbox", name="API key").fill("wrong")
         await opened.page.keyboard.press("Enter")
@@ -209,7 +222,7 @@ async def test_a_key_is_asked_for_until_it_is_right_and_kept_in_the_tab(
 
 
 async def test_the_page_changes_once_a_frame_however_fast_the_slices_come(
-    node: str, worker: FakeWorker
+    browser: Browser, node: str, worker: FakeWorker
 ) -> None:
     count = """() => {
       window.changes = 0;
@@ -217,7 +230,7 @@ async def test_the_page_changes_once_a_frame_however_fast_the_slices_come(
       new MutationObserver((all) => { window.changes += all.length; })
         .observe(text, { characterData: true, subtree: true });
     }"""
-    async with visit(node) as opened:
+    async with visit(browser, node) as opened:
         turn = await opened.ask("One?")
         await worker.claim()
         await opened.becomes(turn, "thinking")
@@ -231,8 +244,10 @@ async def test_the_page_changes_once_a_frame_however_fast_the_slices_come(
         assert await opened.becomes(turn, "completed") == "slice " * 200
 
 
-async def test_enter_sends_and_shift_enter_does_not(node: str, worker: FakeWorker) -> None:
-    async with visit(node) as opened:
+async def test_enter_sends_and_shift_enter_does_not(
+    browser: Browser, node: str, worker: FakeWorker
+) -> None:
+    async with visit(browser, node) as opened:
         box = opened.page.get_by_label("Your message")
         await expect(box).to_be_focused()
         await opened.connection("connected")

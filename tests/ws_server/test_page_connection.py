@@ -1,14 +1,14 @@
-"""The page loses no character and asks no turn twice, whatever becomes of its socket."""
+"""The page loses no character and submits no turn twice, whatever happens to its socket."""
 
 import pytest
-import redis.asyncio
-from playwright.async_api import expect
+from playwright.async_api import Browser, expect
 
 from tests.browser import SLICES, visit
 from tests.ws_server.fake_worker import FakeWorker
 from turnstream.turns import keys
+from turnstream.turns.connection import connect
 
-#: Wraps the page's sockets: what happens to the fourth slice of an answer is up to a test.
+#: Wraps the page's sockets: a test decides what happens to the fourth slice of an answer.
 AT_THE_FOURTH_SLICE = """
 let slices = 0;
 window.WebSocket = class extends WebSocket {
@@ -41,14 +41,14 @@ window.WebSocket = class extends WebSocket {
     ],
 )
 async def test_no_character_is_lost_or_repeated_when(
-    node: str, worker: FakeWorker, fault: str
+    browser: Browser, node: str, worker: FakeWorker, fault: str
 ) -> None:
-    async with visit(node, before=AT_THE_FOURTH_SLICE % fault) as opened:
+    async with visit(browser, node, before=AT_THE_FOURTH_SLICE % fault) as opened:
         turn = await opened.ask("One?")
         await worker.claim()
         for text in SLICES[:5]:
             worker.say(text)
-        # The rest is said only when the page has caught up: it must have asked for it.
+        # The rest is written only when the page has caught up, so it must have resumed.
         await expect(turn.locator(".answer")).to_have_text("".join(SLICES[:5]))
         worker.say(*SLICES[5:])
         worker.end()
@@ -63,7 +63,7 @@ async def test_no_character_is_lost_or_repeated_when(
         opened.assert_nothing_went_wrong()
 
 
-#: Wraps the page's sockets: what happens to the first turn on its way out is up to a test.
+#: Wraps the page's sockets: a test decides what happens to the first frame that is sent.
 AT_THE_FIRST_TURN = """
 let turns = 0;
 window.WebSocket = class extends WebSocket {
@@ -86,9 +86,9 @@ window.WebSocket = class extends WebSocket {
     ],
 )
 async def test_a_turn_whose_socket_is_lost_is_submitted_once(
-    node: str, worker: FakeWorker, fault: str
+    browser: Browser, node: str, worker: FakeWorker, fault: str
 ) -> None:
-    async with visit(node, before=AT_THE_FIRST_TURN % fault) as opened:
+    async with visit(browser, node, before=AT_THE_FIRST_TURN % fault) as opened:
         turn = await opened.ask("One?")
         claimed = await worker.claim()
         worker.say("Once.")
@@ -101,9 +101,9 @@ async def test_a_turn_whose_socket_is_lost_is_submitted_once(
 
 
 async def test_a_page_without_a_network_shows_it_and_reconnects(
-    node: str, worker: FakeWorker
+    browser: Browser, node: str, worker: FakeWorker
 ) -> None:
-    async with visit(node) as opened:
+    async with visit(browser, node) as opened:
         turn = await opened.ask("One?")
         await worker.claim()
         worker.say("Half")
@@ -120,9 +120,9 @@ async def test_a_page_without_a_network_shows_it_and_reconnects(
 
 
 async def test_an_answer_whose_events_expired_is_still_shown_whole(
-    node: str, worker: FakeWorker, redis: "redis.asyncio.Redis"
+    browser: Browser, node: str, worker: FakeWorker, redis_url: str
 ) -> None:
-    async with visit(node) as opened:
+    async with visit(browser, node) as opened:
         turn = await opened.ask("One?")
         claimed = await worker.claim()
         worker.say("Half")
@@ -131,7 +131,8 @@ async def test_an_answer_whose_events_expired_is_still_shown_whole(
         await opened.connection("offline")
         worker.say(" and half")
         worker.end()
-        await redis.delete(keys.log(claimed.id))
+        with connect(redis_url) as client:
+            client.delete(keys.log(claimed.id))
         await opened.page.context.set_offline(False)
 
         assert await opened.becomes(turn, "completed") == "Half and half"

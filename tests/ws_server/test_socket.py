@@ -1,4 +1,4 @@
-"""What one socket may ask, and when it is refused or closed; the worker is played by hand."""
+"""What one socket may ask, and when it is refused or closed; the test plays the worker."""
 
 import asyncio
 import hashlib
@@ -13,6 +13,8 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from tests.ws_server.conftest import serving
 from tests.ws_server.fake_worker import FakeWorker
 from tests.ws_server.wire_client import code_of, create, end, event, send, socket_url, until
+from turnstream.ws_server.serve import TOO_LARGE_FACTOR
+from turnstream.ws_server.settings import BODY_BYTES
 
 
 async def test_sixteen_turns_are_in_flight_and_the_next_waits_for_one_to_end(
@@ -85,8 +87,8 @@ async def test_a_refused_handshake_is_an_http_response_and_logs_no_error(
 
 
 async def test_a_message_that_is_far_too_large_ends_the_socket(socket: ClientConnection) -> None:
-    with suppress(ConnectionClosed):  # it is cut off before it has said all
-        await socket.send("x" * (4 * 1024 * 1024 + 1))
+    with suppress(ConnectionClosed):  # it is closed before everything was sent
+        await socket.send("x" * (TOO_LARGE_FACTOR * BODY_BYTES + 1))
     async with asyncio.timeout(20):
         await socket.wait_closed()
 

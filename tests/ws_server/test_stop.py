@@ -1,4 +1,4 @@
-"""Stop reaches a turn of this socket wherever it stands; a turn cannot be steered."""
+"""A cancel reaches a turn of its socket in every state; a turn cannot be steered."""
 
 import pytest
 from openai.types.responses.responses_server_event import ResponsesServerEvent

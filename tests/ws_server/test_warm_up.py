@@ -1,4 +1,4 @@
-"""A warm-up is answered with nothing at once, and its words count as said."""
+"""A warm-up is answered at once with an empty response, and its input joins the conversation."""
 
 from openai.types.responses import Response
 from websockets.asyncio.client import ClientConnection
@@ -41,7 +41,7 @@ async def test_a_question_of_a_warm_up_is_answered_without_repeating_it(
 async def test_a_coding_agents_first_two_frames_make_one_question(
     socket: ClientConnection, worker: FakeWorker
 ) -> None:
-    # As Codex sends them: all it knows first, then only what is new.
+    # As Codex sends them: the whole input first, then only the new items.
     defaults = {
         "instructions": "You are a coding agent.",
         "tools": [

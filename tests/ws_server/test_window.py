@@ -19,7 +19,7 @@ def position(number: int) -> Position:
 
 
 class AnyRun(RuleBasedStateMachine):
-    """A run in which the queue, the workers and the file do what they like."""
+    """A run in which the queue, the workers and the file act in any order."""
 
     @initialize(total=st.integers(0, 12), size=st.integers(1, 5))
     def begin(self, total: int, size: int) -> None:

@@ -15,7 +15,7 @@ Event = dict[str, Any]
 
 
 def socket_url(node: str, query: str = "") -> str:
-    """Give the address of a node's socket."""
+    """Return the address of a node's socket."""
     return node.replace("http", "ws", 1) + "/v1/responses" + query
 
 
@@ -37,8 +37,8 @@ async def event(socket: ClientConnection) -> Event:
 
 
 async def until(socket: ClientConnection, *types: str) -> Event:
-    """Read to the first event of one of these types; the socket's lanes may come mixed."""
-    # In all: a turn that waits says so again and again.
+    """Read to the first event of one of these types; the lanes' events may be interleaved."""
+    # A limit for all events together: a waiting turn sends its position repeatedly.
     async with asyncio.timeout(READ_SECONDS):
         while (read := await event(socket))["type"] not in types:
             pass
@@ -51,7 +51,7 @@ async def end(socket: ClientConnection) -> Event:
 
 
 async def answered(socket: ClientConnection, worker: FakeWorker, **fields: Any) -> str:
-    """Have a turn answered by hand, and give its response's id."""
+    """Answer a turn with the fake worker and return its response's id."""
     await create(socket, **({"input": "One?"} | fields))
     await worker.claim()
     worker.say("One.")
@@ -61,6 +61,6 @@ async def answered(socket: ClientConnection, worker: FakeWorker, **fields: Any) 
 
 
 def code_of(error: Event) -> tuple[str, int]:
-    """Give the code and the status of an error."""
+    """Return the code and the status of an error."""
     assert error["type"] == "error", error
     return error["error"]["code"], error["status"]

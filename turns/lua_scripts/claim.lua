@@ -7,7 +7,8 @@
 --   another tier is given.
 -- Returns a list: id of a turn that was skipped because of its version, or ''; and when a turn is given also id,
 --   attempt, seq, request, input, response, token ids (comma-separated) of its log, history (see conversation.lua),
---   1 if it has no readers, tier, list of the log probabilities (JSON) of these token ids.
+--   1 if it has no readers, tier, list of the log probabilities (JSON) of these token ids,
+--   owner.
 
 -- Newer records that one claim passes over, at most: this bounds its time.
 local MAX_SKIPPED = 1000
@@ -68,7 +69,8 @@ if status == 'queued' then
   publish_outbox()
 end
 
-local record = fields(id, 'attempt', 'seq', 'request', 'input', 'response', 'previous_response_id', 'nodes', 'tier')
+local record = fields(id, 'attempt', 'seq', 'request', 'input', 'response', 'previous_response_id', 'nodes', 'tier',
+  'owner')
 local token_ids, logprobs = {}, {}
 if tonumber(record.attempt) > 1 then
   for _, entry in ipairs(redis.call('XRANGE', log_key(id), '-', '+')) do
@@ -79,4 +81,4 @@ end
 
 return {newer, id, tonumber(record.attempt), tonumber(record.seq), record.request, record.input, record.response,
   table.concat(token_ids, ','), history(record.previous_response_id), record.nodes == NO_READERS and 1 or 0,
-  record.tier, logprobs}
+  record.tier, logprobs, record.owner}

@@ -1,14 +1,14 @@
--- include: conversation
+-- include: last_turn
 -- Ask the workers of a model to count the tokens of a conversation. What is written expires after `wait_seconds`.
--- Arguments: id (of the request), node (who gets the answer), owner, model, previous_response_id (optional),
+-- Arguments: id (of the request), node (who gets the answer), owner, model, previous_response_id, conversation (optional),
 --   previous_response_cached, has_question, compact (booleans), alive_ms, max_waiting (requests), wait_seconds,
 --   store_seconds, unstored_seconds.
 -- ARGV[2], ARGV[3]: request (JSON), input (JSON).
 -- Returns ok, no_question, no_worker, too_many_requests, newer_version, previous_response_not_found or
---   previous_response_running.
-local model, previous = args.model, args.previous_response_id
+--   previous_response_running, conversation_not_found or conversation_locked.
+local model = args.model
 
-local refusal = hold_conversation(previous, args.owner)
+local previous, refusal = hold_previous(args)
 if refusal then return refusal end
 if not args.has_question and not awaits_answer(previous) then return 'no_question' end
 if redis.call('ZCOUNT', heartbeats_key(model), now_ms() - args.alive_ms, '+inf') == 0 then return 'no_worker' end

@@ -1,20 +1,21 @@
--- include: events, slots, owner
+-- include: events, slots, owner, conversation
 -- Ends turns. Arguments: args.log_seconds, args.store_seconds and args.unstored_seconds (retention of a log, of
 -- a stored record and of one that is not stored).
 
 -- Set when the log and the record of a turn that has ended expire.
-local function expire_turn(id, store)
+local function expire_turn(id, record)
   redis.call('EXPIRE', log_key(id), args.log_seconds)
-  redis.call('EXPIRE', turn_key(id), store == '1' and args.store_seconds or args.unstored_seconds)
+  redis.call('EXPIRE', turn_key(id), retention_of(record))
 end
 
 -- Release all that a turn held while it was active. `used` is its number of tokens. `record` has model, store, batch,
--- owner and reserved_tokens.
+-- owner, conversation and reserved_tokens.
 local function release(id, record, used)
   leave_slot(id, record.model)
   redis.call('ZREM', watches_key(), id)
   redis.call('ZREM', deadlines_key(), id)
-  expire_turn(id, record.store)
+  expire_turn(id, record)
+  if record.conversation then redis.call('EXPIRE', conversation_key(record.conversation), args.store_seconds) end
   give_room(record.owner, record.batch, record.reserved_tokens, used)
   if record.batch then
     redis.call('RPUSH', batch_ended_key(record.batch), id)

@@ -3,7 +3,7 @@
 -- Returns {'ok', status, error (JSON), response (JSON after status and error), queue place (JSON) or ''},
 --   {response_not_found} or {newer_version}.
 local record = record_of(args.id)
-if not record or record.owner ~= args.owner then return {'response_not_found'} end
+if not record or not record.response or record.owner ~= args.owner then return {'response_not_found'} end
 if is_newer(record) then return {'newer_version'} end
 local queue = ''
 if record.status == 'queued' then

@@ -1,20 +1,26 @@
--- include: events, conversation, slots, owner
+-- include: events, last_turn, slots, owner
 -- Create a turn: its record and its place in the queue; and wake up a worker with a free slot. Repeated with the same
 -- id it creates nothing and returns the same.
 -- Arguments: id, owner, model, tier, node (that follows the turn), previous_response_id (optional),
---   previous_response_cached, store, has_question (booleans), calls (optional: ids of calls of tools that must be in
---   the conversation), idempotency_key (optional), fingerprint (of the request),
+--   previous_response_cached, conversation (optional: id of the conversation whose last turn it continues instead),
+--   store, has_question (booleans), calls (optional: ids of calls of tools that must be in the conversation),
+--   idempotency_key (optional), fingerprint (of the request),
 --   batch (optional; then no node follows the turn, and its end goes onto the batch's list), epoch and line (with a
 --   batch), alive_ms, watch_ms (0: goes on without readers), max_queued (turns), turn_seconds, log_seconds,
---   store_seconds, unstored_seconds, limits (see owner.lua), tokens (estimate, counted against them).
+--   store_seconds, unstored_seconds, limits (see owner.lua), tokens (estimate, counted against them),
+--   siblings (turns of the same request that follow).
 -- ARGV[2...5]: request (JSON), input (JSON), response (JSON after status and error), wake-up (Celery message).
--- Returns {'ok', first event, second event}, or with a batch {'ok', status}; {'known', id} for a known idempotency
---   key; {'limited', limit, milliseconds}; or one of {queue_full}, {batch_lost}, {idempotency_key_reused},
---   {no_question}, {'call_not_found', id}, {newer_version}, {previous_response_not_found}, {previous_response_running}.
+-- Returns {'ok', first event, second event, requests, tokens} with what is used of the limits per minute, without these
+--   for a repeated id, or with a batch {'ok', status}; {'known', id} for a known idempotency key;
+--   {'limited', limit, milliseconds, requests, tokens}; or one of {queue_full}, {batch_lost}, {idempotency_key_reused},
+--   {no_question}, {'call_not_found', id}, {newer_version}, {previous_response_not_found}, {previous_response_running},
+--   {conversation_not_found}, {conversation_locked}.
 local request, input, response, wake_up = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local id, owner, model, tier, batch = args.id, args.owner, args.model, args.tier, args.batch
-local key, previous = args.idempotency_key, args.previous_response_id
+local key, conversation = args.idempotency_key, args.conversation
 local kept_seconds = args.turn_seconds + args.log_seconds
+-- The command on a worker's channel; `turns/commands.py` reads it.
+local WAKE_UP = 'wake_up'
 
 -- A runner that lost its batch may resume late: it must not submit again what is committed already.
 if batch and tonumber(redis.call('HGET', batch_key(batch), 'epoch') or -1) ~= args.epoch then return {'batch_lost'} end
@@ -34,19 +40,20 @@ elseif known then
   return {'ok', entries[1][2][2], entries[2][2][2]}
 end
 
-local refusal = hold_conversation(previous, owner)
+local previous, refusal = hold_previous(args)
 if refusal then return {refusal} end
 if not args.has_question and not awaits_answer(previous) then return {'no_question'} end
 local missing = args.calls and missing_call(previous, args.calls)
 if missing then return {'call_not_found', missing} end
 
 local _, waiting = queue_sizes(model)
-if waiting >= args.max_queued then return {'queue_full'} end
+if waiting + args.siblings >= args.max_queued then return {'queue_full'} end
 
-local now = now_ms()
+local now, use = now_ms(), nil
 if not batch then
-  local limit, wait = take_room(owner, model, args.limits, args.tokens, now)
-  if limit then return {'limited', limit, math.ceil(wait)} end
+  local limit, wait
+  use, limit, wait = take_room(owner, model, args.limits, args.tokens, now, args.siblings)
+  if limit then return {'limited', limit, math.ceil(wait), use[1], use[2]} end
 end
 
 -- Start-time fair queueing: an owner's next turn comes one tag after its last, and never before the clock.
@@ -78,6 +85,11 @@ local function add(name, value)
   record[#record + 1] = value
 end
 if previous then add('previous_response_id', previous) end
+if conversation then
+  add('conversation', conversation)
+  set_last(conversation, id)
+  redis.call('EXPIRE', conversation_key(conversation), math.max(args.store_seconds, kept_seconds))
+end
 if batch then
   add('batch', batch)
   add('line', args.line)
@@ -98,10 +110,13 @@ for i = 1, #slots, 2 do
 end
 if best then
   redis.call('HINCRBY', free_slots_key(model), best, -1)
+  -- Published first, because a worker hears its channel sooner than Celery delivers a message. The message stays: it is
+  -- kept while the worker does not listen. Whichever comes second finds nothing to claim.
+  redis.call('PUBLISH', worker_channel_key(model, best), WAKE_UP)
   local queue_name = 'turns.' .. model .. '.' .. best
   redis.call('LPUSH', queue_name, (string.gsub(wake_up, '@queue@', (string.gsub(queue_name, '%%', '%%%%')))))
 end
 if not best and tier ~= 'batch' then preempt(model, now, capacity_of(model, now)) end
 if batch then return {'ok', 'queued'} end
 local events = waiting_events({response = response, announced = announced})
-return {'ok', events[1], events[2]}
+return {'ok', events[1], events[2], use[1], use[2]}

@@ -1,27 +1,32 @@
--- include: ending, conversation
+-- include: ending, last_turn
 -- Create a turn that has ended at once: it has no answer, and later turns can continue it. Repeated with the same id
 -- it creates nothing and returns the same.
--- Arguments: id, owner, model, previous_response_id (optional), previous_response_cached, store, has_question,
---   has_messages (booleans: its input alone can be answered; it has an item that is not of the system), log_seconds,
+-- Arguments: id, owner, model, previous_response_id, conversation (optional, as in submit.lua),
+--   previous_response_cached, store, has_question, has_messages (booleans: its input alone can be answered; it has an
+--   item that is not of the system), log_seconds,
 --   store_seconds, unstored_seconds.
 -- ARGV[2...5]: request (JSON), input (JSON), response before and after its end (JSON after status and error).
 -- Returns {'ok', first event, second event}, or {newer_version}, {previous_response_not_found},
---   {previous_response_running}.
+--   {previous_response_running}, {conversation_not_found}, {conversation_locked}.
 local request, input, response, finished_response = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
-local id, owner, previous, store = args.id, args.owner, args.previous_response_id, args.store and '1' or '0'
+local id, owner, conversation, store = args.id, args.owner, args.conversation, args.store and '1' or '0'
 
 local created = lifecycle('response.created', 0, 'in_progress', 'null', '', response)
 local completed = lifecycle('response.completed', 1, 'completed', 'null', '', finished_response)
 if redis.call('EXISTS', turn_key(id)) == 0 then
-  local refusal = hold_conversation(previous, owner)
+  local previous, refusal = hold_previous(args)
   if refusal then return {refusal} end
   local awaits = args.has_question or (not args.has_messages and awaits_answer(previous))
   redis.call('HSET', turn_key(id), 'version', VERSION, 'owner', owner, 'model', args.model, 'tier', 'default',
     'status', 'completed', 'attempt', 0, 'seq', 1, 'store', store, 'request', request, 'input', input,
     'response', finished_response, 'output', '', 'nodes', '', 'awaits_answer', awaits and 1 or 0)
   if previous then redis.call('HSET', turn_key(id), 'previous_response_id', previous) end
+  if conversation then
+    redis.call('HSET', turn_key(id), 'conversation', conversation)
+    set_last(conversation, id)
+  end
   emit(id, 0, created, '', false, '')
   emit(id, 1, completed, '', true, '')
-  expire_turn(id, store)
+  expire_turn(id, {store = store, conversation = conversation})
 end
 return {'ok', created, completed}

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.token_logprobs import TokenLogprobs
+from turnstream.workers.cache_scope import CacheScope
 from turnstream.workers.engine import Finish, FinishReason, OnLogprobs, OnStep
 from turnstream.workers.engines.attention import PENDING_ID, NewTokens
 from turnstream.workers.engines.grammars import Matcher
@@ -32,6 +33,7 @@ class SlotTurn:
         context: int,
         low_priority: bool,
         on_logprobs: OnLogprobs | None,
+        cache: CacheScope,
         matcher: Matcher | None = None,
     ) -> None:
         self.prompt = prompt
@@ -39,6 +41,7 @@ class SlotTurn:
         self.matcher = matcher
         self.sampling = sampling
         self.on_step = on_step
+        self.cache = cache
         #: None if the turn reports no log probabilities.
         self.on_logprobs = None if sampling.top_logprobs is None else on_logprobs
         #: Of the token to be delivered next; None if it reports none.

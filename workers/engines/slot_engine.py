@@ -19,14 +19,9 @@ from transformers import LlamaForCausalLM
 
 from turnstream.turns.constraint import Constraint
 from turnstream.turns.sampling_params import SamplingParams
-from turnstream.workers.engine import (
-    EngineDead,
-    Finish,
-    FinishReason,
-    OnLogprobs,
-    OnStep,
-    check_turn,
-)
+from turnstream.workers.cache_scope import NO_OWNER, CacheScope
+from turnstream.workers.check_turn import check_turn
+from turnstream.workers.engine import EngineDead, Finish, FinishReason, OnLogprobs, OnStep
 from turnstream.workers.engines import attention
 from turnstream.workers.engines.attention import NewTokens, PackedStep
 from turnstream.workers.engines.decode_op import DecodeOp
@@ -138,6 +133,7 @@ class SlotEngine:
         low_priority: bool = False,
         on_logprobs: OnLogprobs | None = None,
         constraint: Constraint | None = None,
+        cache: CacheScope = NO_OWNER,
     ) -> SlotTurn:
         """Take a turn; see `workers.engine.Engine.submit`."""
         prompt = list(prompt_ids)
@@ -153,6 +149,7 @@ class SlotEngine:
             on_logprobs=on_logprobs,
             # Compiled on the caller's thread, so that no other turn waits for it.
             matcher=matcher_of(self._grammars, constraint, prompt[len(prompt) - generated :]),
+            cache=cache,
         )
         with self._work:
             if self._closed:
@@ -218,8 +215,7 @@ class SlotEngine:
                 if not self._waiting:
                     return
                 turn = self._waiting.popleft()
-            assignment = self._slots.assign(turn.prompt)
-            slot, source = assignment.slot, assignment.source
+            slot, source = self._slots.assign(turn.prompt, turn.cache)
             if source:
                 self._cache.copy(source=source.index, target=slot.index, length=slot.written)
             turn.slot = slot

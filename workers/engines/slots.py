@@ -2,10 +2,13 @@
 
 A slot keeps its tokens after its turn has ended: the next turn of a conversation starts with them,
 and many conversations share a system prompt. The longest common prefix of a new prompt with any
-slot is not computed again.
+slot of its owner is not computed again; of other owners' slots only what is nobody's own.
 """
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from turnstream.workers.cache_scope import NO_OWNER, CacheScope
 
 #: A shorter common prefix is not reused: every prompt shares its BOS.
 MIN_PREFIX_TOKENS = 16
@@ -18,14 +21,15 @@ class Slot:
     index: int
     #: The tokens of the turn that has, or last had, this slot.
     ids: list[int] = field(default_factory=list)
+    #: The salt of that turn's cache scope.
+    salt: str = ""
     #: How many tokens of the turn have their keys and values in the cache.
     written: int = 0
     #: How many tokens were chosen that only the device knows yet.
     pending: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SlotAssignment:
+class SlotAssignment(NamedTuple):
     """A slot for a new turn; its first `slot.written` tokens need no computing."""
 
     slot: Slot
@@ -45,9 +49,9 @@ class Slots:
         """How many slots are free."""
         return len(self._free)
 
-    def assign(self, prompt: list[int]) -> SlotAssignment:
+    def assign(self, prompt: list[int], cache: CacheScope = NO_OWNER) -> SlotAssignment:
         """Assign a free slot, preferably one that holds this prompt's prefix."""
-        common = {slot.index: _common_prefix(slot, prompt) for slot in self._all}
+        common = {slot.index: _reusable(slot, prompt, cache) for slot in self._all}
         nearest = max(self._all, key=lambda slot: common[slot.index])
         kept = common[nearest.index]
         slot = self._free[0]
@@ -58,6 +62,7 @@ class Slots:
             slot = nearest
         self._free.remove(slot)
         slot.ids = list(prompt)
+        slot.salt = cache.salt
         slot.written = kept
         slot.pending = 0
         return SlotAssignment(slot=slot, source=nearest if kept and nearest is not slot else None)
@@ -67,6 +72,12 @@ class Slots:
         del slot.ids[slot.written :]
         slot.written = len(slot.ids)
         self._free.append(slot)
+
+
+def _reusable(slot: Slot, prompt: list[int], cache: CacheScope) -> int:
+    """Return how many of a prompt's first tokens a turn may take from a slot."""
+    common = _common_prefix(slot, prompt)
+    return common if slot.salt == cache.salt else min(common, cache.public_tokens)
 
 
 def _common_prefix(slot: Slot, prompt: list[int]) -> int:

@@ -62,7 +62,7 @@ class LlamaTokenizer:
         #: For decode streams, which must not change it.
         self.core = core
         self._tokenizer = tokenizer
-        #: Whether tokens spell bytes as letters, as GPT-2's do.
+        #: Whether tokens spell bytes as characters, as GPT-2's do.
         self.byte_level: bool = '"ByteLevel"' in json.dumps(json.loads(core.to_str())["decoder"])
 
         known = core.get_vocab(with_added_tokens=True)

@@ -7,7 +7,6 @@ and on the length of its prompt at `submit`, so a later attempt continues with o
 
 import asyncio
 import logging
-import signal
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -15,7 +14,6 @@ from contextlib import aclosing, suppress
 from pathlib import Path
 
 from vllm.engine.arg_utils import AsyncEngineArgs
-from vllm.inputs.engine import tokens_input
 from vllm.outputs import RequestOutput
 from vllm.platforms import current_platform
 from vllm.v1.engine.async_llm import AsyncLLM
@@ -24,6 +22,8 @@ from vllm.v1.engine.output_processor import OutputProcessor
 
 from turnstream.turns.constraint import Constraint
 from turnstream.turns.sampling_params import SamplingParams
+from turnstream.workers.cache_scope import NO_OWNER, CacheScope
+from turnstream.workers.check_turn import check_turn
 from turnstream.workers.engine import (
     CheckpointError,
     EngineDead,
@@ -31,9 +31,9 @@ from turnstream.workers.engine import (
     FinishReason,
     OnLogprobs,
     OnStep,
-    check_turn,
 )
 from turnstream.workers.engines.orphans import ended_with_us
+from turnstream.workers.engines.vllm_start import started
 from turnstream.workers.engines.vllm_turn import VllmTurn, sampling_params
 
 log = logging.getLogger(__name__)
@@ -141,6 +141,7 @@ class VllmEngine:
         low_priority: bool = False,
         on_logprobs: OnLogprobs | None = None,
         constraint: Constraint | None = None,
+        cache: CacheScope = NO_OWNER,
     ) -> VllmTurn:
         """Take a turn; see `workers.engine.Engine.submit`."""
         prompt = list(prompt_ids)
@@ -153,6 +154,7 @@ class VllmEngine:
             self._schedule_cancel,
             low_priority=low_priority,
             on_logprobs=on_logprobs,
+            salt=cache.salt,
         )
         with self._lock:
             if self._closed:
@@ -177,9 +179,7 @@ class VllmEngine:
         self._loop = asyncio.get_running_loop()
         with ended_with_us() as all_started:
             try:
-                # The worker handles SIGINT by draining; vLLM's processes inherit this mask.
-                signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-                self._llm = AsyncLLM.from_engine_args(args)
+                self._llm = await started(args)
                 self._requests = self._llm.output_processor
             except Exception as exc:
                 ready.set_exception(exc)
@@ -204,9 +204,8 @@ class VllmEngine:
     async def _answer(self, turn: VllmTurn, id: str) -> None:
         """Deliver vLLM's outputs of one turn; leaving the loop early aborts it in vLLM."""
         try:
-            prompt, later = tokens_input(turn.prompt), int(turn.low_priority)
             async with aclosing(
-                self._llm.generate(prompt, turn.params, id, priority=later)
+                self._llm.generate(turn.input, turn.params, id, priority=turn.priority)
             ) as outputs:
                 async for output in outputs:
                     self._take(turn, output)
@@ -220,8 +219,7 @@ class VllmEngine:
 
     def _take(self, turn: VllmTurn, output: RequestOutput) -> None:
         [completion] = output.outputs
-        ids = list(completion.token_ids)
-        turn.logprobs = completion.logprobs
+        ids, turn.logprobs = list(completion.token_ids), completion.logprobs
         turn.cached_tokens = output.num_cached_tokens or turn.cached_tokens
         match completion.finish_reason:
             case None:

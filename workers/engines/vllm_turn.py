@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 
 import vllm
+from vllm.inputs.engine import tokens_input
 from vllm.logprobs import Logprob, SampleLogprobs
 from vllm.sampling_params import RequestOutputKind
 
@@ -28,15 +29,17 @@ class VllmTurn:
         *,
         low_priority: bool,
         on_logprobs: OnLogprobs | None,
+        salt: str,
     ) -> None:
-        self.prompt = prompt
+        # vLLM salts the whole prompt, also the part that is nobody's own.
+        self.input = tokens_input(prompt, cache_salt=salt or None)
         self.params = params
         self.on_step = on_step
         #: None if the turn reports no log probabilities.
         self._on_logprobs = None if params.logprobs is None else on_logprobs
         #: Of the ids to be delivered next, as vLLM returns them.
         self.logprobs: SampleLogprobs | None = None
-        self.low_priority = low_priority
+        self.priority = int(low_priority)
         self.finished = False
         self.task: asyncio.Task[None] | None = None
         #: How many of the prompt's tokens were cached when the turn started.

@@ -11,5 +11,7 @@ class BatchLimits:
     window: int
     #: Lines of a file.
     lines: int
+    #: Bytes of a line.
+    line_bytes: int
     #: How long a batch's record is kept after its end.
     kept_seconds: int

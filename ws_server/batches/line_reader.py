@@ -7,9 +7,6 @@ from typing import Any, Self
 
 from turnstream.ws_server.batches.blobs import CHUNK, Blobs
 
-#: Most bytes of a line; a longer one is reported without its text.
-LONGEST_LINE = 1024 * 1024
-
 
 @dataclass(frozen=True, slots=True)
 class FileLine:
@@ -26,7 +23,11 @@ class FileLine:
 class LineReader:
     """Reads a file's lines; an async context manager."""
 
-    def __init__(self, blobs: Blobs, path: str, *, line: int = 1, offset: int = 0) -> None:
+    def __init__(
+        self, blobs: Blobs, path: str, *, line_bytes: int, line: int = 1, offset: int = 0
+    ) -> None:
+        #: Bytes that a line may have; a longer one is reported without its text.
+        self._most = line_bytes
         self._blobs = blobs
         self._path = path
         #: The next line.
@@ -62,14 +63,14 @@ class LineReader:
             *lines, self._rest = (self._rest + chunk).split(b"\n")
             for line in lines:
                 self._take(line, 1, found)
-            if len(self._rest) > LONGEST_LINE:
+            if len(self._rest) > self._most:
                 self._dropped += len(self._rest)
                 self._rest = b""
         return found
 
     def _take(self, line: bytes, end: int, found: list[FileLine]) -> None:
         length = self._dropped + len(line)
-        if length > LONGEST_LINE:
+        if length > self._most:
             found.append(FileLine(self.number, self.offset, None))
         elif line.strip():
             found.append(FileLine(self.number, self.offset, line))

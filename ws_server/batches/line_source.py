@@ -15,10 +15,11 @@ from turnstream.ws_server.batches.line_reader import FileLine, LineReader
 from turnstream.ws_server.batches.request import read_request
 from turnstream.ws_server.batches.window import Line, Position, ReadLine
 from turnstream.ws_server.create import Create
+from turnstream.ws_server.unexpected import Unexpected, confined
 
 #: The request of a line, or why it is none. The file was validated, but maybe by a node of an
 #: older release that accepted more.
-ParsedRequest = Create | BadRequest
+ParsedRequest = Create | BadRequest | Unexpected
 
 
 class LineSource:
@@ -51,8 +52,9 @@ class LineSource:
         custom_id = ""
         parsed: ParsedRequest
         try:
-            custom_id, parsed = read_request(line.text, self._batch.plan.endpoint)
-        except BadRequest as exc:
+            with confined(f"line {line.number} of {self._batch.id}"):
+                custom_id, parsed = read_request(line.text, self._batch.plan.endpoint)
+        except (BadRequest, Unexpected) as exc:
             parsed = exc
         turn = line_turn_id(self._batch.id, line.number)
         return ReadLine(Line(Position(line.number, line.offset), turn, custom_id), parsed)

@@ -3,13 +3,16 @@
 from turnstream.turns.errors import BadRequest
 from turnstream.ws_server import field, requests
 from turnstream.ws_server.chat import read_chat
+from turnstream.ws_server.completions import read_completion
 from turnstream.ws_server.create import Create, read_create
 from turnstream.ws_server.decode import decode, read_json
+from turnstream.ws_server.field import Body
 
 RESPONSES = "/v1/responses"
 CHAT = "/v1/chat/completions"
+TEXT = "/v1/completions"
 #: Endpoints that a batch's requests may be for.
-ENDPOINTS = (RESPONSES, CHAT)
+ENDPOINTS = (RESPONSES, CHAT, TEXT)
 
 
 def read_request(text: bytes | None, endpoint: str) -> tuple[str, Create]:
@@ -33,9 +36,26 @@ def read_request(text: bytes | None, endpoint: str) -> tuple[str, Create]:
             code="unsupported_parameter",
             param="body.stream",
         )
-    create = read_chat(line.body).create if endpoint == CHAT else read_create(line.body)
+    if line.body.get("conversation") is not None:
+        raise field.unsupported("body.conversation", "a batch's lines have no order.")
+    create = _read(line.body, endpoint)
     if not create.generate:
         raise field.unsupported("body.generate", "a batch has nothing to warm up.")
+    if create.choices > 1:
+        raise field.unsupported("body.n", "in a batch, write a line for each answer.")
     for reference in create.references:
         raise field.unsupported(reference.param, "in a batch, send the text of the answer.")
     return line.custom_id, create
+
+
+def _read(body: Body, endpoint: str) -> Create:
+    if endpoint == CHAT:
+        return read_chat(body).create
+    if endpoint == RESPONSES:
+        return read_create(body)
+    asked = read_completion(body)
+    if len(asked.creates) > 1:
+        raise field.unsupported("body.prompt", "in a batch, each line has one prompt.")
+    if any(asked.echoes):
+        raise field.unsupported("body.echo", "the prompt is in the batch's own file.")
+    return asked.creates[0]

@@ -19,11 +19,12 @@ from turnstream.turns.errors import (
 from turnstream.turns.event_json import encode, event_type, response_json
 from turnstream.turns.event_shapes import ErrorEvent
 from turnstream.turns.shapes import Error, Response, ResponseError
-from turnstream.ws_server.batches.request import CHAT
+from turnstream.ws_server.batches.request import CHAT, TEXT
 from turnstream.ws_server.batches.stop import Stop
 from turnstream.ws_server.batches.window import Line
 from turnstream.ws_server.bodies import ErrorBody
-from turnstream.ws_server.chat import completion
+from turnstream.ws_server.chat import completion, in_chat_words
+from turnstream.ws_server.completions import completion as text_completion
 from turnstream.ws_server.create import Create
 
 _USAGE = re.compile(
@@ -60,7 +61,10 @@ def ended_result(line: Line, end: EndedTurn | None, endpoint: str, stop: Stop | 
         case EndedTurn(status="cancelled"):
             return stopped_result(line, stop)
         case EndedTurn(status="failed"):
-            return _refused(line, *_failure(end), turn=line.turn)
+            status, error = _failure(end)
+            if endpoint == CHAT:
+                error = in_chat_words(error)
+            return _refused(line, status, error, turn=line.turn)
         case _:
             return _answered(line, end, endpoint)
 
@@ -100,6 +104,8 @@ def _answered(line: Line, end: EndedTurn, endpoint: str) -> Result:
     body = response_json(end.status, end.error, end.response)
     if endpoint == CHAT:
         body = encode(completion(msgspec.json.decode(body, type=Response)))
+    elif endpoint == TEXT:
+        body = encode(text_completion([msgspec.json.decode(body, type=Response)], [""]))
     input_tokens, cached_tokens, output_tokens = usage_of(end.response)
     return Result(
         number=line.position.number,

@@ -16,8 +16,8 @@ from turnstream.ws_server.batches.bodies import (
     RequestCounts,
 )
 from turnstream.ws_server.bodies import PromptTokensDetails
+from turnstream.ws_server.body import read_body
 from turnstream.ws_server.decode import decode, read_json
-from turnstream.ws_server.http import read_body
 from turnstream.ws_server.requests import BatchRequest
 from turnstream.ws_server.state import admit
 from turnstream.ws_server.wire import json_response

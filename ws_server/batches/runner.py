@@ -14,10 +14,9 @@ from functools import partial
 
 from turnstream.turns.batch import Batch, Status, Verdict
 from turnstream.turns.batch_store import MOST_PER_CALL, BatchStore
-from turnstream.turns.errors import BadRequest, Overloaded
+from turnstream.turns.errors import Overloaded, TurnError
 from turnstream.turns.event_json import encode
 from turnstream.turns.files import Files
-from turnstream.turns.shapes import Problem
 from turnstream.turns.tasks import background
 from turnstream.turns.turn import BatchLine, Turn
 from turnstream.ws_server.batches.blobs import Blobs
@@ -35,7 +34,7 @@ from turnstream.ws_server.batches.result import (
 )
 from turnstream.ws_server.batches.retry import RETRY_SECONDS, retry_while_unavailable
 from turnstream.ws_server.batches.stop import CANCELLED, EXPIRED, Stop, stop_of
-from turnstream.ws_server.batches.validation import Findings, validate
+from turnstream.ws_server.batches.validation import Findings, problem, validate
 from turnstream.ws_server.batches.window import Line, Position, Window
 from turnstream.ws_server.create import Create
 from turnstream.ws_server.directory import Directory
@@ -86,6 +85,13 @@ class BatchRunner:
         async with background(renew=self._renew()):
             await self._run()
 
+    async def give_up(self) -> None:
+        """End the batch as failed, without results: its runners have failed too often."""
+        found = problem("server_error", "The server failed on this batch.", None)
+        fields = {"problems": encode([found]), f"{Status.FAILED}_at": str(int(time.time()))}
+        await self._store.end(self._batch, Status.FAILED, self._limits.kept_seconds, **fields)
+        await self._output.clear()
+
     async def _run(self) -> None:
         try:
             if self._batch.status is Status.VALIDATING:
@@ -101,15 +107,15 @@ class BatchRunner:
                 async with self._reader(batch.next_line, batch.next_offset) as reader:
                     await self._run_lines(reader)
         except FileNotFoundError:
-            problem = _problem("input_file_not_found", "The file was deleted.", "input_file_id")
-            await self._finish(Status.FAILED, problems=encode([problem]))
+            gone = problem("input_file_not_found", "The file was deleted.", "input_file_id")
+            await self._finish(Status.FAILED, problems=encode([gone]))
             return
         await self._finish(await retry_while_unavailable(self._final_status))
 
     async def _validate(self) -> Findings:
         endpoint = self._batch.plan.endpoint
         if endpoint not in ENDPOINTS:
-            return Findings(0, None, [_problem("invalid_endpoint", _ENDPOINT, "endpoint")])
+            return Findings(0, None, [problem("invalid_endpoint", _ENDPOINT, "endpoint")])
         async with self._reader(1, 0) as reader:
             return await validate(reader, endpoint, self._directory, self._limits.lines)
 
@@ -167,7 +173,7 @@ class BatchRunner:
             return False
         requests: list[tuple[Line, Create]] = []
         for read in lines:
-            if isinstance(read.request, BadRequest):
+            if isinstance(read.request, TurnError):
                 self._end_line(read.line.turn, refused_result(read.line, read.request))
             else:
                 requests.append((read.line, read.request))
@@ -288,8 +294,6 @@ class BatchRunner:
 
     def _reader(self, line: int, offset: int) -> LineReader:
         path = f"files/{self._batch.plan.input_file_id}"
-        return LineReader(self._blobs, path, line=line, offset=offset)
-
-
-def _problem(code: str, message: str, param: str) -> Problem:
-    return Problem(code=code, message=message, param=param, line=None)
+        return LineReader(
+            self._blobs, path, line_bytes=self._limits.line_bytes, line=line, offset=offset
+        )

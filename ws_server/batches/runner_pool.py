@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 LOOK_SECONDS = 0.5
 #: Most batches that a node runs at once; others wait for another node or until one ends.
 MOST_BATCHES = 8
+#: After this many failed runners a batch fails: the next one would meet the same error.
+MOST_FAILURES = 5
 
 
 class RunnerPool:
@@ -65,14 +67,19 @@ class RunnerPool:
 
     async def _run_to_end(self, batch: Batch) -> None:
         # After any error but BatchLost the lease expires, and a runner tries again.
+        runner = self._make(batch)
         try:
-            await self._make(batch).run()
+            await runner.run()
         except* BatchLost:
             log.warning("%s: another node runs it by now", batch.id)
         except* OSError as group:
             log.error("%s: the blob store is unavailable: %s", batch.id, group.exceptions[0])
         except* Exception:
             log.exception("%s: its runner failed", batch.id)
+            with suppress(Overloaded, BatchLost):
+                if await self._store.count_failure(batch) >= MOST_FAILURES:
+                    await runner.give_up()
+                    log.error("%s: failed, after %d runners", batch.id, MOST_FAILURES)
 
     async def _release(self, batch: Batch) -> None:
         try:

@@ -45,6 +45,7 @@ async def open_batches(
     limits = BatchLimits(
         window=settings.batch_window,
         lines=settings.batch_lines,
+        line_bytes=settings.body_bytes,
         kept_seconds=settings.file_seconds,
     )
 

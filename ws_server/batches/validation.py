@@ -15,6 +15,7 @@ from turnstream.turns.shapes import Problem
 from turnstream.ws_server.batches.line_reader import FileLine, LineReader
 from turnstream.ws_server.batches.request import read_request
 from turnstream.ws_server.directory import Directory
+from turnstream.ws_server.unexpected import Unexpected, confined
 
 #: Most problems that are reported; the rest of the file is not read.
 MOST_PROBLEMS = 100
@@ -30,6 +31,11 @@ class Findings:
     model: str | None
     #: Empty if the file is valid.
     problems: list[Problem]
+
+
+def problem(code: str | None, message: str, param: str | None, line: int | None = None) -> Problem:
+    """Make a problem of a batch's file; of the whole file if no line is given."""
+    return Problem(code=code, message=message, param=param, line=line)
 
 
 async def validate(
@@ -84,11 +90,12 @@ class _Validator:
             self.full = True
             return
         try:
-            custom_id, create = read_request(line.text, self._endpoint)
+            with confined(f"line {line.number} of a batch's file"):
+                custom_id, create = read_request(line.text, self._endpoint)
             if self._model is None or create.model != self._requested:
                 await self._check_model(create.model)
             self._check_unique(custom_id)
-        except (BadRequest, ModelNotFound) as exc:
+        except (BadRequest, ModelNotFound, Unexpected) as exc:
             self._add_problem(line.number, exc.message, exc.code, exc.param)
             self.full = len(self._problems) >= MOST_PROBLEMS
 
@@ -120,4 +127,4 @@ class _Validator:
     def _add_problem(
         self, line: int | None, message: str, code: str | None, param: str | None = None
     ) -> None:
-        self._problems.append(Problem(code=code, message=message, param=param, line=line))
+        self._problems.append(problem(code, message, param, line))

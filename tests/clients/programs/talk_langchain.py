@@ -1,6 +1,6 @@
-"""Talks through LangChain's ChatOpenAI and prints, as JSON, what came of it.
+"""Holds conversations through LangChain's ChatOpenAI and prints the answers as JSON, by protocol.
 
-Run with OPENAI_BASE_URL, OPENAI_API_KEY and `chat` or `responses`.
+Run with OPENAI_BASE_URL, OPENAI_API_KEY and the protocols: `chat`, `responses` or both.
 """
 
 import json
@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage, SystemMessage, ToolMessage
-from langchain_openai import ChatOpenAI
+from langchain_openai import ChatOpenAI, OpenAI
 
 
 def director_of(film: str) -> str:
@@ -21,31 +21,32 @@ DIRECTOR = HumanMessage("Who is the director of the movie?")
 
 
 def main() -> None:
-    print(json.dumps(talk(responses=sys.argv[1] == "responses")))
+    protocols = sys.argv[1:]
+    print(json.dumps({name: talk(responses=name == "responses") for name in protocols}))
 
 
 def talk(*, responses: bool) -> dict[str, Any]:
-    """Chat, stream, go on and stop."""
+    """Return the answers of whole, streamed, continued and stopped calls."""
     model = ChatOpenAI(model="demo", temperature=0, use_responses_api=responses)
-    said: dict[str, Any] = {}
+    answers: dict[str, Any] = {}
 
     first = model.invoke([TITANIC])
     assert isinstance(first, AIMessage)
-    said["chat"] = first.text
-    said["tokens"] = first.usage_metadata["output_tokens"] if first.usage_metadata else 0
+    answers["chat"] = first.text
+    answers["tokens"] = first.usage_metadata["output_tokens"] if first.usage_metadata else 0
 
     chunks = list(model.stream([TITANIC]))
-    said["stream"] = "".join(chunk.text for chunk in chunks)
-    said["pieces"] = sum(bool(chunk.text) for chunk in chunks)
-    said["system"] = model.invoke([SystemMessage("Be brief."), TITANIC]).text
+    answers["stream"] = "".join(chunk.text for chunk in chunks)
+    answers["pieces"] = sum(bool(chunk.text) for chunk in chunks)
+    answers["system"] = model.invoke([SystemMessage("Be brief."), TITANIC]).text
 
-    said["continue"] = model.invoke([TITANIC, first, DIRECTOR]).text
+    answers["continue"] = model.invoke([TITANIC, first, DIRECTOR]).text
     if responses:
         by_id = model.bind(previous_response_id=first.response_metadata["id"])
-        said["continue_by_id"] = by_id.invoke([DIRECTOR]).text
+        answers["continue_by_id"] = by_id.invoke([DIRECTOR]).text
 
-    # The model calls no tools; that some are offered does no harm.
-    said["tools"] = model.bind_tools([director_of]).invoke([TITANIC]).text
+    # The model calls no tools; offering some must not fail.
+    answers["tools"] = model.bind_tools([director_of]).invoke([TITANIC]).text
 
     # Another model, which called a tool, began this conversation.
     call = {"name": "director_of", "args": {"film": "Titanic"}, "id": "c1"}
@@ -55,19 +56,26 @@ def talk(*, responses: bool) -> dict[str, Any]:
         AIMessage("", tool_calls=[call]),
         ToolMessage("James Cameron", tool_call_id="c1"),
     ]
-    said["output"] = model.invoke(elsewhere).text
-    said["elsewhere"] = model.invoke([*elsewhere, AIMessage("James Cameron."), TITANIC]).text
+    answers["output"] = model.invoke(elsewhere).text
+    answers["elsewhere"] = model.invoke([*elsewhere, AIMessage("James Cameron."), TITANIC]).text
+
+    # Its older class sends raw prompts, several in one request.
+    raw = OpenAI(model="demo", temperature=0, max_tokens=12)
+    answers["raw"] = [
+        found[0].text for found in raw.generate(["Once upon a time", "The"]).generations
+    ]
+    answers["raw_stream"] = "".join(raw.stream("Once upon a time"))
 
     long = ChatOpenAI(
         model="demo", temperature=2, use_responses_api=responses, max_completion_tokens=1500
     )
-    said["stop"] = some_of(long, 5)
-    said["after"] = model.invoke("Hello").text
-    return said
+    answers["stop"] = some_of(long, 5)
+    answers["after"] = model.invoke("Hello").text
+    return answers
 
 
 def some_of(model: ChatOpenAI, most: int) -> str:
-    """Read so many pieces of an answer, then leave."""
+    """Read the first `most` chunks with text, then close the stream."""
     pieces: list[str] = []
     stream = model.stream("Write a long story.")
     for chunk in stream:

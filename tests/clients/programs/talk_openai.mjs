@@ -60,6 +60,29 @@ const chunks = client.chat.completions.stream({ ...asked, stream_options: { incl
 chunks.on("content", (delta) => (said.chunks += delta));
 said.chunks_final = await chunks.finalContent();
 said.chunks_tokens = (await chunks.totalUsage()).completion_tokens;
+const several = await client.chat.completions.create({ ...asked, n: 2, user: "ann" });
+said.choices = several.choices.map((choice) => [choice.index, choice.message.content]);
+said.returned = (await client.responses.retrieve(several.id.replace("chatcmpl-", "resp_"))).user;
+const refused = await client.responses.create({ model: "demo", input: TITANIC, max_tokens: 4 }).catch((error) => error);
+said.refused = [refused.status, refused.param];
+
+// A conversation that the server keeps, and raw prompts.
+const { id: conversation } = await client.conversations.create({ metadata: { topic: "films" } });
+for (const input of [TITANIC, DIRECTOR]) {
+  const turn = { model: "demo", input, conversation, temperature: 0 };
+  said.kept = (await client.responses.create(turn)).output_text;
+}
+said.kept_items = [];
+for await (const item of client.conversations.items.list(conversation, { order: "asc", limit: 3 })) {
+  said.kept_items.push(item.content[0].text);
+}
+said.kept_deleted = (await client.conversations.delete(conversation)).deleted;
+const raw = { model: "demo", prompt: "Once upon a time", temperature: 0 };
+said.raw = (await client.completions.create(raw)).choices[0].text;
+said.raw_pieces = "";
+for await (const piece of await client.completions.create({ ...raw, stream: true })) {
+  said.raw_pieces += piece.choices[0].text;
+}
 
 // On a socket: go on, stop, and two lanes at once.
 const socket = new ResponsesWS(client);

@@ -128,7 +128,7 @@ def test_100_forces_a_token_and_minus_100_bans_it(make_engine: MakeEngine) -> No
 def test_a_bias_draws_the_same_in_any_batch(make_engine: MakeEngine) -> None:
     engine = make_engine(slots=4)
     [prompt, *others] = prompts(4, seed=25)
-    biased = replace(seeded(25, 8), logit_bias=((5, 3.0), (6, 3.0)), min_tokens=3)
+    biased = replace(seeded(25, 8), logit_bias=((5, 9.0), (6, 9.0)), min_tokens=3)
     alone = answer(engine, prompt, biased)
     assert alone != answer(engine, prompt, seeded(25, 8))
     mates = [

@@ -10,6 +10,7 @@ from tests.effort import examples
 from tests.workers.conftest import MakeEngine
 from tests.workers.contract.asking import CANCELLED, LENGTH, generated, greedy, prompts, seeded
 from tests.workers.listener import TIMEOUT_SECONDS, Listener, answer, start
+from turnstream.workers.cache_scope import CacheScope
 
 
 def test_the_same_prompt_submitted_twice_is_two_turns(
@@ -86,3 +87,22 @@ def test_many_random_turns_are_neither_lost_nor_mixed_up(make_engine: MakeEngine
             assert listener.ids == expected[n]
     engine.stop(TIMEOUT_SECONDS)
     assert engine.free_slots == 8
+
+
+def test_an_owner_reuses_own_tokens_only_and_the_answer_is_the_same(
+    make_engine: MakeEngine, reference: LlamaForCausalLM
+) -> None:
+    engine = make_engine()
+    [prompt] = prompts(1, seed=31, longest=160)
+    prompt = (prompt * 150)[:150]
+    ann, bob = CacheScope(f"ann {id(engine)}"), CacheScope(f"bob {id(engine)}")
+    cached = []
+    for scope in (ann, bob, ann, bob):
+        listener = Listener()
+        handle = engine.submit(prompt, greedy(5), listener, cache=scope)
+        listener.wait()
+        cached.append(handle.cached_tokens)
+        assert listener.ids == generated(reference, prompt, 5)
+    assert cached[:2] == [0, 0]
+    # In whole blocks, where an engine has them.
+    assert min(cached[2:]) >= 128, cached

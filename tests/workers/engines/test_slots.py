@@ -1,5 +1,6 @@
 """Slots are assigned by their common prefix, and else in the order in which they were released."""
 
+from turnstream.workers.cache_scope import CacheScope
 from turnstream.workers.engines.slots import Slot, Slots
 
 
@@ -76,3 +77,21 @@ def test_a_released_slot_keeps_known_tokens_only() -> None:
     assert slot.written == len(slot.ids) == len(SYSTEM) + 2
     assignment = slots.assign([*SYSTEM, 5, 6, 7])
     assert (assignment.slot.written, assignment.slot.pending) == (len(SYSTEM) + 2, 0)
+
+
+ANN, BOB = CacheScope("ann", public_tokens=20), CacheScope("bob", public_tokens=20)
+
+
+def test_another_owners_tokens_are_not_reused_beyond_those_that_are_nobodys() -> None:
+    slots = Slots(2)
+    for scope, kept in ((ANN, 0), (BOB, 20), (ANN, 49), (BOB, 49)):
+        assignment = slots.assign([*SYSTEM, *range(30)], scope)
+        assert assignment.slot.written == kept
+        assignment.slot.written = len(assignment.slot.ids)
+        slots.release(assignment.slot)
+
+
+def test_a_prompt_without_a_public_part_shares_nothing_with_other_owners() -> None:
+    slots = Slots(2)
+    slots.release(fill(slots, [*SYSTEM, 3], [5]))
+    assert slots.assign([*SYSTEM, 3, 5, 9], CacheScope("ann")).slot.written == 0

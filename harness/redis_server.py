@@ -1,0 +1,55 @@
+"""Runs a Redis of a test's own, to be broken."""
+
+import subprocess
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from redis import Redis
+from redis.exceptions import RedisError
+
+from turnstream.cli.redis_server import find_program, free_port
+
+START_SECONDS = 20.0
+
+
+class RedisServer:
+    """A Redis without a password, that keeps nothing on disk; a context manager."""
+
+    def __init__(self, directory: Path, *options: str) -> None:
+        self.port = free_port()
+        self._log = directory / f"redis-{self.port}.log"
+        self._argv = (
+            find_program().path,
+            *("--port", str(self.port), "--bind", "127.0.0.1", "--save", ""),
+            *("--dir", str(directory), "--logfile", str(self._log), *options),
+        )
+        self.admin = Redis(port=self.port, protocol=2, decode_responses=True)
+
+    def url(self, login: str = "") -> str:
+        """Return its URL, with `USER:PASSWORD@` if that is given."""
+        return f"redis://{login}127.0.0.1:{self.port}/0"
+
+    def __enter__(self) -> Self:
+        self._process = subprocess.Popen(self._argv)
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            try:
+                self.admin.ping()
+                return self
+            except RedisError:
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    self.__exit__(None, None, None)
+                    raise AssertionError(self._log.read_text()) from None
+                time.sleep(0.02)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.admin.close()
+        self._process.kill()
+        self._process.wait()

@@ -1,0 +1,293 @@
+"""Conversations with an id, by the official SDK; the worker is played by hand."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from openai import APIStatusError, AsyncOpenAI
+from openai.types.conversations import ConversationItem
+from websockets.asyncio.client import ClientConnection
+
+from tests.ws_server.fake_worker import FakeWorker
+from tests.ws_server.wire_client import code_of, create, end, event
+
+UNKNOWN = "conv_" + 32 * "0"
+
+
+@pytest.fixture
+async def client(node: str, worker: FakeWorker) -> AsyncIterator[AsyncOpenAI]:
+    worker.heartbeat()
+    async with AsyncOpenAI(base_url=f"{node}/v1", api_key="any", max_retries=0) as client:
+        yield client
+
+
+def user(text: str) -> Any:
+    return {"role": "user", "content": text}
+
+
+def text_of(item: ConversationItem) -> str:
+    assert item.type == "message"
+    return "".join(part.text for part in item.content)  # type: ignore[union-attr]
+
+
+async def texts(client: AsyncOpenAI, id: str, **query: Any) -> list[str]:
+    """Read a conversation by the SDK's pages, two items in each."""
+    listed = client.conversations.items.list(id, limit=2, **({"order": "asc"} | query))
+    return [text_of(item) async for item in listed]
+
+
+async def answered(
+    client: AsyncOpenAI, worker: FakeWorker, id: str, text: str, **fields: Any
+) -> Any:
+    """Have a turn of a conversation answered by hand with the same text and a full stop."""
+    asking = asyncio.create_task(client.responses.create(input=text, conversation=id, **fields))
+    await worker.claim()
+    worker.say(f"{text}.")
+    worker.end()
+    return await asking
+
+
+async def code_of_refusal(request: Any) -> tuple[int, str | None, str | None]:
+    with pytest.raises(APIStatusError) as refused:
+        await request
+    return refused.value.status_code, refused.value.code, refused.value.param
+
+
+async def test_a_conversation_is_created_read_changed_and_deleted(client: AsyncOpenAI) -> None:
+    made = await client.conversations.create(metadata={"topic": "films"})
+    read = await client.conversations.retrieve(made.id)
+    changed = await client.conversations.update(made.id, metadata={"topic": "books"})
+    deleted = await client.conversations.delete(made.id)
+
+    assert read == made
+    assert (made.object, made.metadata) == ("conversation", {"topic": "films"})
+    assert (changed.id, changed.metadata) == (made.id, {"topic": "books"})
+    assert (deleted.id, deleted.object, deleted.deleted) == (made.id, "conversation.deleted", True)
+    gone = (404, "conversation_not_found", None)
+    assert await code_of_refusal(client.conversations.retrieve(made.id)) == gone
+
+
+async def test_each_turn_continues_the_last_one_and_its_messages_become_items(
+    client: AsyncOpenAI, worker: FakeWorker
+) -> None:
+    made = await client.conversations.create()
+    first = await answered(client, worker, made.id, "One")
+    second = await answered(client, worker, made.id, "Two")
+
+    assert worker.claimed is not None
+    assert [m.text for m in worker.claimed.messages] == ["One", "One.", "Two"]
+    assert await texts(client, made.id) == ["One", "One.", "Two", "Two."]
+    assert await texts(client, made.id, order="desc") == ["Two.", "Two", "One.", "One"]
+    assert first.conversation.id == second.conversation.id == made.id
+    assert second.previous_response_id is None
+    assert first.output[0].id in [
+        item.id async for item in client.conversations.items.list(made.id)
+    ]
+
+
+async def test_items_are_added_by_hand_and_read_and_removed_by_their_ids(
+    client: AsyncOpenAI, worker: FakeWorker
+) -> None:
+    made = await client.conversations.create(items=[user("One")])
+    said: Any = {"role": "assistant", "content": [{"type": "output_text", "text": "One."}]}
+    added = await client.conversations.items.create(made.id, items=[said, user("Two")])
+    await answered(client, worker, made.id, "Three")
+    assert worker.claimed is not None
+    heard = [m.text for m in worker.claimed.messages if m.text]
+    listed = [item async for item in client.conversations.items.list(made.id, order="asc")]
+    two = await client.conversations.items.retrieve(added.data[1].id or "", conversation_id=made.id)
+    # An item of its own, and both kinds of a turn's.
+    for item in (listed[1], listed[3], listed[4]):
+        left = await client.conversations.items.delete(item.id or "", conversation_id=made.id)
+        gone = client.conversations.items.retrieve(item.id or "", conversation_id=made.id)
+        assert await code_of_refusal(gone) == (404, "item_not_found", None)
+    await answered(client, worker, made.id, "Four")
+
+    assert heard == ["One", "One.", "Two", "Three"]
+    assert [text_of(item) for item in listed] == [*heard, "Three."]
+    assert (text_of(two), added.has_more, added.last_id) == ("Two", False, two.id)
+    assert left == made
+    assert [m.text for m in worker.claimed.messages if m.text] == ["One", "Two", "Four"]
+    assert await texts(client, made.id) == ["One", "Two", "Four", "Four."]
+
+
+async def test_a_second_turn_is_refused_while_one_runs_and_nothing_is_changed(
+    client: AsyncOpenAI, worker: FakeWorker
+) -> None:
+    made = await client.conversations.create(items=[user("Zero")])
+    asking = asyncio.create_task(client.responses.create(input="One", conversation=made.id))
+    await worker.claim()
+    locked = (400, "conversation_locked", "conversation")
+    for request in (
+        client.responses.create(input="Two", conversation=made.id),
+        client.conversations.items.create(made.id, items=[user("Two")]),
+        client.conversations.delete(made.id),
+    ):
+        assert await code_of_refusal(request) == locked
+    # What is being answered is no item yet.
+    assert await texts(client, made.id) == ["Zero"]
+    assert (await client.conversations.update(made.id, metadata={"a": "b"})).metadata == {"a": "b"}
+    worker.say("One.")
+    worker.end()
+    await asking
+    await answered(client, worker, made.id, "Two")
+
+    assert await texts(client, made.id) == ["Zero", "One", "One.", "Two", "Two."]
+
+
+async def test_the_sdk_repeats_a_request_that_met_a_locked_conversation(
+    client: AsyncOpenAI, worker: FakeWorker
+) -> None:
+    made = await client.conversations.create()
+    first = asyncio.create_task(client.responses.create(input="One", conversation=made.id))
+    await worker.claim()
+    retrying = client.with_options(max_retries=5)
+    second = asyncio.create_task(retrying.responses.create(input="Two", conversation=made.id))
+    worker.end()
+    await first
+    await worker.claim()
+    worker.end()
+
+    assert (await second).status == "completed"
+
+
+async def test_a_failed_turn_unlocks_the_conversation_and_leaves_nothing_in_it(
+    client: AsyncOpenAI, worker: FakeWorker
+) -> None:
+    made = await client.conversations.create()
+    await answered(client, worker, made.id, "One")
+    failing = asyncio.create_task(client.responses.create(input="Two", conversation=made.id))
+    await worker.claim()
+    worker.refuse()
+    assert (await code_of_refusal(failing))[1] == "context_length_exceeded"
+    await answered(client, worker, made.id, "Three")
+
+    assert worker.claimed is not None
+    assert [m.text for m in worker.claimed.messages] == ["One", "One.", "Three"]
+    assert await texts(client, made.id) == ["One", "One.", "Three", "Three."]
+
+
+async def test_a_cancelled_turns_text_so_far_is_an_item(
+    client: AsyncOpenAI, worker: FakeWorker
+) -> None:
+    made = await client.conversations.create()
+    running = await client.responses.create(
+        input="One", conversation={"id": made.id}, background=True
+    )
+    await worker.claim()
+    worker.say("On")
+    worker.end("cancelled")
+    waiting = await client.responses.create(input="Two", conversation=made.id, background=True)
+    # It waits, so it ends at once and without an answer.
+    await client.responses.cancel(waiting.id)
+
+    assert running.conversation is not None
+    assert running.conversation.id == made.id
+    assert await texts(client, made.id) == ["One", "On", "Two"]
+    await answered(client, worker, made.id, "Three")
+    assert worker.claimed is not None
+    heard = [m.text for m in worker.claimed.messages if m.text]
+    assert heard == ["One", "On", "Two", "Three"]
+
+
+async def test_a_conversations_turns_go_on_on_a_socket(
+    client: AsyncOpenAI, worker: FakeWorker, socket: ClientConnection
+) -> None:
+    made = await client.conversations.create()
+    await create(socket, input="One", conversation=made.id, stream_id="a")
+    created = await event(socket)
+    await worker.claim()
+    await create(socket, input="Two", conversation=made.id, stream_id="b")
+    while (refused := await end(socket))["stream_id"] != "b":
+        pass
+    worker.say("One.")
+    worker.end()
+    await end(socket)
+    await create(socket, input="Three", conversation={"id": made.id}, generate=False)
+    assert (await end(socket))["type"] == "response.completed"
+
+    assert created["response"]["conversation"] == {"id": made.id}
+    assert code_of(refused) == ("conversation_locked", 400)
+    assert await texts(client, made.id) == ["One", "One.", "Three"]
+
+
+async def test_a_turn_that_is_not_stored_stays_in_its_conversation(
+    client: AsyncOpenAI, worker: FakeWorker
+) -> None:
+    made = await client.conversations.create()
+    first = await answered(client, worker, made.id, "One", store=False)
+    kept = await answered(client, worker, made.id, "Two")
+    assert await texts(client, made.id) == ["One", "One.", "Two", "Two."]
+    await client.conversations.delete(made.id)
+
+    assert (await client.responses.retrieve(kept.id)).output_text == "Two."
+    gone = (404, "response_not_found", None)
+    assert await code_of_refusal(client.responses.retrieve(first.id)) == gone
+
+
+async def test_a_conversation_goes_on_without_a_response_that_was_deleted(
+    client: AsyncOpenAI, worker: FakeWorker
+) -> None:
+    made = await client.conversations.create()
+    first = await answered(client, worker, made.id, "One")
+    second = await answered(client, worker, made.id, "Two")
+    third = await answered(client, worker, made.id, "Three")
+    for deleted in (second, first, third):
+        await client.responses.delete(deleted.id)
+    await answered(client, worker, made.id, "Four")
+
+    assert worker.claimed is not None
+    assert [m.text for m in worker.claimed.messages] == ["Four"]
+    assert await texts(client, made.id) == ["Four", "Four."]
+
+
+async def test_a_question_that_was_added_by_hand_is_answered_without_repeating_it(
+    client: AsyncOpenAI, worker: FakeWorker
+) -> None:
+    made = await client.conversations.create(items=[user("One")])
+    await answered(client, worker, made.id, "", extra_body={"input": []})
+
+    assert worker.claimed is not None
+    assert [m.text for m in worker.claimed.messages if m.text] == ["One"]
+    nothing = client.responses.create(input=[], conversation=made.id)
+    assert await code_of_refusal(nothing) == (400, "invalid_value", "input")
+
+
+@pytest.mark.parametrize(
+    ("asked", "refusal"),
+    [
+        ({"conversation": UNKNOWN}, (404, "conversation_not_found", None)),
+        ({"conversation": "../x"}, (404, "conversation_not_found", None)),
+        ({"conversation": {"id": 5}}, (400, "invalid_value", "conversation.id")),
+        ({"conversation": 5}, (400, "invalid_value", "conversation")),
+        (
+            {"conversation": UNKNOWN, "previous_response_id": "resp_" + 32 * "0"},
+            (400, "mutually_exclusive_parameters", "conversation"),
+        ),
+    ],
+)
+async def test_what_is_no_conversation_is_refused_by_name(
+    client: AsyncOpenAI, asked: dict[str, Any], refusal: tuple[int, str, str | None]
+) -> None:
+    assert await code_of_refusal(client.responses.create(input="One", **asked)) == refusal
+
+
+async def test_wrong_items_and_pages_are_refused_by_name(client: AsyncOpenAI) -> None:
+    made = await client.conversations.create()
+    listed, added = client.conversations.items.list, client.conversations.items.create
+
+    async def refused(request: Any) -> Any:
+        return (await code_of_refusal(request))[1:]
+
+    assert await refused(added(made.id, items=[])) == ("invalid_value", "items")
+    assert await refused(added(made.id, items=21 * [user("One")])) == ("invalid_value", "items")
+    assert await refused(added(UNKNOWN, items=[user("One")])) == ("conversation_not_found", None)
+    assert await refused(listed(made.id, after="msg_x")) == ("invalid_value", "after")
+    assert await refused(listed(made.id, limit=0)) == ("invalid_value", "limit")
+    assert await refused(client.conversations.update(made.id, metadata=5)) == (  # type: ignore[arg-type]
+        "invalid_value",
+        "metadata",
+    )
+    nothing = client.post(f"/conversations/{made.id}", cast_to=object, body={})
+    assert await refused(nothing) == ("missing_required_parameter", "metadata")

@@ -1,0 +1,402 @@
+"""HTTP around the routes: sizes, codings, paths, old clients, ids, and what is left of limits."""
+
+import asyncio
+import gzip
+import json
+import re
+import time
+import zlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx2
+import pytest
+import redis.asyncio
+from websockets.asyncio.client import connect
+
+from tests.ws_server.edge import BODY_BYTES, KEEP_ALIVE_SECONDS, KEY, LIMITED_KEY, PREFIX, Edge
+from tests.ws_server.fake_worker import FakeWorker
+from turnstream.ws_server.content_coding import zstd
+from turnstream.ws_server.settings import ServerSettings
+
+WAIT_SECONDS = 20
+QUESTION = {"input": "Größe?", "background": True}
+CODERS = {"gzip": gzip.compress, "deflate": zlib.compress, "zstd": zstd.compress}
+
+
+@pytest.fixture
+async def http(edge: Edge, redis: "redis.asyncio.Redis") -> AsyncIterator[httpx2.AsyncClient]:
+    headers = {"authorization": f"Bearer {KEY}"}
+    async with httpx2.AsyncClient(base_url=edge.url, headers=headers, timeout=20) as client:
+        yield client
+
+
+def code_of(answer: httpx2.Response) -> tuple[int, str]:
+    return answer.status_code, answer.json()["error"]["code"]
+
+
+@pytest.mark.parametrize("coding", CODERS)
+async def test_a_compressed_body_is_read_as_it_was_meant(
+    http: httpx2.AsyncClient, worker: FakeWorker, coding: str
+) -> None:
+    worker.heartbeat()
+    for path, body in (
+        ("/v1/responses", QUESTION),
+        ("/v1/chat/completions", {"messages": [{"role": "user", "content": "Größe?"}]}),
+    ):
+        coded = CODERS[coding](json.dumps(body).encode())
+        asking = asyncio.create_task(
+            http.post(path, content=coded, headers={"content-encoding": coding})
+        )
+
+        claimed = await worker.claim()
+        worker.say("Big.")
+        worker.end()
+
+        assert [message.text for message in claimed.messages] == ["Größe?"]
+        assert (await asking).status_code == 200
+
+
+async def test_a_request_of_megabytes_reaches_the_worker_whole(
+    node: str, worker: FakeWorker
+) -> None:
+    worker.heartbeat()
+    text = "many words " * 700_000
+    asked = {"messages": [{"role": "user", "content": text}]}
+    async with httpx2.AsyncClient(base_url=node, timeout=WAIT_SECONDS) as client:
+        asking = asyncio.create_task(client.post("/v1/chat/completions", json=asked))
+        claimed = await worker.claim()
+        worker.say("Many.")
+        worker.end()
+
+        assert (await asking).status_code == 200
+    assert [message.text for message in claimed.messages] == [text]
+
+
+async def test_a_compressed_upload_is_stored_decoded(http: httpx2.AsyncClient) -> None:
+    line = b'{"custom_id": "a"}\n' * 1000
+    form = httpx2.Request(
+        "POST", http.base_url, data={"purpose": "batch"}, files={"file": ("in.jsonl", line)}
+    )
+    body = gzip.compress(form.read())
+    headers = {"content-encoding": "gzip", "content-type": form.headers["content-type"]}
+
+    made = await http.post("/v1/files", content=body, headers=headers)
+
+    content = await http.get(f"/v1/files/{made.json()['id']}/content")
+    assert made.json()["bytes"] == len(line)
+    assert content.content == line
+
+
+@pytest.mark.parametrize("coding", ["", *CODERS])
+async def test_the_bound_is_on_the_decoded_size(http: httpx2.AsyncClient, coding: str) -> None:
+    coder = CODERS.get(coding, bytes)
+    headers = {"content-encoding": coding} if coding else {}
+    question = json.dumps(QUESTION).encode()
+    for size, refused in ((BODY_BYTES, False), (BODY_BYTES + 1, True), (300 * BODY_BYTES, True)):
+        body = coder(question.ljust(size))
+        answer = await http.post("/v1/responses", content=body, headers=headers)
+        if refused:
+            assert code_of(answer) == (413, "request_too_large")
+            assert str(BODY_BYTES) in answer.json()["error"]["message"]
+        else:
+            assert answer.status_code == 200, answer.text
+
+
+async def test_a_body_of_unknown_length_is_bounded_too(http: httpx2.AsyncClient) -> None:
+    async def endless() -> AsyncIterator[bytes]:
+        for _ in range(40):
+            yield b" " * 4096
+
+    answer = await http.post("/v1/responses", content=endless())
+
+    assert code_of(answer) == (413, "request_too_large")
+
+
+@pytest.mark.parametrize("path", ["responses", "responses/input_tokens", "responses/compact"])
+async def test_a_coding_that_is_not_supported_or_wrong_is_refused(
+    http: httpx2.AsyncClient, path: str
+) -> None:
+    for coding in ("br", "gzip, gzip"):
+        answer = await http.post(f"/v1/{path}", content=b"x", headers={"content-encoding": coding})
+        assert code_of(answer) == (415, "unsupported_content_encoding")
+        assert repr(coding) in answer.json()["error"]["message"]
+        assert answer.headers["accept-encoding"] == "gzip, deflate, zstd"
+
+    answer = await http.post(f"/v1/{path}", content=b"{}", headers={"content-encoding": "gzip"})
+    assert code_of(answer) == (400, "invalid_content_encoding")
+
+
+async def test_a_message_on_the_socket_has_the_same_bound_and_the_socket_stays_open(
+    edge: Edge, redis: "redis.asyncio.Redis"
+) -> None:
+    url = edge.url.replace("http", "ws", 1) + "/v1/responses"
+    headers = {"authorization": f"Bearer {KEY}"}
+    ask = json.dumps({"type": "response.create", "input": "Hello"})
+    async with connect(url, additional_headers=headers) as socket:
+        await socket.send(ask.ljust(BODY_BYTES + 1))
+        refused = json.loads(await socket.recv())
+        await socket.send(ask.ljust(BODY_BYTES))
+        taken = json.loads(await socket.recv())
+
+    assert (refused["status"], refused["error"]["code"]) == (413, "request_too_large")
+    assert taken["type"] == "response.created"
+
+
+async def test_unanswered_requests_of_a_socket_have_a_bound_together(
+    edge: Edge, worker: FakeWorker
+) -> None:
+    url = edge.url.replace("http", "ws", 1) + "/v1/responses"
+    headers = {"authorization": f"Bearer {KEY}"}
+    ask = json.dumps({"type": "response.create", "input": "Hello"}).ljust(BODY_BYTES)
+    steer = {"type": "response.steer", "previous_response_id": "r", "input": "x" * BODY_BYTES}
+    async with connect(url, additional_headers=headers) as socket:
+        await socket.send(ask)
+        await worker.claim()
+        await socket.send(ask)
+        await socket.send(ask)
+        await socket.send(json.dumps(steer | {"input": "x" * 60_000}))
+        refused = await read_until(socket, "error")
+        worker.say("One.")
+        worker.end()
+        await worker.claim()
+        worker.say("Two.")
+        worker.end()
+        await read_until(socket, "error")
+        await socket.send(ask)
+        await worker.claim()
+        worker.end()
+        ended = await read_until(socket, "response.completed")
+
+    assert (refused["status"], refused["error"]["code"]) == (503, "overloaded")
+    assert str(2 * BODY_BYTES) in refused["error"]["message"]
+    assert ended["response"]["status"] == "completed"
+
+
+async def read_until(socket: Any, kind: str) -> dict[str, Any]:
+    async with asyncio.timeout(WAIT_SECONDS):
+        while (event := json.loads(await socket.recv()))["type"] != kind:
+            pass
+    found: dict[str, Any] = event
+    return found
+
+
+@pytest.mark.parametrize("prefix", ["", PREFIX])
+@pytest.mark.parametrize(
+    "path", ["/v1/models", "/v1/responses/nobody", "/healthz", "/health", "/readyz", "/v1/files"]
+)
+async def test_a_slash_at_the_end_of_a_path_makes_no_difference(
+    http: httpx2.AsyncClient, path: str, prefix: str
+) -> None:
+    plain = await http.get(path)
+    slashed = await http.get(f"{prefix}{path}/")
+
+    assert slashed.status_code == plain.status_code
+    assert slashed.content.replace(b"/", b"") == plain.content.replace(b"/", b"")
+
+
+async def test_a_model_without_a_name_is_the_list(
+    http: httpx2.AsyncClient, worker: FakeWorker
+) -> None:
+    worker.heartbeat()
+
+    assert [m["id"] for m in (await http.get("/v1/models/")).json()["data"]] == ["tiny"]
+    assert (await http.get("/v1/models/tiny/")).json()["id"] == "tiny"
+
+
+async def test_a_post_with_a_slash_is_served_and_not_redirected(http: httpx2.AsyncClient) -> None:
+    for prefix in ("", PREFIX):
+        answer = await http.post(f"{prefix}/v1/responses/", json=QUESTION)
+        assert answer.json()["status"] == "queued"
+
+
+@pytest.mark.parametrize("path", ["/v1/responses/", f"{PREFIX}/v1/responses"])
+async def test_a_handshake_with_a_slash_or_below_the_prefix_is_accepted(
+    edge: Edge, path: str
+) -> None:
+    headers = {"authorization": f"Bearer {KEY}"}
+    async with connect(edge.url.replace("http", "ws", 1) + path, additional_headers=headers) as one:
+        await one.send("{")
+        assert json.loads(await one.recv())["error"]["code"] == "invalid_json"
+
+
+@pytest.mark.parametrize(
+    ("sent", "location"), [({}, "/llm/"), ({"x-forwarded-prefix": "/chat/llm"}, "/chat/llm/")]
+)
+async def test_the_bare_prefix_leads_to_the_page_without_a_host(
+    http: httpx2.AsyncClient, sent: dict[str, str], location: str
+) -> None:
+    answer = await http.get(location.rstrip("/"), headers=sent)
+
+    assert (answer.status_code, answer.headers["location"]) == (307, location)
+    page = await http.get(location, headers=sent)
+    assert "<title>turnstream</title>" in page.text
+
+
+async def test_a_forwarded_prefix_that_is_no_path_is_ignored(http: httpx2.AsyncClient) -> None:
+    for prefix in ("/../llm", "//evil.example", "/a b", "llm", "/" + "x" * 2000):
+        answer = await http.get("/healthz", headers={"x-forwarded-prefix": prefix})
+        assert answer.json() == {"status": "ok"}
+
+
+@pytest.mark.parametrize(
+    "path", ["/", "/healthz", "/health", "/openapi.json", "/v1/models", "/v1/files", "/v1/batches"]
+)
+async def test_head_has_the_headers_of_get_and_no_body(http: httpx2.AsyncClient, path: str) -> None:
+    got = await http.get(path)
+    head = await http.head(path)
+
+    assert (head.status_code, head.content) == (200, b"")
+    for name in ("content-type", "content-length"):
+        assert head.headers[name] == got.headers[name]
+
+
+async def test_head_of_a_stream_ends_at_once(http: httpx2.AsyncClient) -> None:
+    made = (await http.post("/v1/responses", json=QUESTION)).json()
+
+    head = await http.head(f"/v1/responses/{made['id']}?stream=true")
+    nobody = await http.head("/v1/responses/nobody?stream=true")
+
+    assert head.headers["content-type"].startswith("text/event-stream")
+    assert (head.status_code, nobody.status_code) == (200, 404)
+
+
+async def http_1_0(edge: Edge, method: str, path: str, body: bytes = b"", host: str = "") -> bytes:
+    """Ask as a client of HTTP/1.0; give all that comes before the connection is closed."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(edge.url.rpartition(":")[2]))
+    head = f"{method} {path} HTTP/1.0\r\nAuthorization: Bearer {KEY}\r\n"
+    writer.write(f"{head}{host}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+    async with asyncio.timeout(WAIT_SECONDS):
+        answer = await reader.read()
+    writer.close()
+    await writer.wait_closed()
+    return answer
+
+
+async def test_http_1_0_is_answered_without_chunks(edge: Edge, worker: FakeWorker) -> None:
+    head, _, body = (await http_1_0(edge, "GET", "/healthz")).partition(b"\r\n\r\n")
+    assert json.loads(body) == {"status": "ok"}
+    assert b"transfer-encoding" not in head.lower()
+    assert b"connection: close" in head.lower()
+
+
+async def test_a_stream_over_http_1_0_ends_with_the_connection(
+    edge: Edge, worker: FakeWorker
+) -> None:
+    ask = json.dumps({"input": "One?", "stream": True}).encode()
+    asking = asyncio.create_task(http_1_0(edge, "POST", "/v1/responses", ask))
+    await worker.claim()
+    worker.say("One", " two.")
+    worker.end()
+
+    head, _, body = (await asking).partition(b"\r\n\r\n")
+
+    assert b"transfer-encoding" not in head.lower()
+    assert body.startswith(b"event: response.created\ndata: {")
+    assert body.endswith(b"\n\ndata: [DONE]\n\n")
+
+
+async def test_an_idle_connection_is_kept_as_long_as_is_set(edge: Edge) -> None:
+    assert ServerSettings.read({}).keep_alive_seconds == 75
+    reader, writer = await asyncio.open_connection("127.0.0.1", int(edge.url.rpartition(":")[2]))
+    writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+    await reader.readuntil(b'{"status":"ok"}')
+    idle = time.monotonic()
+
+    async with asyncio.timeout(WAIT_SECONDS):
+        assert await reader.read() == b""
+
+    assert KEEP_ALIVE_SECONDS - 0.5 < time.monotonic() - idle < KEEP_ALIVE_SECONDS + 5
+    writer.close()
+    await writer.wait_closed()
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/v1/responses/nobody", "/v1/nowhere"])
+async def test_a_clients_request_id_is_taken_over_if_it_is_sane(
+    http: httpx2.AsyncClient, path: str
+) -> None:
+    for sent in ("trace-7f/3:a", "x" * 128):
+        answer = await http.get(path, headers={"x-request-id": sent})
+        assert answer.headers["x-request-id"] == sent
+    for sent in ("two words", "x" * 129, "", "Größe".encode().decode("latin-1")):
+        answer = await http.get(path, headers=[(b"x-request-id", sent.encode("latin-1"))])
+        assert re.fullmatch(r"req_[0-9a-f]{32}", answer.headers["x-request-id"])
+    assert int(answer.headers["openai-processing-ms"]) >= 0
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/v1/embeddings"),
+        ("POST", "/v1/audio/speech"),
+        ("POST", "/v1/images/generations"),
+        ("POST", "/v1/moderations"),
+        ("POST", "/v1/assistants"),
+        ("POST", "/v1/threads"),
+        ("GET", "/v1/realtime"),
+        ("POST", "/chat/completions"),
+        ("POST", "/v1/v1/responses"),
+    ],
+)
+async def test_what_is_not_served_is_a_404_that_says_what_is(
+    http: httpx2.AsyncClient, method: str, path: str
+) -> None:
+    answer = await http.request(method, path)
+
+    assert code_of(answer) == (404, "not_found")
+    message = answer.json()["error"]["message"]
+    assert path in message
+    for served in ("/v1/responses", "/v1/chat/completions", "/v1/models", "/v1/files"):
+        assert served in message
+    assert "{" not in message
+
+
+async def test_create_tells_what_is_left_of_the_limits(
+    http: httpx2.AsyncClient, worker: FakeWorker
+) -> None:
+    first = await http.post("/v1/responses", json=QUESTION)
+    second = await http.post("/v1/responses", json=QUESTION)
+
+    assert first.headers["x-ratelimit-limit-requests"] == "60"
+    assert first.headers["x-ratelimit-remaining-requests"] == "59"
+    assert first.headers["x-ratelimit-reset-requests"] == "1s"
+    assert first.headers["x-ratelimit-limit-tokens"] == "60000"
+    # Two tokens of the question, and 256 for an answer of unknown length.
+    assert first.headers["x-ratelimit-remaining-tokens"] == "59742"
+    assert first.headers["x-ratelimit-reset-tokens"] == "258ms"
+    assert second.headers["x-ratelimit-remaining-requests"] == "58"
+
+
+@pytest.mark.parametrize("path", ["responses", "chat/completions"])
+async def test_streams_tell_it_too(http: httpx2.AsyncClient, worker: FakeWorker, path: str) -> None:
+    ask = {"input": "Hi", "messages": [{"role": "user", "content": "Hi"}], "stream": True}
+    asking = asyncio.create_task(http.post(f"/v1/{path}", json=ask))
+    await worker.claim()
+    worker.say("Hi.")
+    worker.end()
+
+    assert (await asking).headers["x-ratelimit-remaining-requests"] == "59"
+
+
+async def test_a_refusal_for_a_limit_tells_when_it_is_free_again(
+    http: httpx2.AsyncClient,
+) -> None:
+    headers = {"authorization": f"Bearer {LIMITED_KEY}"}
+    taken = await http.post("/v1/responses", json=QUESTION, headers=headers)
+    refused = await http.post("/v1/responses", json=QUESTION, headers=headers)
+
+    assert taken.headers["x-ratelimit-remaining-requests"] == "0"
+    assert taken.headers["x-ratelimit-reset-requests"] == "1m0s"
+    assert code_of(refused) == (429, "rate_limit_exceeded")
+    assert refused.headers["x-ratelimit-limit-requests"] == "1"
+    assert refused.headers["x-ratelimit-remaining-requests"] == "0"
+    assert refused.headers["x-ratelimit-reset-requests"] == "1m0s"
+    assert not [name for name in refused.headers if name.endswith("-tokens")]
+
+
+async def test_without_limits_nothing_is_told(node: str, worker: FakeWorker) -> None:
+    async with httpx2.AsyncClient(base_url=node) as client:
+        answer = await client.post("/v1/responses", json=QUESTION)
+
+    assert answer.status_code == 200
+    assert not [name for name in answer.headers if name.startswith("x-ratelimit")]

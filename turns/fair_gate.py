@@ -1,0 +1,82 @@
+"""Let owners take turns at a node's submits, so that a burst of one does not delay another's.
+
+Redis serves its connections first come, first served. Without the gate thousands of submits of one
+owner would be ahead of the next owner's first.
+"""
+
+import asyncio
+from collections import Counter, OrderedDict, deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from turnstream.turns.errors import RateLimited
+
+#: Submits at a time: half of a node's connections, so that reads and cancels always have some.
+TOTAL = 16
+#: Submits of one owner at a time.
+EACH = 4
+#: Submits of one owner that may wait; one more is refused.
+WAITING = 10_000
+#: After how long a refused client is told to try again.
+_RETRY_MS = 1_000
+
+
+class FairGate:
+    """Admits a bounded number at a time, owners in rotation."""
+
+    def __init__(self, *, total: int = TOTAL, each: int = EACH, waiting: int = WAITING) -> None:
+        self._total = total
+        self._each = each
+        self._most_waiting = waiting
+        self._inside: Counter[str] = Counter()
+        #: Those who wait, by owner, in rotation: who was admitted goes to the end.
+        self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
+
+    @asynccontextmanager
+    async def admitted(self, owner: str) -> AsyncIterator[None]:
+        """Wait for the owner's turn, and keep a place while the context is open.
+
+        Raises:
+            RateLimited: too many of this owner wait already.
+        """
+        place = self._line_up(owner)
+        self._admit()
+        try:
+            await place
+        except asyncio.CancelledError:
+            # A cancelled place is passed over in `_admit`; a granted one goes to the next.
+            if not place.cancelled():
+                self._leave(owner)
+            raise
+        try:
+            yield
+        finally:
+            self._leave(owner)
+
+    def _line_up(self, owner: str) -> "asyncio.Future[None]":
+        waiting = self._waiting.setdefault(owner, deque())
+        if len(waiting) >= self._most_waiting:
+            raise RateLimited("submits_waiting", self._most_waiting, _RETRY_MS)
+        place = asyncio.get_running_loop().create_future()
+        waiting.append(place)
+        return place
+
+    def _admit(self) -> None:
+        while self._inside.total() < self._total and (owner := self._next_owner()) is not None:
+            waiting = self._waiting.pop(owner)
+            place = waiting.popleft()
+            # A place may have been cancelled whose task has not run since.
+            if not place.cancelled():
+                place.set_result(None)
+                self._inside[owner] += 1
+            if waiting:
+                self._waiting[owner] = waiting
+
+    def _next_owner(self) -> str | None:
+        return next((each for each in self._waiting if self._inside[each] < self._each), None)
+
+    def _leave(self, owner: str) -> None:
+        self._inside[owner] -= 1
+        if not self._inside[owner]:
+            del self._inside[owner]
+        self._admit()
