@@ -96,8 +96,8 @@ class Engine(Protocol):
         generated: int = 0,
         low_priority: bool = False,
         on_logprobs: OnLogprobs | None = None,
-        cache: CacheScope = NO_OWNER,
         constraint: Constraint | None = None,
+        cache: CacheScope = NO_OWNER,
     ) -> Handle:
         """Take a turn; it starts at the next step with a free slot, in the order of submission.
 
@@ -109,10 +109,10 @@ class Engine(Protocol):
             low_priority: prefer other turns wherever the engine has a choice; the answer is the
                 same.
             on_logprobs: called if `sampling.top_logprobs` is not None.
-            cache: nothing computed for turns outside this scope is reused, so that neither
-                `cached_tokens` nor the time to the first token tells what others have asked.
             constraint: the grammar of the answer, which includes the ids that were generated. The
                 answer can end only where the grammar can.
+            cache: nothing computed for turns outside this scope is reused, so that neither
+                `cached_tokens` nor the time to the first token tells what others have asked.
 
         Raises:
             BadPrompt: no ids, an id outside the vocabulary, fewer than were generated, or no room

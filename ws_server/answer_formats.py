@@ -49,13 +49,14 @@ def of_completion(body: requests.CompletionBody, stops: tuple[str, ...]) -> Gram
     Raises:
         BadRequest: a schema is not served, or what is asked for contradicts itself.
     """
-    grammar: Grammar | None = None
     match body.response_format:
         case request_options.ChatSchemaFormat(json_schema=named):
             schema = {} if named.schema is None else named.schema
-            grammar = _of_schema(schema, "response_format.json_schema.schema")
+            grammar: Grammar | None = _of_schema(schema, "response_format.json_schema.schema")
         case request_options.JsonObjectFormat(schema=schema):
             grammar = _of_schema(_OBJECT if schema is None else schema, "response_format")
+        case _:
+            grammar = None
     return _checked(body, grammar, "response_format", stops)
 
 

@@ -16,7 +16,7 @@ from starlette.responses import Response as HttpResponse
 from turnstream.turns.errors import TurnError, error_body
 from turnstream.turns.event_json import encode, event_type
 from turnstream.turns.ids import completion_of
-from turnstream.turns.shapes import Error, Response, TokenLogprob
+from turnstream.turns.shapes import Error, MessageItem, Response, TokenLogprob
 from turnstream.ws_server import (
     answer_formats,
     chat_messages,
@@ -246,7 +246,8 @@ def completion(*responses: Response) -> Completion:
 
 
 def _choice(index: int, response: Response) -> CompletionChoice:
-    parts = [part for item in response.output for part in item.content]
+    messages = [item for item in response.output if isinstance(item, MessageItem)]
+    parts = [part for item in messages for part in item.content]
     return CompletionChoice(
         index=index,
         message=CompletionMessage(content="".join(part.text for part in parts)),

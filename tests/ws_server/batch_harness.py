@@ -143,7 +143,7 @@ def answered(claimed: Claimed, text: str) -> Append:
     """Return a whole answer in one event."""
     finished = response.finished_response(
         claimed.response,
-        item=response.message_item(claimed.id, "completed", text),
+        output=(response.message_item(claimed.id, "completed", text),),
         incomplete_reason=None,
         input_tokens=3,
         cached_tokens=1,

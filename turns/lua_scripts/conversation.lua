@@ -26,25 +26,28 @@ local function hold_conversation(previous, owner, by_id)
   end
 end
 
--- Return the inputs and outputs of the turns before a turn, latest first: input, output, and which of their items were
--- removed from the conversation; then those of the turn before it.
+-- Return what is said in the turns before a turn, latest first, each turn's as four: input, text of the output, which of
+-- its items were removed from the conversation, and its calls of tools or ''.
 local function history(previous)
   local texts, ancestor = {}, previous
   while ancestor do
-    local record = fields(ancestor, 'input', 'output', 'previous_response_id', 'removed')
+    local record = fields(ancestor, 'input', 'output', 'calls', 'previous_response_id', 'removed')
     if not record.input then break end
     texts[#texts + 1] = record.input
     texts[#texts + 1] = record.output or ''
     texts[#texts + 1] = record.removed or ''
+    texts[#texts + 1] = record.calls or ''
     ancestor = record.previous_response_id
   end
   return texts
 end
 
 -- Whether a conversation can be answered, or its last answer continued, without new items: not when nothing was said
--- in it, nor when it ends in a call of a tool. Only the record of a warm-up says so; any other turn was answered.
+-- in it, nor when it ends in a call of a tool. Of a warm-up the record says so; any other turn was answered.
 local function awaits_answer(previous)
-  return previous ~= nil and redis.call('HGET', turn_key(previous), 'awaits_answer') ~= '0'
+  if not previous then return false end
+  local record = fields(previous, 'awaits_answer', 'calls')
+  return record.awaits_answer ~= '0' and not record.calls
 end
 
 -- Return one of the ids in `calls` for which the turns before a turn have no call of a tool; nil: they have all.
@@ -52,9 +55,11 @@ local function missing_call(previous, calls)
   local missing, ancestor = {}, previous
   for _, call_id in ipairs(calls) do missing[call_id] = true end
   while ancestor and next(missing) do
-    local record = fields(ancestor, 'input', 'previous_response_id')
-    for _, item in ipairs(record.input and cjson.decode(record.input) or {}) do
-      if item.type == 'function_call' then missing[item.call_id] = nil end
+    local record = fields(ancestor, 'input', 'calls', 'previous_response_id')
+    for _, items in ipairs({record.input or '[]', record.calls or '[]'}) do
+      for _, item in ipairs(cjson.decode(items)) do
+        if item.type == 'function_call' then missing[item.call_id] = nil end
+      end
     end
     ancestor = record.previous_response_id
   end

@@ -125,8 +125,8 @@ class SlotEngine:
         generated: int = 0,
         low_priority: bool = False,
         on_logprobs: OnLogprobs | None = None,
-        cache: CacheScope = NO_OWNER,
         constraint: Constraint | None = None,
+        cache: CacheScope = NO_OWNER,
     ) -> SlotTurn:
         """Take a turn; see `workers.engine.Engine.submit`."""
         prompt = list(prompt_ids)
@@ -140,9 +140,9 @@ class SlotEngine:
             context=self.context,
             low_priority=low_priority,
             on_logprobs=on_logprobs,
-            cache=cache,
             # Compiled on the caller's thread, so that no other turn waits for it.
             matcher=matcher_of(self._grammars, constraint, prompt[len(prompt) - generated :]),
+            cache=cache,
         )
         with self._work:
             if self._closed:

@@ -140,8 +140,8 @@ class VllmEngine:
         generated: int = 0,
         low_priority: bool = False,
         on_logprobs: OnLogprobs | None = None,
-        cache: CacheScope = NO_OWNER,
         constraint: Constraint | None = None,
+        cache: CacheScope = NO_OWNER,
     ) -> VllmTurn:
         """Take a turn; see `workers.engine.Engine.submit`."""
         prompt = list(prompt_ids)
