@@ -26,6 +26,7 @@ from turnstream.ws_server import (
     items,
     request_options,
     requests,
+    tools,
 )
 from turnstream.ws_server.bodies import (
     ChoiceLogprobs,
@@ -76,6 +77,9 @@ def read_chat(body: Body) -> ChatRequest:
         raise field.wrong("stop", "at most 4 strings, none of them empty")
     read = chat_messages.read_messages(asked.messages)
     items.check_answerable(read, "messages", goes_on=False)
+    said = hints.of_completion(asked)
+    called = tools.read(said.tools, said.tool_choice, _tool_params(asked))
+    tools.check_end(called, ignore_eos=asked.ignore_eos, min_tokens=asked.min_tokens)
     create = Create(
         model=asked.model,
         messages=chat_messages.continued(
@@ -94,7 +98,8 @@ def read_chat(body: Body) -> ChatRequest:
         tier=TIERS[asked.service_tier or "auto"],
         metadata=asked.metadata or {},
         choices=asked.n or 1,
-        hints=hints.of_completion(asked),
+        hints=said,
+        tools=called,
         grammar=answer_formats.of_completion(asked, stops),
         idempotency_key=asked.idempotency_key,
     )
@@ -103,6 +108,14 @@ def read_chat(body: Body) -> ChatRequest:
         stream=asked.stream is True,
         include_usage=options.include_usage is True,
     )
+
+
+def _tool_params(asked: requests.CompletionBody) -> list[str]:
+    named = [
+        f"tools[{number}].function" if tool["type"] == "function" else f"tools[{number}]"
+        for number, tool in enumerate(asked.tools or ())
+    ]
+    return named + [f"functions[{number}]" for number in range(len(asked.functions or ()))]
 
 
 def _most_tokens(asked: requests.CompletionBody) -> int | None:

@@ -29,12 +29,14 @@ from turnstream.ws_server import (
     items,
     request_options,
     requests,
+    tools,
 )
 from turnstream.ws_server.answer_formats import Grammar
 from turnstream.ws_server.decode import decode
 from turnstream.ws_server.directory import Model
 from turnstream.ws_server.field import Body
 from turnstream.ws_server.items import Input, Reference
+from turnstream.ws_server.tools import Tools
 
 #: Tiers by the names that requests use.
 TIERS: dict[str, Tier] = {
@@ -88,6 +90,8 @@ class Create:
     prompt_ids: tuple[int, ...] = ()
     #: What the answer must follow.
     grammar: Grammar | None = None
+    #: What the answer may call.
+    tools: Tools = Tools()
     #: Identifies a repeated request; one key never makes two turns.
     idempotency_key: str | None
 
@@ -95,6 +99,11 @@ class Create:
     def fingerprint(self) -> str:
         """Return a digest of the request without its key; the same on every node."""
         return hashlib.sha256(repr(replace(self, idempotency_key=None)).encode()).hexdigest()
+
+    @property
+    def grammars(self) -> tuple[Grammar, ...]:
+        """Everything that must compile before the turn is submitted."""
+        return (*((self.grammar,) if self.grammar else ()), *self.tools.grammars)
 
     def turn(self, owner: str, model: Model, *, previous_cached: bool) -> Turn:
         """Make the turn, with a new id.
@@ -117,6 +126,9 @@ class Create:
                 raw=self.raw,
                 prompt_ids=self.prompt_ids,
                 constraint=self.grammar.constraint if self.grammar else None,
+                tools=self.tools.tools,
+                tool_choice=self.tools.choice,
+                parallel_tool_calls=self.hints.parallel_tool_calls,
                 sampling=SamplingParams(
                     max_tokens=self.max_output_tokens,
                     **{
@@ -189,6 +201,10 @@ def create_of(body: requests.ResponseBody, *, strict: bool = True) -> Create:
             raise CallNotFound(call_id)
     elif strict:
         items.check_last_user(read)
+    said = hints.of_response(body)
+    params = [f"tools[{number}]" for number in range(len(said.tools))]
+    called = tools.read(said.tools, said.tool_choice, params)
+    tools.check_end(called, ignore_eos=body.ignore_eos, min_tokens=body.min_tokens)
     return Create(
         model=body.model,
         messages=read.items,
@@ -205,8 +221,9 @@ def create_of(body: requests.ResponseBody, *, strict: bool = True) -> Create:
         generate=generate,
         tier=_tier(body),
         metadata=body.metadata or {},
-        hints=hints.of_response(body),
+        hints=said,
         grammar=answer_formats.of_response(body),
+        tools=called,
         idempotency_key=body.idempotency_key,
     )
 

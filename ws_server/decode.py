@@ -154,7 +154,7 @@ def _error(text: str, body: Body) -> BadRequest:
             )
     field = param.partition(".")[0]
     if field in ("tool_choice", "function_call"):
-        return unsupported(field, "this model calls no tools.")
+        return unsupported(field, "it is auto, none, required, a function, or allowed_tools.")
     if param in ("text.format.type", "response_format.type"):
         return BadRequest(
             f"'{param}' must be text, json_object or json_schema.",

@@ -39,15 +39,17 @@ class GrammarCheck:
         #: first.
         self._known: OrderedDict[Constraint, tuple[str, str] | None] = OrderedDict()
 
-    async def check(self, grammar: Grammar | None) -> None:
-        """Check a request's grammar.
+    async def check(self, *grammars: Grammar) -> None:
+        """Check a request's grammars.
 
         Raises:
             BadRequest: it cannot be compiled, or not in time; it names the place in a schema.
             Overloaded: too many other grammars are being compiled.
         """
-        if grammar is None:
-            return
+        for grammar in grammars:
+            await self._check(grammar)
+
+    async def _check(self, grammar: Grammar) -> None:
         if grammar.constraint not in self._known:
             self._known[grammar.constraint] = await self._compiled(grammar)
             if len(self._known) > KEPT:

@@ -13,6 +13,7 @@ from turnstream.turns.shapes import (
     AllowedTools,
     BackgroundHints,
     CacheHints,
+    FunctionChoice,
     Hints,
     ReasoningHints,
     TextFormat,
@@ -28,6 +29,7 @@ _FUNCTION = {"description": None, "parameters": None, "strict": None}
 _LEVELS = 200
 
 Tool = dict[str, Any]
+Choice = Literal["auto", "none", "required"] | FunctionChoice | AllowedTools
 
 
 def of_response(body: requests.ResponseBody) -> Hints:
@@ -36,13 +38,15 @@ def of_response(body: requests.ResponseBody) -> Hints:
     Raises:
         BadRequest: a tool is described wrongly.
     """
-    choice: Literal["auto", "none"] | AllowedTools = "auto"
+    choice: Choice = "auto"
     match body.tool_choice:
-        case request_options.AllowedToolsChoice(tools=allowed):
+        case request_options.AllowedToolsChoice(mode=mode, tools=allowed):
             _check(allowed, "tool_choice.tools")
-            choice = AllowedTools(tools=tuple(allowed))
-        case "auto" | "none" as named:
-            choice = named
+            choice = AllowedTools(mode=mode, tools=tuple(allowed))
+        case request_options.FunctionToolChoice(name=name):
+            choice = FunctionChoice(name=name)
+        case "auto" | "none" | "required" as said:
+            choice = said
     _check(body.tools or (), "tools")
     background = body.background_options
     return Hints(
@@ -72,13 +76,17 @@ def of_completion(body: requests.CompletionBody) -> Hints:
     Raises:
         BadRequest: a tool is described wrongly.
     """
-    choice: Literal["auto", "none"] | AllowedTools = body.function_call or "auto"
-    match body.tool_choice:
+    choice: Choice = "auto"
+    match body.tool_choice or body.function_call:
         case request_options.AllowedChatToolsChoice(allowed_tools=allowed):
             _check(allowed.tools, "tool_choice.allowed_tools.tools")
-            choice = AllowedTools(tools=tuple(map(_flat, allowed.tools)))
-        case "auto" | "none" as named:
-            choice = named
+            choice = AllowedTools(mode=allowed.mode, tools=tuple(map(_flat, allowed.tools)))
+        case request_options.ChatFunctionChoice(function=named) | (
+            request_options.FunctionName() as named
+        ):
+            choice = FunctionChoice(name=named.name)
+        case "auto" | "none" | "required" as said:
+            choice = said
     functions = [{"type": "function", **asdict(each)} for each in body.functions or ()]
     _check(body.tools or (), "tools")
     _check(functions, "functions")

@@ -102,8 +102,8 @@ def check_size(text: str, param: str) -> None:
         raise refused(param, f"has {size} bytes; at most {MOST_BYTES} are served.")
 
 
-def prepared(schema: Schema, param: str) -> Schema:
-    """Return what constrains an answer in a schema.
+def prepared(schema: Schema, param: str, *, annotated: bool = False) -> Schema:
+    """Return what constrains an answer in a schema, and its annotations if they are wanted.
 
     Where a schema says nothing of further properties, they are left out: a small model would
     write them without an end, and an answer without them is valid too.
@@ -112,7 +112,7 @@ def prepared(schema: Schema, param: str) -> Schema:
         BadRequest: the schema is too large, or has a keyword that is not served; it names its path.
     """
     check_size(json.dumps(schema, ensure_ascii=False), param)
-    found = _Reader(schema).read(schema, param, 1)
+    found = _Reader(schema, annotated).read(schema, param, 1)
     assert isinstance(found, dict), "an object is read as an object"
     if isinstance(draft := schema.get("$schema"), str) and _DRAFT.fullmatch(draft):
         found["$schema"] = draft
@@ -149,10 +149,12 @@ class _Reader:
 
     Args:
         root: the whole schema, which references refer to.
+        annotated: whether annotations are kept.
     """
 
-    def __init__(self, root: Schema) -> None:
+    def __init__(self, root: Schema, annotated: bool) -> None:
         self._root = root
+        self._kept = _ANNOTATIONS - {"$id", "id"} if annotated else frozenset[str]()
 
     def read(self, schema: object, param: str, level: int) -> Schema | bool:
         if isinstance(schema, bool):
@@ -163,6 +165,9 @@ class _Reader:
             raise refused(param, f"is nested more than {MOST_LEVELS} deep.")
         found: Schema = {}
         for keyword, value in schema.items():
+            if keyword in self._kept:
+                found[keyword] = value
+                continue
             if _says_nothing(keyword, value):
                 continue
             found[keyword] = self._value(keyword, value, f"{param}.{keyword}", level)

@@ -12,7 +12,7 @@ Identifier = Annotated[str, Meta(max_length=512)] | None
 Verbosity = Literal["low", "medium", "high"] | None
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None
 Summary = Literal["auto", "concise", "detailed"] | None
-#: A tool as its protocol describes it; it is returned and not called.
+#: A tool as its protocol describes it; functions can be called.
 Tool = Annotated[
     dict[str, Any],
     Meta(extra_json_schema={"required": ["type"], "properties": {"type": {"type": "string"}}}),
@@ -109,22 +109,40 @@ class ReasoningOptions(Struct, frozen=True):
     mode: Identifier = None
 
 
-class AllowedToolsChoice(Struct, frozen=True, tag_field="type", tag="allowed_tools"):
-    """Some of the tools; none is forced."""
+class FunctionName(Struct, frozen=True):
+    """A function, by its name."""
 
-    mode: Literal["auto"]
+    name: str
+
+
+class FunctionToolChoice(Struct, frozen=True, tag_field="type", tag="function"):
+    """The function that must be called."""
+
+    name: str
+
+
+class ChatFunctionChoice(Struct, frozen=True, tag_field="type", tag="function"):
+    """The function that must be called, as chat completions nest it."""
+
+    function: FunctionName
+
+
+class AllowedToolsChoice(Struct, frozen=True, tag_field="type", tag="allowed_tools"):
+    """Some of the tools."""
+
+    mode: Literal["auto", "required"]
     tools: list[Tool]
 
 
 class AllowedChatTools(Struct, frozen=True):
     """Some of the tools of a chat completion request."""
 
-    mode: Literal["auto"]
+    mode: Literal["auto", "required"]
     tools: list[Tool]
 
 
 class AllowedChatToolsChoice(Struct, frozen=True, tag_field="type", tag="allowed_tools"):
-    """Some of the tools of a chat completion request; none is forced."""
+    """Some of the tools of a chat completion request, as they are nested there."""
 
     allowed_tools: AllowedChatTools
 
@@ -167,7 +185,7 @@ class StreamOptions(Struct, frozen=True):
 
 
 class Function(Struct, frozen=True):
-    """A tool as older clients describe it; it is returned and not called."""
+    """A tool as older clients describe it."""
 
     name: str
     description: str | None = None

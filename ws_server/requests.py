@@ -18,8 +18,11 @@ from turnstream.ws_server.request_options import (
     BackgroundOptions,
     CacheOptions,
     ChatFormat,
+    ChatFunctionChoice,
     Effort,
     Function,
+    FunctionName,
+    FunctionToolChoice,
     Identifier,
     Includable,
     PromptCacheOptions,
@@ -130,7 +133,9 @@ class ResponseFields(SharedFields, frozen=True, kw_only=True):
     include: list[Includable] | None = None
     reasoning: ReasoningOptions | None = None
     tools: list[Tool] | None = None
-    tool_choice: Literal["auto", "none"] | AllowedToolsChoice | None = None
+    tool_choice: (
+        Literal["auto", "none", "required"] | FunctionToolChoice | AllowedToolsChoice | None
+    ) = None
     max_tool_calls: Annotated[int, Meta(ge=0, le=MOST)] | None = None
     stream_options: ResponseStreamOptions | None = None
     #: False is a warm-up: it ends at once, and another response can continue it.
@@ -177,9 +182,11 @@ class CompletionBody(SharedFields, frozen=True, kw_only=True):
     reasoning_effort: Effort = None
     verbosity: Verbosity = None
     tools: list[Tool] | None = None
-    tool_choice: Literal["auto", "none"] | AllowedChatToolsChoice | None = None
+    tool_choice: (
+        Literal["auto", "none", "required"] | ChatFunctionChoice | AllowedChatToolsChoice | None
+    ) = None
     functions: list[Function] | None = None
-    function_call: Literal["auto", "none"] | None = None
+    function_call: Literal["auto", "none"] | FunctionName | None = None
     prompt_cache_options: CacheOptions | None = None
     store: bool | None = None
     service_tier: Tier = None

@@ -136,7 +136,7 @@ class Session:
 
     async def turn(self, create: Create) -> Turn:
         """Make the turn of a request."""
-        await self._grammars.check(create.grammar)
+        await self._grammars.check(*create.grammars)
         model = await self._directory.find(create.model or self._model)
         create = await resolved(create, self.turn_client.stored, self.owner)
         latest = {lane.latest for lane in self._lanes.values()}

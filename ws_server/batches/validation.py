@@ -126,7 +126,7 @@ class _Validator:
             )
 
     async def _check_grammar(self, create: Create) -> None:
-        await retry_while_unavailable(lambda: self._grammars.check(create.grammar))
+        await retry_while_unavailable(lambda: self._grammars.check(*create.grammars))
 
     def _check_unique(self, custom_id: str) -> None:
         added = self._seen.execute("INSERT OR IGNORE INTO seen VALUES (?)", (custom_id,))
