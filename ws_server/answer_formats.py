@@ -53,8 +53,8 @@ def of_completion(body: requests.CompletionBody, stops: tuple[str, ...]) -> Gram
         case request_options.ChatSchemaFormat(json_schema=named):
             schema = {} if named.schema is None else named.schema
             grammar: Grammar | None = _of_schema(schema, "response_format.json_schema.schema")
-        case request_options.JsonObjectFormat(schema=schema):
-            grammar = _of_schema(_OBJECT if schema is None else schema, "response_format")
+        case request_options.JsonObjectFormat(schema=stated):
+            grammar = _of_schema(_OBJECT if stated is None else stated, "response_format")
         case _:
             grammar = None
     return _checked(body, grammar, "response_format", stops)

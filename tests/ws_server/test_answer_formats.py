@@ -9,7 +9,7 @@ from turnstream.turns.constraint import Constraint
 from turnstream.turns.errors import BadRequest
 from turnstream.ws_server import grammar_check
 from turnstream.ws_server.answer_formats import Grammar
-from turnstream.ws_server.chat import read_chat
+from turnstream.ws_server.chat_request import read_chat
 from turnstream.ws_server.create import read_create
 from turnstream.ws_server.grammar_check import GrammarCheck
 

@@ -6,7 +6,7 @@ import pytest
 
 from turnstream.turns.errors import BadRequest
 from turnstream.turns.turn import Message
-from turnstream.ws_server.chat import ChatRequest, read_chat
+from turnstream.ws_server.chat_request import ChatRequest, read_chat
 
 
 def read(**fields: Any) -> ChatRequest:
