@@ -21,7 +21,7 @@ from turnstream.turns.shapes import (
     Usage,
 )
 from turnstream.turns.turn import ItemStatus
-from turnstream.ws_server.call_bodies import ToolCall, ToolCallDelta
+from turnstream.ws_server.call_bodies import ToolCallDelta, ToolCallMade
 
 CompletionId = Annotated[str, Meta(extra_json_schema={"pattern": "^chatcmpl-[0-9a-f]{32}$"})]
 FinishReason = Literal["stop", "length", "tool_calls"]
@@ -185,7 +185,7 @@ class CompletionMessage(Struct, frozen=True, kw_only=True):
     content: str | None
     refusal: None = None
     #: Only if there are any.
-    tool_calls: tuple[ToolCall, ...] | UnsetType = UNSET
+    tool_calls: tuple[ToolCallMade, ...] | UnsetType = UNSET
 
 
 class ChoiceLogprobs(Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from msgspec import UNSET, Struct, UnsetType
 from turnstream.turns.shapes import Count
 
 
-class CalledFunction(Struct, frozen=True, kw_only=True):
+class FunctionOfCall(Struct, frozen=True, kw_only=True):
     """The function of a call."""
 
     name: str
@@ -15,12 +15,12 @@ class CalledFunction(Struct, frozen=True, kw_only=True):
     arguments: str
 
 
-class ToolCall(Struct, frozen=True, kw_only=True):
+class ToolCallMade(Struct, frozen=True, kw_only=True):
     """A call of a tool, which the client is to run."""
 
     id: str
     type: Literal["function"] = "function"
-    function: CalledFunction
+    function: FunctionOfCall
 
 
 class FunctionDelta(Struct, frozen=True, kw_only=True):

@@ -5,10 +5,10 @@ from msgspec.json import Decoder
 
 from turnstream.turns.shapes import FunctionCallItem, OutputItem, Response
 from turnstream.ws_server.call_bodies import (
-    CalledFunction,
     FunctionDelta,
-    ToolCall,
+    FunctionOfCall,
     ToolCallDelta,
+    ToolCallMade,
 )
 
 
@@ -26,11 +26,13 @@ _ADDED = Decoder(_Added)
 _ARGUMENTS = Decoder(_Arguments)
 
 
-def calls_of(response: Response) -> tuple[ToolCall, ...]:
+def calls_of(response: Response) -> tuple[ToolCallMade, ...]:
     """Return the calls of an ended response."""
     calls = [item for item in response.output if isinstance(item, FunctionCallItem)]
     return tuple(
-        ToolCall(id=call.call_id, function=CalledFunction(name=call.name, arguments=call.arguments))
+        ToolCallMade(
+            id=call.call_id, function=FunctionOfCall(name=call.name, arguments=call.arguments)
+        )
         for call in calls
     )
 

@@ -110,7 +110,7 @@ def test_a_field_with_its_default_value_is_accepted() -> None:
         ({"stop": list("abcde")}, "invalid_value", "stop"),
         ({"stop": 1}, "invalid_value", "stop"),
         ({"stream_options": "x"}, "invalid_value", "stream_options"),
-        ({"tool_choice": "required"}, "unsupported_parameter", "tool_choice"),
+        ({"tool_choice": "required"}, "invalid_value", "tool_choice"),
         ({"response_format": {"type": "xml"}}, "unsupported_value", "response_format.type"),
     ],
 )

@@ -195,7 +195,7 @@ def test_a_name_of_another_endpoint_is_refused_with_the_right_one(
         (
             "responses",
             {"tool_choice": ALLOWED | {"mode": "required"}},
-            "unsupported_parameter",
+            "invalid_value",
             "tool_choice",
         ),
         (
@@ -205,7 +205,9 @@ def test_a_name_of_another_endpoint_is_refused_with_the_right_one(
             "stream_options.include_obfuscation",
         ),
         ("chat", {"modalities": ["text", "audio"]}, "unsupported_value", "modalities[1]"),
-        ("chat", {"function_call": {"name": "f"}}, "unsupported_parameter", "function_call"),
+        ("chat", {"function_call": {"name": "f"}}, "invalid_value", "tool_choice"),
+        ("responses", {"tools": [{"type": "mcp"}]}, "unsupported_parameter", "tools[0].type"),
+        ("responses", {"tool_choice": {"type": "mcp"}}, "unsupported_parameter", "tool_choice"),
         ("chat", {"tools": [{"function": FUNCTION}]}, "invalid_value", "tools[0].type"),
         (
             "chat",
