@@ -76,11 +76,12 @@ def test_a_forced_call_of_a_completion_is_valid_whole_and_in_a_stream(client: Op
         "tool_choice": CHAT_NAMED,
         "temperature": 0,
     }
-    whole = client.chat.completions.create(**ask).choices[0]
+    whole: Any = client.chat.completions.create(**ask).choices[0]
     with client.chat.completions.stream(**ask) as stream:
         streamed = stream.get_final_completion().choices[0]
-    [call]: Any = whole.message.tool_calls
-    [again]: Any = streamed.message.tool_calls
+    calls: Any = whole.message.tool_calls
+    repeated: Any = streamed.message.tool_calls
+    [call], [again] = calls, repeated
     answered = client.chat.completions.create(
         model="demo",
         messages=[
