@@ -26,6 +26,7 @@ from turnstream.workers.engines.checkpoint import (
 )
 from turnstream.workers.engines.cuda_recorder import CudaRecorder
 from turnstream.workers.engines.decode_op import DTYPES, load_decode_op
+from turnstream.workers.engines.grammars import Grammars
 from turnstream.workers.engines.kv_cache import bytes_per_token
 from turnstream.workers.engines.slot_engine import SlotEngine
 from turnstream.workers.engines.tokenizer import LlamaTokenizer, load_tokenizer
@@ -102,6 +103,7 @@ def load_engine(
             context=context,
             tensor_parallel=tensor_parallel,
             eos_ids=tokenizer.eos_ids,
+            grammars=tokenizer.grammars(config.vocab_size),
             after_step=after_step,
         )
     else:
@@ -180,6 +182,7 @@ def _start_vllm(
     context: int | None,
     tensor_parallel: int,
     eos_ids: frozenset[int],
+    grammars: Grammars,
     after_step: Callable[[], None],
 ) -> Engine:
     if str(device) != device.type:
@@ -212,6 +215,7 @@ def _start_vllm(
         after_step=after_step,
         kv_bytes=kv_bytes,
         tensor_parallel=tensor_parallel,
+        grammars=grammars,
     )
 
 
