@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from openai import AsyncOpenAI
+from playwright.async_api import Browser
 
 from tests.browser import visit
 from tests.ws_server.edge import KEY, PREFIX, Edge
@@ -13,12 +14,12 @@ from tests.ws_server.prefix_proxy import below
 
 @pytest.mark.parametrize("strips", [True, False], ids=["stripped", "left"])
 async def test_the_page_works_below_a_path_that_the_proxy_tells(
-    node: str, worker: FakeWorker, strips: bool
+    browser: Browser, node: str, worker: FakeWorker, strips: bool
 ) -> None:
     worker.heartbeat()
     async with (
         below(node, "/chat/llm", strips=strips, tells=True) as (url, proxy),
-        visit(url + "/") as opened,
+        visit(browser, url + "/") as opened,
     ):
         turn = await opened.ask("One?")
         await worker.claim()
@@ -32,10 +33,12 @@ async def test_the_page_works_below_a_path_that_the_proxy_tells(
         assert proxy.astray == []
 
 
-async def test_the_page_at_the_bare_path_finds_its_parts(node: str, worker: FakeWorker) -> None:
+async def test_the_page_at_the_bare_path_finds_its_parts(
+    browser: Browser, node: str, worker: FakeWorker
+) -> None:
     async with (
         below(node, "/llm", strips=False, tells=True) as (url, proxy),
-        visit(url) as opened,
+        visit(browser, url) as opened,
     ):
         await opened.connection("connected")
 

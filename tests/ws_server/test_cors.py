@@ -1,18 +1,19 @@
 """Pages of other origins: what one that is listed may do over HTTP, and one that is not may not."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 import redis.asyncio
+from playwright.async_api import Browser
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from tests.browser import Visit, visit
+from tests.browser import visit
 from tests.schemas.published import OPENAPI
 from tests.ws_server.edge import KEY, LIMITED_KEY, Edge
 from tests.ws_server.fake_worker import FakeWorker
@@ -177,12 +178,12 @@ async def test_a_failure_of_the_server_is_readable_too_and_has_its_request_id() 
 
 
 async def test_in_a_browser_every_route_answers_a_listed_page_and_no_other(
-    edge: Edge, worker: FakeWorker
+    browser: Browser, edge: Edge, worker: FakeWorker
 ) -> None:
     routes = [list(route) for route in ROUTES]
-    async with visit(f"{edge.listed}/blank.html") as listed:
+    async with visit(browser, f"{edge.listed}/blank.html") as listed:
         seen = await listed.page.evaluate(ASK_ALL, [edge.url, routes, KEY])
-    async with visit(f"{edge.foreign}/blank.html") as foreign:
+    async with visit(browser, f"{edge.foreign}/blank.html") as foreign:
         hidden = await foreign.page.evaluate(ASK_ALL, [edge.url, routes, KEY])
 
     assert len(routes) > 15
@@ -192,21 +193,21 @@ async def test_in_a_browser_every_route_answers_a_listed_page_and_no_other(
 
 
 async def test_in_a_browser_a_foreign_page_cannot_even_start_a_turn(
-    edge: Edge, node: str, worker: FakeWorker
+    browser: Browser, edge: Edge, node: str, worker: FakeWorker
 ) -> None:
     # Such a request needs no preflight, and this node no key.
     post = """async (url) => {
       const body = JSON.stringify({ input: "Hello", background: true });
       await fetch(`${url}/v1/responses`, { method: "POST", mode: "no-cors", body });
     }"""
-    async with visit(f"{edge.foreign}/blank.html") as foreign:
+    async with visit(browser, f"{edge.foreign}/blank.html") as foreign:
         await foreign.page.evaluate(post, node)
 
     assert worker.queue.claim(1) is None
 
 
 async def test_in_a_browser_a_listed_page_reads_a_stream_and_a_socket(
-    edge: Edge, worker: FakeWorker
+    browser: Browser, edge: Edge, worker: FakeWorker
 ) -> None:
     read = """async ([url, key]) => {
       const asked = { method: "POST", body: JSON.stringify({ input: "One?", stream: true }) };
@@ -219,7 +220,7 @@ async def test_in_a_browser_a_listed_page_reads_a_stream_and_a_socket(
       await new Promise((opened) => { socket.onopen = opened; });
       return [left, text];
     }"""
-    async with visit(f"{edge.listed}/blank.html") as listed:
+    async with visit(browser, f"{edge.listed}/blank.html") as listed:
         reading = asyncio.create_task(listed.page.evaluate(read, [edge.url, KEY]))
         await worker.claim()
         worker.say("One", " two.")
@@ -262,32 +263,32 @@ SDK_PAGE = """<!doctype html><title>sdk</title>
 
 
 @pytest.fixture
-async def sdk_page(edge: Edge, pages_folder: Path, node_modules: Path) -> AsyncIterator[Visit]:
-    """Open a page of the listed origin that uses the official SDK."""
+def sdk_url(edge: Edge, pages_folder: Path, node_modules: Path) -> Iterator[str]:
+    """Return the address of a page of the listed origin that uses the official SDK."""
     linked = pages_folder / "node_modules"
     linked.symlink_to(node_modules, target_is_directory=True)
     page = SDK_PAGE.replace("KEY", KEY).replace("URL/", f"{edge.url}/")
     (pages_folder / "sdk.html").write_text(page)
-    async with visit(f"{edge.listed}/sdk.html") as opened:
-        await opened.page.wait_for_function("window.chat !== undefined")
-        yield opened
+    yield f"{edge.listed}/sdk.html"
     linked.unlink()
 
 
 async def test_the_official_sdk_in_a_browser_streams_a_turn_from_another_origin(
-    sdk_page: Visit, worker: FakeWorker
+    browser: Browser, sdk_url: str, worker: FakeWorker
 ) -> None:
     worker.heartbeat()
-    asking = asyncio.create_task(sdk_page.page.evaluate("ask()"))
-    await worker.claim()
-    worker.say("One,", " two.")
-    worker.end()
-    assert await asking == ["One,", " two."]
+    async with visit(browser, sdk_url) as opened:
+        await opened.page.wait_for_function("window.chat !== undefined")
+        asking = asyncio.create_task(opened.page.evaluate("ask()"))
+        await worker.claim()
+        worker.say("One,", " two.")
+        worker.end()
+        assert await asking == ["One,", " two."]
 
-    asking = asyncio.create_task(sdk_page.page.evaluate("chat()"))
-    await worker.claim()
-    worker.say("Two.")
-    worker.end()
-    assert await asking == "Two."
+        asking = asyncio.create_task(opened.page.evaluate("chat()"))
+        await worker.claim()
+        worker.say("Two.")
+        worker.end()
+        assert await asking == "Two."
 
-    assert await sdk_page.page.evaluate("fail()") == [404, "response_not_found", True]
+        assert await opened.page.evaluate("fail()") == [404, "response_not_found", True]
