@@ -12,6 +12,7 @@ from turnstream.cli.up import UpSettings
 from turnstream.turns.environment import PREFIX, RENAMED, Setting, declared
 from turnstream.turns.settings import TurnSettings
 from turnstream.workers.settings import WorkerSettings
+from turnstream.ws_server.connections.limits import ConnectionLimits
 from turnstream.ws_server.settings import ServerSettings, SocketLimits
 
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
@@ -19,7 +20,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 #: A variable that several commands read stands in the first of its sections.
 SECTIONS: tuple[tuple[str, tuple[type, ...]], ...] = (
     ("Nodes and workers", (TurnSettings,)),
-    ("Front end", (ServerSettings, SocketLimits)),
+    ("Front end", (ServerSettings, SocketLimits, ConnectionLimits)),
     ("Worker", (WorkerSettings,)),
     ("`turnstream up`", (UpSettings,)),
     ("`turnstream chat` and `turnstream bulk`", (ChatSettings,)),

@@ -11,10 +11,19 @@ from turnstream.cli.up import UpSettings
 from turnstream.turns.environment import PREFIX, RENAMED, Setting, SettingError, declared
 from turnstream.turns.settings import TurnSettings
 from turnstream.workers.settings import WorkerSettings
+from turnstream.ws_server.connections.limits import ConnectionLimits
 from turnstream.ws_server.settings import ServerSettings, SocketLimits
 
 ROOT = Path(__file__).parents[1]
-CLASSES = (TurnSettings, ServerSettings, SocketLimits, WorkerSettings, UpSettings, ChatSettings)
+CLASSES = (
+    TurnSettings,
+    ServerSettings,
+    SocketLimits,
+    ConnectionLimits,
+    WorkerSettings,
+    UpSettings,
+    ChatSettings,
+)
 SETTINGS = {setting.name: setting for cls in CLASSES for _, setting in declared(cls)}
 
 

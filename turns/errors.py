@@ -23,6 +23,10 @@
     * ResponseLost               500, Redis lost its data while the response was being read
     * TierNotAllowed             403, the key is limited to other tiers
     * RateLimited                429, the owner has reached a limit
+    * TooManyConnections         429, an address or an owner has as many as it may have
+    * TooManyWrongKeys           429, an address has sent many unknown keys
+    * HeadersTooLarge            431, a request's line and headers
+    * RequestTooSlow             408, a request did not arrive in time
     * NewerVersion               503, a newer release wrote the record: this node can't read it
     * Overloaded                 503, the queue is full
         * RedisUnusable          Redis is away, refuses this service, or takes no data
@@ -31,6 +35,7 @@ An error's `code` is stable: clients may match on it.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from math import ceil
 from typing import ClassVar
 
 from turnstream.turns.limit_use import LimitUse
@@ -314,6 +319,55 @@ class RateLimited(TurnError):
         super().__init__(
             f"The limit {limit}={most} is reached. Try again in {self.retry_seconds} s."
         )
+
+
+class TooManyConnections(TurnError):
+    """An address or an owner has as many connections as it may have."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "too_many_connections"
+    retry_seconds = 5
+
+    def __init__(self, holder: str, most: int) -> None:
+        super().__init__(f"This {holder} has {most} connections, its maximum. Close one first.")
+
+
+class TooManyWrongKeys(TurnError):
+    """An address has sent many unknown keys: those that it has not used before wait."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "too_many_wrong_keys"
+
+    def __init__(self, wait_seconds: float) -> None:
+        self.retry_seconds = max(1, ceil(wait_seconds))
+        super().__init__(
+            "Too many unknown API keys came from this address."
+            f" Try again in {self.retry_seconds} s."
+        )
+
+
+class HeadersTooLarge(TurnError):
+    """A request's line and headers are larger than any client's."""
+
+    status = 431
+    type = "invalid_request_error"
+    code = "headers_too_large"
+
+    def __init__(self, most_bytes: int, most: int) -> None:
+        super().__init__(
+            f"A request may have {most} headers, together {most_bytes} bytes with its first line."
+        )
+
+
+class RequestTooSlow(TurnError):
+    """A request did not arrive in time."""
+
+    status = 408
+    type = "invalid_request_error"
+    code = "request_too_slow"
+    retry_seconds = 1
 
 
 class Overloaded(TurnError):

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 from starlette.requests import HTTPConnection
 
 from turnstream.turns.errors import Forbidden, Unauthorized
+from turnstream.ws_server.connections.admission import ADDRESS
+from turnstream.ws_server.key_brake import KeyBrake
 from turnstream.ws_server.settings import ServerSettings
 
 #: Prefix of the subprotocol in which a browser sends its key, since it cannot set a header.
@@ -37,6 +39,7 @@ class Access:
     def __init__(self, settings: ServerSettings) -> None:
         self._owners: Mapping[str, str] = settings.api_keys
         self._origins = settings.origins
+        self._brake = KeyBrake(settings.connections.wrong_keys)
 
     def admit(self, connection: HTTPConnection) -> Visitor:
         """Return the client.
@@ -44,6 +47,7 @@ class Access:
         Raises:
             Forbidden: the request comes from a page of another host.
             Unauthorized: the key is missing or unknown.
+            TooManyWrongKeys: its address has sent many unknown ones.
         """
         self._check_origin(connection)
         offered = _offered(connection)
@@ -53,20 +57,26 @@ class Access:
         key = _key(connection, offered)
         if key is None:
             raise Unauthorized("No API key was given: send `Authorization: Bearer KEY`.")
-        owner = self._owners.get(hashlib.sha256(key.encode()).hexdigest())
-        if owner is None:
-            raise Unauthorized("The API key is not known here.")
-        return Visitor(owner, subprotocol)
+        return Visitor(self._owner(key, connection.scope.get(ADDRESS, "")), subprotocol)
+
+    def _owner(self, key: str, address: str) -> str:
+        for digest in _digests(key):
+            self._brake.check(address, digest)
+            if (owner := self._owners.get(digest)) is not None:
+                self._brake.known(address, digest)
+                return owner
+        self._brake.unknown(address)
+        raise Unauthorized("The API key is not known here.")
 
     def _check_origin(self, connection: HTTPConnection) -> None:
         # Browsers always send a Host; only clients of HTTP/1.0 may not.
         host = connection.headers.get("host")
-        if not self._owners and host is not None and _name_in(host) not in _LOOPBACK:
+        if not self._owners and host is not None and _host_name(host) not in _LOOPBACK:
             raise Forbidden("Without API keys only requests to localhost are accepted.")
         origin = connection.headers.get("origin")
         if origin is None or origin.lower() in self._origins:
             return
-        if not host or urlsplit(origin).netloc.lower() != host.lower():
+        if not host or _origin_host(origin) != host.lower():
             raise foreign_origin()
 
 
@@ -75,8 +85,26 @@ def foreign_origin() -> Forbidden:
     return Forbidden("Pages of this origin may not connect: TURNSTREAM_ORIGINS does not list it.")
 
 
-def _name_in(host: str) -> str | None:
-    return urlsplit(f"//{host}").hostname
+def _host_name(host: str) -> str | None:
+    # With a user in it, the part behind `@` is not what a browser or a proxy took for the host.
+    try:
+        return None if "@" in host else urlsplit(f"//{host}").hostname
+    except ValueError:
+        return None
+
+
+def _origin_host(origin: str) -> str | None:
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
+
+
+def _digests(key: str) -> list[str]:
+    """Return the digests that a key may be known by; two if it has characters beyond ASCII."""
+    # A header is bytes, read as Latin-1. Some clients write such a key in UTF-8, some in Latin-1.
+    written = [key.encode("latin-1", "replace"), key.encode()]
+    return [hashlib.sha256(each).hexdigest() for each in dict.fromkeys(written)]
 
 
 def _offered(connection: HTTPConnection) -> list[str]:

@@ -19,6 +19,7 @@ from turnstream.ws_server.answer_headers import AnswerHeaders
 from turnstream.ws_server.batches import files
 from turnstream.ws_server.batches import routes as batches
 from turnstream.ws_server.batches.service import open_batches
+from turnstream.ws_server.connections.counts import Counts
 from turnstream.ws_server.cors import Cors
 from turnstream.ws_server.directory import Directory
 from turnstream.ws_server.failures import HANDLERS, Failures
@@ -35,8 +36,6 @@ _OPENAPI = Path(__file__).parent / "openapi.json"
 #: The page loads nothing from elsewhere and talks to this host only.
 _PAGE_HEADERS = {
     "content-security-policy": "default-src 'self'; frame-ancestors 'none'; base-uri 'none'",
-    "x-content-type-options": "nosniff",
-    "referrer-policy": "no-referrer",
 }
 
 
@@ -60,6 +59,7 @@ def create_app(settings: ServerSettings) -> Starlette:
                     batches=batch_service,
                     model=model,
                     socket_limits=settings.socket,
+                    owner_sockets=Counts(settings.connections.owner_sockets),
                 )
                 yield
 

@@ -1,6 +1,7 @@
 """The control queue of a socket: cancels, and messages that are sent out of a lane's order."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from turnstream.turns.errors import BadRequest, ResponseNotFound, TurnError
@@ -34,7 +35,12 @@ class ControlQueue:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._waiting: asyncio.Queue[Stop | Say] = asyncio.Queue(MOST)
+        self._waiting: asyncio.Queue[Stop | Say] | None = None
+        self._begin: Callable[[], None] | None = None
+
+    def begin_with(self, begin: Callable[[], None]) -> None:
+        """Call this at the first command, to run the queue: most sockets never need it."""
+        self._begin = begin
 
     def put(self, command: Stop | Say) -> None:
         """Add a command without waiting.
@@ -42,6 +48,10 @@ class ControlQueue:
         Raises:
             asyncio.QueueFull: too many commands wait.
         """
+        if self._waiting is None:
+            self._waiting = asyncio.Queue(MOST)
+            if self._begin is not None:
+                self._begin()
         self._waiting.put_nowait(command)
 
     async def run(self) -> None:
@@ -51,6 +61,7 @@ class ControlQueue:
             WebSocketDisconnect: the client has disconnected.
             TooManyWaiting: a lane has no room for the error of a cancel.
         """
+        assert self._waiting is not None
         while True:
             match await self._waiting.get():
                 case Say(text=text, size=size):

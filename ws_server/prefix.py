@@ -6,13 +6,13 @@ URLs only, so it works at any path that ends with a slash.
 """
 
 import re
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import IPv6Address, ip_address
 
 from starlette.datastructures import Headers
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-Networks = tuple[IPv4Network | IPv6Network, ...]
+from turnstream.ws_server.connections.proxies import Networks
 
 _PREFIX = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,99}){1,10}")
 
@@ -20,24 +20,6 @@ _PREFIX = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,99}){1,10}")
 def is_prefix(text: str) -> bool:
     """Return whether a text is a path, without a slash at its end."""
     return _PREFIX.fullmatch(text) is not None
-
-
-def networks(value: str) -> Networks:
-    """Read a list of addresses and networks, separated by commas or spaces; `*` is all.
-
-    Raises:
-        ValueError: an entry is not an address or a network; the text says which.
-    """
-    found: list[IPv4Network | IPv6Network] = []
-    for entry in value.replace(",", " ").split():
-        if entry == "*":
-            found += [ip_network("0.0.0.0/0"), ip_network("::/0")]
-            continue
-        try:
-            found.append(ip_network(entry))
-        except ValueError as exc:
-            raise ValueError(f"must be a list of IP addresses or networks, not {entry!r}") from exc
-    return tuple(found)
 
 
 class Prefix:

@@ -4,17 +4,21 @@ The listening socket is made here because two of its options disconnect clients 
 reading: with default settings such a client buffers megabytes and stays connected for ever.
 """
 
+import gc
 import logging
 import os
 import socket
 import sys
+from dataclasses import replace
 
 import uvicorn
 from starlette.applications import Starlette
 
 from turnstream.turns.environment import SettingError
 from turnstream.ws_server.app import create_app
-from turnstream.ws_server.http_protocol import HttpProtocol
+from turnstream.ws_server.connections.admission import Admission
+from turnstream.ws_server.connections.server import Server, connections_allowed
+from turnstream.ws_server.log_lines import EscapingFormatter
 from turnstream.ws_server.settings import ServerSettings
 from turnstream.ws_server.socket import announce_drain
 
@@ -23,8 +27,8 @@ log = logging.getLogger(__name__)
 #: A message this much larger than a request may be closes the socket with 1009; up to there it is
 #: refused and the socket stays open.
 TOO_LARGE_FACTOR = 2
-#: A client that acknowledges nothing for this long is disconnected; it can resume.
-STALLED_MS = 30_000
+#: Objects that are allocated between two collections of the youngest.
+GARBAGE_THRESHOLD = 10_000
 #: Exit code when a background task has died; the process is to be started again.
 APP_DIED = 1
 #: Unsent bytes that the kernel buffers for a slow client before a send here waits.
@@ -33,10 +37,12 @@ UNSENT_BYTES = 16 * 1024
 
 def run() -> int:
     """Serve until a signal; return the exit code."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    handler = logging.StreamHandler()
+    handler.setFormatter(EscapingFormatter("%(asctime)s %(levelname)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     try:
         settings = ServerSettings.read(os.environ)
-        listening = listen(settings.host, settings.port)
+        listening = listen(settings.host, settings.port, settings.connections.stalled_seconds)
     except (SettingError, OSError) as exc:
         print(exc, file=sys.stderr)  # noqa: T201  for the terminal
         return 2
@@ -49,22 +55,29 @@ def run() -> int:
     app = create_app(settings)
     config = uvicorn.Config(
         app,
-        http=HttpProtocol,
+        http="httptools",
         ws="websockets-sansio",
         ws_max_size=settings.body_bytes * TOO_LARGE_FACTOR,
         # A compressed message of a hostile client may expand to a thousand times its size.
         ws_per_message_deflate=False,
         timeout_graceful_shutdown=3,
         timeout_keep_alive=settings.keep_alive_seconds,
-        # Nothing here depends on the address or the scheme that a proxy reports.
-        proxy_headers=False,
         # The access log would contain queries, which may hold ids.
         access_log=False,
         log_config=None,
+        server_header=False,
+        # `X-Forwarded-For` is read by `Admission`.
+        proxy_headers=False,
     )
-    server = _Server(config, app)
+    # What exists by now lives as long as the process. And a connection allocates a hundred objects:
+    # looked through after every 700, a storm of handshakes would take a third longer.
+    gc.freeze()
+    gc.set_threshold(GARBAGE_THRESHOLD, 10, 10)
+    allowed = connections_allowed(settings.connections.total)
+    limits = replace(settings.connections, total=allowed)
+    server = _Server(config, app, listening, Admission(limits, settings.trusted_proxies))
     try:
-        server.run(sockets=[listening])
+        server.run()
     except SystemExit:
         # The application failed to start, and its reason is logged. Uvicorn's code 3 would mean a
         # model that can't be loaded.
@@ -72,14 +85,16 @@ def run() -> int:
     return APP_DIED if server.app_died else 0
 
 
-class _Server(uvicorn.Server):
+class _Server(Server):
     """A server that sends `server.draining` on every socket before closing it with 1012.
 
     It ends when a background task of the application has died: without it, readers would wait.
     """
 
-    def __init__(self, config: uvicorn.Config, app: Starlette) -> None:
-        super().__init__(config)
+    def __init__(
+        self, config: uvicorn.Config, app: Starlette, listening: socket.socket, admission: Admission
+    ) -> None:
+        super().__init__(config, listening, admission)
         self._app = app
 
     @property
@@ -99,8 +114,11 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int, stalled_seconds: float = 30.0) -> socket.socket:
     """Return the listening socket; accepted sockets inherit its options.
+
+    Args:
+        stalled_seconds: a client that acknowledges nothing for this long is disconnected.
 
     Raises:
         OSError: the address cannot be bound; the message names it.
@@ -109,7 +127,8 @@ def listen(host: str, port: int) -> socket.socket:
     listening = socket.socket(family, kind, protocol)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     # Linux only; elsewhere only pings find a stalled client.
-    for option, value in (("TCP_USER_TIMEOUT", STALLED_MS), ("TCP_NOTSENT_LOWAT", UNSENT_BYTES)):
+    stalled_ms = int(stalled_seconds * 1000)
+    for option, value in (("TCP_USER_TIMEOUT", stalled_ms), ("TCP_NOTSENT_LOWAT", UNSENT_BYTES)):
         if hasattr(socket, option):
             listening.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
     try:

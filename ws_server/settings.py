@@ -8,8 +8,10 @@ from socket import gethostname
 
 from turnstream.turns.environment import Setting, SettingError, read_all, text, whole
 from turnstream.turns.settings import DAY, MODEL, TurnSettings, blob_store
+from turnstream.ws_server.connections.limits import ConnectionLimits
+from turnstream.ws_server.connections.proxies import Networks, networks
 from turnstream.ws_server.origins import origins
-from turnstream.ws_server.prefix import Networks, is_prefix, networks
+from turnstream.ws_server.prefix import is_prefix
 
 _KEY = re.compile(r"([A-Za-z0-9_.-]{1,64}):([0-9a-fA-F]{64})")
 
@@ -88,6 +90,7 @@ class ServerSettings:
 
     turns: TurnSettings
     socket: SocketLimits = field(default_factory=SocketLimits)
+    connections: ConnectionLimits = field(default_factory=ConnectionLimits)
     host: str = HOST.field()
     port: int = PORT.field()
     #: Owner by SHA-256 of the key, in lower-case hex. Empty: authentication is off, loopback only.
@@ -125,8 +128,8 @@ class ServerSettings:
         "TRUSTED_PROXIES",
         networks,
         networks("127.0.0.1 ::1"),
-        "addresses or networks of proxies whose `X-Forwarded-Prefix` is believed, separated by"
-        " commas or spaces; `*` for all",
+        "addresses or networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Prefix` are"
+        " believed, separated by commas or spaces; `*` for all",
         shown="`127.0.0.1,::1`",
     ).field()
     #: Name of the channel on which this node's events arrive.
@@ -178,7 +181,13 @@ class ServerSettings:
             SettingError: naming the variable and what is wrong with it.
         """
         socket = SocketLimits(**read_all(SocketLimits, environ))
-        settings = cls(turns=TurnSettings.read(environ), socket=socket, **read_all(cls, environ))
+        connections = ConnectionLimits(**read_all(ConnectionLimits, environ))
+        settings = cls(
+            turns=TurnSettings.read(environ),
+            socket=socket,
+            connections=connections,
+            **read_all(cls, environ),
+        )
         if not settings.api_keys and not settings.is_loopback:
             raise SettingError(
                 "API_KEYS", f"must be set to serve on {settings.host}: without keys only loopback"

@@ -12,7 +12,13 @@ from contextlib import suppress
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from turnstream.turns.client import TurnClient
-from turnstream.turns.errors import BadRequest, NotServed, Overloaded, TurnError
+from turnstream.turns.errors import (
+    BadRequest,
+    NotServed,
+    Overloaded,
+    TooManyConnections,
+    TurnError,
+)
 from turnstream.turns.event_json import encode
 from turnstream.turns.tasks import Start, background
 from turnstream.turns.turn import Turn
@@ -45,24 +51,29 @@ async def responses_socket(socket: WebSocket) -> None:
     state = state_of(socket)
     try:
         visitor = state.access.admit(socket)
+        if not state.owner_sockets.take(visitor.owner):
+            raise TooManyConnections("key's owner", state.owner_sockets.most)
     except TurnError as exc:
         await socket.send_denial_response(error_response(exc))
         return
-    await socket.accept(subprotocol=visitor.subprotocol)
-    session = Session(
-        socket,
-        state.turn_client,
-        state.directory,
-        state.grammars,
-        owner=visitor.owner,
-        model=socket.query_params.get("model"),
-        limits=state.socket_limits,
-    )
-    state.sessions.add(session)
     try:
-        await session.run()
+        await socket.accept(subprotocol=visitor.subprotocol)
+        session = Session(
+            socket,
+            state.turn_client,
+            state.directory,
+            state.grammars,
+            owner=visitor.owner,
+            model=socket.query_params.get("model"),
+            limits=state.socket_limits,
+        )
+        state.sessions.add(session)
+        try:
+            await session.run()
+        finally:
+            state.sessions.discard(session)
     finally:
-        state.sessions.discard(session)
+        state.owner_sockets.release(visitor.owner)
 
 
 async def no_such_socket(socket: WebSocket) -> None:
@@ -109,8 +120,12 @@ class Session:
 
     async def run(self) -> None:
         """Read until the client disconnects, then end the lanes."""
-        loops = background(control=self._run_control(), time_limit=self._end_in_time())
-        async with loops as start:
+        async with background() as start:
+            # A timer, and a task only when there is something to do: most sockets are idle.
+            time_limit = asyncio.get_running_loop().call_later(
+                self._limits.seconds, lambda: start(self._end(), name="time_limit")
+            )
+            self._control.begin_with(lambda: start(self._run_control(), name="control"))
             try:
                 if (resume := read_resume(self._socket.query_params)) is not None:
                     self._take(resume, start)
@@ -119,6 +134,8 @@ class Session:
                     self._take(frame, start)
             except (TooManyWaiting, asyncio.QueueFull):
                 await self._cut_off()
+            finally:
+                time_limit.cancel()
 
     async def send(self, text: str) -> None:
         """Send one message; wait while the client reads slowly."""
@@ -211,8 +228,7 @@ class Session:
         with suppress(WebSocketDisconnect, RuntimeError):
             await self._socket.close(code, reason)
 
-    async def _end_in_time(self) -> None:
-        await asyncio.sleep(self._limits.seconds)
+    async def _end(self) -> None:
         over = BadRequest(
             f"This connection has lasted for {self._limits.seconds} seconds: open another.",
             code="websocket_connection_limit_reached",

@@ -8,6 +8,7 @@ from starlette.requests import HTTPConnection
 from turnstream.turns.client import TurnClient
 from turnstream.ws_server.access import Access
 from turnstream.ws_server.batches.service import BatchService
+from turnstream.ws_server.connections.counts import Counts
 from turnstream.ws_server.directory import Directory
 from turnstream.ws_server.grammar_check import GrammarCheck
 from turnstream.ws_server.settings import SocketLimits
@@ -28,6 +29,8 @@ class NodeState:
     #: Name of the default model.
     model: str
     socket_limits: SocketLimits
+    #: The open sockets of each owner.
+    owner_sockets: Counts
     #: The open sockets.
     sessions: set["Session"] = field(default_factory=set)
 

@@ -7,7 +7,7 @@ import pytest
 from starlette.requests import HTTPConnection
 
 from turnstream.turns.environment import SettingError
-from turnstream.turns.errors import Forbidden, Unauthorized
+from turnstream.turns.errors import Forbidden, TooManyWrongKeys, Unauthorized
 from turnstream.ws_server.access import Access, Visitor
 from turnstream.ws_server.settings import ServerSettings
 
@@ -79,6 +79,52 @@ def test_only_a_client_that_is_no_browser_may_leave_its_host_out() -> None:
     assert access.admit(HTTPConnection(old)).owner == "local"
     with pytest.raises(Forbidden):
         access.admit(HTTPConnection(page))
+
+
+@pytest.mark.parametrize("host", ["evil@127.0.0.1", "[", "127.0.0.1@evil.example", "[::1"])
+def test_without_keys_a_host_that_is_not_one_is_refused(host: str) -> None:
+    with pytest.raises(Forbidden):
+        admit({}, host=host)
+
+
+@pytest.mark.parametrize("origin", ["http://[", "http://]:x"])
+def test_an_origin_that_is_not_one_is_refused(origin: str) -> None:
+    with pytest.raises(Forbidden):
+        admit({}, origin=origin)
+
+
+@pytest.mark.parametrize("coding", ["utf-8", "latin-1"])
+def test_a_key_beyond_ascii_is_accepted_in_both_codings_of_headers(coding: str) -> None:
+    key = "sk-Ärger"
+    keys = "ann:" + hashlib.sha256(key.encode()).hexdigest()
+    # As a server hands over the bytes of a header: read as Latin-1.
+    sent = key.encode(coding).decode("latin-1")
+    scope = {
+        "type": "http",
+        "headers": [(b"host", b"x"), (b"authorization", f"Bearer {sent}".encode("latin-1"))],
+    }
+    access = Access(ServerSettings.read({"TURNSTREAM_API_KEYS": keys}))
+
+    assert access.admit(HTTPConnection(scope)).owner == "ann"
+
+
+def test_an_address_that_guesses_keys_is_told_to_wait_and_a_used_key_goes_on() -> None:
+    settings = {"TURNSTREAM_API_KEYS": KEYS, "TURNSTREAM_WRONG_KEYS_PER_MINUTE": "3"}
+    access = Access(ServerSettings.read(settings))
+
+    def admit_from(address: str, key: str) -> str:
+        headers = [(b"host", b"x"), (b"authorization", f"Bearer {key}".encode())]
+        scope = {"type": "http", "headers": headers, "address": address}
+        return access.admit(HTTPConnection(scope)).owner
+
+    admit_from("a", KEY)
+    for number in range(3):
+        with pytest.raises(Unauthorized):
+            admit_from("a", f"guess {number}")
+    with pytest.raises(TooManyWrongKeys):
+        admit_from("a", "guess")
+
+    assert admit_from("a", KEY) == admit_from("b", KEY) == "ann"
 
 
 def test_without_keys_another_host_name_is_refused() -> None:

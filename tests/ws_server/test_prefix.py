@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from turnstream.turns.environment import SettingError
-from turnstream.ws_server.prefix import Prefix, networks
+from turnstream.ws_server.connections.proxies import networks
+from turnstream.ws_server.prefix import Prefix
 from turnstream.ws_server.settings import ServerSettings
 
 
