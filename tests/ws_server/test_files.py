@@ -258,3 +258,19 @@ async def test_an_expired_file_is_removed(
 
     assert gone.status_code == 404
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+async def test_a_schema_that_is_not_served_is_the_problem_of_its_line(blobs: Blobs) -> None:
+    lines = []
+    for number, schema in enumerate(({"type": "string"}, {"pattern": "(?=a)"}, {"not": {}}), 1):
+        form = {"format": {"type": "json_schema", "name": "a", "schema": schema}}
+        line = {"custom_id": str(number), "method": "POST", "url": "/v1/responses"}
+        lines.append(json.dumps(line | {"body": {"input": "Hi", "text": form}}).encode())
+    await blobs.write("in", chunks(b"\n".join(lines)))
+
+    found = await problems(blobs)
+
+    assert [(each.line, each.code, each.param) for each in found] == [
+        (2, "invalid_json_schema", "text.format.schema"),
+        (3, "invalid_json_schema", "text.format.schema.not"),
+    ]
