@@ -266,7 +266,7 @@ async def test_a_schema_that_is_not_served_is_the_problem_of_its_line(blobs: Blo
         form = {"format": {"type": "json_schema", "name": "a", "schema": schema}}
         line = {"custom_id": str(number), "method": "POST", "url": "/v1/responses"}
         lines.append(json.dumps(line | {"body": {"input": "Hi", "text": form}}).encode())
-    await blobs.write("in", chunks(b"\n".join(lines)))
+    await blobs.put("in", b"\n".join(lines))
 
     found = await problems(blobs)
 
