@@ -11,7 +11,7 @@ VLLM_VENV := .venv-vllm
 NEEDS := pyproject.toml constraints.txt
 # The official clients that tests drive: Python ones in an environment of their own, Node ones where npm is.
 CLIENTS := $(VENV)/.python-clients-ready $(VENV)/.node-clients-ready
-BENCHMARKS := dispatch relay slicer append takeover storm queue cancel share decode engine
+BENCHMARKS := dispatch relay slicer append takeover storm queue cancel share decode constrained engine
 # Of all that pip says, what shows that it moves. Its warnings and errors pass by on stderr.
 PROGRESS := ^ *((Downloading|Processing) .*|Building editable.*started|Installing collected packages|Successfully installed)
 

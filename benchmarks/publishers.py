@@ -14,6 +14,7 @@ from turnstream.turns.connection import connect
 from turnstream.turns.ids import new_response_id
 from turnstream.turns.log import Append, Entry, Final, Log, Verdict
 from turnstream.turns.queue import TurnQueue
+from turnstream.turns.response import message_item
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Claimed
 
@@ -94,7 +95,7 @@ class Worker:
         text = slice_text(0)
         for index, turn in enumerate(self._turns):
             seq = self._next[index]
-            closing = events.closing(turn.id, seq, "completed", text)
+            closing = events.closing(seq, 0, message_item(turn.id, "completed", text))
             closing.append(events.terminal(seq + len(closing), "completed", "null", turn.response))
             final = Final(status="completed", error="null", response=turn.response, text=text)
             parts.append(self._part(index, closing, final=final))

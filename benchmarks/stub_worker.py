@@ -30,9 +30,10 @@ _ABOUT = {"created": 0, "context": 4096, "temperature": 1.0, "top_p": 1.0}
 def answered(claimed: Claimed) -> Append:
     """Return the append of a complete answer."""
     id, seq = claimed.id, claimed.seq + 1
+    item = response.message_item(id, "completed", TEXT)
     finished = response.finished_response(
         claimed.response,
-        item=response.message_item(id, "completed", TEXT),
+        output=(item,),
         incomplete_reason=None,
         input_tokens=1,
         cached_tokens=0,
@@ -41,7 +42,7 @@ def answered(claimed: Claimed) -> Append:
     )
     begun = [Entry(event) for event in opening(id, seq)]
     said = Entry(text_delta(id, seq + 2, TEXT), (1,))
-    ended = [Entry(event) for event in closing(id, seq + 3, "completed", TEXT)]
+    ended = [Entry(event) for event in closing(seq + 3, 0, item)]
     end = Entry(terminal(seq + 6, "completed", "null", finished))
     return Append(
         id=id,

@@ -174,4 +174,22 @@ def event_text(events: list[Event]) -> str:
 
 def text_of(response: Event) -> str:
     """Return the text of a response as its record has it."""
-    return "".join(part["text"] for item in response["output"] for part in item["content"])
+    messages = [item for item in response["output"] if item["type"] == "message"]
+    return "".join(part["text"] for item in messages for part in item["content"])
+
+
+def calls_of(response: Event) -> list[tuple[str, str]]:
+    """Return the name and the arguments of each call of a response."""
+    calls = [item for item in response["output"] if item["type"] == "function_call"]
+    return [(item["name"], item["arguments"]) for item in calls]
+
+
+def call_events(events: list[Event]) -> list[tuple[str, str]]:
+    """Return the name and the arguments of each call, as the events brought them."""
+    added = "response.output_item.added"
+    calls = [e["item"] for e in events if e["type"] == added and e["item"]["type"] != "message"]
+    deltas = [e for e in events if e["type"] == "response.function_call_arguments.delta"]
+    return [
+        (call["name"], "".join(e["delta"] for e in deltas if e["item_id"] == call["id"]))
+        for call in calls
+    ]

@@ -4,7 +4,7 @@ import json
 import urllib.request
 from typing import Any
 
-from harness.reader import ENDS, Reader, event_text, text_of
+from harness.reader import ENDS, Reader, call_events, calls_of, event_text, text_of
 from harness.service import Service
 
 
@@ -27,4 +27,6 @@ def assert_as_stored(service: Service, reader: Reader) -> None:
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     assert [event["type"] for event in events if event["type"] in ENDS] == [events[-1]["type"]]
     assert fetch(service, f"/v1/responses/{reader.id}?stream=true") == events
-    assert text_of(fetch(service, f"/v1/responses/{reader.id}")) == event_text(events)
+    stored = fetch(service, f"/v1/responses/{reader.id}")
+    assert text_of(stored) == event_text(events)
+    assert calls_of(stored) == call_events(events)

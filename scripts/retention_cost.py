@@ -135,16 +135,17 @@ def _answer(turn: Claimed, size: Size) -> list[Append]:
         written.append(_part(turn, seq, [entry]))
         seq += 1
     text = size.tokens * TOKEN
+    item = response.message_item(turn.id, "completed", text)
     finished = response.finished_response(
         turn.response,
-        item=response.message_item(turn.id, "completed", text),
+        output=(item,),
         incomplete_reason=None,
         input_tokens=size.characters // len(TOKEN),
         cached_tokens=0,
         output_tokens=size.tokens,
         completed_at=int(time.time()),
     )
-    closing = events.closing(turn.id, seq, "completed", text)
+    closing = events.closing(seq, 0, item)
     closing.append(events.terminal(seq + len(closing), "completed", "null", finished))
     final = Final(status="completed", error="null", response=finished, text=text)
     written.append(_part(turn, seq, [Entry(event) for event in closing], final))

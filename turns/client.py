@@ -268,7 +268,7 @@ class TurnClient:
                     raise StreamExpired(turn_id)
                 case [b"kept", seq, *record]:
                     fields = [field.decode() for field in record]
-                    events = [event.encode() for event in kept(turn_id, seq, *fields)]
+                    events = [event.encode() for event in kept(seq, *fields)]
                     return Page(events[max(0, after - seq + len(events)) :], ends=True)
                 case [state, seq, events]:
                     more = after + len(events) < seq

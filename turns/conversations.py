@@ -19,12 +19,12 @@ from turnstream.turns.errors import (
     NewerVersion,
     RateLimited,
 )
-from turnstream.turns.history import ANSWER, removed_items
-from turnstream.turns.ids import new_response_id
+from turnstream.turns.history import removed_items
+from turnstream.turns.ids import new_response_id, turn_of_item
 from turnstream.turns.lua import Script
 from turnstream.turns.redis_calls import RedisCalls
 from turnstream.turns.settings import TurnSettings
-from turnstream.turns.shapes import MessageItem
+from turnstream.turns.shapes import OutputItem
 from turnstream.turns.turn import (
     Item,
     can_be_answered,
@@ -54,7 +54,7 @@ class TurnItems:
     turn_id: str
     #: Its input items, with the number of each in the turn's input.
     asked: tuple[tuple[int, Item], ...]
-    answers: tuple[MessageItem, ...]
+    answers: tuple[OutputItem, ...]
 
 
 class Conversations:
@@ -202,18 +202,17 @@ class Conversations:
         """
         _check(await self._calls.reply(self._delete(id=id, owner=owner)), id)
 
-    async def remove(self, id: str, owner: str, turn_id: str, number: int | None) -> bool:
+    async def remove(self, id: str, owner: str, turn_id: str, item: str) -> bool:
         """Remove an item, and return whether there was one.
 
         Args:
-            number: of the input item; None: the answer.
+            item: what the turn's record calls it, see `turns.ids.turn_of_item`.
 
         Raises:
             ConversationNotFound: there is no such conversation for this owner.
             ConversationLocked: a turn of it is active.
             Overloaded: Redis is away.
         """
-        item = ANSWER if number is None else str(number)
         reply = await self._calls.reply(self._remove(id=id, owner=owner, turn=turn_id, item=item))
         if reply == b"item_not_found":
             return False
@@ -226,22 +225,27 @@ def _speaks(item: Item) -> bool:
 
 
 class _Answered(msgspec.Struct, frozen=True):
-    output: tuple[MessageItem, ...] = ()
+    output: tuple[OutputItem, ...] = ()
 
 
 def _items(
     turn_id: str, asked: bytes | None, response: bytes | None, removed: bytes | None
 ) -> TurnItems:
     left_out = removed_items(removed or b"")
-    output: tuple[MessageItem, ...] = ()
-    if response is not None and ANSWER not in left_out:
+    output: tuple[OutputItem, ...] = ()
+    if response is not None:
         output = msgspec.json.decode(b"{" + response, type=_Answered).output
     given = enumerate(items_from_json(asked or "[]"))
     return TurnItems(
         turn_id=turn_id,
         asked=tuple((n, item) for n, item in given if str(n) not in left_out),
-        answers=output,
+        answers=tuple(item for item in output if _name(item) not in left_out),
     )
+
+
+def _name(item: OutputItem) -> str:
+    _, name = turn_of_item(item.id) or ("", "")
+    return name
 
 
 def _check(word: Any, id: str) -> None:

@@ -10,8 +10,9 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from turnstream.turns.shapes import (
     Count,
     Error,
+    FunctionCallId,
     MessageId,
-    MessageItem,
+    OutputItem,
     OutputText,
     Queue,
     Response,
@@ -51,10 +52,10 @@ class InProgress(Numbered, frozen=True, kw_only=True, tag_field="type", tag="res
 class OutputItemAdded(
     Numbered, frozen=True, kw_only=True, tag_field="type", tag="response.output_item.added"
 ):
-    """The answer begins."""
+    """An item of the answer begins: its text, or a call of a tool."""
 
-    output_index: Literal[0] = 0
-    item: MessageItem
+    output_index: Count
+    item: OutputItem
 
 
 class Part(Numbered, frozen=True, kw_only=True):
@@ -118,10 +119,43 @@ class ContentPartDone(
 class OutputItemDone(
     Last, frozen=True, kw_only=True, tag_field="type", tag="response.output_item.done"
 ):
-    """The answer has ended."""
+    """An item of the answer has ended."""
 
-    output_index: Literal[0] = 0
-    item: MessageItem
+    output_index: Count
+    item: OutputItem
+
+
+class CallArguments(Numbered, frozen=True, kw_only=True):
+    """Common fields of the events of a call of a tool."""
+
+    item_id: FunctionCallId
+    output_index: Count
+
+
+class ArgumentsDelta(
+    CallArguments,
+    frozen=True,
+    kw_only=True,
+    tag_field="type",
+    tag="response.function_call_arguments.delta",
+):
+    """Text to append to the arguments of a call."""
+
+    delta: str
+
+
+class ArgumentsDone(
+    CallArguments,
+    frozen=True,
+    kw_only=True,
+    tag_field="type",
+    tag="response.function_call_arguments.done",
+):
+    """The whole arguments of a call."""
+
+    name: str
+    arguments: str
+    snapshot: Snapshot = UNSET
 
 
 class Completed(Last, frozen=True, kw_only=True, tag_field="type", tag="response.completed"):
@@ -163,6 +197,8 @@ EVENTS = (
     TextDelta,
     TextDone,
     ContentPartDone,
+    ArgumentsDelta,
+    ArgumentsDone,
     OutputItemDone,
     Completed,
     Incomplete,

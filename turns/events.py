@@ -10,8 +10,14 @@ from turnstream.turns import event_shapes
 from turnstream.turns.errors import TurnError, error_body
 from turnstream.turns.event_json import encode, response_event, response_json, with_snapshot
 from turnstream.turns.ids import message_id
-from turnstream.turns.response import logprobs_of, message_item
-from turnstream.turns.shapes import MessageItem, MessageStatus, OutputText, TokenLogprob
+from turnstream.turns.response import output_of
+from turnstream.turns.shapes import (
+    FunctionCallItem,
+    MessageItem,
+    OutputItem,
+    OutputText,
+    TokenLogprob,
+)
 
 
 def still_in_progress(seq: int, response: str) -> str:
@@ -27,7 +33,8 @@ def opening(response_id: str, seq: int) -> list[str]:
     part = event_shapes.ContentPartAdded(
         sequence_number=seq + 1, item_id=item.id, part=OutputText(text="")
     )
-    return [encode(event_shapes.OutputItemAdded(sequence_number=seq, item=item)), encode(part)]
+    added = event_shapes.OutputItemAdded(sequence_number=seq, output_index=0, item=item)
+    return [encode(added), encode(part)]
 
 
 def text_delta(response_id: str, seq: int, text: str, logprobs: Sequence[TokenLogprob] = ()) -> str:
@@ -42,22 +49,49 @@ def text_delta(response_id: str, seq: int, text: str, logprobs: Sequence[TokenLo
     )
 
 
-def closing(
-    response_id: str,
-    seq: int,
-    status: MessageStatus,
-    text: str,
-    logprobs: Sequence[TokenLogprob] = (),
-) -> list[str]:
-    """Return the three events that close an answer; `status` is the item's."""
-    item = message_item(response_id, status, text, logprobs)
-    [whole] = item.content
-    done = event_shapes.TextDone(
-        sequence_number=seq, item_id=item.id, text=text, logprobs=whole.logprobs
+def call_opening(seq: int, index: int, item: FunctionCallItem) -> str:
+    """Return the event that begins a call of a tool; its item has no arguments yet."""
+    return encode(event_shapes.OutputItemAdded(sequence_number=seq, output_index=index, item=item))
+
+
+def arguments_delta(seq: int, index: int, item: FunctionCallItem, text: str) -> str:
+    """Return further arguments of a call."""
+    return encode(
+        event_shapes.ArgumentsDelta(
+            sequence_number=seq, item_id=item.id, output_index=index, delta=text
+        )
     )
-    part = event_shapes.ContentPartDone(sequence_number=seq + 1, item_id=item.id, part=whole)
-    end = event_shapes.OutputItemDone(sequence_number=seq + 2, item=item)
-    return [encode(done), encode(part), encode(end)]
+
+
+def closing(seq: int, index: int, item: OutputItem) -> list[str]:
+    """Return the events that close an item: three of a message, two of a call."""
+    done: list[event_shapes.Numbered]
+    match item:
+        case MessageItem():
+            [whole] = item.content
+            done = [
+                event_shapes.TextDone(
+                    sequence_number=seq,
+                    item_id=item.id,
+                    text=whole.text,
+                    logprobs=whole.logprobs,
+                ),
+                event_shapes.ContentPartDone(sequence_number=seq + 1, item_id=item.id, part=whole),
+            ]
+        case FunctionCallItem():
+            done = [
+                event_shapes.ArgumentsDone(
+                    sequence_number=seq,
+                    item_id=item.id,
+                    output_index=index,
+                    name=item.name,
+                    arguments=item.arguments,
+                )
+            ]
+    end = event_shapes.OutputItemDone(
+        sequence_number=seq + len(done), output_index=index, item=item
+    )
+    return [encode(event) for event in (*done, end)]
 
 
 def terminal(seq: int, status: str, error: str, response: str) -> str:
@@ -66,19 +100,18 @@ def terminal(seq: int, status: str, error: str, response: str) -> str:
     return response_event(f"response.{name}", seq, response_json(status, error, response))
 
 
-def kept(
-    response_id: str, seq: int, status: str, error: str, response: str, text: str
-) -> list[str]:
+def kept(seq: int, status: str, error: str, response: str) -> list[str]:
     """Return the last events of a turn, made from its record and marked as `snapshot`.
 
-    They carry the whole text under their original numbers, `seq` being the last; its log is gone.
+    Its log is gone. They carry all items of the answer, under the last numbers up to `seq`; of an
+    answer in one item these are the original ones.
     """
-    end = terminal(seq, status, error, response)
-    item_status: MessageStatus = "completed" if status == "completed" else "incomplete"
     closed: list[str] = []
-    if status != "failed":
-        closed = closing(response_id, seq - 3, item_status, text, logprobs_of(response))
-    return [with_snapshot(event) for event in (*closed, end)]
+    output = output_of(response) if status != "failed" else ()
+    for index, item in reversed(list(enumerate(output))):
+        events = 3 if isinstance(item, MessageItem) else 2
+        closed = closing(seq - len(closed) - events, index, item) + closed
+    return [with_snapshot(event) for event in (*closed, terminal(seq, status, error, response))]
 
 
 def refused(seq: int, error: TurnError) -> str:

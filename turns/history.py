@@ -2,10 +2,8 @@
 
 from collections.abc import Sequence
 
+from turnstream.turns.ids import ANSWER, call_name
 from turnstream.turns.turn import Item, Message, items_from_json, spoken_at
-
-#: Names a turn's answer among the items that were removed from a conversation.
-ANSWER = "answer"
 
 
 def conversation(
@@ -14,7 +12,7 @@ def conversation(
     """Return the items of a turn's conversation, oldest first.
 
     Args:
-        history: input, output and removed items of each turn before it, latest turn first.
+        history: input, text, removed items and calls of each turn before it, latest turn first.
         input: of the turn itself.
         system: of the turns before those of the history, latest first: items, of which only the
             system messages are meant, and removed items.
@@ -22,7 +20,7 @@ def conversation(
     items: list[Item] = []
     for at in range(len(system) - 2, -1, -2):
         items += filter(_is_system, _left(system[at], removed_items(system[at + 1])))
-    for at in range(len(history) - 3, -1, -3):
+    for at in range(len(history) - 4, -1, -4):
         removed = removed_items(history[at + 2])
         items += _left(history[at], removed)
         text = _text(history[at + 1])
@@ -31,6 +29,8 @@ def conversation(
         elif text and ANSWER not in removed:
             # What it went on from, or answered, may be gone.
             items.append(Message("assistant", text))
+        calls = enumerate(items_from_json(history[at + 3] or "[]"))
+        items += [call for number, call in calls if call_name(number) not in removed]
     return (*items, *items_from_json(input))
 
 
@@ -56,7 +56,7 @@ def add_reply(items: list[Item], text: str) -> None:
 
 
 def removed_items(field: str | bytes) -> frozenset[str]:
-    """Read which items of a turn were removed: numbers of input items, or `ANSWER`."""
+    """Read which items of a turn were removed: see `turns.ids.turn_of_item`."""
     return frozenset(filter(None, _text(field).split(",")))
 
 

@@ -47,6 +47,8 @@ class Final:
     #: The response's JSON after its status and error.
     response: str
     text: str
+    #: JSON of the calls of tools; empty when there are none.
+    calls: str = ""
     #: Of prompt and response together.
     tokens: int = 0
 
@@ -105,6 +107,9 @@ class Log:
                 case Final() as final:
                     arguments |= {"final": final.status, "tokens": final.tokens}
                     payloads += (final.error, final.response, final.text)
+                    if final.calls:
+                        arguments["calls"] = 1
+                        payloads.append(final.calls)
             named.append(arguments)
         verdicts: list[bytes] = self._append(
             worker=self._worker, parts=named, payloads=payloads, **self._retention

@@ -86,8 +86,8 @@ class TurnRecord(TypedDict):
     #: a record with this, and only version, owner, status, store, input, output, awaits_answer,
     #: previous_response_id. Written by submit, warm_up and conversation_add.
     conversation: NotRequired[str]
-    #: Items that were removed from that conversation: numbers of input items or `answer`, with a
-    #: comma before, between and after them. Written by conversation_remove.
+    #: Items that were removed from that conversation, as `turns.ids.turn_of_item` names them, with
+    #: a comma before, between and after them. Written by conversation_remove.
     removed: NotRequired[str]
     #: Whether a warm-up's conversation can be answered without further items. Written by warm_up.
     awaits_answer: NotRequired[bool]
@@ -118,6 +118,9 @@ class TurnRecord(TypedDict):
     error: NotRequired[str]
     #: The answer's text. Written at its end.
     output: NotRequired[str]
+    #: JSON, see `turns.turn.items_to_json`: the answer's calls of tools, which follow its text;
+    #: absent when there are none. Written by append at its end.
+    calls: NotRequired[str]
 
 
 class LogEntry(TypedDict):

@@ -13,15 +13,18 @@ from msgspec import UNSET
 from msgspec.structs import replace
 
 from turnstream.turns.event_json import encode, response_fields_json
-from turnstream.turns.ids import message_id
+from turnstream.turns.ids import call_id, function_call_id, message_id
 from turnstream.turns.shapes import (
     ConversationRef,
     Cut,
+    FunctionCallItem,
     IncompleteDetails,
     InputTokensDetails,
     MessageItem,
     MessageStatus,
+    OutputItem,
     OutputText,
+    Response,
     ResponseError,
     ResponseFields,
     TokenLogprob,
@@ -38,7 +41,7 @@ _TIERS: dict[Tier, Literal["priority", "default", "flex"]] = {
 
 
 class _Output(msgspec.Struct, frozen=True):
-    output: tuple[MessageItem, ...] = ()
+    output: tuple[OutputItem, ...] = ()
 
 
 _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -46,14 +49,15 @@ _FIELDS = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
 def new_response(turn: Turn) -> str:
     """Return a response's JSON when its turn is submitted."""
-    sampling = turn.request.sampling
+    request = turn.request
+    sampling = request.sampling
     return response_fields_json(
         ResponseFields(
             id=turn.id,
             created_at=turn.created_at,
             background=turn.background,
             conversation=ConversationRef(id=turn.conversation) if turn.conversation else UNSET,
-            instructions=turn.request.instructions,
+            instructions=request.instructions,
             max_output_tokens=sampling.max_tokens,
             model=turn.model,
             previous_response_id=turn.previous_response_id,
@@ -61,7 +65,7 @@ def new_response(turn: Turn) -> str:
             store=turn.store,
             temperature=sampling.temperature,
             top_p=sampling.top_p,
-            truncation="auto" if turn.request.truncate else "disabled",
+            truncation="auto" if request.truncate else "disabled",
             metadata=turn.metadata,
             presence_penalty=sampling.presence_penalty,
             frequency_penalty=sampling.frequency_penalty,
@@ -74,7 +78,7 @@ def new_response(turn: Turn) -> str:
 def finished_response(
     response: str,
     *,
-    item: MessageItem | None,
+    output: Sequence[OutputItem],
     incomplete_reason: Cut | None,
     input_tokens: int,
     cached_tokens: int,
@@ -95,7 +99,7 @@ def finished_response(
     return response_fields_json(
         _FIELDS.decode("{" + response)
         | {
-            "output": (item,) if item is not None else (),
+            "output": output,
             "completed_at": completed_at,
             "incomplete_details": cut,
             "usage": usage,
@@ -116,10 +120,28 @@ def message_item(
     return MessageItem(id=message_id(response_id), status=status, content=(part,))
 
 
-def logprobs_of(response: str) -> tuple[TokenLogprob, ...]:
-    """Return the log probabilities in the output of an ended response."""
-    output = msgspec.json.decode("{" + response, type=_Output).output
-    return tuple(each for item in output for part in item.content for each in part.logprobs)
+def call_item(
+    response_id: str, number: int, status: MessageStatus, name: str, arguments: str
+) -> FunctionCallItem:
+    """Return a call of a tool as an item of a response's output; calls are numbered from 0."""
+    return FunctionCallItem(
+        id=function_call_id(response_id, number),
+        call_id=call_id(response_id, number),
+        name=name,
+        arguments=arguments,
+        status=status,
+    )
+
+
+def output_of(response: str) -> tuple[OutputItem, ...]:
+    """Return the items of an ended response's output."""
+    return msgspec.json.decode("{" + response, type=_Output).output
+
+
+def text_of(response: Response) -> str:
+    """Return the text of a response's answer."""
+    messages = [item for item in response.output if isinstance(item, MessageItem)]
+    return "".join(part.text for item in messages for part in item.content)
 
 
 def without_logprobs(response: str) -> str:
@@ -131,9 +153,11 @@ def without_logprobs(response: str) -> str:
     if '"logprobs":[{' not in response:
         return response
     fields = _FIELDS.decode(response)
-    output = msgspec.json.decode(fields["output"], type=tuple[MessageItem, ...])
-    bare = [
-        replace(item, content=tuple(replace(part, logprobs=()) for part in item.content))
-        for item in output
-    ]
-    return encode(fields | {"output": bare})
+    output = msgspec.json.decode(fields["output"], type=tuple[OutputItem, ...])
+    return encode(fields | {"output": [_bare(item) for item in output]})
+
+
+def _bare(item: OutputItem) -> OutputItem:
+    if not isinstance(item, MessageItem):
+        return item
+    return replace(item, content=tuple(replace(part, logprobs=()) for part in item.content))

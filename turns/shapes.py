@@ -21,6 +21,7 @@ ResponseId = Annotated[str, Meta(extra_json_schema={"pattern": "^resp_[0-9a-f]{3
 ConversationId = Annotated[str, Meta(extra_json_schema={"pattern": "^conv_[0-9a-f]{32}$"})]
 MessageStatus = Literal["in_progress", "completed", "incomplete"]
 MessageId = Annotated[str, Meta(extra_json_schema={"pattern": "^msg_[0-9a-f]{32}(_[0-9]+)?$"})]
+FunctionCallId = Annotated[str, Meta(extra_json_schema={"pattern": "^fc_[0-9a-f]{34}$"})]
 
 
 ErrorType = Literal["invalid_request_error", "server_error", "rate_limit_error"]
@@ -70,6 +71,21 @@ class MessageItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="mess
     content: tuple[OutputText, ...]
 
 
+class FunctionCallItem(Struct, frozen=True, kw_only=True, tag_field="type", tag="function_call"):
+    """A call of a tool, which the client is to run."""
+
+    id: FunctionCallId
+    #: Joins the call to its `function_call_output`.
+    call_id: str
+    name: str
+    #: JSON, as the model wrote it; of a strict tool it validates, if the status is `completed`.
+    arguments: str
+    status: MessageStatus
+
+
+OutputItem = MessageItem | FunctionCallItem
+
+
 class InputTokensDetails(Struct, frozen=True, kw_only=True):
     """Tokens of the prompt that were computed before."""
 
@@ -109,14 +125,30 @@ class ResponseError(Struct, frozen=True, kw_only=True):
     message: str
 
 
-class TextFormat(Struct, frozen=True, kw_only=True, tag_field="type", tag="text"):
-    """Plain text, the only format."""
+class PlainText(Struct, frozen=True, kw_only=True, tag_field="type", tag="text"):
+    """Plain text."""
+
+
+class JsonObjectText(Struct, frozen=True, kw_only=True, tag_field="type", tag="json_object"):
+    """A JSON object."""
+
+
+class JsonSchemaText(Struct, frozen=True, kw_only=True, tag_field="type", tag="json_schema"):
+    """JSON of a schema, as it was requested."""
+
+    name: str
+    schema: dict[str, Any]
+    description: str | None = None
+    strict: bool | None = None
+
+
+TextFormat = PlainText | JsonObjectText | JsonSchemaText
 
 
 class TextOptions(Struct, frozen=True, kw_only=True):
     """Format of the answer's text, and the verbosity that was requested."""
 
-    format: TextFormat = TextFormat()
+    format: TextFormat = PlainText()
     verbosity: Literal["low", "medium", "high"] | UnsetType = UNSET
 
 
@@ -145,10 +177,16 @@ class BackgroundHints(Struct, frozen=True, kw_only=True):
     continuation_id: str | UnsetType = UNSET
 
 
-class AllowedTools(Struct, frozen=True, kw_only=True, tag_field="type", tag="allowed_tools"):
-    """Some of the tools; none is forced."""
+class FunctionChoice(Struct, frozen=True, kw_only=True, tag_field="type", tag="function"):
+    """The one tool that must be called."""
 
-    mode: Literal["auto"] = "auto"
+    name: str
+
+
+class AllowedTools(Struct, frozen=True, kw_only=True, tag_field="type", tag="allowed_tools"):
+    """Some of the tools."""
+
+    mode: Literal["auto", "required"] = "auto"
     tools: tuple[dict[str, Any], ...]
 
 
@@ -171,7 +209,7 @@ class Hints(Struct, frozen=True, kw_only=True):
     parallel_tool_calls: bool = True
     reasoning: ReasoningHints | None = None
     text: TextOptions = TextOptions()
-    tool_choice: Literal["auto", "none"] | AllowedTools = "auto"
+    tool_choice: Literal["auto", "none", "required"] | FunctionChoice | AllowedTools = "auto"
     #: As the request described them, in the form of the Responses protocol.
     tools: tuple[dict[str, Any], ...] = ()
     safety_identifier: str | None = None
@@ -203,7 +241,7 @@ class ResponseFields(Hints, frozen=True, kw_only=True):
     instructions: str | None
     max_output_tokens: int | None
     model: str
-    output: tuple[MessageItem, ...] = ()
+    output: tuple[OutputItem, ...] = ()
     previous_response_id: ResponseId | None
     service_tier: Literal["priority", "default", "flex"]
     store: bool

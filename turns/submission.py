@@ -53,7 +53,7 @@ def warm_up(turn: Turn, settings: TurnSettings) -> dict[str, Any]:
     response = new_response(turn)
     finished = finished_response(
         response,
-        item=None,
+        output=(),
         incomplete_reason=None,
         input_tokens=0,
         cached_tokens=0,

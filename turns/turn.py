@@ -5,6 +5,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, assert_never
 
+from turnstream.prompts.tools import Offer, Tool, ToolChoice, offer
+from turnstream.turns import tools_json
+from turnstream.turns.constraint import Constraint
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.shapes import Hints
 from turnstream.turns.token_logprobs import TokenLogprobs
@@ -65,10 +68,27 @@ class Request:
     raw: bool = False
     #: The ids of a raw prompt that was sent as such; else it is text, in the input.
     prompt_ids: tuple[int, ...] = ()
+    #: The grammar that the answer's text must follow, if any.
+    constraint: Constraint | None = None
+    tools: tuple[Tool, ...] = ()
+    tool_choice: ToolChoice = "auto"
+    #: Whether the answer may have several calls of tools.
+    parallel_tool_calls: bool = True
+
+    @property
+    def offer(self) -> Offer | None:
+        """The tools that the answer may call; None: it is text."""
+        return offer(self.tools, self.tool_choice, parallel=self.parallel_tool_calls)
 
     def to_json(self) -> str:
         """Return its JSON for the record, without fields that have their default."""
         written = _stated(self) | {"sampling": _stated(self.sampling)}
+        if self.constraint is not None:
+            written["constraint"] = [self.constraint.kind, self.constraint.text]
+        if self.tools:
+            written["tools"] = [tools_json.tool_written(tool) for tool in self.tools]
+        if self.tool_choice != "auto":
+            written["tool_choice"] = tools_json.choice_written(self.tool_choice)
         return json.dumps(written, separators=(",", ":"))
 
     @classmethod
@@ -76,8 +96,18 @@ class Request:
         """Read it from the record."""
         read = {"instructions": None} | json.loads(text)
         sampling = SamplingParams.from_fields(read["sampling"])
+        constraint = Constraint(*read["constraint"]) if "constraint" in read else None
         lists = {name: tuple(read.get(name, ())) for name in ("stop", "prompt_ids")}
-        return cls(**read | lists | {"sampling": sampling})
+        return cls(
+            **read
+            | lists
+            | {
+                "sampling": sampling,
+                "constraint": constraint,
+                "tools": tuple(Tool(**each) for each in read.get("tools", ())),
+                "tool_choice": tools_json.choice_read(read.get("tool_choice", "auto")),
+            }
+        )
 
 
 def _stated(value: "Request | SamplingParams") -> dict[str, object]:

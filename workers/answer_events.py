@@ -6,15 +6,17 @@ Belongs to the publisher's thread; only `opened` is read by others.
 import time
 from collections.abc import Sequence
 
+from turnstream.prompts.tools import Part
 from turnstream.turns import events, response
 from turnstream.turns.errors import BadRequest
 from turnstream.turns.log import Append, Entry, Final, Requeued
-from turnstream.turns.shapes import Cut, MessageItem, MessageStatus, TokenLogprob
+from turnstream.turns.shapes import Cut, OutputItem
 from turnstream.turns.token_logprobs import TokenLogprobs
 from turnstream.turns.turn import Claimed
+from turnstream.workers.answer_reader import AnswerReader
 from turnstream.workers.engine import Finish, FinishReason
+from turnstream.workers.output_items import OutputItems
 from turnstream.workers.shown_tokens import ShownTokens, Vocabulary
-from turnstream.workers.slicer import IdSlicer
 
 #: A turn without new text gets a `response.in_progress` event at this interval.
 IN_PROGRESS_SECONDS = 10.0
@@ -30,37 +32,40 @@ class AnswerEvents:
     def __init__(
         self,
         claimed: Claimed,
-        slicer: IdSlicer,
+        reader: AnswerReader,
         *,
         input_tokens: int,
         vocabulary: Vocabulary | None = None,
     ) -> None:
-        #: Whether the output item has been opened, by this attempt or an earlier one.
-        self.opened = bool(claimed.token_ids)
         #: When the last events were made, by `time.monotonic`.
         self.last_made = time.monotonic()
         self._claimed = claimed
-        self._slicer = slicer
+        self._reader = reader
         self._input_tokens = input_tokens
         self._output_tokens = 0
         reports = claimed.request.sampling.top_logprobs is not None
         self._shown = ShownTokens(vocabulary) if vocabulary and reports else None
-        #: Of the tokens that readers have seen, and of the ids that are not logged yet.
-        self._logprobs: list[TokenLogprob] = []
+        self._items = OutputItems(claimed.id, self._shown)
+        #: Of the ids that are not logged yet.
         self._unlogged_logprobs: list[TokenLogprobs] = []
         self._next = claimed.seq + 1
-        # Readers have seen the text of these ids: replaying them restores the slicer's state.
-        self._text = self._sliced(claimed.token_ids)
+        # Readers have seen what these ids say: replaying them restores the state of the reader.
+        said = self._read(claimed.token_ids)
         if self._shown:
             self._shown.feed(claimed.token_ids, claimed.logprobs)
-            self._logprobs += self._shown.take(len(self._text))
+        self._items.add(said, 0)
         self._unlogged: list[int] = []
-        self._unsent = ""
+        self._unsent: list[Part] = []
+
+    @property
+    def opened(self) -> bool:
+        """Whether an output item has begun, in this attempt or an earlier one."""
+        return self._items.opened
 
     @property
     def stopped(self) -> bool:
-        """Whether the text has met a stop string."""
-        return self._slicer.stopped
+        """Whether the text has met a stop string, or the last call has ended."""
+        return self._reader.stopped
 
     def feed(self, ids: Sequence[int], logprobs: Sequence[TokenLogprobs] = ()) -> None:
         """Take new ids; their text goes into the next slice.
@@ -69,7 +74,7 @@ class AnswerEvents:
             logprobs: of the same ids, if the turn reports them.
         """
         self._unlogged += ids
-        self._unsent += self._sliced(ids)
+        self._unsent += self._read(ids)
         if self._shown:
             self._unlogged_logprobs += logprobs
             self._shown.feed(ids, logprobs)
@@ -91,7 +96,7 @@ class AnswerEvents:
     def refuse(self, error: BadRequest) -> Append:
         """Return the end of a turn whose request cannot be answered."""
         body = response.error_json("invalid_prompt", error.message)
-        finished = self._finished_response(item=None, reason=None, completed=False, cached_tokens=0)
+        finished = self._finished_response(output=(), reason=None, completed=False, cached_tokens=0)
         return self._append(
             [Entry(events.refused(self._next, error))],
             Final(status="failed", error=body, response=finished, text="", tokens=self._tokens),
@@ -99,13 +104,13 @@ class AnswerEvents:
 
     def end(self, finish: Finish, *, cached_tokens: int) -> Append:
         """Return the last slice and the events that end the turn."""
-        self._unsent += self._slicer.finish()
+        self._unsent += self._reader.finish(cut=finish.reason is not FinishReason.STOP)
         entries = self._slice(last=True)
         match finish.reason:
             case FinishReason.ERROR:
                 return self._failed(entries, finish.message, cached_tokens)
             # A stop string ends an answer as the model's own end would.
-            case _ if self._slicer.stopped:
+            case _ if self._reader.stopped:
                 return self._closed(entries, "completed", None, cached_tokens)
             case FinishReason.STOP:
                 return self._closed(entries, "completed", None, cached_tokens)
@@ -114,79 +119,62 @@ class AnswerEvents:
             case FinishReason.CANCELLED:
                 return self._closed(entries, "cancelled", None, cached_tokens)
 
-    def _sliced(self, ids: Sequence[int]) -> str:
-        """Return the text of new ids; stop strings count after the first `min_tokens` tokens."""
+    def _read(self, ids: Sequence[int]) -> list[Part]:
+        """Return the parts of new ids; stop strings count after the first `min_tokens` tokens."""
         unstoppable = self._claimed.request.sampling.min_tokens - self._output_tokens
         self._output_tokens += len(ids)
         if unstoppable <= 0:
-            return self._slicer.feed(ids)
-        text = self._slicer.feed(ids[:unstoppable], may_stop=False)
-        return text + self._slicer.feed(ids[unstoppable:])
+            return self._reader.feed(ids)
+        parts = self._reader.feed(ids[:unstoppable], may_stop=False)
+        return parts + self._reader.feed(ids[unstoppable:])
 
     def _slice(self, *, last: bool = False) -> list[Entry]:
-        text, self._unsent = self._unsent, ""
-        logprobs: list[TokenLogprob] = []
-        if self._shown and (text or last):
-            shown = len(self._text) + len(text)
-            logprobs = self._shown.take_last(shown) if last else self._shown.take(shown)
-        # At the end there may be tokens without text, such as an EOS that was ignored.
-        if not (text or logprobs):
+        parts, self._unsent = self._unsent, []
+        made = self._items.add(parts, self._next, last=last) if parts or last else []
+        if not made:
             return []
-        entries = []
-        if not self.opened:
-            self.opened = True
-            entries = [Entry(event) for event in events.opening(self._claimed.id, self._next)]
-        delta = events.text_delta(self._claimed.id, self._next + len(entries), text, logprobs)
-        entries.append(Entry(delta, tuple(self._unlogged), tuple(self._unlogged_logprobs)))
+        # All events of a slice are written together, so the ids may be at any of them.
+        ids = Entry(made[-1], tuple(self._unlogged), tuple(self._unlogged_logprobs))
         self._unlogged, self._unlogged_logprobs = [], []
-        self._text += text
-        self._logprobs += logprobs
-        return entries
+        return [*map(Entry, made[:-1]), ids]
 
     def _closed(
         self, entries: list[Entry], status: str, reason: Cut | None, cached_tokens: int
     ) -> Append:
-        if not self.opened:
-            opening = events.opening(self._claimed.id, self._next + len(entries))
-            entries = [*entries, *map(Entry, opening)]
-        item_status: MessageStatus = "completed" if status == "completed" else "incomplete"
-        seq = self._next + len(entries)
-        closing = events.closing(self._claimed.id, seq, item_status, self._text, self._logprobs)
+        completed = status == "completed"
+        closing = self._items.close(self._next + len(entries), completed=completed)
         finished = self._finished_response(
-            item=response.message_item(self._claimed.id, item_status, self._text, self._logprobs),
+            output=self._items.items(completed=completed),
             reason=reason,
-            completed=status == "completed",
+            completed=completed,
             cached_tokens=cached_tokens,
         )
-        end = events.terminal(seq + len(closing), status, _NO_ERROR, finished)
-        return self._append(
-            [*entries, *map(Entry, closing), Entry(end)],
-            Final(
-                status=status,
-                error=_NO_ERROR,
-                response=finished,
-                text=self._text,
-                tokens=self._tokens,
-            ),
-        )
+        seq = self._next + len(entries) + len(closing)
+        end = events.terminal(seq, status, _NO_ERROR, finished)
+        return self._ended([*entries, *map(Entry, closing), Entry(end)], status, finished)
 
     def _failed(self, entries: list[Entry], message: str, cached_tokens: int) -> Append:
         error = response.error_json("server_error", message)
-        item = response.message_item(self._claimed.id, "incomplete", self._text, self._logprobs)
         finished = self._finished_response(
-            item=item if self.opened else None,
+            output=self._items.items(completed=False),
             reason=None,
             completed=False,
             cached_tokens=cached_tokens,
         )
         end = events.terminal(self._next + len(entries), "failed", error, finished)
+        return self._ended([*entries, Entry(end)], "failed", finished, error=error)
+
+    def _ended(
+        self, entries: list[Entry], status: str, finished: str, *, error: str = _NO_ERROR
+    ) -> Append:
         return self._append(
-            [*entries, Entry(end)],
+            entries,
             Final(
-                status="failed",
+                status=status,
                 error=error,
                 response=finished,
-                text=self._text,
+                text=self._items.text,
+                calls=self._items.calls_json(),
                 tokens=self._tokens,
             ),
         )
@@ -196,11 +184,16 @@ class AnswerEvents:
         return self._input_tokens + self._output_tokens
 
     def _finished_response(
-        self, *, item: MessageItem | None, reason: Cut | None, completed: bool, cached_tokens: int
+        self,
+        *,
+        output: Sequence[OutputItem],
+        reason: Cut | None,
+        completed: bool,
+        cached_tokens: int,
     ) -> str:
         return response.finished_response(
             self._claimed.response,
-            item=item,
+            output=output,
             incomplete_reason=reason,
             input_tokens=self._input_tokens,
             # The engine's prompt includes ids of earlier attempts, which may be cached as well.

@@ -16,6 +16,7 @@ from turnstream.turns.log import Append
 from turnstream.turns.token_logprobs import TokenLogprobs
 from turnstream.turns.turn import Claimed
 from turnstream.workers.answer_events import AnswerEvents
+from turnstream.workers.answer_reader import AnswerReader
 from turnstream.workers.attempt_state import (
     LAST_TO_TAKE,
     NOTHING_TO_TAKE,
@@ -27,7 +28,6 @@ from turnstream.workers.attempt_state import (
 )
 from turnstream.workers.engine import Finish, FinishReason, Handle
 from turnstream.workers.shown_tokens import Vocabulary
-from turnstream.workers.slicer import IdSlicer
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Attempt:
     def __init__(
         self,
         claimed: Claimed,
-        slicer: IdSlicer,
+        reader: AnswerReader,
         callbacks: Callbacks = Callbacks(),
         *,
         input_tokens: int = 0,
@@ -65,7 +65,7 @@ class Attempt:
         self.claimed = claimed
         self._callbacks = callbacks
         self._events = AnswerEvents(
-            claimed, slicer, input_tokens=input_tokens, vocabulary=vocabulary
+            claimed, reader, input_tokens=input_tokens, vocabulary=vocabulary
         )
         # Guards all of these. Nothing is called while it is held.
         self._lock = Lock()

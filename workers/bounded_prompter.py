@@ -33,8 +33,8 @@ class BoundedPrompter:
 
     def ids(self, messages: Sequence[Item], request: Request, *, limit: int) -> list[int]:
         """Return the prompt of a turn; see `Prompter.ids`."""
-        characters = sum(len(message.text) for message in as_messages(messages))
-        characters += len(request.instructions or "")
+        characters = sum(len(message.text) for message in as_messages(messages, tools=False))
+        characters += len(request.instructions or "") + sum(map(len, _told(request)))
         many = characters > max(self._free_characters, limit * _FREE_FOR_TOKEN)
         # Each item with text has a token at least.
         if many or len(messages) > limit:
@@ -47,8 +47,10 @@ class BoundedPrompter:
         Raises:
             ContextLengthExceeded: they are too long.
         """
-        messages = list(as_messages(items))
-        used = self._least(system_text(items, request) or "", limit)
+        messages = list(as_messages(items, tools=False))
+        used = 0
+        for text in (system_text(items, request) or "", *_told(request)):
+            used += self._least(text, limit - used) if used <= limit else 0
         spoken = [at for at, message in enumerate(messages) if message.role != "system"]
         fitting = len(messages)
         for at in reversed(spoken):
@@ -82,6 +84,12 @@ class BoundedPrompter:
             if count > enough:
                 break
         return count
+
+
+def _told(request: Request) -> list[str]:
+    """Return what is long of the tools that the model is told of."""
+    tools = request.offer.tools if request.offer else ()
+    return [text for tool in tools for text in (tool.description, tool.parameters) if text]
 
 
 def _begins_turn(before: Message, message: Message) -> bool:

@@ -19,9 +19,11 @@ from turnstream.turns.queue import RETRYABLE_ERRORS, TurnQueue
 from turnstream.turns.redis_problem import problem_of
 from turnstream.turns.turn import Claimed
 from turnstream.workers.active_turns import ActiveTurns
+from turnstream.workers.answer_reader import AnswerReader
 from turnstream.workers.attempt import Attempt, Callbacks
 from turnstream.workers.cache_scope import CacheScope
 from turnstream.workers.engine import (
+    BadConstraint,
     BadLogitBias,
     BadPrompt,
     Engine,
@@ -33,6 +35,7 @@ from turnstream.workers.prompter import Prompter, common_length, continued_reply
 from turnstream.workers.publisher import Publisher
 from turnstream.workers.shown_tokens import Vocabulary
 from turnstream.workers.slicer import MakeSlicer
+from turnstream.workers.tool_use import ToolUse
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +55,7 @@ class Claimer:
         prompter: Prompter,
         make_slicer: MakeSlicer,
         vocabulary: Vocabulary,
+        tool_use: ToolUse,
     ) -> None:
         self._queue = queue
         self._active = active
@@ -60,6 +64,7 @@ class Claimer:
         self._prompter = prompter
         self._make_slicer = make_slicer
         self._vocabulary = vocabulary
+        self._tool_use = tool_use
         self._public = public_prefix(prompter, limit=engine.context - 1)
         # One claim at a time: Redis recognises the repeat of a worker's last claim by one nonce.
         self._claiming = Lock()
@@ -138,26 +143,34 @@ class Claimer:
                 raise ContextLengthExceeded(len(prompt), limit, at_least=True)
             reply = continued_reply(claimed.messages)
         except BadRequest as exc:
-            attempt = Attempt(claimed, self._make_slicer((), ()), self._callbacks)
+            reader = AnswerReader(self._make_slicer((), ()))
+            attempt = Attempt(claimed, reader, self._callbacks)
             self._active.add(attempt)
             attempt.refuse(exc)
         else:
-            attempt = Attempt(
-                claimed,
-                # The prompt leaves out white space at its end, which the reply may repeat. After a
-                # raw prompt, white space is part of the text as well.
-                self._make_slicer(
-                    prompt,
-                    claimed.request.stop,
-                    begun=claimed.request.raw or (reply is not None and reply == reply.rstrip()),
-                ),
-                self._callbacks,
-                input_tokens=len(prompt),
-                vocabulary=self._vocabulary,
-            )
+            attempt = self._attempt(claimed, prompt, reply)
             self._active.add(attempt)
             self._submit(attempt, prompt)
         self._publisher.wake()
+
+    def _attempt(self, claimed: Claimed, prompt: Sequence[int], reply: str | None) -> Attempt:
+        """Return the attempt at a turn; `reply` is what its answer goes on from."""
+        request, vocabulary = claimed.request, self._vocabulary
+        # The prompt leaves out white space at its end, which the reply may repeat. After a raw
+        # prompt, white space is part of the text as well.
+        begun = request.raw or (reply is not None and reply == reply.rstrip())
+        if request.offer:
+            reader = self._tool_use.reader(prompt, request, request.offer, begun=begun)
+            vocabulary = self._tool_use.vocabulary
+        else:
+            reader = AnswerReader(self._make_slicer(prompt, request.stop, begun=begun))
+        return Attempt(
+            claimed,
+            reader,
+            self._callbacks,
+            input_tokens=len(prompt),
+            vocabulary=vocabulary,
+        )
 
     def _submit(self, attempt: Attempt, prompt: Sequence[int]) -> None:
         claimed, sampling = attempt.claimed, attempt.claimed.request.sampling
@@ -180,6 +193,7 @@ class Claimer:
                 generated=generated,
                 low_priority=claimed.tier == "batch",
                 on_logprobs=attempt.on_logprobs,
+                constraint=self._tool_use.constraint(claimed.request),
                 cache=CacheScope(claimed.owner, common_length(prompt, self._public)),
             )
             attempt.start(handle)
@@ -187,5 +201,8 @@ class Claimer:
             attempt.refuse(BadRequest(str(exc), param="input"))
         except BadLogitBias as exc:
             attempt.refuse(BadRequest(str(exc), param="logit_bias"))
+        except BadConstraint as exc:
+            named = "text.format" if claimed.request.offer is None else "tools"
+            attempt.refuse(BadRequest(str(exc), param=named))
         except EngineDead:
             attempt.abandon()

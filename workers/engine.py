@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from turnstream.turns.constraint import Constraint
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.token_logprobs import TokenLogprobs
 from turnstream.workers.cache_scope import NO_OWNER, CacheScope
@@ -20,6 +21,10 @@ class BadPrompt(ValueError):
 
 class BadLogitBias(ValueError):
     """A bias for tokens that the model does not have."""
+
+
+class BadConstraint(ValueError):
+    """A grammar that this engine cannot compile, or that the answer so far does not follow."""
 
 
 class EngineDead(RuntimeError):
@@ -91,6 +96,7 @@ class Engine(Protocol):
         generated: int = 0,
         low_priority: bool = False,
         on_logprobs: OnLogprobs | None = None,
+        constraint: Constraint | None = None,
         cache: CacheScope = NO_OWNER,
     ) -> Handle:
         """Take a turn; it starts at the next step with a free slot, in the order of submission.
@@ -103,6 +109,8 @@ class Engine(Protocol):
             low_priority: prefer other turns wherever the engine has a choice; the answer is the
                 same.
             on_logprobs: called if `sampling.top_logprobs` is not None.
+            constraint: the grammar of the answer, which includes the ids that were generated. The
+                answer can end only where the grammar can.
             cache: nothing computed for turns outside this scope is reused, so that neither
                 `cached_tokens` nor the time to the first token tells what others have asked.
 
@@ -110,6 +118,7 @@ class Engine(Protocol):
             BadPrompt: no ids, an id outside the vocabulary, fewer than were generated, or no room
                 left for one new token.
             BadLogitBias: an id outside the vocabulary has a bias.
+            BadConstraint: the grammar cannot be compiled, or the generated ids do not follow it.
             EngineDead: the engine was stopped or has died.
         """
         ...

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from turnstream.prompts.registry import PROMPTS
+from turnstream.prompts.tools import TOOL_FORMATS
 from turnstream.turns.environment import Setting, SettingError, choice, read_all, seconds, whole
 from turnstream.turns.settings import MODEL, TurnSettings
 
@@ -65,6 +66,14 @@ class WorkerSettings:
         "auto",
         "prompt format: `auto` goes by the model's config and name; `llama-2-chat`; or `template`,"
         " the tokenizer's own",
+    ).field()
+    tool_parser: str = Setting(
+        "TOOL_PARSER",
+        choice("auto", *TOOL_FORMATS),
+        "auto",
+        "how the model writes calls of tools: `auto` goes by its chat template; `hermes` (also"
+        " Qwen), `llama3`, `mistral` or `mistral-args` (its later models); `turnstream`: our own"
+        " system text tells it how, whatever its template knows",
     ).field()
     slots: int = Setting(
         "SLOTS", whole(1, 4096), 8, "turns that one engine answers at once"

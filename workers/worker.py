@@ -9,6 +9,7 @@ import os
 import time
 
 from turnstream.prompts import PromptFormat, prompt_format
+from turnstream.prompts.tools import CALL_FORMATS, CallFormat, ToolFormat, format_of_template
 from turnstream.turns.commands import commands
 from turnstream.turns.connection import connect
 from turnstream.turns.log import Log
@@ -23,12 +24,14 @@ from turnstream.workers.counter import Counter
 from turnstream.workers.engine import CheckpointError
 from turnstream.workers.engines.load import LoadedModel, load_engine
 from turnstream.workers.engines.slicing import byte_table, slicers
+from turnstream.workers.engines.tokenizer import LlamaTokenizer
 from turnstream.workers.heartbeat import Heartbeat
 from turnstream.workers.prompter import Llama2Prompter, Prompter, TemplatePrompter
 from turnstream.workers.publisher import Publisher
 from turnstream.workers.raw_prompt import WithRawPrompts
 from turnstream.workers.settings import WorkerSettings
 from turnstream.workers.shown_tokens import Vocabulary
+from turnstream.workers.tool_use import ToolUse
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +70,9 @@ class Worker:
                 most_bytes=table.most_bytes(loaded.engine.context),
             )
 
-        chat = BoundedPrompter(_prompter(loaded, settings.prompt), loaded.tokenizer)
+        prompts = _prompt_format(loaded, settings.prompt)
+        tool_format = _tool_format(loaded, prompts, settings.tool_parser)
+        chat = BoundedPrompter(_prompter(loaded, prompts, tool_format), loaded.tokenizer)
         prompter = WithRawPrompts(loaded.tokenizer, chat)
         self._counter = Counter(
             CountQueue(redis, model=loaded.name), prompter, context=loaded.engine.context
@@ -82,6 +87,7 @@ class Worker:
             prompter,
             slicers(loaded.tokenizer),
             Vocabulary(table, loaded.tokenizer.tokens),
+            tool_use(loaded.tokenizer, CALL_FORMATS[tool_format]),
         )
         about: SelfDescription = {
             "version": DESCRIPTION_VERSION,
@@ -145,16 +151,41 @@ class Worker:
             os._exit(ENGINE_DIED)
 
 
-def _prompter(loaded: LoadedModel, wanted: str) -> Prompter:
+def _prompt_format(loaded: LoadedModel, wanted: str) -> PromptFormat:
     if wanted == "auto":
         chosen = prompt_format(loaded.name, loaded.config.to_dict())
     else:
         chosen = PromptFormat(wanted)
-    if chosen is PromptFormat.LLAMA_2_CHAT:
-        return Llama2Prompter(loaded.tokenizer)
-    if not loaded.tokenizer.has_template:
+    if chosen is PromptFormat.TEMPLATE and not loaded.tokenizer.has_template:
         raise CheckpointError(
             f"model {loaded.name}: its tokenizer has no chat template; if it was trained on"
             " Llama 2's prompt format, set TURNSTREAM_PROMPT=llama-2-chat"
         )
-    return TemplatePrompter(loaded.tokenizer)
+    return chosen
+
+
+def _tool_format(loaded: LoadedModel, prompts: PromptFormat, wanted: str) -> ToolFormat:
+    if wanted != "auto":
+        return ToolFormat(wanted)
+    if prompts is PromptFormat.LLAMA_2_CHAT:
+        return ToolFormat.TURNSTREAM
+    return format_of_template(loaded.tokenizer.tool_template())
+
+
+def _prompter(loaded: LoadedModel, prompts: PromptFormat, tools: ToolFormat) -> Prompter:
+    if prompts is PromptFormat.LLAMA_2_CHAT:
+        return Llama2Prompter(loaded.tokenizer)
+    return TemplatePrompter(loaded.tokenizer, knows_tools=tools is not ToolFormat.TURNSTREAM)
+
+
+def tool_use(tokenizer: LlamaTokenizer, call_format: CallFormat) -> ToolUse:
+    """Return how a model calls tools that has this tokenizer."""
+    control = {tokenizer.tokens[id]: id for id in tokenizer.control_ids}
+    control_ids = {text: control[text] for text in call_format.control if text in control}
+    spelled = set(control_ids.values())
+    return ToolUse(
+        call_format,
+        control_ids=control_ids,
+        make_slicer=slicers(tokenizer, spelled=spelled),
+        vocabulary=Vocabulary(byte_table(tokenizer, spelled=spelled), tokenizer.tokens),
+    )

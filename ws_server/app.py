@@ -23,6 +23,7 @@ from turnstream.ws_server.connections.counts import Counts
 from turnstream.ws_server.cors import Cors
 from turnstream.ws_server.directory import Directory
 from turnstream.ws_server.failures import HANDLERS, Failures
+from turnstream.ws_server.grammar_check import GrammarCheck
 from turnstream.ws_server.prefix import Prefix
 from turnstream.ws_server.settings import ServerSettings
 from turnstream.ws_server.socket import no_such_socket, responses_socket
@@ -48,11 +49,13 @@ def create_app(settings: ServerSettings) -> Starlette:
             # Logs what is the matter; the node waits for Redis.
             await turn_client.redis_problem(model)
             directory = Directory(turn_client, model)
-            async with open_batches(settings, directory) as batch_service:
+            grammars = GrammarCheck()
+            async with open_batches(settings, directory, grammars) as batch_service:
                 app.state.node = NodeState(
                     access=Access(settings),
                     turn_client=turn_client,
                     directory=directory,
+                    grammars=grammars,
                     batches=batch_service,
                     model=model,
                     socket_limits=settings.socket,

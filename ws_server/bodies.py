@@ -21,9 +21,10 @@ from turnstream.turns.shapes import (
     Usage,
 )
 from turnstream.turns.turn import ItemStatus
+from turnstream.ws_server.call_bodies import ToolCallDelta, ToolCallMade
 
 CompletionId = Annotated[str, Meta(extra_json_schema={"pattern": "^chatcmpl-[0-9a-f]{32}$"})]
-FinishReason = Literal["stop", "length"]
+FinishReason = Literal["stop", "length", "tool_calls"]
 
 
 class _Listed(Protocol):
@@ -180,8 +181,11 @@ class CompletionMessage(Struct, frozen=True, kw_only=True):
     """An answer."""
 
     role: Literal["assistant"] = "assistant"
-    content: str
+    #: Null if there are only calls.
+    content: str | None
     refusal: None = None
+    #: Only if there are any.
+    tool_calls: tuple[ToolCallMade, ...] | UnsetType = UNSET
 
 
 class ChoiceLogprobs(Struct, frozen=True, kw_only=True):
@@ -227,6 +231,7 @@ class Delta(Struct, frozen=True, kw_only=True):
 
     role: Literal["assistant"] | UnsetType = UNSET
     content: str | UnsetType = UNSET
+    tool_calls: tuple[ToolCallDelta, ...] | UnsetType = UNSET
 
 
 class ChunkChoice(Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Chat completions: the older protocol's requests and answers, for `/v1/chat/completions`.
+"""Chat completions: the older protocol's answers, for `/v1/chat/completions`.
 
 A completion is a turn like any other. Its id is the response's with another prefix, so that it can
 be read, cancelled and deleted as a response.
@@ -6,7 +6,6 @@ be read, cancelled and deleted as a response.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from msgspec import UNSET, Struct, UnsetType
 from msgspec.json import Decoder
@@ -16,16 +15,7 @@ from starlette.responses import Response as HttpResponse
 from turnstream.turns.errors import TurnError, error_body
 from turnstream.turns.event_json import encode, event_type
 from turnstream.turns.ids import completion_of
-from turnstream.turns.shapes import Error, Response, TokenLogprob
-from turnstream.ws_server import (
-    chat_messages,
-    field,
-    fields,
-    hints,
-    items,
-    request_options,
-    requests,
-)
+from turnstream.turns.shapes import Error, MessageItem, Response, TokenLogprob
 from turnstream.ws_server.bodies import (
     ChoiceLogprobs,
     Chunk,
@@ -39,76 +29,9 @@ from turnstream.ws_server.bodies import (
     FinishReason,
     PromptTokensDetails,
 )
+from turnstream.ws_server.chat_calls import CallChunks, calls_of
 from turnstream.ws_server.choices import index_of
-from turnstream.ws_server.create import TIERS, Create, sampling_of
-from turnstream.ws_server.decode import decode
-from turnstream.ws_server.field import Body
 from turnstream.ws_server.wire import failure
-
-
-@dataclass(frozen=True, slots=True)
-class ChatRequest:
-    """A validated request for a completion."""
-
-    create: Create
-    stream: bool
-    #: Whether a stream ends with token usage.
-    include_usage: bool
-
-
-def read_chat(body: Body) -> ChatRequest:
-    """Check a request.
-
-    Raises:
-        BadRequest: a field is wrong, missing or not supported; it says which.
-    """
-    fields.check(body, fields.CHAT)
-    asked = decode(body, requests.CompletionBody)
-    options = asked.stream_options or request_options.StreamOptions()
-    field.check_obfuscation(options.include_obfuscation)
-    if asked.top_logprobs and not asked.logprobs:
-        raise field.wrong("top_logprobs", "used with 'logprobs' true")
-    logprobs = {"top_logprobs": asked.top_logprobs or 0} if asked.logprobs else {}
-    limit = _most_tokens(asked)
-    stops = (asked.stop,) if isinstance(asked.stop, str) else tuple(asked.stop or ())
-    if not all(stops):
-        raise field.wrong("stop", "at most 4 strings, none of them empty")
-    read = chat_messages.read_messages(asked.messages)
-    items.check_answerable(read, "messages", goes_on=False)
-    create = Create(
-        model=asked.model,
-        messages=chat_messages.continued(
-            read.items,
-            continue_final_message=asked.continue_final_message,
-            add_generation_prompt=asked.add_generation_prompt,
-        ),
-        instructions=None,
-        previous_response_id=None,
-        max_output_tokens=limit,
-        sampling=sampling_of(asked, limit=limit) | logprobs,
-        truncate=False,
-        stop=stops,
-        store=asked.store is True,
-        background=False,
-        tier=TIERS[asked.service_tier or "auto"],
-        metadata=asked.metadata or {},
-        choices=asked.n or 1,
-        hints=hints.of_completion(asked),
-        idempotency_key=asked.idempotency_key,
-    )
-    return ChatRequest(
-        create,
-        stream=asked.stream is True,
-        include_usage=options.include_usage is True,
-    )
-
-
-def _most_tokens(asked: requests.CompletionBody) -> int | None:
-    for name in ("max_completion_tokens", "max_tokens"):
-        if getattr(asked, name) == 0:
-            raise field.wrong(name, "at least 1, or -1 for no limit")
-    most = asked.max_tokens if asked.max_completion_tokens is None else asked.max_completion_tokens
-    return None if most == -1 else most
 
 
 class _Delta(Struct, frozen=True):
@@ -149,6 +72,7 @@ class ChatWire:
         self._first: Response | None = None
         self._running = choices
         self._ended: list[Response] = []
+        self._calls = CallChunks()
 
     def event(self, event: bytes) -> bytes:
         """Return the chunk of an event; empty if it has none."""
@@ -159,6 +83,12 @@ class ChatWire:
                 return self._chunk(
                     index, Delta(content=read.delta), logprobs=_logprobs(read.logprobs)
                 )
+            case b"response.output_item.added":
+                call = self._calls.added(index, event)
+                return self._chunk(index, Delta(tool_calls=(call,))) if call else b""
+            case b"response.function_call_arguments.delta":
+                piece = self._calls.arguments(index, event)
+                return self._chunk(index, Delta(tool_calls=(piece,)))
             case b"response.created":
                 self._first = self._first or _ENDED.decode(event).response
                 return self._chunk(index, Delta(role="assistant", content=""))
@@ -244,10 +174,14 @@ def completion(*responses: Response) -> Completion:
 
 
 def _choice(index: int, response: Response) -> CompletionChoice:
-    parts = [part for item in response.output for part in item.content]
+    messages = [item for item in response.output if isinstance(item, MessageItem)]
+    parts = [part for item in messages for part in item.content]
+    text, calls = "".join(part.text for part in parts), calls_of(response)
     return CompletionChoice(
         index=index,
-        message=CompletionMessage(content="".join(part.text for part in parts)),
+        message=CompletionMessage(
+            content=None if calls and not text else text, tool_calls=calls or UNSET
+        ),
         logprobs=_logprobs(tuple(each for part in parts for each in part.logprobs)),
         finish_reason=_finish_reason(response),
     )
@@ -258,7 +192,9 @@ def _logprobs(tokens: tuple[TokenLogprob, ...]) -> ChoiceLogprobs | None:
 
 
 def _finish_reason(response: Response) -> FinishReason:
-    return "length" if response.status == "incomplete" else "stop"
+    if response.status == "incomplete":
+        return "length"
+    return "tool_calls" if calls_of(response) else "stop"
 
 
 def _usage(responses: Sequence[Response]) -> CompletionUsage:
@@ -277,7 +213,8 @@ def in_chat_words(error: Error) -> Error:
     """Return an error with the name that its field has in this protocol."""
     if error.param is None:
         return error
-    return replace(error, param=re.sub(r"^input\b", "messages", error.param))
+    param = re.sub(r"^input\b", "messages", error.param)
+    return replace(error, param=re.sub(r"^text\.format\b", "response_format", param))
 
 
 def refusal_of(event: bytes) -> HttpResponse:

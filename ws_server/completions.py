@@ -16,6 +16,7 @@ from turnstream.turns.errors import TurnError, error_body
 from turnstream.turns.event_json import encode, event_type
 from turnstream.turns.event_shapes import ErrorEvent
 from turnstream.turns.ids import text_completion_of
+from turnstream.turns.response import text_of
 from turnstream.turns.shapes import Error, Response
 from turnstream.turns.turn import Message, Turn
 from turnstream.ws_server import field, fields
@@ -243,7 +244,7 @@ def completion(responses: Sequence[Response], echoes: Sequence[str]) -> TextComp
     choices = tuple(
         TextChoice(
             index=index,
-            text=echo + "".join(part.text for item in response.output for part in item.content),
+            text=echo + text_of(response),
             finish_reason=_finish_reason(response),
         )
         for index, (echo, response) in enumerate(zip(echoes, responses, strict=True))

@@ -12,6 +12,7 @@ from turnstream.turns import conversations
 from turnstream.turns.conversations import Conversations, TurnItems
 from turnstream.turns.errors import BadRequest, ConversationNotFound, ItemNotFound
 from turnstream.turns.ids import is_conversation_id, new_conversation_id, turn_of_item
+from turnstream.turns.shapes import FunctionCallItem, MessageItem, OutputItem
 from turnstream.turns.turn import Item, Message
 from turnstream.ws_server import field, items
 from turnstream.ws_server.bodies import InputCall, InputCallOutput, InputItem, SaidText
@@ -130,8 +131,8 @@ async def delete_item(request: Request) -> Response:
         request.path_params["item_id"],
     )
     found = await _find(known, await known.turns(id, owner), item_id)
-    turn_id, number = turn_of_item(found.id) or ("", None)
-    if not await known.remove(id, owner, turn_id, number):
+    turn_id, name = turn_of_item(found.id) or ("", "")
+    if not await known.remove(id, owner, turn_id, name):
         raise ItemNotFound(item_id)
     return json_response(_body(await known.get(id, owner)))
 
@@ -182,16 +183,26 @@ async def _read(
 
 def _listed(turn: TurnItems) -> list[ListedItem]:
     asked = [_input_item(turn.turn_id, number, item) for number, item in turn.asked]
-    answers = [
-        InputItem(
-            id=answer.id,
-            role="assistant",
-            status=answer.status,
-            content=tuple(SaidText(text=part.text) for part in answer.content),
-        )
-        for answer in turn.answers
-    ]
-    return [*asked, *answers]
+    return [*asked, *map(_answer_item, turn.answers)]
+
+
+def _answer_item(item: OutputItem) -> ListedItem:
+    match item:
+        case MessageItem():
+            return InputItem(
+                id=item.id,
+                role="assistant",
+                status=item.status,
+                content=tuple(SaidText(text=part.text) for part in item.content),
+            )
+        case FunctionCallItem():
+            return InputCall(
+                id=item.id,
+                call_id=item.call_id,
+                name=item.name,
+                arguments=item.arguments,
+                status=item.status,
+            )
 
 
 def _input_item(turn_id: str, number: int, item: Item) -> ListedItem:

@@ -13,18 +13,23 @@ from turnstream.turns.errors import BadRequest, CallNotFound, ConversationNotFou
 from turnstream.turns.ids import is_conversation_id, is_response_id, message_id, new_response_id
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.shapes import Hints
-from turnstream.turns.turn import (
-    Item,
-    Request,
-    Tier,
-    Turn,
-    unmatched_outputs,
+from turnstream.turns.turn import Item, Request, Tier, Turn, unmatched_outputs
+from turnstream.ws_server import (
+    answer_formats,
+    field,
+    fields,
+    hints,
+    items,
+    request_options,
+    requests,
+    tools,
 )
-from turnstream.ws_server import field, fields, hints, items, request_options, requests
+from turnstream.ws_server.answer_formats import Grammar
 from turnstream.ws_server.decode import decode
 from turnstream.ws_server.directory import Model
 from turnstream.ws_server.field import Body
 from turnstream.ws_server.items import Input, Reference
+from turnstream.ws_server.tools import Tools
 
 #: Tiers by the names that requests use.
 TIERS: dict[str, Tier] = {
@@ -76,6 +81,10 @@ class Create:
     raw: bool = False
     #: The prompt as token ids, in place of messages.
     prompt_ids: tuple[int, ...] = ()
+    #: What the answer must follow.
+    grammar: Grammar | None = None
+    #: What the answer may call.
+    tools: Tools = Tools()
     #: Identifies a repeated request; one key never makes two turns.
     idempotency_key: str | None
 
@@ -83,6 +92,11 @@ class Create:
     def fingerprint(self) -> str:
         """Return a digest of the request without its key; the same on every node."""
         return hashlib.sha256(repr(replace(self, idempotency_key=None)).encode()).hexdigest()
+
+    @property
+    def grammars(self) -> tuple[Grammar, ...]:
+        """Everything that must compile before the turn is submitted."""
+        return (*((self.grammar,) if self.grammar else ()), *self.tools.grammars)
 
     def turn(self, owner: str, model: Model, *, previous_cached: bool) -> Turn:
         """Make the turn, with a new id.
@@ -104,6 +118,10 @@ class Create:
                 stop=self.stop,
                 raw=self.raw,
                 prompt_ids=self.prompt_ids,
+                constraint=self.grammar.constraint if self.grammar else None,
+                tools=self.tools.tools,
+                tool_choice=self.tools.choice,
+                parallel_tool_calls=self.hints.parallel_tool_calls,
                 sampling=SamplingParams(
                     max_tokens=self.max_output_tokens,
                     **{
@@ -176,6 +194,10 @@ def create_of(body: requests.ResponseBody, *, strict: bool = True) -> Create:
             raise CallNotFound(call_id)
     elif strict:
         items.check_last_user(read)
+    said = hints.of_response(body)
+    params = [f"tools[{number}]" for number in range(len(said.tools))]
+    called = tools.read(said.tools, said.tool_choice, params)
+    tools.check_end(called, ignore_eos=body.ignore_eos, min_tokens=body.min_tokens)
     return Create(
         model=body.model,
         messages=read.items,
@@ -192,7 +214,9 @@ def create_of(body: requests.ResponseBody, *, strict: bool = True) -> Create:
         generate=generate,
         tier=_tier(body),
         metadata=body.metadata or {},
-        hints=hints.of_response(body),
+        hints=said,
+        grammar=answer_formats.of_response(body),
+        tools=called,
         idempotency_key=body.idempotency_key,
     )
 

@@ -154,10 +154,13 @@ def _error(text: str, body: Body) -> BadRequest:
             )
     field = param.partition(".")[0]
     if field in ("tool_choice", "function_call"):
-        return unsupported(field, "this model calls no tools.")
-    if param.startswith("text.format") or field == "response_format":
-        name = "text.format" if field == "text" else field
-        return BadRequest(f"'{name}' must be of type 'text'.", code="unsupported_value", param=name)
+        return unsupported(field, "it is auto, none, required, a function, or allowed_tools.")
+    if param in ("text.format.type", "response_format.type"):
+        return BadRequest(
+            f"'{param}' must be text, json_object or json_schema.",
+            code="unsupported_value",
+            param=param,
+        )
     if param.startswith("metadata"):
         return _metadata_error(body["metadata"])
     if param.startswith("logit_bias"):

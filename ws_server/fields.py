@@ -38,7 +38,6 @@ class Refused:
 
 Decision = Honoured | Returned | Refused
 
-_NO_TOOLS = "tools are not called: an answer is text"
 _RESPONSES_ONLY = "only /v1/responses has it."
 _CHAT_ONLY = "only /v1/chat/completions has it."
 _COMPLETIONS_ONLY = "only /v1/completions has it."
@@ -58,15 +57,16 @@ _SHARED: dict[str, Decision] = {
     "min_tokens": Honoured("an addition, as vLLM has it"),
     "ignore_eos": Honoured("an addition, as vLLM has it"),
     "logit_bias": Honoured(),
+    "structured_outputs": Honoured("an addition, as vLLM has it"),
     "top_logprobs": Honoured(),
     "store": Honoured("here false by default"),
     "metadata": Honoured(),
     "service_tier": Honoured("`scale` and `ultrafast` are refused"),
     "idempotency_key": Honoured("an addition"),
     "stream": Honoured("a socket always streams"),
-    "tools": Returned(_NO_TOOLS),
-    "tool_choice": Returned("a choice that forces a call is refused"),
-    "parallel_tool_calls": Returned(),
+    "tools": Honoured("functions; other tools are not run here, and alone they are refused"),
+    "tool_choice": Honoured(),
+    "parallel_tool_calls": Honoured(),
     "prompt_cache_key": Returned(),
     "prompt_cache_retention": Returned(),
     "safety_identifier": Returned(),
@@ -95,7 +95,7 @@ RESPONSES: dict[str, Decision] = _SHARED | {
     "stream_id": Honoured("on a socket"),
     "include": Honoured("of what an answer can have here: `message.output_text.logprobs`"),
     "stream_options": Honoured("`include_obfuscation: true` is refused"),
-    "text": Returned("a `format` other than text is refused"),
+    "text": Honoured("`format`; its `verbosity` is returned"),
     "reasoning": Returned("Llama 2 does not reason apart from its answer"),
     "max_tool_calls": Returned(),
     "prompt_cache_options": Returned("`prewarm` is honoured"),
@@ -135,10 +135,10 @@ CHAT: dict[str, Decision] = _SHARED | {
     "n": Honoured("up to 8"),
     "logprobs": Honoured(),
     "stream_options": Honoured("`include_obfuscation: true` is refused"),
-    "response_format": Honoured("a type other than text is refused"),
+    "response_format": Honoured("returned with the response as `text.format`"),
     "modalities": Honoured("`audio` is refused"),
-    "functions": Returned("as `tools`"),
-    "function_call": Returned("as `tool_choice`; a choice that forces a call is refused"),
+    "functions": Honoured("as `tools`; calls come as `tool_calls`"),
+    "function_call": Honoured("as `tool_choice`"),
     "reasoning_effort": Returned("as `reasoning.effort`"),
     "verbosity": Returned("as `text.verbosity`"),
     "prompt_cache_options": Returned(),

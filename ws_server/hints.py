@@ -13,11 +13,13 @@ from turnstream.turns.shapes import (
     AllowedTools,
     BackgroundHints,
     CacheHints,
+    FunctionChoice,
     Hints,
     ReasoningHints,
+    TextFormat,
     TextOptions,
 )
-from turnstream.ws_server import request_options, requests
+from turnstream.ws_server import answer_formats, request_options, requests
 from turnstream.ws_server.field import wrong
 
 #: Fields of a function tool that a response always has.
@@ -27,6 +29,7 @@ _FUNCTION = {"description": None, "parameters": None, "strict": None}
 _LEVELS = 200
 
 Tool = dict[str, Any]
+Choice = Literal["auto", "none", "required"] | FunctionChoice | AllowedTools
 
 
 def of_response(body: requests.ResponseBody) -> Hints:
@@ -35,20 +38,25 @@ def of_response(body: requests.ResponseBody) -> Hints:
     Raises:
         BadRequest: a tool is described wrongly.
     """
-    choice: Literal["auto", "none"] | AllowedTools = "auto"
+    choice: Choice = "auto"
     match body.tool_choice:
-        case request_options.AllowedToolsChoice(tools=allowed):
+        case request_options.AllowedToolsChoice(mode=mode, tools=allowed):
             _check(allowed, "tool_choice.tools")
-            choice = AllowedTools(tools=tuple(allowed))
-        case "auto" | "none" as named:
-            choice = named
+            choice = AllowedTools(mode=mode, tools=tuple(allowed))
+        case request_options.FunctionToolChoice(name=name):
+            choice = FunctionChoice(name=name)
+        case "auto" | "none" | "required" as said:
+            choice = said
     _check(body.tools or (), "tools")
     background = body.background_options
     return Hints(
         max_tool_calls=body.max_tool_calls,
         parallel_tool_calls=body.parallel_tool_calls is not False,
         reasoning=_reasoning(body.reasoning),
-        text=_text(body.text.verbosity if body.text else None),
+        text=_text(
+            answer_formats.text_of_response(body.text.format if body.text else None),
+            body.text.verbosity if body.text else None,
+        ),
         tool_choice=choice,
         tools=tuple(map(_whole, body.tools or ())),
         prompt_cache_options=_cache(body.prompt_cache_options),
@@ -68,13 +76,17 @@ def of_completion(body: requests.CompletionBody) -> Hints:
     Raises:
         BadRequest: a tool is described wrongly.
     """
-    choice: Literal["auto", "none"] | AllowedTools = body.function_call or "auto"
-    match body.tool_choice:
+    choice: Choice = "auto"
+    match body.tool_choice or body.function_call:
         case request_options.AllowedChatToolsChoice(allowed_tools=allowed):
             _check(allowed.tools, "tool_choice.allowed_tools.tools")
-            choice = AllowedTools(tools=tuple(map(_flat, allowed.tools)))
-        case "auto" | "none" as named:
-            choice = named
+            choice = AllowedTools(mode=allowed.mode, tools=tuple(map(_flat, allowed.tools)))
+        case request_options.ChatFunctionChoice(function=named) | (
+            request_options.FunctionName() as named
+        ):
+            choice = FunctionChoice(name=named.name)
+        case "auto" | "none" | "required" as said:
+            choice = said
     functions = [{"type": "function", **asdict(each)} for each in body.functions or ()]
     _check(body.tools or (), "tools")
     _check(functions, "functions")
@@ -82,7 +94,7 @@ def of_completion(body: requests.CompletionBody) -> Hints:
     return Hints(
         parallel_tool_calls=body.parallel_tool_calls is not False,
         reasoning=None if effort is None else ReasoningHints(effort=effort),
-        text=_text(body.verbosity),
+        text=_text(answer_formats.text_of_completion(body.response_format), body.verbosity),
         tool_choice=choice,
         tools=tuple(map(_whole, [*map(_flat, body.tools or ()), *functions])),
         prompt_cache_options=_cache(body.prompt_cache_options),
@@ -106,8 +118,8 @@ def _or_unset(text: str | None) -> str | UnsetType:
     return UNSET if text is None else text
 
 
-def _text(verbosity: request_options.Verbosity) -> TextOptions:
-    return TextOptions() if verbosity is None else TextOptions(verbosity=verbosity)
+def _text(written: TextFormat, verbosity: request_options.Verbosity) -> TextOptions:
+    return TextOptions(format=written, verbosity=UNSET if verbosity is None else verbosity)
 
 
 def _reasoning(asked: request_options.ReasoningOptions | None) -> ReasoningHints | None:

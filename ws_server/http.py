@@ -20,6 +20,7 @@ from turnstream.turns.tasks import end
 from turnstream.turns.turn import Turn
 from turnstream.ws_server import chat, choices, completions, field
 from turnstream.ws_server.body import read_body
+from turnstream.ws_server.chat_request import read_chat
 from turnstream.ws_server.create import LOGPROBS, read_create, with_key
 from turnstream.ws_server.decode import read_json
 from turnstream.ws_server.event_stream import EventStream, ResponsesWire
@@ -39,6 +40,7 @@ async def create_response(request: Request) -> Response:
     state, owner = admit(request)
     body = read_json(await read_body(request))
     create = with_key(read_create(body), request.headers.get("idempotency-key"))
+    await state.grammars.check(*create.grammars)
     model = await state.directory.find(create.model)
     create = await resolved(create, state.turn_client, owner)
     turn = create.turn(owner, model, previous_cached=False)
@@ -53,8 +55,9 @@ async def create_response(request: Request) -> Response:
 async def create_completion(request: Request) -> Response:
     """`POST /v1/chat/completions`: the same turn in the older protocol."""
     state, owner = admit(request)
-    asked = chat.read_chat(read_json(await read_body(request)))
+    asked = read_chat(read_json(await read_body(request)))
     create = with_key(asked.create, request.headers.get("idempotency-key"))
+    await state.grammars.check(*create.grammars)
     turns = choices.turns_of(create, owner, await state.directory.find(create.model))
     submit = partial(submitted, request)
     following = submit(turns[0])

@@ -12,7 +12,7 @@ Identifier = Annotated[str, Meta(max_length=512)] | None
 Verbosity = Literal["low", "medium", "high"] | None
 Effort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None
 Summary = Literal["auto", "concise", "detailed"] | None
-#: A tool as its protocol describes it; it is returned and not called.
+#: A tool as its protocol describes it; functions can be called.
 Tool = Annotated[
     dict[str, Any],
     Meta(extra_json_schema={"required": ["type"], "properties": {"type": {"type": "string"}}}),
@@ -29,14 +29,72 @@ Includable = Literal[
 ]
 
 
+#: As the SDKs name schemas.
+SchemaName = Annotated[str, Meta(pattern="^[a-zA-Z0-9_-]{1,64}$")]
+
+
 class PlainFormat(Struct, frozen=True, tag_field="type", tag="text"):
-    """Plain text, the only format."""
+    """Plain text."""
+
+
+class JsonObjectFormat(Struct, frozen=True, tag_field="type", tag="json_object"):
+    """A JSON object; of a schema, as llama.cpp has it."""
+
+    schema: dict[str, Any] | None = None
+
+
+class JsonSchemaFormat(Struct, frozen=True, kw_only=True, tag_field="type", tag="json_schema"):
+    """JSON of a schema."""
+
+    name: SchemaName
+    schema: dict[str, Any]
+    description: str | None = None
+    #: An answer follows the schema in any case.
+    strict: bool | None = None
+
+
+class ChatSchema(Struct, frozen=True, kw_only=True):
+    """The schema of a chat completion."""
+
+    name: SchemaName
+    #: Absent: any JSON.
+    schema: dict[str, Any] | None = None
+    description: str | None = None
+    #: An answer follows the schema in any case.
+    strict: bool | None = None
+
+
+class ChatSchemaFormat(Struct, frozen=True, tag_field="type", tag="json_schema"):
+    """JSON of a schema, as chat completions nest it."""
+
+    json_schema: ChatSchema
+
+
+ResponseFormat = PlainFormat | JsonObjectFormat | JsonSchemaFormat
+ChatFormat = PlainFormat | JsonObjectFormat | ChatSchemaFormat
+
+
+class StructuredOutputs(Struct, frozen=True, kw_only=True):
+    """Another form of the answer, as vLLM has it; exactly one of these."""
+
+    #: A JSON schema, or its text.
+    json: dict[str, Any] | str | None = None
+    #: The whole answer matches it.
+    regex: Annotated[str, Meta(min_length=1)] | None = None
+    #: The answer is one of these texts.
+    choice: (
+        Annotated[list[Annotated[str, Meta(min_length=1)]], Meta(min_length=1, max_length=1000)]
+        | None
+    ) = None
+    #: In Lark, with a rule `start`.
+    grammar: Annotated[str, Meta(min_length=1)] | None = None
+    json_object: bool | None = None
 
 
 class TextOptionsInput(Struct, frozen=True):
     """Format of the answer's text."""
 
-    format: PlainFormat | None = None
+    format: ResponseFormat | None = None
     #: Returned with the response; the answer is as long as the model makes it.
     verbosity: Verbosity = None
 
@@ -51,22 +109,40 @@ class ReasoningOptions(Struct, frozen=True):
     mode: Identifier = None
 
 
-class AllowedToolsChoice(Struct, frozen=True, tag_field="type", tag="allowed_tools"):
-    """Some of the tools; none is forced."""
+class FunctionName(Struct, frozen=True):
+    """A function, by its name."""
 
-    mode: Literal["auto"]
+    name: str
+
+
+class FunctionToolChoice(Struct, frozen=True, tag_field="type", tag="function"):
+    """The function that must be called."""
+
+    name: str
+
+
+class ChatFunctionChoice(Struct, frozen=True, tag_field="type", tag="function"):
+    """The function that must be called, as chat completions nest it."""
+
+    function: FunctionName
+
+
+class AllowedToolsChoice(Struct, frozen=True, tag_field="type", tag="allowed_tools"):
+    """Some of the tools."""
+
+    mode: Literal["auto", "required"]
     tools: list[Tool]
 
 
 class AllowedChatTools(Struct, frozen=True):
     """Some of the tools of a chat completion request."""
 
-    mode: Literal["auto"]
+    mode: Literal["auto", "required"]
     tools: list[Tool]
 
 
 class AllowedChatToolsChoice(Struct, frozen=True, tag_field="type", tag="allowed_tools"):
-    """Some of the tools of a chat completion request; none is forced."""
+    """Some of the tools of a chat completion request, as they are nested there."""
 
     allowed_tools: AllowedChatTools
 
@@ -109,7 +185,7 @@ class StreamOptions(Struct, frozen=True):
 
 
 class Function(Struct, frozen=True):
-    """A tool as older clients describe it; it is returned and not called."""
+    """A tool as older clients describe it."""
 
     name: str
     description: str | None = None

@@ -17,15 +17,19 @@ from turnstream.ws_server.request_options import (
     AllowedToolsChoice,
     BackgroundOptions,
     CacheOptions,
+    ChatFormat,
+    ChatFunctionChoice,
     Effort,
     Function,
+    FunctionName,
+    FunctionToolChoice,
     Identifier,
     Includable,
-    PlainFormat,
     PromptCacheOptions,
     ReasoningOptions,
     ResponseStreamOptions,
     StreamOptions,
+    StructuredOutputs,
     TextOptionsInput,
     Tool,
     Verbosity,
@@ -87,8 +91,10 @@ class Sampling(Struct, frozen=True, kw_only=True):
 
 
 class SharedFields(Sampling, frozen=True, kw_only=True):
-    """Fields of both protocols that have no effect on the answer; returned with the response."""
+    """Fields of both protocols; most have no effect on the answer and are returned with it."""
 
+    #: A grammar for the answer, as vLLM has it.
+    structured_outputs: StructuredOutputs | None = None
     parallel_tool_calls: bool | None = None
     prompt_cache_key: Identifier = None
     #: The second is how older SDKs spell the first.
@@ -127,7 +133,9 @@ class ResponseFields(SharedFields, frozen=True, kw_only=True):
     include: list[Includable] | None = None
     reasoning: ReasoningOptions | None = None
     tools: list[Tool] | None = None
-    tool_choice: Literal["auto", "none"] | AllowedToolsChoice | None = None
+    tool_choice: (
+        Literal["auto", "none", "required"] | FunctionToolChoice | AllowedToolsChoice | None
+    ) = None
     max_tool_calls: Annotated[int, Meta(ge=0, le=MOST)] | None = None
     stream_options: ResponseStreamOptions | None = None
     #: False is a warm-up: it ends at once, and another response can continue it.
@@ -169,14 +177,16 @@ class CompletionBody(SharedFields, frozen=True, kw_only=True):
     logprobs: bool | None = None
     #: Needs `logprobs`.
     top_logprobs: TopLogprobs = None
-    response_format: PlainFormat | None = None
+    response_format: ChatFormat | None = None
     modalities: list[Literal["text"]] | None = None
     reasoning_effort: Effort = None
     verbosity: Verbosity = None
     tools: list[Tool] | None = None
-    tool_choice: Literal["auto", "none"] | AllowedChatToolsChoice | None = None
+    tool_choice: (
+        Literal["auto", "none", "required"] | ChatFunctionChoice | AllowedChatToolsChoice | None
+    ) = None
     functions: list[Function] | None = None
-    function_call: Literal["auto", "none"] | None = None
+    function_call: Literal["auto", "none"] | FunctionName | None = None
     prompt_cache_options: CacheOptions | None = None
     store: bool | None = None
     service_tier: Tier = None

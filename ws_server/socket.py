@@ -36,6 +36,7 @@ from turnstream.ws_server.frames import (
     read_frame,
     read_resume,
 )
+from turnstream.ws_server.grammar_check import GrammarCheck
 from turnstream.ws_server.lane import Lane, TooManyWaiting
 from turnstream.ws_server.references import CountBytes, resolved
 from turnstream.ws_server.settings import SocketLimits
@@ -64,6 +65,7 @@ async def responses_socket(socket: WebSocket) -> None:
             socket,
             state.turn_client,
             state.directory,
+            state.grammars,
             owner=visitor.owner,
             model=socket.query_params.get("model"),
             limits=state.socket_limits,
@@ -97,6 +99,7 @@ class Session:
         socket: WebSocket,
         turn_client: TurnClient,
         directory: Directory,
+        grammars: GrammarCheck,
         *,
         owner: str,
         model: str | None,
@@ -109,6 +112,7 @@ class Session:
         self.unanswered = Unanswered(limits.bytes)
         self._socket = socket
         self._directory = directory
+        self._grammars = grammars
         self.owner = owner
         self._model = model
         self._limits = limits
@@ -152,6 +156,7 @@ class Session:
 
     async def turn(self, create: Create, count: CountBytes) -> Turn:
         """Make the turn of a request; count the answers that it names."""
+        await self._grammars.check(*create.grammars)
         model = await self._directory.find(create.model or self._model)
         create = await resolved(create, self.turn_client, self.owner, count)
         latest = {lane.latest for lane in self._lanes.values()}

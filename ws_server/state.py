@@ -10,6 +10,7 @@ from turnstream.ws_server.access import Access
 from turnstream.ws_server.batches.service import BatchService
 from turnstream.ws_server.connections.counts import Counts
 from turnstream.ws_server.directory import Directory
+from turnstream.ws_server.grammar_check import GrammarCheck
 from turnstream.ws_server.settings import SocketLimits
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ class NodeState:
     access: Access
     turn_client: TurnClient
     directory: Directory
+    grammars: GrammarCheck
     batches: BatchService
     #: Name of the default model.
     model: str

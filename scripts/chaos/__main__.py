@@ -11,15 +11,17 @@ import time
 from pathlib import Path
 
 import redis.asyncio
+from jsonschema import ValidationError
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from harness.json_schemas import validate
 from harness.proxy import Proxy
-from harness.reader import ENDS, said, text_of
+from harness.reader import ENDS, event_text, text_of
 from harness.record import fetch
 from harness.service import Service
 from scripts.chaos.faults import WORKERS, Faults
-from scripts.chaos.readers import Question, Readers, questions
+from scripts.chaos.readers import Question, Readers, questions, schema_of
 from turnstream.turns import keys
 
 ENVIRON = {
@@ -83,6 +85,7 @@ async def run(service: Service, turns: int, seed: int, seconds: float) -> list[s
                 await task
         await asyncio.to_thread(wait_until_ready, service)
         await check(service, store, readers, expected)
+        constrained = check_json(readers, asked)
         records = [await store.hgetall(keys.turn(id)) for id in ids(readers)]
         generations = int(await store.get(keys.arrivals()) or 0) - made
         if generations != turns:
@@ -93,6 +96,7 @@ async def run(service: Service, turns: int, seed: int, seconds: float) -> list[s
         ("turns", turns),
         ("readers", len(readers.read)),
         ("events read", sum(len(read.reader.events) for read in readers.read)),
+        ("of these, readers of JSON", constrained),
         ("seconds", round(took)),
         *faults.counts.items(),
         *sorted(readers.totals.items()),
@@ -152,8 +156,8 @@ async def check(
     for read in readers.read:
         id, events = read.reader.id, read.reader.events
         problems = {
-            "its text differs from the record": sha(said(events)) != stored[id],
-            "its text differs from the one without faults": sha(said(events))
+            "its text differs from the record": sha(event_text(events)) != stored[id],
+            "its text differs from the one without faults": sha(event_text(events))
             != expected[read.question],
             "its events differ from the log": events != logs[id],
             "its sequence numbers have a gap": [event["sequence_number"] for event in events]
@@ -163,6 +167,21 @@ async def check(
             "its log has a different length": await store.xlen(keys.log(id)) != len(events),
         }
         readers.violations += [f"{id}: {problem}" for problem, found in problems.items() if found]
+
+
+def check_json(readers: Readers, asked: list[Question]) -> int:
+    """Check that each whole answer with a schema follows it; return how many there are."""
+    count = 0
+    for read in readers.read:
+        schema = schema_of(asked[read.question])
+        if schema is None or read.reader.final["type"] != "response.completed":
+            continue
+        count += 1
+        try:
+            validate(read.reader.text, schema)
+        except (ValueError, ValidationError) as exc:
+            readers.violations.append(f"{read.reader.id}: its JSON is wrong: {exc}")
+    return count
 
 
 def ids(readers: Readers) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from harness.json_schemas import Schema, make_schema, with_root_definitions
 from harness.proxy import Proxy
 from harness.reader import Broken, Reader, Refused
 
@@ -16,6 +17,8 @@ Question = dict[str, Any]
 READERS = 20
 #: Number of different questions; each is asked many times.
 QUESTIONS = 60
+#: One of so many questions asks for JSON of a random schema.
+CONSTRAINED = 4
 MAX_OUTPUT_TOKENS = 400
 #: Longest pause of a reader before its next question.
 PAUSE_SECONDS = 3.0
@@ -28,7 +31,7 @@ PROMPTS = ("Write a long story.", "Tell me about cats.", "Hello", "Count to a hu
 
 def questions(draw: random.Random) -> list[Question]:
     """Return questions with answers of any length; each has a seed, and so only one text."""
-    return [
+    asked: list[Question] = [
         {
             "input": draw.choice(PROMPTS),
             "temperature": TEMPERATURE,
@@ -37,6 +40,23 @@ def questions(draw: random.Random) -> list[Question]:
         }
         for _ in range(QUESTIONS)
     ]
+    for question in asked[::CONSTRAINED]:
+        least = draw.randint(1, 12)
+        listed = {
+            "type": "array",
+            "items": make_schema(draw.randrange(10**6)),
+            "minItems": least,
+            "maxItems": least + 4,
+        }
+        form = {"type": "json_schema", "name": "list", "schema": with_root_definitions(listed)}
+        question["text"] = {"format": form}
+    return asked
+
+
+def schema_of(question: Question) -> Schema | None:
+    """Return the schema that the answer to a question follows; None: it is plain text."""
+    schema: Schema | None = question["text"]["format"]["schema"] if "text" in question else None
+    return schema
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,11 +15,7 @@ SCHEMA = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type":
 @pytest.mark.parametrize(
     ("body", "param", "right"),
     [
-        (
-            CHAT | {"function_call": {"name": "f"}, "functions": [{"name": "f"}]},
-            "function_call",
-            "",
-        ),
+        (CHAT | {"function_call": {"name": "f"}}, "tool_choice", "tools"),
         (CHAT | {"modalities": ["audio"]}, "modalities[0]", "text"),
         (CHAT | {"best_of": 3}, "best_of", "/v1/completions"),
         (CHAT | {"max_output_tokens": 4}, "max_output_tokens", "max_completion_tokens"),

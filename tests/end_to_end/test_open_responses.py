@@ -171,8 +171,14 @@ async def test_input_that_cannot_be_answered_is_refused_by_name(
     assert events[-1]["error"]["param"] == param
 
 
-async def test_tools_are_refused_only_when_they_are_required(ask: Transport) -> None:
-    tools = [{"type": "function", "name": "weather", "parameters": {"type": "object"}}]
+async def test_a_call_is_made_where_one_is_required(ask: Transport) -> None:
+    parameters = {
+        "type": "object",
+        "properties": {"city": {"enum": ["Paris", "Rome"]}},
+        "required": ["city"],
+        "additionalProperties": False,
+    }
+    tools = [{"type": "function", "name": "weather", "parameters": parameters}]
     allowed = {"type": "allowed_tools", "mode": "auto", "tools": tools}
     for choice in ("auto", "none", allowed, None):
         events = await ask(model="demo", input="Hello", tools=tools, tool_choice=choice)
@@ -183,14 +189,23 @@ async def test_tools_are_refused_only_when_they_are_required(ask: Transport) -> 
             assert returned["tools"] == [{**tools[0], "description": None, "strict": None}]
     for choice in ("required", {"type": "function", "name": "weather"}):
         events = await ask(model="demo", input="Hello", tools=tools, tool_choice=choice)
-        assert error_of(events) == (400, "unsupported_parameter")
-        assert events[-1]["error"]["param"] == "tool_choice"
+        assert events[-1]["type"] == "response.completed"
+        call = events[-1]["response"]["output"][0]
+        assert (call["type"], call["name"], call["status"]) == (
+            "function_call",
+            "weather",
+            "completed",
+        )
+        assert json.loads(call["arguments"])["city"] in ("Paris", "Rome")
 
 
-async def test_structured_output_is_refused(ask: Transport) -> None:
-    text = {"format": {"type": "json_schema", "name": "x", "schema": {}}}
+async def test_structured_output_is_of_its_schema(ask: Transport) -> None:
+    text = {"format": {"type": "json_schema", "name": "x", "schema": {"enum": [3, "b"]}}}
+    events = await ask(model="demo", input="Hello", text=text)
 
-    assert error_of(await ask(input="Hello", text=text)) == (400, "unsupported_value")
+    final_of(events)
+    [item] = events[-1]["response"]["output"]
+    assert json.loads(item["content"][0]["text"]) in (3, "b")
 
 
 async def test_a_continuation_has_the_earlier_messages(ask: Transport) -> None:

@@ -21,6 +21,7 @@ from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Claimed, Turn
 from turnstream.workers.active_turns import ActiveTurns
+from turnstream.workers.answer_reader import AnswerReader
 from turnstream.workers.attempt import Attempt
 from turnstream.workers.byte_table import ByteTable
 from turnstream.workers.engine import Finish, FinishReason
@@ -56,7 +57,7 @@ class WorkerParts:
 
 
 def begin(claimed: Claimed) -> Attempt:
-    attempt = Attempt(claimed, Slicer(ByteTable.from_tokens(TOKENS, {0, 1, 2})))
+    attempt = Attempt(claimed, AnswerReader(Slicer(ByteTable.from_tokens(TOKENS, {0, 1, 2}))))
     attempt.start(FakeHandle())
     return attempt
 

@@ -17,7 +17,7 @@ import pytest
 from tests.fuzz.mutation import mutated, seeds
 from turnstream.turns.errors import TurnError
 from turnstream.ws_server.batches.request import CHAT, RESPONSES, read_request
-from turnstream.ws_server.chat import read_chat
+from turnstream.ws_server.chat_request import read_chat
 from turnstream.ws_server.create import read_compact, read_create
 from turnstream.ws_server.decode import read_json
 from turnstream.ws_server.frames import Refusal, read_frame

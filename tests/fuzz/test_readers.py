@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tests.schemas.published import ASYNCAPI, OPENAPI
 from turnstream.turns.errors import BadRequest
-from turnstream.ws_server.chat import read_chat
+from turnstream.ws_server.chat_request import read_chat
 from turnstream.ws_server.create import read_create
 from turnstream.ws_server.frames import Refusal, read_frame
 from turnstream.ws_server.settings import BODY_BYTES

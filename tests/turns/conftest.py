@@ -13,8 +13,10 @@ from turnstream.turns.batch import Batch, line_turn_id
 from turnstream.turns.batch_store import BatchStore
 from turnstream.turns.client import TurnClient, open_client
 from turnstream.turns.connection import connect, connect_async
+from turnstream.turns.event_json import response_fields_json
 from turnstream.turns.log import Append, Entry, Final, Log
 from turnstream.turns.queue import TurnQueue
+from turnstream.turns.response import message_item
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import BatchLine, Turn
 
@@ -132,7 +134,9 @@ def slices(turn_id: str, *, attempt: int = 1, first: int, texts: list[str]) -> A
 
 def ending(turn_id: str, *, attempt: int = 1, first: int, text: str = "said") -> Append:
     """Make an append of the terminal event."""
-    final = Final(status="completed", error="null", response='"id":"x"}', text=text)
+    output = [message_item(turn_id, "completed", text)]
+    response = response_fields_json({"id": "x", "output": output})
+    final = Final(status="completed", error="null", response=response, text=text)
     entries = (Entry('{"end":1}'),)
     return Append(id=turn_id, attempt=attempt, first=first, entries=entries, final=final)
 

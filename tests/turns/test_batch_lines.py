@@ -41,7 +41,8 @@ async def test_a_line_without_a_follower_is_in_the_list_of_ended_turns_when_it_e
 
     assert ids == [line_turn_id(batch.id, 1)]
     assert end is not None
-    assert (end.status, end.response) == ("completed", '"id":"x"}')
+    assert end.status == "completed"
+    assert end.response.startswith('"id":"x"')
 
 
 async def test_a_second_attempt_at_a_line_continues_from_its_token_ids_without_logged_events(

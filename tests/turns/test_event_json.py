@@ -11,7 +11,9 @@ ID = "resp_" + 32 * "a"
 
 
 def test_the_type_is_the_first_key_of_every_event_of_a_worker() -> None:
-    events = [text_delta(ID, 3, "Où?"), *kept(ID, 9, "completed", "null", '"id":"x"}', "Là.")]
+    item = message_item(ID, "completed", "Là.")
+    response = event_json.response_fields_json({"id": "x", "output": [item]})
+    events = [text_delta(ID, 3, "Où?"), *kept(9, "completed", "null", response)]
 
     for event in events:
         assert next(iter(json.loads(event))) == "type"
@@ -48,7 +50,7 @@ def test_a_response_is_built_from_its_status_its_error_and_its_other_fields() ->
 def test_a_response_keeps_the_fields_of_a_newer_release_at_its_end() -> None:
     rest = finished_response(
         '"id":"resp_1","new":[1],"output":[],"usage":null}',
-        item=None,
+        output=(),
         incomplete_reason="max_output_tokens",
         input_tokens=2,
         cached_tokens=1,
@@ -66,14 +68,14 @@ def test_a_snapshot_has_the_logprobs_of_the_record_and_they_can_be_left_out_of_a
     logprob = TokenLogprob(token="L", logprob=-0.5, bytes=(76,), top_logprobs=())
     record = finished_response(
         '"id":"x","metadata":{"a":"\\"logprobs\\":[{"}}',
-        item=message_item(ID, "completed", "L", [logprob]),
+        output=(message_item(ID, "completed", "L", [logprob]),),
         incomplete_reason=None,
         input_tokens=1,
         cached_tokens=0,
         output_tokens=1,
         completed_at=1,
     )
-    done, part, item, end = map(json.loads, kept(ID, 9, "completed", "null", record, "L"))
+    done, part, item, end = map(json.loads, kept(9, "completed", "null", record))
     shown = {"token": "L", "logprob": -0.5, "bytes": [76], "top_logprobs": []}
     assert done["logprobs"] == part["part"]["logprobs"] == [shown]
     assert item["item"] == end["response"]["output"][0]

@@ -33,10 +33,12 @@ def test_an_item_of_an_unknown_type_is_an_error() -> None:
         items_from_json('[{"type": "dance"}]')
 
 
-def history(*turns: tuple[tuple[Item, ...], str]) -> list[str]:
-    return [
-        text for items, output in reversed(turns) for text in (items_to_json(items), output, "")
-    ]
+def history(*turns: tuple[tuple[Item, ...], str], calls: str = "") -> list[str]:
+    """Return the turns as Redis does; the last one called these tools."""
+    texts: list[str] = []
+    for items, output in reversed(turns):
+        texts += (items_to_json(items), output, "", "" if texts else calls)
+    return texts
 
 
 def test_an_answer_is_a_reply_of_its_own() -> None:
@@ -61,6 +63,17 @@ def test_what_goes_on_from_a_reply_is_added_to_it() -> None:
 
 def test_a_turn_without_answer_leaves_no_reply() -> None:
     assert conversation(history(((QUESTION,), "")), "[]") == (QUESTION,)
+
+
+@pytest.mark.parametrize(("text", "said"), [("", ()), ("Wait.", (Message("assistant", "Wait."),))])
+def test_the_calls_of_an_answer_follow_its_text(text: str, said: tuple[Item, ...]) -> None:
+    before = history(((SYSTEM,), "Hi."), ((QUESTION,), text), calls=items_to_json([CALL]))
+
+    assert conversation(before, items_to_json([OUTPUT])) == (
+        *(SYSTEM, Message("assistant", "Hi."), QUESTION),
+        *said,
+        *(CALL, OUTPUT),
+    )
 
 
 @pytest.mark.parametrize(

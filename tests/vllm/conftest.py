@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 import torch
-from transformers import LlamaForCausalLM
+from transformers import LlamaForCausalLM, LlamaTokenizer
 
 from harness import tiny_llama
 from turnstream.workers.engines import vllm_setup
+from turnstream.workers.engines.grammars import Grammars
 
 if TYPE_CHECKING:
     from turnstream.workers.engines.vllm_engine import VllmEngine
@@ -31,6 +32,9 @@ collect_ignore_glob = [] if find_spec("vllm") else ["*"]
 
 #: Tests of the contract that vLLM fails, and why.
 DIFFERENT = {
+    "test_an_answer_is_the_same_when_it_is_resumed_at_any_token": (
+        "its draws are seeded, and vLLM's random numbers start again at each submission"
+    ),
     "test_a_continued_turn_gets_the_same_tokens_at_any_cut[seeded]": (
         "vLLM's random numbers start again at each submission"
     ),
@@ -115,6 +119,11 @@ class Engines:
                 eos_ids=eos_ids,
                 after_step=lambda: self._after_step(),
                 kv_bytes=64 * 2**20,
+                grammars=Grammars(
+                    LlamaTokenizer.from_pretrained(self._folder),
+                    vocabulary=tiny_llama.VOCABULARY,
+                    eos_ids=eos_ids,
+                ),
             )
         self._running[shape] = engine
         return engine

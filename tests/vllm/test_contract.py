@@ -1,6 +1,7 @@
 """The contract of engines for vLLM, except for `conftest.DIFFERENT`."""
 
 from tests.workers.contract.test_cancelling import *  # noqa: F403
+from tests.workers.contract.test_constraint import *  # noqa: F403
 from tests.workers.contract.test_draws import *  # noqa: F403
 from tests.workers.contract.test_failing import *  # noqa: F403
 from tests.workers.contract.test_greedy import *  # noqa: F403

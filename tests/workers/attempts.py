@@ -7,6 +7,7 @@ from turnstream.turns.log import Append
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.token_logprobs import TokenLogprobs
 from turnstream.turns.turn import Claimed, Message, Request
+from turnstream.workers.answer_reader import AnswerReader
 from turnstream.workers.attempt import Attempt, Callbacks
 from turnstream.workers.byte_table import ByteTable
 from turnstream.workers.engine import Finish, FinishReason
@@ -82,7 +83,7 @@ def make_attempt(
     table = ByteTable.from_tokens(TOKENS, {0, 1, 2})
     return Attempt(
         claimed,
-        Slicer(table, stop=stop),
+        AnswerReader(Slicer(table, stop=stop)),
         (calls or Calls()).callbacks(),
         input_tokens=input_tokens,
         vocabulary=Vocabulary(table, TOKENS),

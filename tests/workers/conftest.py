@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import LlamaForCausalLM
+from transformers import AutoTokenizer, LlamaForCausalLM
 
 from harness import sentencepiece_model, tiny_llama
 from tests.workers.echo_bench import Bench, bench
 from tests.workers.plain_recorder import PlainRecorder
 from turnstream.workers.engines.decode_op import DecodeOp, load_decode_op
+from turnstream.workers.engines.grammars import Grammars
 from turnstream.workers.engines.slot_engine import SlotEngine
 
 #: Makes a running engine; takes what `SlotEngine` takes, with defaults for all of it.
@@ -60,8 +61,17 @@ def way(request: pytest.FixtureRequest, compiled_op: DecodeOp | None) -> dict[st
     return {"decode_op": compiled_op}
 
 
+@pytest.fixture(scope="session")
+def grammars(tiny_llama_folder: Path) -> Grammars:
+    """Compiles grammars for the tiny Llama, whose EOS is 2 in its tokenizer only."""
+    tokenizer = AutoTokenizer.from_pretrained(tiny_llama_folder)
+    return Grammars(tokenizer, vocabulary=tiny_llama.VOCABULARY, eos_ids=frozenset({2}))
+
+
 @pytest.fixture
-def make_engine(tiny_llama_folder: Path, way: dict[str, Any]) -> Iterator[MakeEngine]:
+def make_engine(
+    tiny_llama_folder: Path, grammars: Grammars, way: dict[str, Any]
+) -> Iterator[MakeEngine]:
     """Make engines over the tiny Llama, and stop them when the test ends."""
     engines: list[SlotEngine] = []
 
@@ -84,7 +94,7 @@ def make_engine(tiny_llama_folder: Path, way: dict[str, Any]) -> Iterator[MakeEn
             eos_ids=eos_ids,
             after_step=after_step,
             prompt_tokens=prompt_tokens,
-            **(way | others),
+            **({"grammars": grammars} | way | others),
         )
         engines.append(engine)
         return engine

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 
+from turnstream.turns.constraint import Constraint
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.token_logprobs import TokenLogprobs
 from turnstream.workers.engine import Engine, Finish, Handle
@@ -58,11 +59,17 @@ def start(
     on_ids: Callable[[Listener], None] | None = None,
     *,
     generated: int = 0,
+    constraint: Constraint | None = None,
 ) -> Listener:
     """Submit a turn and return its listener."""
     listener = Listener(on_ids)
     handle = engine.submit(
-        prompt, sampling, listener, generated=generated, on_logprobs=listener.logprobs.extend
+        prompt,
+        sampling,
+        listener,
+        generated=generated,
+        on_logprobs=listener.logprobs.extend,
+        constraint=constraint,
     )
     listener.taken(handle)
     return listener

@@ -5,6 +5,8 @@ from typing import Any, cast
 
 import pytest
 
+from turnstream.prompts.tools import CALL_FORMATS, ToolFormat
+from turnstream.turns.constraint import Constraint
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.turn import Claimed, Item, Message, Request, Tier
 from turnstream.workers.active_turns import ActiveTurns
@@ -14,6 +16,7 @@ from turnstream.workers.claimer import Claimer
 from turnstream.workers.engine import OnLogprobs, OnStep
 from turnstream.workers.shown_tokens import Vocabulary
 from turnstream.workers.slicer import Slicer
+from turnstream.workers.tool_use import ToolUse
 
 
 class OneTurn:
@@ -65,6 +68,7 @@ class FakeEngine:
         low_priority: bool,
         on_logprobs: OnLogprobs,
         cache: CacheScope,
+        constraint: Constraint | None,
     ) -> "FakeEngine":
         self.low_priority.append(low_priority)
         self.cache.append(cache)
@@ -82,6 +86,15 @@ class Idle:
         return [1, 2]
 
 
+def no_tools(table: ByteTable) -> ToolUse:
+    return ToolUse(
+        CALL_FORMATS[ToolFormat.TURNSTREAM],
+        control_ids={},
+        make_slicer=lambda ids, stop, *, begun=False: Slicer(table, stop=stop),
+        vocabulary=Vocabulary(table, []),
+    )
+
+
 @pytest.mark.parametrize(
     ("tier", "low_priority"),
     [("priority", False), ("default", False), ("flex", False), ("batch", True)],
@@ -97,6 +110,7 @@ def test_only_batch_turns_have_low_priority(tier: Tier, low_priority: bool) -> N
         idle,
         lambda ids, stop, *, begun=False: Slicer(table, stop=stop),
         Vocabulary(table, []),
+        no_tools(table),
     )
 
     claimer.wake_up()
@@ -127,6 +141,7 @@ def test_an_answer_keeps_the_white_space_with_which_it_goes_on(last: Message, be
     queue = cast(Any, OneTurn(messages=(last,)))
     engine = cast(Any, FakeEngine())
     vocabulary = Vocabulary(table, [])
-    Claimer(queue, ActiveTurns(4), idle, engine, idle, make_slicer, vocabulary).wake_up()
+    tools = no_tools(table)
+    Claimer(queue, ActiveTurns(4), idle, engine, idle, make_slicer, vocabulary, tools).wake_up()
 
     assert made == [begun]

@@ -25,6 +25,7 @@ from turnstream.ws_server.batches.blobs import Blobs
 from turnstream.ws_server.batches.limits import BatchLimits
 from turnstream.ws_server.batches.runner import BatchRunner
 from turnstream.ws_server.directory import Model
+from turnstream.ws_server.grammar_check import GrammarCheck
 
 MODEL, OWNER = "tiny", "ann"
 LIMITS = BatchLimits(window=4, lines=1000, line_bytes=2**20, kept_seconds=60)
@@ -90,7 +91,9 @@ class BatchHarness:
     def runner(self, batch: Batch) -> BatchRunner:
         """Create a runner."""
         directory: Any = OneModel()
-        return BatchRunner(batch, self.store, self.files, self.blobs, directory, LIMITS)
+        return BatchRunner(
+            batch, self.store, self.files, self.blobs, directory, GrammarCheck(), LIMITS
+        )
 
     async def work(self) -> None:
         """Answer queued turns, three at a time and in any order, until cancelled."""
@@ -140,7 +143,7 @@ def answered(claimed: Claimed, text: str) -> Append:
     """Return a whole answer in one event."""
     finished = response.finished_response(
         claimed.response,
-        item=response.message_item(claimed.id, "completed", text),
+        output=(response.message_item(claimed.id, "completed", text),),
         incomplete_reason=None,
         input_tokens=3,
         cached_tokens=1,

@@ -55,11 +55,12 @@ class FakeWorker:
         """Write the end of the answer."""
         assert self.claimed is not None
         written: list[str] = []
+        item = message_item(self.claimed.id, "completed", self.text)
         if self.opened and status != "failed":
-            written += events.closing(self.claimed.id, self.seq, "completed", self.text)
+            written += events.closing(self.seq, 0, item)
         response = finished_response(
             self.claimed.response,
-            item=message_item(self.claimed.id, "completed", self.text),
+            output=(item,),
             incomplete_reason="max_output_tokens" if status == "incomplete" else None,
             input_tokens=3,
             cached_tokens=0,

@@ -19,7 +19,7 @@ SEEN_ELSEWHERE = {
     "chat": {"top_logprobs", "continue_final_message", "add_generation_prompt"},
 }
 #: Accepted values have no effect, and all others are refused.
-ONE_VALUE = {"response_format", "modalities"}
+ONE_VALUE = {"modalities"}
 #: A value of each honoured field that is not its default.
 SAMPLES: Fields = {
     "model": "other",
@@ -55,11 +55,22 @@ SAMPLES: Fields = {
     "logit_bias": {"7": -100},
     "min_tokens": 2,
     "ignore_eos": True,
+    "text": {"format": {"type": "json_object"}},
+    "response_format": {"type": "json_object"},
+    "structured_outputs": {"choice": ["yes", "no"]},
+    "parallel_tool_calls": False,
+    "functions": [{"name": "f", "parameters": {}}],
+    "function_call": "none",
+    "tool_choice": "none",
+    # In the form of either protocol.
+    "tools": [{"type": "function", "name": "f", "function": {"name": "f"}}],
 }
 FUNCTION = {"name": "f", "description": "d", "parameters": {"type": "object"}, "strict": True}
 ALLOWED = {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "f"}]}
 DEEP = {"type": "function", "parameters": json.loads("[" * 500 + "]" * 500)}
-#: For each returned field a value, and what the response has for it.
+#: Other fields that a field needs.
+BESIDE: Fields = {"tool_choice": {"tools": SAMPLES["tools"]}}
+#: For each returned field, and some others, a value, and what the response has for it.
 RETURNED: dict[str, dict[str, tuple[Any, Fields]]] = {
     "responses": {
         "tools": (
@@ -78,10 +89,6 @@ RETURNED: dict[str, dict[str, tuple[Any, Fields]]] = {
             },
         ),
         "tool_choice": (ALLOWED, {"tool_choice": ALLOWED}),
-        "text": (
-            {"format": {"type": "text"}, "verbosity": "low"},
-            {"text": {"format": {"type": "text"}, "verbosity": "low"}},
-        ),
         "reasoning": (
             {"effort": "low", "summary": "auto", "mode": "pro"},
             {"reasoning": {"effort": "low", "summary": "auto", "mode": "pro"}},
@@ -137,7 +144,6 @@ RETURNED: dict[str, dict[str, tuple[Any, Fields]]] = {
     },
 }
 for values in RETURNED.values():
-    values["parallel_tool_calls"] = (False, {"parallel_tool_calls": False})
     values["prompt_cache_retention"] = ("in-memory", {"prompt_cache_retention": "in_memory"})
     for name in ("prompt_cache_key", "safety_identifier", "user"):
         values[name] = ("x", {name: "x"})

@@ -6,7 +6,7 @@ import pytest
 
 from turnstream.turns.errors import BadRequest
 from turnstream.turns.turn import Message
-from turnstream.ws_server.chat import ChatRequest, read_chat
+from turnstream.ws_server.chat_request import ChatRequest, read_chat
 
 
 def read(**fields: Any) -> ChatRequest:
@@ -110,8 +110,8 @@ def test_a_field_with_its_default_value_is_accepted() -> None:
         ({"stop": list("abcde")}, "invalid_value", "stop"),
         ({"stop": 1}, "invalid_value", "stop"),
         ({"stream_options": "x"}, "invalid_value", "stream_options"),
-        ({"tool_choice": "required"}, "unsupported_parameter", "tool_choice"),
-        ({"response_format": {"type": "json_object"}}, "unsupported_value", "response_format"),
+        ({"tool_choice": "required"}, "invalid_value", "tool_choice"),
+        ({"response_format": {"type": "xml"}}, "unsupported_value", "response_format.type"),
     ],
 )
 def test_a_bad_field_is_named(fields: dict[str, Any], code: str, param: str) -> None:

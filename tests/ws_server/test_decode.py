@@ -34,7 +34,10 @@ def refused(text: str) -> BadRequest:
         ),
         ({"input": [{"role": "user", "content": 1}]}, "'input[0].content' must be a string or"),
         ({"input": [{"role": "user"}]}, "'input[0].content' is empty: the last user"),
-        ({"text": {"format": {"type": "json"}}}, "'text.format' must be of type 'text'."),
+        (
+            {"text": {"format": {"type": "json"}}},
+            "'text.format.type' must be text, json_object or json_schema.",
+        ),
         ({"input": [{"type": "x"}]}, "'input[0].type' must be a supported type."),
         ({"metadata": {"a": 1}}, "'metadata.a' must be a string."),
     ],

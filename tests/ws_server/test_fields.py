@@ -14,6 +14,7 @@ from openai.types.responses import response_create_params, responses_client_even
 from tests.ws_server.field_samples import (
     ALLOWED,
     BASE,
+    BESIDE,
     DEEP,
     FUNCTION,
     ONE_VALUE,
@@ -27,7 +28,7 @@ from turnstream.turns.errors import BadRequest
 from turnstream.turns.response import new_response
 from turnstream.turns.turn import Turn
 from turnstream.ws_server import requests
-from turnstream.ws_server.chat import ChatRequest, read_chat
+from turnstream.ws_server.chat_request import ChatRequest, read_chat
 from turnstream.ws_server.create import Create, read_create
 from turnstream.ws_server.directory import Model
 from turnstream.ws_server.fields import CHAT, RESPONSES, Decision, Honoured, Refused, Returned
@@ -121,11 +122,17 @@ def test_a_field_that_is_honoured_changes_the_turn(table: str, name: str) -> Non
     assert read(table, **{name: value}) != read(table)
 
 
-@pytest.mark.parametrize(("table", "name"), decided(Returned))
+def test_every_field_that_is_returned_has_a_sample() -> None:
+    assert all(name in RETURNED[table] for table, name in decided(Returned))
+
+
+@pytest.mark.parametrize(
+    ("table", "name"), [(table, name) for table, fields in RETURNED.items() for name in fields]
+)
 def test_a_field_that_is_returned_is_in_the_response(table: str, name: str) -> None:
     value, expected = RETURNED[table][name]
 
-    found = response(table, **{name: value})
+    found = response(table, **{name: value} | BESIDE.get(name, {}))
 
     assert {key: found[key] for key in expected} == expected
     assert {key: response(table).get(key) for key in expected} != expected
@@ -188,7 +195,7 @@ def test_a_name_of_another_endpoint_is_refused_with_the_right_one(
         (
             "responses",
             {"tool_choice": ALLOWED | {"mode": "required"}},
-            "unsupported_parameter",
+            "invalid_value",
             "tool_choice",
         ),
         (
@@ -198,7 +205,9 @@ def test_a_name_of_another_endpoint_is_refused_with_the_right_one(
             "stream_options.include_obfuscation",
         ),
         ("chat", {"modalities": ["text", "audio"]}, "unsupported_value", "modalities[1]"),
-        ("chat", {"function_call": {"name": "f"}}, "unsupported_parameter", "function_call"),
+        ("chat", {"function_call": {"name": "f"}}, "invalid_value", "tool_choice"),
+        ("responses", {"tools": [{"type": "mcp"}]}, "unsupported_parameter", "tools[0].type"),
+        ("responses", {"tool_choice": {"type": "mcp"}}, "unsupported_parameter", "tool_choice"),
         ("chat", {"tools": [{"function": FUNCTION}]}, "invalid_value", "tools[0].type"),
         (
             "chat",

@@ -19,6 +19,7 @@ from turnstream.ws_server.batches.blobs import Blobs
 from turnstream.ws_server.batches.line_reader import LineReader
 from turnstream.ws_server.batches.validation import validate
 from turnstream.ws_server.directory import Model
+from turnstream.ws_server.grammar_check import GrammarCheck
 from turnstream.ws_server.settings import ServerSettings
 
 Node = Callable[..., AbstractAsyncContextManager[httpx2.AsyncClient]]
@@ -130,7 +131,9 @@ class OneModel:
 async def problems(blobs: Blobs, most_lines: int = 1000) -> list[dict[str, Any]]:
     directory: Any = OneModel()
     async with LineReader(blobs, "in", line_bytes=2**20) as reader:
-        return (await validate(reader, "/v1/responses", directory, most_lines)).problems
+        return (
+            await validate(reader, "/v1/responses", directory, GrammarCheck(), most_lines)
+        ).problems
 
 
 def request(number: int) -> bytes:
@@ -255,3 +258,19 @@ async def test_an_expired_file_is_removed(
 
     assert gone.status_code == 404
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+async def test_a_schema_that_is_not_served_is_the_problem_of_its_line(blobs: Blobs) -> None:
+    lines = []
+    for number, schema in enumerate(({"type": "string"}, {"pattern": "(?=a)"}, {"not": {}}), 1):
+        form = {"format": {"type": "json_schema", "name": "a", "schema": schema}}
+        line = {"custom_id": str(number), "method": "POST", "url": "/v1/responses"}
+        lines.append(json.dumps(line | {"body": {"input": "Hi", "text": form}}).encode())
+    await blobs.put("in", b"\n".join(lines))
+
+    found = await problems(blobs)
+
+    assert [(each.line, each.code, each.param) for each in found] == [
+        (2, "invalid_json_schema", "text.format.schema"),
+        (3, "invalid_json_schema", "text.format.schema.not"),
+    ]

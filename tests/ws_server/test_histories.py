@@ -8,7 +8,7 @@ import pytest
 from turnstream.turns.errors import BadRequest
 from turnstream.turns.turn import FunctionCall, FunctionCallOutput, Item, Message
 from turnstream.ws_server.batches.request import CHAT, RESPONSES, read_request
-from turnstream.ws_server.chat import read_chat
+from turnstream.ws_server.chat_request import read_chat
 from turnstream.ws_server.create import read_create
 
 HI = {"role": "user", "content": "Hi"}

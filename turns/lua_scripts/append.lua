@@ -5,10 +5,11 @@
 --   id, attempt, first (number of its first event), count (of events),
 --   final: absent while it goes on; 'requeued' to put it back into its queue; else its terminal status,
 --   tokens (integer, with a terminal status): tokens of prompt and answer together,
+--   calls: 1 if its answer calls tools, else absent,
 --   logprobs: 1 if its entries have log probabilities, else absent.
 -- ARGV[2...]: for each part in order: event (JSON), token ids (comma-separated) and, with `logprobs`, their log
 --   probabilities (JSON or '') `count` times, then with a terminal status: error (JSON), response (JSON after status
---   and error), output (text).
+--   and error), output (text) and, with `calls`, the calls (JSON).
 -- Returns for each part one word: ok, gone (no record), stale (another attempt has it), repeated (written before),
 --   ended, gap (`first` is not the next number).
 local at, verdicts, now = 2, {}, now_ms()
@@ -18,7 +19,8 @@ for _, part in ipairs(args.parts) do
   local ends = final and final ~= 'requeued'
   local events = at
   local width = part.logprobs and 3 or 2
-  at = at + width * count + (ends and 3 or 0)
+  local last = at + width * count
+  at = last + (ends and 3 or 0) + (part.calls or 0)
 
   -- Unpacked instead of read by `fields`: this is done for every slice, and the table would cost 1.5 microseconds.
   local attempt, seq, status, worker, nodes =
@@ -43,9 +45,12 @@ for _, part in ipairs(args.parts) do
       local record = fields(id, 'model', 'tier', 'queue_member', 'claimed_at', 'running_ms', 'store', 'batch', 'owner',
         'reserved_tokens', 'conversation', 'bytes')
       if ends then
-        redis.call('HSET', turn_key(id), 'seq', first + count - 1, 'status', final, 'error', ARGV[at - 3],
-          'response', ARGV[at - 2], 'output', ARGV[at - 1])
-        if record.bytes then redis.call('HINCRBY', turn_key(id), 'bytes', #ARGV[at - 1]) end
+        redis.call('HSET', turn_key(id), 'seq', first + count - 1, 'status', final, 'error', ARGV[last],
+          'response', ARGV[last + 1], 'output', ARGV[last + 2])
+        if part.calls then redis.call('HSET', turn_key(id), 'calls', ARGV[last + 3]) end
+        if record.bytes then
+          redis.call('HINCRBY', turn_key(id), 'bytes', #ARGV[last + 2] + (part.calls and #ARGV[last + 3] or 0))
+        end
         record_duration(record.model, record.tier, now - record.claimed_at + (record.running_ms or 0))
         release(id, record, part.tokens)
       else

@@ -102,8 +102,9 @@ local function join_conversation(id, previous, bytes, turns, system)
 end
 
 -- Return the conversation before a turn, as a table with
---   texts: inputs and outputs of the turns, latest first: input, output, and which of their items were removed from the
---     conversation; then those of the turn before it. It ends with the turn that makes them more than `most` bytes.
+--   texts: what is said in the turns, latest first, each turn's as four: input, text of the output, which of its items
+--     were removed from the conversation, and its calls of tools or ''. It ends with the turn that makes them more than
+--     `most` bytes.
 --   system: of the turns before these the system messages, which no truncation leaves out, latest first: a turn's
 --     system messages or its input, and which of its items were removed.
 --   cut: whether there are turns before these.
@@ -112,16 +113,17 @@ local function history(previous, most)
   local found, ancestor, bytes = {texts = {}, system = {}, cut = false, missing = false}, previous, 0
   local texts, system = found.texts, found.system
   while ancestor and bytes <= most do
-    local record = fields(ancestor, 'input', 'output', 'previous_response_id', 'removed')
+    local record = fields(ancestor, 'input', 'output', 'calls', 'previous_response_id', 'removed')
     if not record.input then
       found.missing = true
       return found
     end
-    local output = record.output or ''
+    local output, calls = record.output or '', record.calls or ''
     texts[#texts + 1] = record.input
     texts[#texts + 1] = output
     texts[#texts + 1] = record.removed or ''
-    bytes = bytes + #record.input + #output
+    texts[#texts + 1] = calls
+    bytes = bytes + #record.input + #output + #calls
     ancestor = record.previous_response_id
   end
   found.cut = ancestor ~= nil
@@ -144,9 +146,11 @@ local function history(previous, most)
 end
 
 -- Whether a conversation can be answered, or its last answer continued, without new items: not when nothing was said
--- in it, nor when it ends in a call of a tool. Only the record of a warm-up says so; any other turn was answered.
+-- in it, nor when it ends in a call of a tool. Of a warm-up the record says so; any other turn was answered.
 local function awaits_answer(previous)
-  return previous ~= nil and redis.call('HGET', turn_key(previous), 'awaits_answer') ~= '0'
+  if not previous then return false end
+  local record = fields(previous, 'awaits_answer', 'calls')
+  return record.awaits_answer ~= '0' and not record.calls
 end
 
 -- Return one of the ids in `calls` for which the latest turns up to `previous` have no call of a tool; nil: they have
@@ -155,9 +159,11 @@ local function missing_call(previous, calls)
   local missing, ancestor, bytes = {}, previous, 0
   for _, call_id in ipairs(calls) do missing[call_id] = true end
   while ancestor and next(missing) and bytes <= CALLS_BYTES do
-    local record = fields(ancestor, 'input', 'previous_response_id')
-    for _, item in ipairs(record.input and cjson.decode(record.input) or {}) do
-      if item.type == 'function_call' then missing[item.call_id] = nil end
+    local record = fields(ancestor, 'input', 'calls', 'previous_response_id')
+    for _, items in ipairs({record.input or '[]', record.calls or '[]'}) do
+      for _, item in ipairs(cjson.decode(items)) do
+        if item.type == 'function_call' then missing[item.call_id] = nil end
+      end
     end
     bytes = bytes + #(record.input or '')
     ancestor = record.previous_response_id

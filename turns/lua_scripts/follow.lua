@@ -3,7 +3,7 @@
 -- missed between the two.
 -- Arguments: id, owner, node, after (number of an event, -1 for none), bytes (of events; at least one is returned),
 --   watch_ms (milliseconds without a reader after which a turn that is not stored is cancelled).
--- Returns {'live' or 'ended', number of the last event, events}; {'kept', seq, status, error, response, output} when
+-- Returns {'live' or 'ended', number of the last event, events}; {'kept', seq, status, error, response} when
 --   the log has expired and the answer is stored; or {response_not_found}, {stream_expired}, {newer_version}.
 local id, node = args.id, args.node
 -- Entries of the log that are read at a time.
@@ -16,8 +16,8 @@ if record.nodes == NO_READERS then return {'stream_expired'} end
 local live, waits = is_active(record), record.status == 'queued'
 if not waits and redis.call('EXISTS', log_key(id)) == 0 then
   if live or record.store == '0' then return {'stream_expired'} end
-  local kept = fields(id, 'error', 'response', 'output')
-  return {'kept', tonumber(record.seq), record.status, kept.error or 'null', kept.response, kept.output or ''}
+  local kept = fields(id, 'error', 'response')
+  return {'kept', tonumber(record.seq), record.status, kept.error or 'null', kept.response}
 end
 if live then
   if not string.find('\n' .. record.nodes .. '\n', '\n' .. node .. '\n', 1, true) then

@@ -26,6 +26,7 @@ from turnstream.workers.engines.checkpoint import (
 )
 from turnstream.workers.engines.cuda_recorder import CudaRecorder
 from turnstream.workers.engines.decode_op import DTYPES, load_decode_op
+from turnstream.workers.engines.grammars import Grammars
 from turnstream.workers.engines.kv_cache import bytes_per_token
 from turnstream.workers.engines.slot_engine import SlotEngine
 from turnstream.workers.engines.tokenizer import LlamaTokenizer, load_tokenizer
@@ -102,6 +103,7 @@ def load_engine(
             context=context,
             tensor_parallel=tensor_parallel,
             eos_ids=tokenizer.eos_ids,
+            grammars=tokenizer.grammars(config.vocab_size),
             after_step=after_step,
         )
     else:
@@ -117,7 +119,7 @@ def load_engine(
                 dtype=torch_dtype,
                 slots=slots,
                 context=context,
-                eos_ids=tokenizer.eos_ids,
+                tokenizer=tokenizer,
                 after_step=after_step,
                 compile_cache=compile_cache,
             ).result()
@@ -149,7 +151,7 @@ def _start_slot(
     dtype: torch.dtype,
     slots: int,
     context: int | None,
-    eos_ids: frozenset[int],
+    tokenizer: LlamaTokenizer,
     after_step: Callable[[], None],
     compile_cache: Path | None,
 ) -> Engine:
@@ -162,10 +164,11 @@ def _start_slot(
         llama,
         slots=slots,
         context=length,
-        eos_ids=eos_ids,
+        eos_ids=tokenizer.eos_ids,
         after_step=after_step,
         decode_op=decode_op,
         recorder=CudaRecorder(device) if CudaRecorder.suits(device, dtype) else None,
+        grammars=tokenizer.grammars(config.vocab_size),
     )
 
 
@@ -179,6 +182,7 @@ def _start_vllm(
     context: int | None,
     tensor_parallel: int,
     eos_ids: frozenset[int],
+    grammars: Grammars,
     after_step: Callable[[], None],
 ) -> Engine:
     if str(device) != device.type:
@@ -211,6 +215,7 @@ def _start_vllm(
         after_step=after_step,
         kv_bytes=kv_bytes,
         tensor_parallel=tensor_parallel,
+        grammars=grammars,
     )
 
 

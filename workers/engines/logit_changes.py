@@ -1,6 +1,7 @@
 """What a request changes in the logits of a turn's next token, before temperature.
 
-First the penalties, then `logit_bias`, then the ban of EOS until the answer has `min_tokens`.
+First the penalties, then `logit_bias`, then the ban of EOS until the answer has `min_tokens`, and
+last the grammar that the answer follows.
 """
 
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from turnstream.turns.sampling_params import SamplingParams
+from turnstream.workers.engines.grammars import Matcher
 from turnstream.workers.engines.penalties import Penalties, penalties
 
 
@@ -27,8 +29,10 @@ class LogitChanges:
         bias: tuple[Tensor, Tensor] | None = None,
         banned: Tensor | None = None,
         banned_before: int = 0,
+        matcher: Matcher | None = None,
     ) -> None:
         self._penalties = penalties
+        self._matcher = matcher
         self._bias = bias
         self._banned = banned
         self._banned_before = banned_before
@@ -47,6 +51,8 @@ class LogitChanges:
             logits.index_add_(0, ids, values)
         if self._banned is not None and position < self._banned_before:
             logits.index_fill_(0, self._banned, float("-inf"))
+        if self._matcher:
+            self._matcher.restrict(logits)
 
 
 def logit_changes(
@@ -57,10 +63,11 @@ def logit_changes(
     eos_ids: frozenset[int],
     vocabulary: int,
     device: torch.device,
+    matcher: Matcher | None = None,
 ) -> LogitChanges | None:
-    """Return what a turn's sampling changes; None if that is nothing."""
+    """Return what a turn's sampling and grammar change; None if that is nothing."""
     bans = bool(sampling.min_tokens and eos_ids and not sampling.ignore_eos)
-    if not (sampling.penalised or sampling.logit_bias or bans):
+    if not (sampling.penalised or sampling.logit_bias or bans or matcher):
         return None
     bias = None
     if sampling.logit_bias:
@@ -77,4 +84,5 @@ def logit_changes(
         bias=bias,
         banned=banned,
         banned_before=len(prompt) + sampling.min_tokens,
+        matcher=matcher,
     )

@@ -11,10 +11,12 @@ from torch import Tensor
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.token_logprobs import TokenLogprobs
 from turnstream.workers.cache_scope import CacheScope
-from turnstream.workers.engine import Finish, OnLogprobs, OnStep
+from turnstream.workers.engine import Finish, FinishReason, OnLogprobs, OnStep
 from turnstream.workers.engines.attention import PENDING_ID, NewTokens
+from turnstream.workers.engines.grammars import Matcher
 from turnstream.workers.engines.logit_changes import LogitChanges
 from turnstream.workers.engines.logprobs import StepLogprobs
+from turnstream.workers.engines.sampler import NOT_A_NUMBER
 from turnstream.workers.engines.slots import Slot
 
 
@@ -32,8 +34,11 @@ class SlotTurn:
         low_priority: bool,
         on_logprobs: OnLogprobs | None,
         cache: CacheScope,
+        matcher: Matcher | None = None,
     ) -> None:
         self.prompt = prompt
+        #: Follows the answer's grammar; None if it has none.
+        self.matcher = matcher
         self.sampling = sampling
         self.on_step = on_step
         self.cache = cache
@@ -60,6 +65,25 @@ class SlotTurn:
         """Whether the turn has a slot and no token of its answer."""
         slot = self.slot
         return slot is not None and len(slot.ids) + slot.pending == len(self.prompt)
+
+    def take(self, id: int, eos_ids: frozenset[int]) -> tuple[list[int], Finish | None]:
+        """Take the token chosen for this turn; return what is new of its answer, and its end."""
+        assert self.slot is not None
+        if id == NOT_A_NUMBER:
+            message = "the model's output for this turn was not a number"
+            return [], Finish(FinishReason.ERROR, message)
+        if id in eos_ids and not self.sampling.ignore_eos:
+            if self.matcher and not self.matcher.may_end:
+                return [], Finish(FinishReason.ERROR, "the answer's grammar is too complex")
+            return [], Finish(FinishReason.STOP)
+        if self.matcher and not self.matcher.accept(id):
+            return [], Finish(FinishReason.ERROR, "no token can continue the answer's grammar")
+        self.slot.ids.append(id)
+        if self.matcher and self.matcher.complete:
+            return [id], Finish(FinishReason.STOP)
+        if len(self.slot.ids) == self.end:
+            return [id], Finish(FinishReason.LENGTH)
+        return [id], None
 
     def deliver(self, ids: Sequence[int], finish: Finish | None) -> None:
         """Call `on_step`, and before it `on_logprobs` with the token's log probabilities."""
@@ -97,6 +121,9 @@ class Scheduler:
                 continue
             slot = turn.slot
             assert slot is not None
+            if turn.matcher and slot.pending:
+                # Its grammar says what may come next only once the last token is known here.
+                continue
             chosen = len(slot.ids) + slot.pending
             missing = chosen - slot.written
             decoding = missing == 1

@@ -5,7 +5,7 @@ versions of its library.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from tokenizers import Tokenizer
 from tokenizers.decoders import DecodeStream
@@ -20,8 +20,11 @@ from turnstream.workers.tokenizer_probe import TokenizerKind, TokenizerRefused, 
 log = logging.getLogger(__name__)
 
 
-def slicers(tokenizer: LlamaTokenizer) -> MakeSlicer:
+def slicers(tokenizer: LlamaTokenizer, *, spelled: Collection[int] = ()) -> MakeSlicer:
     """Return a function that makes the slicer of a reply.
+
+    Args:
+        spelled: control ids that are shown as their tokens are written.
 
     Raises:
         CheckpointError: no slicer shows this tokenizer's text exactly.
@@ -31,18 +34,21 @@ def slicers(tokenizer: LlamaTokenizer) -> MakeSlicer:
     def stream(
         prompt_ids: Sequence[int], stop: Sequence[str] = (), *, begun: bool = False
     ) -> IdSlicer:
-        return StreamSlicer(tokenizer.core, prompt_ids, stop=stop, begun=begun)
-
-    def by_bytes(
-        prompt_ids: Sequence[int], stop: Sequence[str], *, begun: bool = False
-    ) -> IdSlicer:
-        return Slicer(table, stop=stop, begun=begun)
+        written = {id: tokenizer.tokens[id] for id in spelled}
+        return StreamSlicer(tokenizer.core, prompt_ids, stop=stop, begun=begun, spelled=written)
 
     try:
         found = probe(tokenizer.read, tokenizer.decode, table=table, stream=stream)
     except TokenizerRefused as exc:
         raise CheckpointError(str(exc)) from exc
     log.info("tokenizer: %s", found)
+    shown = byte_table(tokenizer, spelled=spelled) if spelled else table
+
+    def by_bytes(
+        prompt_ids: Sequence[int], stop: Sequence[str], *, begun: bool = False
+    ) -> IdSlicer:
+        return Slicer(shown, stop=stop, begun=begun)
+
     match found.kind:
         case TokenizerKind.BYTES:
             return by_bytes
@@ -50,10 +56,12 @@ def slicers(tokenizer: LlamaTokenizer) -> MakeSlicer:
             return stream
 
 
-def byte_table(tokenizer: LlamaTokenizer) -> ByteTable:
-    """Return the bytes of a tokenizer's ids."""
+def byte_table(tokenizer: LlamaTokenizer, *, spelled: Collection[int] = ()) -> ByteTable:
+    """Return the bytes of a tokenizer's ids; `spelled` control ids have those of their tokens."""
     return ByteTable.from_tokens(
-        tokenizer.tokens, tokenizer.control_ids, byte_level=tokenizer.byte_level
+        tokenizer.tokens,
+        tokenizer.control_ids.difference(spelled),
+        byte_level=tokenizer.byte_level,
     )
 
 
@@ -71,8 +79,10 @@ class StreamSlicer:
         *,
         stop: Sequence[str] = (),
         begun: bool = False,
+        spelled: Mapping[int, str] | None = None,
     ) -> None:
         self._tokenizer = tokenizer
+        self._spelled = spelled or {}
         self._prompt_ids = list(prompt_ids)
         self._stream = self._primed()
         self._reply = ReplyText(stop, begun=begun)
@@ -94,6 +104,8 @@ class StreamSlicer:
         return self._reply.finish()
 
     def _step(self, id: int) -> str:
+        if id in self._spelled:
+            return self._spelled[id]
         try:
             return self._stream.step(self._tokenizer, id) or ""
         except Exception as exc:

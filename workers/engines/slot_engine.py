@@ -17,18 +17,18 @@ from functools import partial
 import torch
 from transformers import LlamaForCausalLM
 
+from turnstream.turns.constraint import Constraint
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.workers.cache_scope import NO_OWNER, CacheScope
 from turnstream.workers.check_turn import check_turn
 from turnstream.workers.engine import EngineDead, Finish, FinishReason, OnLogprobs, OnStep
-from turnstream.workers.engines import attention
 from turnstream.workers.engines.attention import NewTokens, PackedStep
 from turnstream.workers.engines.decode_op import DecodeOp
-from turnstream.workers.engines.fused_attention import fuse
+from turnstream.workers.engines.grammars import Grammars, matcher_of
 from turnstream.workers.engines.kv_cache import KvCache
 from turnstream.workers.engines.logit_changes import logit_changes
 from turnstream.workers.engines.next_tokens import choose_next
-from turnstream.workers.engines.packed_linear import pack
+from turnstream.workers.engines.prepared import prepared
 from turnstream.workers.engines.recorded_steps import Recorder, recorded_steps
 from turnstream.workers.engines.sampler import NOT_A_NUMBER
 from turnstream.workers.engines.scheduler import PendingStep, Scheduler, SlotTurn
@@ -52,6 +52,7 @@ class SlotEngine:
         ahead: launch a step before the last one's ids are known; None does so on a GPU. Tokens
             computed for a finished turn are discarded.
         recorder: records decode steps on a GPU; None launches each step.
+        grammars: compiles what answers must follow; None refuses turns with a constraint.
     """
 
     def __init__(
@@ -66,19 +67,16 @@ class SlotEngine:
         decode_op: DecodeOp | None = None,
         ahead: bool | None = None,
         recorder: Recorder | None = None,
+        grammars: Grammars | None = None,
     ) -> None:
-        if model.device.type == "cpu":
-            if decode_op and not fuse(model, decode_op):
-                log.info("decode attention: torch is used; the op does not support this model")
-            pack(model)
-        attention.register(model)
-        self._model = model
+        self._model = prepared(model, decode_op)
         self._device = model.device
         self._vocabulary = model.config.vocab_size
         self._eos_ids = eos_ids
         self._changes = partial(
             logit_changes, eos_ids=eos_ids, vocabulary=self._vocabulary, device=model.device
         )
+        self._grammars = grammars
         self._after_step = after_step
         self._scheduler = Scheduler(prompt_tokens)
         self._cache = KvCache(
@@ -127,20 +125,23 @@ class SlotEngine:
         generated: int = 0,
         low_priority: bool = False,
         on_logprobs: OnLogprobs | None = None,
+        constraint: Constraint | None = None,
         cache: CacheScope = NO_OWNER,
     ) -> SlotTurn:
         """Take a turn; see `workers.engine.Engine.submit`."""
         prompt = list(prompt_ids)
-        context, vocabulary = self.context, self._vocabulary
-        check_turn(prompt, sampling, generated=generated, context=context, vocabulary=vocabulary)
+        bounds = {"context": self.context, "vocabulary": self._vocabulary}
+        check_turn(prompt, sampling, generated=generated, **bounds)
         turn = SlotTurn(
             prompt,
             sampling,
             on_step,
             generated=generated,
-            context=context,
+            context=self.context,
             low_priority=low_priority,
             on_logprobs=on_logprobs,
+            # Compiled on the caller's thread, so that no other turn waits for it.
+            matcher=matcher_of(self._grammars, constraint, prompt[len(prompt) - generated :]),
             cache=cache,
         )
         with self._work:
@@ -212,7 +213,9 @@ class SlotEngine:
                 self._cache.copy(source=source.index, target=slot.index, length=slot.written)
             turn.slot = slot
             turn.cached_tokens = slot.written
-            turn.logit_changes = self._changes(turn.sampling, turn.prompt, generated=turn.generated)
+            turn.logit_changes = self._changes(
+                turn.sampling, turn.prompt, generated=turn.generated, matcher=turn.matcher
+            )
             self._running.append(turn)
 
     def _launch(self, new_tokens: list[tuple[SlotTurn, NewTokens]]) -> PendingStep | None:
@@ -249,21 +252,16 @@ class SlotEngine:
             if turn.finished:
                 continue
             slot.pending -= 1
+            turn.logprobs = logprobs.get(n)
+            new, finish = turn.take(id, self._eos_ids)
             if id == NOT_A_NUMBER:
                 # The slot may hold NaN, which would spread to its next turn.
                 self._cache.clear(slot.index)
                 slot.written = 0
-                message = "the model's output for this turn was not a number"
-                self._finish(turn, [], Finish(FinishReason.ERROR, message))
-            elif id in self._eos_ids and not turn.sampling.ignore_eos:
-                self._finish(turn, [], Finish(FinishReason.STOP))
+            if finish:
+                self._finish(turn, new, finish)
             else:
-                slot.ids.append(id)
-                turn.logprobs = logprobs.get(n)
-                if len(slot.ids) == turn.end:
-                    self._finish(turn, [id], Finish(FinishReason.LENGTH))
-                else:
-                    self._deliver(turn, [id])
+                self._deliver(turn, new)
 
     def _deliver(self, turn: SlotTurn, ids: Sequence[int]) -> None:
         try:

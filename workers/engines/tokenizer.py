@@ -7,9 +7,10 @@ which is not thread-safe.
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 from tokenizers import Tokenizer
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
@@ -18,11 +19,20 @@ from turnstream.prompts import CONTROL_STRINGS, neutralise
 from turnstream.prompts.broken_marks import breaks_marks, encode_cut, mark_cuts
 from turnstream.workers.engine import CheckpointError
 from turnstream.workers.engines.checkpoint import first_line, quiet
+from turnstream.workers.engines.grammars import Grammars
 
 _PLACEHOLDER = re.compile("\ue000(\\d+)\ue001")
 #: What templates write between messages and some tokenizers have no control token for.
 _TEXT_MARK = re.compile(
-    "|".join([*map(re.escape, CONTROL_STRINGS), r"<\|[A-Za-z_]+\|>", r"<(?:start|end)_of_turn>"])
+    "|".join(
+        [
+            *map(re.escape, CONTROL_STRINGS),
+            r"<\|[A-Za-z_]+\|>",
+            r"<(?:start|end)_of_turn>",
+            r"</?tool_(?:call|response)>",
+            r"\[/?(?:TOOL_CALLS|TOOL_RESULTS|AVAILABLE_TOOLS)\]",
+        ]
+    )
 )
 
 
@@ -73,6 +83,10 @@ class LlamaTokenizer:
             | {self.bos_id}
         )
 
+    def grammars(self, vocabulary: int) -> Grammars:
+        """Return a compiler of grammars for a model with this tokenizer."""
+        return Grammars(self._tokenizer, vocabulary=vocabulary, eos_ids=self.eos_ids)
+
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text; none is a control id, whatever the text spells."""
         return list(self.core.encode(text, add_special_tokens=False).ids)
@@ -94,29 +108,49 @@ class LlamaTokenizer:
         """Whether the checkpoint has a chat template."""
         return bool(self._tokenizer.chat_template)
 
+    def tool_template(self) -> str | None:
+        """Return the chat template that is used when there are tools."""
+        template = self._tokenizer.chat_template
+        if isinstance(template, dict):
+            template = template.get("tool_use") or template.get("default")
+        return template if isinstance(template, str) else None
+
     def render(
-        self, messages: Sequence[Mapping[str, str]], *, continue_last: bool = False
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        *,
+        continue_last: bool = False,
+        tools: Sequence[Mapping[str, Any]] = (),
     ) -> list[int]:
         """Return a conversation's ids by the checkpoint's template, with its generation prompt.
 
         Control tokens come from the template only: it is rendered with placeholders and split at
         its control tokens before the messages, stripped, replace the placeholders. Marks that the
-        template writes as text are broken up where messages have them.
+        template writes as text are broken up where messages have them. Tools and calls, which a
+        template takes apart, have control tokens and marks broken up with a space.
 
         Args:
-            messages: ``role`` and ``content`` each.
+            messages: ``role`` and ``content`` each, and what a template wants to know of calls.
             continue_last: end with the last message, which is to be continued.
+            tools: what the model may call.
 
         Raises:
             ValueError: there is no template, or it refuses this conversation.
         """
-        placeholders = [f"\ue000{n}\ue001" for n in range(len(messages))]
+        control = {self.tokens[id]: id for id in self.control_ids if self.tokens[id]}
+        contents = [message["content"].strip() for message in messages]
+        # A template asks whether a reply with calls has text at all.
+        placeholders = [
+            f"\ue000{n}\ue001" if content or "tool_calls" not in message else ""
+            for n, (content, message) in enumerate(zip(contents, messages, strict=True))
+        ]
         try:
             rendered = self._tokenizer.apply_chat_template(
                 [
-                    {"role": message["role"], "content": placeholder}
+                    broken_up_but_role(message, control) | {"content": placeholder}
                     for message, placeholder in zip(messages, placeholders, strict=True)
                 ],
+                tools=[broken_up(dict(tool), control) for tool in tools] or None,
                 tokenize=False,
                 add_generation_prompt=not continue_last,
                 continue_final_message=continue_last,
@@ -124,11 +158,13 @@ class LlamaTokenizer:
         except Exception as exc:  # a template may raise anything
             raise ValueError(f"the model's chat template failed: {exc}") from exc
         frame = str(rendered)
-        control = {self.tokens[id]: id for id in self.control_ids if self.tokens[id]}
+        for n, message in enumerate(messages):
+            if message["role"] == "tool" and f'"\ue000{n}\ue001"' in frame:
+                # The template writes what a tool returned as JSON.
+                contents[n] = json.dumps(contents[n], ensure_ascii=False)[1:-1]
         cuts = re.compile("|".join(map(re.escape, sorted(control, key=len, reverse=True))))
         found = list(cuts.finditer(frame))
         marks = sorted(set(_TEXT_MARK.findall(frame)) - control.keys())
-        contents = [message["content"].strip() for message in messages]
         if marks and not breaks_marks(self.encode, marks):
             contents = [neutralise(content, marks) for content in contents]
         edges = [0, *(edge for match in found for edge in match.span()), len(frame)]
@@ -151,6 +187,28 @@ class LlamaTokenizer:
                 cuts += [len(text) + cut for cut in mark_cuts(part, marks)]
             text += part
         return encode_cut(self.encode, text, cuts) if cuts else self.encode(text)
+
+
+def broken_up_but_role(message: Mapping[str, Any], control: Collection[str]) -> dict[str, Any]:
+    """Return what a message has besides its content, broken up."""
+    rest = {key: value for key, value in message.items() if key not in ("role", "content")}
+    return {"role": message["role"], **broken_up(rest, control)}
+
+
+def broken_up(value: Any, control: Collection[str]) -> Any:
+    """Return JSON in which no text spells a control token, a mark, or a placeholder."""
+    match value:
+        case str():
+            text = neutralise(value.replace("\ue000", "\ufffd"), tuple(control))
+            return neutralise(text, tuple(dict.fromkeys(_TEXT_MARK.findall(text))))
+        case list() | tuple():
+            return [broken_up(each, control) for each in value]
+        case dict():
+            return {
+                broken_up(key, control): broken_up(each, control) for key, each in value.items()
+            }
+        case _:
+            return value
 
 
 def load_tokenizer(folder: Path, *, size: int, eos_ids: frozenset[int]) -> LlamaTokenizer:

@@ -20,6 +20,7 @@ from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
 from vllm.v1.engine.output_processor import OutputProcessor
 
+from turnstream.turns.constraint import Constraint
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.workers.cache_scope import NO_OWNER, CacheScope
 from turnstream.workers.check_turn import check_turn
@@ -31,7 +32,9 @@ from turnstream.workers.engine import (
     OnLogprobs,
     OnStep,
 )
+from turnstream.workers.engines.grammars import Grammars, matcher_of
 from turnstream.workers.engines.orphans import ended_with_us
+from turnstream.workers.engines.vllm_grammars import VllmGrammars, grammar_args
 from turnstream.workers.engines.vllm_start import started
 from turnstream.workers.engines.vllm_turn import VllmTurn, sampling_params
 
@@ -56,6 +59,7 @@ class VllmEngine:
         eos_ids: tokens that end an answer.
         after_step: called on the engine's thread once all ``on_step`` calls of a step are made.
         kv_bytes: memory for keys and values on each GPU; None lets vLLM decide.
+        grammars: compiles what answers must follow; None refuses turns with a constraint.
         tensor_parallel: GPUs, or processes on a CPU, that share the model.
 
     Raises:
@@ -75,6 +79,7 @@ class VllmEngine:
         after_step: Callable[[], None],
         kv_bytes: int | None = None,
         tensor_parallel: int = 1,
+        grammars: Grammars | None = None,
     ) -> None:
         if current_platform.device_type != device:
             raise CheckpointError(
@@ -84,6 +89,7 @@ class VllmEngine:
         self.context = context
         self._vocabulary = vocabulary
         self._eos_ids = eos_ids
+        self._grammars = grammars
         self._after_step = after_step
         self._after_step_due = False
         self._turns: dict[VllmTurn, None] = {}
@@ -110,6 +116,7 @@ class VllmEngine:
             # Before penalties, bias and temperature.
             logprobs_mode="raw_logprobs",
             disable_log_stats=True,
+            logits_processors=[VllmGrammars],
         )
         self._loop: asyncio.AbstractEventLoop
         self._llm: AsyncLLM
@@ -139,20 +146,27 @@ class VllmEngine:
         generated: int = 0,
         low_priority: bool = False,
         on_logprobs: OnLogprobs | None = None,
+        constraint: Constraint | None = None,
         cache: CacheScope = NO_OWNER,
     ) -> VllmTurn:
         """Take a turn; see `workers.engine.Engine.submit`."""
         prompt = list(prompt_ids)
         context, vocabulary = self.context, self._vocabulary
         check_turn(prompt, sampling, generated=generated, context=context, vocabulary=vocabulary)
+        said = prompt[len(prompt) - generated :]
+        matcher = matcher_of(self._grammars, constraint, said)
+        params = sampling_params(prompt, sampling, context=context, eos_ids=self._eos_ids)
+        if constraint is not None:
+            params.extra_args = grammar_args(constraint, said, self._eos_ids)
         turn = VllmTurn(
             prompt,
-            sampling_params(prompt, sampling, context=context, eos_ids=self._eos_ids),
+            params,
             on_step,
             self._schedule_cancel,
             low_priority=low_priority,
             on_logprobs=on_logprobs,
             salt=cache.salt,
+            matcher=matcher,
         )
         with self._lock:
             if self._closed:
@@ -219,6 +233,10 @@ class VllmEngine:
         [completion] = output.outputs
         ids, turn.logprobs = list(completion.token_ids), completion.logprobs
         turn.cached_tokens = output.num_cached_tokens or turn.cached_tokens
+        if not turn.follows(ids, ended=completion.finish_reason == "stop"):
+            message = "the answer's grammar is too complex"
+            self._finish(turn, [], Finish(FinishReason.ERROR, message))
+            return
         match completion.finish_reason:
             case None:
                 self._deliver(turn, ids)

@@ -12,6 +12,7 @@ from vllm.sampling_params import RequestOutputKind
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.token_logprobs import TokenLogprobs
 from turnstream.workers.engine import Finish, OnLogprobs, OnStep
+from turnstream.workers.engines.grammars import Matcher
 
 #: The smallest top_p above 0, which vLLM refuses: either leaves only the likeliest token.
 MIN_TOP_P = 1e-9
@@ -30,6 +31,7 @@ class VllmTurn:
         low_priority: bool,
         on_logprobs: OnLogprobs | None,
         salt: str,
+        matcher: Matcher | None = None,
     ) -> None:
         # vLLM salts the whole prompt, also the part that is nobody's own.
         self.input = tokens_input(prompt, cache_salt=salt or None)
@@ -45,6 +47,18 @@ class VllmTurn:
         #: How many of the prompt's tokens were cached when the turn started.
         self.cached_tokens = 0
         self._cancel = cancel
+        self._matcher = matcher
+
+    def follows(self, ids: Sequence[int], *, ended: bool) -> bool:
+        """Return whether new ids follow the answer's grammar, if it has one.
+
+        Args:
+            ended: the last of them ended the answer.
+        """
+        if self._matcher is None:
+            return True
+        said = ids[:-1] if ended else ids
+        return all(map(self._matcher.accept, said)) and (not ended or self._matcher.may_end)
 
     def deliver(self, ids: Sequence[int], finish: Finish | None) -> None:
         """Call `on_step`, and before it `on_logprobs` with the ids' log probabilities."""

@@ -2,7 +2,7 @@
 
 from turnstream.turns.errors import BadRequest
 from turnstream.ws_server import field, requests
-from turnstream.ws_server.chat import read_chat
+from turnstream.ws_server.chat_request import read_chat
 from turnstream.ws_server.completions import read_completion
 from turnstream.ws_server.create import Create, read_create
 from turnstream.ws_server.decode import decode, read_json

@@ -38,6 +38,7 @@ from turnstream.ws_server.batches.validation import Findings, problem, validate
 from turnstream.ws_server.batches.window import Line, Position, Window
 from turnstream.ws_server.create import Create
 from turnstream.ws_server.directory import Directory
+from turnstream.ws_server.grammar_check import GrammarCheck
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ class BatchRunner:
         files: Files,
         blobs: Blobs,
         directory: Directory,
+        grammars: GrammarCheck,
         limits: BatchLimits,
     ) -> None:
         self._batch = batch
@@ -65,6 +67,7 @@ class BatchRunner:
         self._files = files
         self._blobs = blobs
         self._directory = directory
+        self._grammars = grammars
         self._limits = limits
         self._output = Output(store, blobs, batch)
         start = Position(batch.next_line, batch.next_offset)
@@ -117,7 +120,9 @@ class BatchRunner:
         if endpoint not in ENDPOINTS:
             return Findings(0, None, [problem("invalid_endpoint", _ENDPOINT, "endpoint")])
         async with self._reader(1, 0) as reader:
-            return await validate(reader, endpoint, self._directory, self._limits.lines)
+            return await validate(
+                reader, endpoint, self._directory, self._grammars, self._limits.lines
+            )
 
     async def _begin(self, found: Findings) -> Batch:
         status = await self._store.advance(

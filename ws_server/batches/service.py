@@ -16,6 +16,7 @@ from turnstream.ws_server.batches.limits import BatchLimits
 from turnstream.ws_server.batches.runner import BatchRunner
 from turnstream.ws_server.batches.runner_pool import RunnerPool
 from turnstream.ws_server.directory import Directory
+from turnstream.ws_server.grammar_check import GrammarCheck
 from turnstream.ws_server.settings import ServerSettings
 
 
@@ -37,7 +38,7 @@ class BatchService:
 
 @asynccontextmanager
 async def open_batches(
-    settings: ServerSettings, directory: Directory
+    settings: ServerSettings, directory: Directory, grammars: GrammarCheck
 ) -> AsyncIterator[BatchService]:
     """Open files and batches, and run batches until the context ends."""
     client = connect_async(settings.turns.redis_url)
@@ -50,7 +51,7 @@ async def open_batches(
     )
 
     def make(batch: Batch) -> BatchRunner:
-        return BatchRunner(batch, store, files, blobs, directory, limits)
+        return BatchRunner(batch, store, files, blobs, directory, grammars, limits)
 
     runners = RunnerPool(store, make)
     loops = background(pool=runners.run(), expired_files=remove_expired_files(files, blobs))

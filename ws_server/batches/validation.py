@@ -14,7 +14,10 @@ from turnstream.turns.errors import BadRequest, ModelNotFound
 from turnstream.turns.shapes import Problem
 from turnstream.ws_server.batches.line_reader import FileLine, LineReader
 from turnstream.ws_server.batches.request import read_request
+from turnstream.ws_server.batches.retry import retry_while_unavailable
+from turnstream.ws_server.create import Create
 from turnstream.ws_server.directory import Directory
+from turnstream.ws_server.grammar_check import GrammarCheck
 from turnstream.ws_server.unexpected import Unexpected, confined
 
 #: Most problems that are reported; the rest of the file is not read.
@@ -39,7 +42,11 @@ def problem(code: str | None, message: str, param: str | None, line: int | None 
 
 
 async def validate(
-    reader: LineReader, endpoint: str, directory: Directory, most_lines: int
+    reader: LineReader,
+    endpoint: str,
+    directory: Directory,
+    grammars: GrammarCheck,
+    most_lines: int,
 ) -> Findings:
     """Read a file to its end, or until there are too many problems.
 
@@ -51,7 +58,7 @@ async def validate(
         seen.execute("PRAGMA synchronous = OFF")
         seen.execute("PRAGMA journal_mode = OFF")
         seen.execute("BEGIN")
-        validator = _Validator(endpoint, directory, most_lines, seen)
+        validator = _Validator(endpoint, directory, grammars, most_lines, seen)
         while (lines := await reader.next_lines()) and not validator.full:
             for i in range(0, len(lines), LINES_PER_STEP):
                 for line in lines[i : i + LINES_PER_STEP]:
@@ -65,11 +72,13 @@ class _Validator:
         self,
         endpoint: str,
         directory: Directory,
+        grammars: GrammarCheck,
         most_lines: int,
         seen: sqlite3.Connection,
     ) -> None:
         self._endpoint = endpoint
         self._directory = directory
+        self._grammars = grammars
         self._most_lines = most_lines
         self._seen = seen
         self._total = 0
@@ -92,6 +101,7 @@ class _Validator:
         try:
             with confined(f"line {line.number} of a batch's file"):
                 custom_id, create = read_request(line.text, self._endpoint)
+            await self._check_grammar(create)
             if self._model is None or create.model != self._requested:
                 await self._check_model(create.model)
             self._check_unique(custom_id)
@@ -114,6 +124,9 @@ class _Validator:
                 code="mismatched_model",
                 param="body.model",
             )
+
+    async def _check_grammar(self, create: Create) -> None:
+        await retry_while_unavailable(lambda: self._grammars.check(*create.grammars))
 
     def _check_unique(self, custom_id: str) -> None:
         added = self._seen.execute("INSERT OR IGNORE INTO seen VALUES (?)", (custom_id,))
