@@ -54,8 +54,8 @@ def schema(name: str = "field") -> dict[str, Any]:
 def new_tokenizer() -> PreTrainedTokenizerFast:
     """Return a tokenizer of bytes and random words, as large as the model's vocabulary."""
     draw = random.Random(1)
-    letters = pre_tokenizers.ByteLevel.alphabet()
-    vocabulary = {word: n for n, word in enumerate(["<unk>", "<s>", "</s>", *sorted(letters)])}
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    vocabulary = {word: n for n, word in enumerate(["<unk>", "<s>", "</s>", *sorted(alphabet)])}
     while len(vocabulary) < SHAPE.vocab_size:
         word = "".join(draw.choices("etaoinshrdlucmfw ,.\"':0123456789{}[]", k=draw.randint(2, 8)))
         vocabulary.setdefault(word.replace(" ", "Ġ"), len(vocabulary))

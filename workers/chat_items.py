@@ -67,5 +67,5 @@ def _call(call: FunctionCall) -> dict[str, Any]:
 
 
 def _id(call_id: str) -> str:
-    # Mistral's templates take ids of nine letters and digits only.
+    # Mistral's templates take ids of nine characters from A-Z, a-z and 0-9 only.
     return hashlib.sha256(call_id.encode()).hexdigest()[:9]

@@ -114,6 +114,10 @@ async def on_socket(service: Service, redis: "Redis[bytes]") -> list[Json]:
             frequency_penalty=0.5,
             stream_id="left",
         )
+        tool = {"type": "function", "name": "f", "parameters": {"enum": [{}]}}
+        form = {"type": "json_schema", "name": "s", "schema": {"enum": [1]}}
+        frames += await ask(socket, input="Call.", tools=[tool], tool_choice="required")
+        frames += await ask(socket, input="Say it.", text={"format": form})
         frames += await ask(socket, input="")
         frames += await ask(socket, input="", stream_id="left")
         # Found to be bad by the worker only.

@@ -124,7 +124,7 @@ def answered(text: str, request: Request = REQUEST, **how: Any) -> Log:
     return log
 
 
-def heard(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def items_read(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Put the items together as a client does, and check each event against those before it."""
     items: list[dict[str, Any]] = []
     open_item: dict[str, Any] = {}
@@ -155,7 +155,7 @@ def heard(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def test_text_and_two_calls_are_three_items() -> None:
     log = answered(TWO)
-    message, add, greet = heard(log.events)
+    message, add, greet = items_read(log.events)
 
     assert log.events[-1]["type"] == "response.completed"
     assert log.output == [message, add, greet]
@@ -204,7 +204,7 @@ def test_another_attempt_goes_on_in_the_same_call_wherever_the_first_was_lost(
         log.run(TWO)
 
         # Nothing is said twice, and nothing is left out.
-        assert heard(log.events) == heard(whole.events)
+        assert items_read(log.events) == items_read(whole.events)
         assert log.output == whole.output
         assert log.final is not None
         assert whole.final is not None
@@ -214,7 +214,7 @@ def test_another_attempt_goes_on_in_the_same_call_wherever_the_first_was_lost(
 @pytest.mark.parametrize("end", [LENGTH, CANCELLED])
 def test_a_call_that_was_cut_is_incomplete(end: Finish) -> None:
     log = answered(TWO[: TWO.index("[2]")], end=end)
-    message, add = heard(log.events)
+    message, add = items_read(log.events)
 
     assert log.events[-1]["type"] == "response.incomplete"
     assert (message["status"], add["status"]) == ("completed", "incomplete")
@@ -225,7 +225,7 @@ def test_a_call_that_was_cut_is_incomplete(end: Finish) -> None:
 def test_a_mark_that_was_cut_is_not_shown() -> None:
     log = answered(TWO[: TWO.index("call>")], end=LENGTH)
 
-    [message] = heard(log.events)
+    [message] = items_read(log.events)
     assert (message["content"][0]["text"], message["status"]) == ("I will.", "incomplete")
 
 
@@ -244,7 +244,7 @@ def test_the_engine_is_told_to_stop_after_the_only_call_that_there_may_be() -> N
     attempt.on_step((), CANCELLED)
     log.write(attempt.take())
 
-    [call] = heard(log.events)
+    [call] = items_read(log.events)
     assert (call["arguments"], call["status"]) == (ADD, "completed")
     assert log.events[-1]["type"] == "response.completed"
 
@@ -252,15 +252,15 @@ def test_the_engine_is_told_to_stop_after_the_only_call_that_there_may_be() -> N
 def test_a_stop_string_ends_text_but_no_call() -> None:
     request = replace(REQUEST, stop=("will", "[2"))
 
-    [message] = heard(answered(TWO, request, end=CANCELLED).events)
+    [message] = items_read(answered(TWO, request, end=CANCELLED).events)
     assert message["content"][0]["text"] == "I "
-    [call] = heard(answered(FORM.written(("add", ADD)), request).events)
+    [call] = items_read(answered(FORM.written(("add", ADD)), request).events)
     assert call["arguments"] == ADD
 
 
 def test_the_logprobs_of_a_message_before_a_call_are_those_of_its_text() -> None:
     request = replace(REQUEST, sampling=SamplingParams(temperature=0, top_logprobs=0))
-    message, *_ = heard(answered(TWO, request, step=4).events)
+    message, *_ = items_read(answered(TWO, request, step=4).events)
     [part] = message["content"]
 
     assert bytes(byte for each in part["logprobs"] for byte in each["bytes"]) == b"I will."

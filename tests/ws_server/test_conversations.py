@@ -94,7 +94,7 @@ async def test_items_are_added_by_hand_and_read_and_removed_by_their_ids(
     added = await client.conversations.items.create(made.id, items=[said, user("Two")])
     await answered(client, worker, made.id, "Three")
     assert worker.claimed is not None
-    read = [m.text for m in worker.claimed.messages if m.text]
+    written_items = [m.text for m in worker.claimed.messages if m.text]
     listed = [item async for item in client.conversations.items.list(made.id, order="asc")]
     two = await client.conversations.items.retrieve(added.data[1].id or "", conversation_id=made.id)
     # An item of its own, and both kinds of a turn's.
@@ -104,8 +104,8 @@ async def test_items_are_added_by_hand_and_read_and_removed_by_their_ids(
         assert await code_of_refusal(gone) == (404, "item_not_found", None)
     await answered(client, worker, made.id, "Four")
 
-    assert read == ["One", "One.", "Two", "Three"]
-    assert [text_of(item) for item in listed] == [*read, "Three."]
+    assert written_items == ["One", "One.", "Two", "Three"]
+    assert [text_of(item) for item in listed] == [*written_items, "Three."]
     assert (text_of(two), added.has_more, added.last_id) == ("Two", False, two.id)
     assert left == made
     assert [m.text for m in worker.claimed.messages if m.text] == ["One", "Two", "Four"]
@@ -187,8 +187,8 @@ async def test_a_cancelled_turns_text_so_far_is_an_item(
     assert await texts(client, made.id) == ["One", "On", "Two"]
     await answered(client, worker, made.id, "Three")
     assert worker.claimed is not None
-    read = [m.text for m in worker.claimed.messages if m.text]
-    assert read == ["One", "On", "Two", "Three"]
+    written_items = [m.text for m in worker.claimed.messages if m.text]
+    assert written_items == ["One", "On", "Two", "Three"]
 
 
 async def test_a_conversations_turns_go_on_on_a_socket(

@@ -257,8 +257,8 @@ def test_a_bad_frame_is_refused_with_a_code(text: str | None, code: str, param: 
         ),
         ({"generate": 0}, "invalid_value", "generate"),
         ({"prompt_cache_options": 1}, "invalid_value", "prompt_cache_options"),
-        ({"tool_choice": "required"}, "unsupported_parameter", "tool_choice"),
-        ({"text": {"format": {"type": "json_schema"}}}, "unsupported_value", "text.format"),
+        ({"tool_choice": "required"}, "invalid_value", "tool_choice"),
+        ({"text": {"format": {"type": "json_schema"}}}, "invalid_value", "text.format.name"),
     ],
 )
 def test_a_bad_field_is_named(fields: dict[str, Any], code: str, param: str) -> None:

@@ -88,7 +88,8 @@ class SlotTurn:
     def deliver(self, ids: Sequence[int], finish: Finish | None) -> None:
         """Call `on_step`, and before it `on_logprobs` with the token's log probabilities."""
         logprobs, self.logprobs = self.logprobs, None
-        if self.on_logprobs and logprobs:
+        # Not those of an EOS, which is not part of the answer.
+        if self.on_logprobs and logprobs and ids:
             self.on_logprobs((logprobs,))
         self.on_step(ids, finish)
 
