@@ -1,4 +1,6 @@
-"""Every error that a client can receive, and what a node does with it.
+"""Every error that a client can receive of a turn, and what a node does with it.
+
+The rest of the tree is in `ws_server/request_errors.py`: errors of a request that is no turn yet.
 
 * TurnError
     * BadRequest                 400, the request itself is wrong; `code` and `param` say what
@@ -8,26 +10,16 @@
         * ContextLengthExceeded
         * ConversationTooLong
         * ConversationLocked
-    * Unauthorized               401
-    * Forbidden                  403
     * ModelNotFound              404
     * ResponseNotFound           404
     * ConversationNotFound       404
     * ItemNotFound               404
     * FileNotFound               404
     * BatchNotFound              404
-    * FileTooLarge               413
-    * BodyTooLarge               413, a request's body or frame
-    * UnsupportedContentEncoding 415, the body is compressed in a way that is not supported
-    * NotServed                  404, no route has this path
     * StreamExpired              400, its events have expired
     * ResponseLost               500, Redis lost its data while the response was being read
     * TierNotAllowed             403, the key is limited to other tiers
     * RateLimited                429, the owner has reached a limit
-    * TooManyConnections         429, an address or an owner has as many as it may have
-    * TooManyWrongKeys           429, an address has sent many unknown keys
-    * HeadersTooLarge            431, a request's line and headers
-    * RequestTooSlow             408, a request did not arrive in time
     * NewerVersion               503, a newer release wrote the record: this node can't read it
     * Overloaded                 503, the queue is full
         * RedisUnusable          Redis is away, refuses this service, or takes no data
@@ -35,8 +27,7 @@
 An error's `code` is stable: clients may match on it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from math import ceil
+from collections.abc import Iterable, Mapping
 from typing import ClassVar
 
 from turnstream.turns.limit_use import NO_LIMITS, LimitUse
@@ -145,22 +136,6 @@ class ConversationTooLong(BadRequest):
         )
 
 
-class Unauthorized(TurnError):
-    """The API key is missing or unknown."""
-
-    status = 401
-    type = "invalid_request_error"
-    code = "invalid_api_key"
-
-
-class Forbidden(TurnError):
-    """The request has the `Origin` of a page that is not allowed."""
-
-    status = 403
-    type = "invalid_request_error"
-    code = "origin_not_allowed"
-
-
 class ModelNotFound(TurnError):
     """No worker has ever served a model of this name."""
 
@@ -228,59 +203,6 @@ class BatchNotFound(TurnError):
         super().__init__(f"Batch with id '{id}' not found.")
 
 
-class FileTooLarge(TurnError):
-    """An upload has more bytes than a file may have."""
-
-    status = 413
-    type = "invalid_request_error"
-    code = "file_too_large"
-    param = "file"
-
-    def __init__(self, most: int) -> None:
-        super().__init__(f"A file may have {most} bytes at most.")
-
-
-class BodyTooLarge(TurnError):
-    """A request's body, decoded, or a frame has more bytes than it may have."""
-
-    status = 413
-    type = "invalid_request_error"
-    code = "request_too_large"
-
-    def __init__(self, most: int) -> None:
-        super().__init__(f"A request may have {most} bytes at most.")
-
-
-class UnsupportedContentEncoding(TurnError):
-    """A request's body has a content coding that is not supported."""
-
-    status = 415
-    type = "invalid_request_error"
-    code = "unsupported_content_encoding"
-
-    def __init__(self, coding: str, supported: Iterable[str]) -> None:
-        codings = ", ".join(supported)
-        super().__init__(
-            f"The Content-Encoding {coding!r} is not supported: send the body as it is,"
-            f" or in one of {codings}."
-        )
-        self.headers = {"accept-encoding": codings}
-
-
-class NotServed(TurnError):
-    """No route has this path."""
-
-    status = 404
-    type = "invalid_request_error"
-    code = "not_found"
-
-    def __init__(self, path: str, served: Sequence[str] = ()) -> None:
-        super().__init__(
-            f"Nothing is served at {path[:200]}."
-            + (f" Served are {', '.join(served)}." if served else "")
-        )
-
-
 class StreamExpired(TurnError):
     """The response's events are no longer kept."""
 
@@ -328,55 +250,6 @@ class RateLimited(TurnError):
         super().__init__(
             f"The limit {limit}={most} is reached. Try again in {self.retry_seconds} s."
         )
-
-
-class TooManyConnections(TurnError):
-    """An address or an owner has as many connections as it may have."""
-
-    status = 429
-    type = "rate_limit_error"
-    code = "too_many_connections"
-    retry_seconds = 5
-
-    def __init__(self, holder: str, most: int) -> None:
-        super().__init__(f"This {holder} has {most} connections, its maximum. Close one first.")
-
-
-class TooManyWrongKeys(TurnError):
-    """An address has sent many unknown keys: those that it has not used before wait."""
-
-    status = 429
-    type = "rate_limit_error"
-    code = "too_many_wrong_keys"
-
-    def __init__(self, wait_seconds: float) -> None:
-        self.retry_seconds = max(1, ceil(wait_seconds))
-        super().__init__(
-            "Too many unknown API keys came from this address."
-            f" Try again in {self.retry_seconds} s."
-        )
-
-
-class HeadersTooLarge(TurnError):
-    """A request's line and headers are larger than any client's."""
-
-    status = 431
-    type = "invalid_request_error"
-    code = "headers_too_large"
-
-    def __init__(self, most_bytes: int, most: int) -> None:
-        super().__init__(
-            f"A request may have {most} headers, together {most_bytes} bytes with its first line."
-        )
-
-
-class RequestTooSlow(TurnError):
-    """A request did not arrive in time."""
-
-    status = 408
-    type = "invalid_request_error"
-    code = "request_too_slow"
-    retry_seconds = 1
 
 
 class Overloaded(TurnError):

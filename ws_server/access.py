@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 
-from turnstream.turns.errors import Forbidden, Unauthorized
 from turnstream.ws_server.connections.admission import ADDRESS
 from turnstream.ws_server.key_brake import KeyBrake
+from turnstream.ws_server.request_errors import Forbidden, Unauthorized
 from turnstream.ws_server.settings import ServerSettings
 
 #: Prefix of the subprotocol in which a browser sends its key, since it cannot set a header.

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 
 from starlette.requests import Request
 
-from turnstream.turns.errors import BodyTooLarge, TurnError
+from turnstream.turns.errors import TurnError
 from turnstream.ws_server.content_coding import decoded
+from turnstream.ws_server.request_errors import BodyTooLarge
 from turnstream.ws_server.state import state_of
 
 

@@ -9,7 +9,8 @@ import zlib
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from typing import Any, Protocol
 
-from turnstream.turns.errors import BadRequest, UnsupportedContentEncoding
+from turnstream.turns.errors import BadRequest
+from turnstream.ws_server.request_errors import UnsupportedContentEncoding
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -8,9 +8,10 @@ from starlette.responses import Response
 from starlette.routing import Match, Route
 from starlette.types import ASGIApp, ExceptionHandler, Message, Receive, Scope, Send
 
-from turnstream.turns.errors import NotServed, TurnError
+from turnstream.turns.errors import TurnError
 from turnstream.turns.shapes import Error
 from turnstream.ws_server.bodies import ErrorBody
+from turnstream.ws_server.request_errors import NotServed
 from turnstream.ws_server.wire import error_response, json_response
 
 log = logging.getLogger(__name__)

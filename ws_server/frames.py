@@ -4,12 +4,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from turnstream.turns.errors import BadRequest, BodyTooLarge, TurnError
+from turnstream.turns.errors import BadRequest, TurnError
 from turnstream.turns.ids import response_of
 from turnstream.ws_server import field, requests
 from turnstream.ws_server.create import Create, read_create
 from turnstream.ws_server.decode import decode, read_json
 from turnstream.ws_server.field import Body
+from turnstream.ws_server.request_errors import BodyTooLarge
 from turnstream.ws_server.settings import BODY_BYTES
 from turnstream.ws_server.unexpected import confined
 

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import TypeVar
 
-from turnstream.turns.errors import TooManyWrongKeys
+from turnstream.ws_server.request_errors import TooManyWrongKeys
 
 #: Addresses, and pairs of address and key, that are remembered; the longest unused go first.
 REMEMBERED = 10_000

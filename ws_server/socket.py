@@ -12,13 +12,7 @@ from contextlib import suppress
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from turnstream.turns.client import TurnClient
-from turnstream.turns.errors import (
-    BadRequest,
-    NotServed,
-    Overloaded,
-    TooManyConnections,
-    TurnError,
-)
+from turnstream.turns.errors import BadRequest, Overloaded, TurnError
 from turnstream.turns.event_json import encode
 from turnstream.turns.reader_room import ReaderRoom
 from turnstream.turns.tasks import Start, background
@@ -39,6 +33,7 @@ from turnstream.ws_server.frames import (
 from turnstream.ws_server.grammar_check import GrammarCheck
 from turnstream.ws_server.lane import Lane, TooManyWaiting
 from turnstream.ws_server.references import CountBytes, resolved
+from turnstream.ws_server.request_errors import NotServed, TooManyConnections
 from turnstream.ws_server.settings import SocketLimits
 from turnstream.ws_server.state import state_of
 from turnstream.ws_server.unanswered import Unanswered, memory_of

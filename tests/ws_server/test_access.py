@@ -7,8 +7,8 @@ import pytest
 from starlette.requests import HTTPConnection
 
 from turnstream.turns.environment import SettingError
-from turnstream.turns.errors import Forbidden, TooManyWrongKeys, Unauthorized
 from turnstream.ws_server.access import Access, Visitor
+from turnstream.ws_server.request_errors import Forbidden, TooManyWrongKeys, Unauthorized
 from turnstream.ws_server.settings import ServerSettings
 
 KEY = "sk-ann"

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from turnstream.turns.errors import BadRequest, UnsupportedContentEncoding
+from turnstream.turns.errors import BadRequest
 from turnstream.ws_server.content_coding import MOST_MEMBERS, PIECE, decoded, zstd
+from turnstream.ws_server.request_errors import UnsupportedContentEncoding
 
 TEXT = '{"input": "Größe ' + "one two three " * 20 + '"}'
 PLAIN = TEXT.encode()

@@ -2,9 +2,9 @@
 
 import pytest
 
-from turnstream.turns.errors import TooManyWrongKeys
 from turnstream.ws_server import key_brake
 from turnstream.ws_server.key_brake import KeyBrake
+from turnstream.ws_server.request_errors import TooManyWrongKeys
 
 
 class Clock:

@@ -11,12 +11,13 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive
 
-from turnstream.turns.errors import BadRequest, FileNotFound, FileTooLarge, Overloaded, RateLimited
+from turnstream.turns.errors import BadRequest, FileNotFound, Overloaded, RateLimited
 from turnstream.turns.files import File, new_file_id
 from turnstream.ws_server import field
 from turnstream.ws_server.batches.blobs import CHUNK
 from turnstream.ws_server.batches.bodies import FileBody, FileDeleted, FileList
 from turnstream.ws_server.body import read_pieces
+from turnstream.ws_server.request_errors import FileTooLarge
 from turnstream.ws_server.state import admit, state_of
 from turnstream.ws_server.wire import json_response
 

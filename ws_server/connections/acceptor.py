@@ -12,11 +12,12 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
-from turnstream.turns.errors import Overloaded, TooManyConnections
+from turnstream.turns.errors import Overloaded
 from turnstream.ws_server.connections.admission import Admission
 from turnstream.ws_server.connections.counts import Permits
 from turnstream.ws_server.connections.limits import LINGER_SECONDS
 from turnstream.ws_server.connections.refusal import refusal
+from turnstream.ws_server.request_errors import TooManyConnections
 
 log = logging.getLogger(__name__)
 

@@ -1,9 +1,10 @@
 """What the connections of a node share: limits, counts, and who is trusted as a proxy."""
 
-from turnstream.turns.errors import Overloaded, TooManyConnections
+from turnstream.turns.errors import Overloaded
 from turnstream.ws_server.connections.counts import Counts, Permits
 from turnstream.ws_server.connections.limits import ConnectionLimits
 from turnstream.ws_server.connections.proxies import Networks, Proxies, group
+from turnstream.ws_server.request_errors import TooManyConnections
 
 #: Key of the address that a request comes from in its ASGI scope; `client` there is the peer's.
 ADDRESS = "address"

@@ -12,7 +12,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.server import ServerState
 
-from turnstream.turns.errors import BadRequest, RequestTooSlow, TooManyConnections, TurnError
+from turnstream.turns.errors import BadRequest, TurnError
 from turnstream.ws_server.connections.admission import ADDRESS, Admission
 from turnstream.ws_server.connections.closing import Closing, Stall
 from turnstream.ws_server.connections.counts import Permits
@@ -21,6 +21,7 @@ from turnstream.ws_server.connections.progress import Progress
 from turnstream.ws_server.connections.refusal import refusal, secure
 from turnstream.ws_server.connections.websocket import SocketConnection
 from turnstream.ws_server.http_protocol import HttpProtocol
+from turnstream.ws_server.request_errors import RequestTooSlow, TooManyConnections
 from turnstream.ws_server.wire import error_response
 
 #: A name or an address, with or without a port; no user, path or space.

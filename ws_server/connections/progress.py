@@ -4,7 +4,7 @@ The parser reports a header when it is whole, a body as it comes, and chunk size
 was fed to it and not reported is bounded too.
 """
 
-from turnstream.turns.errors import BadRequest, HeadersTooLarge
+from turnstream.turns.errors import BadRequest
 from turnstream.ws_server.connections.limits import (
     FRAMING_BYTES,
     FRAMING_RATIO,
@@ -12,6 +12,7 @@ from turnstream.ws_server.connections.limits import (
     HEADERS,
     UNWANTED_BYTES,
 )
+from turnstream.ws_server.request_errors import HeadersTooLarge
 
 
 class Progress:

@@ -1,0 +1,137 @@
+"""Errors of a request that did not become a turn; the rest of the tree is in `turns/errors.py`.
+
+* TurnError
+    * Unauthorized               401
+    * Forbidden                  403
+    * NotServed                  404, no route has this path
+    * RequestTooSlow             408, a request did not arrive in time
+    * FileTooLarge               413
+    * BodyTooLarge               413, a request's body or frame
+    * UnsupportedContentEncoding 415, the body is compressed in a way that is not supported
+    * TooManyConnections         429, an address or an owner has as many as it may have
+    * TooManyWrongKeys           429, an address has sent many unknown keys
+    * HeadersTooLarge            431, a request's line and headers
+"""
+
+from collections.abc import Iterable, Sequence
+from math import ceil
+
+from turnstream.turns.errors import TurnError
+
+
+class FileTooLarge(TurnError):
+    """An upload has more bytes than a file may have."""
+
+    status = 413
+    type = "invalid_request_error"
+    code = "file_too_large"
+    param = "file"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"A file may have {most} bytes at most.")
+
+
+class BodyTooLarge(TurnError):
+    """A request's body, decoded, or a frame has more bytes than it may have."""
+
+    status = 413
+    type = "invalid_request_error"
+    code = "request_too_large"
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"A request may have {most} bytes at most.")
+
+
+class UnsupportedContentEncoding(TurnError):
+    """A request's body has a content coding that is not supported."""
+
+    status = 415
+    type = "invalid_request_error"
+    code = "unsupported_content_encoding"
+
+    def __init__(self, coding: str, supported: Iterable[str]) -> None:
+        codings = ", ".join(supported)
+        super().__init__(
+            f"The Content-Encoding {coding!r} is not supported: send the body as it is,"
+            f" or in one of {codings}."
+        )
+        self.headers = {"accept-encoding": codings}
+
+
+class NotServed(TurnError):
+    """No route has this path."""
+
+    status = 404
+    type = "invalid_request_error"
+    code = "not_found"
+
+    def __init__(self, path: str, served: Sequence[str] = ()) -> None:
+        super().__init__(
+            f"Nothing is served at {path[:200]}."
+            + (f" Served are {', '.join(served)}." if served else "")
+        )
+
+
+class TooManyConnections(TurnError):
+    """An address or an owner has as many connections as it may have."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "too_many_connections"
+    retry_seconds = 5
+
+    def __init__(self, holder: str, most: int) -> None:
+        super().__init__(f"This {holder} has {most} connections, its maximum. Close one first.")
+
+
+class TooManyWrongKeys(TurnError):
+    """An address has sent many unknown keys: those that it has not used before wait."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "too_many_wrong_keys"
+
+    def __init__(self, wait_seconds: float) -> None:
+        self.retry_seconds = max(1, ceil(wait_seconds))
+        super().__init__(
+            "Too many unknown API keys came from this address."
+            f" Try again in {self.retry_seconds} s."
+        )
+
+
+class HeadersTooLarge(TurnError):
+    """A request's line and headers are larger than any client's."""
+
+    status = 431
+    type = "invalid_request_error"
+    code = "headers_too_large"
+
+    def __init__(self, most_bytes: int, most: int) -> None:
+        super().__init__(
+            f"A request may have {most} headers, together {most_bytes} bytes with its first line."
+        )
+
+
+class RequestTooSlow(TurnError):
+    """A request did not arrive in time."""
+
+    status = 408
+    type = "invalid_request_error"
+    code = "request_too_slow"
+    retry_seconds = 1
+
+
+class Unauthorized(TurnError):
+    """The API key is missing or unknown."""
+
+    status = 401
+    type = "invalid_request_error"
+    code = "invalid_api_key"
+
+
+class Forbidden(TurnError):
+    """The request has the `Origin` of a page that is not allowed."""
+
+    status = 403
+    type = "invalid_request_error"
+    code = "origin_not_allowed"
