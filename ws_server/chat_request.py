@@ -13,9 +13,10 @@ from turnstream.ws_server import (
     requests,
     tools,
 )
-from turnstream.ws_server.create import TIERS, Create, sampling_of
+from turnstream.ws_server.create import TIERS, Create
 from turnstream.ws_server.decode import decode
 from turnstream.ws_server.field import Body
+from turnstream.ws_server.sampling import sampling_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,10 +34,11 @@ from turnstream.ws_server.completion_bodies import (
     TextCompletion,
     TextCompletionBody,
 )
-from turnstream.ws_server.create import KEY_LENGTH, TIERS, Create, sampling_of, with_key
+from turnstream.ws_server.create import KEY_LENGTH, TIERS, Create, with_key
 from turnstream.ws_server.decode import decode
 from turnstream.ws_server.directory import Model
 from turnstream.ws_server.field import Body
+from turnstream.ws_server.sampling import sampling_of
 from turnstream.ws_server.wire import failure
 
 #: Tokens of an answer if the request does not say, as at OpenAI.

@@ -29,6 +29,7 @@ from turnstream.ws_server.decode import decode
 from turnstream.ws_server.directory import Model
 from turnstream.ws_server.field import Body
 from turnstream.ws_server.items import Input, Reference
+from turnstream.ws_server.sampling import logprobs_of, sampling_of
 from turnstream.ws_server.tools import Tools
 
 #: Tiers by the names that requests use.
@@ -43,11 +44,6 @@ TIERS: dict[str, Tier] = {
 _SEEDS = 2**53
 #: Characters of an idempotency key, at most.
 KEY_LENGTH = 256
-#: The value of `include` that asks for log probabilities.
-LOGPROBS = "message.output_text.logprobs"
-_DEFAULTS = SamplingParams()
-#: Parameters whose default is the model's, or drawn.
-_MODEL_DEFAULTS = ("temperature", "top_p", "seed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,7 +202,7 @@ def create_of(body: requests.ResponseBody, *, strict: bool = True) -> Create:
         previous_response_id=previous,
         conversation=conversation,
         max_output_tokens=body.max_output_tokens,
-        sampling=sampling_of(body, limit=body.max_output_tokens) | _logprobs_of(body),
+        sampling=sampling_of(body, limit=body.max_output_tokens) | logprobs_of(body),
         truncate=body.truncation == "auto",
         stop=(),
         store=body.store is not False,
@@ -219,43 +215,6 @@ def create_of(body: requests.ResponseBody, *, strict: bool = True) -> Create:
         tools=called,
         idempotency_key=body.idempotency_key,
     )
-
-
-def sampling_of(body: requests.Sampling, *, limit: int | None) -> dict[str, Any]:
-    """Return the sampling parameters that a request states, by their names in `SamplingParams`.
-
-    Args:
-        limit: tokens that the answer may have.
-
-    Raises:
-        BadRequest: `min_tokens` is above the limit.
-    """
-    if limit is not None and (body.min_tokens or 0) > limit:
-        raise field.wrong("min_tokens", f"at most the largest number of tokens, {limit}")
-    stated = {
-        name: value
-        for name in requests.Sampling.__struct_fields__
-        if (value := getattr(body, name)) is not None
-    }
-    if stated.get("top_k") == -1:
-        # Clients differ: both -1 and 0 mean no limit.
-        stated["top_k"] = 0
-    if body.logit_bias is not None:
-        # In one order, so that a repeated request is recognised.
-        stated["logit_bias"] = tuple(sorted((int(id), b) for id, b in body.logit_bias.items()))
-    # A stated default is the same request as an absent one, unless the model has its own default.
-    return {
-        name: value
-        for name, value in stated.items()
-        if name in _MODEL_DEFAULTS or value != getattr(_DEFAULTS, name)
-    }
-
-
-def _logprobs_of(body: requests.ResponseBody) -> dict[str, Any]:
-    """Return the number of likeliest tokens to report; with a number, they count as included."""
-    if LOGPROBS in (body.include or ()) or body.top_logprobs:
-        return {"top_logprobs": body.top_logprobs or 0}
-    return {}
 
 
 def read_compact(body: Body) -> Create:

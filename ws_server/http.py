@@ -21,10 +21,11 @@ from turnstream.turns.turn import Turn
 from turnstream.ws_server import chat, choices, completions, field
 from turnstream.ws_server.body import read_body
 from turnstream.ws_server.chat_request import read_chat
-from turnstream.ws_server.create import LOGPROBS, read_create, with_key
+from turnstream.ws_server.create import read_create, with_key
 from turnstream.ws_server.decode import read_json
 from turnstream.ws_server.event_stream import EventStream, ResponsesWire
 from turnstream.ws_server.references import resolved
+from turnstream.ws_server.sampling import LOGPROBS
 from turnstream.ws_server.state import admit, state_of
 from turnstream.ws_server.submitted import submitted
 from turnstream.ws_server.wire import failure, json_response, refused
