@@ -269,10 +269,8 @@ class BatchRunner:
     async def _final_status(self) -> Status:
         if self._stop:
             return self._stop.ending
-        now = int(time.time())
-        status = await self._store.advance(
-            self._batch, Status.IN_PROGRESS, Status.FINALIZING, finalizing_at=now
-        )
+        step = (self._batch, Status.IN_PROGRESS, Status.FINALIZING)
+        status = await self._store.advance(*step, finalizing_at=int(time.time()))
         return Status.CANCELLED if status is Status.CANCELLING else Status.COMPLETED
 
     async def _finish(self, ending: Status, **fields: str) -> None:
@@ -298,7 +296,5 @@ class BatchRunner:
                 self._stop_because(CANCELLED)
 
     def _reader(self, line: int, offset: int) -> LineReader:
-        path = f"files/{self._batch.plan.input_file_id}"
-        return LineReader(
-            self._blobs, path, line_bytes=self._limits.line_bytes, line=line, offset=offset
-        )
+        path, most = f"files/{self._batch.plan.input_file_id}", self._limits.line_bytes
+        return LineReader(self._blobs, path, line_bytes=most, line=line, offset=offset)
