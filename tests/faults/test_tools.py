@@ -12,7 +12,7 @@ import psutil
 import pytest
 from redis import Redis
 
-from harness.reader import called, calls_of
+from harness.reader import call_events, calls_of
 from harness.record import fetch
 from harness.service import Service
 from tests.faults.conftest import until_all_work, worker_names
@@ -100,8 +100,8 @@ async def test_another_worker_goes_on_in_the_arguments_of_a_call(
     response = events[-1]["response"]
     assert int(redis.hget(keys.turn(response["id"]), "attempt") or 0) == 2
     # One item, opened once, with the arguments that one worker alone would have written.
-    [(name, arguments)] = called(events)
-    assert [(name, arguments)] == called(undisturbed) == calls_of(response)
+    [(name, arguments)] = call_events(events)
+    assert [(name, arguments)] == call_events(undisturbed) == calls_of(response)
     assert response["status"] == "completed"
     jsonschema.validate(json.loads(arguments), SCHEMA)
     assert fetch(service, f"/v1/responses/{response['id']}")["output"] == response["output"]

@@ -18,6 +18,7 @@ from turnstream.ws_server.batches.runner_pool import MOST_FAILURES, RunnerPool
 from turnstream.ws_server.create import Create, read_create
 from turnstream.ws_server.frames import Refusal, read_frame
 from turnstream.ws_server.lane import Lane, Unanswered
+from turnstream.ws_server.references import CountBytes
 from turnstream.ws_server.unexpected import Unexpected
 
 
@@ -29,13 +30,13 @@ class FailingConnection:
 
     def __init__(self) -> None:
         self.in_flight = asyncio.Semaphore(1)
-        self.unanswered = Unanswered(1_000)
+        self.unanswered = Unanswered(1_000_000)
         self.sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
     async def send(self, text: str) -> None:
         self.sent.put_nowait(json.loads(text))
 
-    async def turn(self, create: Create) -> Turn:
+    async def turn(self, create: Create, count: CountBytes) -> Turn:
         raise ZeroDivisionError(create.instructions)
 
 
