@@ -5,6 +5,7 @@ Nothing here is made up: every frame, event and body comes from turns of the run
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -28,7 +29,13 @@ from benchmarks.processes import answers_http, python, running
 from harness.service import Service
 from tests.schemas.published import ASYNCAPI, OPENAPI, RECEIVED, name_of, wrong
 from turnstream.cli.redis_server import free_port
+from turnstream.prompts.tools import Tool
 from turnstream.turns import keys
+from turnstream.turns.client import open_client
+from turnstream.turns.ids import new_response_id
+from turnstream.turns.sampling_params import SamplingParams
+from turnstream.turns.settings import TurnSettings
+from turnstream.turns.turn import Message, Request, Turn
 
 WAIT_SECONDS = 60
 TERMINAL = {"response.completed", "response.incomplete", "response.failed", "error"}
@@ -96,6 +103,37 @@ def received(
     return frames
 
 
+async def calling(service: Service) -> str:
+    """Submit a turn that is answered by a call of a tool; return its id when it has ended."""
+    turn = Turn(
+        id=new_response_id(),
+        owner="local",
+        model="demo",
+        tier="default",
+        input=(Message("user", "Hello"),),
+        request=Request(
+            instructions=None,
+            sampling=SamplingParams(temperature=0),
+            tools=(Tool(name="now"),),
+            tool_choice="required",
+            parallel_tool_calls=False,
+        ),
+        previous_response_id=None,
+        previous_cached=False,
+        store=True,
+        metadata={},
+        created_at=int(time.time()),
+    )
+    async with (
+        asyncio.timeout(WAIT_SECONDS),
+        open_client(TurnSettings(redis_url=redis_url(service)), "node-of-tests") as client,
+        client.submit(turn) as follower,
+    ):
+        async for _ in follower.batches():
+            pass
+    return turn.id
+
+
 async def on_socket(service: Service, redis: "Redis[bytes]") -> list[Json]:
     async with socket_at(service.url) as socket:
         frames = await ask(socket, input="Hello", metadata={"a": "b"}, instructions="Be brief.")
@@ -133,6 +171,13 @@ async def on_socket(service: Service, redis: "Redis[bytes]") -> list[Json]:
         redis.delete(keys.log(first))
         resume = {"type": "turnstream:response.resume", "response_id": first}
         await socket.send(json.dumps(resume))
+        frames += await receive(socket)
+        # The same of a call of a tool, before and after its log expires.
+        called = {"type": "turnstream:response.resume", "response_id": await calling(service)}
+        await socket.send(json.dumps(called))
+        frames += await receive(socket)
+        redis.delete(keys.log(called["response_id"]))
+        await socket.send(json.dumps(called))
         frames += await receive(socket)
         # Its time over before anybody took it, it is given up.
         worker = service.child("worker")
