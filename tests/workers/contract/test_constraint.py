@@ -11,10 +11,28 @@ from transformers import LlamaTokenizer
 from tests.workers.conftest import MakeEngine
 from tests.workers.contract.asking import LENGTH, STOP, greedy, prompts, seeded
 from tests.workers.listener import Listener, answer, start
+from turnstream.prompts.tools import (
+    CALL_FORMATS,
+    Arguments,
+    CallBegun,
+    CallEnded,
+    Offer,
+    Tool,
+    ToolFormat,
+    joined,
+)
+from turnstream.prompts.tools.grammar import grammar
 from turnstream.turns.constraint import Constraint
 from turnstream.workers.engine import BadConstraint, FinishReason
 
 EOS = frozenset({2})
+MARKS = {
+    ToolFormat.HERMES: "<tool_call>",
+    ToolFormat.TURNSTREAM: "<tool_call>",
+    ToolFormat.LLAMA_3: "{",
+    ToolFormat.MISTRAL: "[TOOL_CALLS]",
+    ToolFormat.MISTRAL_ARGS: "[TOOL_CALLS]",
+}
 PERSON: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -136,3 +154,32 @@ def test_an_answer_that_left_its_grammar_is_not_resumed(make_engine: MakeEngine)
         start(
             engine, [1, 5, 6, 7, 7], greedy(5), generated=2, constraint=Constraint.choice(["yes"])
         )
+
+
+@pytest.mark.parametrize("kind", list(ToolFormat))
+@pytest.mark.parametrize("required", [True, False])
+def test_calls_of_tools_validate_and_are_read_in_every_format(
+    make_engine: MakeEngine, tokenizer: LlamaTokenizer, kind: ToolFormat, required: bool
+) -> None:
+    tool = Tool(name="greet", parameters=json.dumps(PERSON), strict=True)
+    offer = Offer(tools=(tool,), required=required, parallel=False)
+    lark = grammar(CALL_FORMATS[kind], offer, control_ids={})
+    assert lark is not None
+    engine = make_engine(eos_ids=EOS)
+    # The model would never call by itself: it goes on from where it has begun to.
+    begun = [] if required else tokenizer.encode(MARKS[kind], add_special_tokens=False)
+    turn = start(
+        engine,
+        [1, 5, 6, *begun],
+        seeded(200, 6),
+        generated=len(begun),
+        constraint=Constraint("lark", lark),
+    )
+
+    assert turn.wait() == STOP
+    reader = CALL_FORMATS[kind].reader(offer)
+    text = str(tokenizer.decode([*begun, *turn.ids]))
+    call, arguments, end = joined([*reader.feed(text), *reader.finish(cut=False)])
+    assert (call, end) == (CallBegun("greet"), CallEnded())
+    assert isinstance(arguments, Arguments)
+    jsonschema.validate(json.loads(arguments.text), PERSON)
