@@ -1,14 +1,18 @@
 """A worker that a test controls, so that an answer can stop half-way."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from turnstream.prompts.tools import Arguments, CallBegun, CallEnded, Part
 from turnstream.turns import events
 from turnstream.turns.errors import ContextLengthExceeded
 from turnstream.turns.log import Append, Entry, Final, Log, Verdict
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.response import error_json, finished_response, message_item
+from turnstream.turns.shapes import OutputItem
 from turnstream.turns.turn import Claimed
+from turnstream.workers.output_items import OutputItems
 
 MODEL = "tiny"
 
@@ -51,6 +55,22 @@ class FakeWorker:
         self.text += "".join(slices)
         self._append(written)
 
+    def call(self, *calls: tuple[str, str]) -> None:
+        """Answer with calls of tools and nothing else, each a name and its arguments."""
+        assert self.claimed is not None
+        items = OutputItems(self.claimed.id, None)
+        parts: list[Part] = []
+        for name, arguments in calls:
+            parts += (CallBegun(name), Arguments(arguments), CallEnded())
+        written = items.add(parts, self.seq)
+        output, calls_json = items.items(completed=True), items.calls_json()
+        response = self._finished(output, "completed")
+        written.append(events.terminal(self.seq + len(written), "completed", "null", response))
+        final = Final(
+            status="completed", error="null", response=response, text="", calls=calls_json
+        )
+        self._append(written, final)
+
     def end(self, status: str = "completed", *, error: str = "null") -> None:
         """Write the end of the answer."""
         assert self.claimed is not None
@@ -58,17 +78,21 @@ class FakeWorker:
         item = message_item(self.claimed.id, "completed", self.text)
         if self.opened and status != "failed":
             written += events.closing(self.seq, 0, item)
-        response = finished_response(
+        response = self._finished((item,), status)
+        written.append(events.terminal(self.seq + len(written), status, error, response))
+        self._append(written, Final(status=status, error=error, response=response, text=self.text))
+
+    def _finished(self, output: Sequence[OutputItem], status: str) -> str:
+        assert self.claimed is not None
+        return finished_response(
             self.claimed.response,
-            output=(item,),
+            output=output,
             incomplete_reason="max_output_tokens" if status == "incomplete" else None,
             input_tokens=3,
             cached_tokens=0,
             output_tokens=4,
             completed_at=5,
         )
-        written.append(events.terminal(self.seq + len(written), status, error, response))
-        self._append(written, Final(status=status, error=error, response=response, text=self.text))
 
     def refuse(self) -> None:
         """Fail the turn as a worker does that finds its request invalid."""

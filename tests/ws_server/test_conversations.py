@@ -38,7 +38,7 @@ async def texts(client: AsyncOpenAI, id: str, **query: Any) -> list[str]:
 
 
 async def answered(
-    client: AsyncOpenAI, worker: FakeWorker, id: str, text: str, **fields: Any
+    client: AsyncOpenAI, worker: FakeWorker, id: str, text: Any, **fields: Any
 ) -> Any:
     """Have a turn of a conversation answered by hand with the same text and a full stop."""
     asking = asyncio.create_task(client.responses.create(input=text, conversation=id, **fields))
@@ -110,6 +110,27 @@ async def test_items_are_added_by_hand_and_read_and_removed_by_their_ids(
     assert left == made
     assert [m.text for m in worker.claimed.messages if m.text] == ["One", "Two", "Four"]
     assert await texts(client, made.id) == ["One", "Two", "Four", "Four."]
+
+
+async def test_calls_of_an_answer_are_items_that_can_be_removed(
+    client: AsyncOpenAI, worker: FakeWorker
+) -> None:
+    made = await client.conversations.create()
+    asking = asyncio.create_task(client.responses.create(input="1+1?", conversation=made.id))
+    await worker.claim()
+    worker.call(("add", '{"a":1}'), ("now", "{}"))
+    add, now = (await asking).output
+    listed = [item async for item in client.conversations.items.list(made.id, order="asc")]
+    await client.conversations.items.delete(now.id or "", conversation_id=made.id)
+    output: Any = {"type": "function_call_output", "call_id": add.call_id, "output": "2"}  # type: ignore[union-attr]
+    await answered(client, worker, made.id, [output])
+
+    assert worker.claimed is not None
+    said = [type(item).__name__ for item in worker.claimed.messages]
+    assert said == ["Message", "FunctionCall", "FunctionCallOutput"]
+    assert [item.to_dict() for item in listed[1:]] == [add.to_dict(), now.to_dict()]
+    left = [item.type async for item in client.conversations.items.list(made.id, order="asc")]
+    assert left == ["message", "function_call", "function_call_output", "message"]
 
 
 async def test_a_second_turn_is_refused_while_one_runs_and_nothing_is_changed(
