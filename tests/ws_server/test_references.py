@@ -7,6 +7,7 @@ import pytest
 import redis.asyncio
 
 from harness.turn import new_turn
+from turnstream.turns import keys
 from turnstream.turns.client import TurnClient, open_client
 from turnstream.turns.connection import connect
 from turnstream.turns.errors import ConversationTooLong, Overloaded
@@ -59,7 +60,7 @@ def naming(answer: str, times: int) -> Create:
 async def test_a_short_request_that_names_a_long_answer_too_often_is_refused(
     turn_client: TurnClient, answer: str, redis: "redis.asyncio.Redis"
 ) -> None:
-    before = await redis.dbsize()
+    before = await redis.keys(keys.turn("*"))
     counted: list[int] = []
 
     with pytest.raises(ConversationTooLong, match="100000 bytes"):
@@ -68,7 +69,7 @@ async def test_a_short_request_that_names_a_long_answer_too_often_is_refused(
         await resolved(naming(answer, 11), turn_client, "ann")
 
     assert sum(counted) <= 100_000
-    assert await redis.dbsize() == before
+    assert await redis.keys(keys.turn("*")) == before
     create = await resolved(naming(answer, 5), turn_client, "ann")
     assert create.messages[:5] == (Message("assistant", ANSWER),) * 5
 
