@@ -5,10 +5,8 @@ be read, cancelled and deleted as a response.
 """
 
 import re
-from collections.abc import Sequence
 
-from msgspec import UNSET, Struct, UnsetType
-from msgspec.json import Decoder
+from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 from starlette.responses import Response as HttpResponse
 
@@ -27,40 +25,11 @@ from turnstream.ws_server.bodies import (
     Delta,
     ErrorBody,
     FinishReason,
-    PromptTokensDetails,
 )
 from turnstream.ws_server.chat_calls import CallChunks, calls_of
 from turnstream.ws_server.choices import index_of
+from turnstream.ws_server.event_parts import DELTA, ENDED, QUEUED, REFUSED, usage_of
 from turnstream.ws_server.wire import failure
-
-
-class _Delta(Struct, frozen=True):
-    delta: str
-    logprobs: tuple[TokenLogprob, ...] = ()
-
-
-class _Position(Struct, frozen=True):
-    position: int
-
-
-class _Queued(Struct, frozen=True):
-    queue: _Position
-
-
-class _Refused(Struct, frozen=True):
-    status: int
-    error: Error
-
-
-class _WithResponse(Struct, frozen=True):
-    response: Response
-
-
-#: Of each event only the fields that a chunk needs are decoded.
-_DELTA = Decoder(_Delta)
-_QUEUED = Decoder(_Queued)
-_REFUSED = Decoder(_Refused)
-_ENDED = Decoder(_WithResponse)
 
 
 class ChatWire:
@@ -79,7 +48,7 @@ class ChatWire:
         index = index_of(event)
         match event_type(event):
             case b"response.output_text.delta":
-                read = _DELTA.decode(event)
+                read = DELTA.decode(event)
                 return self._chunk(
                     index, Delta(content=read.delta), logprobs=_logprobs(read.logprobs)
                 )
@@ -90,16 +59,16 @@ class ChatWire:
                 piece = self._calls.arguments(index, event)
                 return self._chunk(index, Delta(tool_calls=(piece,)))
             case b"response.created":
-                self._first = self._first or _ENDED.decode(event).response
+                self._first = self._first or ENDED.decode(event).response
                 return self._chunk(index, Delta(role="assistant", content=""))
             case b"response.queued":
-                return f": queued position={_QUEUED.decode(event).queue.position}\n\n".encode()
+                return f": queued position={QUEUED.decode(event).queue.position}\n\n".encode()
             case b"error":
-                return _data(ErrorBody(error=in_chat_words(_REFUSED.decode(event).error)))
+                return _data(ErrorBody(error=in_chat_words(REFUSED.decode(event).error)))
             case b"response.failed":
-                return _data(ErrorBody(error=failure_of(_ENDED.decode(event).response)))
+                return _data(ErrorBody(error=failure_of(ENDED.decode(event).response)))
             case b"response.completed" | b"response.incomplete":
-                return self._end(index, _ENDED.decode(event).response)
+                return self._end(index, ENDED.decode(event).response)
             case _:
                 return b""
 
@@ -109,7 +78,7 @@ class ChatWire:
             case b"error":
                 return refusal_of(event)
             case b"response.failed":
-                return failure(failure_of(_ENDED.decode(event).response), 500)
+                return failure(failure_of(ENDED.decode(event).response), 500)
             case _:
                 return None
 
@@ -156,7 +125,7 @@ class ChatWire:
         written = self._chunk(index, Delta(), _finish_reason(response))
         if self._running or not self._include_usage:
             return written
-        return written + self._with((), _usage(self._ended))
+        return written + self._with((), usage_of(self._ended))
 
 
 def completion(*responses: Response) -> Completion:
@@ -168,7 +137,7 @@ def completion(*responses: Response) -> Completion:
         model=first.model,
         service_tier=first.service_tier,
         choices=tuple(_choice(index, response) for index, response in enumerate(responses)),
-        usage=_usage(responses),
+        usage=usage_of(responses),
         metadata=first.metadata or UNSET,
     )
 
@@ -197,18 +166,6 @@ def _finish_reason(response: Response) -> FinishReason:
     return "tool_calls" if calls_of(response) else "stop"
 
 
-def _usage(responses: Sequence[Response]) -> CompletionUsage:
-    # A turn that was cancelled before it ran has none.
-    used = [response.usage for response in responses if response.usage is not None]
-    cached = sum(usage.input_tokens_details.cached_tokens for usage in used)
-    return CompletionUsage(
-        prompt_tokens=sum(usage.input_tokens for usage in used),
-        completion_tokens=sum(usage.output_tokens for usage in used),
-        total_tokens=sum(usage.total_tokens for usage in used),
-        prompt_tokens_details=PromptTokensDetails(cached_tokens=cached),
-    )
-
-
 def in_chat_words(error: Error) -> Error:
     """Return an error with the name that its field has in this protocol."""
     if error.param is None:
@@ -219,7 +176,7 @@ def in_chat_words(error: Error) -> Error:
 
 def refusal_of(event: bytes) -> HttpResponse:
     """Return over HTTP the error event that ended a turn."""
-    end = _REFUSED.decode(event)
+    end = REFUSED.decode(event)
     return failure(in_chat_words(end.error), end.status)
 
 

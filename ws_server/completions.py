@@ -8,13 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
-from msgspec.json import Decoder
+from msgspec import UNSET, UnsetType
 from starlette.responses import Response as HttpResponse
 
 from turnstream.turns.errors import TurnError, error_body
 from turnstream.turns.event_json import encode, event_type
-from turnstream.turns.event_shapes import ErrorEvent
 from turnstream.turns.ids import text_completion_of
 from turnstream.turns.response import text_of
 from turnstream.turns.shapes import Error, Response
@@ -24,7 +22,6 @@ from turnstream.ws_server.bodies import (
     CompletionUsage,
     ErrorBody,
     FinishReason,
-    PromptTokensDetails,
 )
 from turnstream.ws_server.chat import failure_of
 from turnstream.ws_server.choices import index_of
@@ -37,6 +34,7 @@ from turnstream.ws_server.completion_bodies import (
 from turnstream.ws_server.create import KEY_LENGTH, TIERS, Create, with_key
 from turnstream.ws_server.decode import decode
 from turnstream.ws_server.directory import Model
+from turnstream.ws_server.event_parts import DELTA, ENDED, QUEUED, REFUSED, usage_of
 from turnstream.ws_server.field import Body
 from turnstream.ws_server.sampling import sampling_of
 from turnstream.ws_server.wire import failure
@@ -149,29 +147,6 @@ def turns_of(asked: TextRequest, key: str | None, owner: str, model: Model) -> l
     return [replace(turn, idempotency_key=own) for turn, own in zip(turns, keys, strict=True)]
 
 
-class _Delta(Struct, frozen=True):
-    delta: str
-
-
-class _Position(Struct, frozen=True):
-    position: int
-
-
-class _Queued(Struct, frozen=True):
-    queue: _Position
-
-
-class _WithResponse(Struct, frozen=True):
-    response: Response
-
-
-#: Of each event only the fields that a piece needs are decoded.
-_DELTA = Decoder(_Delta)
-_QUEUED = Decoder(_Queued)
-_ENDED = Decoder(_WithResponse)
-_ERROR = Decoder(ErrorEvent)
-
-
 class TextWire:
     """Write the events of the turns of a request as pieces of a text completion."""
 
@@ -186,19 +161,19 @@ class TextWire:
         index = index_of(event)
         match event_type(event):
             case b"response.output_text.delta":
-                return self._piece(index, _DELTA.decode(event).delta)
+                return self._piece(index, DELTA.decode(event).delta)
             case b"response.created":
-                self._first = self._first or _ENDED.decode(event).response
+                self._first = self._first or ENDED.decode(event).response
                 echo = self._asked.echoes[index]
                 return self._piece(index, echo) if echo else b""
             case b"response.queued":
-                return f": queued position={_QUEUED.decode(event).queue.position}\n\n".encode()
+                return f": queued position={QUEUED.decode(event).queue.position}\n\n".encode()
             case b"error":
-                return _data(ErrorBody(error=_in_words(_ERROR.decode(event).error)))
+                return _data(ErrorBody(error=_in_words(REFUSED.decode(event).error)))
             case b"response.failed":
-                return _data(ErrorBody(error=failure_of(_ENDED.decode(event).response)))
+                return _data(ErrorBody(error=failure_of(ENDED.decode(event).response)))
             case b"response.completed" | b"response.incomplete":
-                return self._end(index, _ENDED.decode(event).response)
+                return self._end(index, ENDED.decode(event).response)
             case _:
                 return b""
 
@@ -206,10 +181,10 @@ class TextWire:
         """Return the answer to a request with a turn that failed, if this event is its end."""
         match event_type(event):
             case b"error":
-                end = _ERROR.decode(event)
+                end = REFUSED.decode(event)
                 return failure(_in_words(end.error), end.status)
             case b"response.failed":
-                return failure(failure_of(_ENDED.decode(event).response), 500)
+                return failure(failure_of(ENDED.decode(event).response), 500)
             case _:
                 return None
 
@@ -237,7 +212,7 @@ class TextWire:
         written = self._piece(index, "", _finish_reason(response))
         if len(self._ended) < len(self._asked.creates) or not self._asked.include_usage:
             return written
-        return written + self._with((), _usage(self._ended))
+        return written + self._with((), usage_of(self._ended))
 
 
 def completion(responses: Sequence[Response], echoes: Sequence[str]) -> TextCompletion:
@@ -250,7 +225,7 @@ def completion(responses: Sequence[Response], echoes: Sequence[str]) -> TextComp
         )
         for index, (echo, response) in enumerate(zip(echoes, responses, strict=True))
     )
-    return _completion(responses[0], choices, _usage(responses))
+    return _completion(responses[0], choices, usage_of(responses))
 
 
 def _completion(
@@ -267,18 +242,6 @@ def _completion(
 
 def _finish_reason(response: Response) -> FinishReason:
     return "length" if response.status == "incomplete" else "stop"
-
-
-def _usage(responses: Sequence[Response]) -> CompletionUsage:
-    # A turn that was cancelled before it ran has none.
-    used = [response.usage for response in responses if response.usage is not None]
-    cached = sum(usage.input_tokens_details.cached_tokens for usage in used)
-    return CompletionUsage(
-        prompt_tokens=sum(usage.input_tokens for usage in used),
-        completion_tokens=sum(usage.output_tokens for usage in used),
-        total_tokens=sum(usage.total_tokens for usage in used),
-        prompt_tokens_details=PromptTokensDetails(cached_tokens=cached),
-    )
 
 
 def _in_words(error: Error) -> Error:
