@@ -141,7 +141,7 @@ class _Batches:
             ResponseLost, StreamExpired: the turn or its log was deleted.
         """
         deadline = time.monotonic() + seconds
-        leaving = asyncio.ensure_future(_left(receive))
+        leaving = asyncio.ensure_future(client_left(receive))
         try:
             while self.decided is None and (left := deadline - time.monotonic()) > 0:
                 await asyncio.wait(
@@ -180,6 +180,7 @@ class _Batches:
         await self._batches.aclose()
 
 
-async def _left(receive: Receive) -> None:
+async def client_left(receive: Receive) -> None:
+    """Return once the client has left; the request's body must have been read."""
     while (await receive())["type"] != "http.disconnect":
         pass

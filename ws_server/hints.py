@@ -25,9 +25,6 @@ from turnstream.ws_server.field import wrong
 #: Fields of a function tool that a response always has.
 _FUNCTION = {"description": None, "parameters": None, "strict": None}
 
-#: Deeper than any real schema, and far from where Python ends a recursion.
-_LEVELS = 200
-
 Tool = dict[str, Any]
 Choice = Literal["auto", "none", "required"] | FunctionChoice | AllowedTools
 
@@ -103,8 +100,6 @@ def of_completion(body: requests.CompletionBody) -> Hints:
 
 
 def _identifiers(body: requests.SharedFields) -> dict[str, Any]:
-    if not _is_nested_within(body.user, _LEVELS):
-        raise wrong("user", f"nested at most {_LEVELS} levels deep")
     retention = body.prompt_cache_retention
     return {
         "prompt_cache_key": body.prompt_cache_key,
@@ -150,19 +145,6 @@ def _check(tools: Sequence[Tool], param: str) -> None:
     for number, tool in enumerate(tools):
         if not isinstance(tool.get("type"), str):
             raise wrong(f"{param}[{number}].type", "a string")
-        if not _is_nested_within(tool, _LEVELS):
-            raise wrong(f"{param}[{number}]", f"nested at most {_LEVELS} levels deep")
-
-
-def _is_nested_within(value: object, levels: int) -> bool:
-    match value:
-        case dict():
-            inner = list(value.values())
-        case list():
-            inner = value
-        case _:
-            return True
-    return levels > 0 and all(_is_nested_within(each, levels - 1) for each in inner)
 
 
 def _flat(tool: Tool) -> Tool:

@@ -23,7 +23,7 @@ from turnstream.ws_server.body import read_body
 from turnstream.ws_server.chat_request import read_chat
 from turnstream.ws_server.create import read_create, with_key
 from turnstream.ws_server.decode import read_json
-from turnstream.ws_server.event_stream import EventStream, ResponsesWire
+from turnstream.ws_server.event_stream import EventStream, ResponsesWire, client_left
 from turnstream.ws_server.references import resolved
 from turnstream.ws_server.sampling import LOGPROBS
 from turnstream.ws_server.state import admit, state_of
@@ -221,7 +221,7 @@ async def _while_client_waits(request: Request, work: Coroutine[Any, Any, T]) ->
         ClientDisconnect: the client disconnected first.
     """
     working = asyncio.ensure_future(work)
-    leaving = asyncio.ensure_future(_left(request))
+    leaving = asyncio.ensure_future(client_left(request.receive))
     try:
         await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
@@ -229,8 +229,3 @@ async def _while_client_waits(request: Request, work: Coroutine[Any, Any, T]) ->
         return working.result()
     finally:
         await end([working, leaving])
-
-
-async def _left(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass

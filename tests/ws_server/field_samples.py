@@ -1,6 +1,5 @@
 """A value for each field of a request, and what comes of it."""
 
-import json
 from typing import Any
 
 from turnstream.ws_server.fields import CHAT, RESPONSES
@@ -67,7 +66,6 @@ SAMPLES: Fields = {
 }
 FUNCTION = {"name": "f", "description": "d", "parameters": {"type": "object"}, "strict": True}
 ALLOWED = {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "f"}]}
-DEEP = {"type": "function", "parameters": json.loads("[" * 500 + "]" * 500)}
 #: Other fields that a field needs.
 BESIDE: Fields = {"tool_choice": {"tools": SAMPLES["tools"]}}
 #: For each returned field, and some others, a value, and what the response has for it.
