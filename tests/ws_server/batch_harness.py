@@ -33,6 +33,11 @@ LIMITS = BatchLimits(window=4, lines=1000, line_bytes=2**20, kept_seconds=60)
 TIMEOUT_SECONDS = 30.0
 
 
+def own_database(redis_url: str) -> str:
+    """Return the URL of a database in which no front end that tests share looks for batches."""
+    return redis_url.removesuffix("/0") + "/1"
+
+
 class Crash(BaseException):
     """The runner's process ends here."""
 
@@ -54,7 +59,7 @@ class BatchHarness:
         settings: TurnSettings,
         folder: Path,
     ) -> None:
-        self.client = client
+        self.client, self.settings = client, settings
         self.files = Files(client)
         self.store, self.blobs = BatchStore(client, settings), Blobs(str(folder))
         self.queue = TurnQueue(worker, settings, model=MODEL, worker="w0")

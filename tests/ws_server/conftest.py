@@ -16,7 +16,7 @@ import redis.asyncio
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as connect_socket
 
-from tests.ws_server.batch_harness import BatchHarness
+from tests.ws_server.batch_harness import BatchHarness, own_database
 from tests.ws_server.edge import Edge, pages, settings
 from tests.ws_server.fake_worker import MODEL, FakeWorker
 from tests.ws_server.wire_client import socket_url
@@ -129,8 +129,8 @@ async def harness(
     # Small parts, so that a few lines make several; but larger than the window, so that more may
     # have ended than the next runner first submits.
     monkeypatch.setattr(output, "MOST_LINES", 7)
-    settings = TurnSettings(redis_url=redis_url)
-    client, worker = connect_async(redis_url), connect(redis_url)
-    yield BatchHarness(client, worker, settings, tmp_path / "files")
+    url = own_database(redis_url)
+    client, worker = connect_async(url), connect(url)
+    yield BatchHarness(client, worker, TurnSettings(redis_url=url), tmp_path / "files")
     await client.aclose()
     worker.close()

@@ -3,40 +3,39 @@
 import asyncio
 
 import pytest
-import redis.asyncio
 
 from tests.ws_server.batch_harness import OWNER, BatchHarness, line_of, once_each, over, taken
 from turnstream.turns import keys
 from turnstream.turns.batch import Status, line_turn_id
 from turnstream.turns.connection import connect
 from turnstream.turns.queue import TurnQueue
-from turnstream.turns.settings import TurnSettings
 from turnstream.turns.tasks import end
 from turnstream.ws_server.batches import window
 
 
 async def test_a_line_that_ends_its_workers_becomes_an_error_line(
-    harness: BatchHarness, redis_url: str, redis: "redis.asyncio.Redis"
+    harness: BatchHarness,
 ) -> None:
     batch = await harness.batch([line_of(1), line_of(2)])
-    settings = TurnSettings(redis_url=redis_url)
-    client = connect(redis_url)
-    poisoned = TurnQueue(client, settings, model="tiny", worker="w1")
+    client = connect(harness.settings.redis_url)
+    poisoned = TurnQueue(client, harness.settings, model="tiny", worker="w1")
     running = asyncio.create_task(harness.runner(await taken(harness)).run())
     poison = line_turn_id(batch.id, 1)
     losses = 0
     async with asyncio.timeout(20):
-        while losses < settings.max_attempts:
+        while losses < harness.settings.max_attempts:
             claimed = poisoned.claim(1)
             if claimed is None:
                 await asyncio.sleep(0.01)
             elif claimed.id == poison:
                 losses += 1
-                await redis.zadd(keys.leases(), {poison: 0})
+                await harness.client.zadd(keys.leases(), {poison: 0})
                 poisoned.sweep()
             else:
                 poisoned.requeue([(claimed.id, claimed.attempt)])
-                await redis.zadd(keys.queue("tiny", "batch"), {f"{'9' * 14}:{claimed.id}": 1e9})
+                await harness.client.zadd(
+                    keys.queue("tiny", "batch"), {f"{'9' * 14}:{claimed.id}": 1e9}
+                )
         while harness.answer_one() is False:
             await asyncio.sleep(0.01)
         await running
@@ -89,7 +88,7 @@ async def test_a_cancellation_is_carried_out_by_the_next_runner_too(harness: Bat
 
 
 async def test_a_cancelled_turn_that_does_not_end_is_given_up(
-    harness: BatchHarness, monkeypatch: pytest.MonkeyPatch, redis: "redis.asyncio.Redis"
+    harness: BatchHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(window, "GIVE_UP_SECONDS", 0.2)
     batch = await harness.batch([line_of(1)])
@@ -103,7 +102,7 @@ async def test_a_cancelled_turn_that_does_not_end_is_given_up(
 
     assert now.status is Status.CANCELLED
     assert bad["error"]["code"] == "batch_cancelled"
-    assert await redis.zcard(keys.leases()) == 0
+    assert await harness.client.zcard(keys.leases()) == 0
 
 
 async def test_a_batch_whose_file_was_deleted_fails_and_says_so(harness: BatchHarness) -> None:

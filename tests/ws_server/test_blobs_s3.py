@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import redis.asyncio
 
-from tests.ws_server.batch_harness import BatchHarness, line_of
+from tests.ws_server.batch_harness import BatchHarness, line_of, own_database
 from turnstream.turns import keys
 from turnstream.turns.connection import connect, connect_async
 from turnstream.turns.settings import TurnSettings
@@ -75,8 +75,9 @@ async def test_a_written_blob_can_be_read_and_an_interrupted_one_does_not_exist(
 async def test_a_batch_completes_in_an_s3_bucket(
     bucket: str, redis_url: str, redis: "redis.asyncio.Redis", tmp_path: Path
 ) -> None:
-    client, worker = connect_async(redis_url), connect(redis_url)
-    harness = BatchHarness(client, worker, TurnSettings(redis_url=redis_url), tmp_path)
+    url = own_database(redis_url)
+    client, worker = connect_async(url), connect(url)
+    harness = BatchHarness(client, worker, TurnSettings(redis_url=url), tmp_path)
     harness.blobs = Blobs(bucket)
     batch = await harness.batch([line_of(n) for n in range(9)])
     taken = await harness.store.take()

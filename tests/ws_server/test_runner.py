@@ -6,7 +6,6 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-import redis.asyncio
 
 from tests.ws_server.batch_harness import OWNER, BatchHarness, Crash, line_of, once_each, run, taken
 from turnstream.turns import keys
@@ -18,7 +17,7 @@ from turnstream.ws_server.batches.blobs import Blobs
 
 
 async def test_each_line_is_answered_and_written_once(
-    harness: BatchHarness, redis: "redis.asyncio.Redis"
+    harness: BatchHarness,
 ) -> None:
     lines = [line_of(n) for n in range(20)]
     batch = await harness.batch(lines)
@@ -32,7 +31,7 @@ async def test_each_line_is_answered_and_written_once(
     assert bad == []
     assert once_each(lines, good)
     assert set(harness.asked.values()) == {1}
-    left = {key.decode().split(":")[1] async for key in redis.scan_iter(match="ts:*")}
+    left = {key.decode().split(":")[1] async for key in harness.client.scan_iter(match="ts:*")}
     assert left.isdisjoint({"turn", "log", "batch-ended", "batch-commits", "batch-parts"})
 
 
@@ -165,14 +164,14 @@ async def test_a_slow_line_delays_no_other_line_and_ends_last(
 
 
 async def test_the_number_of_queued_or_running_lines_stays_within_the_window(
-    harness: BatchHarness, redis: "redis.asyncio.Redis"
+    harness: BatchHarness,
 ) -> None:
     await harness.batch([line_of(n) for n in range(50)])
     running = asyncio.create_task(harness.runner(await taken(harness)).run())
     most = 0
     async with asyncio.timeout(20):
         while not running.done():
-            most = max(most, await redis.zcard(keys.queue("tiny", "batch")))
+            most = max(most, await harness.client.zcard(keys.queue("tiny", "batch")))
             if most >= 4:  # until then nothing is answered
                 harness.answer_one()
             await asyncio.sleep(0)
