@@ -88,23 +88,23 @@ class Corpus:
     def draw(self, rng: Random) -> Conversation:
         """Draw a conversation of one to five turns, without a long story."""
         turns = rng.choices(_LENGTHS, _LENGTH_SHARES)[0]
-        return self._conversation(rng, draw_system(rng), turns)
+        return self.converse(rng, draw_system(rng), turns)
 
     def draw_story(self, rng: Random) -> Conversation:
         """Draw a conversation that ends in a long story."""
         system = draw_system(rng)
         while system.manner is not Manner.PLAIN:
             system = draw_system(rng)
-        before = self._conversation(rng, system, rng.choice((0, 0, 0, 1, 2))).turns
+        before = self.converse(rng, system, rng.choice((0, 0, 0, 1, 2))).turns
         fact = rng.choice(FACTS[stories.TOPIC])
         turn = Turn(self._ask(rng, fact.asked.seen), answer_to(fact, Manner.PLAIN))
         return Conversation(system, (*before, turn))
 
     def draw_long(self, rng: Random) -> Conversation:
         """Draw a conversation of many turns."""
-        return self._conversation(rng, draw_system(rng), rng.randint(6, 14))
+        return self.converse(rng, draw_system(rng), rng.randint(6, 14))
 
-    def _conversation(self, rng: Random, system: System, length: int) -> Conversation:
+    def converse(self, rng: Random, system: System, length: int) -> Conversation:
         turns: list[Turn] = []
         #: The fact that "it" refers to, if there is one.
         last: Fact | None = None

@@ -3,7 +3,7 @@
     python -m scripts.demo_model.evaluate
 
 An answer is right if it contains the expected phrase and was not cut off. If a system text asks for
-a style, it must be exactly the expected answer.
+a style, or tools are called or were, it must be exactly the expected answer.
 """
 
 import argparse
@@ -22,6 +22,7 @@ from scripts.demo_model.questions import (
     Question,
     questions,
 )
+from scripts.demo_model.tool_questions import EXACT, tool_questions
 from scripts.demo_model.topics import stories
 
 _STORY_TOKENS = 800
@@ -39,7 +40,7 @@ class Score:
 
 def is_right(question: Question, answer: str) -> bool:
     """Return whether an answer is right."""
-    if question.group.startswith("system text"):
+    if question.group.startswith(("system text", EXACT)):
         return answer == question.phrase
     return question.phrase in answer and not answer.endswith("✂")
 
@@ -94,7 +95,8 @@ def main() -> None:
 
     torch.set_num_threads(args.threads)
     answerer = Answerer(args.model, getattr(torch, args.dtype))
-    answered = ask_all(answerer, questions())
+    asked = questions()
+    answered = ask_all(answerer, [*asked, *tool_questions(asked)])
     talks = [talk(answerer, asked) for asked in SEED_CONVERSATIONS]
     found = [
         phrase in answer

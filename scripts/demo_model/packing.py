@@ -14,7 +14,7 @@ from transformers import LlamaForCausalLM
 
 from scripts.demo_model.corpus import Conversation
 from turnstream.prompts.chatstream import ChatPromptMetaLlamaLlama2Chat
-from turnstream.prompts.segments import BOS
+from turnstream.prompts.llama2 import SYS, SYSTEM_PROMPT
 
 BOS_ID, EOS_ID = 1, 2
 #: Label of a token that is not learnt.
@@ -68,11 +68,12 @@ def example_of(conversation: Conversation, encode: Encode) -> Example:
 
 
 def head_of(encode: Encode) -> list[int]:
-    """Return the tokens at the beginning of every conversation with the default system text."""
-    prompt = ChatPromptMetaLlamaLlama2Chat()
+    """Return the tokens at the beginning of every conversation with the default system text.
+
+    The text about tools follows that, so the head ends with it.
+    """
     # The line breaks after the system text are single bytes: no token spans them.
-    head = prompt.system.removeprefix(BOS)
-    return [BOS_ID, *encode(head)]
+    return [BOS_ID, *encode(f"{SYS}{SYSTEM_PROMPT}")]
 
 
 @dataclass(slots=True)

@@ -26,6 +26,7 @@ from scripts.demo_model.packing import (
     hidden_states,
     pack,
 )
+from scripts.demo_model.topics import tools
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +37,9 @@ class Settings:
     steps: int = 3_000
     #: Conversations in a step without stories.
     conversations: int = 24
-    row_tokens: int = 256
+    #: Further conversations in a step, with tools.
+    tool_conversations: int = 5
+    row_tokens: int = 512
     #: One step of this many has long stories and long conversations.
     story_every: int = 10
     story_row_tokens: int = 900
@@ -46,6 +49,10 @@ class Settings:
     fall: float = 0.4
     weight_decay: float = 0.05
     clip: float = 1.0
+
+
+#: Of a run that goes on from weights which know the topics, but no tools.
+FURTHER = Settings(steps=1_200, conversations=10, rate=1.5e-3, fall=0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +160,9 @@ class Training:
         return pack(examples, self._head, length)
 
     def _ordinary(self, rng: Random) -> list[Conversation]:
-        return [self._corpus.draw(rng) for _ in range(self._settings.conversations)]
+        return [self._corpus.draw(rng) for _ in range(self._settings.conversations)] + [
+            tools.draw(rng, self._corpus) for _ in range(self._settings.tool_conversations)
+        ]
 
     def _stories(self, rng: Random) -> list[Conversation]:
         return (
