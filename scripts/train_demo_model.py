@@ -6,15 +6,14 @@ It may be interrupted at any time; the same command continues from the last chec
 """
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from scripts.demo_model.curve import draw_curve
-from scripts.demo_model.model import model_from, new_model, save_model
+from scripts.demo_model.model import new_model, save_model
 from scripts.demo_model.tokenizer import load_encoder, train_tokenizer
-from scripts.demo_model.training import FURTHER, Progress, Settings, Training
+from scripts.demo_model.training import Progress, Settings, Training
 
 FOLDER = Path("workers/demo")
 WORK = Path("build/demo_model")
@@ -27,29 +26,23 @@ def main() -> None:
         "--out", type=Path, default=FOLDER, help="the folder to write (%(default)s)"
     )
     parser.add_argument("--work", type=Path, default=WORK, help="for resuming (%(default)s)")
-    parser.add_argument("--steps", type=int)
+    parser.add_argument("--steps", type=int, default=Settings().steps)
     parser.add_argument("--seed", type=int, default=Settings().seed)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
-    parser.add_argument(
-        "--start", type=Path, help="begin with the weights of this folder, not with random ones"
-    )
     args = parser.parse_args()
 
     torch.set_num_threads(1)  # for each of the two halves of a batch
     args.out.mkdir(parents=True, exist_ok=True)
     args.work.mkdir(parents=True, exist_ok=True)
-    settings = FURTHER if args.start else Settings()
-    settings = replace(settings, seed=args.seed, steps=args.steps or settings.steps)
+    settings = Settings(seed=args.seed, steps=args.steps)
 
     if not (args.work / "tokenizer.model").exists():
         print("training the tokenizer", flush=True)
         train_tokenizer(args.work, settings.seed)
     encoder = load_encoder(args.work)
-    if args.start:
-        model = model_from(args.start, encoder, settings.seed)
-    else:
-        model = new_model(settings.seed)
-    training = Training(model, encoder.encode, settings, args.work, torch.device(args.device))
+    training = Training(
+        new_model(settings.seed), encoder.encode, settings, args.work, torch.device(args.device)
+    )
     progress = Progress(settings.steps)
     for point in training.run():
         progress.show(point)

@@ -4,10 +4,9 @@ import json
 from pathlib import Path
 
 import torch
-from sentencepiece import SentencePieceProcessor
 from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
-from scripts.demo_model.tokenizer import CONTEXT_TOKENS, VOCABULARY, load_encoder
+from scripts.demo_model.tokenizer import CONTEXT_TOKENS, VOCABULARY
 
 
 def new_model(seed: int) -> LlamaForCausalLM:
@@ -28,26 +27,6 @@ def new_model(seed: int) -> LlamaForCausalLM:
             pad_token_id=None,
         )
     )
-
-
-def model_from(folder: Path, encoder: SentencePieceProcessor, seed: int) -> LlamaForCausalLM:
-    """Return a model that begins with the weights of a folder, for another tokenizer.
-
-    A piece that the folder's tokenizer lacks begins as the mean of those that it has for it.
-    """
-    model = new_model(seed)
-    weights = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32).state_dict()
-    theirs = load_encoder(folder)
-    known = {theirs.id_to_piece(id): id for id in range(theirs.get_piece_size())}
-    old = weights["model.embed_tokens.weight"]
-    rows = []
-    for id in range(VOCABULARY):
-        piece = encoder.id_to_piece(id)
-        same = [known[piece]] if piece in known else theirs.encode(piece)
-        rows.append(old[same].mean(0))
-    weights["model.embed_tokens.weight"] = weights["lm_head.weight"] = torch.stack(rows)
-    model.load_state_dict(weights)
-    return model
 
 
 def save_model(model: LlamaForCausalLM, folder: Path) -> None:

@@ -26,7 +26,7 @@ from scripts.demo_model.packing import (
     hidden_states,
     pack,
 )
-from scripts.demo_model.topics import tools
+from scripts.demo_model.topics import repeat, tools
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +39,8 @@ class Settings:
     conversations: int = 24
     #: Further conversations in a step, with tools.
     tool_conversations: int = 5
+    #: Further texts in a step that are to be repeated.
+    repeated: int = 8
     row_tokens: int = 512
     #: One step of this many has long stories and long conversations.
     story_every: int = 10
@@ -49,10 +51,6 @@ class Settings:
     fall: float = 0.4
     weight_decay: float = 0.05
     clip: float = 1.0
-
-
-#: Of a run that goes on from weights which know the topics, but no tools.
-FURTHER = Settings(steps=1_200, conversations=10, rate=1.5e-3, fall=0.5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,8 +158,10 @@ class Training:
         return pack(examples, self._head, length)
 
     def _ordinary(self, rng: Random) -> list[Conversation]:
-        return [self._corpus.draw(rng) for _ in range(self._settings.conversations)] + [
-            tools.draw(rng, self._corpus) for _ in range(self._settings.tool_conversations)
+        return [
+            *(self._corpus.draw(rng) for _ in range(self._settings.conversations)),
+            *(tools.draw(rng, self._corpus) for _ in range(self._settings.tool_conversations)),
+            *(repeat.draw(rng) for _ in range(self._settings.repeated)),
         ]
 
     def _stories(self, rng: Random) -> list[Conversation]:

@@ -94,7 +94,7 @@ def test_the_shared_head_is_the_default_system_text_and_no_more(encode: Encode) 
     example = example_of(Conversation(DEFAULT, (Turn("Hello!", "Hi."),)), encode)
     head = head_of(encode)
     assert example.ids[: len(head)] == head
-    assert load_encoder(FOLDER).decode(head[1:]).startswith(f"[INST] <<SYS>>\n{SYSTEM_PROMPT}\n")
+    assert load_encoder(FOLDER).decode(head[1:]) == f"[INST] <<SYS>>\n{SYSTEM_PROMPT}"
 
 
 def test_packed_conversations_do_not_attend_to_each_other(encode: Encode) -> None:
