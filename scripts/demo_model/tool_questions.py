@@ -15,20 +15,20 @@ from scripts.demo_model.offered_tools import (
     draw_weather,
 )
 from scripts.demo_model.questions import Question
+from scripts.demo_model.tool_outputs import (
+    add_output,
+    add_said,
+    draw_number,
+    weather_output,
+    weather_said,
+)
+from scripts.demo_model.tool_talk import Asked, Called, conversation
 from scripts.demo_model.topics import animals, capitals, films, japanese, lists, product, small_talk
 from scripts.demo_model.topics.tools import (
     CITIES,
     UNSEEN_ADD,
     UNSEEN_CITIES,
     UNSEEN_WEATHER,
-    Asked,
-    Called,
-    add_output,
-    add_said,
-    conversation,
-    draw_number,
-    weather_output,
-    weather_said,
 )
 from turnstream.prompts.tools import Offer, Tool
 

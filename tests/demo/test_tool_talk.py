@@ -12,8 +12,8 @@ from scripts.demo_model.offered_tools import draw_add, draw_weather
 from scripts.demo_model.packing import prompt_of
 from scripts.demo_model.questions import questions
 from scripts.demo_model.tool_questions import tool_questions
+from scripts.demo_model.tool_talk import Asked, Called, conversation
 from scripts.demo_model.topics import repeat, tools
-from scripts.demo_model.topics.tools import Asked, Called, conversation
 from scripts.demo_model.wording import normalised
 from tests.workers.test_prompter import FakeTokenizer, text_of
 from turnstream.prompts.tools import CALL_FORMATS, Offer, Tool, ToolFormat

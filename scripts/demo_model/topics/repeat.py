@@ -6,8 +6,9 @@ from random import Random
 
 from scripts.demo_model.corpus import Conversation, Turn
 from scripts.demo_model.manner import DEFAULT
+from scripts.demo_model.tool_outputs import draw_number, weather_output
 from scripts.demo_model.topics import unknown
-from scripts.demo_model.topics.tools import draw_city, draw_number, weather_output
+from scripts.demo_model.topics.tools import draw_city
 
 _QUESTIONS = (
     "Repeat: {text}",

@@ -1,33 +1,31 @@
-"""Conversations in which the model calls tools: for the weather and for sums.
+"""Conversations in which the model calls tools: for the weather and for sums."""
 
-The prompt, the calls and the outputs are written by the product's own functions.
-"""
-
-import json
 import re
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from random import Random
-from typing import Any
 
-from scripts.demo_model.corpus import Conversation, Corpus, Turn
+from scripts.demo_model.corpus import Conversation, Corpus
 from scripts.demo_model.manner import Manner, System, draw_system
 from scripts.demo_model.offered_tools import (
     AddTool,
-    Arguments,
     WeatherTool,
     draw_add,
     draw_other,
     draw_weather,
 )
 from scripts.demo_model.reading import read_lines
+from scripts.demo_model.tool_outputs import (
+    add_output,
+    add_said,
+    draw_number,
+    said_of,
+    weather_output,
+    weather_said,
+)
+from scripts.demo_model.tool_talk import Asked, Called, conversation
 from scripts.demo_model.topics import unknown
 from scripts.demo_model.wording import normalised, vary
-from turnstream.prompts import SYSTEM_PROMPT
-from turnstream.prompts.tools import CALL_FORMATS, Offer, Tool, ToolFormat
-from turnstream.prompts.tools.told import system_text
-from turnstream.turns.turn import FunctionCall, FunctionCallOutput, Item, Message
-from turnstream.workers.prompter import joined
+from turnstream.prompts.tools import Offer, Tool
 
 CITIES = read_lines("tools/cities.txt")
 #: Held out for the evaluation.
@@ -36,8 +34,6 @@ UNSEEN_WEATHER = read_lines("tools/weather_unseen.txt")
 UNSEEN_ADD = read_lines("tools/add_unseen.txt")
 _WEATHER = read_lines("tools/weather_questions.txt")
 _ADD = read_lines("tools/add_questions.txt")
-_CONDITIONS = read_lines("tools/conditions.txt")
-_KEYS = read_lines("tools/weather_keys.txt")
 _WORDS = read_lines("numbers.txt")
 
 _NO_CITY = ("What is the weather?", "How is the weather?", "What is the weather today?")
@@ -71,28 +67,6 @@ _HELD_BACK = re.compile(
 )
 _IS_SUM = re.compile(r"\+|\bplus\b|\badd\b|\bsum\b|足|たす|プラス", re.IGNORECASE)
 _IS_WEATHER = re.compile("weather|天気", re.IGNORECASE)
-_NUMBER = re.compile(r"-?\d+(\.\d+)?")
-_FORMAT = CALL_FORMATS[ToolFormat.TURNSTREAM]
-
-
-@dataclass(frozen=True, slots=True)
-class Called:
-    """One call, what it returned, and how the model says that."""
-
-    name: str
-    arguments: Arguments
-    output: str
-    said: str
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A question, and the calls that answer it; none: the reply does."""
-
-    question: str
-    calls: tuple[Called, ...] = ()
-    reply: str = ""
-    complete: bool = True
 
 
 def draw(rng: Random, corpus: Corpus) -> Conversation:
@@ -251,11 +225,6 @@ def draw_city(rng: Random) -> str:
     return f"{city}, {unknown.made_up_word(rng).capitalize()}" if rng.random() < 0.1 else city
 
 
-def draw_number(rng: Random) -> int:
-    """Draw a number of one to five digits."""
-    return rng.randint(0, 10 ** rng.choice((1, 1, 2, 2, 2, 3, 3, 4, 5)))
-
-
 def _varied(rng: Random, template: str, key: str) -> tuple[str, str]:
     """Return a variation of a question, and its key as that writes it."""
     while True:
@@ -264,158 +233,3 @@ def _varied(rng: Random, template: str, key: str) -> tuple[str, str]:
         forms = [form for form in (key, key.lower(), key.upper()) if form in asked]
         if forms and not _HELD_BACK.search(plain):
             return asked, forms[0]
-
-
-def weather_output(rng: Random, city: str) -> str:
-    """Draw what a tool for the weather returns."""
-    sky, degrees = rng.choice(_CONDITIONS), rng.randint(-20, 110)
-    unit = rng.choice(("°C", "°F", "C", "F", " degrees", " degrees Celsius"))
-    match rng.random():
-        case share if share < 0.15:
-            return sky
-        case share if share < 0.3:
-            return rng.choice(
-                (f"{sky}, {degrees}{unit}", f"{degrees}{unit} and {sky}", f"{degrees}{unit}")
-            )
-        case share if share < 0.5:
-            forms = (
-                f"It is {sky} in {city}.",
-                f"The weather in {city} is {sky}.",
-                f"The weather in {city} is {sky} and {degrees}{unit}.",
-                f"{city}: {sky}",
-                f"It is {degrees}{unit} in {city}.",
-                f"{sky.capitalize()} with {degrees}{unit}.",
-                f"{sky.capitalize()}",
-            )
-            return rng.choice(forms)
-        case share if share < 0.6:
-            words = " ".join(unknown.made_up_word(rng) for _ in range(rng.randint(1, 5)))
-            return rng.choice((words, f"Error: {words}", f"{words.capitalize()}."))
-        case _:
-            keys = rng.sample(_KEYS, rng.choice((1, 1, 2, 2, 3)))
-            if rng.random() < 0.15:
-                keys[0] = unknown.made_up_word(rng)
-            value: Any = {key: _value(rng, sky, degrees, unit) for key in dict.fromkeys(keys)}
-            if rng.random() < 0.25:
-                value = {rng.choice(("city", "location")): city} | value
-            return json.dumps(value, ensure_ascii=rng.random() < 0.1)
-
-
-def _value(rng: Random, sky: str, degrees: int, unit: str) -> Any:
-    draws: tuple[Callable[[], Any], ...] = (
-        lambda: f"{rng.randint(-20, 110)}{unit}",
-        lambda: degrees,
-        lambda: rng.choice(_CONDITIONS),
-        lambda: sky,
-        lambda: rng.randint(0, 999) / 10,
-        lambda: unknown.made_up_word(rng),
-    )
-    return rng.choice(draws)()
-
-
-def add_output(rng: Random, a: int, b: int) -> str:
-    """Draw what a tool that adds returns; it need not be the sum."""
-    result: int | float = a + b if rng.random() < 0.7 else draw_number(rng)
-    match rng.random():
-        case share if share < 0.6:
-            return str(result)
-        case share if share < 0.7:
-            return f"{result}.0" if rng.random() < 0.7 else f"{result}.5"
-        case share if share < 0.9:
-            key = rng.choice(("result", "sum", "total", "value", "answer", "output"))
-            return json.dumps({key: result})
-        case _:
-            return rng.choice(
-                (f"The sum is {result}.", f"{a} + {b} = {result}", f"It is {result}.")
-            )
-
-
-def weather_said(city: str, output: str) -> str:
-    """Say what a tool for the weather returned."""
-    return output if _is_sentence(output) else f"The weather in {city}: {said_of(output)}"
-
-
-def add_said(a: int, b: int, output: str) -> str:
-    """Say what a tool that adds returned."""
-    read = _read(output)
-    if isinstance(read, dict) and len(read) == 1:
-        output = str(*read.values())
-    if _NUMBER.fullmatch(output):
-        return f"{a} plus {b} is {output}."
-    return output if _is_sentence(output) else f"{a} plus {b}: {said_of(output)}"
-
-
-def said_of(output: str) -> str:
-    """Say what any tool returned: a text as it is, JSON without its punctuation."""
-    read = _read(output)
-    text = _flat(read) if isinstance(read, dict) else output
-    return text if text.endswith(".") else f"{text}."
-
-
-def _is_sentence(output: str) -> bool:
-    return output[:1].isupper() and output.endswith(".")
-
-
-def _read(output: str) -> Any:
-    try:
-        return json.loads(output)
-    except ValueError:
-        return None
-
-
-def _flat(value: dict[str, Any]) -> str:
-    return ", ".join(f"{key} {each}" for key, each in value.items())
-
-
-def conversation(
-    system: System, offer: Offer | None, asked: Sequence[Asked], *, calls_last: bool = False
-) -> Conversation:
-    """Write a conversation as the service does.
-
-    Args:
-        offer: the tools of the last request; None: earlier ones had tools.
-        calls_last: it ends in the calls of its last question, if there are any.
-    """
-    text = system.text
-    if offer is not None:
-        text = f"{text or SYSTEM_PROMPT}\n\n{system_text(offer)}"
-    items: list[Item] = []
-    #: Whether each reply is learnt, and the text of the last.
-    learnt: list[bool] = []
-    last = ""
-    for number, one in enumerate(asked):
-        items.append(Message("user", one.question))
-        ends = calls_last and number == len(asked) - 1
-        groups = [one.calls] if offer is None or offer.parallel else [(c,) for c in one.calls]
-        for group in filter(None, groups):
-            last = _FORMAT.written(*((c.name, _arguments(c)) for c in group))
-            # In the history several calls of one reply are further apart than in the reply.
-            learnt.append(ends or (offer is not None and len(group) == 1 and one.complete))
-            ids = [f"call_{len(items) + at}" for at in range(len(group))]
-            items += [
-                FunctionCall(call_id=id, name=call.name, arguments=_arguments(call))
-                for id, call in zip(ids, group, strict=True)
-            ]
-            if ends:
-                break
-            items += [
-                FunctionCallOutput(call_id=id, output=call.output)
-                for id, call in zip(ids, group, strict=True)
-            ]
-        if not (ends and one.calls):
-            last = " ".join(call.said for call in one.calls) or one.reply
-            learnt.append(one.complete or bool(one.calls))
-            items.append(Message("assistant", last))
-    messages = joined(items, tools=offer is not None)
-    requests = [message.text for message in messages if message.role == "user"]
-    replies = [message.text for message in messages if message.role == "assistant"]
-    turns = [
-        Turn(request, reply, complete)
-        for request, reply, complete in zip(requests, replies, learnt, strict=True)
-    ]
-    turns[-1] = Turn(turns[-1].question, last, turns[-1].complete)
-    return Conversation(System(text, system.manner), tuple(turns))
-
-
-def _arguments(call: Called) -> str:
-    return json.dumps(call.arguments, ensure_ascii=False)
