@@ -19,7 +19,7 @@ from turnstream.turns.redis_calls import translated_errors
 RECORD_BYTES = 1024
 #: After how long a client is told to try again; until then it may delete files.
 RETRY_MS = 60_000
-#: An upload whose node has not been heard of for this long is over.
+#: An upload whose node has not called for this long is over.
 LAPSE_SECONDS = 600
 
 _FILE = re.compile(r"file-[0-9a-f]{32}")
