@@ -1,4 +1,10 @@
-"""Count the bytes of a socket's requests that wait or run, since they are in memory."""
+"""Count the bytes of a socket's requests that wait or run, since they are in memory.
+
+They are not those of the text that was sent: one emoji makes each character of its string take four
+bytes, whether it was sent as it is or escaped.
+"""
+
+import sys
 
 from turnstream.turns.errors import Overloaded
 from turnstream.ws_server.create import Create
@@ -7,8 +13,14 @@ from turnstream.ws_server.create import Create
 REQUEST_BYTES, MESSAGE_BYTES = 1024, 256
 
 
+def text_memory(text: str) -> int:
+    """Return the bytes that the strings of a JSON text take in memory, at most."""
+    width = 4 if "\\ud" in text or "\\uD" in text else 2 if "\\u" in text else 1
+    return max(sys.getsizeof(text), width * len(text))
+
+
 def memory_of(request: object, size: int) -> int:
-    """Return the bytes to count for a request whose text has `size` bytes."""
+    """Return the bytes to count for a request whose strings have `size` bytes."""
     parts = len(request.messages) + len(request.references) if isinstance(request, Create) else 0
     return size + REQUEST_BYTES + parts * MESSAGE_BYTES
 

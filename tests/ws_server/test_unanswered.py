@@ -1,5 +1,7 @@
 """The memory of a socket's requests that are not answered yet."""
 
+import json
+import sys
 from types import SimpleNamespace
 
 import pytest
@@ -8,7 +10,7 @@ from turnstream.turns.errors import Overloaded
 from turnstream.ws_server.create import Create, read_create
 from turnstream.ws_server.frames import Refusal, read_frame
 from turnstream.ws_server.lane import WAITING, Lane
-from turnstream.ws_server.unanswered import Unanswered, memory_of
+from turnstream.ws_server.unanswered import Unanswered, memory_of, text_memory
 
 
 def test_a_single_request_is_taken_whatever_its_size_and_then_no_other() -> None:
@@ -44,6 +46,18 @@ def test_many_short_messages_count_for_more_than_their_text() -> None:
     one = read_create({"input": "a" * 1_000})
 
     assert memory_of(many, 1_000) > 100 * memory_of(one, 1_000)
+
+
+@pytest.mark.parametrize(
+    "text", ["a", "\N{LATIN SMALL LETTER E WITH ACUTE}", "\u3042", "\U0001f600"]
+)
+@pytest.mark.parametrize("escaped", [False, True])
+def test_the_memory_of_a_text_counts_and_not_its_bytes(text: str, escaped: bool) -> None:
+    said = text + "a" * 10_000
+    sent = json.dumps({"input": said}, ensure_ascii=escaped)
+
+    # That of the object itself counts with the request.
+    assert sys.getsizeof(said) - 100 <= text_memory(sent) <= 2 * sys.getsizeof(said)
 
 
 def lane(most: int) -> Lane:
