@@ -12,6 +12,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
 from turnstream.turns.client import open_client
+from turnstream.turns.fair_gate import FairGate
 from turnstream.turns.model_name import served_name
 from turnstream.ws_server import conversations, counting, http, models, stored
 from turnstream.ws_server.access import Access
@@ -59,6 +60,7 @@ def create_app(settings: ServerSettings) -> Starlette:
                     batches=batch_service,
                     model=model,
                     socket_limits=settings.socket,
+                    reading=FairGate(total=8, each=4, waiting=settings.connections.total),
                     owner_sockets=Counts(settings.connections.owner_sockets),
                 )
                 yield

@@ -14,6 +14,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from turnstream.turns.client import TurnClient
 from turnstream.turns.errors import BadRequest, Overloaded, TurnError
 from turnstream.turns.event_json import encode
+from turnstream.turns.fair_gate import FairGate
 from turnstream.turns.reader_room import ReaderRoom
 from turnstream.turns.tasks import Start, background
 from turnstream.turns.turn import Turn
@@ -61,6 +62,7 @@ async def responses_socket(socket: WebSocket) -> None:
             state.turn_client,
             state.directory,
             state.grammars,
+            state.reading,
             owner=visitor.owner,
             model=socket.query_params.get("model"),
             limits=state.socket_limits,
@@ -95,6 +97,7 @@ class Session:
         turn_client: TurnClient,
         directory: Directory,
         grammars: GrammarCheck,
+        reading: FairGate,
         *,
         owner: str,
         model: str | None,
@@ -108,6 +111,7 @@ class Session:
         self._socket = socket
         self._directory = directory
         self._grammars = grammars
+        self._reading = reading
         self.owner = owner
         self._model = model
         self._limits = limits
@@ -128,8 +132,11 @@ class Session:
                 if (resume := read_resume(self._socket.query_params)) is not None:
                     self._take(resume, start)
                 while (message := await self._socket.receive())["type"] == "websocket.receive":
-                    frame = read_frame(message.get("text"), self._limits.body_bytes)
-                    self._take(frame, start)
+                    async with self._reading.admitted(self.owner):
+                        frame = read_frame(message.get("text"), self._limits.body_bytes)
+                        self._take(frame, start)
+                        # The place is kept until others had a turn.
+                        await asyncio.sleep(0)
             except (TooManyWaiting, asyncio.QueueFull):
                 await self._cut_off()
             finally:

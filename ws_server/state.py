@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from starlette.requests import HTTPConnection
 
 from turnstream.turns.client import TurnClient
+from turnstream.turns.fair_gate import FairGate
 from turnstream.ws_server.access import Access
 from turnstream.ws_server.batches.service import BatchService
 from turnstream.ws_server.connections.counts import Counts
@@ -29,6 +30,8 @@ class NodeState:
     #: Name of the default model.
     model: str
     socket_limits: SocketLimits
+    #: Who reads messages of sockets; without it a burst is read whole before another's message.
+    reading: FairGate
     #: The open sockets of each owner.
     owner_sockets: Counts
     #: The open sockets.
