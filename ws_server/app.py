@@ -20,6 +20,8 @@ from turnstream.ws_server.answer_headers import AnswerHeaders
 from turnstream.ws_server.batches import files
 from turnstream.ws_server.batches import routes as batches
 from turnstream.ws_server.batches.service import open_batches
+from turnstream.ws_server.body import Bodies
+from turnstream.ws_server.connections.byte_room import ByteRoom
 from turnstream.ws_server.connections.counts import Counts
 from turnstream.ws_server.cors import Cors
 from turnstream.ws_server.directory import Directory
@@ -61,6 +63,9 @@ def create_app(settings: ServerSettings) -> Starlette:
                     model=model,
                     socket_limits=settings.socket,
                     reading=FairGate(total=8, each=4, waiting=settings.connections.total),
+                    requests=ByteRoom(
+                        settings.connections.node_bytes, "The requests that are not answered yet"
+                    ),
                     owner_sockets=Counts(settings.connections.owner_sockets),
                 )
                 yield
@@ -102,6 +107,7 @@ def create_app(settings: ServerSettings) -> Starlette:
             Middleware(AnswerHeaders),
             Middleware(Cors, origins=settings.origins),
             Middleware(Failures),
+            Middleware(Bodies),
         ],
         exception_handlers=HANDLERS,
         lifespan=lifespan,

@@ -19,6 +19,7 @@ from turnstream.turns.reader_room import ReaderRoom
 from turnstream.turns.tasks import Start, background
 from turnstream.turns.turn import Turn
 from turnstream.ws_server.bodies import Draining
+from turnstream.ws_server.connections.byte_room import Share
 from turnstream.ws_server.control_queue import ControlQueue, Say, Stop
 from turnstream.ws_server.create import Create
 from turnstream.ws_server.directory import Directory
@@ -55,6 +56,7 @@ async def responses_socket(socket: WebSocket) -> None:
     except TurnError as exc:
         await socket.send_denial_response(error_response(exc))
         return
+    share = state.requests.begin(visitor.owner)
     try:
         await socket.accept(subprotocol=visitor.subprotocol)
         session = Session(
@@ -63,6 +65,7 @@ async def responses_socket(socket: WebSocket) -> None:
             state.directory,
             state.grammars,
             state.reading,
+            share,
             owner=visitor.owner,
             model=socket.query_params.get("model"),
             limits=state.socket_limits,
@@ -73,6 +76,7 @@ async def responses_socket(socket: WebSocket) -> None:
         finally:
             state.sessions.discard(session)
     finally:
+        share.close()
         state.owner_sockets.release(visitor.owner)
 
 
@@ -98,6 +102,7 @@ class Session:
         directory: Directory,
         grammars: GrammarCheck,
         reading: FairGate,
+        share: Share,
         *,
         owner: str,
         model: str | None,
@@ -107,7 +112,7 @@ class Session:
         #: Bounds the turns that run; further ones wait on their lanes.
         self.in_flight = asyncio.Semaphore(limits.turns)
         self.room = ReaderRoom()
-        self.unanswered = Unanswered(limits.bytes)
+        self.unanswered = Unanswered(limits.bytes, share)
         self._socket = socket
         self._directory = directory
         self._grammars = grammars

@@ -7,6 +7,7 @@ bytes, whether it was sent as it is or escaped.
 import sys
 
 from turnstream.turns.errors import Overloaded
+from turnstream.ws_server.connections.byte_room import Share
 from turnstream.ws_server.create import Create
 
 #: What a request, and each of its messages, takes in memory beside its text.
@@ -26,10 +27,15 @@ def memory_of(request: object, size: int) -> int:
 
 
 class Unanswered:
-    """The bytes of all lanes of one socket, and of its control queue."""
+    """The bytes of all lanes of one socket, and of its control queue.
 
-    def __init__(self, most: int) -> None:
+    Args:
+        share: what the socket holds of the node's room.
+    """
+
+    def __init__(self, most: int, share: Share) -> None:
         self._most = most
+        self._share = share
         self._bytes = 0
 
     def add(self, size: int) -> None:
@@ -40,6 +46,7 @@ class Unanswered:
         """
         if self._bytes:
             self._check(size, self._bytes)
+        self._share.take(size)
         self._bytes += size
 
     def grow(self, size: int, by: int) -> None:
@@ -50,10 +57,12 @@ class Unanswered:
         """
         if self._bytes > size:
             self._check(by, self._bytes)
+        self._share.take(by)
         self._bytes += by
 
     def remove(self, size: int) -> None:
         """Note that a request was answered."""
+        self._share.give(size)
         self._bytes -= size
 
     def _check(self, size: int, others: int) -> None:

@@ -10,6 +10,7 @@ import redis.asyncio
 from turnstream.turns.client import open_client
 from turnstream.turns.fair_gate import FairGate
 from turnstream.turns.settings import TurnSettings
+from turnstream.ws_server.connections.byte_room import ByteRoom
 from turnstream.ws_server.directory import Directory
 from turnstream.ws_server.grammar_check import GrammarCheck
 from turnstream.ws_server.settings import SocketLimits
@@ -52,6 +53,7 @@ async def test_the_messages_of_an_owner_are_not_all_read_before_anothers() -> No
             nothing,
             GrammarCheck(),
             reading,
+            ByteRoom(10**6, "All").begin(owner),
             owner=owner,
             model=None,
             limits=SocketLimits(),

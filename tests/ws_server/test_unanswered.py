@@ -7,14 +7,19 @@ from types import SimpleNamespace
 import pytest
 
 from turnstream.turns.errors import Overloaded
+from turnstream.ws_server.connections.byte_room import ByteRoom
 from turnstream.ws_server.create import Create, read_create
 from turnstream.ws_server.frames import Refusal, read_frame
 from turnstream.ws_server.lane import WAITING, Lane
 from turnstream.ws_server.unanswered import Unanswered, memory_of, text_memory
 
 
+def unanswered_of(most: int) -> Unanswered:
+    return Unanswered(most, ByteRoom(10**9, "All").begin("ann"))
+
+
 def test_a_single_request_is_taken_whatever_its_size_and_then_no_other() -> None:
-    unanswered = Unanswered(1_000)
+    unanswered = unanswered_of(1_000)
 
     unanswered.add(5_000)
 
@@ -25,7 +30,7 @@ def test_a_single_request_is_taken_whatever_its_size_and_then_no_other() -> None
 
 
 def test_answers_that_a_request_names_count_with_the_requests_of_other_lanes() -> None:
-    unanswered = Unanswered(1_000)
+    unanswered = unanswered_of(1_000)
     unanswered.add(600)
     unanswered.grow(600, 5_000)
     unanswered.remove(5_600)
@@ -62,7 +67,7 @@ def test_the_memory_of_a_text_counts_and_not_its_bytes(text: str, escaped: bool)
 
 def lane(most: int) -> Lane:
     """Make a lane of a connection that only counts bytes."""
-    return Lane(SimpleNamespace(unanswered=Unanswered(most)), None)  # type: ignore[arg-type]
+    return Lane(SimpleNamespace(unanswered=unanswered_of(most)), None)  # type: ignore[arg-type]
 
 
 def test_a_refused_request_is_not_kept_in_memory_by_its_error() -> None:
