@@ -101,10 +101,11 @@ def main() -> int:
     peer: Figures = {}
     for group in groups:
         with TemporaryDirectory() as name, redis_server(Path(name)) as url:
-            print(", ".join(attack.name for attack in group), file=sys.stderr)
             ours |= measure(OURS, group, url)
             if compared := [attack for attack in group if not attack.alone]:
                 peer |= measure(other, compared, url)
+            # As it comes, since all of them take minutes.
+            print(table({each: ours[each] for each in group}, peer), file=sys.stderr)
     ours = {attack: ours[attack] for attack in attacks}
     text = table(ours, peer)
     print(text)

@@ -1,7 +1,8 @@
 """The burst of one owner, in a process of its own: many sockets that ask on many lanes at once.
 
 `python -m benchmarks.attacks.flood PORT SOCKETS TURNS KEY` opens the sockets, prints `open`, asks
-when it reads a line, and prints how many turns were answered and how many refused.
+when it reads a line, and prints how many turns were answered, were refused, and were on a socket
+that was cut.
 """
 
 import asyncio
@@ -22,12 +23,15 @@ async def _ask(connection: Connection, turns: int, ends: Counter[str]) -> None:
     create = {"type": "response.create", "input": "Hi"}
     await connection.send_json(*(create | {"stream_id": f"l{n}"} for n in range(turns)))
     left = turns
-    while left:
-        message = await connection.message()
-        answered = _ANSWERED in message
-        if answered or any(each in message for each in _REFUSED):
-            left -= 1
-            ends["answered" if answered else "refused"] += 1
+    try:
+        while left:
+            message = await connection.message()
+            answered = _ANSWERED in message
+            if answered or any(each in message for each in _REFUSED):
+                left -= 1
+                ends["answered" if answered else "refused"] += 1
+    except (ConnectionError, asyncio.IncompleteReadError):
+        ends["cut"] += left
 
 
 async def _flood(port: int, sockets: int, turns: int, key: str) -> None:
@@ -38,7 +42,7 @@ async def _flood(port: int, sockets: int, turns: int, key: str) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as tasks:
         for connection in connections:
             tasks.create_task(_ask(connection, turns, ends))
-    print(ends["answered"], ends["refused"], flush=True)
+    print(ends["answered"], ends["refused"], ends["cut"], flush=True)
 
 
 if __name__ == "__main__":
