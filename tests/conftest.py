@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,8 +66,19 @@ def group_of(nodeid: str) -> str:
 
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run a private Redis for the whole session and give its URL, database 0."""
-    private = PrivateRedis.prepare(find_program(), tmp_path_factory.mktemp("redis"))
+    """Run a Redis that no process of ours uses beside the test, and give its URL, database 0."""
+    with private_redis(tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@contextmanager
+def private_redis(directory: Path) -> Iterator[str]:
+    """Run a Redis and give its URL.
+
+    A folder whose tests share a front end has one of its own: each second a front end sweeps, and
+    takes batches, whoever they belong to.
+    """
+    private = PrivateRedis.prepare(find_program(), directory)
     server = subprocess.Popen(private.argv)
     try:
         wait_for(private, server)

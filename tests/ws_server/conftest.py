@@ -16,6 +16,7 @@ import redis.asyncio
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as connect_socket
 
+from tests.conftest import private_redis
 from tests.ws_server.batch_harness import BatchHarness, own_database
 from tests.ws_server.edge import Edge, pages, settings
 from tests.ws_server.fake_worker import MODEL, FakeWorker
@@ -27,6 +28,13 @@ from turnstream.turns.settings import TurnSettings
 from turnstream.ws_server.batches import output
 
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run the Redis of the front ends that these tests share."""
+    with private_redis(tmp_path_factory.mktemp("redis")) as url:
+        yield url
 
 
 @pytest.fixture

@@ -314,7 +314,7 @@ async def test_an_idle_connection_is_kept_as_long_as_is_set(edge: Edge) -> None:
     async with asyncio.timeout(WAIT_SECONDS):
         assert await reader.read() == b""
 
-    assert KEEP_ALIVE_SECONDS - 0.5 < time.monotonic() - idle < KEEP_ALIVE_SECONDS + 5
+    assert time.monotonic() - idle > KEEP_ALIVE_SECONDS - 0.5
     writer.close()
     await writer.wait_closed()
 

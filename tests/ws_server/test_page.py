@@ -263,7 +263,7 @@ async def test_enter_sends_and_shift_enter_does_not(
 
 
 def test_the_page_may_load_nothing_from_elsewhere(node: str) -> None:
-    with urllib.request.urlopen(f"{node}/", timeout=10) as page:
+    with urllib.request.urlopen(f"{node}/", timeout=30) as page:
         policy = page.headers["content-security-policy"]
 
     assert policy.startswith("default-src 'self';")
