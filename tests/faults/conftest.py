@@ -45,7 +45,7 @@ Question = dict[str, Any]
 def faults_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     environ = {
         "TURNSTREAM_DTYPE": "float32",
-        "TURNSTREAM_LEASE_SECONDS": "1",
+        "TURNSTREAM_LEASE_SECONDS": "2",
         # Running turns are requeued at once, not finished first.
         "TURNSTREAM_DRAIN_SECONDS": "0",
         # A test may cost a turn several attempts, since its workers are killed.

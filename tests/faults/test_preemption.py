@@ -76,7 +76,7 @@ async def test_interactive_turns_preempt_a_batch_that_has_every_slot_and_its_tex
     assert running > 0, "the batch had ended before the interactive turns were submitted"
     # At most one slot is preempted for each interactive turn.
     assert 1 <= sum(requeues) <= len(interactive)
-    # More attempts if an overloaded machine lost a lease of one second meanwhile.
+    # More attempts if an overloaded machine lost a lease meanwhile.
     assert all(tries > times for tries, times in zip(attempts, requeues, strict=True))
     for events in logs:
         assert [event["sequence_number"] for event in events] == list(range(len(events)))

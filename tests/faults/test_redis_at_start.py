@@ -79,7 +79,9 @@ async def node(redis_url: str) -> AsyncIterator[httpx2.AsyncClient]:
     transport = httpx2.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),
-        httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as http,
+        httpx2.AsyncClient(
+            transport=transport, timeout=30, base_url="http://127.0.0.1:8000"
+        ) as http,
     ):
         yield http
 

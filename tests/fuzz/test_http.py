@@ -57,6 +57,7 @@ def test_every_response_is_as_published_and_none_is_a_server_error(
         f"{service.url}/v1/files",
         data={"purpose": "batch"},
         files={"file": ("in.jsonl", json.dumps(line).encode())},
+        timeout=60,
     )
     document = tmp_path / "openapi.json"
     document.write_text(json.dumps(narrowed(made.json()["id"])), encoding="utf-8")

@@ -63,7 +63,7 @@ async def test_an_address_that_has_its_maximum_is_refused_with_a_reason() -> Non
 async def test_a_refused_client_reads_why_although_its_request_came_too_late() -> None:
     async with opened(per_address=1) as target:
         await target.upgraded()
-        async with httpx2.AsyncClient() as client:
+        async with httpx2.AsyncClient(timeout=30) as client:
             reply = await client.post(f"http://127.0.0.1:{target.port}/", content=b"x" * 100_000)
 
         assert reply.status_code == 429

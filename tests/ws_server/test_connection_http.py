@@ -155,7 +155,7 @@ async def test_a_body_at_the_least_rate_is_read_for_as_long_as_it_takes() -> Non
 
 
 async def test_who_sends_a_large_body_to_the_end_can_read_that_it_was_refused() -> None:
-    async with opened() as target, httpx2.AsyncClient() as client:
+    async with opened() as target, httpx2.AsyncClient(timeout=30) as client:
         url = f"http://127.0.0.1:{target.port}/unread"
         reply = await client.post(url, content=b"x" * 8 * MUCH)
         again = await client.get(url)

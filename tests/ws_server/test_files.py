@@ -50,6 +50,7 @@ def node(redis_url: str, redis: "redis.asyncio.Redis", tmp_path: Path) -> Node:
         async with (
             app.router.lifespan_context(app),
             httpx2.AsyncClient(
+                timeout=30,
                 transport=transport,
                 base_url="http://127.0.0.1",
                 headers={"Authorization": "Bearer ann"},
