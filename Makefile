@@ -17,7 +17,7 @@ PROGRESS := ^ *((Downloading|Processing) .*|Building editable.*started|Installin
 
 # Tests run in several processes; those that share a service stay in one (tests/conftest.py). Groups start in
 # the order of their folders, so that the long ones, which need a service, start early.
-PARALLEL := -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
+PARALLEL := -n auto --dist loadscope --no-loadscope-reorder
 
 # Container images often set it. Then each of the many processes that tests start would compile our code anew.
 unexport PYTHONDONTWRITEBYTECODE

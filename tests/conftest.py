@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 START_SECONDS = 20.0
 #: So much of the service's output is shown under a failing test.
 SHOWN_CHARACTERS = 20_000
+MOST_PROCESSES = 4
 
 
 #: Folders whose tests share a process, and so its service. At most two of the processes hold one,
@@ -38,6 +39,12 @@ GROUPS = {
     "fuzz": "service",
     "schemas": "service",
 }
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return the number of processes: one more than cores, since a third of the time is waiting."""
+    return min(len(os.sched_getaffinity(0)) + 1, MOST_PROCESSES)
 
 
 @pytest.hookimpl(optionalhook=True)
