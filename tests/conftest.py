@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 import pytest_asyncio
 from redis import Redis
@@ -44,7 +45,7 @@ GROUPS = {
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
     """Return the number of processes: one more than cores, since a third of the time is waiting."""
-    return min(len(os.sched_getaffinity(0)) + 1, MOST_PROCESSES)
+    return min((psutil.cpu_count() or 1) + 1, MOST_PROCESSES)
 
 
 @pytest.hookimpl(optionalhook=True)

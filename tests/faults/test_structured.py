@@ -41,7 +41,8 @@ def question(count: int) -> Question:
 
 
 #: Long enough that a fault comes in the middle.
-QUESTION = question(24)
+ROWS = examples(12, 24)
+QUESTION = question(ROWS)
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,7 @@ async def test_another_worker_ends_json_that_one_began(
     assert int(redis.hget(keys.turn(reader.id), "attempt") or 0) == 2
     assert reader.text == expected
     assert reader.final["type"] == "response.completed"
-    validate(reader.text, rows(24))
+    validate(reader.text, rows(ROWS))
     assert_as_stored(service, reader)
 
 
