@@ -147,7 +147,13 @@ def node_modules() -> Path:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run each test that uses `browser` in the event loop in which the browser was started."""
+    """Run each test that uses `browser` in the event loop in which the browser was started.
+
+    And the groups before all else, where several processes run: a group is not divided, so one that
+    began late would end last, alone.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: group_of(item.nodeid) not in GROUPS.values())
     for item in items:
         if isinstance(item, pytest.Function) and "browser" in item.fixturenames:
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)

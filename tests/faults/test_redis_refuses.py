@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from harness.ports import free_port
 from harness.redis_server import RedisServer
 from harness.service import ROOT
 from harness.tls import TlsProxy
 from tests.faults.conftest import SABOTEUR
 from tests.faults.own_redis import Program, asked, eventually, running
-from turnstream.cli.redis_server import free_port
 
 PASSWORD = "a-secret-word"
 QUESTION = {"input": "Do you know the movie Titanic?", "max_output_tokens": 8}

@@ -1,7 +1,6 @@
 """A real front end and a real Redis; the test plays the worker."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import redis.asyncio
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as connect_socket
 
+from harness.ports import free_port
 from tests.conftest import private_redis
 from tests.ws_server.batch_harness import BatchHarness, own_database
 from tests.ws_server.edge import Edge, pages, settings
@@ -50,9 +50,7 @@ def worker(redis_url: str, redis: "redis.asyncio.Redis") -> Iterator[FakeWorker]
 @contextmanager
 def serving(redis_url: str, directory: Path, **environ: str) -> Iterator[str]:
     """Run a front end alone."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     mine = {k: v for k, v in os.environ.items() if not k.startswith("TURNSTREAM_")} | {
         "TURNSTREAM_REDIS_URL": redis_url,
         "TURNSTREAM_MODEL": MODEL,
