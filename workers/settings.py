@@ -58,8 +58,8 @@ class WorkerSettings:
         "`auto`: a worker on a CPU compiles part of its attention with g++, if there is one, into"
         " `~/.cache/turnstream` (`$XDG_CACHE_HOME/turnstream`); `off`: it does not",
     ).field()
-    #: Where compiled code is kept; None: nothing is compiled.
-    compile_cache: Path | None = None
+    #: Where compiled code and unpacked models are kept.
+    cache: Path
     prompt: str = Setting(
         "PROMPT",
         choice("auto", *PROMPTS),
@@ -102,6 +102,11 @@ class WorkerSettings:
         """The context in tokens, or None for the model's own."""
         return self.context_tokens or None
 
+    @property
+    def compile_cache(self) -> Path | None:
+        """Where compiled code is kept, or None if nothing is compiled."""
+        return self.cache if self.compile == "auto" else None
+
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "WorkerSettings":
         """Read and check all of them.
@@ -110,8 +115,8 @@ class WorkerSettings:
             SettingError: naming the variable and what is wrong with it.
         """
         values = read_all(cls, environ)
-        cache = _cache_folder(environ) if values["compile"] == "auto" else None
-        settings = cls(turns=TurnSettings.read(environ), compile_cache=cache, **values)
+        cache = _cache_folder(environ)
+        settings = cls(turns=TurnSettings.read(environ), cache=cache, **values)
         if settings.tensor_parallel > 1 and settings.engine != "vllm":
             problem = f"must be 1 for the engine {settings.engine}, not {settings.tensor_parallel}"
             raise SettingError("TENSOR_PARALLEL", problem)

@@ -53,6 +53,7 @@ class Worker:
             dtype=settings.dtype,
             slots=settings.slots,
             context=settings.context,
+            cache=settings.cache,
             compile_cache=settings.compile_cache,
             after_step=self._after_step,
         )

@@ -63,6 +63,7 @@ def load_engine(
     slots: int,
     context: int | None,
     after_step: Callable[[], None],
+    cache: Path | None = None,
     compile_cache: Path | None = None,
     engine: str = "slot",
     tensor_parallel: int = 1,
@@ -70,13 +71,15 @@ def load_engine(
     """Load a model and start its engine.
 
     Args:
-        model: ``demo``, a folder, or a name on the hub.
+        model: what `checkpoint.find` takes.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
         slots: how many turns run at once.
         context: tokens of prompt and answer together; None takes the model's maximum, or as much
             of it as fits the memory.
         after_step: called on the engine's thread after each step.
+        cache: the user's folder for what can be made again, such as unpacked models;
+            None refuses models that need one.
         compile_cache: the folder of the compiled attention for CPUs; None compiles nothing.
         engine: ``slot``, or ``vllm`` where that is installed.
         tensor_parallel: how many devices share the model; only vLLM can have more than one.
@@ -89,6 +92,7 @@ def load_engine(
     torch_dtype = pick_dtype(dtype, torch_device, weight_bytes=checkpoint.weight_bytes)
     if checkpoint.weight_bytes <= ONE_THREAD_BYTES and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
+    checkpoint = checkpoint.unpacked(torch_dtype, cache)
     defaults = read_generation_defaults(checkpoint.folder)
     config = read_config(checkpoint)
     tokenizer = load_tokenizer(checkpoint.folder, size=config.vocab_size, eos_ids=defaults.eos_ids)
