@@ -41,6 +41,9 @@ class Checkpoint:
     folder: Path
     #: The file in the folder that has all of the model, if it is GGUF.
     gguf: Path | None = None
+    #: What the model's authors recommend, where its files do not say it.
+    temperature: float = 1.0
+    top_p: float = 1.0
 
     @property
     def weight_bytes(self) -> int:
@@ -74,7 +77,8 @@ def find(model: str) -> Checkpoint:
     if model == "demo":
         found = Checkpoint(name="demo", folder=DEMO_FOLDER)
     elif model == "smollm2":
-        found = _in_file(model, _smollm2())
+        # Its card has these; at temperature 1 it talks nonsense.
+        found = replace(_in_file(model, _smollm2()), temperature=0.2, top_p=0.9)
     elif model and path.is_dir():
         found = _in_folder(path.resolve())
     elif model.endswith(GGUF) and path.is_file():
@@ -192,17 +196,17 @@ class GenerationDefaults:
     top_p: float
 
 
-def read_generation_defaults(folder: Path) -> GenerationDefaults:
-    """Read ``config.json`` and ``generation_config.json``; what neither sets is 1, or no id."""
+def read_generation_defaults(checkpoint: Checkpoint) -> GenerationDefaults:
+    """Read ``config.json`` and ``generation_config.json``."""
     model, generation = (
-        _read_json(folder / "config.json"),
-        _read_json(folder / "generation_config.json"),
+        _read_json(checkpoint.folder / "config.json"),
+        _read_json(checkpoint.folder / "generation_config.json"),
     )
     greedy = generation.get("do_sample") is False
     return GenerationDefaults(
         eos_ids=_ids(model.get("eos_token_id")) | _ids(generation.get("eos_token_id")),
-        temperature=0.0 if greedy else generation.get("temperature") or 1.0,
-        top_p=generation.get("top_p") or 1.0,
+        temperature=0.0 if greedy else generation.get("temperature") or checkpoint.temperature,
+        top_p=generation.get("top_p") or checkpoint.top_p,
     )
 
 

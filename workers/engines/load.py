@@ -93,7 +93,7 @@ def load_engine(
     if checkpoint.weight_bytes <= ONE_THREAD_BYTES and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
     checkpoint = checkpoint.unpacked(torch_dtype, cache)
-    defaults = read_generation_defaults(checkpoint.folder)
+    defaults = read_generation_defaults(checkpoint)
     config = read_config(checkpoint)
     tokenizer = load_tokenizer(checkpoint.folder, size=config.vocab_size, eos_ids=defaults.eos_ids)
     running: Engine
