@@ -10,6 +10,7 @@ from turnstream.turns.environment import Setting, SettingError, choice, read_all
 from turnstream.turns.settings import MODEL, TurnSettings
 
 ENGINES = ("slot", "vllm")
+QUANTIZE = ("none", "int4", "int8")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -50,6 +51,13 @@ class WorkerSettings:
     device: str = Setting("DEVICE", _device, "auto", "`auto`, `cpu`, `cuda` or `cuda:N`").field()
     dtype: str = Setting(
         "DTYPE", choice(*DTYPES), "auto", "`auto`, `float32`, `bfloat16` or `float16`"
+    ).field()
+    quantize: str = Setting(
+        "QUANTIZE",
+        choice(*QUANTIZE),
+        "none",
+        "`int4` or `int8`: weights are rounded to so many bits when a model is loaded, and take a"
+        " quarter or half of the memory of bfloat16; `none`",
     ).field()
     compile: str = Setting(
         "COMPILE",

@@ -18,7 +18,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from turnstream.turns.model_name import GGUF, served_name
 from turnstream.workers.engine import CheckpointError
-from turnstream.workers.engines import gguf
+from turnstream.workers.engines import gguf, quantised_checkpoint
 from turnstream.workers.engines.quiet_loading import first_line, quiet
 
 #: Weights up to this size stay in float32 on a CPU: one pass over them takes a millisecond or so.
@@ -49,6 +49,11 @@ class Checkpoint:
     def weight_bytes(self) -> int:
         """Size of the weights as they are stored."""
         return sum(file.stat().st_size for file in _weight_files(self))
+
+    @property
+    def quant_method(self) -> str | None:
+        """How the weights are quantised in a way that is not unpacked; None if they are not."""
+        return quantised_checkpoint.quant_method(_read_json(self.folder / "config.json"))
 
     def unpacked(self, dtype: torch.dtype, cache: Path | None) -> "Checkpoint":
         """Return the checkpoint in Hugging Face layout: itself, unless it is GGUF.
@@ -166,13 +171,19 @@ def load_model(
     Raises:
         CheckpointError: the weights are missing, incomplete or unreadable.
     """
+    quantised = checkpoint.quant_method is not None
     try:
         with quiet():
             loaded: Any = LlamaForCausalLM.from_pretrained(
-                checkpoint.folder, dtype=dtype, local_files_only=True, output_loading_info=True
+                checkpoint.folder,
+                dtype=dtype,
+                local_files_only=True,
+                output_loading_info=True,
+                # Some quantised models cannot be moved later.
+                device_map={"": device} if quantised else None,
             )
             model, info = loaded
-            model = model.to(device).eval()
+            model = (model if quantised else model.to(device)).eval()
     except Exception as exc:  # many libraries, many errors
         raise CheckpointError(
             f"model {checkpoint.name}: cannot read the weights: {first_line(exc)}"

@@ -13,7 +13,7 @@ import torch
 from transformers import LlamaConfig
 
 from turnstream.workers.engine import CheckpointError, Engine
-from turnstream.workers.engines import vllm_setup
+from turnstream.workers.engines import quantised_checkpoint, vllm_setup
 from turnstream.workers.engines.checkpoint import (
     Checkpoint,
     find,
@@ -28,6 +28,7 @@ from turnstream.workers.engines.cuda_recorder import CudaRecorder
 from turnstream.workers.engines.decode_op import DTYPES, load_decode_op
 from turnstream.workers.engines.grammars import Grammars
 from turnstream.workers.engines.kv_cache import bytes_per_token
+from turnstream.workers.engines.quantised_linear import Quantise, quantise
 from turnstream.workers.engines.slot_engine import SlotEngine
 from turnstream.workers.engines.tokenizer import LlamaTokenizer, load_tokenizer
 
@@ -67,6 +68,7 @@ def load_engine(
     compile_cache: Path | None = None,
     engine: str = "slot",
     tensor_parallel: int = 1,
+    quantize: Quantise = Quantise.NONE,
 ) -> LoadedModel:
     """Load a model and start its engine.
 
@@ -83,12 +85,15 @@ def load_engine(
         compile_cache: the folder of the compiled attention for CPUs; None compiles nothing.
         engine: ``slot``, or ``vllm`` where that is installed.
         tensor_parallel: how many devices share the model; only vLLM can have more than one.
+        quantize: what to round weights to, which are in bfloat16 then; for `slot` only.
 
     Raises:
         CheckpointError: the model cannot be loaded or its memory does not fit; one line says why.
     """
     checkpoint = find(model)
     torch_device = pick_device(device)
+    if quantize is not Quantise.NONE:
+        dtype = _check_quantize(checkpoint, quantize, dtype=dtype, engine=engine)
     torch_dtype = pick_dtype(dtype, torch_device, weight_bytes=checkpoint.weight_bytes)
     if checkpoint.weight_bytes <= ONE_THREAD_BYTES and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
@@ -126,6 +131,7 @@ def load_engine(
                 tokenizer=tokenizer,
                 after_step=after_step,
                 compile_cache=compile_cache,
+                quantize=quantize,
             ).result()
     log.info(
         "model %s on %s in %s%s: %d slots × %d tokens, %.1f MiB of keys and values",
@@ -158,8 +164,17 @@ def _start_slot(
     tokenizer: LlamaTokenizer,
     after_step: Callable[[], None],
     compile_cache: Path | None,
+    quantize: Quantise,
 ) -> Engine:
-    llama = load_model(checkpoint, device=device, dtype=dtype)
+    if method := checkpoint.quant_method:
+        quantised_checkpoint.check(checkpoint.name, method)
+    if quantize is Quantise.NONE:
+        llama = load_model(checkpoint, device=device, dtype=dtype)
+        if method:
+            quantised_checkpoint.try_out(checkpoint.name, llama)
+    else:
+        llama = load_model(checkpoint, device=torch.device("cpu"), dtype=dtype)
+        quantise(llama, quantize, device)
     length = fit_context(config, dtype, slots=slots, context=context, free=_free_bytes(device))
     decode_op = None
     if compile_cache and device.type == "cpu" and dtype in DTYPES:
@@ -174,6 +189,23 @@ def _start_slot(
         recorder=CudaRecorder(device) if CudaRecorder.suits(device, dtype) else None,
         grammars=tokenizer.grammars(config.vocab_size),
     )
+
+
+def _check_quantize(checkpoint: Checkpoint, quantize: Quantise, *, dtype: str, engine: str) -> str:
+    """Return the dtype of a model that is quantised at load.
+
+    Raises:
+        CheckpointError: this engine, checkpoint or dtype cannot be.
+    """
+    if engine != "slot":
+        raise CheckpointError(f"quantize {quantize}: the engine {engine} does not do that")
+    if method := checkpoint.quant_method:
+        raise CheckpointError(
+            f"quantize {quantize}: model {checkpoint.name} is quantised by {method} already"
+        )
+    if dtype not in ("auto", "bfloat16"):
+        raise CheckpointError(f"quantize {quantize}: needs the dtype bfloat16, not {dtype}")
+    return "bfloat16"
 
 
 def _start_vllm(
