@@ -34,6 +34,13 @@ class WorkerSettings:
 
     turns: TurnSettings
     model: str = MODEL.field()
+    lora_base: str = Setting(
+        "LORA_BASE",
+        str,
+        "",
+        "the model that a LoRA adapter is merged into",
+        shown="what its `adapter_config.json` names",
+    ).field()
     #: Names the worker, and so its Celery queue.
     index: int = WORKER_INDEX.field()
     engine: str = Setting(

@@ -52,6 +52,7 @@ class Worker:
             tensor_parallel=settings.tensor_parallel,
             device=settings.device,
             dtype=settings.dtype,
+            lora_base=settings.lora_base,
             quantize=Quantise(settings.quantize),
             slots=settings.slots,
             context=settings.context,

@@ -18,7 +18,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from turnstream.turns.model_name import GGUF, served_name
 from turnstream.workers.engine import CheckpointError
-from turnstream.workers.engines import gguf, quantised_checkpoint
+from turnstream.workers.engines import gguf, lora, quantised_checkpoint
 from turnstream.workers.engines.quiet_loading import first_line, quiet
 
 #: Weights up to this size stay in float32 on a CPU: one pass over them takes a millisecond or so.
@@ -41,6 +41,8 @@ class Checkpoint:
     folder: Path
     #: The file in the folder that has all of the model, if it is GGUF.
     gguf: Path | None = None
+    #: The folder of a LoRA adapter that is merged into the weights.
+    adapter: Path | None = None
     #: What the model's authors recommend, where its files do not say it.
     temperature: float = 1.0
     top_p: float = 1.0
@@ -53,7 +55,14 @@ class Checkpoint:
     @property
     def quant_method(self) -> str | None:
         """How the weights are quantised in a way that is not unpacked; None if they are not."""
-        return quantised_checkpoint.quant_method(_read_json(self.folder / "config.json"))
+        return quantised_checkpoint.quant_method(read_json(self.folder / "config.json"))
+
+    @property
+    def tokenizer_folder(self) -> Path:
+        """Where the tokenizer is: an adapter may have its own."""
+        if self.adapter is not None and (self.adapter / "tokenizer_config.json").is_file():
+            return self.adapter
+        return self.folder
 
     def unpacked(self, dtype: torch.dtype, cache: Path | None) -> "Checkpoint":
         """Return the checkpoint in Hugging Face layout: itself, unless it is GGUF.
@@ -69,11 +78,13 @@ class Checkpoint:
         return replace(self, folder=folder, gguf=None)
 
 
-def find(model: str) -> Checkpoint:
+def find(model: str, *, lora_base: str = "") -> Checkpoint:
     """Return the checkpoint of a model setting.
 
     Args:
         model: ``demo``, ``smollm2``, the path of a folder or a GGUF file, or a hub name.
+            A folder with a LoRA adapter stands for its base with the adapter merged into it.
+        lora_base: what an adapter is merged into, if not what its config names.
 
     Raises:
         CheckpointError: there is no such folder or hub model, or it is not a causal Llama.
@@ -84,6 +95,8 @@ def find(model: str) -> Checkpoint:
     elif model == "smollm2":
         # Its card has these; at temperature 1 it talks nonsense.
         found = replace(_in_file(model, _smollm2()), temperature=0.2, top_p=0.9)
+    elif model and (path / lora.CONFIG).is_file() and not (path / "config.json").is_file():
+        return _adapted(path.resolve(), lora_base)
     elif model and path.is_dir():
         found = _in_folder(path.resolve())
     elif model.endswith(GGUF) and path.is_file():
@@ -196,43 +209,9 @@ def load_model(
     return model
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GenerationDefaults:
-    """The checkpoint's sampling defaults, for turns that do not set their own."""
-
-    #: Each of them ends an answer.
-    eos_ids: frozenset[int]
-    #: 0 for a model that is meant for greedy decoding.
-    temperature: float
-    top_p: float
-
-
-def read_generation_defaults(checkpoint: Checkpoint) -> GenerationDefaults:
-    """Read ``config.json`` and ``generation_config.json``."""
-    model, generation = (
-        _read_json(checkpoint.folder / "config.json"),
-        _read_json(checkpoint.folder / "generation_config.json"),
-    )
-    greedy = generation.get("do_sample") is False
-    return GenerationDefaults(
-        eos_ids=_ids(model.get("eos_token_id")) | _ids(generation.get("eos_token_id")),
-        temperature=0.0 if greedy else generation.get("temperature") or checkpoint.temperature,
-        top_p=generation.get("top_p") or checkpoint.top_p,
-    )
-
-
-def _read_json(file: Path) -> dict:
+def read_json(file: Path) -> dict:
+    """Return what a JSON file has, or nothing if it does not exist."""
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-
-
-def _ids(value: int | list[int] | None) -> frozenset[int]:
-    match value:
-        case None:
-            return frozenset()
-        case int():
-            return frozenset({value})
-        case _:
-            return frozenset(value)
 
 
 def _in_folder(folder: Path) -> Checkpoint:
@@ -244,6 +223,20 @@ def _in_folder(folder: Path) -> Checkpoint:
         names = ", ".join(file.name for file in files)
         raise CheckpointError(f"model {folder.name}: {folder} has several models: {names}")
     return _in_file(folder.name, files[0])
+
+
+def _adapted(folder: Path, base: str) -> Checkpoint:
+    """Return the base of an adapter with the adapter."""
+    name = base or lora.read_config(folder).get("base_model_name_or_path")
+    if not name:
+        raise CheckpointError(f"model {folder.name}: {folder / lora.CONFIG} names no base")
+    try:
+        found = find(name)
+    except CheckpointError as exc:
+        raise CheckpointError(
+            f"model {folder.name}: cannot find its base, which TURNSTREAM_LORA_BASE can name: {exc}"
+        ) from exc
+    return replace(found, name=folder.name, adapter=folder)
 
 
 def _in_file(name: str, file: Path) -> Checkpoint:

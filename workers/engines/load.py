@@ -13,7 +13,7 @@ import torch
 from transformers import LlamaConfig
 
 from turnstream.workers.engine import CheckpointError, Engine
-from turnstream.workers.engines import quantised_checkpoint, vllm_setup
+from turnstream.workers.engines import lora, quantised_checkpoint, vllm_setup
 from turnstream.workers.engines.checkpoint import (
     Checkpoint,
     find,
@@ -22,10 +22,10 @@ from turnstream.workers.engines.checkpoint import (
     pick_device,
     pick_dtype,
     read_config,
-    read_generation_defaults,
 )
 from turnstream.workers.engines.cuda_recorder import CudaRecorder
 from turnstream.workers.engines.decode_op import DTYPES, load_decode_op
+from turnstream.workers.engines.generation_defaults import read_generation_defaults
 from turnstream.workers.engines.grammars import Grammars
 from turnstream.workers.engines.kv_cache import bytes_per_token
 from turnstream.workers.engines.quantised_linear import Quantise, quantise
@@ -69,6 +69,7 @@ def load_engine(
     engine: str = "slot",
     tensor_parallel: int = 1,
     quantize: Quantise = Quantise.NONE,
+    lora_base: str = "",
 ) -> LoadedModel:
     """Load a model and start its engine.
 
@@ -86,11 +87,12 @@ def load_engine(
         engine: ``slot``, or ``vllm`` where that is installed.
         tensor_parallel: how many devices share the model; only vLLM can have more than one.
         quantize: what to round weights to, which are in bfloat16 then; for `slot` only.
+        lora_base: what a LoRA adapter is merged into, if not what its config names.
 
     Raises:
         CheckpointError: the model cannot be loaded or its memory does not fit; one line says why.
     """
-    checkpoint = find(model)
+    checkpoint = find(model, lora_base=lora_base)
     torch_device = pick_device(device)
     if quantize is not Quantise.NONE:
         dtype = _check_quantize(checkpoint, quantize, dtype=dtype, engine=engine)
@@ -100,7 +102,9 @@ def load_engine(
     checkpoint = checkpoint.unpacked(torch_dtype, cache)
     defaults = read_generation_defaults(checkpoint)
     config = read_config(checkpoint)
-    tokenizer = load_tokenizer(checkpoint.folder, size=config.vocab_size, eos_ids=defaults.eos_ids)
+    tokenizer = load_tokenizer(
+        checkpoint.tokenizer_folder, size=config.vocab_size, eos_ids=defaults.eos_ids
+    )
     running: Engine
     if engine == "vllm":
         running = _start_vllm(
@@ -168,13 +172,20 @@ def _start_slot(
 ) -> Engine:
     if method := checkpoint.quant_method:
         quantised_checkpoint.check(checkpoint.name, method)
-    if quantize is Quantise.NONE:
-        llama = load_model(checkpoint, device=device, dtype=dtype)
-        if method:
-            quantised_checkpoint.try_out(checkpoint.name, llama)
-    else:
-        llama = load_model(checkpoint, device=torch.device("cpu"), dtype=dtype)
+        if checkpoint.adapter is not None:
+            raise CheckpointError(
+                f"model {checkpoint.name}: its base is quantised by {method}; a LoRA adapter can"
+                " be merged only into plain weights"
+            )
+    # What is quantised reaches a GPU layer by layer.
+    first = device if quantize is Quantise.NONE else torch.device("cpu")
+    llama = load_model(checkpoint, device=first, dtype=dtype)
+    if checkpoint.adapter is not None:
+        lora.merge(llama, checkpoint.adapter)
+    if quantize is not Quantise.NONE:
         quantise(llama, quantize, device)
+    if method:
+        quantised_checkpoint.try_out(checkpoint.name, llama)
     length = fit_context(config, dtype, slots=slots, context=context, free=_free_bytes(device))
     decode_op = None
     if compile_cache and device.type == "cpu" and dtype in DTYPES:
@@ -221,6 +232,11 @@ def _start_vllm(
     grammars: Grammars,
     after_step: Callable[[], None],
 ) -> Engine:
+    if checkpoint.adapter is not None:
+        raise CheckpointError(
+            f"model {checkpoint.name}: a LoRA adapter, which only the engine slot merges; merge it"
+            " by PEFT's merge_and_unload"
+        )
     if str(device) != device.type:
         raise CheckpointError(
             f"device {device}: vLLM uses the first GPUs; choose them by CUDA_VISIBLE_DEVICES"

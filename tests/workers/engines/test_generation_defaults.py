@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from turnstream.workers.engines.checkpoint import (
-    Checkpoint,
+from turnstream.workers.engines.checkpoint import Checkpoint
+from turnstream.workers.engines.generation_defaults import (
     GenerationDefaults,
     read_generation_defaults,
 )
