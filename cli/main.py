@@ -74,7 +74,7 @@ def make_parser() -> argparse.ArgumentParser:
     up = commands.add_parser("up", help="start everything: Redis, workers and the front end")
     add_listen_options(up)
     option(up, "--data-dir", "DIR", "where the private Redis keeps its data")
-    option(up, "--model", "demo|PATH|NAME", "the model to answer with (demo)")
+    option(up, "--model", "demo|smollm2|PATH|NAME", "the model to answer with (demo)")
     option(up, "--workers", "N", "worker processes (1)", whole(1, 64))
     option(up, "--redis-url", "URL", "use this Redis instead of starting one")
     add_engine_options(up)
@@ -87,7 +87,7 @@ def make_parser() -> argparse.ArgumentParser:
 
     worker = commands.add_parser("worker", help="one worker: an engine and a Celery worker")
     option(worker, "--redis-url", "URL", "where Redis is")
-    option(worker, "--model", "demo|PATH|NAME", "the model to answer with (demo)")
+    option(worker, "--model", "demo|smollm2|PATH|NAME", "the model to answer with (demo)")
     option(
         worker,
         "--worker-index",
@@ -166,6 +166,8 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     option(parser, "--engine", "ENGINE", "the engine: slot or vllm (slot)")
     option(parser, "--device", "DEVICE", "auto, cpu, cuda, cuda:1 … (auto)")
     option(parser, "--dtype", "DTYPE", "auto, float32, bfloat16 or float16 (auto)")
+    option(parser, "--lora-base", "PATH|NAME", "the base of a model that is a LoRA adapter")
+    option(parser, "--quantize", "BITS", "round the weights to int4 or int8 (none)")
     option(parser, "--slots", "N", "turns that an engine answers at the same time", whole(1, 4096))
 
 

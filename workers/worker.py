@@ -23,6 +23,7 @@ from turnstream.workers.control import ControlListener
 from turnstream.workers.counter import Counter
 from turnstream.workers.engine import CheckpointError
 from turnstream.workers.engines.load import LoadedModel, load_engine
+from turnstream.workers.engines.quantised_linear import Quantise
 from turnstream.workers.engines.slicing import byte_table, slicers
 from turnstream.workers.engines.tokenizer import LlamaTokenizer
 from turnstream.workers.heartbeat import Heartbeat
@@ -51,8 +52,11 @@ class Worker:
             tensor_parallel=settings.tensor_parallel,
             device=settings.device,
             dtype=settings.dtype,
+            lora_base=settings.lora_base,
+            quantize=Quantise(settings.quantize),
             slots=settings.slots,
             context=settings.context,
+            cache=settings.cache,
             compile_cache=settings.compile_cache,
             after_step=self._after_step,
         )
