@@ -5,6 +5,7 @@
 
 import { Answer, ends } from "./answer.js";
 import { Connection, Refusal, backOff } from "./connection.js";
+import { showModels } from "./models.js";
 import { Transcript } from "./transcript.js";
 
 const $ = (id) => document.getElementById(id);
@@ -28,6 +29,8 @@ function ask(text) {
   answer.create = {
     type: "response.create",
     input: text,
+    // Nothing for the server's default, which may have changed since the list was read.
+    model: $("model").hidden ? undefined : $("model").value,
     truncation: "auto",
     previous_response_id: previous,
     // A request repeated under the same key is the same turn, not a second one.
@@ -95,6 +98,8 @@ function onState(now, problem) {
     // Their requests may or may not have arrived; the idempotency key makes sending them again safe.
     for (const answer of owed) connection.send(answer.create);
     if (running?.stopping) stop(running);
+    // Read again on the next connection if it fails.
+    connection.models().then((models) => showModels($("model"), models), () => {});
   }
   refresh();
 }
