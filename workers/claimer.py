@@ -1,12 +1,14 @@
 """Claims turns from the head of the queue and submits them to the engine.
 
-The claimer's own thread claims when the control channel brings a wake-up, when a slot becomes
-free, and at every heartbeat, so that a lost wake-up costs little. A wake-up that Celery delivers is
-carried out on the thread that receives it.
+A wake-up is carried out on the thread that receives it, so that no time is lost between threads.
+The claimer's own thread claims when a slot becomes free, and at every heartbeat, so that a lost
+wake-up costs little; and what is left after a wake-up by the control channel, which may claim only
+one turn because a cancel would wait for it.
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from threading import Event, Lock, Thread
 
@@ -86,8 +88,14 @@ class Claimer:
         """Fill free slots now, on the caller's thread."""
         self._fill()
 
-    def claim_soon(self) -> None:
-        """Fill free slots on the claimer's own thread; never waits."""
+    def claim_one(self) -> None:
+        """Claim one turn now, unless another thread is claiming; then fill slots on our own."""
+        if self._claiming.acquire(blocking=False):
+            try:
+                with self._pausing():
+                    self._claim_next()
+            finally:
+                self._claiming.release()
         self._wake.set()
 
     def stop_claiming(self) -> None:
@@ -107,29 +115,41 @@ class Claimer:
             self._wake.clear()
 
     def _fill(self) -> None:
-        with self._claiming:
-            try:
-                while not self._stopping.is_set() and (slots := self._active.free_slots()) > 0:
-                    claimed = self._queue.claim(slots)
-                    if self._unreachable:
-                        log.info("Redis can be used again, claims continue")
-                        self._unreachable = False
-                    if claimed is None:
-                        return
-                    self._start(claimed)
-                for preempted in self._active.preempted():
-                    if self._stopping.is_set():
-                        return
-                    # The engine starts the submitted turn in the step that frees the slot.
-                    claimed = self._queue.claim(0, preempted=preempted.claimed.id)
-                    if claimed is None:
-                        return
-                    preempted.reassign_slot()
-                    self._start(claimed)
-            except RETRYABLE_ERRORS as exc:
-                if not self._unreachable:
-                    log.warning("claims are paused, Redis can't be used: %s", problem_of(exc))
-                self._unreachable = True
+        with self._claiming, self._pausing():
+            while self._claim_next():
+                pass
+            for preempted in self._active.preempted():
+                if self._stopping.is_set():
+                    return
+                # The engine starts the submitted turn in the step that frees the slot.
+                claimed = self._queue.claim(0, preempted=preempted.claimed.id)
+                if claimed is None:
+                    return
+                preempted.reassign_slot()
+                self._start(claimed)
+
+    def _claim_next(self) -> bool:
+        """Claim the next turn if a slot is free; return whether one was claimed."""
+        slots = self._active.free_slots()
+        if slots < 1 or self._stopping.is_set():
+            return False
+        claimed = self._queue.claim(slots)
+        if self._unreachable:
+            log.info("Redis can be used again, claims continue")
+            self._unreachable = False
+        if claimed is not None:
+            self._start(claimed)
+        return claimed is not None
+
+    @contextmanager
+    def _pausing(self) -> Iterator[None]:
+        """Leave the block when Redis can't be used, and log that once."""
+        try:
+            yield
+        except RETRYABLE_ERRORS as exc:
+            if not self._unreachable:
+                log.warning("claims are paused, Redis can't be used: %s", problem_of(exc))
+            self._unreachable = True
 
     def _start(self, claimed: Claimed) -> None:
         log.info("%s attempt %d: claimed", claimed.id, claimed.attempt)

@@ -99,7 +99,7 @@ class Worker:
         self._control = ControlListener(
             lambda: commands(redis, model=loaded.name, worker=settings.name),
             self._active,
-            self._claimer.claim_soon,
+            self._claimer.claim_one,
         )
         self._heartbeat = Heartbeat(
             queue(), self._active, about=about, check_engine=self._check_engine
