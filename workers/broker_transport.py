@@ -1,7 +1,7 @@
 """Celery's Redis transport, which takes a wake-up a moment after it arrives.
 
 A wake-up also comes by the worker's control channel, whose thread claims the turn. Redis writes to
-Celery first, and what Celery does with a message holds the interpreter for as long as a claim takes.
+Celery first, and what Celery does with a message holds the interpreter as long as a claim takes.
 """
 
 import time
@@ -21,7 +21,8 @@ class Transport(RedisTransport):
         super().__init__(*args, **kwargs)
         self._taken_at = 0.0
 
-    def on_readable(self, fileno: int) -> None:
+    # The stubs have the signature of other transports.
+    def on_readable(self, fileno: int) -> None:  # type: ignore[override]
         """Take a message, on Celery's main thread."""
         if time.monotonic() - self._taken_at >= DELAY_SECONDS:
             time.sleep(DELAY_SECONDS)

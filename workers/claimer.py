@@ -1,12 +1,13 @@
 """Claims turns from the head of the queue and submits them to the engine.
 
-A wake-up is carried out on the thread that receives it, so that no time is lost between threads.
-The claimer's own thread claims when a slot becomes free, and at every heartbeat, so that a lost
-wake-up costs little; and what is left after a wake-up by the control channel, which may claim only
-one turn because a cancel would wait for it.
+A wake-up is carried out on the thread that receives it, so that no time is lost between threads;
+but what the control channel's thread has claimed, the claimer's own thread starts, because a cancel
+would wait for that. The claimer's thread also claims when a slot becomes free, and at every
+heartbeat, so that a lost wake-up costs little.
 """
 
 import logging
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -70,6 +71,8 @@ class Claimer:
         self._public = public_prefix(prompter, limit=engine.context - 1)
         # One claim at a time: Redis recognises the repeat of a worker's last claim by one nonce.
         self._claiming = Lock()
+        #: Turns that the control channel's thread has claimed; guarded by the same lock.
+        self._unstarted: deque[Claimed] = deque()
         self._unreachable = False
         self._wake = Event()
         self._callbacks = Callbacks(
@@ -89,11 +92,12 @@ class Claimer:
         self._fill()
 
     def claim_one(self) -> None:
-        """Claim one turn now, unless another thread is claiming; then fill slots on our own."""
+        """Claim one turn now, unless another thread claims; the claimer's own thread goes on."""
         if self._claiming.acquire(blocking=False):
             try:
                 with self._pausing():
-                    self._claim_next()
+                    if claimed := self._claim_next():
+                        self._unstarted.append(claimed)
             finally:
                 self._claiming.release()
         self._wake.set()
@@ -113,11 +117,15 @@ class Claimer:
             self._fill()
             self._wake.wait(HEARTBEAT_SECONDS)
             self._wake.clear()
+        # Nothing is claimed from here on, and nothing that was claimed is left behind.
+        with self._claiming:
+            self._start_claimed()
 
     def _fill(self) -> None:
         with self._claiming, self._pausing():
-            while self._claim_next():
-                pass
+            self._start_claimed()
+            while claimed := self._claim_next():
+                self._start(claimed)
             for preempted in self._active.preempted():
                 if self._stopping.is_set():
                     return
@@ -128,18 +136,20 @@ class Claimer:
                 preempted.reassign_slot()
                 self._start(claimed)
 
-    def _claim_next(self) -> bool:
-        """Claim the next turn if a slot is free; return whether one was claimed."""
-        slots = self._active.free_slots()
+    def _start_claimed(self) -> None:
+        while self._unstarted:
+            self._start(self._unstarted.popleft())
+
+    def _claim_next(self) -> Claimed | None:
+        """Claim the next turn if a slot is free."""
+        slots = self._active.free_slots() - len(self._unstarted)
         if slots < 1 or self._stopping.is_set():
-            return False
+            return None
         claimed = self._queue.claim(slots)
         if self._unreachable:
             log.info("Redis can be used again, claims continue")
             self._unreachable = False
-        if claimed is not None:
-            self._start(claimed)
-        return claimed is not None
+        return claimed
 
     @contextmanager
     def _pausing(self) -> Iterator[None]:

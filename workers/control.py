@@ -23,8 +23,8 @@ class ControlListener:
 
     Args:
         subscribe: subscribes to the worker's channel; yields commands, and None at intervals.
-        claim_one: claims one turn and makes another thread claim the rest, which would delay a
-            cancel here.
+        claim_one: claims one turn, and makes another thread start it; here that would delay a
+            cancel.
     """
 
     def __init__(
