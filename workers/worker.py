@@ -104,7 +104,7 @@ class Worker:
         self._control = ControlListener(
             lambda: commands(redis, model=self.model, worker=settings.name),
             self._active,
-            self._claimer.claim_soon,
+            self._claimer.claim_one,
         )
         self._heartbeat = Heartbeat(
             queue(), self._active, about=about, check_engine=self._check_engine

@@ -3,7 +3,7 @@
 // Answers arrive on the socket in the order of their requests, so an event belongs to the oldest
 // answer that has not ended.
 
-import { Answer, ends } from "./answer.js";
+import { Answer, ends, refuses } from "./answer.js";
 import { Connection, Refusal, backOff } from "./connection.js";
 import { showModels } from "./models.js";
 import { Transcript } from "./transcript.js";
@@ -76,7 +76,7 @@ function onEvent(event) {
 
 // A cancel that arrives after the end is ignored; any other refusal of a cancel is shown.
 function isCancelRefusal(event, answer) {
-  if (event.type !== "error" || event.sequence_number !== undefined) return false;
+  if (!refuses(event)) return false;
   if (/^response_not_/.test(event.error.code)) return true;
   if (!answer.id) return false;
   answer.stopping = false;
