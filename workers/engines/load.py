@@ -13,7 +13,7 @@ import torch
 from transformers import LlamaConfig
 
 from turnstream.workers.engine import CheckpointError, Engine
-from turnstream.workers.engines import vllm_setup
+from turnstream.workers.engines import lora, quantised_checkpoint, vllm_setup
 from turnstream.workers.engines.checkpoint import (
     Checkpoint,
     find,
@@ -22,12 +22,13 @@ from turnstream.workers.engines.checkpoint import (
     pick_device,
     pick_dtype,
     read_config,
-    read_generation_defaults,
 )
 from turnstream.workers.engines.cuda_recorder import CudaRecorder
 from turnstream.workers.engines.decode_op import DTYPES, load_decode_op
+from turnstream.workers.engines.generation_defaults import read_generation_defaults
 from turnstream.workers.engines.grammars import Grammars
 from turnstream.workers.engines.kv_cache import bytes_per_token
+from turnstream.workers.engines.quantised_linear import Quantise, quantise
 from turnstream.workers.engines.slot_engine import SlotEngine
 from turnstream.workers.engines.tokenizer import LlamaTokenizer, load_tokenizer
 
@@ -63,35 +64,47 @@ def load_engine(
     slots: int,
     context: int | None,
     after_step: Callable[[], None],
+    cache: Path | None = None,
     compile_cache: Path | None = None,
     engine: str = "slot",
     tensor_parallel: int = 1,
+    quantize: Quantise = Quantise.NONE,
+    lora_base: str = "",
 ) -> LoadedModel:
     """Load a model and start its engine.
 
     Args:
-        model: ``demo``, a folder, or a name on the hub.
+        model: what `checkpoint.find` takes.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
         slots: how many turns run at once.
         context: tokens of prompt and answer together; None takes the model's maximum, or as much
             of it as fits the memory.
         after_step: called on the engine's thread after each step.
+        cache: the user's folder for what can be made again, such as unpacked models;
+            None refuses models that need one.
         compile_cache: the folder of the compiled attention for CPUs; None compiles nothing.
         engine: ``slot``, or ``vllm`` where that is installed.
         tensor_parallel: how many devices share the model; only vLLM can have more than one.
+        quantize: what to round weights to, which are in bfloat16 then; for `slot` only.
+        lora_base: what a LoRA adapter is merged into, if not what its config names.
 
     Raises:
         CheckpointError: the model cannot be loaded or its memory does not fit; one line says why.
     """
-    checkpoint = find(model)
+    checkpoint = find(model, lora_base=lora_base)
     torch_device = pick_device(device)
+    if quantize is not Quantise.NONE:
+        dtype = _check_quantize(checkpoint, quantize, dtype=dtype, engine=engine)
     torch_dtype = pick_dtype(dtype, torch_device, weight_bytes=checkpoint.weight_bytes)
     if checkpoint.weight_bytes <= ONE_THREAD_BYTES and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
-    defaults = read_generation_defaults(checkpoint.folder)
+    checkpoint = checkpoint.unpacked(torch_dtype, cache)
+    defaults = read_generation_defaults(checkpoint)
     config = read_config(checkpoint)
-    tokenizer = load_tokenizer(checkpoint.folder, size=config.vocab_size, eos_ids=defaults.eos_ids)
+    tokenizer = load_tokenizer(
+        checkpoint.tokenizer_folder, size=config.vocab_size, eos_ids=defaults.eos_ids
+    )
     running: Engine
     if engine == "vllm":
         running = _start_vllm(
@@ -122,6 +135,7 @@ def load_engine(
                 tokenizer=tokenizer,
                 after_step=after_step,
                 compile_cache=compile_cache,
+                quantize=quantize,
             ).result()
     log.info(
         "model %s on %s in %s%s: %d slots × %d tokens, %.1f MiB of keys and values",
@@ -154,8 +168,24 @@ def _start_slot(
     tokenizer: LlamaTokenizer,
     after_step: Callable[[], None],
     compile_cache: Path | None,
+    quantize: Quantise,
 ) -> Engine:
-    llama = load_model(checkpoint, device=device, dtype=dtype)
+    if method := checkpoint.quant_method:
+        quantised_checkpoint.check(checkpoint.name, method)
+        if checkpoint.adapter is not None:
+            raise CheckpointError(
+                f"model {checkpoint.name}: its base is quantised by {method}; a LoRA adapter can"
+                " be merged only into plain weights"
+            )
+    # What is quantised reaches a GPU layer by layer.
+    first = device if quantize is Quantise.NONE else torch.device("cpu")
+    llama = load_model(checkpoint, device=first, dtype=dtype)
+    if checkpoint.adapter is not None:
+        lora.merge(llama, checkpoint.adapter)
+    if quantize is not Quantise.NONE:
+        quantise(llama, quantize, device)
+    if method:
+        quantised_checkpoint.try_out(checkpoint.name, llama)
     length = fit_context(config, dtype, slots=slots, context=context, free=_free_bytes(device))
     decode_op = None
     if compile_cache and device.type == "cpu" and dtype in DTYPES:
@@ -172,6 +202,23 @@ def _start_slot(
     )
 
 
+def _check_quantize(checkpoint: Checkpoint, quantize: Quantise, *, dtype: str, engine: str) -> str:
+    """Return the dtype of a model that is quantised at load.
+
+    Raises:
+        CheckpointError: this engine, checkpoint or dtype cannot be.
+    """
+    if engine != "slot":
+        raise CheckpointError(f"quantize {quantize}: the engine {engine} does not do that")
+    if method := checkpoint.quant_method:
+        raise CheckpointError(
+            f"quantize {quantize}: model {checkpoint.name} is quantised by {method} already"
+        )
+    if dtype not in ("auto", "bfloat16"):
+        raise CheckpointError(f"quantize {quantize}: needs the dtype bfloat16, not {dtype}")
+    return "bfloat16"
+
+
 def _start_vllm(
     checkpoint: Checkpoint,
     config: LlamaConfig,
@@ -185,6 +232,11 @@ def _start_vllm(
     grammars: Grammars,
     after_step: Callable[[], None],
 ) -> Engine:
+    if checkpoint.adapter is not None:
+        raise CheckpointError(
+            f"model {checkpoint.name}: a LoRA adapter, which only the engine slot merges; merge it"
+            " by PEFT's merge_and_unload"
+        )
     if str(device) != device.type:
         raise CheckpointError(
             f"device {device}: vLLM uses the first GPUs; choose them by CUDA_VISIBLE_DEVICES"

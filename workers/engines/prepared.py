@@ -2,6 +2,7 @@
 
 import logging
 
+from torch import nn
 from transformers import LlamaForCausalLM
 
 from turnstream.workers.engines import attention
@@ -18,9 +19,14 @@ def prepared(model: LlamaForCausalLM, decode_op: DecodeOp | None) -> LlamaForCau
     Args:
         decode_op: compiled attention for a CPU; None uses torch.
     """
-    if model.device.type == "cpu":
-        if decode_op and not fuse(model, decode_op):
+    if model.device.type == "cpu" and getattr(model, "hf_quantizer", None) is None:
+        if decode_op and _fusable(model) and not fuse(model, decode_op):
             log.info("decode attention: torch is used; the op does not support this model")
         pack(model)
     attention.register(model)
     return model
+
+
+def _fusable(model: LlamaForCausalLM) -> bool:
+    """Return whether the attention's layers can be joined; quantised ones cannot."""
+    return type(model.model.layers[0].self_attn.q_proj) is nn.Linear
