@@ -53,7 +53,7 @@ class FusedAttention(nn.Module):
             decode_tokens=step.decode_tokens,
             scaling=self._scaling,
         )
-        query = qkv[None, :, : self._heads].transpose(1, 2)
+        query = qkv[:, : self._heads]
         for chunk in step.chunks:
             out[chunk.tokens] = attend_chunk(chunk, query, keys, values, self._scaling)
         return self.o_proj(out.view(1, tokens, -1)), None
