@@ -16,9 +16,12 @@ import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from transformers import LlamaConfig, LlamaForCausalLM
+from transformers.quantizers.auto import AUTO_QUANTIZATION_CONFIG_MAPPING
 from transformers.utils import logging as transformers_logging
+from transformers.utils.import_utils import is_accelerate_available
 
 from turnstream.workers.engine import CheckpointError
+from turnstream.workers.engines.gpu import fastest_dtype, require_supported
 
 #: Weights up to this size stay in float32 on a CPU: one pass over them takes a millisecond or so.
 SMALL_BYTES = 50 * 2**20
@@ -69,12 +72,14 @@ def pick_device(device: str) -> torch.device:
         CheckpointError: it is none of these, or torch sees no such device.
     """
     if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
         raise CheckpointError(f"device {device}: must be auto, cpu, cuda or cuda:N")
     picked = torch.device(device)
     if picked.type == "cuda" and (picked.index or 0) >= torch.cuda.device_count():
         raise CheckpointError(f"device {device}: torch sees {torch.cuda.device_count()} GPUs")
+    if picked.type == "cuda":
+        require_supported(picked)
     return picked
 
 
@@ -92,7 +97,7 @@ def pick_dtype(dtype: str, device: torch.device, *, weight_bytes: int) -> torch.
     """
     if dtype == "auto":
         if device.type == "cuda":
-            return torch.bfloat16
+            return fastest_dtype(device)
         able = torch.cpu.get_capabilities()
         fast = able.get("avx512_bf16") or able.get("amx_bf16")
         small = weight_bytes <= SMALL_BYTES
@@ -120,6 +125,12 @@ def read_config(checkpoint: Checkpoint) -> LlamaConfig:
         raise CheckpointError(
             f"model {checkpoint.name}: cannot read its config.json: {first_line(exc)}"
         ) from exc
+    method = (getattr(config, "quantization_config", None) or {}).get("quant_method")
+    if method is not None and method not in AUTO_QUANTIZATION_CONFIG_MAPPING:
+        # transformers would read its weights as they are stored, without their scales.
+        raise CheckpointError(
+            f"model {checkpoint.name}: quantised by {method}, which transformers does not support"
+        )
     return config
 
 
@@ -129,12 +140,18 @@ def load_model(
     """Load a checkpoint's weights, in evaluation mode.
 
     Raises:
-        CheckpointError: the weights are missing, incomplete or unreadable.
+        CheckpointError: the weights are missing, incomplete or unreadable, or there are others.
     """
+    on_gpu = device.type == "cuda"
     try:
         with quiet():
             loaded: Any = LlamaForCausalLM.from_pretrained(
-                checkpoint.folder, dtype=dtype, local_files_only=True, output_loading_info=True
+                checkpoint.folder,
+                dtype=dtype,
+                local_files_only=True,
+                output_loading_info=True,
+                # With accelerate, weights go to a GPU one by one; else they are all read first.
+                device_map={"": device} if on_gpu and is_accelerate_available() else None,
             )
             model, info = loaded
             model = model.to(device).eval()
@@ -146,6 +163,14 @@ def load_model(
         # transformers initialises these at random.
         raise CheckpointError(
             f"model {checkpoint.name}: {len(missing)} weights are missing, such as {missing[0]}"
+        )
+    # Computed from the config; old checkpoints have them too.
+    known = re.compile(r"rotary_emb\.inv_freq$")
+    if unknown := sorted(key for key in info["unexpected_keys"] if not known.search(key)):
+        # transformers drops them, and without a scale or a bias the rest is wrong.
+        raise CheckpointError(
+            f"model {checkpoint.name}: {len(unknown)} weights are not known to transformers,"
+            f" such as {unknown[0]}; is it quantised in a way that it does not support?"
         )
     return model
 

@@ -28,15 +28,12 @@ from turnstream.workers.engines.cuda_recorder import CudaRecorder
 from turnstream.workers.engines.decode_op import DTYPES, load_decode_op
 from turnstream.workers.engines.grammars import Grammars
 from turnstream.workers.engines.kv_cache import bytes_per_token
+from turnstream.workers.engines.sizing import fit
 from turnstream.workers.engines.slot_engine import SlotEngine
 from turnstream.workers.engines.tokenizer import LlamaTokenizer, load_tokenizer
 
 log = logging.getLogger(__name__)
 
-#: A default context is shortened to fit the memory, but not below this.
-MIN_CONTEXT_TOKENS = 512
-#: The share of the free memory that keys and values may take; the rest is for activations.
-KV_SHARE = 0.8
 #: Models up to this size run on one thread: waking a second one takes longer than a step.
 ONE_THREAD_BYTES = 16 * 2**20
 
@@ -129,9 +126,9 @@ def load_engine(
         torch_device,
         name_of(torch_dtype),
         " by vLLM" if engine == "vllm" else "",
-        slots,
+        running.capacity,
         running.context,
-        slots * running.context * bytes_per_token(config, torch_dtype) / 2**20,
+        running.capacity * running.context * bytes_per_token(config, torch_dtype) / 2**20,
     )
     return LoadedModel(
         name=checkpoint.name,
@@ -156,18 +153,26 @@ def _start_slot(
     compile_cache: Path | None,
 ) -> Engine:
     llama = load_model(checkpoint, device=device, dtype=dtype)
-    length = fit_context(config, dtype, slots=slots, context=context, free=_free_bytes(device))
+    recorder = CudaRecorder(device) if CudaRecorder.suits(device, dtype) else None
+    size = fit(
+        config,
+        dtype,
+        slots=slots,
+        context=context,
+        free=_free_bytes(device),
+        page_tokens=recorder.page_tokens if recorder else None,
+    )
     decode_op = None
     if compile_cache and device.type == "cpu" and dtype in DTYPES:
         decode_op = load_decode_op(compile_cache)
     return SlotEngine(
         llama,
-        slots=slots,
-        context=length,
+        slots=size.slots,
+        context=size.context,
         eos_ids=tokenizer.eos_ids,
         after_step=after_step,
         decode_op=decode_op,
-        recorder=CudaRecorder(device) if CudaRecorder.suits(device, dtype) else None,
+        recorder=recorder,
         grammars=tokenizer.grammars(config.vocab_size),
     )
 
@@ -196,14 +201,14 @@ def _start_vllm(
     if device.type == "cpu":
         # vLLM will load the weights, with up to twice their stored size.
         free = _free_bytes(device) - 2 * checkpoint.weight_bytes
-        context = fit_context(config, dtype, slots=slots, context=context, free=free)
+        slots, context = fit(config, dtype, slots=slots, context=context, free=free)
         # vLLM keeps one block unused.
         blocks = slots * math.ceil(context / CPU_BLOCK_TOKENS) + 1
         kv_bytes = blocks * CPU_BLOCK_TOKENS * bytes_per_token(config, dtype) // tensor_parallel
     else:
         # vLLM measures the free memory of its GPUs itself.
         free, kv_bytes = sys.maxsize, None
-        context = fit_context(config, dtype, slots=slots, context=context, free=free)
+        slots, context = fit(config, dtype, slots=slots, context=context, free=free)
     return VllmEngine(
         checkpoint.folder,
         device=device.type,
@@ -217,27 +222,6 @@ def _start_vllm(
         tensor_parallel=tensor_parallel,
         grammars=grammars,
     )
-
-
-def fit_context(
-    config: LlamaConfig, dtype: torch.dtype, *, slots: int, context: int | None, free: int
-) -> int:
-    """Return how many tokens a slot gets, given ``free`` bytes of memory.
-
-    Raises:
-        CheckpointError: the context is longer than the model's, or does not fit the memory.
-    """
-    supported = config.max_position_embeddings
-    fitting = int(free * KV_SHARE) // (slots * bytes_per_token(config, dtype))
-    if context is None:
-        context = min(supported, max(fitting, MIN_CONTEXT_TOKENS))
-    if context > supported:
-        raise CheckpointError(f"context {context}: the model supports {supported} tokens")
-    if context > fitting:
-        raise CheckpointError(
-            f"{slots} slots × {context} tokens do not fit the memory; {slots} × {fitting} do"
-        )
-    return context
 
 
 def _free_bytes(device: torch.device) -> int:

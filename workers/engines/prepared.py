@@ -2,6 +2,7 @@
 
 import logging
 
+import torch
 from transformers import LlamaForCausalLM
 
 from turnstream.workers.engines import attention
@@ -18,9 +19,19 @@ def prepared(model: LlamaForCausalLM, decode_op: DecodeOp | None) -> LlamaForCau
     Args:
         decode_op: compiled attention for a CPU; None uses torch.
     """
+    if model.device.type == "cuda":
+        choose_kernels()
     if model.device.type == "cpu":
         if decode_op and not fuse(model, decode_op):
             log.info("decode attention: torch is used; the op does not support this model")
         pack(model)
     attention.register(model)
     return model
+
+
+def choose_kernels() -> None:
+    """Keep torch's attention from cuDNN, which makes a plan for each new length of a prompt.
+
+    That takes about half a second, in which every turn waits.
+    """
+    torch.backends.cuda.enable_cudnn_sdp(False)

@@ -91,9 +91,7 @@ class PagedSteps:
     def plain(self, new_tokens: Sequence[NewTokens]) -> Tensor:
         """Return the logits at each turn's last token, without a recording."""
         exact = Layout.of(new_tokens)
-        row = to_device(
-            exact.row(new_tokens, scratch=self.cache.scratch), self.cache.table.device
-        )
+        row = to_device(exact.row(new_tokens, scratch=self.cache.scratch), self.cache.table.device)
         return PagedStep(self.cache, row, exact, self._recorder.attend).logits(self._model)
 
 

@@ -19,7 +19,6 @@ from turnstream.workers.engines.sampler import NOT_A_NUMBER
 from turnstream.workers.engines.slots import Slot
 from turnstream.workers.engines.to_device import copy_event
 
-
 #: A prefill chunk is not made smaller than this when memory runs out.
 LEAST_PROMPT_TOKENS = 32
 

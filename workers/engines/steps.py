@@ -10,7 +10,6 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from turnstream.workers.engines.attention import NewTokens, PackedStep
 from turnstream.workers.engines.kv_cache import KvCache
-from turnstream.workers.engines.paged_step import Layout
 from turnstream.workers.engines.recorded_steps import PagedSteps, Recorder, layouts
 from turnstream.workers.engines.step_check import (
     StepCheck,
@@ -121,4 +120,4 @@ def _check_and_record(model: LlamaForCausalLM, paged: PagedSteps, *, prompt_toke
 
 def waits_for_positions(config: LlamaConfig) -> bool:
     """Return whether a model's rotary embedding looks at positions on the host."""
-    return config.rope_parameters["rope_type"] in ROPE_BY_POSITION
+    return (config.rope_parameters or {}).get("rope_type") in ROPE_BY_POSITION
