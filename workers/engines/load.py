@@ -25,9 +25,10 @@ from turnstream.workers.engines.checkpoint import (
     read_generation_defaults,
 )
 from turnstream.workers.engines.cuda_recorder import CudaRecorder
-from turnstream.workers.engines.decode_op import DTYPES, load_decode_op
+from turnstream.workers.engines.decode_op import DTYPES, DecodeOp, load_decode_op
 from turnstream.workers.engines.grammars import Grammars
 from turnstream.workers.engines.kv_cache import bytes_per_token
+from turnstream.workers.engines.recorded_steps import Recorder
 from turnstream.workers.engines.sizing import fit
 from turnstream.workers.engines.slot_engine import SlotEngine
 from turnstream.workers.engines.tokenizer import LlamaTokenizer, load_tokenizer
@@ -84,8 +85,7 @@ def load_engine(
     checkpoint = find(model)
     torch_device = pick_device(device)
     torch_dtype = pick_dtype(dtype, torch_device, weight_bytes=checkpoint.weight_bytes)
-    if checkpoint.weight_bytes <= ONE_THREAD_BYTES and "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(1)
+    choose_threads(checkpoint)
     defaults = read_generation_defaults(checkpoint.folder)
     config = read_config(checkpoint)
     tokenizer = load_tokenizer(checkpoint.folder, size=config.vocab_size, eos_ids=defaults.eos_ids)
@@ -153,28 +153,45 @@ def _start_slot(
     compile_cache: Path | None,
 ) -> Engine:
     llama = load_model(checkpoint, device=device, dtype=dtype)
-    recorder = CudaRecorder(device) if CudaRecorder.suits(device, dtype) else None
+    recorder = pick_recorder(device, dtype)
     size = fit(
         config,
         dtype,
         slots=slots,
         context=context,
-        free=_free_bytes(device),
+        free=free_bytes(device),
         page_tokens=recorder.page_tokens if recorder else None,
     )
-    decode_op = None
-    if compile_cache and device.type == "cpu" and dtype in DTYPES:
-        decode_op = load_decode_op(compile_cache)
     return SlotEngine(
         llama,
         slots=size.slots,
         context=size.context,
         eos_ids=tokenizer.eos_ids,
         after_step=after_step,
-        decode_op=decode_op,
+        decode_op=pick_decode_op(device, dtype, compile_cache),
         recorder=recorder,
         grammars=tokenizer.grammars(config.vocab_size),
     )
+
+
+def choose_threads(checkpoint: Checkpoint) -> None:
+    """Let torch use one thread for a small model, unless the environment says how many."""
+    if checkpoint.weight_bytes <= ONE_THREAD_BYTES and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1)
+
+
+def pick_recorder(device: torch.device, dtype: torch.dtype) -> Recorder | None:
+    """Return what records the steps of a GPU; None if it cannot, and on a CPU."""
+    return CudaRecorder(device) if CudaRecorder.suits(device, dtype) else None
+
+
+def pick_decode_op(
+    device: torch.device, dtype: torch.dtype, compile_cache: Path | None
+) -> DecodeOp | None:
+    """Return the compiled attention for a CPU; None if there is none, and on a GPU."""
+    if compile_cache and device.type == "cpu" and dtype in DTYPES:
+        return load_decode_op(compile_cache)
+    return None
 
 
 def _start_vllm(
@@ -200,7 +217,7 @@ def _start_vllm(
 
     if device.type == "cpu":
         # vLLM will load the weights, with up to twice their stored size.
-        free = _free_bytes(device) - 2 * checkpoint.weight_bytes
+        free = free_bytes(device) - 2 * checkpoint.weight_bytes
         slots, context = fit(config, dtype, slots=slots, context=context, free=free)
         # vLLM keeps one block unused.
         blocks = slots * math.ceil(context / CPU_BLOCK_TOKENS) + 1
@@ -224,7 +241,8 @@ def _start_vllm(
     )
 
 
-def _free_bytes(device: torch.device) -> int:
+def free_bytes(device: torch.device) -> int:
+    """Return how much of a device's memory is free."""
     if device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(device)
         return free

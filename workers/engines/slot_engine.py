@@ -79,10 +79,11 @@ class SlotEngine:
         self._grammars = grammars
         self._after_step = after_step
         self._scheduler = Scheduler(prompt_tokens)
-        self._steps = start_steps(
+        #: How it computes its steps.
+        self.steps = start_steps(
             model, recorder, slots=slots, context=context, prompt_tokens=prompt_tokens
         )
-        self._cache = self._steps.cache
+        self._cache = self.steps.cache
         self._slots = Slots(slots)
         self._running: list[SlotTurn] = []
         self._ahead = model.device.type == "cuda" if ahead is None else ahead
@@ -235,7 +236,7 @@ class SlotEngine:
         answered = [
             (turn, slot) for turn, new in step if (slot := turn.slot) and turn.completes(new)
         ]
-        logits = self._steps.logits([new for _, new in step], len(answered))
+        logits = self.steps.logits([new for _, new in step], len(answered))
         pending = choose_next(answered, logits) if answered else None
         for turn, new in step:
             assert turn.slot is not None
