@@ -69,7 +69,8 @@ class SlotEngine:
         recorder: Recorder | None = None,
         grammars: Grammars | None = None,
     ) -> None:
-        self._model = prepared(model, decode_op)
+        on_gpu = model.device.type == "cuda"
+        prepared(model, decode_op, joined=on_gpu or recorder is not None)
         self._device = model.device
         self._vocabulary = model.config.vocab_size
         self._eos_ids = eos_ids
@@ -86,7 +87,7 @@ class SlotEngine:
         self._cache = self.steps.cache
         self._slots = Slots(slots)
         self._running: list[SlotTurn] = []
-        self._ahead = model.device.type == "cuda" if ahead is None else ahead
+        self._ahead = on_gpu if ahead is None else ahead
         self._pending: PendingStep | None = None
         # Shared with other threads, under the condition.
         self._work = threading.Condition()
