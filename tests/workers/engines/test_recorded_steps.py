@@ -7,14 +7,16 @@ from pathlib import Path
 import pytest
 import torch
 from torch import Tensor
-from transformers import LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from harness import tiny_llama
 from tests.workers.plain_recorder import PlainRecorder
 from turnstream.workers.engines import attention
 from turnstream.workers.engines.attention import PENDING_ID, NewTokens, PackedStep
+from turnstream.workers.engines.cuda_recorder import PAGE_TOKENS, flash_attention
 from turnstream.workers.engines.kv_cache import KvCache
-from turnstream.workers.engines.paged_step import Layout
+from turnstream.workers.engines.paged_step import Layout, PagedStep
+from turnstream.workers.engines.prepared import prepared
 from turnstream.workers.engines.recorded_steps import PagedSteps, layouts
 from turnstream.workers.engines.steps import PlainSteps, Steps, start_steps
 
@@ -210,3 +212,28 @@ def test_rotary_embedding_that_waits_for_positions_is_not_recorded(
     with caplog.at_level(logging.WARNING):
         assert paged(model).recorded == []
     assert "rotary embedding depends on each step's positions" in caplog.text
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("kv_heads", [2, 4])
+@pytest.mark.parametrize("layout", layouts(slots=4, prompt_tokens=60))
+def test_a_recorded_step_waits_for_no_value_on_the_device(layout: Layout, kv_heads: int) -> None:
+    # Tensors on "meta" have shapes only: whatever a CUDA graph could not record fails here too.
+    meta = torch.device("meta")
+    config = LlamaConfig(
+        vocab_size=96,
+        hidden_size=64,
+        intermediate_size=80,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=kv_heads,
+    )
+    with meta:
+        model = LlamaForCausalLM(config).to(torch.bfloat16).eval()
+    prepared(model, None, joined=True)
+    cache = KvCache(
+        config, slots=4, context=600, dtype=torch.bfloat16, device=meta, page_tokens=PAGE_TOKENS
+    )
+    row = torch.empty(sum(layout.parts), dtype=torch.int64, device=meta)
+    logits = PagedStep(cache, row, layout, flash_attention).logits(model)
+    assert (logits.shape, logits.dtype) == ((layout.turns, 96), torch.bfloat16)
