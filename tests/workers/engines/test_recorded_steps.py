@@ -188,21 +188,34 @@ def test_a_wrong_recording_is_not_used(
 
 
 class FailsForTwo(PlainRecorder):
+    def __init__(self) -> None:
+        #: How many turns each replayed recording has.
+        self.replayed: list[int] = []
+
     def record(self, compute: Callable[[], Tensor]) -> Callable[[], Tensor]:
-        if len(compute()) == 2:
+        turns = len(compute())
+        if turns == 2:
             raise RuntimeError("not for two")
-        return super().record(compute)
+
+        def replay() -> Tensor:
+            self.replayed.append(turns)
+            return compute()
+
+        return replay
 
 
 @torch.inference_mode()
 def test_a_step_without_a_recording_of_its_size_uses_the_next_larger_one(
     model: LlamaForCausalLM,
 ) -> None:
-    steps = paged(model, FailsForTwo())
+    recorder = FailsForTwo()
+    steps = paged(model, recorder)
     assert [layout.turns for layout in steps.recorded if layout.longest == 1] == [1, 4, 6]
     new = after_prompts(model, steps.cache, [0, 5])
     plain = plain_logits(model, steps.cache, new)
+    recorder.replayed.clear()
     torch.testing.assert_close(steps.logits(new, 2), plain, rtol=1e-3, atol=1e-4)
+    assert recorder.replayed == [4]
 
 
 def test_rotary_embedding_that_waits_for_positions_is_not_recorded(

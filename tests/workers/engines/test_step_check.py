@@ -13,7 +13,12 @@ from turnstream.workers.engines import attention, cuda_recorder
 from turnstream.workers.engines.attention import PrefillChunk, attend_chunk
 from turnstream.workers.engines.kv_cache import KvCache
 from turnstream.workers.engines.paged_step import PagedAttention
-from turnstream.workers.engines.step_check import attention_differences, check_attention
+from turnstream.workers.engines.step_check import (
+    TOLERANCE,
+    attention_differences,
+    check_attention,
+    row_difference,
+)
 from turnstream.workers.engines.steps import PlainSteps, start_steps
 
 CPU = torch.device("cpu")
@@ -99,6 +104,13 @@ def test_right_attention_passes(config: LlamaConfig) -> None:
 def test_wrong_attention_is_found(attend: PagedAttention) -> None:
     with pytest.raises(ValueError, match=r"^attention is off by \d+\.\d\d for "):
         check(attend, SHARED)
+
+
+def test_one_wrong_row_among_many_is_found() -> None:
+    expected = torch.randn(200, 50, generator=torch.Generator().manual_seed(1))
+    found = expected.clone()
+    found[150] += 0.5
+    assert row_difference(found, expected) > TOLERANCE > row_difference(expected + 0.01, expected)
 
 
 @pytest.fixture
