@@ -75,7 +75,7 @@ class PagedSteps:
                     "no CUDA graph for steps of %d turns and %d tokens: %s",
                     layout.turns,
                     layout.tokens,
-                    exc,
+                    self.rejected[layout],
                 )
             else:
                 self._recordings.insert(0, recording)

@@ -76,35 +76,49 @@ def start_steps(
         recorder: None, or what is used for slots in pages if it computes the right thing.
     """
 
-    def cache(page_tokens: int | None) -> KvCache:
-        return KvCache(
-            model.config,
-            slots=slots,
-            context=context,
-            dtype=model.dtype,
-            device=model.device,
-            page_tokens=page_tokens,
-        )
-
+    sizes = {"slots": slots, "context": context}
     if recorder:
         try:
-            with torch.inference_mode():
-                check_attention(
-                    attention_differences(
-                        recorder.attend,
-                        model.config,
-                        page_tokens=recorder.page_tokens,
-                        dtype=model.dtype,
-                        device=model.device,
-                        turns=[turns for turns in _CHECKED_TURNS if turns <= slots],
-                    )
-                )
-                paged = PagedSteps(model, cache(recorder.page_tokens), recorder)
-                _check_and_record(model, paged, prompt_tokens=prompt_tokens)
-            return paged
+            return _start_paged(model, recorder, prompt_tokens=prompt_tokens, **sizes)
         except Exception as exc:  # drivers and kernels may fail in any way
-            log.warning("slots have no pages, and each step is launched separately: %s", exc)
-    return PlainSteps(model, cache(None))
+            log.warning("slots have no pages, and each step is launched separately: %s", str(exc))
+        # Both caches together would not fit.
+        torch.cuda.empty_cache()
+    return PlainSteps(model, _cache(model, None, **sizes))
+
+
+def _start_paged(
+    model: LlamaForCausalLM, recorder: Recorder, *, slots: int, context: int, prompt_tokens: int
+) -> PagedSteps:
+    """Return steps over pages; raise if they compute something else than the model."""
+    with torch.inference_mode():
+        check_attention(
+            attention_differences(
+                recorder.attend,
+                model.config,
+                page_tokens=recorder.page_tokens,
+                dtype=model.dtype,
+                device=model.device,
+                turns=[turns for turns in _CHECKED_TURNS if turns <= slots],
+            )
+        )
+        cache = _cache(model, recorder.page_tokens, slots=slots, context=context)
+        paged = PagedSteps(model, cache, recorder)
+        _check_and_record(model, paged, prompt_tokens=prompt_tokens)
+    return paged
+
+
+def _cache(
+    model: LlamaForCausalLM, page_tokens: int | None, *, slots: int, context: int
+) -> KvCache:
+    return KvCache(
+        model.config,
+        slots=slots,
+        context=context,
+        dtype=model.dtype,
+        device=model.device,
+        page_tokens=page_tokens,
+    )
 
 
 def _check_and_record(model: LlamaForCausalLM, paged: PagedSteps, *, prompt_tokens: int) -> None:

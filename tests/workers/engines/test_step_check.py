@@ -1,7 +1,9 @@
 """Wrong attention is found at start, whatever the model, and then slots have no pages."""
 
 import logging
+import weakref
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,7 +11,7 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from tests.workers.plain_recorder import PlainRecorder, paged_attention
-from turnstream.workers.engines import attention, cuda_recorder
+from turnstream.workers.engines import attention, cuda_recorder, steps
 from turnstream.workers.engines.attention import PrefillChunk, attend_chunk
 from turnstream.workers.engines.kv_cache import KvCache
 from turnstream.workers.engines.paged_step import PagedAttention
@@ -130,11 +132,33 @@ def test_an_engine_has_plain_slots_if_attention_is_wrong(
             return attend
 
     with caplog.at_level(logging.WARNING):
-        steps = start_steps(model, Wrong(), slots=3, context=100, prompt_tokens=32)
-    assert isinstance(steps, PlainSteps)
+        started = start_steps(model, Wrong(), slots=3, context=100, prompt_tokens=32)
+    assert isinstance(started, PlainSteps)
     assert "slots have no pages" in caplog.text
     # Each head's tokens are contiguous again: no step has to copy them.
-    assert all(block.is_contiguous() for block in (*steps.cache.keys, *steps.cache.values))
+    assert all(block.is_contiguous() for block in (*started.cache.keys, *started.cache.values))
+
+
+def test_a_cache_that_is_not_used_is_freed_before_the_next_is_allocated(
+    model: LlamaForCausalLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive: list[weakref.ref[KvCache]] = []
+
+    def allocate(*given: Any, **others: Any) -> KvCache:
+        assert all(cache() is None for cache in alive)
+        made = KvCache(*given, **others)
+        alive.append(weakref.ref(made))
+        return made
+
+    def differs(*_: object) -> None:
+        raise ValueError("logits are off by 1.00")
+
+    monkeypatch.setattr(steps, "KvCache", allocate)
+    monkeypatch.setattr(steps.StepCheck, "check", differs)
+    assert isinstance(
+        start_steps(model, PlainRecorder(), slots=3, context=100, prompt_tokens=32), PlainSteps
+    )
+    assert len(alive) == 2
 
 
 def faulty_varlen(
