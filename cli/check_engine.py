@@ -12,6 +12,7 @@ from pathlib import Path
 
 from turnstream.cli.console import BAD_SETTING, CANNOT_LOAD, NOT_FIT
 from turnstream.turns.environment import SettingError
+from turnstream.turns.model_name import checkpoint_of
 from turnstream.workers import openmp
 from turnstream.workers.settings import WorkerSettings
 
@@ -48,9 +49,10 @@ def run(options: Options, *, device: str) -> int:
 
     try:
         report = check_engine(
-            model=settings.model,
+            model=checkpoint_of(settings.model),
             device=settings.device,
             dtype=settings.dtype,
+            cache=settings.cache,
             compile_cache=settings.compile_cache,
             tell=lambda now: print(f"{now} …", file=sys.stderr, flush=True),
         )

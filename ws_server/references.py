@@ -6,6 +6,7 @@ together.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from sys import getsizeof
 
 from turnstream.turns.client import TurnClient
 from turnstream.turns.errors import ConversationTooLong, ResponseNotFound
@@ -64,6 +65,6 @@ async def looked_up(
         size += added
         if size > most:
             raise ConversationTooLong(f"{most} bytes")
-        count(added)
+        count(getsizeof(answers[id]))
         found[reference.at] = Message("assistant", answers[id])
     return tuple(found)

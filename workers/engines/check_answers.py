@@ -13,7 +13,7 @@ from torch import Tensor
 from transformers import GenerationConfig, LlamaForCausalLM
 
 from turnstream.workers.engines.check_report import Part, Verdict
-from turnstream.workers.engines.checkpoint import quiet
+from turnstream.workers.engines.quiet_loading import quiet
 from turnstream.workers.engines.step_check import TOLERANCE
 
 

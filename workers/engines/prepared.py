@@ -3,6 +3,7 @@
 import logging
 
 import torch
+from torch import nn
 from transformers import LlamaForCausalLM
 
 from turnstream.workers.engines import attention
@@ -30,8 +31,8 @@ def prepared(
         join(model)
     if model.device.type == "cuda":
         choose_kernels()
-    if model.device.type == "cpu":
-        if decode_op and not fuse(model, decode_op):
+    if model.device.type == "cpu" and getattr(model, "hf_quantizer", None) is None:
+        if decode_op and _fusable(model) and not fuse(model, decode_op):
             log.info("decode attention: torch is used; the op does not support this model")
         pack(model)
     attention.register(model)
@@ -44,3 +45,8 @@ def choose_kernels() -> None:
     That takes about half a second, in which every turn waits.
     """
     torch.backends.cuda.enable_cudnn_sdp(False)
+
+
+def _fusable(model: LlamaForCausalLM) -> bool:
+    """Return whether the attention's layers can be joined; quantised ones cannot."""
+    return type(model.model.layers[0].self_attn.q_proj) is nn.Linear

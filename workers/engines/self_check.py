@@ -14,20 +14,25 @@ import transformers
 from transformers import LlamaConfig
 
 from turnstream.workers.engine import CheckpointError
-from turnstream.workers.engines import load
 from turnstream.workers.engines.check_answers import compare, generate
 from turnstream.workers.engines.check_report import Part, Report, Speed, Verdict
 from turnstream.workers.engines.check_speed import answers, bandwidth, bytes_of_a_step
 from turnstream.workers.engines.checkpoint import (
     find,
-    load_model,
     name_of,
     pick_device,
     pick_dtype,
     read_config,
 )
 from turnstream.workers.engines.cuda_recorder import PAGE_TOKENS
+from turnstream.workers.engines.device_setup import (
+    choose_threads,
+    free_bytes,
+    pick_decode_op,
+    pick_recorder,
+)
 from turnstream.workers.engines.kv_cache import bytes_per_token
+from turnstream.workers.engines.load import load_weights
 from turnstream.workers.engines.paged_step import PagedAttention
 from turnstream.workers.engines.recorded_steps import PagedSteps, Recorder
 from turnstream.workers.engines.sizing import Size, fit
@@ -49,7 +54,13 @@ the wall. When the water came back it came without a sound, and all the boats ro
 
 
 def check_engine(
-    *, model: str, device: str, dtype: str, compile_cache: Path | None, tell: Callable[[str], None]
+    *,
+    model: str,
+    device: str,
+    dtype: str,
+    cache: Path | None = None,
+    compile_cache: Path | None,
+    tell: Callable[[str], None],
 ) -> Report:
     """Load a model, compare and measure; `load_engine` has the same arguments.
 
@@ -63,11 +74,14 @@ def check_engine(
     checkpoint = find(model)
     where = pick_device(device)
     kind = pick_dtype(dtype, where, weight_bytes=checkpoint.weight_bytes)
-    load.choose_threads(checkpoint)
+    choose_threads(checkpoint)
+    checkpoint = checkpoint.unpacked(kind, cache)
     config = read_config(checkpoint)
-    tokenizer = load_tokenizer(checkpoint.folder, size=config.vocab_size, eos_ids=frozenset())
-    recorder = load.pick_recorder(where, kind)
-    decode_op = load.pick_decode_op(where, kind, compile_cache)
+    tokenizer = load_tokenizer(
+        checkpoint.tokenizer_folder, size=config.vocab_size, eos_ids=frozenset()
+    )
+    recorder = pick_recorder(where, kind)
+    decode_op = pick_decode_op(where, kind, compile_cache)
 
     tell("comparing attention with float32")
     parts = [
@@ -78,7 +92,7 @@ def check_engine(
     read = bandwidth(where)
 
     tell(f"loading {checkpoint.name} and answering with transformers' generate")
-    llama = load_model(checkpoint, device=where, dtype=kind)
+    llama = load_weights(checkpoint, device=where, dtype=kind)
     longest = config.max_position_embeddings - _NEW_TOKENS
     text = [tokenizer.bos_id, *tokenizer.encode(_TEXT * 8)]
     expected = [generate(llama, text[: min(size, longest)], _NEW_TOKENS) for size in _PROMPTS]
@@ -189,7 +203,7 @@ def _size(
                 dtype,
                 slots=slots,
                 context=context,
-                free=load.free_bytes(device),
+                free=free_bytes(device),
                 page_tokens=recorder.page_tokens if recorder else None,
             )
         except CheckpointError as exc:

@@ -18,8 +18,8 @@ from turnstream.workers.engines.checkpoint import (
     load_model,
     pick_device,
     pick_dtype,
-    read_config,
 )
+from turnstream.workers.engines.load import load_weights
 
 CPU = torch.device("cpu")
 
@@ -128,8 +128,8 @@ def test_an_unknown_quantisation_is_refused_by_name(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     config["quantization_config"] = {"quant_method": "modelopt", "quant_algo": "FP8"}
     (folder / "config.json").write_text(json.dumps(config))
-    with pytest.raises(CheckpointError, match="quantised by modelopt, which transformers does not"):
-        read_config(find(str(folder)))
+    with pytest.raises(CheckpointError, match="quantised by modelopt; the engine slot reads"):
+        load_weights(find(str(folder)), device=CPU, dtype=torch.float32)
 
 
 @pytest.mark.parametrize(

@@ -160,7 +160,7 @@ def test_a_slot_with_nan_is_cleared_for_its_next_turn(
             joined.set()
 
     start(engine, long, greedy(30), join).wait()
-    assert joined.wait(1)
+    assert joined.wait(30)
     beside[0].wait()
     assert beside[0].ids == expected
 
