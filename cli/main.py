@@ -65,6 +65,11 @@ def start(command: str, options: Mapping[str, Any]) -> int:
             from turnstream.cli import bulk
 
             return bulk.run(bulk.Options(**options))
+        case "check-engine" | "check-gpu":
+            from turnstream.cli import check_engine
+
+            device = "cuda" if command == "check-gpu" else "cpu"
+            return check_engine.run(check_engine.Options(**options), device=device)
     raise AssertionError(command)
 
 
@@ -107,6 +112,9 @@ def make_parser() -> argparse.ArgumentParser:
         whole(0, 9999),
     )
     add_engine_options(worker)
+
+    add_check(commands.add_parser("check-gpu", help="check and measure the engine on a GPU"))
+    add_check(commands.add_parser("check-engine", help="the same on a CPU"))
 
     chat = commands.add_parser("chat", help="talk to a running server from the terminal")
     option(chat, "--url", "URL", "the server (http://127.0.0.1:8000)")
@@ -180,6 +188,14 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     option(parser, "--lora-base", "PATH|NAME", "the base of a model that is a LoRA adapter")
     option(parser, "--quantize", "BITS", "round the weights to int4 or int8 (none)")
     option(parser, "--slots", "N", "turns that an engine answers at the same time", whole(1, 4096))
+
+
+def add_check(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a check of the engine."""
+    option(parser, "--model", "demo|PATH|NAME", "the model to check with (demo)")
+    option(parser, "--device", "DEVICE", "cpu, cuda, cuda:1 …")
+    option(parser, "--dtype", "DTYPE", "auto, float32, bfloat16 or float16 (auto)")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the report there")
 
 
 def option(
