@@ -29,6 +29,11 @@ def new_model(seed: int) -> LlamaForCausalLM:
     )
 
 
+def load_model(folder: Path) -> LlamaForCausalLM:
+    """Return a model with the weights of a folder, in float32."""
+    return LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32)
+
+
 def save_model(model: LlamaForCausalLM, folder: Path) -> None:
     """Write the weights in bfloat16, the configuration and the generation settings."""
     copy = LlamaForCausalLM(model.config).to(torch.bfloat16)

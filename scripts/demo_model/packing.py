@@ -70,10 +70,24 @@ def example_of(conversation: Conversation, encode: Encode) -> Example:
 def head_of(encode: Encode) -> list[int]:
     """Return the tokens at the beginning of every conversation with the default system text.
 
-    The text about tools follows that, so the head ends with it.
+    A text about tools may follow that, so the head ends with it.
     """
     # The line breaks after the system text are single bytes: no token spans them.
     return [BOS_ID, *encode(f"{SYS}{SYSTEM_PROMPT}")]
+
+
+def shared_by(examples: Sequence[Example]) -> list[int]:
+    """Return the tokens at the beginning of all examples, none of them learnt."""
+    shared = 0
+    while all(
+        shared < len(example.ids)
+        and not example.learnt[shared]
+        and example.ids[shared] == examples[0].ids[shared]
+        for example in examples
+    ):
+        shared += 1
+    # Few lengths, as every new one costs preparation time.
+    return examples[0].ids[: shared - shared % 16]
 
 
 @dataclass(slots=True)

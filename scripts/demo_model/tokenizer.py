@@ -16,10 +16,9 @@ from transformers import LlamaTokenizer
 from harness import llama_tokenizer
 from scripts.demo_model.corpus import Corpus
 from scripts.demo_model.known import FACTS
-from scripts.demo_model.topics import tools
 from turnstream.prompts import SYSTEM_PROMPT
 
-VOCABULARY = 3328
+VOCABULARY = 3072
 #: Most tokens of a conversation; the model is not trained on longer ones.
 CONTEXT_TOKENS = 2048
 
@@ -30,8 +29,6 @@ _APART = "␟"
 _JAPANESE_PIECES = re.compile("([一-鿿々]{1,2}|[ァ-ヺー]+|[぀-ゟ]|[　-〿・！？])")
 
 _CONVERSATIONS = 24_000
-#: One of this many has tools: their schemas are long, and much the same.
-_TOOLS_EVERY = 12
 _EMOJI_FROM = 0x1F000
 
 
@@ -51,8 +48,7 @@ def _lines(rng: Random) -> Iterator[str]:
     """Yield lines of text as the service encodes them."""
     corpus = Corpus()
     for number in range(_CONVERSATIONS):
-        with_tools = number % _TOOLS_EVERY == 0
-        conversation = tools.draw(rng, corpus) if with_tools else corpus.draw(rng)
+        conversation = corpus.draw(rng)
         system = conversation.system.text or ""
         texts = [system] if system != SYSTEM_PROMPT or number % 20 == 0 else []
         for turn in conversation.turns:
@@ -90,3 +86,9 @@ def _save_for_transformers(folder: Path) -> None:
 def load_encoder(folder: Path) -> sentencepiece.SentencePieceProcessor:
     """Load the tokenizer with SentencePiece."""
     return sentencepiece.SentencePieceProcessor(model_file=str(folder / "tokenizer.model"))
+
+
+def copy_tokenizer(source: Path, folder: Path) -> None:
+    """Write the files of one folder's tokenizer to another folder."""
+    for name in ("tokenizer.model", "tokenizer.json", "tokenizer_config.json"):
+        (folder / name).write_bytes((source / name).read_bytes())

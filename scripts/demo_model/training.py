@@ -25,8 +25,9 @@ from scripts.demo_model.packing import (
     head_of,
     hidden_states,
     pack,
+    shared_by,
 )
-from scripts.demo_model.topics import repeat, tools
+from scripts.demo_model.topics import tools
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +38,10 @@ class Settings:
     steps: int = 3_000
     #: Conversations in a step without stories.
     conversations: int = 24
-    #: Further conversations in a step, with tools.
-    tool_conversations: int = 5
-    #: Further texts in a step that are to be repeated.
-    repeated: int = 8
-    row_tokens: int = 512
+    row_tokens: int = 256
+    #: Further conversations in a step, all with the same tools.
+    tool_conversations: int = 0
+    tool_row_tokens: int = 512
     #: One step of this many has long stories and long conversations.
     story_every: int = 10
     story_row_tokens: int = 900
@@ -51,6 +51,10 @@ class Settings:
     fall: float = 0.4
     weight_decay: float = 0.05
     clip: float = 1.0
+
+
+#: Of the second run, which goes on from weights that know the topics, and adds the tools.
+FURTHER = Settings(seed=5, steps=1_000, conversations=12, tool_conversations=10, rate=1.2e-3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +128,9 @@ class Training:
 
     def _step(self, step: int) -> tuple[float, float]:
         """Train on one batch; return its loss and the share of tokens predicted exactly."""
-        batch = self._batch(step).to(self._device)
-        parts = list(self._halves.map(partial(self._part, count=_count(batch)), batch.halves()))
+        batches = [batch.to(self._device) for batch in self._batches(step)]
+        count = sum(map(_count, batches))
+        parts = list(self._halves.map(partial(self._part, count=count), batches))
         for weight, *gradients in zip(
             self._weights, *(part.gradients for part in parts), strict=True
         ):
@@ -149,20 +154,21 @@ class Training:
         right = (logits.argmax(-1) == targets).sum() / count
         return _Part(gradients, loss.item(), right.item())
 
-    def _batch(self, step: int) -> Batch:
+    def _batches(self, step: int) -> list[Batch]:
+        """Return the batches of a step, one for each thread."""
         rng = Random(f"{self._settings.seed}/{step}")
-        stories = (step + 1) % self._settings.story_every == 0
-        length = self._settings.story_row_tokens if stories else self._settings.row_tokens
-        conversations = self._stories(rng) if stories else self._ordinary(rng)
-        examples = [example_of(one, self._encode) for one in conversations]
-        return pack(examples, self._head, length)
+        if (step + 1) % self._settings.story_every == 0:
+            return self._pack(self._stories(rng), self._settings.story_row_tokens).halves()
+        ordinary = [self._corpus.draw(rng) for _ in range(self._settings.conversations)]
+        batch = self._pack(ordinary, self._settings.row_tokens)
+        if not self._settings.tool_conversations:
+            return batch.halves()
+        with_tools = tools.draw(rng, self._corpus, self._settings.tool_conversations)
+        examples = [example_of(one, self._encode) for one in with_tools]
+        return [batch, pack(examples, shared_by(examples), self._settings.tool_row_tokens)]
 
-    def _ordinary(self, rng: Random) -> list[Conversation]:
-        return [
-            *(self._corpus.draw(rng) for _ in range(self._settings.conversations)),
-            *(tools.draw(rng, self._corpus) for _ in range(self._settings.tool_conversations)),
-            *(repeat.draw(rng) for _ in range(self._settings.repeated)),
-        ]
+    def _pack(self, conversations: list[Conversation], length: int) -> Batch:
+        return pack([example_of(one, self._encode) for one in conversations], self._head, length)
 
     def _stories(self, rng: Random) -> list[Conversation]:
         return (
