@@ -100,7 +100,7 @@ def known(
         case "trained":
             return sentencepiece_known(echo_folder)
         case "demo":
-            return checkpoint_known(DEMO, 3072)
+            return checkpoint_known(DEMO, 3328)
         case _:
             assert LLAMA2
             folder = tmp_path_factory.mktemp("llama2")
