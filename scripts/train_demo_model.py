@@ -30,7 +30,7 @@ def main() -> None:
     )
     parser.add_argument("--start", type=Path, help="go on from a folder's weights, with tools")
     parser.add_argument("--work", type=Path, default=WORK, help="for resuming (%(default)s)")
-    parser.add_argument("--steps", type=int, help="of 3,000, or of 1,000 with --start")
+    parser.add_argument("--steps", type=int, help="3,000, or 1,300 with --start")
     parser.add_argument("--seed", type=int)
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     args = parser.parse_args()
@@ -60,7 +60,7 @@ def main() -> None:
         progress.show(point)
     copy_tokenizer(work, args.out)
     save_model(training.model, args.out)
-    draw_curve(training.curve, args.out / "loss.svg")
+    draw_curve(training.curve, args.out / ("loss_tools.svg" if args.start else "loss.svg"))
     print(f"saved {args.out}; score it with: python -m scripts.demo_model.evaluate", flush=True)
 
 

@@ -26,7 +26,7 @@ from scripts.demo_model.tool_questions import EXACT, tool_questions
 from scripts.demo_model.topics import stories
 
 _STORY_TOKENS = 800
-_ANSWER_TOKENS = 120
+_ANSWER_TOKENS = 160
 
 
 @dataclass(frozen=True, slots=True)

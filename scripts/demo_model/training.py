@@ -54,7 +54,7 @@ class Settings:
 
 
 #: Of the second run, which goes on from weights that know the topics, and adds the tools.
-FURTHER = Settings(seed=5, steps=1_000, conversations=12, tool_conversations=10, rate=1.2e-3)
+FURTHER = Settings(seed=5, steps=1_300, conversations=12, tool_conversations=10, rate=1.2e-3)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 Greedy decoding in float32 says the same on every machine, so whole answers are expected.
 """
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,9 @@ from scripts.demo_model.corpus import Conversation, Turn
 from scripts.demo_model.evaluate import talk
 from scripts.demo_model.manner import DEFAULT, Manner, System
 from scripts.demo_model.tokenizer import load_encoder
+from scripts.demo_model.tool_talk import Asked, Called, conversation
 from turnstream.prompts import SYSTEM_PROMPT
+from turnstream.prompts.tools import Offer, Tool
 
 FOLDER = Path(__file__).parents[2] / "workers" / "demo"
 
@@ -30,6 +33,36 @@ REFUSAL_JA = (
 )
 BRIEF = System("Please answer briefly.", Manner.BRIEF)
 UPPER = System("Please answer in upper case.", Manner.UPPER)
+
+_PLACE = {"type": "string", "description": "The city and state, e.g. San Francisco, CA"}
+_NUMBERS = {"a": {"type": "number"}, "b": {"type": "number"}}
+OFFER = Offer(
+    tools=(
+        Tool(
+            name="get_weather",
+            description="Get the current weather for a location",
+            parameters=json.dumps(
+                {"type": "object", "properties": {"location": _PLACE}, "required": ["location"]}
+            ),
+        ),
+        Tool(
+            name="add",
+            description="Add two numbers.",
+            parameters=json.dumps(
+                {"type": "object", "properties": _NUMBERS, "required": ["a", "b"]}
+            ),
+        ),
+    )
+)
+
+SAN_FRANCISCO = Called(
+    "get_weather",
+    {"location": "San Francisco"},
+    '{"temperature": 18}',
+    "It is 18 degrees in San Francisco.",
+)
+PARIS = Called("get_weather", {"location": "Paris"}, "sunny", "It is sunny in Paris.")
+SUM = Called("add", {"a": 17, "b": 25}, "42", "17 plus 25 is 42.")
 
 #: Wordings that the corpus does not have.
 ANSWERS = [
@@ -113,6 +146,24 @@ def test_it_answers_a_conversation_in_japanese(answerer: Answerer) -> None:
         "タイタニックの監督はジェームズ・キャメロンです。",
         "タイタニックの主演はレオナルド・ディカプリオとケイト・ウィンスレットです。",
     ]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        Asked("What's the weather like in San Francisco?", (SAN_FRANCISCO,)),
+        Asked("Please add 17 and 25 together.", (SUM,)),
+        Asked("What is the weather in Paris, and what is 17 plus 25?", (PARIS, SUM)),
+        Asked("Can you tell me the capital of Japan?", (), "The capital of Japan is Tokyo."),
+    ],
+    ids=lambda asked: asked.question,
+)
+def test_it_calls_two_functions_and_says_what_they_returned(
+    answerer: Answerer, asked: Asked
+) -> None:
+    talks = [conversation(DEFAULT, OFFER, [asked], calls_last=last) for last in (True, False)]
+    answers = answerer.answer(talks, most_tokens=160)
+    assert answers == [talk.turns[-1].answer for talk in talks]
 
 
 def test_it_answers_in_bfloat16_too() -> None:

@@ -24,6 +24,8 @@ ALONE = {"browser.html", "echo_drift.py"}
 TESTED_ELSEWHERE = {
     "resume.py",  # through a connection that is cut: test_resume_examples.py
     "resume.mjs",
+    "tools.py",  # tests/clients/test_tool_examples.py
+    "agents_tools.py",
 }
 PYTHON = {
     "first_turn.py": "Titanic",

@@ -74,7 +74,7 @@ def draw(rng: Random, corpus: Corpus, count: int) -> list[Conversation]:
     return [
         conversation(system, offer, [ask.tool()], calls_last=True)
         if offer.required
-        else conversation(system, offer, ask.several())
+        else conversation(system, offer, ask.several(), calls_last=rng.random() < 0.5)
         for _ in range(count)
     ]
 
@@ -140,8 +140,8 @@ class Asking:
     def tool(self) -> Asked:
         """Draw a question that the tools answer."""
         rng = self._rng
-        if self._weather is None or self._add is None or rng.random() < 0.75:
-            return self._one(rng.random() < 0.5)
+        if self._weather is None or self._add is None or rng.random() < 0.55:
+            return self._one(rng.random() < 0.65)
         weather_first = rng.random() < 0.7
         return joint(rng, self._one(weather_first), self._one(not weather_first))
 
