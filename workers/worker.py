@@ -165,6 +165,8 @@ def _prompt_format(loaded: LoadedModel, wanted: str) -> PromptFormat:
             f"model {loaded.name}: its tokenizer has no chat template; if it was trained on"
             " Llama 2's prompt format, set TURNSTREAM_PROMPT=llama-2-chat"
         )
+    if chosen is PromptFormat.TEMPLATE:
+        loaded.tokenizer.check_template()
     return chosen
 
 

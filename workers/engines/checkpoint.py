@@ -18,7 +18,7 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from turnstream.turns.model_name import GGUF, served_name
 from turnstream.workers.engine import CheckpointError
-from turnstream.workers.engines import gguf, lora, quantised_checkpoint
+from turnstream.workers.engines import gguf, lora, quantised_checkpoint, weight_files
 from turnstream.workers.engines.quiet_loading import first_line, quiet
 
 #: Weights up to this size stay in float32 on a CPU: one pass over them takes a millisecond or so.
@@ -50,7 +50,8 @@ class Checkpoint:
     @property
     def weight_bytes(self) -> int:
         """Size of the weights as they are stored."""
-        return sum(file.stat().st_size for file in _weight_files(self))
+        files = [self.gguf] if self.gguf else weight_files.weight_files(self.folder)
+        return sum(file.stat().st_size for file in files)
 
     @property
     def quant_method(self) -> str | None:
@@ -255,14 +256,6 @@ def _smollm2() -> Path:
     )
 
 
-def _weight_files(checkpoint: Checkpoint) -> list[Path]:
-    """Return the files that are loaded; torch's own only where there are no safetensors."""
-    if checkpoint.gguf is not None:
-        return [checkpoint.gguf]
-    safe = checkpoint.folder.glob("*.safetensors")
-    return list(safe) or list(checkpoint.folder.glob("*.bin"))
-
-
 def _check(checkpoint: Checkpoint) -> None:
     """Raise a one-line error for what transformers would report late and at length."""
     if checkpoint.gguf is not None:
@@ -281,8 +274,10 @@ def _check(checkpoint: Checkpoint) -> None:
     if kind != "llama" or (made_for and "LlamaForCausalLM" not in made_for):
         what = ", ".join(made_for) or kind
         raise CheckpointError(f"model {checkpoint.name}: not a causal Llama but {what}")
-    if not _weight_files(checkpoint):
-        raise CheckpointError(f"model {checkpoint.name}: no weights in {checkpoint.folder}")
+    try:
+        weight_files.check(checkpoint.folder)
+    except CheckpointError as exc:
+        raise CheckpointError(f"model {checkpoint.name}: {exc}") from exc
 
 
 def _download(name: str) -> Path:

@@ -178,6 +178,14 @@ def _start_slot(
                 " be merged only into plain weights"
             )
     # What is quantised reaches a GPU layer by layer.
+    log.info(
+        "loading model %s: %.2f GiB of weights; %.1f GiB are free for it and %d slots × %d tokens",
+        checkpoint.name,
+        checkpoint.weight_bytes / 2**30,
+        _free_bytes(device) / 2**30,
+        slots,
+        context or config.max_position_embeddings,
+    )
     first = device if quantize is Quantise.NONE else torch.device("cpu")
     llama = load_model(checkpoint, device=first, dtype=dtype)
     if checkpoint.adapter is not None:

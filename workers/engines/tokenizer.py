@@ -108,6 +108,17 @@ class LlamaTokenizer:
         """Whether the checkpoint has a chat template."""
         return bool(self._tokenizer.chat_template)
 
+    def check_template(self) -> None:
+        """Raise if the chat template fails on the simplest conversation, and so on every turn.
+
+        Raises:
+            CheckpointError: it names the folder and says how it fails.
+        """
+        try:
+            self.render([{"role": "user", "content": "?"}])
+        except ValueError as exc:
+            raise CheckpointError(f"{self._tokenizer.name_or_path}: {first_line(exc)}") from exc
+
     def tool_template(self) -> str | None:
         """Return the chat template that is used when there are tools."""
         template = self._tokenizer.chat_template

@@ -44,9 +44,14 @@ def test_the_settings_make_a_running_engine(
         assert (loaded.name, engine.capacity, engine.context) == ("tiny", 3, 100)
     finally:
         engine.stop(0)
-    [line] = [
+    before, line = [
         record.getMessage() for record in caplog.records if "model tiny" in record.getMessage()
     ]
+    assert re.fullmatch(
+        r"loading model tiny: 0\.00 GiB of weights; \d+\.\d GiB are free for it and 3 slots × 100"
+        r" tokens",
+        before,
+    )
     assert re.fullmatch(
         r"model tiny on cpu in float32: 3 slots × 100 tokens, 0\.1 MiB of keys and values", line
     )
