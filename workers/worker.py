@@ -12,7 +12,9 @@ from turnstream.prompts import PromptFormat, prompt_format
 from turnstream.prompts.tools import CALL_FORMATS, CallFormat, ToolFormat, format_of_template
 from turnstream.turns.commands import commands
 from turnstream.turns.connection import connect
+from turnstream.turns.loading import LoadingProgress
 from turnstream.turns.log import Log
+from turnstream.turns.model_name import served_name
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.record import DESCRIPTION_VERSION, SelfDescription
 from turnstream.turns.token_count import CountQueue
@@ -27,6 +29,7 @@ from turnstream.workers.engines.quantised_linear import Quantise
 from turnstream.workers.engines.slicing import byte_table, slicers
 from turnstream.workers.engines.tokenizer import LlamaTokenizer
 from turnstream.workers.heartbeat import Heartbeat
+from turnstream.workers.loading_bar import loading_bar
 from turnstream.workers.prompter import Llama2Prompter, Prompter, TemplatePrompter
 from turnstream.workers.publisher import Publisher
 from turnstream.workers.raw_prompt import WithRawPrompts
@@ -46,23 +49,25 @@ class Worker:
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
         self._draining = False
-        loaded = load_engine(
-            model=settings.model,
-            engine=settings.engine,
-            tensor_parallel=settings.tensor_parallel,
-            device=settings.device,
-            dtype=settings.dtype,
-            lora_base=settings.lora_base,
-            quantize=Quantise(settings.quantize),
-            slots=settings.slots,
-            context=settings.context,
-            cache=settings.cache,
-            compile_cache=settings.compile_cache,
-            after_step=self._after_step,
-        )
+        redis = connect(settings.turns.redis_url)
+        with loading_bar(LoadingProgress(redis, served_name(settings.model)).report) as progress:
+            loaded = load_engine(
+                model=settings.model,
+                engine=settings.engine,
+                tensor_parallel=settings.tensor_parallel,
+                device=settings.device,
+                dtype=settings.dtype,
+                lora_base=settings.lora_base,
+                quantize=Quantise(settings.quantize),
+                slots=settings.slots,
+                context=settings.context,
+                cache=settings.cache,
+                compile_cache=settings.compile_cache,
+                after_step=self._after_step,
+                on_progress=progress,
+            )
         self.model = loaded.name
         self._engine = loaded.engine
-        redis = connect(settings.turns.redis_url)
         table = byte_table(loaded.tokenizer)
 
         def queue() -> TurnQueue:

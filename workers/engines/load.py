@@ -29,6 +29,7 @@ from turnstream.workers.engines.generation_defaults import read_generation_defau
 from turnstream.workers.engines.grammars import Grammars
 from turnstream.workers.engines.kv_cache import bytes_per_token
 from turnstream.workers.engines.quantised_linear import Quantise, quantise
+from turnstream.workers.engines.quiet_loading import reporting
 from turnstream.workers.engines.slot_engine import SlotEngine
 from turnstream.workers.engines.tokenizer import LlamaTokenizer, load_tokenizer
 
@@ -70,6 +71,7 @@ def load_engine(
     tensor_parallel: int = 1,
     quantize: Quantise = Quantise.NONE,
     lora_base: str = "",
+    on_progress: Callable[[float], None] = lambda _: None,
 ) -> LoadedModel:
     """Load a model and start its engine.
 
@@ -88,6 +90,7 @@ def load_engine(
         tensor_parallel: how many devices share the model; only vLLM can have more than one.
         quantize: what to round weights to, which are in bfloat16 then; for `slot` only.
         lora_base: what a LoRA adapter is merged into, if not what its config names.
+        on_progress: called with the share of the weights that is loaded; vLLM does not say.
 
     Raises:
         CheckpointError: the model cannot be loaded or its memory does not fit; one line says why.
@@ -99,7 +102,8 @@ def load_engine(
     torch_dtype = pick_dtype(dtype, torch_device, weight_bytes=checkpoint.weight_bytes)
     if checkpoint.weight_bytes <= ONE_THREAD_BYTES and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
-    checkpoint = checkpoint.unpacked(torch_dtype, cache)
+    with reporting(on_progress):
+        checkpoint = checkpoint.unpacked(torch_dtype, cache)
     defaults = read_generation_defaults(checkpoint)
     config = read_config(checkpoint)
     tokenizer = load_tokenizer(
@@ -136,6 +140,7 @@ def load_engine(
                 after_step=after_step,
                 compile_cache=compile_cache,
                 quantize=quantize,
+                on_progress=on_progress,
             ).result()
     log.info(
         "model %s on %s in %s%s: %d slots × %d tokens, %.1f MiB of keys and values",
@@ -169,6 +174,7 @@ def _start_slot(
     after_step: Callable[[], None],
     compile_cache: Path | None,
     quantize: Quantise,
+    on_progress: Callable[[float], None],
 ) -> Engine:
     if method := checkpoint.quant_method:
         quantised_checkpoint.check(checkpoint.name, method)
@@ -187,7 +193,8 @@ def _start_slot(
         context or config.max_position_embeddings,
     )
     first = device if quantize is Quantise.NONE else torch.device("cpu")
-    llama = load_model(checkpoint, device=first, dtype=dtype)
+    with reporting(on_progress):
+        llama = load_model(checkpoint, device=first, dtype=dtype)
     if checkpoint.adapter is not None:
         lora.merge(llama, checkpoint.adapter)
     if quantize is not Quantise.NONE:

@@ -153,3 +153,20 @@ def test_a_small_model_runs_on_one_thread(
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
+
+
+def test_progress_goes_up_to_all_of_the_weights(tiny_llama_folder: Path) -> None:
+    reported: list[float] = []
+    loaded = load_engine(
+        model=str(tiny_llama_folder),
+        device="cpu",
+        dtype="float32",
+        slots=1,
+        context=100,
+        after_step=lambda: None,
+        on_progress=reported.append,
+    )
+    loaded.engine.stop(0)
+    assert reported == sorted(reported)
+    assert (reported[0], reported[-1]) == (0.0, 1.0)
+    assert len(reported) > 10
