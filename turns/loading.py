@@ -26,7 +26,7 @@ class LoadingProgress:
     def report(self, share: float) -> None:
         """Write a share from 0 to 1, unless one was written just now."""
         now = time.monotonic()
-        if now < self._next:
+        if now < self._next and (share < 1 or self._next == float("inf")):
             return
         self._next = now + PAUSE_SECONDS
         try:
