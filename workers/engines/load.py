@@ -28,7 +28,8 @@ from turnstream.workers.engines.decode_op import DTYPES, load_decode_op
 from turnstream.workers.engines.generation_defaults import read_generation_defaults
 from turnstream.workers.engines.grammars import Grammars
 from turnstream.workers.engines.kv_cache import bytes_per_token
-from turnstream.workers.engines.quantised_linear import Quantise, quantise
+from turnstream.workers.engines.merged_checkpoint import merged
+from turnstream.workers.engines.quantised_linear import Quantise, quantise, quantised_dtype
 from turnstream.workers.engines.quiet_loading import reporting
 from turnstream.workers.engines.slot_engine import SlotEngine
 from turnstream.workers.engines.tokenizer import LlamaTokenizer, load_tokenizer
@@ -98,12 +99,18 @@ def load_engine(
     checkpoint = find(model, lora_base=lora_base)
     torch_device = pick_device(device)
     if quantize is not Quantise.NONE:
-        dtype = _check_quantize(checkpoint, quantize, dtype=dtype, engine=engine)
+        quantised_checkpoint.check_plain(checkpoint.name, checkpoint.quant_method, quantize)
+        dtype = quantised_dtype(quantize, dtype=dtype, engine=engine)
     torch_dtype = pick_dtype(dtype, torch_device, weight_bytes=checkpoint.weight_bytes)
     if checkpoint.weight_bytes <= ONE_THREAD_BYTES and "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
     with reporting(on_progress):
         checkpoint = checkpoint.unpacked(torch_dtype, cache)
+    if checkpoint.adapter is not None and (method := checkpoint.quant_method):
+        raise CheckpointError(
+            f"model {checkpoint.name}: its base is quantised by {method}; a LoRA adapter can be"
+            " merged only into plain weights"
+        )
     defaults = read_generation_defaults(checkpoint)
     config = read_config(checkpoint)
     tokenizer = load_tokenizer(
@@ -119,6 +126,7 @@ def load_engine(
             slots=slots,
             context=context,
             tensor_parallel=tensor_parallel,
+            cache=cache,
             eos_ids=tokenizer.eos_ids,
             grammars=tokenizer.grammars(config.vocab_size),
             after_step=after_step,
@@ -178,11 +186,6 @@ def _start_slot(
 ) -> Engine:
     if method := checkpoint.quant_method:
         quantised_checkpoint.check(checkpoint.name, method)
-        if checkpoint.adapter is not None:
-            raise CheckpointError(
-                f"model {checkpoint.name}: its base is quantised by {method}; a LoRA adapter can"
-                " be merged only into plain weights"
-            )
     # What is quantised reaches a GPU layer by layer.
     log.info(
         "loading model %s: %.2f GiB of weights; %.1f GiB are free for it and %d slots × %d tokens",
@@ -217,23 +220,6 @@ def _start_slot(
     )
 
 
-def _check_quantize(checkpoint: Checkpoint, quantize: Quantise, *, dtype: str, engine: str) -> str:
-    """Return the dtype of a model that is quantised at load.
-
-    Raises:
-        CheckpointError: this engine, checkpoint or dtype cannot be.
-    """
-    if engine != "slot":
-        raise CheckpointError(f"quantize {quantize}: the engine {engine} does not do that")
-    if method := checkpoint.quant_method:
-        raise CheckpointError(
-            f"quantize {quantize}: model {checkpoint.name} is quantised by {method} already"
-        )
-    if dtype not in ("auto", "bfloat16"):
-        raise CheckpointError(f"quantize {quantize}: needs the dtype bfloat16, not {dtype}")
-    return "bfloat16"
-
-
 def _start_vllm(
     checkpoint: Checkpoint,
     config: LlamaConfig,
@@ -243,15 +229,13 @@ def _start_vllm(
     slots: int,
     context: int | None,
     tensor_parallel: int,
+    cache: Path | None,
     eos_ids: frozenset[int],
     grammars: Grammars,
     after_step: Callable[[], None],
 ) -> Engine:
     if checkpoint.adapter is not None:
-        raise CheckpointError(
-            f"model {checkpoint.name}: a LoRA adapter, which only the engine slot merges; merge it"
-            " by PEFT's merge_and_unload"
-        )
+        checkpoint = merged(checkpoint, checkpoint.adapter, dtype=dtype, cache=cache)
     if str(device) != device.type:
         raise CheckpointError(
             f"device {device}: vLLM uses the first GPUs; choose them by CUDA_VISIBLE_DEVICES"
