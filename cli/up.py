@@ -70,7 +70,9 @@ class UpSettings:
     #: 0: any free port.
     port: int = replace(PORT, form=whole(0, 65535)).field()
     #: The first one is that of requests that name none.
-    models: tuple[str, ...] = replace(MODEL, form=_models, default=("demo",)).field()
+    models: tuple[str, ...] = replace(
+        MODEL, form=_models, default=("demo",), shown="`demo`"
+    ).field()
     #: The index of the first worker; the others follow it.
     first_worker: int = WORKER_INDEX.field()
     #: Where the front end stores files.
