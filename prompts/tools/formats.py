@@ -40,7 +40,7 @@ TOOL_FORMATS: tuple[str, ...] = tuple(each.value for each in ToolFormat)
 class CallFormat:
     """How calls are written: opening, calls with `between` between them, closing."""
 
-    #: `NAME` stands for the tool's name, `RANDOM_ID` for nine letters and digits; the arguments
+    #: `NAME` stands for the tool's name, `RANDOM_ID` for nine characters; the arguments
     #: follow.
     before: str
     after: str
