@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 from turnstream.turns.errors import BadRequest
-from turnstream.ws_server.schema_parts import LISTED, NAMED, ONE, nodes, subschemas
+from turnstream.ws_server.schema_parts import LISTED, NAMED, ONE, Schema, nodes, subschemas
 
 #: Bytes that a schema or another grammar may have.
 MOST_BYTES = 128 * 1024
@@ -80,8 +80,6 @@ _DEFINITIONS = {"$defs", "definitions"}
 #: Beside these, another keyword may ask for properties of the same object.
 _COMBINING = {"anyOf", "oneOf", "allOf", "$ref"}
 
-Schema = dict[str, Any]
-
 
 def refused(param: str, why: str) -> BadRequest:
     """Make the error of a schema that is not served; it names the place in the schema."""
@@ -119,23 +117,16 @@ def prepared(schema: Schema, param: str, *, annotated: bool = False) -> Schema:
 def closed(schema: Schema, param: str) -> Schema:
     """Return a schema that need not be guaranteed, its objects without further properties.
 
-    For the same reason as in `prepared`, and where that would leave them out; all else stays.
+    They are left out where `prepared` would leave them out; all else stays.
 
     Raises:
         BadRequest: the schema is too large, or is nested too deeply.
     """
-    text = json.dumps(schema, ensure_ascii=False)
-    check_size(text, param)
-    found = json.loads(text)
-    assert isinstance(found, dict), "an object is read as an object"
+    check_size(text := json.dumps(schema, ensure_ascii=False), param)
+    found: Schema = json.loads(text)
     _check_levels(found, param, 1)
     _close_all(found)
     return found
-
-
-def lenient(schema: Schema) -> Schema:
-    """Return a schema of which the compiler leaves out what it does not support."""
-    return schema | {"x-guidance": {"lenient": True}}
 
 
 def _check_levels(schema: Schema, param: str, level: int) -> None:

@@ -19,6 +19,8 @@ from turnstream.ws_server.answer_formats import Grammar
 from turnstream.ws_server.field import unsupported, wrong
 
 _NAME = re.compile(r"[A-Za-z0-9_.:/-]{1,128}")
+#: What the compiler does not support of a schema, it leaves out.
+_LENIENT = {"x-guidance": {"lenient": True}}
 #: Beside an empty `properties`, these say that a function takes no arguments.
 _OF_NO_ARGUMENTS = {"type", "properties", "required", "title", "description", "$schema"}
 #: Functions that one request may name.
@@ -120,7 +122,7 @@ def _function(tool: Described, param: str, grammars: dict[str, Grammar]) -> Tool
             parameters["additionalProperties"] = False
         # As the worker has it: arguments are an object.
         schema = parameters | {"type": "object"}
-        compiled = schema if strict else json_schemas.lenient(schema)
+        compiled = schema if strict else schema | _LENIENT
         grammars[name] = Grammar(Constraint.json_schema(compiled), at, compiled)
     return Tool(
         name=name,

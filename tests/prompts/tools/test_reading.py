@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.effort import examples
@@ -200,3 +200,20 @@ def test_values_in_python_are_json_for_the_client(written: str, value: object) -
 
     assert isinstance(arguments, Arguments)
     assert json.loads(arguments.text) == {"a": value, "b": 1}
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.tuples(inner, inner),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=examples(25, 2_000), deadline=None)
+@given(value=VALUES)
+def test_any_value_as_python_writes_it_is_the_same_in_json(value: object) -> None:
+    assume("inf" not in repr(value))
+    [_, arguments, _] = read(ToolFormat.PYTHONIC, f"[add(a={value!r})]", cut=False)
+
+    assert isinstance(arguments, Arguments)
+    assert json.loads(arguments.text)["a"] == json.loads(json.dumps(value))
