@@ -6,6 +6,7 @@ together.
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from sys import getsizeof
 
 from turnstream.turns.client import TurnClient
 from turnstream.turns.errors import ConversationTooLong, ResponseNotFound
@@ -59,11 +60,10 @@ async def looked_up(
                 known[id] = await _item(reference, turn_client, owner)
         except ResponseNotFound as exc:
             raise items.item_not_found(id, reference.param) from exc
-        added = _bytes(known[id])
-        size += added
+        size += sum(len(text.encode()) for text in _texts(known[id]))
         if size > most:
             raise ConversationTooLong(f"{most} bytes")
-        count(added)
+        count(sum(map(getsizeof, _texts(known[id]))))
         found[reference.at] = known[id]
     return tuple(found)
 
@@ -77,9 +77,9 @@ async def _item(
     return await turn_client.stored.call(reference.response_id, owner, reference.call)
 
 
-def _bytes(item: Message | FunctionCall) -> int:
+def _texts(item: Message | FunctionCall) -> tuple[str, ...]:
     match item:
         case Message(_, text):
-            return len(text.encode())
+            return (text,)
         case FunctionCall(name=name, arguments=arguments):
-            return len((name + arguments).encode())
+            return name, arguments
