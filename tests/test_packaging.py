@@ -49,6 +49,7 @@ def test_every_dependency_is_pinned() -> None:
     pinned = {normal(line.partition("==")[0]) for line in lines if "==" in line}
     wanted = [
         *PROJECT["project"]["dependencies"],
+        *PROJECT["project"]["optional-dependencies"]["gguf"],
         *PROJECT["project"]["optional-dependencies"]["worker"],
         *PROJECT["project"]["optional-dependencies"]["dev"],
     ]

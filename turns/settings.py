@@ -34,7 +34,14 @@ REDIS_URL = Setting(
     "redis://127.0.0.1:6379/0",
     "where Redis is; when it is not set, `turnstream up` starts a private one",
 )
-MODEL = Setting("MODEL", text, "demo", "`demo`, a folder in Hugging Face layout, or a hub name")
+MODEL = Setting(
+    "MODEL",
+    text,
+    "demo",
+    "`demo`, `smollm2`, a folder in Hugging Face layout, a `.gguf` file, or a hub name; `NAME=`"
+    " before it is what clients call it. `turnstream up` takes several, separated by commas: each"
+    " gets its own workers, and requests that name none get the first",
+)
 
 
 def _limits(value: str) -> OwnerLimits:

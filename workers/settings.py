@@ -10,6 +10,7 @@ from turnstream.turns.environment import Setting, SettingError, choice, read_all
 from turnstream.turns.settings import MODEL, TurnSettings
 
 ENGINES = ("slot", "vllm")
+QUANTIZE = ("none", "int4", "int8")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
@@ -33,6 +34,13 @@ class WorkerSettings:
 
     turns: TurnSettings
     model: str = MODEL.field()
+    lora_base: str = Setting(
+        "LORA_BASE",
+        str,
+        "",
+        "the model that a LoRA adapter is merged into",
+        shown="what its `adapter_config.json` names",
+    ).field()
     #: Names the worker, and so its Celery queue.
     index: int = WORKER_INDEX.field()
     engine: str = Setting(
@@ -51,6 +59,13 @@ class WorkerSettings:
     dtype: str = Setting(
         "DTYPE", choice(*DTYPES), "auto", "`auto`, `float32`, `bfloat16` or `float16`"
     ).field()
+    quantize: str = Setting(
+        "QUANTIZE",
+        choice(*QUANTIZE),
+        "none",
+        "`int4` or `int8`: weights are rounded to so many bits when a model is loaded, and take a"
+        " quarter or half of the memory of bfloat16; `none`",
+    ).field()
     compile: str = Setting(
         "COMPILE",
         choice("auto", "off"),
@@ -58,8 +73,8 @@ class WorkerSettings:
         "`auto`: a worker on a CPU compiles part of its attention with g++, if there is one, into"
         " `~/.cache/turnstream` (`$XDG_CACHE_HOME/turnstream`); `off`: it does not",
     ).field()
-    #: Where compiled code is kept; None: nothing is compiled.
-    compile_cache: Path | None = None
+    #: Where compiled code and unpacked models are kept.
+    cache: Path
     prompt: str = Setting(
         "PROMPT",
         choice("auto", *PROMPTS),
@@ -103,6 +118,11 @@ class WorkerSettings:
         """The context in tokens, or None for the model's own."""
         return self.context_tokens or None
 
+    @property
+    def compile_cache(self) -> Path | None:
+        """Where compiled code is kept, or None if nothing is compiled."""
+        return self.cache if self.compile == "auto" else None
+
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "WorkerSettings":
         """Read and check all of them.
@@ -111,8 +131,8 @@ class WorkerSettings:
             SettingError: naming the variable and what is wrong with it.
         """
         values = read_all(cls, environ)
-        cache = _cache_folder(environ) if values["compile"] == "auto" else None
-        settings = cls(turns=TurnSettings.read(environ), compile_cache=cache, **values)
+        cache = _cache_folder(environ)
+        settings = cls(turns=TurnSettings.read(environ), cache=cache, **values)
         if settings.tensor_parallel > 1 and settings.engine != "vllm":
             problem = f"must be 1 for the engine {settings.engine}, not {settings.tensor_parallel}"
             raise SettingError("TENSOR_PARALLEL", problem)

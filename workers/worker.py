@@ -13,6 +13,7 @@ from turnstream.prompts.tools import CALL_FORMATS, CallFormat, ToolFormat, forma
 from turnstream.turns.commands import commands
 from turnstream.turns.connection import connect
 from turnstream.turns.log import Log
+from turnstream.turns.model_name import checkpoint_of, served_name
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.record import DESCRIPTION_VERSION, SelfDescription
 from turnstream.turns.token_count import CountQueue
@@ -23,6 +24,7 @@ from turnstream.workers.control import ControlListener
 from turnstream.workers.counter import Counter
 from turnstream.workers.engine import CheckpointError
 from turnstream.workers.engines.load import LoadedModel, load_engine
+from turnstream.workers.engines.quantised_linear import Quantise
 from turnstream.workers.engines.slicing import byte_table, slicers
 from turnstream.workers.engines.tokenizer import LlamaTokenizer
 from turnstream.workers.heartbeat import Heartbeat
@@ -46,17 +48,20 @@ class Worker:
         self._settings = settings
         self._draining = False
         loaded = load_engine(
-            model=settings.model,
+            model=checkpoint_of(settings.model),
             engine=settings.engine,
             tensor_parallel=settings.tensor_parallel,
             device=settings.device,
             dtype=settings.dtype,
+            lora_base=settings.lora_base,
+            quantize=Quantise(settings.quantize),
             slots=settings.slots,
             context=settings.context,
+            cache=settings.cache,
             compile_cache=settings.compile_cache,
             after_step=self._after_step,
         )
-        self.model = loaded.name
+        self.model = served_name(settings.model)
         self._engine = loaded.engine
         redis = connect(settings.turns.redis_url)
         table = byte_table(loaded.tokenizer)
@@ -65,7 +70,7 @@ class Worker:
             return TurnQueue(
                 redis,
                 settings.turns,
-                model=loaded.name,
+                model=self.model,
                 worker=settings.name,
                 most_bytes=table.most_bytes(loaded.engine.context),
             )
@@ -75,7 +80,7 @@ class Worker:
         chat = BoundedPrompter(_prompter(loaded, prompts, tool_format), loaded.tokenizer)
         prompter = WithRawPrompts(loaded.tokenizer, chat)
         self._counter = Counter(
-            CountQueue(redis, model=loaded.name), prompter, context=loaded.engine.context
+            CountQueue(redis, model=self.model), prompter, context=loaded.engine.context
         )
         self._active = ActiveTurns(loaded.engine.capacity)
         self._publisher = Publisher(self._active, Log(redis, settings.turns, worker=settings.name))
@@ -97,9 +102,9 @@ class Worker:
             "top_p": loaded.top_p,
         }
         self._control = ControlListener(
-            lambda: commands(redis, model=loaded.name, worker=settings.name),
+            lambda: commands(redis, model=self.model, worker=settings.name),
             self._active,
-            self._claimer.claim_soon,
+            self._claimer.claim_one,
         )
         self._heartbeat = Heartbeat(
             queue(), self._active, about=about, check_engine=self._check_engine

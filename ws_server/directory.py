@@ -58,13 +58,14 @@ class Directory:
             raise ModelNotFound(wanted) from exc
 
     async def all(self) -> list[Model]:
-        """Return every model, ordered by name.
+        """Return every model: the default one, which many clients take, then the others by name.
 
         Raises:
             Overloaded: Redis is unavailable.
         """
         await self._look()
-        return [self._models[name] for name in sorted(self._models)]
+        names = sorted(self._models, key=lambda name: (name != self._default, name))
+        return [self._models[name] for name in names]
 
     async def _look(self) -> None:
         asked = time.monotonic()

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,8 @@ import redis.asyncio
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as connect_socket
 
+from harness.ports import free_port
+from tests.conftest import private_redis
 from tests.ws_server.batch_harness import BatchHarness, own_database
 from tests.ws_server.edge import Edge, pages, settings
 from tests.ws_server.fake_worker import MODEL, FakeWorker
@@ -35,6 +36,13 @@ ROOT = Path(__file__).parents[2]
 Node = Callable[..., AbstractAsyncContextManager[httpx2.AsyncClient]]
 
 
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run the Redis of the front ends that these tests share."""
+    with private_redis(tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
 @pytest.fixture
 def worker(redis_url: str, redis: "redis.asyncio.Redis") -> Iterator[FakeWorker]:
     settings = TurnSettings(redis_url=redis_url)
@@ -48,9 +56,7 @@ def worker(redis_url: str, redis: "redis.asyncio.Redis") -> Iterator[FakeWorker]
 @contextmanager
 def serving(redis_url: str, directory: Path, **environ: str) -> Iterator[str]:
     """Run a front end alone."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     mine = {k: v for k, v in os.environ.items() if not k.startswith("TURNSTREAM_")} | {
         "TURNSTREAM_REDIS_URL": redis_url,
         "TURNSTREAM_MODEL": MODEL,
@@ -162,6 +168,7 @@ def local_node(redis_url: str, redis: "redis.asyncio.Redis", tmp_path: Path) -> 
         async with (
             app.router.lifespan_context(app),
             httpx2.AsyncClient(
+                timeout=30,
                 transport=transport,
                 base_url="http://127.0.0.1",
                 headers={"Authorization": "Bearer ann"},

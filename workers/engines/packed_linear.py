@@ -30,7 +30,7 @@ class PackedLinear(nn.Module):
 
 def pack(model: nn.Module) -> bool:
     """Replace every linear layer of a model by a packed one; return False if that is impossible."""
-    layers = {name: part for name, part in model.named_modules() if isinstance(part, nn.Linear)}
+    layers = {name: part for name, part in model.named_modules() if type(part) is nn.Linear}
     try:
         with torch.inference_mode():
             for name, layer in layers.items():

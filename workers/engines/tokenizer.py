@@ -18,8 +18,8 @@ from transformers import AutoTokenizer, PreTrainedTokenizerBase
 from turnstream.prompts import CONTROL_STRINGS, neutralise
 from turnstream.prompts.broken_marks import breaks_marks, encode_cut, mark_cuts
 from turnstream.workers.engine import CheckpointError
-from turnstream.workers.engines.checkpoint import first_line, quiet
 from turnstream.workers.engines.grammars import Grammars
+from turnstream.workers.engines.quiet_loading import first_line, quiet
 
 _PLACEHOLDER = re.compile("\ue000(\\d+)\ue001")
 #: What templates write between messages and some tokenizers have no control token for.

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from turnstream.workers.engines.checkpoint import (
+from turnstream.workers.engines.checkpoint import Checkpoint
+from turnstream.workers.engines.generation_defaults import (
     GenerationDefaults,
     read_generation_defaults,
 )
@@ -37,4 +38,13 @@ def test_generation_defaults_are_read_from_both_files(
     (tmp_path / "config.json").write_text(json.dumps(config))
     if generation is not None:
         (tmp_path / "generation_config.json").write_text(json.dumps(generation))
-    assert read_generation_defaults(tmp_path) == defaults
+    assert read_generation_defaults(Checkpoint(name="any", folder=tmp_path)) == defaults
+
+
+def test_what_authors_recommend_holds_where_the_files_say_nothing(tmp_path: Path) -> None:
+    checkpoint = Checkpoint(name="any", folder=tmp_path, temperature=0.2, top_p=0.9)
+    (tmp_path / "generation_config.json").write_text('{"top_p": 0.5}')
+
+    defaults = read_generation_defaults(checkpoint)
+
+    assert (defaults.temperature, defaults.top_p) == (0.2, 0.5)

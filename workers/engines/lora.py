@@ -1,0 +1,108 @@
+"""Merge a LoRA adapter into the model that it was trained for, when that is loaded.
+
+A merged model is a model like any other: it costs nothing per token, and a worker serves one. The
+folder is as PEFT writes it. What would be wrong when only added to the weights is refused by name.
+"""
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from turnstream.workers.engine import CheckpointError
+from turnstream.workers.engines.quiet_loading import first_line
+
+CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
+#: How weights begin; others change the base as well, which the adapter does not have.
+_STARTS = (True, False, None, "gaussian", "eva", "orthogonal")
+#: What PEFT can also do, and we do not.
+_OTHERS = (
+    "use_dora",
+    "use_qalora",
+    "lora_bias",
+    "fan_in_fan_out",
+    "modules_to_save",
+    "layer_replication",
+    "trainable_token_indices",
+    "target_parameters",
+    "alora_invocation_tokens",
+)
+_KEY = re.compile(r"base_model\.model\.(.+)\.lora_([AB])\.(?:default\.)?weight")
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """Read an adapter's config.
+
+    Raises:
+        CheckpointError: it cannot be read, or is not of an adapter that can be merged.
+    """
+    file = folder / CONFIG
+    try:
+        config: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        kind = config.get("peft_type")
+    except (OSError, ValueError, AttributeError) as exc:
+        raise CheckpointError(f"{file}: cannot be read: {first_line(exc)}") from exc
+    if kind != "LORA":
+        raise CheckpointError(f"{file}: not a LoRA adapter but {kind}")
+    refused = [name for name in _OTHERS if config.get(name)]
+    if config.get("bias", "none") != "none":
+        refused.append("bias")
+    if config.get("init_lora_weights") not in _STARTS:
+        refused.append(f"init_lora_weights {config['init_lora_weights']}")
+    if refused:
+        raise CheckpointError(f"{file}: cannot merge an adapter with {', '.join(refused)}")
+    return config
+
+
+def merge(model: PreTrainedModel, folder: Path) -> None:
+    """Add an adapter to the weights of a model.
+
+    Raises:
+        CheckpointError: its files cannot be read, or do not fit the model.
+    """
+    config = read_config(folder)
+    file = folder / WEIGHTS
+    try:
+        weights = load_file(file)
+    except Exception as exc:  # many libraries, many errors
+        raise CheckpointError(f"{file}: cannot be read: {first_line(exc)}") from exc
+    pairs: dict[str, dict[str, Tensor]] = {}
+    for key, weight in weights.items():
+        if (found := _KEY.fullmatch(key)) is None:
+            raise CheckpointError(f"{file}: {key} is no part of a LoRA of linear layers")
+        pairs.setdefault(found[1], {})[found[2]] = weight
+    if "lm_head" in pairs and getattr(model.config, "tie_word_embeddings", False):
+        raise CheckpointError(
+            f"{file}: cannot merge into lm_head, which this model embeds with too"
+        )
+    with torch.inference_mode():
+        for name, pair in pairs.items():
+            try:
+                _add(model.get_parameter(f"{name}.weight"), pair, _alpha(name, config), config)
+            except (AttributeError, KeyError, RuntimeError) as exc:
+                why = first_line(exc)
+                raise CheckpointError(f"{file}: {name} does not fit the model: {why}") from exc
+
+
+def _add(
+    weight: Tensor, pair: Mapping[str, Tensor], alpha: float, config: Mapping[str, Any]
+) -> None:
+    down, up = (pair[name].to(weight.device, torch.float32) for name in "AB")
+    rank = down.shape[0]
+    scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
+    weight.copy_(weight.float() + up @ down * scale)
+
+
+def _alpha(name: str, config: Mapping[str, Any]) -> float:
+    """Return a layer's alpha: that of the first pattern which its name ends with, or the common."""
+    for pattern, alpha in (config.get("alpha_pattern") or {}).items():
+        if re.fullmatch(rf"(.*\.)?({pattern})", name):
+            return float(alpha)
+    return float(config["lora_alpha"])
