@@ -15,9 +15,8 @@ BENCHMARKS := dispatch relay slicer append takeover storm queue cancel share dec
 # Of all that pip says, what shows that it moves. Its warnings and errors pass by on stderr.
 PROGRESS := ^ *((Downloading|Processing) .*|Building editable.*started|Installing collected packages|Successfully installed)
 
-# Tests run in several processes; those that share a service stay in one (tests/conftest.py). Groups start in
-# the order of their folders, so that the long ones, which need a service, start early.
-PARALLEL := -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
+# Tests run in several processes; those that share a service stay in one, and start first (tests/conftest.py).
+PARALLEL := -n auto --dist loadscope --no-loadscope-reorder
 
 # Container images often set it. Then each of the many processes that tests start would compile our code anew.
 unexport PYTHONDONTWRITEBYTECODE

@@ -13,6 +13,8 @@ BAD_SETTING = 2
 CANNOT_LOAD = 3
 #: `turnstream bulk` has written its output, and some of its lines are errors.
 SOME_FAILED = 4
+#: `turnstream check-gpu` or `check-engine` has found that answers would be wrong.
+NOT_FIT = 5
 #: Ctrl-C.
 INTERRUPTED = 130
 

@@ -29,12 +29,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = vars(parser.parse_args(arguments))
     command = options.pop("command")
     settings = {name: options.pop(name) for name in list(options) if name.startswith(PREFIX)}
-    os.environ.update({name: str(value) for name, value in settings.items() if value is not None})
+    os.environ.update({name: _text(value) for name, value in settings.items() if value is not None})
     try:
         return start(command, options)
     except SettingError as exc:
         print(f"turnstream {command}: {exc}", file=sys.stderr)
         return BAD_SETTING
+
+
+def _text(value: object) -> str:
+    """Return an option as its variable has it; one that was given several times, with commas."""
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 def start(command: str, options: Mapping[str, Any]) -> int:
@@ -60,6 +65,11 @@ def start(command: str, options: Mapping[str, Any]) -> int:
             from turnstream.cli import bulk
 
             return bulk.run(bulk.Options(**options))
+        case "check-engine" | "check-gpu":
+            from turnstream.cli import check_engine
+
+            device = "cuda" if command == "check-gpu" else "cpu"
+            return check_engine.run(check_engine.Options(**options), device=device)
     raise AssertionError(command)
 
 
@@ -74,8 +84,14 @@ def make_parser() -> argparse.ArgumentParser:
     up = commands.add_parser("up", help="start everything: Redis, workers and the front end")
     add_listen_options(up)
     option(up, "--data-dir", "DIR", "where the private Redis keeps its data")
-    option(up, "--model", "demo|smollm2|PATH|NAME", "the model to answer with (demo)")
-    option(up, "--workers", "N", "worker processes (1)", whole(1, 64))
+    up.add_argument(
+        "--model",
+        dest="TURNSTREAM_MODEL",
+        action="append",
+        metavar="[NAME=]demo|smollm2|PATH|NAME",
+        help="the model to answer with (demo); again for each further model",
+    )
+    option(up, "--workers", "N", "worker processes of each model (1)", whole(1, 64))
     option(up, "--redis-url", "URL", "use this Redis instead of starting one")
     add_engine_options(up)
 
@@ -96,6 +112,9 @@ def make_parser() -> argparse.ArgumentParser:
         whole(0, 9999),
     )
     add_engine_options(worker)
+
+    add_check(commands.add_parser("check-gpu", help="check and measure the engine on a GPU"))
+    add_check(commands.add_parser("check-engine", help="the same on a CPU"))
 
     chat = commands.add_parser("chat", help="talk to a running server from the terminal")
     option(chat, "--url", "URL", "the server (http://127.0.0.1:8000)")
@@ -169,6 +188,14 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     option(parser, "--lora-base", "PATH|NAME", "the base of a model that is a LoRA adapter")
     option(parser, "--quantize", "BITS", "round the weights to int4 or int8 (none)")
     option(parser, "--slots", "N", "turns that an engine answers at the same time", whole(1, 4096))
+
+
+def add_check(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a check of the engine."""
+    option(parser, "--model", "demo|PATH|NAME", "the model to check with (demo)")
+    option(parser, "--device", "DEVICE", "cpu, cuda, cuda:1 …")
+    option(parser, "--dtype", "DTYPE", "auto, float32, bfloat16 or float16 (auto)")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="also write the report there")
 
 
 def option(

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from urllib.parse import quote
 
 from turnstream.turns.probe import redis_problem
 from turnstream.turns.redis_problem import Cause, RedisProblem
@@ -31,12 +32,12 @@ async def wait_for_redis(url: str, model: str, seconds: float) -> RedisProblem |
     return None
 
 
-async def readiness_problem(host: str, port: int) -> str | None:
-    """Return why the service cannot answer a turn yet, or None if it can."""
+async def readiness_problem(host: str, port: int, model: str) -> str | None:
+    """Return why the service cannot answer a turn of a model yet, or None if it can."""
     host = LOOPBACK.get(host, host)
     try:
         async with asyncio.timeout(ANSWER_SECONDS):
-            status, body = await get(host, port, "/readyz")
+            status, body = await get(host, port, f"/readyz?model={quote(model, safe='')}")
     except (OSError, TimeoutError):
         return "the front end does not answer"
     if status == 200:

@@ -9,6 +9,7 @@ import os
 import signal
 import socket
 import sys
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,6 +35,15 @@ PROGRESS_SECONDS = 10.0
 REDIS_SECONDS = 15.0
 
 
+def _models(value: str) -> tuple[str, ...]:
+    """Split the models of the setting, whose names must differ."""
+    models = tuple(filter(None, map(str.strip, value.split(","))))
+    for name, times in Counter(map(served_name, models)).items():
+        if times > 1:
+            raise ValueError(f"has two models called {name!r}; write NAME= before one of them")
+    return models
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UpSettings:
     """Settings of `turnstream up` itself; its children read the others from the environment."""
@@ -54,12 +64,15 @@ class UpSettings:
         shown=f"1/{SHARE} of the machine's or container's memory",
     ).field()
     workers: int = Setting(
-        "WORKERS", whole(1, 64), 1, "worker processes that `turnstream up` starts"
+        "WORKERS", whole(1, 64), 1, "worker processes that `turnstream up` starts for each model"
     ).field()
     host: str = HOST.field()
     #: 0: any free port.
     port: int = replace(PORT, form=whole(0, 65535)).field()
-    model: str = MODEL.field()
+    #: The first one is that of requests that name none.
+    models: tuple[str, ...] = replace(
+        MODEL, form=_models, default=("demo",), shown="`demo`"
+    ).field()
     #: The index of the first worker; the others follow it.
     first_worker: int = WORKER_INDEX.field()
     #: Where the front end stores files.
@@ -136,8 +149,8 @@ class Up:
         self.settings = settings
         self.port = port
         self.groups = groups
-        #: The name of the model, where the setting may be a path.
-        self.model = served_name(settings.model)
+        #: The names of the models, where the settings may be paths.
+        self.models = tuple(map(served_name, settings.models))
 
     async def run(self) -> int:
         """Serve until a signal; a second signal kills all processes at once.
@@ -200,7 +213,7 @@ class Up:
         tasks.create_task(
             keep_running(Command(name="redis", argv=private.argv, environ={}), self.groups)
         )
-        problem = await wait_for_redis(private.url, self.model, REDIS_SECONDS)
+        problem = await wait_for_redis(private.url, self.models[0], REDIS_SECONDS)
         if problem is not None:
             raise GiveUp(f"{problem.summary}; {private.log}: {private.last_line()}")
         return private.url
@@ -212,7 +225,7 @@ class Up:
             GiveUp: it can't be reached, or does not let us in. One that only refuses writes is
                 logged: it may take them again while the service runs.
         """
-        problem = await wait_for_redis(url, self.model, REDIS_SECONDS)
+        problem = await wait_for_redis(url, self.models[0], REDIS_SECONDS)
         if problem is None:
             return
         if not problem.cause.refuses_writes_only:
@@ -228,37 +241,41 @@ class Up:
             "TURNSTREAM_REDIS_URL": redis_url,
             "TURNSTREAM_HOST": settings.host,
             "TURNSTREAM_PORT": str(self.port),
-            "TURNSTREAM_MODEL": settings.model,
+            "TURNSTREAM_MODEL": settings.models[0],
             "TURNSTREAM_FILES": settings.files,
             # Otherwise output through a pipe appears only when a buffer is full.
             "PYTHONUNBUFFERED": "1",
         }
         python = (sys.executable, "-P", "-m", "turnstream")
-        log(
-            "turnstream",
-            f"starting the front end and {settings.workers} worker(s) with model {settings.model}",
-        )
-        return [
-            Command(name="front-end", argv=(*python, "serve"), environ=environ),
-            *(
-                Command(
-                    name=f"worker-{index}",
-                    argv=(*python, "worker"),
-                    environ={**environ, "TURNSTREAM_WORKER_INDEX": str(index)},
+        commands = [Command(name="front-end", argv=(*python, "serve"), environ=environ)]
+        index = settings.first_worker
+        for model in settings.models:
+            log(
+                "turnstream",
+                f"starting {settings.workers} worker(s) with model {model}, from worker-{index} on",
+            )
+            for _ in range(settings.workers):
+                own = {"TURNSTREAM_MODEL": model, "TURNSTREAM_WORKER_INDEX": str(index)}
+                commands.append(
+                    Command(
+                        name=f"worker-{index}",
+                        argv=(*python, "worker"),
+                        environ={**environ, **own},
+                    )
                 )
-                for index in range(settings.first_worker, settings.first_worker + settings.workers)
-            ),
-        ]
+                index += 1
+        return commands
 
     async def wait_until_ready(self) -> None:
-        """Print the `ready` line once the service can answer a turn."""
+        """Print the `ready` line once each model can answer a turn."""
         loop = asyncio.get_running_loop()
         started = reported = loop.time()
-        while (problem := await readiness_problem(self.settings.host, self.port)) is not None:
-            if loop.time() - reported >= PROGRESS_SECONDS:
-                reported = loop.time()
-                log("turnstream", f"not ready after {reported - started:.0f} s: {problem}")
-            await asyncio.sleep(CHECK_SECONDS)
+        for model in self.models:
+            while problem := await readiness_problem(self.settings.host, self.port, model):
+                if loop.time() - reported >= PROGRESS_SECONDS:
+                    reported = loop.time()
+                    log("turnstream", f"not ready after {reported - started:.0f} s: {problem}")
+                await asyncio.sleep(CHECK_SECONDS)
         host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
         announce(f"ready http://{host}:{self.port}")
 

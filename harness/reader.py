@@ -107,7 +107,7 @@ class Reader:
             self._socket = await self._reconnect(question)
         while not self.ended:
             event = json.loads(await self._socket.recv())
-            if "sequence_number" not in event:
+            if "sequence_number" not in event or _refuses(event):
                 if not await self._must_reconnect(event):
                     continue
                 # The server has dropped the turn from this socket: resume on a new one.
@@ -140,7 +140,7 @@ class Reader:
         )
 
     async def _must_reconnect(self, frame: Event) -> bool:
-        """Return whether to reconnect after a frame without a sequence number.
+        """Return whether to reconnect after a frame that is not an event of the response.
 
         Raises:
             Refused: it is an error that a retry does not cure.
@@ -154,7 +154,7 @@ class Reader:
             return True
         if frame["type"] == "error":
             raise Refused(frame["error"])
-        raise Broken(f"a frame without a sequence number: {frame}")
+        raise Broken(f"a frame that is no event of a response: {frame}")
 
     def _take(self, event: Event) -> None:
         if event["sequence_number"] != len(self.events):
@@ -165,6 +165,11 @@ class Reader:
         if self._last_event or event["type"] == "response.in_progress":
             self._last_event = now
         self.events.append(event)
+
+
+def _refuses(event: Event) -> bool:
+    """Return whether an event refuses a request: it is in no response's log."""
+    return event["type"] == "error" and event["sequence_number"] == 0
 
 
 def event_text(events: list[Event]) -> str:

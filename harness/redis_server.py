@@ -9,7 +9,8 @@ from typing import Self
 from redis import Redis
 from redis.exceptions import RedisError
 
-from turnstream.cli.redis_server import find_program, free_port
+from harness.ports import free_port
+from turnstream.cli.redis_server import find_program
 
 START_SECONDS = 20.0
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import Browser, Locator, Page, async_playwright
+from playwright.async_api import Browser, Locator, Page, async_playwright, expect
 
 from harness.chromium import NoBrowser, find_chromium
 
@@ -90,6 +90,7 @@ def chromium() -> str:
 async def launch() -> AsyncIterator[Browser]:
     """Start a browser; close it at the end."""
     program = chromium()
+    expect.set_options(timeout=PATIENCE_MS)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=program, args=_OPTIONS)
         yield browser

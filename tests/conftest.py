@@ -8,9 +8,11 @@ import shutil
 import subprocess
 import time
 from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 import pytest_asyncio
 from redis import Redis
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 START_SECONDS = 20.0
 #: So much of the service's output is shown under a failing test.
 SHOWN_CHARACTERS = 20_000
+MOST_PROCESSES = 4
 
 
 #: Folders whose tests share a process, and so its service. At most two of the processes hold one,
@@ -37,6 +40,12 @@ GROUPS = {
     "fuzz": "service",
     "schemas": "service",
 }
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """Return the number of processes: one more than cores, since a third of the time is waiting."""
+    return min((psutil.cpu_count() or 1) + 1, MOST_PROCESSES)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -65,8 +74,19 @@ def group_of(nodeid: str) -> str:
 
 @pytest.fixture(scope="session")
 def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run a private Redis for the whole session and give its URL, database 0."""
-    private = PrivateRedis.prepare(find_program(), tmp_path_factory.mktemp("redis"))
+    """Run a Redis that no process of ours uses beside the test, and give its URL, database 0."""
+    with private_redis(tmp_path_factory.mktemp("redis")) as url:
+        yield url
+
+
+@contextmanager
+def private_redis(directory: Path) -> Iterator[str]:
+    """Run a Redis and give its URL.
+
+    A folder whose tests share a front end has one of its own: each second a front end sweeps, and
+    takes batches, whoever they belong to.
+    """
+    private = PrivateRedis.prepare(find_program(), directory)
     server = subprocess.Popen(private.argv)
     try:
         wait_for(private, server)
@@ -127,7 +147,13 @@ def node_modules() -> Path:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run each test that uses `browser` in the event loop in which the browser was started."""
+    """Run each test that uses `browser` in the event loop in which the browser was started.
+
+    And the groups before all else, where several processes run: a group is not divided, so one that
+    began late would end last, alone.
+    """
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: group_of(item.nodeid) not in GROUPS.values())
     for item in items:
         if isinstance(item, pytest.Function) and "browser" in item.fixturenames:
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)

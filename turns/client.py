@@ -18,7 +18,7 @@ from turnstream.turns.errors import (
     StreamExpired,
 )
 from turnstream.turns.events import kept
-from turnstream.turns.fair_gate import FairGate
+from turnstream.turns.fair_gate import READS, FairGate
 from turnstream.turns.follower import PAGE_BYTES, Follower, Page, ReadLog
 from turnstream.turns.lua import Script
 from turnstream.turns.migration import migrate
@@ -62,7 +62,7 @@ class TurnClient:
         self._probed: str | None = None
         self.relay = Relay(node, self._subscriber, self._redis, settings.redis_url)
         calls = RedisCalls(self._problems)
-        self._gate = FairGate()
+        self._submits, self._reads = FairGate(), FairGate(total=READS, each=READS)
         self._reply = calls.reply
         #: Records of turns.
         self.stored = Stored(self._redis, calls, alive_ms=settings.alive_ms)
@@ -122,7 +122,7 @@ class TurnClient:
             follower.close()
 
     async def _submit_turn(self, turn: Turn) -> Any:
-        async with self._gate.admitted(turn.owner):
+        async with self._submits.admitted(turn.owner):
             if not turn.generate:
                 return await self._reply(self._warm_up(**warm_up(turn, self._settings)))
             args = submission(turn, self._settings, self._wake_up, node=self._node)
@@ -256,8 +256,8 @@ class TurnClient:
             except Overloaded:
                 continue
 
-    def _reader(self, owner: str) -> ReadLog:
-        async def read(turn_id: str, after: int) -> Page:
+    async def _read_log(self, turn_id: str, owner: str, after: int) -> Any:
+        async with self._reads.admitted(owner):
             call = self._follow(
                 id=turn_id,
                 owner=owner,
@@ -266,7 +266,11 @@ class TurnClient:
                 bytes=PAGE_BYTES,
                 watch_ms=self._watch_ms,
             )
-            match await self._reply(call):
+            return await self._reply(call)
+
+    def _reader(self, owner: str) -> ReadLog:
+        async def read(turn_id: str, after: int) -> Page:
+            match await self._read_log(turn_id, owner, after):
                 case [b"newer_version"]:
                     raise NewerVersion(turn_id)
                 case [b"response_not_found"]:

@@ -183,8 +183,8 @@ class ErrorEvent(Struct, frozen=True, kw_only=True, tag_field="type", tag="error
     error: Error
     #: `retry-after` in seconds, if a retry may help.
     headers: dict[str, str] | UnsetType = UNSET
-    #: Only if the request became a turn.
-    sequence_number: Count | UnsetType = UNSET
+    #: 0: it is not an event of a response, whose event 0 is always `response.created`.
+    sequence_number: Count = 0
     stream_id: StreamId | UnsetType = UNSET
 
 

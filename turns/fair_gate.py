@@ -1,7 +1,7 @@
-"""Let owners take turns at a node's submits, so that a burst of one does not delay another's.
+"""Let owners take turns at what a node asks of Redis, so that a burst of one delays no other's.
 
-Redis serves its connections first come, first served. Without the gate thousands of submits of one
-owner would be ahead of the next owner's first.
+Redis serves its connections first come, first served. Without a gate thousands of submits of one
+owner, or of reads of their logs, would be ahead of the next owner's first submit.
 """
 
 import asyncio
@@ -11,8 +11,9 @@ from contextlib import asynccontextmanager
 
 from turnstream.turns.errors import RateLimited
 
-#: Submits at a time: half of a node's connections, so that reads and cancels always have some.
-TOTAL = 16
+#: Submits, and reads of logs, at a time: together fewer than a node's connections, so that cancels
+#: and the node itself always have some.
+TOTAL, READS = 16, 12
 #: Submits of one owner at a time.
 EACH = 4
 #: Submits of one owner that may wait; one more is refused.

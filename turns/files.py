@@ -19,6 +19,8 @@ from turnstream.turns.redis_calls import translated_errors
 RECORD_BYTES = 1024
 #: After how long a client is told to try again; until then it may delete files.
 RETRY_MS = 60_000
+#: An upload whose node has not called for this long is over.
+LAPSE_SECONDS = 600
 
 _FILE = re.compile(r"file-[0-9a-f]{32}")
 
@@ -59,6 +61,7 @@ class Files:
     def __init__(self, client: "redis.asyncio.Redis") -> None:
         self._redis = client
         self._add = Script(client, "file_add")
+        self._reserve = Script(client, "file_reserve")
         self._forget = Script(client, "file_forget")
 
     async def add(self, file: File, *, most_bytes: int = 0) -> None:
@@ -84,17 +87,38 @@ class Files:
         if added == b"limited":
             raise _too_many_bytes(most_bytes)
 
-    async def check_room(self, owner: str, *, most_bytes: int) -> None:
-        """Check that an owner may add a file, before its content is taken.
+    async def reserve(self, id: str, owner: str, size: int, *, most_bytes: int) -> None:
+        """Count bytes of an upload that is under way, or change how many.
+
+        They count until `add` or `release`, or for `LAPSE_SECONDS` after the last call.
+
+        Args:
+            size: of its content, at most.
+            most_bytes: of all files of the owner; 0: no limit.
 
         Raises:
-            RateLimited: the owner's files have all the bytes that they may have.
+            RateLimited: the owner's files would have more bytes; nothing has changed.
             Overloaded: Redis is away.
         """
         with translated_errors():
-            used = await cast(Any, self._redis.hget(keys.file_sizes(owner), "total"))
-        if most_bytes and int(used or 0) >= most_bytes:
+            reserved = await self._reserve(
+                id=id,
+                owner=owner,
+                size=size + RECORD_BYTES,
+                most=most_bytes,
+                lapse_ms=LAPSE_SECONDS * 1000,
+            )
+        if reserved == b"limited":
             raise _too_many_bytes(most_bytes)
+
+    async def release(self, id: str, owner: str) -> None:
+        """Give back what an upload has reserved that was not added.
+
+        Raises:
+            Overloaded: Redis is away.
+        """
+        with translated_errors():
+            await self._forget(id=id, owner=owner)
 
     async def get(self, id: str, owner: str) -> File:
         """Return a file.
@@ -135,8 +159,7 @@ class Files:
         Raises:
             Overloaded: Redis is away.
         """
-        with translated_errors():
-            await self._forget(id=file.id, owner=file.owner)
+        await self.release(file.id, file.owner)
 
     async def expired(self, now: float) -> Sequence[File]:
         """Return up to 100 expired files.

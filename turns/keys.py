@@ -197,6 +197,11 @@ def file_sizes(owner: str) -> str:
     return f"ts:file-sizes:{owner}"
 
 
+def uploads(owner: str) -> str:
+    """Sorted set: ids of an owner's uploads under way, by when each lapses, in milliseconds."""
+    return f"ts:uploads:{owner}"
+
+
 def file_expiries() -> str:
     """Sorted set: when each file expires, in seconds."""
     return "ts:file-expiries"
@@ -249,6 +254,7 @@ _FUNCTIONS: tuple[Callable[..., str], ...] = (
     file,
     files,
     file_sizes,
+    uploads,
     file_expiries,
     worker_channel,
     node_channel,

@@ -38,7 +38,9 @@ MODEL = Setting(
     "MODEL",
     text,
     "demo",
-    "`demo`, `smollm2`, a folder in Hugging Face layout, a `.gguf` file, or a hub name",
+    "`demo`, `smollm2`, a folder in Hugging Face layout, a `.gguf` file, or a hub name; `NAME=`"
+    " before it is what clients call it. `turnstream up` takes several, separated by commas: each"
+    " gets its own workers, and requests that name none get the first",
 )
 
 

@@ -15,6 +15,7 @@ from celery import Celery
 from celery.signals import worker_init, worker_ready, worker_shutdown, worker_shutting_down
 
 from turnstream.turns.wake_up import OLD_WAKE_UP_TASK, WAKE_UP_TASK
+from turnstream.workers.broker_transport import Transport
 from turnstream.workers.consumer import Consumer, broker_settings
 from turnstream.workers.settings import WorkerSettings
 from turnstream.workers.worker import Worker
@@ -33,6 +34,7 @@ def celery_settings(redis_url: str) -> dict[str, Any]:
     """Return Celery's settings; tests/faults covers each of them."""
     return {
         **broker_settings(redis_url),
+        "broker_transport": f"{Transport.__module__}:{Transport.__name__}",
         # A worker waits for Redis without a limit, at its start and later.
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,

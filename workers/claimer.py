@@ -1,12 +1,15 @@
 """Claims turns from the head of the queue and submits them to the engine.
 
-The claimer's own thread claims when the control channel brings a wake-up, when a slot becomes
-free, and at every heartbeat, so that a lost wake-up costs little. A wake-up that Celery delivers is
-carried out on the thread that receives it.
+A wake-up is carried out on the thread that receives it, so that no time is lost between threads;
+but what the control channel's thread has claimed, the claimer's own thread starts, because a cancel
+would wait for that. The claimer's thread also claims when a slot becomes free, and at every
+heartbeat, so that a lost wake-up costs little.
 """
 
 import logging
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from threading import Event, Lock, Thread
 
@@ -68,6 +71,8 @@ class Claimer:
         self._public = public_prefix(prompter, limit=engine.context - 1)
         # One claim at a time: Redis recognises the repeat of a worker's last claim by one nonce.
         self._claiming = Lock()
+        #: Turns that the control channel's thread has claimed; guarded by the same lock.
+        self._unstarted: deque[Claimed] = deque()
         self._unreachable = False
         self._wake = Event()
         self._callbacks = Callbacks(
@@ -86,8 +91,15 @@ class Claimer:
         """Fill free slots now, on the caller's thread."""
         self._fill()
 
-    def claim_soon(self) -> None:
-        """Fill free slots on the claimer's own thread; never waits."""
+    def claim_one(self) -> None:
+        """Claim one turn now, unless another thread claims; the claimer's own thread goes on."""
+        if self._claiming.acquire(blocking=False):
+            try:
+                with self._pausing():
+                    if claimed := self._claim_next():
+                        self._unstarted.append(claimed)
+            finally:
+                self._claiming.release()
         self._wake.set()
 
     def stop_claiming(self) -> None:
@@ -105,31 +117,49 @@ class Claimer:
             self._fill()
             self._wake.wait(HEARTBEAT_SECONDS)
             self._wake.clear()
+        # Nothing is claimed from here on, and nothing that was claimed is left behind.
+        with self._claiming:
+            self._start_claimed()
 
     def _fill(self) -> None:
-        with self._claiming:
-            try:
-                while not self._stopping.is_set() and (slots := self._active.free_slots()) > 0:
-                    claimed = self._queue.claim(slots)
-                    if self._unreachable:
-                        log.info("Redis can be used again, claims continue")
-                        self._unreachable = False
-                    if claimed is None:
-                        return
-                    self._start(claimed)
-                for preempted in self._active.preempted():
-                    if self._stopping.is_set():
-                        return
-                    # The engine starts the submitted turn in the step that frees the slot.
-                    claimed = self._queue.claim(0, preempted=preempted.claimed.id)
-                    if claimed is None:
-                        return
-                    preempted.reassign_slot()
-                    self._start(claimed)
-            except RETRYABLE_ERRORS as exc:
-                if not self._unreachable:
-                    log.warning("claims are paused, Redis can't be used: %s", problem_of(exc))
-                self._unreachable = True
+        with self._claiming, self._pausing():
+            self._start_claimed()
+            while claimed := self._claim_next():
+                self._start(claimed)
+            for preempted in self._active.preempted():
+                if self._stopping.is_set():
+                    return
+                # The engine starts the submitted turn in the step that frees the slot.
+                claimed = self._queue.claim(0, preempted=preempted.claimed.id)
+                if claimed is None:
+                    return
+                preempted.reassign_slot()
+                self._start(claimed)
+
+    def _start_claimed(self) -> None:
+        while self._unstarted:
+            self._start(self._unstarted.popleft())
+
+    def _claim_next(self) -> Claimed | None:
+        """Claim the next turn if a slot is free."""
+        slots = self._active.free_slots() - len(self._unstarted)
+        if slots < 1 or self._stopping.is_set():
+            return None
+        claimed = self._queue.claim(slots)
+        if self._unreachable:
+            log.info("Redis can be used again, claims continue")
+            self._unreachable = False
+        return claimed
+
+    @contextmanager
+    def _pausing(self) -> Iterator[None]:
+        """Leave the block when Redis can't be used, and log that once."""
+        try:
+            yield
+        except RETRYABLE_ERRORS as exc:
+            if not self._unreachable:
+                log.warning("claims are paused, Redis can't be used: %s", problem_of(exc))
+            self._unreachable = True
 
     def _start(self, claimed: Claimed) -> None:
         log.info("%s attempt %d: claimed", claimed.id, claimed.attempt)

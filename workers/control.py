@@ -23,18 +23,19 @@ class ControlListener:
 
     Args:
         subscribe: subscribes to the worker's channel; yields commands, and None at intervals.
-        claim_soon: makes another thread claim turns; a claim here would delay a cancel.
+        claim_one: claims one turn, and makes another thread start it; here that would delay a
+            cancel.
     """
 
     def __init__(
         self,
         subscribe: Callable[[], Iterator[Command | None]],
         active: ActiveTurns,
-        claim_soon: Callable[[], None],
+        claim_one: Callable[[], None],
     ) -> None:
         self._subscribe = subscribe
         self._active = active
-        self._claim_soon = claim_soon
+        self._claim_one = claim_one
         self._stopping = Event()
         self._thread = Thread(target=self._run, name="control")
 
@@ -66,7 +67,7 @@ class ControlListener:
     def _carry_out(self, command: Command) -> None:
         match command:
             case WakeUp():
-                self._claim_soon()
+                self._claim_one()
             case Cancel(turn_id):
                 for attempt in self._active.of_turn(turn_id):
                     log.info("%s: cancelled", turn_id)

@@ -87,8 +87,9 @@ class WorkerSettings:
         choice("auto", *TOOL_FORMATS),
         "auto",
         "how the model writes calls of tools: `auto` goes by its chat template; `hermes` (also"
-        " Qwen), `llama3`, `mistral` or `mistral-args` (its later models); `turnstream`: our own"
-        " system text tells it how, whatever its template knows",
+        " Qwen), `llama3`, `pythonic` (Llama 3.2 and 4), `mistral`, `mistral-args` or"
+        " `mistral-call-id` (its later models); `turnstream`: our own system text tells it how,"
+        " whatever its template knows",
     ).field()
     slots: int = Setting(
         "SLOTS", whole(1, 4096), 8, "turns that one engine answers at once"

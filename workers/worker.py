@@ -14,7 +14,7 @@ from turnstream.turns.commands import commands
 from turnstream.turns.connection import connect
 from turnstream.turns.loading import LoadingProgress
 from turnstream.turns.log import Log
-from turnstream.turns.model_name import served_name
+from turnstream.turns.model_name import checkpoint_of, served_name
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.record import DESCRIPTION_VERSION, SelfDescription
 from turnstream.turns.token_count import CountQueue
@@ -50,9 +50,10 @@ class Worker:
         self._settings = settings
         self._draining = False
         redis = connect(settings.turns.redis_url)
-        with loading_bar(LoadingProgress(redis, served_name(settings.model)).report) as progress:
+        self.model = served_name(settings.model)
+        with loading_bar(LoadingProgress(redis, self.model).report) as progress:
             loaded = load_engine(
-                model=settings.model,
+                model=checkpoint_of(settings.model),
                 engine=settings.engine,
                 tensor_parallel=settings.tensor_parallel,
                 device=settings.device,
@@ -66,7 +67,6 @@ class Worker:
                 after_step=self._after_step,
                 on_progress=progress,
             )
-        self.model = loaded.name
         self._engine = loaded.engine
         table = byte_table(loaded.tokenizer)
 
@@ -74,7 +74,7 @@ class Worker:
             return TurnQueue(
                 redis,
                 settings.turns,
-                model=loaded.name,
+                model=self.model,
                 worker=settings.name,
                 most_bytes=table.most_bytes(loaded.engine.context),
             )
@@ -84,7 +84,7 @@ class Worker:
         chat = BoundedPrompter(_prompter(loaded, prompts, tool_format), loaded.tokenizer)
         prompter = WithRawPrompts(loaded.tokenizer, chat)
         self._counter = Counter(
-            CountQueue(redis, model=loaded.name), prompter, context=loaded.engine.context
+            CountQueue(redis, model=self.model), prompter, context=loaded.engine.context
         )
         self._active = ActiveTurns(loaded.engine.capacity)
         self._publisher = Publisher(self._active, Log(redis, settings.turns, worker=settings.name))
@@ -106,9 +106,9 @@ class Worker:
             "top_p": loaded.top_p,
         }
         self._control = ControlListener(
-            lambda: commands(redis, model=loaded.name, worker=settings.name),
+            lambda: commands(redis, model=self.model, worker=settings.name),
             self._active,
-            self._claimer.claim_soon,
+            self._claimer.claim_one,
         )
         self._heartbeat = Heartbeat(
             queue(), self._active, about=about, check_engine=self._check_engine

@@ -12,6 +12,7 @@ from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
 from turnstream.turns.client import open_client
+from turnstream.turns.fair_gate import FairGate
 from turnstream.turns.model_name import served_name
 from turnstream.ws_server import conversations, counting, http, models, stored
 from turnstream.ws_server.access import Access
@@ -19,6 +20,8 @@ from turnstream.ws_server.answer_headers import AnswerHeaders
 from turnstream.ws_server.batches import files
 from turnstream.ws_server.batches import routes as batches
 from turnstream.ws_server.batches.service import open_batches
+from turnstream.ws_server.body import Bodies
+from turnstream.ws_server.connections.byte_room import ByteRoom
 from turnstream.ws_server.connections.counts import Counts
 from turnstream.ws_server.cors import Cors
 from turnstream.ws_server.directory import Directory
@@ -59,6 +62,10 @@ def create_app(settings: ServerSettings) -> Starlette:
                     batches=batch_service,
                     model=model,
                     socket_limits=settings.socket,
+                    reading=FairGate(total=8, each=4, waiting=settings.connections.total),
+                    requests=ByteRoom(
+                        settings.connections.node_bytes, "The requests that are not answered yet"
+                    ),
                     owner_sockets=Counts(settings.connections.owner_sockets),
                 )
                 yield
@@ -100,6 +107,7 @@ def create_app(settings: ServerSettings) -> Starlette:
             Middleware(AnswerHeaders),
             Middleware(Cors, origins=settings.origins),
             Middleware(Failures),
+            Middleware(Bodies),
         ],
         exception_handlers=HANDLERS,
         lifespan=lifespan,

@@ -21,10 +21,15 @@ from turnstream.turns.shapes import (
     Usage,
 )
 from turnstream.turns.turn import ItemStatus
-from turnstream.ws_server.call_bodies import ToolCallDelta, ToolCallMade
+from turnstream.ws_server.call_bodies import (
+    FunctionDelta,
+    FunctionOfCall,
+    ToolCallDelta,
+    ToolCallMade,
+)
 
 CompletionId = Annotated[str, Meta(extra_json_schema={"pattern": "^chatcmpl-[0-9a-f]{32}$"})]
-FinishReason = Literal["stop", "length", "tool_calls"]
+FinishReason = Literal["stop", "length", "tool_calls", "function_call"]
 
 
 class _Listed(Protocol):
@@ -186,6 +191,8 @@ class CompletionMessage(Struct, frozen=True, kw_only=True):
     refusal: None = None
     #: Only if there are any.
     tool_calls: tuple[ToolCallMade, ...] | UnsetType = UNSET
+    #: In place of `tool_calls`, where the request has the older `functions`.
+    function_call: FunctionOfCall | UnsetType = UNSET
 
 
 class ChoiceLogprobs(Struct, frozen=True, kw_only=True):
@@ -232,6 +239,8 @@ class Delta(Struct, frozen=True, kw_only=True):
     role: Literal["assistant"] | UnsetType = UNSET
     content: str | UnsetType = UNSET
     tool_calls: tuple[ToolCallDelta, ...] | UnsetType = UNSET
+    #: In place of `tool_calls`, where the request has the older `functions`.
+    function_call: FunctionDelta | UnsetType = UNSET
 
 
 class ChunkChoice(Struct, frozen=True, kw_only=True):

@@ -1,17 +1,37 @@
 """Read a request's body, decoded and within a bound.
 
 The bound is on the decoded size, and on the encoded one too: a compressed body may decode to
-nothing.
+nothing. What was read is counted until its request is answered.
 """
 
 from collections.abc import AsyncIterator
 
 from starlette.requests import Request
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from turnstream.turns.errors import TurnError
+from turnstream.ws_server.connections.byte_room import Share
 from turnstream.ws_server.content_coding import decoded
 from turnstream.ws_server.request_errors import BodyTooLarge
-from turnstream.ws_server.state import state_of
+from turnstream.ws_server.state import OWNER, state_of
+
+_SHARES = "body_shares"
+
+
+class Bodies:
+    """Middleware that gives back what a request's body has taken when it is answered."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        shares: list[Share] = []
+        scope[_SHARES] = shares
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            for share in shares:
+                share.close()
 
 
 async def read_body(request: Request) -> bytes:
@@ -20,10 +40,15 @@ async def read_body(request: Request) -> bytes:
     Raises:
         BodyTooLarge: it has more bytes than `TURNSTREAM_MAX_BODY_BYTES`.
         UnsupportedContentEncoding, BadRequest: it can't be decoded.
+        Overloaded: the requests that are not answered yet have too many bytes.
     """
-    most = state_of(request).socket_limits.body_bytes
+    state = state_of(request)
+    most = state.socket_limits.body_bytes
+    share = state.requests.begin(request.scope[OWNER])
+    request.scope[_SHARES].append(share)
     body = bytearray()
     async for piece in read_pieces(request, most, BodyTooLarge(most)):
+        share.take(len(piece))
         body += piece
     return bytes(body)
 

@@ -4,6 +4,7 @@ Workers' heartbeats write it to Redis. A node reads it again when its copy is ol
 so a turn costs no extra trip to Redis.
 """
 
+import asyncio
 import time
 from dataclasses import dataclass
 
@@ -34,6 +35,8 @@ class Directory:
         self._default = default
         self._models: dict[str, Model] = {}
         self._looked = -FRESH_SECONDS
+        #: Held by the one who reads it: a burst of requests asks Redis once.
+        self._looking = asyncio.Lock()
 
     async def find(self, name: str | None) -> Model:
         """Return the model of a name; None is the default one, known before its first worker.
@@ -43,23 +46,29 @@ class Directory:
             Overloaded: Redis is unavailable.
         """
         wanted = name or self._default
-        if time.monotonic() - self._looked > FRESH_SECONDS or wanted not in self._models:
-            await self._look()
+        asked = time.monotonic()
+        if asked - self._looked > FRESH_SECONDS or wanted not in self._models:
+            async with self._looking:
+                # Another may have looked while this one waited.
+                if self._looked < asked:
+                    await self._look()
         try:
             return self._models[wanted]
         except KeyError as exc:
             raise ModelNotFound(wanted) from exc
 
     async def all(self) -> list[Model]:
-        """Return every model, ordered by name.
+        """Return every model: the default one, which many clients take, then the others by name.
 
         Raises:
             Overloaded: Redis is unavailable.
         """
         await self._look()
-        return [self._models[name] for name in sorted(self._models)]
+        names = sorted(self._models, key=lambda name: (name != self._default, name))
+        return [self._models[name] for name in names]
 
     async def _look(self) -> None:
+        asked = time.monotonic()
         served = {
             name: Model(
                 name=name,
@@ -71,4 +80,4 @@ class Directory:
             for name, about in (await self._turn_client.models()).items()
         }
         self._models = {self._default: Model(name=self._default)} | served
-        self._looked = time.monotonic()
+        self._looked = asked

@@ -12,6 +12,7 @@ from turnstream.ws_server.decode import decode, read_json
 from turnstream.ws_server.field import Body
 from turnstream.ws_server.request_errors import BodyTooLarge
 from turnstream.ws_server.settings import BODY_BYTES
+from turnstream.ws_server.unanswered import text_memory
 from turnstream.ws_server.unexpected import confined
 
 _STREAM_ID = re.compile(r"[A-Za-z0-9_.-]{1,256}")
@@ -57,7 +58,7 @@ class Frame:
 
     stream_id: str | None
     request: Create | Cancel | Resume | Steer | Refusal
-    #: Bytes of its text.
+    #: Bytes of its strings in memory, at most.
     size: int = 0
 
 
@@ -72,15 +73,14 @@ def read_frame(text: str | None, most: int = BODY_BYTES) -> Frame:
     try:
         if text is None:
             raise BadRequest("Send text, not bytes.", code="invalid_json")
-        size = len(text.encode(errors="replace"))
-        if size > most:
+        if len(text.encode(errors="replace")) > most:
             raise BodyTooLarge(most)
         body = read_json(text)
         stream_id = _stream_id(body)
         if body.get("type") == "response.create":
             parent = _parent(body)
         with confined("a frame"):
-            return Frame(stream_id, _request(body), size)
+            return Frame(stream_id, _request(body), text_memory(text))
     except TurnError as exc:
         return Frame(stream_id, Refusal(exc, parent))
 

@@ -82,7 +82,7 @@ class Lane:
         """Add a request or its refusal without waiting.
 
         Args:
-            size: bytes of the request's text, counted until it is answered.
+            size: bytes of the request's strings, counted until it is answered.
 
         Raises:
             TooManyWaiting: there is no room even for a refusal.

@@ -12,7 +12,7 @@ from turnstream.ws_server.wire import json_response
 
 
 async def list_models(request: Request) -> Response:
-    """`GET /v1/models`: all of them, by name."""
+    """`GET /v1/models`: all of them, the default one first."""
     state, _ = admit(request)
     return json_response(bodies.ModelList(data=tuple(map(_object, await state.directory.all()))))
 
@@ -33,19 +33,23 @@ async def healthz(request: Request) -> Response:
 
 
 async def readyz(request: Request) -> Response:
-    """`GET /readyz`: 200 if a turn can be written and a worker of the default model is alive."""
+    """`GET /readyz`: 200 if a turn can be written and a worker of the model is alive.
+
+    The model is the one that `?model=` names, or the default one.
+    """
     state = state_of(request)
+    model = request.query_params.get("model") or state.model
     if (problem := await state.turn_client.redis_problem(state.model)) is not None:
         return _redis_away(problem)
     try:
-        served = await state.turn_client.is_served(state.model)
-        percent = None if served else await state.turn_client.loaded_percent(state.model)
+        served = await state.turn_client.is_served(model)
+        percent = None if served else await state.turn_client.loaded_percent(model)
     except RedisUnusable as exc:
         return _redis_away(exc.problem)
     if not served:
-        body = bodies.Health(status=f"no worker for {state.model}")
+        body = bodies.Health(status=f"no worker for {model[:80]}")
         if percent is not None:
-            detail = f"a worker loads {state.model}: {percent} %"
+            detail = f"a worker loads {model[:80]}: {percent} %"
             body = bodies.Health(status=body.status, detail=detail)
         return json_response(body, status=503)
     return json_response(bodies.Health(status="ready"))

@@ -153,6 +153,13 @@ class ServerSettings:
     file_bytes: int = Setting(
         "FILE_BYTES", whole(1, 2**40), 2_000_000_000, "largest upload, in bytes"
     ).field()
+    upload_bytes: int = Setting(
+        "UPLOAD_BYTES",
+        whole(1, 2**50),
+        8_000_000_000,
+        "bytes of all uploads under way at one node, half of them for one owner; a single upload is"
+        " taken up to `TURNSTREAM_FILE_BYTES`. They wait in the folder for temporary files",
+    ).field()
     #: Unless the owner sets another time.
     file_seconds: int = Setting(
         "FILE_SECONDS",

@@ -14,10 +14,12 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from turnstream.turns.client import TurnClient
 from turnstream.turns.errors import BadRequest, Overloaded, TurnError
 from turnstream.turns.event_json import encode
+from turnstream.turns.fair_gate import FairGate
 from turnstream.turns.reader_room import ReaderRoom
 from turnstream.turns.tasks import Start, background
 from turnstream.turns.turn import Turn
 from turnstream.ws_server.bodies import Draining
+from turnstream.ws_server.connections.byte_room import Share
 from turnstream.ws_server.control_queue import ControlQueue, Say, Stop
 from turnstream.ws_server.create import Create
 from turnstream.ws_server.directory import Directory
@@ -54,6 +56,7 @@ async def responses_socket(socket: WebSocket) -> None:
     except TurnError as exc:
         await socket.send_denial_response(error_response(exc))
         return
+    share = state.requests.begin(visitor.owner)
     try:
         await socket.accept(subprotocol=visitor.subprotocol)
         session = Session(
@@ -61,6 +64,8 @@ async def responses_socket(socket: WebSocket) -> None:
             state.turn_client,
             state.directory,
             state.grammars,
+            state.reading,
+            share,
             owner=visitor.owner,
             model=socket.query_params.get("model"),
             limits=state.socket_limits,
@@ -71,6 +76,7 @@ async def responses_socket(socket: WebSocket) -> None:
         finally:
             state.sessions.discard(session)
     finally:
+        share.close()
         state.owner_sockets.release(visitor.owner)
 
 
@@ -95,6 +101,8 @@ class Session:
         turn_client: TurnClient,
         directory: Directory,
         grammars: GrammarCheck,
+        reading: FairGate,
+        share: Share,
         *,
         owner: str,
         model: str | None,
@@ -104,10 +112,11 @@ class Session:
         #: Bounds the turns that run; further ones wait on their lanes.
         self.in_flight = asyncio.Semaphore(limits.turns)
         self.room = ReaderRoom()
-        self.unanswered = Unanswered(limits.bytes)
+        self.unanswered = Unanswered(limits.bytes, share)
         self._socket = socket
         self._directory = directory
         self._grammars = grammars
+        self._reading = reading
         self.owner = owner
         self._model = model
         self._limits = limits
@@ -128,8 +137,11 @@ class Session:
                 if (resume := read_resume(self._socket.query_params)) is not None:
                     self._take(resume, start)
                 while (message := await self._socket.receive())["type"] == "websocket.receive":
-                    frame = read_frame(message.get("text"), self._limits.body_bytes)
-                    self._take(frame, start)
+                    async with self._reading.admitted(self.owner):
+                        frame = read_frame(message.get("text"), self._limits.body_bytes)
+                        self._take(frame, start)
+                        # The place is kept until others had a turn.
+                        await asyncio.sleep(0)
             except (TooManyWaiting, asyncio.QueueFull):
                 await self._cut_off()
             finally:

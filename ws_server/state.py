@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 from starlette.requests import HTTPConnection
 
 from turnstream.turns.client import TurnClient
+from turnstream.turns.fair_gate import FairGate
 from turnstream.ws_server.access import Access
 from turnstream.ws_server.batches.service import BatchService
+from turnstream.ws_server.connections.byte_room import ByteRoom
 from turnstream.ws_server.connections.counts import Counts
 from turnstream.ws_server.directory import Directory
 from turnstream.ws_server.grammar_check import GrammarCheck
@@ -15,6 +17,9 @@ from turnstream.ws_server.settings import SocketLimits
 
 if TYPE_CHECKING:
     from turnstream.ws_server.socket import Session
+
+#: Key of the owner in the scope of a request that was admitted.
+OWNER = "owner"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,6 +34,10 @@ class NodeState:
     #: Name of the default model.
     model: str
     socket_limits: SocketLimits
+    #: Who reads messages of sockets; without it a burst is read whole before another's message.
+    reading: FairGate
+    #: Memory of the requests that are not answered yet, by owner.
+    requests: ByteRoom
     #: The open sockets of each owner.
     owner_sockets: Counts
     #: The open sockets.
@@ -49,4 +58,6 @@ def admit(request: HTTPConnection) -> tuple[NodeState, str]:
         Unauthorized: the key is missing or unknown.
     """
     state = state_of(request)
-    return state, state.access.admit(request).owner
+    owner = state.access.admit(request).owner
+    request.scope[OWNER] = owner
+    return state, owner

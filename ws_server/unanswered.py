@@ -1,23 +1,41 @@
-"""Count the bytes of a socket's requests that wait or run, since they are in memory."""
+"""Count the bytes of a socket's requests that wait or run, since they are in memory.
+
+They are not those of the text that was sent: one emoji makes each character of its string take four
+bytes, whether it was sent as it is or escaped.
+"""
+
+import sys
 
 from turnstream.turns.errors import Overloaded
+from turnstream.ws_server.connections.byte_room import Share
 from turnstream.ws_server.create import Create
 
 #: What a request, and each of its messages, takes in memory beside its text.
 REQUEST_BYTES, MESSAGE_BYTES = 1024, 256
 
 
+def text_memory(text: str) -> int:
+    """Return the bytes that the strings of a JSON text take in memory, at most."""
+    width = 4 if "\\ud" in text or "\\uD" in text else 2 if "\\u" in text else 1
+    return max(sys.getsizeof(text), width * len(text))
+
+
 def memory_of(request: object, size: int) -> int:
-    """Return the bytes to count for a request whose text has `size` bytes."""
+    """Return the bytes to count for a request whose strings have `size` bytes."""
     parts = len(request.messages) + len(request.references) if isinstance(request, Create) else 0
     return size + REQUEST_BYTES + parts * MESSAGE_BYTES
 
 
 class Unanswered:
-    """The bytes of all lanes of one socket, and of its control queue."""
+    """The bytes of all lanes of one socket, and of its control queue.
 
-    def __init__(self, most: int) -> None:
+    Args:
+        share: what the socket holds of the node's room.
+    """
+
+    def __init__(self, most: int, share: Share) -> None:
         self._most = most
+        self._share = share
         self._bytes = 0
 
     def add(self, size: int) -> None:
@@ -28,6 +46,7 @@ class Unanswered:
         """
         if self._bytes:
             self._check(size, self._bytes)
+        self._share.take(size)
         self._bytes += size
 
     def grow(self, size: int, by: int) -> None:
@@ -38,10 +57,12 @@ class Unanswered:
         """
         if self._bytes > size:
             self._check(by, self._bytes)
+        self._share.take(by)
         self._bytes += by
 
     def remove(self, size: int) -> None:
         """Note that a request was answered."""
+        self._share.give(size)
         self._bytes -= size
 
     def _check(self, size: int, others: int) -> None:

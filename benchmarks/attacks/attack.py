@@ -21,16 +21,19 @@ class Attack:
     least_of_peer: float | None = None
     #: It only waits, so it may run at the same time as others, against the same server.
     waits: bool = False
+    #: The bare server has nothing of the kind.
+    alone: bool = False
     #: Settings of ours.
     environ: Mapping[str, str] = field(default_factory=dict)
     #: Descriptors that the server may have.
     descriptors: int | None = None
 
-    def holds(self, ours: float, peer: float) -> bool:
-        """Return whether the promise is kept."""
-        return (
-            (self.most is None or ours <= self.most)
-            and (self.most_of_peer is None or ours <= self.most_of_peer * peer)
+    def holds(self, ours: float, peer: float | None) -> bool:
+        """Return whether the promise is kept; `peer` is None when the row is ours alone."""
+        if self.most is not None and ours > self.most:
+            return False
+        return peer is None or (
+            (self.most_of_peer is None or ours <= self.most_of_peer * peer)
             and (self.least_of_peer is None or ours >= self.least_of_peer * peer)
         )
 

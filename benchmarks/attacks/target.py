@@ -1,10 +1,13 @@
 """The server under attack, and raw connections to it."""
 
 import asyncio
+import json
+import socket
 import time
 from collections.abc import Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import psutil  # type: ignore[import-untyped]
@@ -18,6 +21,10 @@ UPGRADE = (
 )
 #: An attack that is not stopped ends itself after this long.
 PATIENCE_SECONDS = 15.0
+#: First bytes of control frames.
+_PING, _PONG = 0x89, 0x8A
+#: What a client reads ahead.
+READ_BYTES = 64 * 1024
 #: How often it is looked at whether a server does nothing more.
 SETTLING = 20
 
@@ -28,20 +35,29 @@ class Target:
 
     process: Process
     port: int
+    redis_url: str
+    #: For the logs of what an attack runs itself.
+    directory: Path
 
-    def connect(self) -> Coroutine[Any, Any, "Connection"]:
-        return _connect(self.port)
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self.port}"
 
-    async def upgraded(self) -> "Connection":
-        """Open a WebSocket."""
-        connection = await self.connect()
-        await connection.send(UPGRADE + b"\r\n")
-        await connection.head()
-        return connection
+    def connect(self, limit: int = READ_BYTES) -> Coroutine[Any, Any, "Connection"]:
+        return connected(self.port, limit)
+
+    def upgraded(self, limit: int = READ_BYTES) -> Coroutine[Any, Any, "Connection"]:
+        """Open a WebSocket; `limit` bounds what is read of it before it is asked for."""
+        return upgraded(self.port, limit=limit)
 
     def resident(self) -> int:
         """Return the bytes of its memory."""
         return int(psutil.Process(self.process.pid).memory_info().rss)
+
+    def connections(self) -> int:
+        """Return how many connections it has."""
+        every = psutil.Process(self.process.pid).net_connections("tcp")
+        return sum(each.laddr.port == self.port and bool(each.raddr) for each in every)
 
     async def settled(self) -> float:
         """Wait until it does nothing; return the CPU time that it has used."""
@@ -90,6 +106,10 @@ class Connection:
         self.writer.write(data)
         await self.writer.drain()
 
+    async def send_json(self, *messages: object) -> None:
+        """Send messages of a WebSocket."""
+        await self.send(b"".join(map(_text_frame, messages)))
+
     async def send_all(self, piece: bytes, times: int) -> int:
         """Send a piece again and again until the server closes; return the bytes sent."""
         sent = 0
@@ -107,11 +127,24 @@ class Connection:
         async with asyncio.timeout(PATIENCE_SECONDS):
             return await self.reader.readuntil(b"\r\n\r\n")
 
-    async def closed_after(self) -> float:
-        """Return the seconds until the server closes; `PATIENCE_SECONDS` if it does not."""
+    async def message(self) -> bytes:
+        """Read one message of a WebSocket, and answer pings as a client does."""
+        while True:
+            opcode, length = await self.reader.readexactly(2)
+            if length > 125:
+                more = await self.reader.readexactly(2 if length == 126 else 8)
+                length = int.from_bytes(more, "big")
+            content = await self.reader.readexactly(length)
+            if opcode == _PING:
+                await self.send(bytes((_PONG, 0x80 | length)) + bytes(4) + content)
+            else:
+                return content
+
+    async def closed_after(self, patience: float = PATIENCE_SECONDS) -> float:
+        """Return the seconds until the server closes, or `patience` if it does not."""
         begun = time.perf_counter()
         with suppress(ConnectionError, TimeoutError):
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(patience):
                 while await self.reader.read(65536):
                     pass
         return time.perf_counter() - begun
@@ -120,5 +153,34 @@ class Connection:
         self.writer.transport.abort()
 
 
-async def _connect(port: int) -> Connection:
-    return Connection(*await asyncio.open_connection("127.0.0.1", port))
+async def connected(port: int, limit: int = READ_BYTES) -> Connection:
+    """Open a connection to a server on this machine."""
+    # Unread, a connection takes twice the limit, and what the kernel's buffer has.
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, limit)
+    client.setblocking(False)
+    await asyncio.get_running_loop().sock_connect(client, ("127.0.0.1", port))
+    return Connection(*await asyncio.open_connection(sock=client, limit=limit))
+
+
+async def upgraded(port: int, key: str = "", limit: int = READ_BYTES) -> Connection:
+    """Open a WebSocket."""
+    connection = await connected(port, limit)
+    credentials = f"Authorization: Bearer {key}\r\n".encode() if key else b""
+    await connection.send(UPGRADE + credentials + b"\r\n")
+    head = await connection.head()
+    assert b" 101 " in head, head
+    return connection
+
+
+def _text_frame(message: object) -> bytes:
+    text = json.dumps(message, ensure_ascii=False).encode()
+    size = len(text)
+    if size < 126:
+        length = bytes((0x80 | size,))
+    elif size < 1 << 16:
+        length = bytes((0x80 | 126,)) + size.to_bytes(2, "big")
+    else:
+        length = bytes((0x80 | 127,)) + size.to_bytes(8, "big")
+    # A mask of zeros changes nothing.
+    return b"\x81" + length + bytes(4) + text

@@ -1,5 +1,6 @@
 """Make the operations of the OpenAPI document, with what all of them have in common."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from scripts.schemas.json_schema import ref
@@ -88,7 +89,7 @@ def _refusal(status: int) -> Json:
     }
 
 
-def health(name: str, summary: str, *others: int) -> Json:
+def health(name: str, summary: str, *others: int, parameters: Sequence[Json] = ()) -> Json:
     """Return an operation that reports a state."""
     answer = {
         "description": "The state.",
@@ -96,7 +97,10 @@ def health(name: str, summary: str, *others: int) -> Json:
         "content": {"application/json": {"schema": ref(bodies.Health)}},
     }
     answers = {str(status): answer for status in (200, *others)}
-    return {"operationId": name, "summary": summary, "security": [{}], "responses": answers}
+    operation: Json = {"operationId": name, "summary": summary, "security": [{}]}
+    if parameters:
+        operation["parameters"] = [*parameters]
+    return operation | {"responses": answers}
 
 
 def _headers(*names: str) -> Json:

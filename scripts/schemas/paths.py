@@ -130,5 +130,12 @@ def paths() -> Json:
         **batch_paths(),
         "/healthz": {"get": health("healthz", "Whether this process is alive.")},
         "/health": {"get": health("health", "The same.")},
-        "/readyz": {"get": health("readyz", "Whether a worker serves the default model.", 503)},
+        "/readyz": {
+            "get": health(
+                "readyz",
+                "Whether a worker serves a model.",
+                503,
+                parameters=[query("model", {"type": "string"}, "The default model, if not given.")],
+            )
+        },
     }

@@ -31,6 +31,7 @@ def turnstream(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[
         (("up", "--port", "65536"), {}, "--port"),
         (("up", "--workers", "0"), {}, "--workers"),
         (("up",), {"TURNSTREAM_PORT": "eighty"}, "TURNSTREAM_PORT"),
+        (("up", "--model", "/a/x", "--model", "/b/x"), {}, "NAME="),
         (("up",), {"TURNSTREAM_WORKERS": "-1"}, "TURNSTREAM_WORKERS"),
         (("up",), {"TURNSTREAM_REDIS_URL": "localhost"}, "TURNSTREAM_REDIS_URL"),
         (("up", "--redis-url", "unix:///x"), {}, "TURNSTREAM_REDIS_URL"),

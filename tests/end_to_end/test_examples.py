@@ -14,10 +14,10 @@ import pytest
 from playwright.async_api import Browser
 
 from benchmarks.processes import answers_http, python, running
+from harness.ports import free_port
 from harness.service import ROOT, Service
 from tests.browser import visit
 from tests.programs import example, link_modules, run
-from turnstream.cli.redis_server import free_port
 
 #: Examples with a test of their own here, or elsewhere.
 ALONE = {"browser.html", "echo_drift.py"}

@@ -31,7 +31,7 @@ async def kept(service: Service, turn: Locator) -> dict[str, Any]:
 
     def get() -> dict[str, Any]:
         url = f"{service.url}/v1/responses/{response_id}"
-        with urllib.request.urlopen(url, timeout=10) as response:
+        with urllib.request.urlopen(url, timeout=30) as response:
             body: dict[str, Any] = json.load(response)
         return body
 

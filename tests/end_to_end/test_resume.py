@@ -12,10 +12,10 @@ from redis import Redis
 from websockets.asyncio.client import connect
 
 from benchmarks.processes import answers_http, python, running
+from harness.ports import free_port
 from harness.reader import event_text, text_of
 from harness.service import Service
 from tests.end_to_end.story import Event, ask, begun, numbers, read, resumed, socket_url
-from turnstream.cli.redis_server import free_port
 from turnstream.turns import keys
 
 #: Keys of the other node; `local` is the owner of all turns at a node without keys.

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -97,13 +98,19 @@ def test_ctrl_c_ends_everything(broken_service: Service) -> None:
 
 
 def test_a_killed_up_leaves_no_process_behind(tmp_path: Path) -> None:
-    with Service(tmp_path) as service:
+    service = Service(tmp_path)
+    service.start()
+    try:
+        for command in ("redis", "serve", "worker"):
+            eventually(partial(present, service, command), service)
         family = service.family()
         assert len(family) >= 6
 
         service.process.kill()
 
         assert_ends(service, family)
+    finally:
+        service.stop()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
@@ -124,6 +131,8 @@ def test_a_signal_before_anything_is_ready_ends_everything(
         service.stop()
 
 
+# In three attempts, each of which imports torch; tests/cli/test_supervisor.py counts them without.
+@pytest.mark.long
 def test_a_model_that_cannot_load_ends_up_with_the_reason(tmp_path: Path) -> None:
     service = Service(tmp_path / "service", model=str(tmp_path / "no-such-model"))
     service.start()

@@ -97,7 +97,7 @@ def lose(process: WorkerParts, turn: Turn) -> None:
 
 
 async def events_of(turn_client: TurnClient, turn: Turn) -> list[Event]:
-    async with asyncio.timeout(10), turn_client.follow(turn.id, "ann", after=-1) as follower:
+    async with asyncio.timeout(30), turn_client.follow(turn.id, "ann", after=-1) as follower:
         return [json.loads(event) async for batch in follower.batches() for event in batch]
 
 
@@ -230,11 +230,11 @@ async def test_a_write_whose_reply_is_lost_counts_as_written_by_its_attempt(
         proxy.lost_replies = 1
         attempt.on_step(IDS[:1], None)
         publisher.wake()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while proxy.lost_replies:
                 await asyncio.sleep(0.01)
         attempt.on_step(IDS[1:], STOP)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while active.attempts():
                 publisher.wake()
                 await asyncio.sleep(0.05)

@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 from harness.reader import Reader, Refused
 from harness.record import assert_as_stored
 from harness.service import Service
+from tests.effort import examples
 from tests.faults.conftest import LONG, Question
 from turnstream.turns import keys
 
@@ -48,7 +49,7 @@ async def test_slices_continue_when_the_nodes_subscription_is_killed(
     service: Service, redis: Redis, undisturbed: Undisturbed
 ) -> None:
     expected = undisturbed(LONG)
-    for _ in range(3):
+    for _ in range(examples(2, 3)):
         [reader] = await begun(service, 1)
         assert redis.execute_command("CLIENT", "KILL", "TYPE", "pubsub") >= 1
         await reader.read()

@@ -7,11 +7,11 @@ from pathlib import Path
 import httpx2
 import pytest
 
+from harness.ports import free_port
 from harness.redis_server import RedisServer
 from harness.service import ROOT
 from harness.tls import TlsProxy
 from turnstream.cli.main import main
-from turnstream.cli.redis_server import free_port
 from turnstream.turns.redis_problem import Cause
 from turnstream.ws_server.app import create_app
 from turnstream.ws_server.settings import ServerSettings
@@ -79,7 +79,9 @@ async def node(redis_url: str) -> AsyncIterator[httpx2.AsyncClient]:
     transport = httpx2.ASGITransport(app)
     async with (
         app.router.lifespan_context(app),
-        httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8000") as http,
+        httpx2.AsyncClient(
+            transport=transport, timeout=30, base_url="http://127.0.0.1:8000"
+        ) as http,
     ):
         yield http
 

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from harness.ports import free_port
 from harness.redis_server import RedisServer
 from harness.service import ROOT
 from harness.tls import TlsProxy
 from tests.faults.conftest import SABOTEUR
 from tests.faults.own_redis import Program, asked, eventually, running
-from turnstream.cli.redis_server import free_port
 
 PASSWORD = "a-secret-word"
 QUESTION = {"input": "Do you know the movie Titanic?", "max_output_tokens": 8}
@@ -122,7 +122,7 @@ def break_disk(server: RedisServer, directory: Path) -> None:
     (directory / "dump.rdb").mkdir()
     server.admin.config_set("save", "3600 1")
     server.admin.bgsave()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while server.admin.info("persistence")["rdb_last_bgsave_status"] != "err":
         assert time.monotonic() < deadline
         time.sleep(0.05)

@@ -13,6 +13,7 @@ from harness.json_schemas import validate
 from harness.reader import Reader, event_text
 from harness.record import assert_as_stored, fetch
 from harness.service import Service
+from tests.effort import examples
 from tests.faults.conftest import Question, until_all_work, worker_names
 from turnstream.turns import keys
 
@@ -26,16 +27,27 @@ ROW: dict[str, Any] = {
     "required": ["name", "size", "kind"],
     "additionalProperties": False,
 }
-SCHEMA: dict[str, Any] = {"type": "array", "items": ROW, "minItems": 24, "maxItems": 24}
-#: Greedy, and long enough that a fault comes in the middle.
-QUESTION: Question = {
-    "input": "List some things.",
-    "temperature": 0,
-    "text": {"format": {"type": "json_schema", "name": "rows", "schema": SCHEMA}},
-}
 
 
-@pytest.mark.parametrize("fault", [signal.SIGKILL, signal.SIGTERM])
+def rows(count: int) -> dict[str, Any]:
+    """Return the schema of so many rows."""
+    return {"type": "array", "items": ROW, "minItems": count, "maxItems": count}
+
+
+def question(count: int) -> Question:
+    """Return a question, greedy, that is answered with so many rows."""
+    schema = {"type": "json_schema", "name": "rows", "schema": rows(count)}
+    return {"input": "List some things.", "temperature": 0, "text": {"format": schema}}
+
+
+#: Long enough that a fault comes in the middle.
+ROWS = examples(12, 24)
+QUESTION = question(ROWS)
+
+
+@pytest.mark.parametrize(
+    "fault", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.long)]
+)
 async def test_another_worker_ends_json_that_one_began(
     service: Service, redis: Redis, undisturbed: Callable[[Question], str], fault: signal.Signals
 ) -> None:
@@ -50,7 +62,7 @@ async def test_another_worker_ends_json_that_one_began(
     assert int(redis.hget(keys.turn(reader.id), "attempt") or 0) == 2
     assert reader.text == expected
     assert reader.final["type"] == "response.completed"
-    validate(reader.text, SCHEMA)
+    validate(reader.text, rows(ROWS))
     assert_as_stored(service, reader)
 
 
@@ -58,8 +70,9 @@ async def test_json_of_a_batch_that_was_preempted_is_whole(
     service: Service, redis: Redis, undisturbed: Callable[[Question], str]
 ) -> None:
     await until_all_work(service, redis)
-    expected = undisturbed(QUESTION)
-    later = QUESTION | {"background": True, "background_options": {"completion_window": "8h"}}
+    asking = question(examples(8, 24))
+    expected = undisturbed(asking)
+    later = asking | {"background": True, "background_options": {"completion_window": "8h"}}
     made = [fetch(service, "/v1/responses", later)["id"] for _ in range(18)]
     async with asyncio.timeout(60):
         while redis.zcard(keys.preemptible("demo")) < 16:

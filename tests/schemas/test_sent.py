@@ -26,9 +26,9 @@ from redis import Redis
 from websockets.asyncio.client import ClientConnection, connect
 
 from benchmarks.processes import answers_http, python, running
+from harness.ports import free_port
 from harness.service import Service
 from tests.schemas.published import ASYNCAPI, OPENAPI, RECEIVED, name_of, wrong
-from turnstream.cli.redis_server import free_port
 from turnstream.prompts.tools import Tool
 from turnstream.turns import keys
 from turnstream.turns.client import open_client

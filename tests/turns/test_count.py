@@ -36,7 +36,7 @@ async def counting(settings: TurnSettings, say: Say) -> AsyncIterator[list[Quest
 
     working = asyncio.create_task(asyncio.to_thread(answer_one))
     yield asked
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         await working
     client.close()
 
@@ -135,7 +135,7 @@ async def test_count_requests_beyond_the_limit_are_refused(
     monkeypatch.setattr("turnstream.turns.token_count.REPLY_SECONDS", 2.0)
     queue.heartbeat([], {}, slots=1)
     first = asyncio.create_task(turn_client.counts.count(make_turn()))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while not turn_client.relay.followed():
             await asyncio.sleep(0.01)
         # The worker takes whichever of the two arrives first.

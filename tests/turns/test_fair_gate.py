@@ -5,6 +5,8 @@ from contextlib import suppress
 
 import pytest
 
+from tests.turns.conftest import MakeTurn, submitted
+from turnstream.turns.client import TurnClient
 from turnstream.turns.errors import RateLimited
 from turnstream.turns.fair_gate import FairGate
 
@@ -111,3 +113,33 @@ async def test_an_owner_with_too_many_waiting_is_refused_and_others_are_not() ->
     assert visits.inside == ["bob-0"]
     for task in tasks:
         task.cancel()
+
+
+@pytest.mark.parametrize("what", ["submits", "reads"])
+async def test_a_burst_of_an_owner_delays_no_other_owners_submit_and_read(
+    turn_client: TurnClient, make_turn: MakeTurn, what: str
+) -> None:
+    anns = await submitted(turn_client, make_turn(owner="ann"))
+    bobs = await submitted(turn_client, make_turn(owner="bob"))
+    done = 0
+
+    async def one() -> None:
+        nonlocal done
+        if what == "submits":
+            await submitted(turn_client, make_turn("x" * 5_000, owner="ann"))
+        else:
+            async with turn_client.follow(anns.id, "ann", after=-1):
+                pass
+        done += 1
+
+    async with asyncio.timeout(60), asyncio.TaskGroup() as tasks:
+        for _ in range(400):
+            tasks.create_task(one())
+        await asyncio.sleep(0)
+        await submitted(turn_client, make_turn(owner="bob"))
+        async with turn_client.follow(bobs.id, "bob", after=-1):
+            pass
+        before_bob = done
+
+    assert done == 400
+    assert before_bob < 100

@@ -18,7 +18,7 @@ from turnstream.turns.settings import TurnSettings
 
 
 async def rest_of(follower: Follower) -> list[bytes]:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         return [event async for batch in follower.batches() for event in batch]
 
 
@@ -172,7 +172,7 @@ async def test_a_reader_that_does_not_read_costs_bounded_memory_and_loses_nothin
         for seq in range(3, many):
             log.append([slices(turn.id, first=seq, texts=[str(seq)])])
         log.append([ending(turn.id, first=many)])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not follower._behind:
                 await asyncio.sleep(0)  # let the relay read what was published
         assert sum(map(len, follower._ready)) <= LIVE_BYTES

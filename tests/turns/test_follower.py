@@ -26,7 +26,7 @@ class Kept:
 
 async def taken(follower: Follower, count: int) -> list[bytes]:
     events: list[bytes] = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         async for batch in follower.batches():
             events += batch
             if len(events) >= count:
@@ -57,7 +57,7 @@ async def test_a_reader_beyond_the_last_event_ends() -> None:
     follower.deliver(5, b"a", last=False)
     follower.deliver(6, b"b", last=True)
 
-    async with asyncio.timeout(1):
+    async with asyncio.timeout(30):
         assert [batch async for batch in follower.batches()] == []
 
 
@@ -89,7 +89,7 @@ async def test_it_ends_after_the_terminal_event() -> None:
     follower = Follower("t", after=-1, read=Kept().read)
     follower.deliver(0, b"end", last=True)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert [batch async for batch in follower.batches()] == [[b"end"]]
 
 

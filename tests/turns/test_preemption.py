@@ -28,9 +28,12 @@ class Commands:
 
     def read(self) -> list[str]:
         """Return all commands that have been published since the subscription."""
-        while message := self.pubsub.get_message(timeout=0.05):
+        self.pubsub.ping()  # what was published before it arrives before its answer
+        while message := self.pubsub.get_message(timeout=30):
+            if message["type"] == "pong":
+                return self.received
             self.received.append(message["data"].decode())
-        return self.received
+        raise AssertionError("Redis does not answer")
 
 
 @pytest.fixture
@@ -40,7 +43,7 @@ def commands(settings: TurnSettings) -> Iterator[Commands]:
         client.pubsub(ignore_subscribe_messages=True) as pubsub,
     ):
         pubsub.subscribe(keys.worker_channel(MODEL, "w0"))
-        pubsub.get_message(timeout=1)
+        pubsub.get_message(timeout=30)
         yield Commands(pubsub)
 
 

@@ -46,7 +46,7 @@ async def test_readers_of_one_connection_have_one_page_in_memory_together() -> N
     # The first page has been sent when the reader asks for more.
     assert await anext(batches, None) is None
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert await waiting == [b"0", b"1"]
 
 
@@ -57,7 +57,7 @@ async def test_a_reader_that_leaves_in_the_middle_of_a_page_lets_the_others_read
     await anext(first.batches())
     first.close()
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert len(await events_of(second)) == 9
 
 
@@ -70,7 +70,7 @@ async def test_a_page_that_could_not_be_read_lets_the_others_read() -> None:
     with pytest.raises(RuntimeError):
         await Follower("t", after=-1, read=fails, room=room).open()
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         assert len(await events_of(followers(Log(3), room, 1)[0])) == 3
 
 
@@ -79,7 +79,7 @@ async def test_many_readers_read_all_pages_in_turn() -> None:
     logs = [Log(20) for _ in range(16)]
     readers = [followers(log, room, 1)[0] for log in logs]
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         read = await asyncio.gather(*map(events_of, readers))
 
     assert [len(events) for events in read] == [20] * 16

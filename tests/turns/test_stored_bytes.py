@@ -210,7 +210,7 @@ async def test_files_are_limited_in_bytes_and_give_them_back(redis: Redis) -> No
         await files.add(a_file(ids[0], 1000), most_bytes=most)
     await files.add(a_file(ids[1], 1000), most_bytes=most)
     await refuse(files.add(a_file(ids[2], 1), most_bytes=most), "file_bytes")
-    await refuse(files.check_room("ann", most_bytes=most), "file_bytes")
+    await refuse(files.reserve(ids[2], "ann", 1, most_bytes=most), "file_bytes")
     await files.add(a_file(ids[2], 1, owner="bob"), most_bytes=most)
     # The results of a batch are kept in any case.
     result = a_file(new_file_id(), 5000)
@@ -220,11 +220,35 @@ async def test_files_are_limited_in_bytes_and_give_them_back(redis: Redis) -> No
         for _ in range(2):
             await files.forget(file)
 
-    await files.check_room("ann", most_bytes=most)
+    await files.reserve(ids[0], "ann", 1000, most_bytes=most)
     await files.add(a_file(ids[0], 1000), most_bytes=most)
     for id in ids[:2]:
         await files.forget(a_file(id, 1000))
     assert not await redis.exists(keys.file_sizes("ann"))
+
+
+async def test_an_upload_counts_until_it_is_added_or_released_or_its_node_is_gone(
+    redis: Redis,
+) -> None:
+    files = Files(redis)
+    added, released, lost, last = (new_file_id() for _ in range(4))
+    most = 3 * (1000 + RECORD_BYTES)
+    for id in (added, released, lost):
+        await files.reserve(id, "ann", 500, most_bytes=most)
+        await files.reserve(id, "ann", 1000, most_bytes=most)
+    await refuse(files.reserve(last, "ann", 1, most_bytes=most), "file_bytes")
+
+    await files.add(a_file(added, 900), most_bytes=most)
+    await files.release(released, "ann")
+    await redis.zadd(keys.uploads("ann"), {lost: 1})
+
+    await files.reserve(last, "ann", 2000, most_bytes=most)
+    sizes: dict[bytes, bytes] = await redis.hgetall(keys.file_sizes("ann"))  # type: ignore[misc]
+    assert {id.decode(): int(size) - RECORD_BYTES for id, size in sizes.items()} == {
+        added: 900,
+        last: 2000,
+        "total": 2900 + RECORD_BYTES,
+    }
 
 
 async def test_batches_that_have_not_ended_are_limited(

@@ -39,7 +39,7 @@ async def test_a_changed_position_is_announced(
     async with open_client(settings, "node-1") as turn_client:
         await submitted(turn_client, make_turn())
         turn = make_turn(owner="bob")
-        async with turn_client.submit(turn) as follower, asyncio.timeout(10):
+        async with turn_client.submit(turn) as follower, asyncio.timeout(30):
             batches = follower.batches()
             assert json.loads((await anext(batches))[-1])["queue"]["position"] == 2
             queue.claim(1)
@@ -74,7 +74,7 @@ async def test_a_waiting_turn_has_no_log_and_its_replay_and_later_log_equal_the_
 ) -> None:
     await submitted(turn_client, make_turn())
     turn = make_turn(owner="bob")
-    async with turn_client.submit(turn) as live, asyncio.timeout(10):
+    async with turn_client.submit(turn) as live, asyncio.timeout(30):
         queue.claim(1)
         await redis.hincrby(keys.turn(turn.id), "announced_at", -15_000)
         await turn_client._announce(ids=[turn.id], alive_ms=3000)
@@ -121,7 +121,7 @@ async def test_a_reader_of_a_turn_that_lost_its_worker_gets_in_progress_again(
     turn_client: TurnClient, queue: TurnQueue, log: Log, make_turn: MakeTurn, redis: Redis
 ) -> None:
     turn = make_turn()
-    async with turn_client.submit(turn) as follower, asyncio.timeout(10):
+    async with turn_client.submit(turn) as follower, asyncio.timeout(30):
         queue.claim(1)
         await turn_client._announce(ids=[turn.id], alive_ms=3000)
         queue.requeue([(turn.id, 1)])

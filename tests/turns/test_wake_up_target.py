@@ -61,7 +61,7 @@ async def test_the_chosen_workers_channel_brings_the_wake_up_too(
     listener = connect(settings.redis_url)
     received = commands(listener, model=MODEL, worker="w0")
     waiting = asyncio.create_task(asyncio.to_thread(next, received))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         channel = keys.worker_channel(MODEL, "w0")
         while (await turn_client._redis.pubsub_numsub(channel))[0][1] == 0:
             await asyncio.sleep(0.01)  # until the worker listens

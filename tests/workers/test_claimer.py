@@ -1,6 +1,7 @@
 """How a claimed turn is submitted to the engine."""
 
 from collections.abc import Sequence
+from threading import current_thread
 from typing import Any, cast
 
 import pytest
@@ -39,7 +40,11 @@ class OneTurn:
             tier=tier,
             owner="ann",
         )
+        self._turn = turn
         self._waiting = [turn]
+
+    def put_back(self) -> None:
+        self._waiting = [self._turn]
 
     def claim(self, free_slots: int) -> Claimed | None:
         return self._waiting.pop() if self._waiting else None
@@ -118,6 +123,41 @@ def test_only_batch_turns_have_low_priority(tier: Tier, low_priority: bool) -> N
     assert engine.low_priority == [low_priority]
     # Every prompt of this prompter is the same, so nothing in it is an owner's own.
     assert engine.cache == [CacheScope("ann", public_tokens=2)]
+
+
+def test_what_the_control_channel_claims_is_started_by_the_claimers_own_thread() -> None:
+    started_by: list[str] = []
+
+    class Watched(FakeEngine):
+        def submit(self, *args: Any, **kwargs: Any) -> FakeEngine:
+            started_by.append(current_thread().name)
+            return super().submit(*args, **kwargs)
+
+    idle, queue = cast(Any, Idle()), OneTurn()
+    table = ByteTable.from_tokens(["<s>", "a", "b"], {0})
+    claimer = Claimer(
+        cast(Any, queue),
+        ActiveTurns(1),
+        idle,
+        cast(Any, Watched()),
+        idle,
+        lambda ids, stop, *, begun=False: Slicer(table, stop=stop),
+        Vocabulary(table, []),
+        no_tools(table),
+    )
+
+    claimer.claim_one()
+    left = queue.claim(1)
+    # A turn that is claimed and not started has the only slot.
+    queue.put_back()
+    claimer.claim_one()
+    claimer.stop_claiming()
+    claimer.start()
+    claimer.stop()
+
+    assert left is None
+    assert queue.claim(1) is not None
+    assert started_by == ["claimer"]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ def test_a_wake_up_makes_the_claimer_claim_without_waiting_for_it() -> None:
 
     listener = ControlListener(subscribe, ActiveTurns(1), asked.set)
     listener.start()
-    assert done.wait(10)
+    assert done.wait(30)
     listener.stop()
 
     assert asked.is_set()

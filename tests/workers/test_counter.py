@@ -42,7 +42,7 @@ def answer(
     counter = Counter(questions, Llama2Prompter(FakeTokenizer()), context=context)
     counter.start()
     try:
-        assert questions.answered.wait(10)
+        assert questions.answered.wait(30)
     finally:
         counter.stop()
     return questions.answers[0]

@@ -7,9 +7,15 @@ import sys
 
 import pytest
 
+from turnstream.cli.console import CANNOT_LOAD
+
 
 @pytest.mark.parametrize(
-    ("asked", "told"), [({}, "1000"), ({"GOMP_SPINCOUNT": "7"}, "7")], ids=["default", "own"]
+    ("asked", "told"),
+    [
+        pytest.param({}, "1000", id="default"),
+        pytest.param({"GOMP_SPINCOUNT": "7"}, "7", id="own", marks=pytest.mark.long),
+    ],
 )
 def test_the_spin_count_is_set_unless_the_environment_sets_it(
     asked: dict[str, str], told: str
@@ -20,8 +26,9 @@ def test_the_spin_count_is_set_unless_the_environment_sets_it(
         env=environ,
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert "model /nowhere: no such folder" in worker.stderr
+    assert worker.returncode == CANNOT_LOAD
     assert set(re.findall(r"GOMP_SPINCOUNT = '(\d+)'", worker.stderr)) == {told}

@@ -31,7 +31,7 @@ class FakeLog:
 
     def wait(self, count: int) -> None:
         for _ in range(count):
-            assert self.appended.acquire(timeout=10), "nothing was appended"
+            assert self.appended.acquire(timeout=30), "nothing was appended"
 
 
 Start = Callable[[], tuple[ActiveTurns, FakeLog, Publisher]]

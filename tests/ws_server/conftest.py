@@ -1,21 +1,24 @@
 """A real front end and a real Redis; the test plays the worker."""
 
+import hashlib
 import os
-import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 
+import httpx2
 import pytest
 import redis.asyncio
 from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as connect_socket
 
+from harness.ports import free_port
+from tests.conftest import private_redis
 from tests.ws_server.batch_harness import BatchHarness, own_database
 from tests.ws_server.edge import Edge, pages, settings
 from tests.ws_server.fake_worker import MODEL, FakeWorker
@@ -24,9 +27,20 @@ from turnstream.turns.connection import connect, connect_async
 from turnstream.turns.log import Log
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
+from turnstream.ws_server.app import create_app
 from turnstream.ws_server.batches import output
+from turnstream.ws_server.settings import ServerSettings
 
 ROOT = Path(__file__).parents[2]
+#: Runs a node in this process, with settings.
+Node = Callable[..., AbstractAsyncContextManager[httpx2.AsyncClient]]
+
+
+@pytest.fixture(scope="session")
+def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Run the Redis of the front ends that these tests share."""
+    with private_redis(tmp_path_factory.mktemp("redis")) as url:
+        yield url
 
 
 @pytest.fixture
@@ -42,9 +56,7 @@ def worker(redis_url: str, redis: "redis.asyncio.Redis") -> Iterator[FakeWorker]
 @contextmanager
 def serving(redis_url: str, directory: Path, **environ: str) -> Iterator[str]:
     """Run a front end alone."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     mine = {k: v for k, v in os.environ.items() if not k.startswith("TURNSTREAM_")} | {
         "TURNSTREAM_REDIS_URL": redis_url,
         "TURNSTREAM_MODEL": MODEL,
@@ -134,3 +146,34 @@ async def harness(
     yield BatchHarness(client, worker, TurnSettings(redis_url=url), tmp_path / "files")
     await client.aclose()
     worker.close()
+
+
+@pytest.fixture
+def local_node(redis_url: str, redis: "redis.asyncio.Redis", tmp_path: Path) -> Node:
+    """Run a node in this process; ann and bob have keys."""
+
+    @asynccontextmanager
+    async def run(**settings: str) -> AsyncIterator[httpx2.AsyncClient]:
+        keys = {owner: hashlib.sha256(owner.encode()).hexdigest() for owner in ("ann", "bob")}
+        environ = {
+            "REDIS_URL": redis_url,
+            "FILES": str(tmp_path / "files"),
+            "API_KEYS": ",".join(f"{owner}:{key}" for owner, key in keys.items()),
+            **settings,
+        }
+        app = create_app(
+            ServerSettings.read({f"TURNSTREAM_{name}": value for name, value in environ.items()})
+        )
+        transport = httpx2.ASGITransport(app=app)
+        async with (
+            app.router.lifespan_context(app),
+            httpx2.AsyncClient(
+                timeout=30,
+                transport=transport,
+                base_url="http://127.0.0.1",
+                headers={"Authorization": "Bearer ann"},
+            ) as client,
+        ):
+            yield client
+
+    return run

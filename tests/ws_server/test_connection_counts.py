@@ -31,7 +31,7 @@ CAR, VAN = b"X-Forwarded-For: 203.0.113.1\r\n", b"X-Forwarded-For: 203.0.113.2\r
 
 
 async def until(target: Opened, connections: int) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while target.connections != connections:
             await asyncio.sleep(0.005)
 
@@ -63,7 +63,7 @@ async def test_an_address_that_has_its_maximum_is_refused_with_a_reason() -> Non
 async def test_a_refused_client_reads_why_although_its_request_came_too_late() -> None:
     async with opened(per_address=1) as target:
         await target.upgraded()
-        async with httpx2.AsyncClient() as client:
+        async with httpx2.AsyncClient(timeout=30) as client:
             reply = await client.post(f"http://127.0.0.1:{target.port}/", content=b"x" * 100_000)
 
         assert reply.status_code == 429
@@ -198,7 +198,7 @@ async def test_an_owner_gets_no_more_sockets_than_its_maximum(
         async with connect(socket_url(url)):
             with pytest.raises(InvalidStatus) as refused:
                 await connect(socket_url(url)).__aenter__()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while True:
                 try:
                     async with connect(socket_url(url)):

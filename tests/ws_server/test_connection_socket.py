@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.ws_server.connection_harness import (
+    BRIEF,
     MESSAGE_BYTES,
+    PATIENCE_SECONDS,
     SECONDS,
     UPGRADE,
     Opened,
@@ -119,25 +121,27 @@ async def test_a_violation_of_the_protocol_is_closed_with_its_code_and_not_logge
     assert caplog.records == []
 
 
-async def test_a_message_that_drips_is_closed(target: Opened) -> None:
-    client = await target.upgraded()
-    begun = time.monotonic()
-    client.send(frame(TEXT, b"x" * 100)[:20])
+async def test_a_message_that_drips_is_closed() -> None:
+    async with opened(**BRIEF) as target:
+        client = await target.upgraded()
+        begun = time.monotonic()
+        client.send(frame(TEXT, b"x" * 100)[:20])
 
-    assert await client.close_code() == 1008
-    assert SECONDS * 0.9 < time.monotonic() - begun < 10 * SECONDS
+        assert await client.close_code() == 1008
+        assert time.monotonic() - begun > SECONDS * 0.9
 
 
-async def test_an_idle_socket_stays_open(target: Opened) -> None:
-    client = await target.upgraded()
-    await asyncio.sleep(3 * SECONDS)
-    client.send(frame(TEXT, b"still"))
+async def test_an_idle_socket_stays_open() -> None:
+    async with opened(**BRIEF) as target:
+        client = await target.upgraded()
+        await asyncio.sleep(3 * SECONDS)
+        client.send(frame(TEXT, b"still"))
 
-    assert await client.exactly(7) == b"\x81\x05still"
+        assert await client.exactly(7) == b"\x81\x05still"
 
 
 async def test_pings_of_a_client_that_does_not_read_are_not_answered_for_ever() -> None:
-    async with opened(stalled_seconds=30) as target:
+    async with opened() as target:
         client = await target.upgraded()
         client.transport.pause_reading()
         (connection,) = target.server.server_state.connections
@@ -156,7 +160,7 @@ async def test_a_client_that_pings_and_does_not_read_is_cut() -> None:
     async with opened(stalled_seconds=0.3) as target:
         client = await target.upgraded()
         client.transport.pause_reading()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             while target.connections:
                 if client.transport.get_write_buffer_size() < 65536:
                     client.send(frame(PING, b"x" * 125) * 500)
@@ -202,16 +206,14 @@ async def test_a_client_that_does_not_answer_a_close_is_cut(target: Opened, answ
     client.send(answer)
     await client.rest()
 
-    assert SECONDS * 0.9 < time.monotonic() - begun < 10 * SECONDS
+    assert time.monotonic() - begun > SECONDS * 0.9
 
 
-async def test_a_close_is_answered_at_once(target: Opened) -> None:
-    client = await target.upgraded()
-    begun = time.monotonic()
-    client.send(frame(TEXT, b"close") + frame(CLOSE, b"\x03\xe8"))
-    await client.rest()
-
-    assert time.monotonic() - begun < SECONDS
+async def test_a_close_is_answered_at_once() -> None:
+    async with opened(close_seconds=2 * PATIENCE_SECONDS) as target:
+        client = await target.upgraded()
+        client.send(frame(TEXT, b"close") + frame(CLOSE, b"\x03\xe8"))
+        await client.rest()  # waits less than that
 
 
 async def test_a_close_behind_messages_that_wait_is_seen(target: Opened) -> None:

@@ -68,7 +68,7 @@ async def preflight(http: httpx2.AsyncClient, path: str, origin: str, **more: st
         "access-control-request-headers": SDK_HEADERS,
     }
     # A browser sends no key with it.
-    bare = httpx2.AsyncClient(base_url=http.base_url)
+    bare = httpx2.AsyncClient(base_url=http.base_url, timeout=30)
     async with bare:
         return await bare.options(path, headers=headers | more)
 
@@ -170,7 +170,9 @@ async def test_a_failure_of_the_server_is_readable_too_and_has_its_request_id() 
     app = create_app(ServerSettings.read({"TURNSTREAM_ORIGINS": page}))
     app.router.routes.insert(0, Route("/broken", broken))
     transport = httpx2.ASGITransport(app)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
+    async with httpx2.AsyncClient(
+        transport=transport, timeout=30, base_url="http://localhost"
+    ) as client:
         answer = await client.get("/broken", headers={"origin": page, "x-request-id": "mine"})
 
     assert answer.status_code == 500

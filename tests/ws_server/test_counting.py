@@ -27,7 +27,7 @@ async def test_the_official_sdk_retries_only_when_the_response_allows_it(
     async def note(request: httpx2.Request) -> None:
         asked.append(request.url.path)
 
-    http = httpx2.AsyncClient(event_hooks={"request": [note]})
+    http = httpx2.AsyncClient(timeout=30, event_hooks={"request": [note]})
     base = f"{node}/v1"
     async with AsyncOpenAI(base_url=base, api_key="any", max_retries=1, http_client=http) as client:
         with pytest.raises(InternalServerError) as refused:

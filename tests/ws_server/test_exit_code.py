@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from turnstream.cli.redis_server import free_port
+from harness.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 #: A front end of which a background task dies after so many seconds.

@@ -1,9 +1,7 @@
 """What goes into a batch: lines read in bounded memory, checked one by one, files by owner only."""
 
-import hashlib
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +10,8 @@ import pytest
 import redis.asyncio
 
 from tests.ws_server.batch_harness import Crash
+from tests.ws_server.conftest import Node
 from turnstream.turns import keys
-from turnstream.ws_server.app import create_app
 from turnstream.ws_server.batches import line_reader, validation
 from turnstream.ws_server.batches.blobs import Blobs
 from turnstream.ws_server.batches.line_reader import LineReader
@@ -22,42 +20,10 @@ from turnstream.ws_server.directory import Model
 from turnstream.ws_server.grammar_check import GrammarCheck
 from turnstream.ws_server.settings import ServerSettings
 
-Node = Callable[..., AbstractAsyncContextManager[httpx2.AsyncClient]]
-
 
 @pytest.fixture
 def blobs(tmp_path: Path) -> Blobs:
     return Blobs(str(tmp_path / "files"))
-
-
-@pytest.fixture
-def node(redis_url: str, redis: "redis.asyncio.Redis", tmp_path: Path) -> Node:
-    """Run a node in this process; ann and bob have keys."""
-
-    @asynccontextmanager
-    async def run(**settings: str) -> AsyncIterator[httpx2.AsyncClient]:
-        keys = {owner: hashlib.sha256(owner.encode()).hexdigest() for owner in ("ann", "bob")}
-        environ = {
-            "REDIS_URL": redis_url,
-            "FILES": str(tmp_path / "files"),
-            "API_KEYS": ",".join(f"{owner}:{key}" for owner, key in keys.items()),
-            **settings,
-        }
-        app = create_app(
-            ServerSettings.read({f"TURNSTREAM_{name}": value for name, value in environ.items()})
-        )
-        transport = httpx2.ASGITransport(app=app)
-        async with (
-            app.router.lifespan_context(app),
-            httpx2.AsyncClient(
-                transport=transport,
-                base_url="http://127.0.0.1",
-                headers={"Authorization": "Bearer ann"},
-            ) as client,
-        ):
-            yield client
-
-    return run
 
 
 async def upload(client: httpx2.AsyncClient, content: bytes, **form: str) -> httpx2.Response:
@@ -163,9 +129,9 @@ async def test_a_file_of_empty_lines_has_no_requests(blobs: Blobs) -> None:
 
 
 async def test_a_file_that_is_too_large_is_refused_and_leaves_nothing(
-    node: Node, tmp_path: Path
+    local_node: Node, tmp_path: Path
 ) -> None:
-    async with node(FILE_BYTES="1000") as client:
+    async with local_node(FILE_BYTES="1000") as client:
         most = await upload(client, 1000 * b"x")
         more = await upload(client, 1001 * b"x")
         much_more = await upload(client, 1_000_000 * b"x")
@@ -186,9 +152,9 @@ async def test_a_file_that_is_too_large_is_refused_and_leaves_nothing(
     ],
 )
 async def test_a_bad_field_of_an_upload_is_named(
-    node: Node, form: dict[str, str], param: str
+    local_node: Node, form: dict[str, str], param: str
 ) -> None:
-    async with node() as client:
+    async with local_node() as client:
         refused = await upload(client, b"x", **form)
 
     assert refused.status_code == 400
@@ -196,16 +162,16 @@ async def test_a_bad_field_of_an_upload_is_named(
 
 
 @pytest.mark.parametrize("kind", ["multipart/form-data", "multipart/form-data; boundary=x", "a/b"])
-async def test_a_body_that_is_no_form_is_refused(node: Node, kind: str) -> None:
-    async with node() as client:
+async def test_a_body_that_is_no_form_is_refused(local_node: Node, kind: str) -> None:
+    async with local_node() as client:
         refused = await client.post("/v1/files", content=b"x", headers={"content-type": kind})
 
     assert refused.status_code == 400
     assert refused.json()["error"]["type"] == "invalid_request_error"
 
 
-async def test_files_and_batches_are_visible_to_their_owner_only(node: Node) -> None:
-    async with node() as client:
+async def test_files_and_batches_are_visible_to_their_owner_only(local_node: Node) -> None:
+    async with local_node() as client:
         file = (await upload(client, request(1))).json()["id"]
         asked = {
             "input_file_id": file,
@@ -228,8 +194,8 @@ async def test_files_and_batches_are_visible_to_their_owner_only(node: Node) -> 
     assert listed == [[], []]
 
 
-async def test_a_batch_requested_again_under_its_key_is_the_same(node: Node) -> None:
-    async with node() as client:
+async def test_a_batch_requested_again_under_its_key_is_the_same(local_node: Node) -> None:
+    async with local_node() as client:
         file = (await upload(client, request(1))).json()["id"]
         asked = {"input_file_id": file, "endpoint": "/v1/responses"}
         key = {"idempotency-key": "k"}
@@ -245,12 +211,12 @@ async def test_a_batch_requested_again_under_its_key_is_the_same(node: Node) -> 
 
 
 async def test_an_expired_file_is_removed(
-    node: Node, redis: "redis.asyncio.Redis", tmp_path: Path
+    local_node: Node, redis: "redis.asyncio.Redis", tmp_path: Path
 ) -> None:
-    async with node() as client:
+    async with local_node() as client:
         file = (await upload(client, b"x")).json()["id"]
         await redis.zadd(keys.file_expiries(), {file: 1})
-    async with node() as client:
+    async with local_node() as client:
         for _ in range(200):
             gone = await client.get(f"/v1/files/{file}")
             if gone.status_code == 404:

@@ -158,7 +158,10 @@ async def test_stop_keeps_the_text_so_far(browser: Browser, node: str, worker: F
 async def test_a_refusal_is_shown_and_restores_the_question(
     browser: Browser, node: str, worker: FakeWorker
 ) -> None:
-    async with visit(browser, node) as opened, httpx2.AsyncClient(base_url=node) as http:
+    async with (
+        visit(browser, node) as opened,
+        httpx2.AsyncClient(base_url=node, timeout=30) as http,
+    ):
         late = await opened.ask("One?")
         await worker.claim()
         worker.refuse()
@@ -263,7 +266,7 @@ async def test_enter_sends_and_shift_enter_does_not(
 
 
 def test_the_page_may_load_nothing_from_elsewhere(node: str) -> None:
-    with urllib.request.urlopen(f"{node}/", timeout=10) as page:
+    with urllib.request.urlopen(f"{node}/", timeout=30) as page:
         policy = page.headers["content-security-policy"]
 
     assert policy.startswith("default-src 'self';")

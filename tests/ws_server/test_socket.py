@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
+from openai.types.responses.responses_server_event import ResponseWsError
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
@@ -113,6 +114,27 @@ async def test_background_turns_are_refused_on_the_socket(socket: ClientConnecti
 
     assert code_of(refusal) == ("unsupported_parameter", 400)
     assert refusal["error"]["param"] == "background"
+
+
+async def test_only_an_error_that_ends_a_turn_has_another_number_than_0(
+    socket: ClientConnection, worker: FakeWorker
+) -> None:
+    await create(socket, input="One?")
+    await worker.claim()
+    # Refused out of order, while the turn is answered.
+    await send(socket, type="response.cancel", response_id="resp_" + 32 * "1", stream_id="a")
+    ended_late = await end(socket)
+    worker.refuse()
+    ended_turn = await end(socket)
+    await send(socket, type="nonsense")
+    unknown = await end(socket)
+    await create(socket, input="Two?", previous_response_id="resp_" + 32 * "1")
+    lost_parent = await end(socket)
+
+    errors = (ended_late, ended_turn, unknown, lost_parent)
+    assert [error["sequence_number"] for error in errors] == [0, 3, 0, 0]
+    for error in errors:
+        ResponseWsError.model_validate(error, strict=True)
 
 
 async def test_the_handshake_may_name_the_model(node: str, worker: FakeWorker) -> None:

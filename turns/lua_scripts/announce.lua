@@ -10,7 +10,8 @@ for _, id in ipairs(args.ids) do
   if is_newer(record) then
     -- A node of the newer release announces it.
   elseif record.status == 'queued' then
-    local announced, position = queue_place(record.model, record.tier, record.queue_member, now)
+    local announced, position = queue_place(record.model, record.tier, record.queue_member,
+      capacity_of(record.model, now), now)
     local since = now - tonumber(record.announced_at)
     -- Each event is kept, so a turn far back in the queue is not announced at every step.
     local pause = position <= 10 and 1000 or 5000

@@ -18,8 +18,7 @@ local model, worker, preempted = args.model, args.worker, args.preempted
 local newer, skipped = '', {}
 
 local function pop_turn()
-  local slots = capacity_of(model, now_ms()).slots
-  local tier = next_tier(model, slots)
+  local tier = next_tier(model)
   while tier and not (preempted and tier == 'batch') and #skipped < MAX_SKIPPED do
     local popped = redis.call('ZPOPMIN', queue_key(model, tier))
     local id = string.match(popped[1], ':(.*)$')
@@ -29,12 +28,12 @@ local function pop_turn()
       skipped[#skipped + 1] = {tier = tier, member = popped[1], tag = popped[2]}
     elseif is_active(record) then
       local tag, clocks = tonumber(popped[2]), clocks_key(model)
-      if tag > tonumber(redis.call('HGET', clocks, tier) or 0) then redis.call('HSET', clocks, tier, tag) end
+      local clock = math.max(tag, tonumber(redis.call('HGET', clocks, tier) or 0))
       redis.call('ZREMRANGEBYSCORE', tags_key(model, tier), '-inf', tag)
-      redis.call('HSET', clocks, 'served:' .. tier, redis.call('HINCRBY', clocks, 'claims', 1))
+      redis.call('HSET', clocks, tier, clock, 'served:' .. tier, redis.call('HINCRBY', clocks, 'claims', 1))
       return id, record.status, tier
     end
-    tier = next_tier(model, slots)
+    tier = next_tier(model)
   end
 end
 
@@ -59,19 +58,17 @@ if id or not preempted then
 end
 if not id then return {newer} end
 
+local record = record_of(id)
 if status == 'queued' then
-  local waited = record_of(id)
-  begin_log(id, waited)
-  stop_waiting(waited.owner, waited.batch)
-  local seq = tonumber(waited.seq) + 1
-  redis.call('HSET', turn_key(id), 'seq', seq)
-  local event = lifecycle('response.in_progress', seq, 'in_progress', 'null', '', waited.response)
-  emit(id, seq, event, '', false, waited.nodes)
+  begin_log(id, record)
+  stop_waiting(record.owner, record.batch)
+  record.seq = tonumber(record.seq) + 1
+  redis.call('HSET', turn_key(id), 'seq', record.seq)
+  local event = lifecycle('response.in_progress', record.seq, 'in_progress', 'null', '', record.response)
+  emit(id, record.seq, event, '', false, record.nodes)
   publish_outbox()
 end
 
-local record = fields(id, 'attempt', 'seq', 'request', 'input', 'response', 'previous_response_id', 'nodes', 'tier',
-  'owner')
 local token_ids, logprobs = {}, {}
 if tonumber(record.attempt) > 1 then
   for _, entry in ipairs(redis.call('XRANGE', log_key(id), '-', '+')) do

@@ -93,12 +93,16 @@ end
 
 -- Note in a new turn's record which conversation it makes. `system` is the JSON of its system messages, if any.
 local function join_conversation(id, previous, bytes, turns, system)
-  local key = turn_key(id)
-  redis.call('HSET', key, 'bytes', bytes, 'depth', turns)
-  if previous then redis.call('HSET', key, 'previous_response_id', previous) end
+  local record = {'bytes', bytes, 'depth', turns}
+  local function add(name, value)
+    record[#record + 1] = name
+    record[#record + 1] = value
+  end
+  if previous then add('previous_response_id', previous) end
   local at = system and id or system_at(previous)
-  if at then redis.call('HSET', key, 'system_at', at) end
-  if system then redis.call('HSET', key, 'system', system) end
+  if at then add('system_at', at) end
+  if system then add('system', system) end
+  redis.call('HSET', turn_key(id), unpack(record))
 end
 
 -- Return the conversation before a turn, as a table with

@@ -7,6 +7,7 @@ if not record or not record.response or record.owner ~= args.owner then return {
 if is_newer(record) then return {'newer_version'} end
 local queue = ''
 if record.status == 'queued' then
-  queue = queue_json((queue_place(record.model, record.tier, record.queue_member, now_ms())))
+  queue = queue_json((queue_place(record.model, record.tier, record.queue_member,
+    capacity_of(record.model, now_ms()), now_ms())))
 end
 return {'ok', record.status, record.error or 'null', record.response, queue}

@@ -13,9 +13,15 @@ local TIERS = {'priority', 'default', 'flex', 'batch'}
 -- token ids that a later attempt continues from, and a refusal, whose HTTP status and code the record does not keep.
 local NO_READERS = '-'
 
+local started_ms
+
+-- Return the milliseconds since 1970 at which the script asked first: a script has one time.
 local function now_ms()
-  local time = redis.call('TIME')
-  return time[1] * 1000 + math.floor(time[2] / 1000)
+  if not started_ms then
+    local time = redis.call('TIME')
+    started_ms = time[1] * 1000 + math.floor(time[2] / 1000)
+  end
+  return started_ms
 end
 
 -- Return some fields of a hash by name; one that is absent is nil.

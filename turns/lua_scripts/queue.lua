@@ -6,19 +6,22 @@
 -- was served longest ago. Each such claim takes one slot, so the interval is at least the model's number of slots.
 local MINIMUM_SHARE_INTERVAL = 8
 
--- Return the live workers of a model, their slots, and how many of those are free.
+-- Return how many live workers a model has, their slots, how many of those are free, and the name of the worker that
+-- has the most free slots (`freest`); nil when none has one.
 local function capacity_of(model, now)
   local workers = redis.call('ZRANGEBYSCORE', heartbeats_key(model), now - args.alive_ms, '+inf')
-  local slots, free = 0, 0
+  local slots, free, freest, most = 0, 0, nil, 0
   if #workers > 0 then
     for _, number in ipairs(redis.call('HMGET', slots_key(model), unpack(workers))) do
       slots = slots + tonumber(number or 0)
     end
-    for _, number in ipairs(redis.call('HMGET', free_slots_key(model), unpack(workers))) do
-      free = free + tonumber(number or 0)
+    for i, number in ipairs(redis.call('HMGET', free_slots_key(model), unpack(workers))) do
+      local own = tonumber(number or 0)
+      free = free + own
+      if own > most then freest, most = workers[i], own end
     end
   end
-  return {workers = #workers, slots = slots, free = free}
+  return {workers = #workers, slots = slots, free = free, freest = freest}
 end
 
 local function share_interval(slots)
@@ -36,15 +39,16 @@ local function queue_sizes(model)
 end
 
 -- Return the tier that a model's next claim goes to; nil when no turn waits.
-local function next_tier(model, slots)
+local function next_tier(model)
   local waiting, size = queue_sizes(model)
   if size == 0 then return nil end
   local best
   for _, tier in ipairs(TIERS) do
     if waiting[tier] > 0 then best = tier break end
   end
+  if waiting[best] == size then return best end
   local claims = tonumber(redis.call('HGET', clocks_key(model), 'claims') or 0) + 1
-  if waiting[best] == size or claims % share_interval(slots) ~= 0 then return best end
+  if claims % share_interval(capacity_of(model, now_ms()).slots) ~= 0 then return best end
   local longest_ago, served = nil, nil
   for i = #TIERS, 1, -1 do
     local tier = TIERS[i]

@@ -14,13 +14,22 @@ local function record_duration(model, tier, ms)
   redis.call('HSET', statistics_key(model), 'turns:' .. tier, turns, 'ms:' .. tier, average + (ms - average) / turns)
 end
 
--- Count an arrival. `kind` is a tier, or 'idle-owners:' and a tier for owners without a waiting turn, whose turns go
--- before those of owners who have some.
-local function record_arrival(model, kind, now)
-  local known = redis.call('HMGET', statistics_key(model), 'rate:' .. kind, 'at:' .. kind, 'from:' .. kind)
-  local faded = tonumber(known[1] or 0) * math.exp((tonumber(known[2] or now) - now) / ARRIVALS_MS)
-  redis.call('HSET', statistics_key(model), 'rate:' .. kind, faded + 1 / ARRIVALS_MS, 'at:' .. kind, now,
-    'from:' .. kind, known[3] or now)
+-- Count an arrival in a tier, and if its owner had no waiting turn as one of 'idle-owners:' and the tier as well: the
+-- turns of such owners go before those of owners who have some.
+local function record_arrival(model, tier, idle, now)
+  local names, changes = {}, {}
+  for _, kind in ipairs({tier, idle and 'idle-owners:' .. tier or nil}) do
+    for _, name in ipairs({'rate:', 'at:', 'from:'}) do names[#names + 1] = name .. kind end
+  end
+  local known = redis.call('HMGET', statistics_key(model), unpack(names))
+  for i = 1, #names, 3 do
+    local faded = tonumber(known[i] or 0) * math.exp((tonumber(known[i + 1] or now) - now) / ARRIVALS_MS)
+    for n, value in ipairs({faded + 1 / ARRIVALS_MS, now, known[i + 2] or now}) do
+      changes[#changes + 1] = names[i + n - 1]
+      changes[#changes + 1] = value
+    end
+  end
+  redis.call('HSET', statistics_key(model), unpack(changes))
 end
 
 -- Return a model's statistics now: average milliseconds of a turn by tier (`ms`) and in all (`all`), and a function
@@ -80,8 +89,7 @@ local function wait_ms(model, tier, member, capacity, now)
 end
 
 -- Return a turn's queue place as the record keeps it ("position size eta_seconds workers"), and its position.
-local function queue_place(model, tier, member, now)
-  local capacity = capacity_of(model, now)
+local function queue_place(model, tier, member, capacity, now)
   local wait, position, size = wait_ms(model, tier, member, capacity, now)
   local eta = wait and string.format('%.1f', wait / 1000) or 'null'
   return position .. ' ' .. size .. ' ' .. eta .. ' ' .. capacity.workers, position

@@ -81,6 +81,13 @@ local function count_record(id, owner, seconds)
   redis.call('HSET', turn_key(id), 'stored_until', until_second, 'stored_bytes', bytes)
 end
 
+-- Count the record of a new turn. Returns the fields of the record that say so, by name.
+local function count_new_record(owner, bytes, seconds)
+  local until_second = counted_until(seconds)
+  count_bytes(owner, bytes, until_second)
+  return {stored_until = until_second, stored_bytes = bytes}
+end
+
 -- Delete a turn: its record and its log.
 local function delete_turn(id)
   forget_record(id)

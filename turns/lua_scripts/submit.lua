@@ -79,9 +79,9 @@ if key then
   redis.call('HSET', idempotency_key(owner, key), 'id', id, 'fingerprint', args.fingerprint)
   redis.call('EXPIRE', idempotency_key(owner, key), kept_seconds)
 end
-local announced = queue_place(model, tier, member, now)
-record_arrival(model, tier, now)
-if tag <= clock + 1 then record_arrival(model, 'idle-owners:' .. tier, now) end
+local capacity = capacity_of(model, now)
+local announced = queue_place(model, tier, member, capacity, now)
+record_arrival(model, tier, tag <= clock + 1, now)
 local record = {'version', VERSION, 'owner', owner, 'model', model, 'tier', tier, 'status', 'queued', 'attempt', 0,
   'seq', 1, 'store', args.store and '1' or '0', 'request', request, 'input', input, 'response', response,
   'queue_member', member, 'queued_at', now, 'nodes', batch and NO_READERS or args.node, 'announced', announced,
@@ -100,22 +100,19 @@ if batch then
   add('line', args.line)
 end
 if args.limits.tokens_per_minute > 0 then add('reserved_tokens', args.tokens) end
-redis.call('HSET', turn_key(id), unpack(record))
-join_conversation(id, previous, bytes, turns, args.system)
 -- The record may not expire while the turn is active; `release` sets what comes after.
 local seconds = math.max(args.store_seconds, kept_seconds)
+if not batch then
+  local counted = record_bytes(#request, #input, #response, #(args.system or ''))
+  for name, value in pairs(count_new_record(owner, counted, seconds)) do add(name, value) end
+end
+redis.call('HSET', turn_key(id), unpack(record))
+join_conversation(id, previous, bytes, turns, args.system)
 redis.call('EXPIRE', turn_key(id), seconds)
-if not batch then count_record(id, owner, seconds) end
 redis.call('EXPIRE', owner_key(owner), kept_seconds)
 
 -- Wake up the live worker with the most free slots. With none free, a worker claims when a slot becomes free.
-local slots, best, most = redis.call('HGETALL', free_slots_key(model)), nil, 0
-for i = 1, #slots, 2 do
-  local seen = tonumber(redis.call('ZSCORE', heartbeats_key(model), slots[i]) or 0)
-  if tonumber(slots[i + 1]) > most and seen >= now - args.alive_ms then
-    best, most = slots[i], tonumber(slots[i + 1])
-  end
-end
+local best = capacity.freest
 if best then
   redis.call('HINCRBY', free_slots_key(model), best, -1)
   -- Published first, because a worker hears its channel sooner than Celery delivers a message. The message stays: it is
@@ -124,7 +121,7 @@ if best then
   local queue_name = 'turns.' .. model .. '.' .. best
   redis.call('LPUSH', queue_name, (string.gsub(wake_up, '@queue@', (string.gsub(queue_name, '%%', '%%%%')))))
 end
-if not best and tier ~= 'batch' then preempt(model, now, capacity_of(model, now)) end
+if not best and tier ~= 'batch' then preempt(model, now, capacity) end
 if batch then return {'ok', 'queued'} end
 local events = waiting_events({response = response, announced = announced})
 return {'ok', events[1], events[2], use[1], use[2]}

@@ -65,7 +65,6 @@ class Step(ABC):
     #: Each ``(tokens,)`` int64.
     ids: Tensor
     positions: Tensor
-    slots: Tensor
 
     def hidden(self, model: LlamaForCausalLM) -> Tensor:
         """Run the model; return its last hidden states, ``(tokens, hidden_size)``."""
@@ -78,15 +77,21 @@ class Step(ABC):
         return out
 
     @abstractmethod
-    def attend(self, query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
+    def store(self, layer: int, key: Tensor, value: Tensor) -> None:
+        """Write the keys and values of the tokens, ``(tokens, kv_heads, head_dim)``, to the cache.
+
+        Their rotary embedding is applied.
+        """
+
+    @abstractmethod
+    def attend(self, layer: int, query: Tensor, scaling: float) -> Tensor:
         """Attend from every token to its own slot, itself included.
 
         Args:
-            query: ``(1, heads, tokens, head_dim)``.
-            keys: ``(slots, kv_heads, context, head_dim)``, like ``values``.
+            query: ``(tokens, heads, head_dim)``, with its rotary embedding applied.
 
         Returns:
-            ``(tokens, heads, head_dim)``.
+            Like ``query``.
         """
 
 
@@ -108,9 +113,9 @@ class PackedStep(Step):
         #: In the order of the tokens.
         self.new_tokens = [*decoding, *prefilling]
 
-        ids = [id for new in self.new_tokens for id in new.ids]
-        positions = [new.start + n for new in self.new_tokens for n in range(len(new.ids))]
-        slots = [new.slot for new in self.new_tokens for _ in new.ids]
+        ids, positions, slots = packed(self.new_tokens)
+        #: ``(tokens,)`` int64.
+        self.slots: Tensor
         self.ids, self.positions, self.slots = to_device([ids, positions, slots], device).unbind()
         if PENDING_ID in ids:
             self.ids = torch.where(self.ids == PENDING_ID, cache.last_ids[self.slots], self.ids)
@@ -124,14 +129,19 @@ class PackedStep(Step):
         """The decode tokens, by ranges of neighbouring slots."""
         return _slot_ranges(self.new_tokens[: self.decode_tokens], self.ids.device)
 
-    def attend(self, query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
+    def store(self, layer: int, key: Tensor, value: Tensor) -> None:
+        """Write keys and values to their slots; see `Step.store`."""
+        self.cache.keys[layer][self.slots, :, self.positions] = key
+        self.cache.values[layer][self.slots, :, self.positions] = value
+
+    def attend(self, layer: int, query: Tensor, scaling: float) -> Tensor:
         """Attend from every token to its own slot; see `Step.attend`."""
-        queries = query[0].transpose(0, 1)
-        out = torch.empty_like(queries, memory_format=torch.contiguous_format)
+        keys, values = self.cache.keys[layer], self.cache.values[layer]
+        out = torch.empty_like(query, memory_format=torch.contiguous_format)
         for some in self.ranges:
             at = (some.slots, slice(None), slice(some.length))
             out[some.tokens] = _attend_decode(
-                queries[some.tokens], keys[at], values[at], some.masked, scaling
+                query[some.tokens], keys[at], values[at], some.masked, scaling
             )
         for chunk in self.chunks:
             out[chunk.tokens] = attend_chunk(chunk, query, keys, values, scaling)
@@ -145,6 +155,14 @@ class PackedStep(Step):
             end += len(new.ids)
             ends[new.slot] = end - 1
         return to_device([ends[slot] for slot in slots], self.ids.device)
+
+
+def packed(new_tokens: Sequence[NewTokens]) -> tuple[list[int], list[int], list[int]]:
+    """Return the id, the position and the slot of each token, end to end."""
+    ids = [id for new in new_tokens for id in new.ids]
+    positions = [new.start + n for new in new_tokens for n in range(len(new.ids))]
+    slots = [new.slot for new in new_tokens for _ in new.ids]
+    return ids, positions, slots
 
 
 def _slot_ranges(decoding: Sequence[NewTokens], device: torch.device) -> list[_SlotRange]:
@@ -209,10 +227,8 @@ def slot_attention(
         ``(1, tokens, heads, head_dim)``, and no weights.
     """
     layer = int(module.layer_idx)  # type: ignore[arg-type]
-    keys, values = step.cache.keys[layer], step.cache.values[layer]
-    keys[step.slots, :, step.positions] = key[0].transpose(0, 1)
-    values[step.slots, :, step.positions] = value[0].transpose(0, 1)
-    return step.attend(query, keys, values, scaling)[None], None
+    step.store(layer, key[0].transpose(0, 1), value[0].transpose(0, 1))
+    return step.attend(layer, query[0].transpose(0, 1), scaling)[None], None
 
 
 def attend_chunk(
@@ -221,17 +237,23 @@ def attend_chunk(
     """Attend from the tokens of a chunk to their slot, the chunk included.
 
     Args:
-        query: ``(1, heads, tokens, head_dim)``, of the whole step.
+        query: ``(tokens, heads, head_dim)``, of the whole step.
         keys: ``(slots, kv_heads, context, head_dim)``, like ``values``.
 
     Returns:
         ``(size, heads, head_dim)``.
     """
     at = (slice(chunk.slot, chunk.slot + 1), slice(None), slice(chunk.length))
+    keys, values = keys[at], values[at]
+    shared = query.shape[1] // keys.shape[1]
+    if shared > 1 and keys.device.type != "cpu":
+        # torch's GPU kernels that take a mask have no shared heads: it would compute all scores in
+        # float32 and keep them.
+        keys, values = (heads.repeat_interleave(shared, 1) for heads in (keys, values))
     out = nn.functional.scaled_dot_product_attention(
-        query[:, :, chunk.tokens],
-        keys[at],
-        values[at],
+        query[chunk.tokens].transpose(0, 1)[None],
+        keys,
+        values,
         attn_mask=chunk.visible,
         is_causal=chunk.visible is None,
         scale=scaling,

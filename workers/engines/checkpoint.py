@@ -15,11 +15,14 @@ import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from transformers import LlamaConfig, LlamaForCausalLM
+from transformers.utils.import_utils import is_accelerate_available
 
 from turnstream.turns.model_name import GGUF, served_name
 from turnstream.workers.engine import CheckpointError
 from turnstream.workers.engines import gguf, lora, quantised_checkpoint, weight_files
+from turnstream.workers.engines.gpu import fastest_dtype, require_supported
 from turnstream.workers.engines.quiet_loading import first_line, quiet
+from turnstream.workers.engines.weight_keys import check_keys
 
 #: Weights up to this size stay in float32 on a CPU: one pass over them takes a millisecond or so.
 SMALL_BYTES = 50 * 2**20
@@ -123,12 +126,14 @@ def pick_device(device: str) -> torch.device:
         CheckpointError: it is none of these, or torch sees no such device.
     """
     if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        device = "cuda" if torch.cuda.is_available() else "cpu"
     if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
         raise CheckpointError(f"device {device}: must be auto, cpu, cuda or cuda:N")
     picked = torch.device(device)
     if picked.type == "cuda" and (picked.index or 0) >= torch.cuda.device_count():
         raise CheckpointError(f"device {device}: torch sees {torch.cuda.device_count()} GPUs")
+    if picked.type == "cuda":
+        require_supported(picked)
     return picked
 
 
@@ -146,7 +151,7 @@ def pick_dtype(dtype: str, device: torch.device, *, weight_bytes: int) -> torch.
     """
     if dtype == "auto":
         if device.type == "cuda":
-            return torch.bfloat16
+            return fastest_dtype(device)
         able = torch.cpu.get_capabilities()
         fast = able.get("avx512_bf16") or able.get("amx_bf16")
         small = weight_bytes <= SMALL_BYTES
@@ -183,9 +188,10 @@ def load_model(
     """Load a checkpoint's weights, in evaluation mode.
 
     Raises:
-        CheckpointError: the weights are missing, incomplete or unreadable.
+        CheckpointError: the weights are missing, incomplete or unreadable, or there are others.
     """
     quantised = checkpoint.quant_method is not None
+    one_by_one = device.type == "cuda" and is_accelerate_available()
     try:
         with quiet():
             loaded: Any = LlamaForCausalLM.from_pretrained(
@@ -193,8 +199,9 @@ def load_model(
                 dtype=dtype,
                 local_files_only=True,
                 output_loading_info=True,
-                # Some quantised models cannot be moved later.
-                device_map={"": device} if quantised else None,
+                # Some quantised models cannot be moved later. With accelerate, weights go to a GPU
+                # one by one; else all of them are read first.
+                device_map={"": device} if quantised or one_by_one else None,
             )
             model, info = loaded
             model = (model if quantised else model.to(device)).eval()
@@ -202,11 +209,7 @@ def load_model(
         raise CheckpointError(
             f"model {checkpoint.name}: cannot read the weights: {first_line(exc)}"
         ) from exc
-    if missing := sorted(info["missing_keys"]):
-        # transformers initialises these at random.
-        raise CheckpointError(
-            f"model {checkpoint.name}: {len(missing)} weights are missing, such as {missing[0]}"
-        )
+    check_keys(checkpoint.name, missing=info["missing_keys"], unexpected=info["unexpected_keys"])
     return model
 
 

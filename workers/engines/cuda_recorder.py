@@ -1,7 +1,7 @@
-"""Steps recorded as CUDA graphs, with torch's own flash attention over the slots.
+"""Steps recorded as CUDA graphs, with torch's own flash attention over slots in pages.
 
-It needs no package but torch. It has not been run on a GPU yet: each recording is compared with a
-plain step, and is not used if it differs or fails.
+It needs no package but torch. It has not been run on a GPU yet: the attention and each recording
+are compared with references when an engine starts, and are not used where they differ or fail.
 """
 
 from collections.abc import Callable
@@ -10,16 +10,19 @@ import torch
 from torch import Tensor
 from torch.nn.attention.varlen import varlen_attn
 
+from turnstream.workers.engines.paged_step import PagedAttention
+
 #: How often a step runs before it is recorded; libraries choose kernels and memory meanwhile.
 WARM_UP_RUNS = 3
+#: The smallest page size that the kernel supports.
+PAGE_TOKENS = 256
 _DTYPES = (torch.bfloat16, torch.float16)
 
 
 class CudaRecorder:
     """Records steps on one GPU; the recordings share their memory."""
 
-    #: The smallest page size that the kernel supports.
-    page_tokens = 256
+    page_tokens = PAGE_TOKENS
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -31,6 +34,11 @@ class CudaRecorder:
         if device.type != "cuda" or dtype not in _DTYPES:
             return False
         return torch.cuda.get_device_capability(device) >= (8, 0)
+
+    @property
+    def attend(self) -> PagedAttention:
+        """The attention of the steps; see `flash_attention`."""
+        return flash_attention
 
     def record(self, compute: Callable[[], Tensor]) -> Callable[[], Tensor]:
         """Return a function that replays ``compute`` in one launch; see `Recorder.record`."""
@@ -51,30 +59,38 @@ class CudaRecorder:
 
         return replay
 
-    def attend(
-        self,
-        queries: Tensor,
-        keys: Tensor,
-        values: Tensor,
-        *,
-        table: Tensor,
-        lengths: Tensor,
-        scaling: float,
-    ) -> Tensor:
-        """Attend from each query to its slot; see `Recorder.attend`."""
-        turns = torch.arange(len(queries) + 1, dtype=torch.int32, device=queries.device)
-        out = varlen_attn(
-            queries,
-            keys,
-            values,
-            turns,
-            turns * (table.shape[1] * self.page_tokens),
-            1,
-            table.shape[1] * self.page_tokens,
-            scale=scaling,
-            enable_gqa=queries.shape[1] != keys.shape[2],
-            seqused_k=lengths,
-            block_table=table,
-        )
-        assert isinstance(out, Tensor)
-        return out
+
+def flash_attention(
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    *,
+    starts: Tensor,
+    longest: int,
+    table: Tensor,
+    lengths: Tensor,
+    room: Tensor,
+    scaling: float,
+) -> Tensor:
+    """Attend from each query to its turn's slot; see `PagedAttention`."""
+    shared = queries.shape[1] != keys.shape[2]
+    # torch 2.13 and 2.14 write all turns over the first one where they split a slot between thread
+    # blocks, unless heads are shared and each turn has one query (pytorch issue 194167).
+    splits = None if longest == 1 and (shared or len(lengths) == 1) else 1
+    out = varlen_attn(
+        queries,
+        keys,
+        values,
+        starts,
+        room,
+        longest,
+        table.shape[1] * keys.shape[1],
+        scale=scaling,
+        window_size=(-1, -1) if longest == 1 else (-1, 0),
+        enable_gqa=shared,
+        seqused_k=lengths,
+        block_table=table,
+        num_splits=splits,
+    )
+    assert isinstance(out, Tensor)
+    return out

@@ -13,6 +13,7 @@ from transformers.models.llama.modeling_llama import LlamaAttention
 
 from turnstream.workers.engines.attention import PackedStep, attend_chunk
 from turnstream.workers.engines.decode_op import DTYPES, DecodeOp
+from turnstream.workers.engines.joined_layers import joined
 
 
 class FusedAttention(nn.Module):
@@ -20,7 +21,7 @@ class FusedAttention(nn.Module):
 
     def __init__(self, plain: LlamaAttention, op: DecodeOp) -> None:
         super().__init__()
-        self.qkv_proj = _joined([plain.q_proj, plain.k_proj, plain.v_proj])
+        self.qkv_proj = joined([plain.q_proj, plain.k_proj, plain.v_proj])
         self.o_proj = plain.o_proj
         self._op = op
         self._layer = int(plain.layer_idx)
@@ -53,7 +54,7 @@ class FusedAttention(nn.Module):
             decode_tokens=step.decode_tokens,
             scaling=self._scaling,
         )
-        query = qkv[None, :, : self._heads].transpose(1, 2)
+        query = qkv[:, : self._heads]
         for chunk in step.chunks:
             out[chunk.tokens] = attend_chunk(chunk, query, keys, values, self._scaling)
         return self.o_proj(out.view(1, tokens, -1)), None
@@ -68,14 +69,3 @@ def fuse(model: LlamaForCausalLM, op: DecodeOp) -> bool:
         for layer in model.model.layers:
             layer.self_attn = FusedAttention(layer.self_attn, op)
     return True
-
-
-def _joined(layers: list[nn.Linear]) -> nn.Linear:
-    """Return one linear layer that computes several at once."""
-    sizes = [layer.out_features for layer in layers]
-    joined = nn.Linear(layers[0].in_features, sum(sizes), bias=False, device="meta")
-    joined.weight = nn.Parameter(torch.cat([layer.weight for layer in layers]), requires_grad=False)
-    if layers[0].bias is not None:
-        bias = torch.cat([layer.bias for layer in layers])
-        joined.bias = nn.Parameter(bias, requires_grad=False)
-    return joined

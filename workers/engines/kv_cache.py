@@ -5,6 +5,7 @@ would still make a weighted sum NaN, so a slot that may hold one is cleared.
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ class KvCache:
 
     Args:
         page_tokens: page size for kernels that read pages; tokens are then contiguous in memory
-            instead of each head's tokens.
+            instead of each head's tokens, and slots have whole pages.
     """
 
     def __init__(
@@ -30,34 +31,42 @@ class KvCache:
         page_tokens: int | None = None,
     ) -> None:
         heads, width = kv_shape(config)
-        pages = math.ceil(context / page_tokens) if page_tokens else 0
+        pages = slot_tokens(context, page_tokens) // page_tokens if page_tokens else 0
 
-        def block() -> Tensor:
-            if page_tokens:
-                shape = (slots, pages * page_tokens, heads, width)
-                return torch.zeros(shape, dtype=dtype, device=device).transpose(1, 2)
-            return torch.zeros((slots, heads, context, width), dtype=dtype, device=device)
+        def block() -> tuple[Tensor, Tensor]:
+            if not page_tokens:
+                plain = torch.zeros((slots, heads, context, width), dtype=dtype, device=device)
+                return plain, plain
+            shape = (slots * pages + 1, page_tokens, heads, width)
+            paged = torch.zeros(shape, dtype=dtype, device=device)
+            return paged[:-1].view(slots, -1, heads, width).transpose(1, 2), paged
 
         self.slots = slots
         self.context = context
-        self.keys = [block() for _ in range(config.num_hidden_layers)]
-        self.values = [block() for _ in range(config.num_hidden_layers)]
-        #: ``(slots, pages)`` int32: the pages of each slot.
-        self.table = torch.arange(slots * pages, dtype=torch.int32, device=device).view(
-            slots, pages
+        layers = range(config.num_hidden_layers)
+        self.keys: Sequence[Tensor]
+        self.values: Sequence[Tensor]
+        #: The same memory in pages, ``(pages, page_tokens, kv_heads, head_dim)`` per layer.
+        self.paged_keys: Sequence[Tensor]
+        self.paged_values: Sequence[Tensor]
+        self.keys, self.paged_keys = zip(*(block() for _ in layers), strict=True)
+        self.values, self.paged_values = zip(*(block() for _ in layers), strict=True)
+        #: ``(slots + 1, pages of a slot)`` int32: the pages of each slot, and of `scratch`.
+        self.table = torch.arange((slots + 1) * pages, dtype=torch.int32, device=device).view(
+            slots + 1, pages
         )
-        self._page_tokens = page_tokens
-        #: ``(slots,)`` int64: the last token chosen for each slot.
-        self.last_ids = torch.zeros(slots, dtype=torch.int64, device=device)
+        self.table[slots] = slots * pages
+        #: The slot that padding writes to; it has one page, and only in a cache with pages.
+        self.scratch = slots
+        #: How many tokens a slot has room for.
+        self.slot_tokens = slot_tokens(context, page_tokens)
+        #: ``(slots + 1,)`` int64: the last token chosen for each slot.
+        self.last_ids = torch.zeros(slots + 1, dtype=torch.int64, device=device)
 
     def copy(self, *, source: int, target: int, length: int) -> None:
         """Copy the first ``length`` tokens from one slot to another."""
         for block in (*self.keys, *self.values):
             block[target, :, :length] = block[source, :, :length]
-
-    def paged(self, block: Tensor) -> Tensor:
-        """Return a layer's keys or values as ``(pages, page_tokens, kv_heads, head_dim)``."""
-        return block.transpose(1, 2).unflatten(1, (-1, self._page_tokens)).flatten(0, 1)
 
     def clear(self, slot: int) -> None:
         """Set all keys and values of a slot to 0."""
@@ -69,6 +78,11 @@ def kv_shape(config: LlamaConfig) -> tuple[int, int]:
     """Return the number of key-value heads of a layer, and their width."""
     width = config.head_dim or config.hidden_size // config.num_attention_heads
     return config.num_key_value_heads or config.num_attention_heads, width
+
+
+def slot_tokens(context: int, page_tokens: int | None) -> int:
+    """Return how many tokens are allocated for a slot: whole pages, if there are pages."""
+    return math.ceil(context / page_tokens) * page_tokens if page_tokens else context
 
 
 def bytes_per_token(config: LlamaConfig, dtype: torch.dtype) -> int:

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import os
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from transformers import LlamaConfig
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from turnstream.workers.engine import CheckpointError, Engine
 from turnstream.workers.engines import lora, quantised_checkpoint, vllm_setup
@@ -23,25 +22,23 @@ from turnstream.workers.engines.checkpoint import (
     pick_dtype,
     read_config,
 )
-from turnstream.workers.engines.cuda_recorder import CudaRecorder
-from turnstream.workers.engines.decode_op import DTYPES, load_decode_op
+from turnstream.workers.engines.device_setup import (
+    choose_threads,
+    free_bytes,
+    pick_decode_op,
+    pick_recorder,
+)
 from turnstream.workers.engines.generation_defaults import read_generation_defaults
 from turnstream.workers.engines.grammars import Grammars
 from turnstream.workers.engines.kv_cache import bytes_per_token
 from turnstream.workers.engines.merged_checkpoint import merged
 from turnstream.workers.engines.quantised_linear import Quantise, quantise, quantised_dtype
 from turnstream.workers.engines.quiet_loading import reporting
+from turnstream.workers.engines.sizing import fit
 from turnstream.workers.engines.slot_engine import SlotEngine
 from turnstream.workers.engines.tokenizer import LlamaTokenizer, load_tokenizer
 
 log = logging.getLogger(__name__)
-
-#: A default context is shortened to fit the memory, but not below this.
-MIN_CONTEXT_TOKENS = 512
-#: The share of the free memory that keys and values may take; the rest is for activations.
-KV_SHARE = 0.8
-#: Models up to this size run on one thread: waking a second one takes longer than a step.
-ONE_THREAD_BYTES = 16 * 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,8 +99,7 @@ def load_engine(
         quantised_checkpoint.check_plain(checkpoint.name, checkpoint.quant_method, quantize)
         dtype = quantised_dtype(quantize, dtype=dtype, engine=engine)
     torch_dtype = pick_dtype(dtype, torch_device, weight_bytes=checkpoint.weight_bytes)
-    if checkpoint.weight_bytes <= ONE_THREAD_BYTES and "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(1)
+    choose_threads(checkpoint)
     with reporting(on_progress):
         checkpoint = checkpoint.unpacked(torch_dtype, cache)
     if checkpoint.adapter is not None and (method := checkpoint.quant_method):
@@ -156,9 +152,9 @@ def load_engine(
         torch_device,
         name_of(torch_dtype),
         " by vLLM" if engine == "vllm" else "",
-        slots,
+        running.capacity,
         running.context,
-        slots * running.context * bytes_per_token(config, torch_dtype) / 2**20,
+        running.capacity * running.context * bytes_per_token(config, torch_dtype) / 2**20,
     )
     return LoadedModel(
         name=checkpoint.name,
@@ -184,40 +180,61 @@ def _start_slot(
     quantize: Quantise,
     on_progress: Callable[[float], None],
 ) -> Engine:
-    if method := checkpoint.quant_method:
-        quantised_checkpoint.check(checkpoint.name, method)
-    # What is quantised reaches a GPU layer by layer.
     log.info(
         "loading model %s: %.2f GiB of weights; %.1f GiB are free for it and %d slots × %d tokens",
         checkpoint.name,
         checkpoint.weight_bytes / 2**30,
-        _free_bytes(device) / 2**30,
+        free_bytes(device) / 2**30,
         slots,
         context or config.max_position_embeddings,
     )
-    first = device if quantize is Quantise.NONE else torch.device("cpu")
     with reporting(on_progress):
-        llama = load_model(checkpoint, device=first, dtype=dtype)
+        llama = load_weights(checkpoint, device=device, dtype=dtype, quantize=quantize)
+    recorder = pick_recorder(device, dtype)
+    size = fit(
+        config,
+        dtype,
+        slots=slots,
+        context=context,
+        free=free_bytes(device),
+        page_tokens=recorder.page_tokens if recorder else None,
+    )
+    return SlotEngine(
+        llama,
+        slots=size.slots,
+        context=size.context,
+        eos_ids=tokenizer.eos_ids,
+        after_step=after_step,
+        decode_op=pick_decode_op(device, dtype, compile_cache),
+        recorder=recorder,
+        grammars=tokenizer.grammars(config.vocab_size),
+    )
+
+
+def load_weights(
+    checkpoint: Checkpoint,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    quantize: Quantise = Quantise.NONE,
+) -> LlamaForCausalLM:
+    """Load a model as the engine `slot` runs it: with its adapter, and quantised if wanted.
+
+    Raises:
+        CheckpointError: it cannot be loaded, or not in this way.
+    """
+    if method := checkpoint.quant_method:
+        quantised_checkpoint.check(checkpoint.name, method)
+    # What is quantised reaches a GPU layer by layer.
+    first = device if quantize is Quantise.NONE else torch.device("cpu")
+    llama = load_model(checkpoint, device=first, dtype=dtype)
     if checkpoint.adapter is not None:
         lora.merge(llama, checkpoint.adapter)
     if quantize is not Quantise.NONE:
         quantise(llama, quantize, device)
     if method:
         quantised_checkpoint.try_out(checkpoint.name, llama)
-    length = fit_context(config, dtype, slots=slots, context=context, free=_free_bytes(device))
-    decode_op = None
-    if compile_cache and device.type == "cpu" and dtype in DTYPES:
-        decode_op = load_decode_op(compile_cache)
-    return SlotEngine(
-        llama,
-        slots=slots,
-        context=length,
-        eos_ids=tokenizer.eos_ids,
-        after_step=after_step,
-        decode_op=decode_op,
-        recorder=CudaRecorder(device) if CudaRecorder.suits(device, dtype) else None,
-        grammars=tokenizer.grammars(config.vocab_size),
-    )
+    return llama
 
 
 def _start_vllm(
@@ -246,15 +263,15 @@ def _start_vllm(
 
     if device.type == "cpu":
         # vLLM will load the weights, with up to twice their stored size.
-        free = _free_bytes(device) - 2 * checkpoint.weight_bytes
-        context = fit_context(config, dtype, slots=slots, context=context, free=free)
+        free = free_bytes(device) - 2 * checkpoint.weight_bytes
+        slots, context = fit(config, dtype, slots=slots, context=context, free=free)
         # vLLM keeps one block unused.
         blocks = slots * math.ceil(context / CPU_BLOCK_TOKENS) + 1
         kv_bytes = blocks * CPU_BLOCK_TOKENS * bytes_per_token(config, dtype) // tensor_parallel
     else:
         # vLLM measures the free memory of its GPUs itself.
         free, kv_bytes = sys.maxsize, None
-        context = fit_context(config, dtype, slots=slots, context=context, free=free)
+        slots, context = fit(config, dtype, slots=slots, context=context, free=free)
     return VllmEngine(
         checkpoint.folder,
         device=device.type,
@@ -268,35 +285,3 @@ def _start_vllm(
         tensor_parallel=tensor_parallel,
         grammars=grammars,
     )
-
-
-def fit_context(
-    config: LlamaConfig, dtype: torch.dtype, *, slots: int, context: int | None, free: int
-) -> int:
-    """Return how many tokens a slot gets, given ``free`` bytes of memory.
-
-    Raises:
-        CheckpointError: the context is longer than the model's, or does not fit the memory.
-    """
-    supported = config.max_position_embeddings
-    fitting = int(free * KV_SHARE) // (slots * bytes_per_token(config, dtype))
-    if context is None:
-        context = min(supported, max(fitting, MIN_CONTEXT_TOKENS))
-    if context > supported:
-        raise CheckpointError(f"context {context}: the model supports {supported} tokens")
-    if context > fitting:
-        raise CheckpointError(
-            f"{slots} slots × {context} tokens do not fit the memory; {slots} × {fitting} do"
-        )
-    return context
-
-
-def _free_bytes(device: torch.device) -> int:
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        return free
-    meminfo = Path("/proc/meminfo")
-    if meminfo.exists():
-        lines = dict(line.split(":") for line in meminfo.read_text().splitlines())
-        return int(lines["MemAvailable"].split()[0]) * 1024
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2

@@ -12,6 +12,7 @@ from torch import Tensor
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.workers.engines.grammars import Matcher
 from turnstream.workers.engines.penalties import Penalties, penalties
+from turnstream.workers.engines.to_device import to_device
 
 
 class LogitChanges:
@@ -73,10 +74,10 @@ def logit_changes(
     if sampling.logit_bias:
         ids, values = zip(*sampling.logit_bias, strict=True)
         bias = (
-            torch.tensor(ids, dtype=torch.int64, device=device),
-            torch.tensor(values, dtype=torch.float32, device=device),
+            to_device(ids, device),
+            to_device(values, device, torch.float32),
         )
-    banned = torch.tensor(sorted(eos_ids), dtype=torch.int64, device=device) if bans else None
+    banned = to_device(sorted(eos_ids), device) if bans else None
     return LogitChanges(
         penalties=penalties(
             sampling, prompt, generated=generated, vocabulary=vocabulary, device=device

@@ -15,11 +15,15 @@ def choose_next(answered: Sequence[tuple[SlotTurn, Slot]], logits: Tensor) -> Pe
     """Choose one token per turn, without waiting for a GPU.
 
     Args:
+        answered: the turns, with their slots as they were before the step.
         logits: ``(answered, vocabulary)``, unchanged by this.
     """
     ids = sampler.choose(
         logits,
-        [TokenRequest(turn.sampling, slot.written, turn.logit_changes) for turn, slot in answered],
+        [
+            TokenRequest(turn.sampling, len(slot.ids) + slot.pending, turn.logit_changes)
+            for turn, slot in answered
+        ],
     )
     wanted: list[tuple[int, int]] = []
     for n, (turn, _) in enumerate(answered):

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from turnstream.turns.sampling_params import SamplingParams
+from turnstream.workers.engines.to_device import to_device
 
 #: Larger than any logit; penalised logits are clamped to it to stay finite.
 _LARGEST = 1e30
@@ -38,17 +39,20 @@ class Penalties:
         device: torch.device,
     ) -> None:
         self._sampling = sampling
-        known = torch.tensor(ids, dtype=torch.int64, device=device)
+        known = to_device(ids, device)
+        said = known[answer:]
         #: ``(vocabulary,)``: occurrences of each token in the answer.
-        self._answer_counts = torch.bincount(known[answer:], minlength=vocabulary).float()
+        self._answer_counts = torch.zeros(vocabulary, dtype=torch.float32, device=device)
+        # `bincount` would wait for a GPU.
+        self._answer_counts.index_add_(0, said, torch.ones_like(said, dtype=torch.float32))
         #: ``(vocabulary,)`` bool: whether a token is in prompt or answer.
         self._present = torch.zeros(vocabulary, dtype=torch.bool, device=device)
-        self._present[known] = True
+        self._present.index_fill_(0, known, True)
 
     def add(self, id: Tensor) -> None:
         """Count a token chosen for the answer, ``(1,)`` int64."""
         self._answer_counts[id] += 1
-        self._present[id] = True
+        self._present.index_fill_(0, id, True)
 
     def apply(self, logits: Tensor) -> None:
         """Change logits in place, ``(vocabulary,)`` float32."""

@@ -1,25 +1,27 @@
-"""Decode steps recorded for several batch sizes, and replayed.
+"""Steps over slots in pages, recorded for several layouts, and replayed.
 
-A GPU finishes the small kernels of a decode step before Python has launched the next one; a
-recording is one launch. It reads and writes the same memory each time, so a step's input is copied
-there; a step with fewer turns than the recording repeats its last turn.
+A GPU finishes the small kernels of a step before Python has launched the next one; a recording is
+one launch. It reads and writes the same memory each time. A step without a fitting recording is
+launched kernel by kernel and computes the same.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor
 from transformers import LlamaForCausalLM
 
-from turnstream.workers.engines.attention import NewTokens, PackedStep, Step
+from turnstream.workers.engines.attention import NewTokens
 from turnstream.workers.engines.kv_cache import KvCache
+from turnstream.workers.engines.paged_step import Layout, PagedAttention, PagedStep
+from turnstream.workers.engines.to_device import to_device
 
 log = logging.getLogger(__name__)
 
-#: The largest mean difference of a recording's logits, in standard deviations of the logits.
-TOLERANCE = 0.05
+#: The fewest tokens that a step with prompts is recorded for; then each doubling.
+LEAST_TOKENS = 64
 
 
 class Recorder(Protocol):
@@ -28,120 +30,99 @@ class Recorder(Protocol):
     #: Page size of the cache that `attend` reads.
     page_tokens: int
 
+    @property
+    def attend(self) -> PagedAttention:
+        """The attention of the steps."""
+        ...
+
     def record(self, compute: Callable[[], Tensor]) -> Callable[[], Tensor]:
         """Return a function that repeats ``compute`` and returns the same tensor."""
         ...
 
-    def attend(
-        self,
-        queries: Tensor,
-        keys: Tensor,
-        values: Tensor,
-        *,
-        table: Tensor,
-        lengths: Tensor,
-        scaling: float,
-    ) -> Tensor:
-        """Attend from each query to the first ``lengths`` tokens of its slot.
 
-        The shapes of all operations are the same in each call; only values differ.
-
-        Args:
-            queries: ``(turns, heads, head_dim)``.
-            keys: ``(pages, page_tokens, kv_heads, head_dim)``, like ``values``.
-            table: ``(turns, pages of a slot)`` int32: the pages of each query's slot.
-            lengths: ``(turns,)`` int32.
-
-        Returns:
-            Like ``queries``.
-        """
-        ...
-
-
-class RecordedSteps:
-    """Recordings for 1, 2, 4, 8 … turns, up to all slots."""
+class PagedSteps:
+    """Computes steps over a cache with pages; `record` makes them faster."""
 
     def __init__(self, model: LlamaForCausalLM, cache: KvCache, recorder: Recorder) -> None:
-        sizes = {min(2**n, cache.slots) for n in range(cache.slots.bit_length() + 1)}
-        with torch.inference_mode():
-            # The largest first: the others reuse its memory.
-            recordings = [
-                _Recording(model, cache, recorder, size) for size in sorted(sizes, reverse=True)
-            ]
-        self.recordings = recordings[::-1]
+        self._model = model
+        self.cache = cache
+        self._recorder = recorder
+        #: Those with the fewest tokens first.
+        self._recordings: list[Recording] = []
+        #: Why layouts are not recorded.
+        self.rejected: dict[Layout, str] = {}
 
-    def logits(self, step: PackedStep) -> Tensor:
-        """Return ``(tokens, vocabulary)``, which the next call overwrites.
+    @property
+    def recorded(self) -> list[Layout]:
+        """The layouts that are recorded."""
+        return [one.layout for one in self._recordings]
+
+    def record(self, layouts: Sequence[Layout], check: Callable[["Recording"], None]) -> None:
+        """Record steps; those that fail or do not pass the check are left out.
 
         Args:
-            step: has decode tokens only.
+            layouts: the smallest first.
+            check: raises if a recording computes something else than the model.
         """
-        fitting = next(one for one in self.recordings if one.size >= step.decode_tokens)
-        return fitting.replay(step)
+        # The largest first: the others reuse its memory.
+        for layout in reversed(layouts):
+            try:
+                recording = Recording(self._model, self.cache, self._recorder, layout)
+                check(recording)
+            except Exception as exc:  # drivers and kernels may fail in any way
+                self.rejected[layout] = str(exc)
+                log.warning(
+                    "no CUDA graph for steps of %d turns and %d tokens: %s",
+                    layout.turns,
+                    layout.tokens,
+                    self.rejected[layout],
+                )
+            else:
+                self._recordings.insert(0, recording)
+
+    def logits(self, new_tokens: Sequence[NewTokens], answered: int) -> Tensor:
+        """Run the model once; see `Steps.logits`."""
+        exact = Layout.of(new_tokens)
+        for one in self._recordings:
+            if one.layout.fits(exact):
+                return one.replay(new_tokens)[:answered]
+        return self.plain(new_tokens)[:answered]
+
+    def plain(self, new_tokens: Sequence[NewTokens]) -> Tensor:
+        """Return the logits at each turn's last token, without a recording."""
+        exact = Layout.of(new_tokens)
+        row = to_device(exact.row(new_tokens, scratch=self.cache.scratch), self.cache.table.device)
+        return PagedStep(self.cache, row, exact, self._recorder.attend).logits(self._model)
 
 
-class _RecordedStep(Step):
-    def __init__(self, tokens: Tensor, cache: KvCache, recorder: Recorder) -> None:
-        self.cache = cache
-        self.ids, self.positions, self.slots = tokens.unbind()
-        self._recorder = recorder
+class Recording:
+    """A step of one layout."""
 
-    def attend(self, query: Tensor, keys: Tensor, values: Tensor, scaling: float) -> Tensor:
-        return self._recorder.attend(
-            query[0].transpose(0, 1),
-            self.cache.paged(keys),
-            self.cache.paged(values),
-            table=self.cache.table[self.slots],
-            lengths=(self.positions + 1).int(),
-            scaling=scaling,
+    def __init__(
+        self, model: LlamaForCausalLM, cache: KvCache, recorder: Recorder, layout: Layout
+    ) -> None:
+        self.layout = layout
+        self._scratch = cache.scratch
+        self._row = to_device(layout.row([], scratch=cache.scratch), model.device)
+        attend = recorder.attend
+        self._replay = recorder.record(
+            lambda: PagedStep(cache, self._row, layout, attend).logits(model)
         )
 
-
-class _Recording:
-    def __init__(
-        self, model: LlamaForCausalLM, cache: KvCache, recorder: Recorder, size: int
-    ) -> None:
-        self.size = size
-        self._tokens = torch.zeros(3, size, dtype=torch.int64, device=model.device)
-        step = _RecordedStep(self._tokens, cache, recorder)
-
-        def compute() -> Tensor:
-            return model.lm_head(step.hidden(model))
-
-        self._replay = recorder.record(compute)
-
-    def replay(self, step: PackedStep) -> Tensor:
-        count = step.decode_tokens
-        for mine, given in zip(self._tokens, (step.ids, step.positions, step.slots), strict=True):
-            mine[:count] = given
-            mine[count:] = given[-1]
-        return self._replay()[:count]
+    def replay(self, new_tokens: Sequence[NewTokens]) -> Tensor:
+        """Return the logits at each turn's last token of a step that fits."""
+        row = torch.tensor(self.layout.row(new_tokens, scratch=self._scratch))
+        self._row.copy_(row, non_blocking=True)
+        return self._replay()[: len(new_tokens)]
 
 
-def recorded_steps(
-    model: LlamaForCausalLM, cache: KvCache, recorder: Recorder
-) -> RecordedSteps | None:
-    """Record the steps of a model; return None, with a log line, if that fails."""
-    try:
-        recorded = RecordedSteps(model, cache, recorder)
-        _compare(model, cache, recorded)
-    except Exception as exc:  # drivers and kernels may fail in any way
-        log.warning("CUDA graphs are not used, each step is launched separately: %s", exc)
-        return None
-    return recorded
-
-
-def _compare(model: LlamaForCausalLM, cache: KvCache, recorded: RecordedSteps) -> None:
-    """Raise unless every recording computes the model's logits, up to rounding."""
-    with torch.inference_mode():
-        slots = range(cache.slots)
-        length = min(9, cache.context - 1)
-        prompts = [NewTokens(slot=slot, start=0, ids=[1 + slot % 7] * length) for slot in slots]
-        PackedStep(cache, prompts, model.device).hidden(model)
-        for one in recorded.recordings:
-            new = [NewTokens(slot=slot, start=length, ids=[2]) for slot in slots[: one.size]]
-            step = PackedStep(cache, new, model.device)
-            plain = model.lm_head(step.hidden(model)).float()
-            off = (one.replay(step).float() - plain).abs().mean() / plain.std()
-            if not off < TOLERANCE:
-                raise ValueError(f"logits for {one.size} turns are off by {off:.2f}")
+def layouts(*, slots: int, prompt_tokens: int) -> list[Layout]:
+    """Return what is recorded: decode steps by doubling turns, then steps with prompts."""
+    turns = sorted({min(2**n, slots) for n in range(slots.bit_length() + 1)})
+    most = prompt_tokens + slots
+    sizes = {min(LEAST_TOKENS * 2**n, most) for n in range(most.bit_length())}
+    return [
+        *(Layout(tokens=count, turns=count, longest=1) for count in turns),
+        # One more than any chunk has: with 1, each turn would need a token.
+        *(Layout(tokens=size, turns=slots, longest=max(size, 2)) for size in sorted(sizes)),
+    ]

@@ -5,7 +5,6 @@ All of it belongs to the engine's thread, except `SlotTurn.cancel`.
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
 
 from turnstream.turns.sampling_params import SamplingParams
@@ -18,6 +17,10 @@ from turnstream.workers.engines.logit_changes import LogitChanges
 from turnstream.workers.engines.logprobs import StepLogprobs
 from turnstream.workers.engines.sampler import NOT_A_NUMBER
 from turnstream.workers.engines.slots import Slot
+from turnstream.workers.engines.to_device import copy_event
+
+#: A prefill chunk is not made smaller than this when memory runs out.
+LEAST_PROMPT_TOKENS = 32
 
 
 class SlotTurn:
@@ -66,6 +69,12 @@ class SlotTurn:
         slot = self.slot
         return slot is not None and len(slot.ids) + slot.pending == len(self.prompt)
 
+    def completes(self, new: NewTokens) -> bool:
+        """Return whether these are the last tokens before the next one of the answer."""
+        slot = self.slot
+        assert slot is not None
+        return slot.written + len(new.ids) == len(slot.ids) + slot.pending
+
     def take(self, id: int, eos_ids: frozenset[int]) -> tuple[list[int], Finish | None]:
         """Take the token chosen for this turn; return what is new of its answer, and its end."""
         assert self.slot is not None
@@ -106,13 +115,21 @@ class Scheduler:
     """
 
     def __init__(self, prompt_tokens: int) -> None:
-        self._prompt_tokens = prompt_tokens
+        #: How many prompt tokens one step takes at most.
+        self.prompt_tokens = prompt_tokens
         self._low_priority_waits = False
+
+    def shrink(self) -> bool:
+        """Take half as many prompt tokens from now on; return False if that would be too few."""
+        if self.prompt_tokens <= LEAST_PROMPT_TOKENS:
+            return False
+        self.prompt_tokens = max(self.prompt_tokens // 2, LEAST_PROMPT_TOKENS)
+        return True
 
     def next_step(self, running: Sequence[SlotTurn]) -> list[tuple[SlotTurn, NewTokens]]:
         """Return the new tokens of each turn; prompts are taken in the order of submission."""
         step: list[tuple[SlotTurn, NewTokens]] = []
-        room = self._prompt_tokens
+        room = self.prompt_tokens
         # A first token is awaited most, so low-priority turns skip that step. They never skip two
         # steps in a row, so that a sequence of new turns cannot stop them.
         first_due = any(turn.awaits_first_token for turn in running if not turn.low_priority)
@@ -160,9 +177,7 @@ class PendingStep:
         self.device_ids = ids
         self._ids = ids.to("cpu", non_blocking=True)
         self._logprobs = logprobs.to_host() if logprobs else None
-        self._copied = torch.cuda.Event() if ids.is_cuda else None
-        if self._copied:
-            self._copied.record(torch.cuda.current_stream(ids.device))
+        self._copied = copy_event(ids.device)
 
     def ids(self) -> list[int]:
         """Return the ids; wait until the device has computed them."""

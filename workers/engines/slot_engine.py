@@ -22,17 +22,17 @@ from turnstream.turns.sampling_params import SamplingParams
 from turnstream.workers.cache_scope import NO_OWNER, CacheScope
 from turnstream.workers.check_turn import check_turn
 from turnstream.workers.engine import EngineDead, Finish, FinishReason, OnLogprobs, OnStep
-from turnstream.workers.engines.attention import NewTokens, PackedStep
+from turnstream.workers.engines.attention import NewTokens
 from turnstream.workers.engines.decode_op import DecodeOp
 from turnstream.workers.engines.grammars import Grammars, matcher_of
-from turnstream.workers.engines.kv_cache import KvCache
 from turnstream.workers.engines.logit_changes import logit_changes
 from turnstream.workers.engines.next_tokens import choose_next
 from turnstream.workers.engines.prepared import prepared
-from turnstream.workers.engines.recorded_steps import Recorder, recorded_steps
+from turnstream.workers.engines.recorded_steps import Recorder
 from turnstream.workers.engines.sampler import NOT_A_NUMBER
 from turnstream.workers.engines.scheduler import PendingStep, Scheduler, SlotTurn
-from turnstream.workers.engines.slots import Slot, Slots
+from turnstream.workers.engines.slots import Slots
+from turnstream.workers.engines.steps import start_steps
 from turnstream.workers.engines.to_device import to_device
 
 log = logging.getLogger(__name__)
@@ -69,7 +69,8 @@ class SlotEngine:
         recorder: Recorder | None = None,
         grammars: Grammars | None = None,
     ) -> None:
-        self._model = prepared(model, decode_op)
+        on_gpu = model.device.type == "cuda"
+        prepared(model, decode_op, joined=on_gpu or recorder is not None)
         self._device = model.device
         self._vocabulary = model.config.vocab_size
         self._eos_ids = eos_ids
@@ -79,18 +80,14 @@ class SlotEngine:
         self._grammars = grammars
         self._after_step = after_step
         self._scheduler = Scheduler(prompt_tokens)
-        self._cache = KvCache(
-            model.config,
-            slots=slots,
-            context=context,
-            dtype=model.dtype,
-            device=model.device,
-            page_tokens=recorder.page_tokens if recorder else None,
+        #: How it computes its steps.
+        self.steps = start_steps(
+            model, recorder, slots=slots, context=context, prompt_tokens=prompt_tokens
         )
-        self._recorded = recorded_steps(model, self._cache, recorder) if recorder else None
+        self._cache = self.steps.cache
         self._slots = Slots(slots)
         self._running: list[SlotTurn] = []
-        self._ahead = model.device.type == "cuda" if ahead is None else ahead
+        self._ahead = on_gpu if ahead is None else ahead
         self._pending: PendingStep | None = None
         # Shared with other threads, under the condition.
         self._work = threading.Condition()
@@ -188,7 +185,19 @@ class SlotEngine:
         self._drop_cancelled()
         self._assign_slots()
         step = self._scheduler.next_step(self._running)
-        pending = self._launch(step) if step else None
+        try:
+            pending = self._launch(step) if step else None
+            failure = ""
+        except torch.OutOfMemoryError as exc:
+            if not self._scheduler.shrink():
+                raise
+            failure = str(exc)
+        if failure:
+            # Not while the exception is handled, which holds on to the step's memory.
+            torch.cuda.empty_cache()
+            tokens = self._scheduler.prompt_tokens
+            log.warning("prompts are computed %d tokens at a time from now on: %s", tokens, failure)
+            return
         if self._ahead:
             pending, self._pending = self._pending, pending
         if pending:
@@ -219,31 +228,27 @@ class SlotEngine:
             self._running.append(turn)
 
     def _launch(self, new_tokens: list[tuple[SlotTurn, NewTokens]]) -> PendingStep | None:
-        """Run the model once; every turn whose prompt is complete gets its next token."""
-        step = PackedStep(self._cache, [new for _, new in new_tokens], self._device)
-        answered: list[tuple[SlotTurn, Slot]] = []
-        for turn, new in new_tokens:
-            slot = turn.slot
-            assert slot is not None
-            slot.written += len(new.ids)
-            if slot.written == len(slot.ids) + slot.pending:
-                slot.pending += 1
-                answered.append((turn, slot))
-        if not answered:
-            step.hidden(self._model)
-            return None
-        indices = [slot.index for _, slot in answered]
-        pending = choose_next(answered, self._logits(step, indices))
-        if self._ahead:
-            # NOT_A_NUMBER must be a valid id until the host has read it.
-            self._cache.last_ids[to_device(indices, self._device)] = pending.device_ids.clamp(min=0)
-        return pending
+        """Run the model once; every turn whose prompt is complete gets its next token.
 
-    def _logits(self, step: PackedStep, slots: Sequence[int]) -> torch.Tensor:
-        """Run the model; return the logits at each slot's last token, ``(slots, vocabulary)``."""
-        if self._recorded and not step.chunks:
-            return self._recorded.logits(step)[step.last_tokens(slots)]
-        return self._model.lm_head(step.hidden(self._model)[step.last_tokens(slots)])
+        If it raises, no turn was changed.
+        """
+        # Those that get a token come first.
+        step = sorted(new_tokens, key=lambda pair: not pair[0].completes(pair[1]))
+        answered = [
+            (turn, slot) for turn, new in step if (slot := turn.slot) and turn.completes(new)
+        ]
+        logits = self.steps.logits([new for _, new in step], len(answered))
+        pending = choose_next(answered, logits) if answered else None
+        for turn, new in step:
+            assert turn.slot is not None
+            turn.slot.written += len(new.ids)
+        for _, slot in answered:
+            slot.pending += 1
+        if pending and self._ahead:
+            indices = to_device([slot.index for _, slot in answered], self._device)
+            # NOT_A_NUMBER must be a valid id until the host has read it.
+            self._cache.last_ids[indices] = pending.device_ids.clamp(min=0)
+        return pending
 
     def _settle(self, pending: PendingStep) -> None:
         """Deliver to every turn the token that a step chose for it."""

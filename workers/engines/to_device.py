@@ -1,4 +1,4 @@
-"""Copy numbers to a device without waiting for it.
+"""Copy numbers to a device and back without waiting for it.
 
 `torch.tensor(values, device=…)` waits for all work that a GPU was given before.
 """
@@ -16,3 +16,13 @@ def to_device(
 ) -> Tensor:
     """Return a tensor of some values on a device."""
     return torch.tensor(values, dtype=dtype).to(device, non_blocking=True)
+
+
+def copy_event(device: torch.device) -> torch.cuda.Event | None:
+    """Return an event that comes when a GPU has done all that it was given; None on a CPU."""
+    if device.type != "cuda":
+        return None
+    # A thread that waits sleeps; by default it would keep a core busy.
+    event = torch.cuda.Event(blocking=True)
+    event.record(torch.cuda.current_stream(device))
+    return event

@@ -12,10 +12,12 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive
 
 from turnstream.turns.errors import BadRequest, FileNotFound, Overloaded, RateLimited
-from turnstream.turns.files import File, new_file_id
+from turnstream.turns.files import File
 from turnstream.ws_server import field
 from turnstream.ws_server.batches.blobs import CHUNK
 from turnstream.ws_server.batches.bodies import FileBody, FileDeleted, FileList
+from turnstream.ws_server.batches.service import BatchService
+from turnstream.ws_server.batches.uploads import Upload
 from turnstream.ws_server.body import read_pieces
 from turnstream.ws_server.request_errors import FileTooLarge
 from turnstream.ws_server.state import admit, state_of
@@ -42,17 +44,22 @@ def file_body(file: File) -> FileBody:
 async def create_file(request: Request) -> Response:
     """`POST /v1/files`: take a file of requests."""
     state, owner = admit(request)
-    service = state.batches
-    most_bytes = service.owners.of(owner).file_bytes
-    await service.files.check_room(owner, most_bytes=most_bytes)
     _check_charset(request)
+    service = state.batches
+    length = min(_length(request), service.file_bytes + _FORM_BYTES)
+    async with service.uploads.begin(owner, length) as upload:
+        file = await _store(request, service, owner, upload)
+    return json_response(file_body(file))
+
+
+async def _store(request: Request, service: BatchService, owner: str, upload: Upload) -> File:
     most = service.file_bytes
     pieces = read_pieces(request, most + _FORM_BYTES, FileTooLarge(most))
-    bounded = Request(request.scope, _receive(pieces))
+    bounded = Request(request.scope, _receive(pieces, upload))
     try:
-        async with bounded.form(max_files=1, max_fields=10) as form:
-            upload = form.get("file")
-            if not isinstance(upload, UploadFile):
+        async with bounded.form(max_files=1, max_fields=10, max_part_size=_FORM_BYTES) as form:
+            content = form.get("file")
+            if not isinstance(content, UploadFile):
                 raise BadRequest(
                     "'file' is missing.", code="missing_required_parameter", param="file"
                 )
@@ -61,11 +68,11 @@ async def create_file(request: Request) -> Response:
                 raise field.wrong("purpose", "batch: files for other purposes are not accepted")
             now = int(time.time())
             file = File(
-                id=new_file_id(),
+                id=upload.id,
                 owner=owner,
-                filename=(upload.filename or "file")[:255],
+                filename=(content.filename or "file")[:255],
                 purpose="batch",
-                bytes=upload.size or 0,
+                bytes=content.size or 0,
                 created_at=now,
                 expires_at=now + _kept_seconds(fields, service.file_seconds),
             )
@@ -73,18 +80,18 @@ async def create_file(request: Request) -> Response:
                 raise FileTooLarge(most)
             if file.bytes == 0:
                 raise BadRequest("The file is empty.", code="empty_file", param="file")
-            await service.blobs.write(file.path, _content(upload))
+            await service.blobs.write(file.path, _content(content, upload))
     except HTTPException as exc:
         raise BadRequest(exc.detail, code="invalid_form") from exc
     except OSError as exc:
         raise Overloaded("The file can't be stored now. Try again in a moment.") from exc
     try:
-        await service.files.add(file, most_bytes=most_bytes)
+        await upload.store(file)
     except RateLimited:
         with suppress(OSError):
             await service.blobs.delete(file.path)
         raise
-    return json_response(file_body(file))
+    return file
 
 
 async def list_files(request: Request) -> Response:
@@ -149,17 +156,26 @@ def _check_charset(request: Request) -> None:
         raise BadRequest("A form's charset must be utf-8.", code="invalid_form")
 
 
-def _receive(pieces: AsyncIterator[bytes]) -> Receive:
+def _length(request: Request) -> int:
+    """Return the length of a body as the client says; 0 where that is not the form's length."""
+    length = request.headers.get("content-length", "")
+    encoded = request.headers.get("content-encoding", "identity").strip().lower() != "identity"
+    return int(length) if length.isascii() and length.isdigit() and not encoded else 0
+
+
+def _receive(pieces: AsyncIterator[bytes], upload: Upload) -> Receive:
     async def receive() -> Message:
         piece = await anext(pieces, None)
+        await upload.take(len(piece or b""))
         return {"type": "http.request", "body": piece or b"", "more_body": piece is not None}
 
     return receive
 
 
-async def _content(upload: UploadFile) -> AsyncIterator[bytes]:
-    while chunk := await upload.read(CHUNK):
+async def _content(content: UploadFile, upload: Upload) -> AsyncIterator[bytes]:
+    while chunk := await content.read(CHUNK):
         yield chunk
+        await upload.renew()
 
 
 def _kept_seconds(fields: dict[str, str], default: int) -> int:

@@ -15,6 +15,7 @@ from turnstream.ws_server.batches.expired_files import remove_expired_files
 from turnstream.ws_server.batches.limits import BatchLimits
 from turnstream.ws_server.batches.runner import BatchRunner
 from turnstream.ws_server.batches.runner_pool import RunnerPool
+from turnstream.ws_server.batches.uploads import Uploads
 from turnstream.ws_server.directory import Directory
 from turnstream.ws_server.grammar_check import GrammarCheck
 from turnstream.ws_server.settings import ServerSettings
@@ -28,6 +29,7 @@ class BatchService:
     store: BatchStore
     blobs: Blobs
     runners: RunnerPool
+    uploads: Uploads
     #: Most bytes of an upload.
     file_bytes: int
     #: How long a file is kept, unless its owner sets another time.
@@ -62,6 +64,7 @@ async def open_batches(
                 store=store,
                 blobs=blobs,
                 runners=runners,
+                uploads=Uploads(files, settings.turns.limits, settings.upload_bytes),
                 file_bytes=settings.file_bytes,
                 file_seconds=settings.file_seconds,
                 owners=settings.turns.limits,

@@ -1,6 +1,7 @@
 """What the connections of a node share: limits, counts, and who is trusted as a proxy."""
 
 from turnstream.turns.errors import Overloaded
+from turnstream.ws_server.connections.byte_room import ByteRoom
 from turnstream.ws_server.connections.counts import Counts, Permits
 from turnstream.ws_server.connections.limits import ConnectionLimits
 from turnstream.ws_server.connections.proxies import Networks, Proxies, group
@@ -19,6 +20,8 @@ class Admission:
         self.proxies = Proxies(trusted)
         self._connections = Counts(limits.total)
         self._addresses = Counts(limits.per_address)
+        #: Messages of WebSockets that are still arriving, by address.
+        self.arriving = ByteRoom(limits.node_bytes, "The messages that are arriving")
 
     def connect(self, peer: str) -> Permits:
         """Count a new connection.

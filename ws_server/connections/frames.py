@@ -51,6 +51,11 @@ class FrameReader(ServerProtocol):
         """Return whether a frame or a message has begun and has not ended."""
         return not self.stopped and (bool(self.reader.buffer) or self.current_size is not None)
 
+    @property
+    def held(self) -> int:
+        """Return the bytes of what was not handed over yet."""
+        return len(self.reader.buffer) + len(self._joined)
+
     def send_response(self, response: Response) -> None:
         """Add the headers of every answer to a refused handshake."""
         if response.status_code != 101:

@@ -29,6 +29,16 @@ PONG_UNSENT_BYTES = 64 * 1024
 LINGER_SECONDS = 1.0
 
 
+NODE_BYTES = Setting(
+    "NODE_BYTES",
+    whole(1024, 2**40),
+    512 * 1024 * 1024,
+    "memory of all requests at one node that are not answered yet, over HTTP and on WebSockets,"
+    " half of it for one owner; and as much again for messages that are still arriving, half of it"
+    " for one address",
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionLimits:
     """Limits of all connections to a node."""
@@ -54,6 +64,7 @@ class ConnectionLimits:
         2_000,
         "WebSockets of one owner at one node; further ones are refused with 429",
     ).field()
+    node_bytes: int = NODE_BYTES.field()
     head_seconds: float = Setting(
         "HEAD_SECONDS",
         seconds(0.1),

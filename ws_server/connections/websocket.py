@@ -15,7 +15,9 @@ from websockets.datastructures import Headers
 from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 
+from turnstream.turns.errors import Overloaded
 from turnstream.ws_server.connections.admission import ADDRESS, Admission
+from turnstream.ws_server.connections.byte_room import Share
 from turnstream.ws_server.connections.closing import Stall
 from turnstream.ws_server.connections.counts import Permits
 from turnstream.ws_server.connections.frames import FrameReader
@@ -48,6 +50,9 @@ class SocketConnection(WebSocketsSansIOProtocol):
         )
         self._limits = admission.limits
         self._permits = permits
+        self._arriving = admission.arriving
+        #: What its message takes that is still arriving.
+        self._share: Share | None = None
         #: The next turn of the parser, when it is to go on by itself.
         self._next: asyncio.Handle | None = None
         #: Cuts the connection if it can't be closed.
@@ -88,7 +93,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
             # Refused.
             self._cut_if_stuck()
             return
-        cast(dict[str, Any], self.scope)[ADDRESS] = address
+        cast(dict[str, Any], self.scope)[ADDRESS] = self._address = address
         if early:
             self.data_received(early)
 
@@ -99,6 +104,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
                 timer.cancel()
         self._stall.end()
         self._permits.release()
+        self._give_back()
 
     # Receiving.
 
@@ -141,6 +147,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
                 self._parse_later()
             else:
                 self._resume()
+        self._count()
         self._watch()
 
     def send_receive_event_to_app(self) -> None:
@@ -178,6 +185,26 @@ class SocketConnection(WebSocketsSansIOProtocol):
         if self.read_paused:
             self.read_paused = False
             self.transport.resume_reading()
+
+    def _count(self) -> None:
+        """Count a message that is incomplete; a small one is not worth it."""
+        held = self.conn.held if self.conn.incomplete else 0
+        if held <= READ_BYTES:
+            self._give_back()
+            return
+        if self._share is None:
+            self._share = self._arriving.begin(self._address)
+        try:
+            if (more := held - self._share.bytes) > 0:
+                self._share.take(more)
+        except Overloaded:
+            self._give_back()
+            self._fail(CloseCode.TRY_AGAIN_LATER, "too many messages are arriving")
+
+    def _give_back(self) -> None:
+        if self._share is not None:
+            self._share.close()
+            self._share = None
 
     def _watch(self) -> None:
         """See that a message that is incomplete goes on arriving."""

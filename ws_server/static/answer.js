@@ -6,6 +6,9 @@ const ENDS = new Set(["response.completed", "response.incomplete", "response.fai
 /** Return whether an event is the last one of its turn. */
 export const ends = (event) => ENDS.has(event.type);
 
+/** Return whether an event refuses a request. It is in no response's log: event 0 is `response.created`. */
+export const refuses = (event) => event.type === "error" && !event.sequence_number;
+
 export class Answer {
   id = null;
   text = "";
@@ -32,9 +35,9 @@ export class Answer {
 
   /** Apply the next event; drop a repeat. Return false when an earlier event is missing. */
   take(event) {
-    // An event without a number concerns the request or the socket, not this answer.
+    // An event without a number concerns the socket, not this answer.
     if (event.sequence_number === undefined && event.type !== "error") return true;
-    const number = event.sequence_number ?? this.#last + 1;
+    const number = refuses(event) ? this.#last + 1 : event.sequence_number;
     // A snapshot replaces the events before it, whose log has expired.
     if (number > this.#last + 1 && !event.snapshot) return false;
     if (number <= this.#last || this.ended) return true;

@@ -3,8 +3,9 @@
 // Answers arrive on the socket in the order of their requests, so an event belongs to the oldest
 // answer that has not ended.
 
-import { Answer, ends } from "./answer.js";
+import { Answer, ends, refuses } from "./answer.js";
 import { Connection, Refusal, backOff } from "./connection.js";
+import { showModels } from "./models.js";
 import { Transcript } from "./transcript.js";
 
 const $ = (id) => document.getElementById(id);
@@ -28,6 +29,8 @@ function ask(text) {
   answer.create = {
     type: "response.create",
     input: text,
+    // Nothing for the server's default, which may have changed since the list was read.
+    model: $("model").hidden ? undefined : $("model").value,
     truncation: "auto",
     previous_response_id: previous,
     // A request repeated under the same key is the same turn, not a second one.
@@ -73,7 +76,7 @@ function onEvent(event) {
 
 // A cancel that arrives after the end is ignored; any other refusal of a cancel is shown.
 function isCancelRefusal(event, answer) {
-  if (event.type !== "error" || event.sequence_number !== undefined) return false;
+  if (!refuses(event)) return false;
   if (/^response_not_/.test(event.error.code)) return true;
   if (!answer.id) return false;
   answer.stopping = false;
@@ -95,6 +98,8 @@ function onState(now, problem) {
     // Their requests may or may not have arrived; the idempotency key makes sending them again safe.
     for (const answer of owed) connection.send(answer.create);
     if (running?.stopping) stop(running);
+    // Read again on the next connection if it fails.
+    connection.models().then((models) => showModels($("model"), models), () => {});
   }
   refresh();
 }

@@ -64,6 +64,13 @@ export class Connection {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
+  /** Return the names of the models that are served, the default one first. */
+  async models() {
+    const answer = await fetch("v1/models", { headers: headers(), cache: "no-store", signal: this.#lost });
+    if (!answer.ok) throw new Error(answer.statusText);
+    return (await answer.json()).data.map(({ id }) => id);
+  }
+
   /** Read a response's events after a number from the server's log, then live, over HTTP. */
   async *replay(id, after) {
     await this.connected();

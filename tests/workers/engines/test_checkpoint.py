@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from turnstream.workers.engine import CheckpointError
+from turnstream.workers.engines import checkpoint
 from turnstream.workers.engines.checkpoint import (
     DEMO_FOLDER,
     SMALL_BYTES,
@@ -18,6 +19,7 @@ from turnstream.workers.engines.checkpoint import (
     pick_device,
     pick_dtype,
 )
+from turnstream.workers.engines.load import load_weights
 
 CPU = torch.device("cpu")
 
@@ -103,6 +105,52 @@ def test_missing_weights_are_an_error(folder: Path) -> None:
         load_model(find(str(folder)), device=CPU, dtype=torch.float32)
 
 
+@pytest.mark.parametrize(
+    "name", ["model.layers.1.mlp.up_proj.weight_scale", "model.layers.0.self_attn.q_proj.bias"]
+)
+def test_weights_that_would_be_dropped_are_an_error(folder: Path, name: str) -> None:
+    weights = load_file(folder / "model.safetensors")
+    save_file(
+        weights | {name: torch.ones(1)}, folder / "model.safetensors", metadata={"format": "pt"}
+    )
+    with pytest.raises(CheckpointError, match=f"1 weights are not known .*, such as {name}"):
+        load_model(find(str(folder)), device=CPU, dtype=torch.float32)
+
+
+def test_rotary_frequencies_of_old_checkpoints_are_not_needed(folder: Path) -> None:
+    weights = load_file(folder / "model.safetensors")
+    weights["model.layers.0.self_attn.rotary_emb.inv_freq"] = torch.ones(4)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    load_model(find(str(folder)), device=CPU, dtype=torch.float32)
+
+
+def test_an_unknown_quantisation_is_refused_by_name(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "modelopt", "quant_algo": "FP8"}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="quantised by modelopt; the engine slot reads"):
+        load_weights(find(str(folder)), device=CPU, dtype=torch.float32)
+
+
+@pytest.mark.parametrize(
+    ("installed", "device_map"), [(True, {"": torch.device("cuda:0")}), (False, None)]
+)
+def test_weights_go_straight_to_a_gpu_where_accelerate_is_installed(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, installed: bool, device_map: object
+) -> None:
+    asked: list[object] = []
+
+    def from_pretrained(*_: object, **others: object) -> object:
+        asked.append(others["device_map"])
+        raise OSError("no GPU here")
+
+    monkeypatch.setattr(checkpoint, "is_accelerate_available", lambda: installed)
+    monkeypatch.setattr(checkpoint.LlamaForCausalLM, "from_pretrained", from_pretrained)
+    with pytest.raises(CheckpointError, match="no GPU here"):
+        load_model(find(str(folder)), device=torch.device("cuda:0"), dtype=torch.float16)
+    assert asked == [device_map]
+
+
 def test_weights_are_loaded_in_the_dtype_of_the_setting(folder: Path) -> None:
     model = load_model(find(str(folder)), device=CPU, dtype=torch.bfloat16)
     assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
@@ -125,13 +173,12 @@ def test_a_missing_device_is_refused() -> None:
         pick_device("cuda:99")
 
 
-def test_auto_is_float32_for_a_small_model_on_a_cpu_and_bfloat16_on_a_gpu(
+def test_auto_is_float32_for_a_small_model_on_a_cpu(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
 
     assert pick_dtype("auto", CPU, weight_bytes=SMALL_BYTES) is torch.float32
-    assert pick_dtype("auto", torch.device("cuda"), weight_bytes=SMALL_BYTES) is torch.bfloat16
     assert pick_dtype("bfloat16", CPU, weight_bytes=SMALL_BYTES) is torch.bfloat16
 
 

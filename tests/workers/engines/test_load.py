@@ -7,20 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import LlamaConfig
 
 from harness import tiny_llama
 from tests.programs import run
 from tests.workers.listener import answer
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.workers.engine import CheckpointError, Engine, Tokenizer
-from turnstream.workers.engines.load import fit_context, load_engine
-
-#: Llama-2-7b.
-SEVEN_B = LlamaConfig(
-    num_hidden_layers=32, num_attention_heads=32, hidden_size=4096, max_position_embeddings=4096
-)
-GIB = 2**30
+from turnstream.workers.engines.load import load_engine
 
 
 def test_the_settings_make_a_running_engine(
@@ -68,26 +61,6 @@ def test_the_default_context_is_the_models_maximum(tiny_llama_folder: Path) -> N
     )
     loaded.engine.stop(0)
     assert loaded.engine.context == tiny_llama.CONTEXT
-
-
-def test_a_default_context_is_shortened_to_fit_the_memory() -> None:
-    # 512 KiB a token in bfloat16: 32 GiB for 16 slots of 4096.
-    assert fit_context(SEVEN_B, torch.bfloat16, slots=16, context=None, free=41 * GIB) == 4096
-    assert fit_context(SEVEN_B, torch.bfloat16, slots=16, context=None, free=20 * GIB) == 2048
-
-
-def test_a_context_that_does_not_fit_is_refused() -> None:
-    with pytest.raises(
-        CheckpointError, match="16 slots × 4096 tokens do not fit the memory; 16 × 2048 do"
-    ):
-        fit_context(SEVEN_B, torch.bfloat16, slots=16, context=4096, free=20 * GIB)
-    with pytest.raises(CheckpointError, match="16 slots × 512 tokens do not fit"):
-        fit_context(SEVEN_B, torch.bfloat16, slots=16, context=None, free=GIB)
-
-
-def test_a_context_beyond_the_model_is_refused() -> None:
-    with pytest.raises(CheckpointError, match=r"^context 5000: the model supports 4096 tokens$"):
-        fit_context(SEVEN_B, torch.bfloat16, slots=1, context=5000, free=100 * GIB)
 
 
 def test_a_model_that_cannot_be_loaded_starts_no_thread() -> None:

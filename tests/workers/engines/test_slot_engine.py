@@ -99,7 +99,8 @@ def test_a_long_prompt_delays_others_by_one_chunk_per_step(
 ) -> None:
     sizes: list[int] = []
     model = _watched(reference, lambda tokens: sizes.append(tokens))
-    engine = make_engine(slots=2, prompt_tokens=16, model=model)
+    # Recorded steps would count with their padding.
+    engine = make_engine(slots=2, prompt_tokens=16, model=model, recorder=None)
     sizes.clear()
 
     def join(listener: Listener) -> None:
@@ -159,9 +160,42 @@ def test_a_slot_with_nan_is_cleared_for_its_next_turn(
             joined.set()
 
     start(engine, long, greedy(30), join).wait()
-    assert joined.wait(1)
+    assert joined.wait(30)
     beside[0].wait()
     assert beside[0].ids == expected
+
+
+def test_a_step_that_runs_out_of_memory_is_repeated_with_smaller_pieces(
+    make_engine: MakeEngine, reference: LlamaForCausalLM, caplog: pytest.LogCaptureFixture
+) -> None:
+    def allocate(tokens: int) -> None:
+        if tokens > 80:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB")
+
+    prompts = [history(150, seed=5), history(200, seed=6)]
+    engine = make_engine(
+        slots=2, prompt_tokens=128, model=_watched(reference, allocate), recorder=None
+    )
+    sampling = SamplingParams(max_tokens=20, temperature=0.9, seed=7, frequency_penalty=0.5)
+    turns = [start(engine, prompt, sampling) for prompt in prompts]
+    assert [turn.wait().reason for turn in turns] == [FinishReason.LENGTH] * 2
+    other = make_engine(slots=1)
+    assert [turn.ids for turn in turns] == [answer(other, prompt, sampling) for prompt in prompts]
+    assert engine.healthy()
+    assert "prompts are computed 64 tokens at a time from now on" in caplog.text
+
+
+def test_an_engine_without_memory_for_any_step_dies(
+    make_engine: MakeEngine, reference: LlamaForCausalLM
+) -> None:
+    def allocate(_: int) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    engine = make_engine(model=_watched(reference, allocate), recorder=None)
+    finish = start(engine, [1, 5, 6], greedy(5)).wait()
+    # Unhealthy before the turn hears of it: so the turn is left to another worker.
+    assert not engine.healthy()
+    assert "out of memory" in finish.message
 
 
 def test_an_idle_engine_runs_no_steps(make_engine: MakeEngine) -> None:
