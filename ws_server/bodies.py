@@ -1,4 +1,4 @@
-"""What HTTP answers with, and what the socket sends, besides responses and their events.
+"""What HTTP answers with, besides responses and their events.
 
 As in `turns/shapes.py`, the published schemas are made of these structs.
 """
@@ -6,7 +6,7 @@ As in `turns/shapes.py`, the published schemas are made of these structs.
 from collections.abc import Sequence
 from typing import Annotated, Any, Generic, Literal, Protocol, Self, TypeVar
 
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from turnstream.turns.shapes import (
     Count,
@@ -16,7 +16,6 @@ from turnstream.turns.shapes import (
     MessageStatus,
     ResponseId,
     Seconds,
-    StreamId,
     TokenLogprob,
     Usage,
 )
@@ -271,36 +270,3 @@ class Health(Struct, frozen=True, kw_only=True):
     cause: str | UnsetType = UNSET
     #: A sentence for whoever runs the service: what is wrong, or how far a worker's start is.
     detail: str | UnsetType = UNSET
-
-
-class Steered(Struct, frozen=True, kw_only=True):
-    """The request to steer a running response."""
-
-    previous_response_id: str
-    #: As the client sent it.
-    input: Raw
-
-
-class SteerError(Struct, frozen=True, kw_only=True, tag_field="type", tag="invalid_request_error"):
-    """Why it was refused."""
-
-    code: Literal["steering_not_supported"] = "steering_not_supported"
-    message: str = "A response can't be steered here: cancel it and continue from it."
-
-
-class SteerFailed(Struct, frozen=True, kw_only=True, tag_field="type", tag="response.steer.failed"):
-    """A running response cannot be steered."""
-
-    #: Always 0: it is not an event of a response.
-    sequence_number: Literal[0] = 0
-    steer: Steered
-    error: SteerError = SteerError()
-    stream_id: StreamId | UnsetType = UNSET
-
-
-class Draining(
-    Struct, frozen=True, kw_only=True, tag_field="type", tag="turnstream:server.draining"
-):
-    """The node shuts down: reconnect after that time and continue with resume."""
-
-    retry_after_ms: Count
