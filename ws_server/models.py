@@ -42,8 +42,8 @@ async def readyz(request: Request) -> Response:
     if (problem := await state.turn_client.redis_problem(state.model)) is not None:
         return _redis_away(problem)
     try:
-        served = await state.turn_client.is_served(model)
-        percent = None if served else await state.turn_client.loaded_percent(model)
+        served = await state.turn_client.models.is_served(model)
+        percent = None if served else await state.turn_client.models.loaded_percent(model)
     except RedisUnusable as exc:
         return _redis_away(exc.problem)
     if not served:
