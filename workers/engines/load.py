@@ -3,14 +3,16 @@
 import logging
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from turnstream.prompts import PromptFormat
 from turnstream.workers.engine import CheckpointError, Engine
 from turnstream.workers.engines import lora, quantised_checkpoint, vllm_setup
 from turnstream.workers.engines.checkpoint import (
@@ -47,10 +49,25 @@ class LoadedModel:
     name: str
     engine: Engine
     tokenizer: LlamaTokenizer
+    prompts: PromptFormat
     config: LlamaConfig
     #: The checkpoint's defaults, for turns that do not set their own.
     temperature: float
     top_p: float
+
+
+class ChoosePrompts(Protocol):
+    """Gives a tokenizer its chat template, and returns the format of its model's prompts."""
+
+    def __call__(
+        self, tokenizer: LlamaTokenizer, *, name: str, config: Mapping[str, Any]
+    ) -> PromptFormat: ...
+
+
+def _own_template(
+    tokenizer: LlamaTokenizer, *, name: str, config: Mapping[str, Any]
+) -> PromptFormat:
+    return PromptFormat.TEMPLATE
 
 
 def load_engine(
@@ -67,6 +84,7 @@ def load_engine(
     tensor_parallel: int = 1,
     quantize: Quantise = Quantise.NONE,
     lora_base: str = "",
+    choose_prompts: ChoosePrompts = _own_template,
 ) -> LoadedModel:
     """Load a model and start its engine.
 
@@ -85,6 +103,7 @@ def load_engine(
         tensor_parallel: how many devices share the model; only vLLM can have more than one.
         quantize: what to round weights to, which are in bfloat16 then; for `slot` only.
         lora_base: what a LoRA adapter is merged into, if not what its config names.
+        choose_prompts: called before the engine starts, since a template may bring an EOS.
 
     Raises:
         CheckpointError: the model cannot be loaded or its memory does not fit; one line says why.
@@ -101,6 +120,7 @@ def load_engine(
     tokenizer = load_tokenizer(
         checkpoint.tokenizer_folder, size=config.vocab_size, eos_ids=defaults.eos_ids
     )
+    prompts = choose_prompts(tokenizer, name=checkpoint.name, config=config.to_dict())
     running: Engine
     if engine == "vllm":
         running = _start_vllm(
@@ -147,6 +167,7 @@ def load_engine(
         name=checkpoint.name,
         engine=running,
         tokenizer=tokenizer,
+        prompts=prompts,
         config=config,
         temperature=defaults.temperature,
         top_p=defaults.top_p,
