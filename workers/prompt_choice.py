@@ -17,6 +17,9 @@ class ChatTokenizer(Protocol):
     """A tokenizer that may have a chat template."""
 
     @property
+    def bos_id(self) -> int | None: ...
+
+    @property
     def has_template(self) -> bool: ...
 
     def use_template(self, template: str, *, needed: tuple[str, ...] = ()) -> None: ...
@@ -50,6 +53,8 @@ class PromptChoice:
                 raise CheckpointError(f"model {name}: {exc}") from exc
         else:
             chosen = PromptFormat(self.wanted)
+        if chosen is PromptFormat.LLAMA_2_CHAT and tokenizer.bos_id is None:
+            raise CheckpointError(f"model {name}, prompt format {chosen}: the tokenizer has no BOS")
         template = named_template(chosen)
         if template is not None:
             try:

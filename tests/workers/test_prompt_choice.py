@@ -171,3 +171,17 @@ def test_a_missing_file_and_two_ways_at_once_are_refused_by_the_settings(folder:
     }
     with pytest.raises(SettingError, match="cannot be used beside TURNSTREAM_PROMPT=vicuna"):
         WorkerSettings.read(both)
+
+
+def test_a_tokenizer_without_a_bos_serves_templates_and_not_llama_2_chat(folder: Path) -> None:
+    import transformers
+
+    plain = transformers.AutoTokenizer.from_pretrained(folder)
+    plain.bos_token = None
+    plain.save_pretrained(folder)
+    tokenizer = loaded(folder)
+    assert tokenizer.bos_id is None
+
+    PromptChoice(wanted="youri-chat").apply(tokenizer, name="mine", config={})
+    with pytest.raises(CheckpointError, match=r"prompt format llama-2-chat: .* has no BOS"):
+        PromptChoice(wanted="llama-2-chat").apply(tokenizer, name="mine", config={})

@@ -30,6 +30,7 @@ from turnstream.workers.engines.device_setup import (
     pick_decode_op,
     pick_recorder,
 )
+from turnstream.workers.engines.families import window
 from turnstream.workers.engines.generation_defaults import read_generation_defaults
 from turnstream.workers.engines.grammars import Grammars
 from turnstream.workers.engines.kv_cache import bytes_per_token
@@ -108,7 +109,7 @@ def load_engine(
     Raises:
         CheckpointError: the model cannot be loaded or its memory does not fit; one line says why.
     """
-    checkpoint = find(model, lora_base=lora_base)
+    checkpoint = find(model, lora_base=lora_base, engine=engine)
     torch_device = pick_device(device)
     if quantize is not Quantise.NONE:
         dtype = _check_quantize(checkpoint, quantize, dtype=dtype, engine=engine)
@@ -196,6 +197,7 @@ def _start_slot(
         context=context,
         free=free_bytes(device),
         page_tokens=recorder.page_tokens if recorder else None,
+        reach=window(config),
     )
     return SlotEngine(
         llama,

@@ -52,7 +52,7 @@ class LlamaTokenizer:
         eos_ids: ids that end an answer, besides the tokenizer's own.
 
     Raises:
-        CheckpointError: it has no Rust core, or no BOS.
+        CheckpointError: it has no Rust core.
     """
 
     def __init__(
@@ -61,8 +61,6 @@ class LlamaTokenizer:
         core = getattr(tokenizer, "backend_tokenizer", None)
         if not isinstance(core, Tokenizer):
             raise CheckpointError("the tokenizer has no fast form (tokenizer.json)")
-        if tokenizer.bos_token_id is None:
-            raise CheckpointError("the tokenizer has no BOS token")
         core.no_truncation()
         core.no_padding()
         core.encode_special_tokens = True
@@ -79,7 +77,8 @@ class LlamaTokenizer:
         added = core.get_added_tokens_decoder()
         special = {id for id, token in added.items() if token.special}
         self.tokens: list[str] = tokens
-        self.bos_id: int = tokenizer.bos_token_id
+        #: None with Qwen, whose prompts have none.
+        self.bos_id: int | None = tokenizer.bos_token_id
         own_eos = tokenizer.eos_token_id
         self.eos_ids: frozenset[int] = eos_ids | ({own_eos} if own_eos is not None else set())
         self.control_ids: frozenset[int] = frozenset(
@@ -87,7 +86,7 @@ class LlamaTokenizer:
             | special
             | set(tokenizer.all_special_ids)
             | self.eos_ids
-            | {self.bos_id}
+            | ({self.bos_id} if self.bos_id is not None else set())
         )
 
     def grammars(self, vocabulary: int) -> Grammars:
@@ -137,7 +136,7 @@ class LlamaTokenizer:
             raise CheckpointError(first_line(exc)) from exc
         after = str(self._tokenizer.decode(ids)).partition(_REPLY)[2].lstrip()
         ends = [id for token, id in control.items() if after.startswith(token)]
-        self.eos_ids |= set(ends) - {self.bos_id}
+        self.eos_ids |= {id for id in ends if id != self.bos_id}
 
     def check_template(self) -> None:
         """Raise if the chat template fails on the simplest conversation, and so on every turn.
