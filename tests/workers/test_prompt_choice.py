@@ -131,6 +131,19 @@ def test_a_template_from_a_file_goes_before_the_name_of_a_model(folder: Path) ->
     assert tokenizer.render(TWO_TURNS[:1]) == written(tokenizer, [1, "One?"])
 
 
+def test_a_template_for_single_questions_refuses_longer_conversations_only(folder: Path) -> None:
+    file = folder / "mine.jinja"
+    file.write_text(
+        "{% for m in messages %}{% if m.role == 'assistant' %}{{ raise_exception('one only') }}"
+        "{% endif %}{{ m.content }}{% endfor %}"
+    )
+    tokenizer = loaded(folder)
+    PromptChoice(file=file).apply(tokenizer, name="mine", config={})
+
+    with pytest.raises(ValueError, match="one only"):
+        tokenizer.render(TWO_TURNS)
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [

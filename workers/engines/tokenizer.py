@@ -131,9 +131,13 @@ class LlamaTokenizer:
         asked = {"role": "user", "content": "?"}
         try:
             self.render([asked])
-            ids = self.render([asked, {"role": "assistant", "content": _REPLY}, asked])
         except ValueError as exc:
             raise CheckpointError(first_line(exc)) from exc
+        try:
+            ids = self.render([asked, {"role": "assistant", "content": _REPLY}, asked])
+        except ValueError:
+            # It is for single questions; who sends more is told so.
+            return
         after = str(self._tokenizer.decode(ids)).partition(_REPLY)[2].lstrip()
         ends = [id for token, id in control.items() if after.startswith(token)]
         self.eos_ids |= {id for id in ends if id != self.bos_id}
