@@ -202,6 +202,13 @@ class TurnClient:
         now = seconds * 1000 + micros // 1000
         return bool(latest) and now - latest[0][1] < self._settings.alive_seconds * 1000
 
+    async def loaded_percent(self, model: str) -> int | None:
+        """Return how much of the weights a worker that is starting has loaded, if one is."""
+        percent = await self._reply(
+            cast("Awaitable[bytes | None]", self._redis.get(keys.loading(model)))
+        )
+        return None if percent is None else int(percent)
+
     async def redis_problem(self, model: str) -> RedisProblem | None:
         """Return why Redis can't take a turn of the model and report on it; None if it can.
 

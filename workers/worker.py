@@ -12,6 +12,7 @@ from turnstream.prompts import PromptFormat
 from turnstream.prompts.tools import CALL_FORMATS, CallFormat, ToolFormat, format_of_template
 from turnstream.turns.commands import commands
 from turnstream.turns.connection import connect
+from turnstream.turns.loading import LoadingProgress
 from turnstream.turns.log import Log
 from turnstream.turns.model_name import checkpoint_of, served_name
 from turnstream.turns.queue import TurnQueue
@@ -27,6 +28,7 @@ from turnstream.workers.engines.quantised_linear import Quantise
 from turnstream.workers.engines.slicing import byte_table, slicers
 from turnstream.workers.engines.tokenizer import LlamaTokenizer
 from turnstream.workers.heartbeat import Heartbeat
+from turnstream.workers.loading_bar import loading_bar
 from turnstream.workers.prompter import Llama2Prompter, Prompter, TemplatePrompter
 from turnstream.workers.publisher import Publisher
 from turnstream.workers.raw_prompt import WithRawPrompts
@@ -46,24 +48,26 @@ class Worker:
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
         self._draining = False
-        loaded = load_engine(
-            model=checkpoint_of(settings.model),
-            engine=settings.engine,
-            tensor_parallel=settings.tensor_parallel,
-            device=settings.device,
-            dtype=settings.dtype,
-            lora_base=settings.lora_base,
-            quantize=Quantise(settings.quantize),
-            slots=settings.slots,
-            context=settings.context,
-            cache=settings.cache,
-            compile_cache=settings.compile_cache,
-            after_step=self._after_step,
-            choose_prompts=settings.prompts.apply,
-        )
-        self.model = served_name(settings.model)
-        self._engine = loaded.engine
         redis = connect(settings.turns.redis_url)
+        self.model = served_name(settings.model)
+        with loading_bar(LoadingProgress(redis, self.model).report) as progress:
+            loaded = load_engine(
+                model=checkpoint_of(settings.model),
+                engine=settings.engine,
+                tensor_parallel=settings.tensor_parallel,
+                device=settings.device,
+                dtype=settings.dtype,
+                lora_base=settings.lora_base,
+                quantize=Quantise(settings.quantize),
+                slots=settings.slots,
+                context=settings.context,
+                cache=settings.cache,
+                compile_cache=settings.compile_cache,
+                after_step=self._after_step,
+                on_progress=progress,
+                choose_prompts=settings.prompts.apply,
+            )
+        self._engine = loaded.engine
         table = byte_table(loaded.tokenizer)
 
         def queue() -> TurnQueue:

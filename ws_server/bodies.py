@@ -267,8 +267,9 @@ class Health(Struct, frozen=True, kw_only=True):
     """State of this process, or of what it needs."""
 
     status: str
-    #: Why Redis can't be used: a stable word, and a sentence for whoever runs the service.
+    #: Why Redis can't be used: a stable word.
     cause: str | UnsetType = UNSET
+    #: A sentence for whoever runs the service: what is wrong, or how far a worker's start is.
     detail: str | UnsetType = UNSET
 
 

@@ -43,10 +43,15 @@ async def readyz(request: Request) -> Response:
         return _redis_away(problem)
     try:
         served = await state.turn_client.is_served(model)
+        percent = None if served else await state.turn_client.loaded_percent(model)
     except RedisUnusable as exc:
         return _redis_away(exc.problem)
     if not served:
-        return json_response(bodies.Health(status=f"no worker for {model[:80]}"), status=503)
+        body = bodies.Health(status=f"no worker for {model[:80]}")
+        if percent is not None:
+            detail = f"a worker loads {model[:80]}: {percent} %"
+            body = bodies.Health(status=body.status, detail=detail)
+        return json_response(body, status=503)
     return json_response(bodies.Health(status="ready"))
 
 

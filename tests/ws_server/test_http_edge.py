@@ -410,3 +410,16 @@ async def test_without_limits_nothing_is_told(node: str, worker: FakeWorker) -> 
 
     assert answer.status_code == 200
     assert not [name for name in answer.headers if name.startswith("x-ratelimit")]
+
+
+async def test_readyz_says_how_much_of_the_model_a_worker_has_loaded(
+    http: httpx2.AsyncClient, redis: "redis.asyncio.Redis"
+) -> None:
+    await redis.set("ts:loading:tiny", 43)
+
+    answer = await http.get("/readyz")
+
+    assert (answer.status_code, answer.json()) == (
+        503,
+        {"status": "no worker for tiny", "detail": "a worker loads tiny: 43 %"},
+    )

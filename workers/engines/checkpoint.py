@@ -19,7 +19,7 @@ from transformers.utils.import_utils import is_accelerate_available
 
 from turnstream.turns.model_name import GGUF, served_name
 from turnstream.workers.engine import CheckpointError
-from turnstream.workers.engines import gguf, lora, quantised_checkpoint
+from turnstream.workers.engines import gguf, lora, quantised_checkpoint, weight_files
 from turnstream.workers.engines.families import check_family
 from turnstream.workers.engines.gpu import fastest_dtype, require_supported
 from turnstream.workers.engines.quiet_loading import first_line, quiet
@@ -54,7 +54,8 @@ class Checkpoint:
     @property
     def weight_bytes(self) -> int:
         """Size of the weights as they are stored."""
-        return sum(file.stat().st_size for file in _weight_files(self))
+        files = [self.gguf] if self.gguf else weight_files.weight_files(self.folder)
+        return sum(file.stat().st_size for file in files)
 
     @property
     def quant_method(self) -> str | None:
@@ -262,14 +263,6 @@ def _smollm2() -> Path:
     )
 
 
-def _weight_files(checkpoint: Checkpoint) -> list[Path]:
-    """Return the files that are loaded; torch's own only where there are no safetensors."""
-    if checkpoint.gguf is not None:
-        return [checkpoint.gguf]
-    safe = checkpoint.folder.glob("*.safetensors")
-    return list(safe) or list(checkpoint.folder.glob("*.bin"))
-
-
 def _check(checkpoint: Checkpoint, engine: str) -> None:
     """Raise a one-line error for what transformers would report late and at length."""
     if checkpoint.gguf is not None:
@@ -287,8 +280,10 @@ def _check(checkpoint: Checkpoint, engine: str) -> None:
         raise CheckpointError(f"model {checkpoint.name}: {exc}") from exc
     except (ValueError, AttributeError) as exc:
         raise CheckpointError(f"model {checkpoint.name}: {config} cannot be read") from exc
-    if not _weight_files(checkpoint):
-        raise CheckpointError(f"model {checkpoint.name}: no weights in {checkpoint.folder}")
+    try:
+        weight_files.check(checkpoint.folder)
+    except CheckpointError as exc:
+        raise CheckpointError(f"model {checkpoint.name}: {exc}") from exc
 
 
 def _download(name: str) -> Path:

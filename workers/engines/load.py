@@ -34,7 +34,9 @@ from turnstream.workers.engines.families import window
 from turnstream.workers.engines.generation_defaults import read_generation_defaults
 from turnstream.workers.engines.grammars import Grammars
 from turnstream.workers.engines.kv_cache import bytes_per_token
-from turnstream.workers.engines.quantised_linear import Quantise, quantise
+from turnstream.workers.engines.merged_checkpoint import merged
+from turnstream.workers.engines.quantised_linear import Quantise, quantise, quantised_dtype
+from turnstream.workers.engines.quiet_loading import reporting
 from turnstream.workers.engines.sizing import fit
 from turnstream.workers.engines.slot_engine import SlotEngine
 from turnstream.workers.engines.tokenizer import LlamaTokenizer, load_tokenizer
@@ -85,6 +87,7 @@ def load_engine(
     tensor_parallel: int = 1,
     quantize: Quantise = Quantise.NONE,
     lora_base: str = "",
+    on_progress: Callable[[float], None] = lambda _: None,
     choose_prompts: ChoosePrompts = _own_template,
 ) -> LoadedModel:
     """Load a model and start its engine.
@@ -104,6 +107,7 @@ def load_engine(
         tensor_parallel: how many devices share the model; only vLLM can have more than one.
         quantize: what to round weights to, which are in bfloat16 then; for `slot` only.
         lora_base: what a LoRA adapter is merged into, if not what its config names.
+        on_progress: called with the share of the weights that is loaded; vLLM does not say.
         choose_prompts: called before the engine starts, since a template may bring an EOS.
 
     Raises:
@@ -112,10 +116,17 @@ def load_engine(
     checkpoint = find(model, lora_base=lora_base, engine=engine)
     torch_device = pick_device(device)
     if quantize is not Quantise.NONE:
-        dtype = _check_quantize(checkpoint, quantize, dtype=dtype, engine=engine)
+        quantised_checkpoint.check_plain(checkpoint.name, checkpoint.quant_method, quantize)
+        dtype = quantised_dtype(quantize, dtype=dtype, engine=engine)
     torch_dtype = pick_dtype(dtype, torch_device, weight_bytes=checkpoint.weight_bytes)
     choose_threads(checkpoint)
-    checkpoint = checkpoint.unpacked(torch_dtype, cache)
+    with reporting(on_progress):
+        checkpoint = checkpoint.unpacked(torch_dtype, cache)
+    if checkpoint.adapter is not None and (method := checkpoint.quant_method):
+        raise CheckpointError(
+            f"model {checkpoint.name}: its base is quantised by {method}; a LoRA adapter can be"
+            " merged only into plain weights"
+        )
     defaults = read_generation_defaults(checkpoint)
     config = read_config(checkpoint)
     tokenizer = load_tokenizer(
@@ -132,6 +143,7 @@ def load_engine(
             slots=slots,
             context=context,
             tensor_parallel=tensor_parallel,
+            cache=cache,
             eos_ids=tokenizer.eos_ids,
             grammars=tokenizer.grammars(config.vocab_size),
             after_step=after_step,
@@ -153,6 +165,7 @@ def load_engine(
                 after_step=after_step,
                 compile_cache=compile_cache,
                 quantize=quantize,
+                on_progress=on_progress,
             ).result()
     log.info(
         "model %s on %s in %s%s: %d slots × %d tokens, %.1f MiB of keys and values",
@@ -187,8 +200,18 @@ def _start_slot(
     after_step: Callable[[], None],
     compile_cache: Path | None,
     quantize: Quantise,
+    on_progress: Callable[[float], None],
 ) -> Engine:
-    llama = load_weights(checkpoint, device=device, dtype=dtype, quantize=quantize)
+    log.info(
+        "loading model %s: %.2f GiB of weights; %.1f GiB are free for it and %d slots × %d tokens",
+        checkpoint.name,
+        checkpoint.weight_bytes / 2**30,
+        free_bytes(device) / 2**30,
+        slots,
+        context or config.max_position_embeddings,
+    )
+    with reporting(on_progress):
+        llama = load_weights(checkpoint, device=device, dtype=dtype, quantize=quantize)
     recorder = pick_recorder(device, dtype)
     size = fit(
         config,
@@ -225,11 +248,6 @@ def load_weights(
     """
     if method := checkpoint.quant_method:
         quantised_checkpoint.check(checkpoint.name, method)
-        if checkpoint.adapter is not None:
-            raise CheckpointError(
-                f"model {checkpoint.name}: its base is quantised by {method}; a LoRA adapter can"
-                " be merged only into plain weights"
-            )
     # What is quantised reaches a GPU layer by layer.
     first = device if quantize is Quantise.NONE else torch.device("cpu")
     llama = load_model(checkpoint, device=first, dtype=dtype)
@@ -242,23 +260,6 @@ def load_weights(
     return llama
 
 
-def _check_quantize(checkpoint: Checkpoint, quantize: Quantise, *, dtype: str, engine: str) -> str:
-    """Return the dtype of a model that is quantised at load.
-
-    Raises:
-        CheckpointError: this engine, checkpoint or dtype cannot be.
-    """
-    if engine != "slot":
-        raise CheckpointError(f"quantize {quantize}: the engine {engine} does not do that")
-    if method := checkpoint.quant_method:
-        raise CheckpointError(
-            f"quantize {quantize}: model {checkpoint.name} is quantised by {method} already"
-        )
-    if dtype not in ("auto", "bfloat16"):
-        raise CheckpointError(f"quantize {quantize}: needs the dtype bfloat16, not {dtype}")
-    return "bfloat16"
-
-
 def _start_vllm(
     checkpoint: Checkpoint,
     config: LlamaConfig,
@@ -268,15 +269,13 @@ def _start_vllm(
     slots: int,
     context: int | None,
     tensor_parallel: int,
+    cache: Path | None,
     eos_ids: frozenset[int],
     grammars: Grammars,
     after_step: Callable[[], None],
 ) -> Engine:
     if checkpoint.adapter is not None:
-        raise CheckpointError(
-            f"model {checkpoint.name}: a LoRA adapter, which only the engine slot merges; merge it"
-            " by PEFT's merge_and_unload"
-        )
+        checkpoint = merged(checkpoint, checkpoint.adapter, dtype=dtype, cache=cache)
     if str(device) != device.type:
         raise CheckpointError(
             f"device {device}: vLLM uses the first GPUs; choose them by CUDA_VISIBLE_DEVICES"

@@ -92,7 +92,7 @@ def test_a_folder_without_weights_is_refused(folder: Path) -> None:
 
 def test_broken_weights_are_refused(folder: Path) -> None:
     (folder / "model.safetensors").write_bytes(b"not weights")
-    with pytest.raises(CheckpointError, match="cannot read the weights"):
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: cannot read the weights"):
         load_model(find(str(folder)), device=CPU, dtype=torch.float32)
 
 
@@ -201,3 +201,27 @@ def test_auto_is_bfloat16_on_a_cpu_that_supports_it(
 def test_an_unknown_dtype_is_refused() -> None:
     with pytest.raises(CheckpointError, match=r"^dtype int8: must be auto, float32"):
         pick_dtype("int8", CPU, weight_bytes=0)
+
+
+def test_weights_of_torch_count_where_there_are_no_others(folder: Path) -> None:
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    assert find(str(folder)).weight_bytes == (folder / "model.safetensors").stat().st_size
+
+    (folder / "model.safetensors").unlink()
+
+    assert find(str(folder)).weight_bytes == (folder / "pytorch_model.bin").stat().st_size
+
+
+def test_a_half_written_file_is_named(folder: Path) -> None:
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: the file is cut short"):
+        find(str(folder))
+
+
+def test_a_shard_that_is_missing_is_named(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
+    shards = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
+    with pytest.raises(CheckpointError, match=r"model-00002-of-00002\.safetensors: missing"):
+        find(str(folder))
