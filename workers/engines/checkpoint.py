@@ -14,12 +14,13 @@ from typing import Any
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 from transformers.utils.import_utils import is_accelerate_available
 
 from turnstream.turns.model_name import GGUF, served_name
 from turnstream.workers.engine import CheckpointError
 from turnstream.workers.engines import gguf, lora, quantised_checkpoint, weight_files
+from turnstream.workers.engines.families import check_family
 from turnstream.workers.engines.gpu import fastest_dtype, require_supported
 from turnstream.workers.engines.quiet_loading import first_line, quiet
 from turnstream.workers.engines.weight_keys import check_keys
@@ -82,16 +83,17 @@ class Checkpoint:
         return replace(self, folder=folder, gguf=None)
 
 
-def find(model: str, *, lora_base: str = "") -> Checkpoint:
+def find(model: str, *, lora_base: str = "", engine: str = "slot") -> Checkpoint:
     """Return the checkpoint of a model setting.
 
     Args:
         model: ``demo``, ``smollm2``, the path of a folder or a GGUF file, or a hub name.
             A folder with a LoRA adapter stands for its base with the adapter merged into it.
         lora_base: what an adapter is merged into, if not what its config names.
+        engine: what is to run it.
 
     Raises:
-        CheckpointError: there is no such folder or hub model, or it is not a causal Llama.
+        CheckpointError: there is no such folder or hub model, or the engine does not run it.
     """
     path = Path(model).expanduser()
     if model == "demo":
@@ -115,7 +117,7 @@ def find(model: str, *, lora_base: str = "") -> Checkpoint:
         raise CheckpointError(f"model {model}: no such {missing}")
     else:
         found = Checkpoint(name=model, folder=_download(model))
-    _check(found)
+    _check(found, engine)
     return found
 
 
@@ -174,7 +176,9 @@ def read_config(checkpoint: Checkpoint) -> LlamaConfig:
     """
     try:
         with quiet():
-            config: LlamaConfig = LlamaConfig.from_pretrained(checkpoint.folder)
+            config: LlamaConfig = AutoConfig.from_pretrained(
+                checkpoint.folder, local_files_only=True
+            )
     except Exception as exc:  # many libraries, many errors
         raise CheckpointError(
             f"model {checkpoint.name}: cannot read its config.json: {first_line(exc)}"
@@ -194,7 +198,7 @@ def load_model(
     one_by_one = device.type == "cuda" and is_accelerate_available()
     try:
         with quiet():
-            loaded: Any = LlamaForCausalLM.from_pretrained(
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
                 checkpoint.folder,
                 dtype=dtype,
                 local_files_only=True,
@@ -259,7 +263,7 @@ def _smollm2() -> Path:
     )
 
 
-def _check(checkpoint: Checkpoint) -> None:
+def _check(checkpoint: Checkpoint, engine: str) -> None:
     """Raise a one-line error for what transformers would report late and at length."""
     if checkpoint.gguf is not None:
         kind = gguf.check(checkpoint.gguf)
@@ -271,12 +275,11 @@ def _check(checkpoint: Checkpoint) -> None:
         raise CheckpointError(f"model {checkpoint.name}: no config.json in {checkpoint.folder}")
     try:
         settings = json.loads(config.read_text(encoding="utf-8"))
-        kind, made_for = settings.get("model_type"), settings.get("architectures") or []
+        check_family(settings, engine=engine)
+    except CheckpointError as exc:
+        raise CheckpointError(f"model {checkpoint.name}: {exc}") from exc
     except (ValueError, AttributeError) as exc:
         raise CheckpointError(f"model {checkpoint.name}: {config} cannot be read") from exc
-    if kind != "llama" or (made_for and "LlamaForCausalLM" not in made_for):
-        what = ", ".join(made_for) or kind
-        raise CheckpointError(f"model {checkpoint.name}: not a causal Llama but {what}")
     try:
         weight_files.check(checkpoint.folder)
     except CheckpointError as exc:

@@ -3,14 +3,16 @@
 import logging
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from turnstream.prompts import PromptFormat
 from turnstream.workers.engine import CheckpointError, Engine
 from turnstream.workers.engines import lora, quantised_checkpoint, vllm_setup
 from turnstream.workers.engines.checkpoint import (
@@ -28,6 +30,7 @@ from turnstream.workers.engines.device_setup import (
     pick_decode_op,
     pick_recorder,
 )
+from turnstream.workers.engines.families import window
 from turnstream.workers.engines.generation_defaults import read_generation_defaults
 from turnstream.workers.engines.grammars import Grammars
 from turnstream.workers.engines.kv_cache import bytes_per_token
@@ -49,10 +52,25 @@ class LoadedModel:
     name: str
     engine: Engine
     tokenizer: LlamaTokenizer
+    prompts: PromptFormat
     config: LlamaConfig
     #: The checkpoint's defaults, for turns that do not set their own.
     temperature: float
     top_p: float
+
+
+class ChoosePrompts(Protocol):
+    """Gives a tokenizer its chat template, and returns the format of its model's prompts."""
+
+    def __call__(
+        self, tokenizer: LlamaTokenizer, *, name: str, config: Mapping[str, Any]
+    ) -> PromptFormat: ...
+
+
+def _own_template(
+    tokenizer: LlamaTokenizer, *, name: str, config: Mapping[str, Any]
+) -> PromptFormat:
+    return PromptFormat.TEMPLATE
 
 
 def load_engine(
@@ -70,6 +88,7 @@ def load_engine(
     quantize: Quantise = Quantise.NONE,
     lora_base: str = "",
     on_progress: Callable[[float], None] = lambda _: None,
+    choose_prompts: ChoosePrompts = _own_template,
 ) -> LoadedModel:
     """Load a model and start its engine.
 
@@ -89,11 +108,12 @@ def load_engine(
         quantize: what to round weights to, which are in bfloat16 then; for `slot` only.
         lora_base: what a LoRA adapter is merged into, if not what its config names.
         on_progress: called with the share of the weights that is loaded; vLLM does not say.
+        choose_prompts: called before the engine starts, since a template may bring an EOS.
 
     Raises:
         CheckpointError: the model cannot be loaded or its memory does not fit; one line says why.
     """
-    checkpoint = find(model, lora_base=lora_base)
+    checkpoint = find(model, lora_base=lora_base, engine=engine)
     torch_device = pick_device(device)
     if quantize is not Quantise.NONE:
         quantised_checkpoint.check_plain(checkpoint.name, checkpoint.quant_method, quantize)
@@ -112,6 +132,7 @@ def load_engine(
     tokenizer = load_tokenizer(
         checkpoint.tokenizer_folder, size=config.vocab_size, eos_ids=defaults.eos_ids
     )
+    prompts = choose_prompts(tokenizer, name=checkpoint.name, config=config.to_dict())
     running: Engine
     if engine == "vllm":
         running = _start_vllm(
@@ -160,6 +181,7 @@ def load_engine(
         name=checkpoint.name,
         engine=running,
         tokenizer=tokenizer,
+        prompts=prompts,
         config=config,
         temperature=defaults.temperature,
         top_p=defaults.top_p,
@@ -198,6 +220,7 @@ def _start_slot(
         context=context,
         free=free_bytes(device),
         page_tokens=recorder.page_tokens if recorder else None,
+        reach=window(config),
     )
     return SlotEngine(
         llama,

@@ -94,7 +94,8 @@ def check_engine(
     tell(f"loading {checkpoint.name} and answering with transformers' generate")
     llama = load_weights(checkpoint, device=where, dtype=kind)
     longest = config.max_position_embeddings - _NEW_TOKENS
-    text = [tokenizer.bos_id, *tokenizer.encode(_TEXT * 8)]
+    bos = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
+    text = [*bos, *tokenizer.encode(_TEXT * 8)]
     expected = [generate(llama, text[: min(size, longest)], _NEW_TOKENS) for size in _PROMPTS]
     weights = bytes_of_a_step(llama)
 

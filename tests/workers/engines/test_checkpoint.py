@@ -71,7 +71,7 @@ def test_a_config_that_is_not_json_is_refused(folder: Path) -> None:
             {"architectures": ["LlamaForSequenceClassification"]},
             "LlamaForSequenceClassification",
         ),
-        ({"model_type": "mistral", "architectures": None}, "mistral"),
+        ({"model_type": "gemma2", "architectures": None}, "gemma2"),
     ],
 )
 def test_another_kind_of_model_is_refused_by_name(
@@ -79,7 +79,8 @@ def test_another_kind_of_model_is_refused_by_name(
 ) -> None:
     config = folder / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | changes))
-    with pytest.raises(CheckpointError, match=f"^model my-llama: not a causal Llama but {what}$"):
+    why = f"not a causal model of gemma, llama, mistral, qwen2, qwen3 but {what}; try"
+    with pytest.raises(CheckpointError, match=f"^model my-llama: {why} --engine vllm$"):
         find(str(folder))
 
 
