@@ -1,8 +1,6 @@
 """Load a model and start the engine that the settings ask for; called once per worker."""
 
 import logging
-import math
-import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,16 +12,14 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from turnstream.prompts import PromptFormat
 from turnstream.workers.engine import CheckpointError, Engine
-from turnstream.workers.engines import lora, quantised_checkpoint, vllm_setup
+from turnstream.workers.engines import lora, quantised_checkpoint
 from turnstream.workers.engines.checkpoint import (
     Checkpoint,
     find,
     load_model,
-    name_of,
-    pick_device,
-    pick_dtype,
     read_config,
 )
+from turnstream.workers.engines.device_choice import name_of, pick_device, pick_dtype
 from turnstream.workers.engines.device_setup import (
     choose_threads,
     free_bytes,
@@ -32,14 +28,13 @@ from turnstream.workers.engines.device_setup import (
 )
 from turnstream.workers.engines.families import window
 from turnstream.workers.engines.generation_defaults import read_generation_defaults
-from turnstream.workers.engines.grammars import Grammars
 from turnstream.workers.engines.kv_cache import bytes_per_token
-from turnstream.workers.engines.merged_checkpoint import merged
 from turnstream.workers.engines.quantised_linear import Quantise, quantise, quantised_dtype
 from turnstream.workers.engines.quiet_loading import reporting
 from turnstream.workers.engines.sizing import fit
 from turnstream.workers.engines.slot_engine import SlotEngine
 from turnstream.workers.engines.tokenizer import LlamaTokenizer, load_tokenizer
+from turnstream.workers.engines.vllm_setup import start_vllm
 
 log = logging.getLogger(__name__)
 
@@ -135,7 +130,7 @@ def load_engine(
     prompts = choose_prompts(tokenizer, name=checkpoint.name, config=config.to_dict())
     running: Engine
     if engine == "vllm":
-        running = _start_vllm(
+        running = start_vllm(
             checkpoint,
             config,
             device=torch_device,
@@ -258,53 +253,3 @@ def load_weights(
     if method:
         quantised_checkpoint.try_out(checkpoint.name, llama)
     return llama
-
-
-def _start_vllm(
-    checkpoint: Checkpoint,
-    config: LlamaConfig,
-    *,
-    device: torch.device,
-    dtype: torch.dtype,
-    slots: int,
-    context: int | None,
-    tensor_parallel: int,
-    cache: Path | None,
-    eos_ids: frozenset[int],
-    grammars: Grammars,
-    after_step: Callable[[], None],
-) -> Engine:
-    if checkpoint.adapter is not None:
-        checkpoint = merged(checkpoint, checkpoint.adapter, dtype=dtype, cache=cache)
-    if str(device) != device.type:
-        raise CheckpointError(
-            f"device {device}: vLLM uses the first GPUs; choose them by CUDA_VISIBLE_DEVICES"
-        )
-    vllm_setup.prepare()
-    # vLLM reads its settings when it is imported.
-    from turnstream.workers.engines.vllm_engine import CPU_BLOCK_TOKENS, VllmEngine
-
-    if device.type == "cpu":
-        # vLLM will load the weights, with up to twice their stored size.
-        free = free_bytes(device) - 2 * checkpoint.weight_bytes
-        slots, context = fit(config, dtype, slots=slots, context=context, free=free)
-        # vLLM keeps one block unused.
-        blocks = slots * math.ceil(context / CPU_BLOCK_TOKENS) + 1
-        kv_bytes = blocks * CPU_BLOCK_TOKENS * bytes_per_token(config, dtype) // tensor_parallel
-    else:
-        # vLLM measures the free memory of its GPUs itself.
-        free, kv_bytes = sys.maxsize, None
-        slots, context = fit(config, dtype, slots=slots, context=context, free=free)
-    return VllmEngine(
-        checkpoint.folder,
-        device=device.type,
-        dtype=name_of(dtype),
-        slots=slots,
-        context=context,
-        vocabulary=config.vocab_size,
-        eos_ids=eos_ids,
-        after_step=after_step,
-        kv_bytes=kv_bytes,
-        tensor_parallel=tensor_parallel,
-        grammars=grammars,
-    )

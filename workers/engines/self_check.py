@@ -19,12 +19,10 @@ from turnstream.workers.engines.check_report import Part, Report, Speed, Verdict
 from turnstream.workers.engines.check_speed import answers, bandwidth, bytes_of_a_step
 from turnstream.workers.engines.checkpoint import (
     find,
-    name_of,
-    pick_device,
-    pick_dtype,
     read_config,
 )
 from turnstream.workers.engines.cuda_recorder import PAGE_TOKENS
+from turnstream.workers.engines.device_choice import name_of, pick_device, pick_dtype
 from turnstream.workers.engines.device_setup import (
     choose_threads,
     free_bytes,

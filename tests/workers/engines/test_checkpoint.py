@@ -12,13 +12,11 @@ from turnstream.workers.engine import CheckpointError
 from turnstream.workers.engines import checkpoint
 from turnstream.workers.engines.checkpoint import (
     DEMO_FOLDER,
-    SMALL_BYTES,
     Checkpoint,
     find,
     load_model,
-    pick_device,
-    pick_dtype,
 )
+from turnstream.workers.engines.device_choice import SMALL_BYTES, pick_device, pick_dtype
 from turnstream.workers.engines.load import load_weights
 
 CPU = torch.device("cpu")
