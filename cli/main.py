@@ -185,6 +185,7 @@ def add_engine_options(parser: argparse.ArgumentParser) -> None:
     option(parser, "--engine", "ENGINE", "the engine: slot or vllm (slot)")
     option(parser, "--device", "DEVICE", "auto, cpu, cuda, cuda:1 … (auto)")
     option(parser, "--dtype", "DTYPE", "auto, float32, bfloat16 or float16 (auto)")
+    option(parser, "--chat-template", "FILE", "a chat template in Jinja (the tokenizer's own)")
     option(parser, "--lora-base", "PATH|NAME", "the base of a model that is a LoRA adapter")
     option(parser, "--quantize", "BITS", "round the weights to int4 or int8 (none)")
     option(parser, "--slots", "N", "turns that an engine answers at the same time", whole(1, 4096))

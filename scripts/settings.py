@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from turnstream.cli.chat import ChatSettings
-from turnstream.cli.up import UpSettings
+from turnstream.cli.up_settings import UpSettings
 from turnstream.turns.environment import PREFIX, RENAMED, Setting, declared
 from turnstream.turns.settings import TurnSettings
 from turnstream.workers.settings import WorkerSettings

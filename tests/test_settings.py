@@ -7,7 +7,7 @@ import pytest
 
 from scripts import settings as settings_page
 from turnstream.cli.chat import ChatSettings
-from turnstream.cli.up import UpSettings
+from turnstream.cli.up_settings import UpSettings
 from turnstream.turns.environment import PREFIX, RENAMED, Setting, SettingError, declared
 from turnstream.turns.settings import TurnSettings
 from turnstream.workers.settings import WorkerSettings

@@ -1,12 +1,10 @@
 """A node's client of the queue: submit a turn, follow it, cancel it, look it up."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any, cast
+from typing import Any
 
-from turnstream.turns import keys
 from turnstream.turns.connection import connect_async, subscribe_async
 from turnstream.turns.conversations import Conversations
 from turnstream.turns.errors import (
@@ -24,10 +22,10 @@ from turnstream.turns.lua import Script
 from turnstream.turns.migration import migrate
 from turnstream.turns.probe import Probe
 from turnstream.turns.reader_room import ReaderRoom
-from turnstream.turns.record import DESCRIPTION_VERSION, SelfDescription
 from turnstream.turns.redis_calls import RedisCalls, translated_errors
 from turnstream.turns.redis_problem import ProblemLog, RedisProblem
 from turnstream.turns.relay import Relay
+from turnstream.turns.served_models import ServedModels
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.stored import Stored
 from turnstream.turns.submission import refusal, submission, warm_up
@@ -62,8 +60,11 @@ class TurnClient:
         self._probed: str | None = None
         self.relay = Relay(node, self._subscriber, self._redis, settings.redis_url)
         calls = RedisCalls(self._problems)
+        self._newer = NewerVersionLog()
         self._submits, self._reads = FairGate(), FairGate(total=READS, each=READS)
         self._reply = calls.reply
+        #: What workers say of themselves.
+        self.models = ServedModels(self._redis, calls, self._newer, settings)
         #: Records of turns.
         self.stored = Stored(self._redis, calls, alive_ms=settings.alive_ms)
         #: Conversations with an id.
@@ -76,7 +77,6 @@ class TurnClient:
         self._watch = Script(self._redis, "watch")
         self._sweep = Script(self._redis, "sweep")
         self._announce = Script(self._redis, "announce")
-        self._newer = NewerVersionLog()
         self._migrated = False
         self._watch_ms = settings.unread_seconds * 1000
         self._cancel = Script(self._redis, "cancel")
@@ -175,32 +175,6 @@ class TurnClient:
         Another reader keeps it running."""
         with suppress(Overloaded):
             await self._reply(self._watch(ids=[turn_id], watch_ms=int(ABANDON_SECONDS * 1000)))
-
-    async def models(self) -> dict[str, SelfDescription]:
-        """Return the self-description of each model that was ever served, by name.
-
-        Those that a newer release wrote are omitted.
-        """
-        found = await self._reply(
-            cast("Awaitable[dict[bytes, bytes]]", self._redis.hgetall(keys.models()))
-        )
-        models: dict[str, SelfDescription] = {}
-        for name, text in found.items():
-            about = cast(SelfDescription, json.loads(text))
-            if about.get("version", 0) > DESCRIPTION_VERSION:
-                self._newer.report(name.decode())
-            else:
-                models[name.decode()] = about
-        return models
-
-    async def is_served(self, model: str) -> bool:
-        """Return whether a worker of the model is alive."""
-        latest = await self._reply(
-            self._redis.zrange(keys.heartbeats(model), -1, -1, withscores=True)
-        )
-        seconds, micros = await self._reply(self._redis.time())
-        now = seconds * 1000 + micros // 1000
-        return bool(latest) and now - latest[0][1] < self._settings.alive_seconds * 1000
 
     async def redis_problem(self, model: str) -> RedisProblem | None:
         """Return why Redis can't take a turn of the model and report on it; None if it can.

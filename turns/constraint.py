@@ -43,7 +43,7 @@ class Constraint:
             case "json_schema":
                 schema = json.loads(self.text)
                 if isinstance(schema, dict):
-                    schema = schema | {"x-guidance": _COMPACT}
+                    schema = schema | {"x-guidance": _COMPACT | schema.get("x-guidance", {})}
                 return f"{_START}answer: %json {json.dumps(schema)}\n"
             case "regex":
                 return f"{_START}answer: PATTERN\nPATTERN: /{_as_lark_regex(self.text)}/\n"

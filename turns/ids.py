@@ -51,10 +51,15 @@ def is_response_id(id: str) -> bool:
     return _RESPONSE.fullmatch(id) is not None
 
 
-def response_of_message(id: str) -> str | None:
-    """Return the id of the turn that a message id belongs to; None: it is no message id."""
-    response_id = "resp_" + id.removeprefix("msg_")
-    return response_id if id.startswith("msg_") and is_response_id(response_id) else None
+def response_of_output(id: str) -> tuple[str, int | None] | None:
+    """Return the turn whose answer has an item, and the number of a call; None: it is no such id.
+
+    The answer's message has no number.
+    """
+    if call := _CALL.fullmatch(id):
+        return _RESPONSE_PREFIX + call[1], int(call[2], 16)
+    response_id = _RESPONSE_PREFIX + id.removeprefix("msg_")
+    return (response_id, None) if id.startswith("msg_") and is_response_id(response_id) else None
 
 
 def message_id(response_id: str) -> str:

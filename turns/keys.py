@@ -82,6 +82,11 @@ def heartbeats(model: str) -> str:
     return f"ts:heartbeats:{model}"
 
 
+def loading(model: str) -> str:
+    """Text: how much of the weights a worker of a model has loaded, in percent; it expires."""
+    return f"ts:loading:{model}"
+
+
 def preemptible(model: str) -> str:
     """Sorted set: batch turns that have a slot, by when they were claimed, in milliseconds."""
     return f"ts:preemptible:{model}"

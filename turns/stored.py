@@ -16,7 +16,7 @@ from turnstream.turns.event_json import response_json
 from turnstream.turns.lua import Script
 from turnstream.turns.record import VERSION
 from turnstream.turns.redis_calls import RedisCalls
-from turnstream.turns.turn import Item, items_from_json
+from turnstream.turns.turn import FunctionCall, Item, items_from_json
 
 
 class Stored:
@@ -72,6 +72,20 @@ class Stored:
                 return text.decode()
             case _:
                 raise ResponseNotFound(turn_id)
+
+    async def call(self, turn_id: str, owner: str, number: int) -> FunctionCall:
+        """Return a call of a tool in the answer of a stored turn, by its number from 0.
+
+        Raises:
+            ResponseNotFound: this owner has no such turn, it is not stored, or has no such call.
+            Overloaded: Redis is away.
+        """
+        match await self._record(turn_id, "owner", "store", "calls"):
+            case [bytes(known), b"1", bytes(text)] if known.decode() == owner:
+                match items_from_json(text)[number : number + 1]:
+                    case (FunctionCall() as call,):
+                        return call
+        raise ResponseNotFound(turn_id)
 
     async def delete(self, turn_id: str, owner: str) -> None:
         """Delete a turn that has ended: its record and its log.

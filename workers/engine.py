@@ -146,8 +146,8 @@ class Tokenizer(Protocol):
         ...
 
     @property
-    def bos_id(self) -> int:
-        """The id that opens a sequence."""
+    def bos_id(self) -> int | None:
+        """The id that opens a sequence; None if the model knows none."""
         ...
 
     @property

@@ -63,9 +63,11 @@ class Prompter(Protocol):
 
 
 class Llama2Prompter:
-    """Writes prompts in Llama 2's format."""
+    """Writes prompts in Llama 2's format; the tokenizer must have a BOS."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
+        assert tokenizer.bos_id is not None
+        self._bos_id = tokenizer.bos_id
         self._tokenizer = tokenizer
 
     def ids(self, messages: Sequence[Item], request: Request, *, limit: int) -> list[int]:
@@ -80,7 +82,7 @@ class Llama2Prompter:
                 [(m.role, m.text) for m in begun(spoken) if m.role != "system"],
                 system=system,
                 encode=self._tokenizer.encode,
-                bos_id=self._tokenizer.bos_id,
+                bos_id=self._bos_id,
                 eos_id=min(self._tokenizer.eos_ids),
                 limit=limit,
                 truncate=request.truncate,

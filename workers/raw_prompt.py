@@ -22,7 +22,9 @@ class WithRawPrompts:
         ids = list(request.prompt_ids)
         if not ids:
             text = "".join(item.text for item in messages if isinstance(item, Message))
-            ids = [self._tokenizer.bos_id, *(self._tokenizer.encode(text) if text else ())]
+            bos = self._tokenizer.bos_id
+            ids = [] if bos is None else [bos]
+            ids += self._tokenizer.encode(text) if text else ()
         if len(ids) > limit:
             raise ContextLengthExceeded(len(ids), limit)
         return ids

@@ -8,6 +8,7 @@ from turnstream.prompts.registry import PROMPTS
 from turnstream.prompts.tools import TOOL_FORMATS
 from turnstream.turns.environment import Setting, SettingError, choice, read_all, seconds, whole
 from turnstream.turns.settings import MODEL, TurnSettings
+from turnstream.workers.prompt_choice import PromptChoice
 
 ENGINES = ("slot", "vllm")
 QUANTIZE = ("none", "int4", "int8")
@@ -18,6 +19,13 @@ def _device(value: str) -> str:
     if value not in ("auto", "cpu", "cuda") and not value.startswith("cuda:"):
         raise ValueError(f"must be auto, cpu, cuda or cuda:N, not {value!r}")
     return value
+
+
+def _file(value: str) -> Path:
+    path = Path(value).expanduser()
+    if not path.is_file():
+        raise ValueError(f"must be a file, and {value} is none")
+    return path.resolve()
 
 
 WORKER_INDEX = Setting(
@@ -79,16 +87,25 @@ class WorkerSettings:
         "PROMPT",
         choice("auto", *PROMPTS),
         "auto",
-        "prompt format: `auto` goes by the model's config and name; `llama-2-chat`; or `template`,"
-        " the tokenizer's own",
+        "prompt format: `auto` goes by the model's config and name; `llama-2-chat`, `vicuna`,"
+        " `alpaca`, `alpaca-ja`, `youri-chat` or `chatml`; or `template`, the tokenizer's own;"
+        " see [models.md](models.md#prompts)",
+    ).field()
+    chat_template: Path | None = Setting(
+        "CHAT_TEMPLATE",
+        _file,
+        None,
+        "a file with the chat template to use, in Jinja",
+        shown="the tokenizer's own",
     ).field()
     tool_parser: str = Setting(
         "TOOL_PARSER",
         choice("auto", *TOOL_FORMATS),
         "auto",
         "how the model writes calls of tools: `auto` goes by its chat template; `hermes` (also"
-        " Qwen), `llama3`, `mistral` or `mistral-args` (its later models); `turnstream`: our own"
-        " system text tells it how, whatever its template knows",
+        " Qwen), `llama3`, `pythonic` (Llama 3.2 and 4), `mistral`, `mistral-args` or"
+        " `mistral-call-id` (its later models); `turnstream`: our own system text tells it how,"
+        " whatever its template knows",
     ).field()
     slots: int = Setting(
         "SLOTS", whole(1, 4096), 8, "turns that one engine answers at once"
@@ -118,6 +135,11 @@ class WorkerSettings:
         return self.context_tokens or None
 
     @property
+    def prompts(self) -> PromptChoice:
+        """What chooses the format of prompts."""
+        return PromptChoice(wanted=self.prompt, file=self.chat_template)
+
+    @property
     def compile_cache(self) -> Path | None:
         """Where compiled code is kept, or None if nothing is compiled."""
         return self.cache if self.compile == "auto" else None
@@ -135,6 +157,9 @@ class WorkerSettings:
         if settings.tensor_parallel > 1 and settings.engine != "vllm":
             problem = f"must be 1 for the engine {settings.engine}, not {settings.tensor_parallel}"
             raise SettingError("TENSOR_PARALLEL", problem)
+        if settings.chat_template is not None and settings.prompt not in ("auto", "template"):
+            problem = f"cannot be used beside TURNSTREAM_PROMPT={settings.prompt}"
+            raise SettingError("CHAT_TEMPLATE", problem)
         return settings
 
 

@@ -8,10 +8,11 @@ import logging
 import os
 import time
 
-from turnstream.prompts import PromptFormat, prompt_format
+from turnstream.prompts import PromptFormat
 from turnstream.prompts.tools import CALL_FORMATS, CallFormat, ToolFormat, format_of_template
 from turnstream.turns.commands import commands
 from turnstream.turns.connection import connect
+from turnstream.turns.loading import LoadingProgress
 from turnstream.turns.log import Log
 from turnstream.turns.model_name import checkpoint_of, served_name
 from turnstream.turns.queue import TurnQueue
@@ -22,12 +23,12 @@ from turnstream.workers.bounded_prompter import BoundedPrompter
 from turnstream.workers.claimer import Claimer
 from turnstream.workers.control import ControlListener
 from turnstream.workers.counter import Counter
-from turnstream.workers.engine import CheckpointError
 from turnstream.workers.engines.load import LoadedModel, load_engine
 from turnstream.workers.engines.quantised_linear import Quantise
 from turnstream.workers.engines.slicing import byte_table, slicers
 from turnstream.workers.engines.tokenizer import LlamaTokenizer
 from turnstream.workers.heartbeat import Heartbeat
+from turnstream.workers.loading_bar import loading_bar
 from turnstream.workers.prompter import Llama2Prompter, Prompter, TemplatePrompter
 from turnstream.workers.publisher import Publisher
 from turnstream.workers.raw_prompt import WithRawPrompts
@@ -47,23 +48,26 @@ class Worker:
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
         self._draining = False
-        loaded = load_engine(
-            model=checkpoint_of(settings.model),
-            engine=settings.engine,
-            tensor_parallel=settings.tensor_parallel,
-            device=settings.device,
-            dtype=settings.dtype,
-            lora_base=settings.lora_base,
-            quantize=Quantise(settings.quantize),
-            slots=settings.slots,
-            context=settings.context,
-            cache=settings.cache,
-            compile_cache=settings.compile_cache,
-            after_step=self._after_step,
-        )
-        self.model = served_name(settings.model)
-        self._engine = loaded.engine
         redis = connect(settings.turns.redis_url)
+        self.model = served_name(settings.model)
+        with loading_bar(LoadingProgress(redis, self.model).report) as progress:
+            loaded = load_engine(
+                model=checkpoint_of(settings.model),
+                engine=settings.engine,
+                tensor_parallel=settings.tensor_parallel,
+                device=settings.device,
+                dtype=settings.dtype,
+                lora_base=settings.lora_base,
+                quantize=Quantise(settings.quantize),
+                slots=settings.slots,
+                context=settings.context,
+                cache=settings.cache,
+                compile_cache=settings.compile_cache,
+                after_step=self._after_step,
+                on_progress=progress,
+                choose_prompts=settings.prompts.apply,
+            )
+        self._engine = loaded.engine
         table = byte_table(loaded.tokenizer)
 
         def queue() -> TurnQueue:
@@ -75,9 +79,8 @@ class Worker:
                 most_bytes=table.most_bytes(loaded.engine.context),
             )
 
-        prompts = _prompt_format(loaded, settings.prompt)
-        tool_format = _tool_format(loaded, prompts, settings.tool_parser)
-        chat = BoundedPrompter(_prompter(loaded, prompts, tool_format), loaded.tokenizer)
+        tool_format = _tool_format(loaded, settings.tool_parser)
+        chat = BoundedPrompter(_prompter(loaded, tool_format), loaded.tokenizer)
         prompter = WithRawPrompts(loaded.tokenizer, chat)
         self._counter = Counter(
             CountQueue(redis, model=self.model), prompter, context=loaded.engine.context
@@ -156,29 +159,16 @@ class Worker:
             os._exit(ENGINE_DIED)
 
 
-def _prompt_format(loaded: LoadedModel, wanted: str) -> PromptFormat:
-    if wanted == "auto":
-        chosen = prompt_format(loaded.name, loaded.config.to_dict())
-    else:
-        chosen = PromptFormat(wanted)
-    if chosen is PromptFormat.TEMPLATE and not loaded.tokenizer.has_template:
-        raise CheckpointError(
-            f"model {loaded.name}: its tokenizer has no chat template; if it was trained on"
-            " Llama 2's prompt format, set TURNSTREAM_PROMPT=llama-2-chat"
-        )
-    return chosen
-
-
-def _tool_format(loaded: LoadedModel, prompts: PromptFormat, wanted: str) -> ToolFormat:
+def _tool_format(loaded: LoadedModel, wanted: str) -> ToolFormat:
     if wanted != "auto":
         return ToolFormat(wanted)
-    if prompts is PromptFormat.LLAMA_2_CHAT:
+    if loaded.prompts is PromptFormat.LLAMA_2_CHAT:
         return ToolFormat.TURNSTREAM
     return format_of_template(loaded.tokenizer.tool_template())
 
 
-def _prompter(loaded: LoadedModel, prompts: PromptFormat, tools: ToolFormat) -> Prompter:
-    if prompts is PromptFormat.LLAMA_2_CHAT:
+def _prompter(loaded: LoadedModel, tools: ToolFormat) -> Prompter:
+    if loaded.prompts is PromptFormat.LLAMA_2_CHAT:
         return Llama2Prompter(loaded.tokenizer)
     return TemplatePrompter(loaded.tokenizer, knows_tools=tools is not ToolFormat.TURNSTREAM)
 

@@ -1,4 +1,4 @@
-"""What HTTP answers with, and what the socket sends, besides responses and their events.
+"""What HTTP answers with, besides responses and their events.
 
 As in `turns/shapes.py`, the published schemas are made of these structs.
 """
@@ -6,7 +6,7 @@ As in `turns/shapes.py`, the published schemas are made of these structs.
 from collections.abc import Sequence
 from typing import Annotated, Any, Generic, Literal, Protocol, Self, TypeVar
 
-from msgspec import UNSET, Meta, Raw, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from turnstream.turns.shapes import (
     Count,
@@ -16,15 +16,19 @@ from turnstream.turns.shapes import (
     MessageStatus,
     ResponseId,
     Seconds,
-    StreamId,
     TokenLogprob,
     Usage,
 )
 from turnstream.turns.turn import ItemStatus
-from turnstream.ws_server.call_bodies import ToolCallDelta, ToolCallMade
+from turnstream.ws_server.call_bodies import (
+    FunctionDelta,
+    FunctionOfCall,
+    ToolCallDelta,
+    ToolCallMade,
+)
 
 CompletionId = Annotated[str, Meta(extra_json_schema={"pattern": "^chatcmpl-[0-9a-f]{32}$"})]
-FinishReason = Literal["stop", "length", "tool_calls"]
+FinishReason = Literal["stop", "length", "tool_calls", "function_call"]
 
 
 class _Listed(Protocol):
@@ -186,6 +190,8 @@ class CompletionMessage(Struct, frozen=True, kw_only=True):
     refusal: None = None
     #: Only if there are any.
     tool_calls: tuple[ToolCallMade, ...] | UnsetType = UNSET
+    #: In place of `tool_calls`, where the request has the older `functions`.
+    function_call: FunctionOfCall | UnsetType = UNSET
 
 
 class ChoiceLogprobs(Struct, frozen=True, kw_only=True):
@@ -232,6 +238,8 @@ class Delta(Struct, frozen=True, kw_only=True):
     role: Literal["assistant"] | UnsetType = UNSET
     content: str | UnsetType = UNSET
     tool_calls: tuple[ToolCallDelta, ...] | UnsetType = UNSET
+    #: In place of `tool_calls`, where the request has the older `functions`.
+    function_call: FunctionDelta | UnsetType = UNSET
 
 
 class ChunkChoice(Struct, frozen=True, kw_only=True):
@@ -258,39 +266,7 @@ class Health(Struct, frozen=True, kw_only=True):
     """State of this process, or of what it needs."""
 
     status: str
-    #: Why Redis can't be used: a stable word, and a sentence for whoever runs the service.
+    #: Why Redis can't be used: a stable word.
     cause: str | UnsetType = UNSET
+    #: A sentence for whoever runs the service: what is wrong, or how far a worker's start is.
     detail: str | UnsetType = UNSET
-
-
-class Steered(Struct, frozen=True, kw_only=True):
-    """The request to steer a running response."""
-
-    previous_response_id: str
-    #: As the client sent it.
-    input: Raw
-
-
-class SteerError(Struct, frozen=True, kw_only=True, tag_field="type", tag="invalid_request_error"):
-    """Why it was refused."""
-
-    code: Literal["steering_not_supported"] = "steering_not_supported"
-    message: str = "A response can't be steered here: cancel it and continue from it."
-
-
-class SteerFailed(Struct, frozen=True, kw_only=True, tag_field="type", tag="response.steer.failed"):
-    """A running response cannot be steered."""
-
-    #: Always 0: it is not an event of a response.
-    sequence_number: Literal[0] = 0
-    steer: Steered
-    error: SteerError = SteerError()
-    stream_id: StreamId | UnsetType = UNSET
-
-
-class Draining(
-    Struct, frozen=True, kw_only=True, tag_field="type", tag="turnstream:server.draining"
-):
-    """The node shuts down: reconnect after that time and continue with resume."""
-
-    retry_after_ms: Count

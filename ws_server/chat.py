@@ -26,6 +26,7 @@ from turnstream.ws_server.bodies import (
     ErrorBody,
     FinishReason,
 )
+from turnstream.ws_server.call_bodies import ToolCallDelta
 from turnstream.ws_server.chat_calls import CallChunks, calls_of
 from turnstream.ws_server.choices import index_of
 from turnstream.ws_server.event_parts import DELTA, ENDED, QUEUED, REFUSED, usage_of
@@ -33,10 +34,15 @@ from turnstream.ws_server.wire import failure
 
 
 class ChatWire:
-    """Write the events of a turn as chunks of a completion."""
+    """Write the events of a turn as chunks of a completion.
 
-    def __init__(self, *, include_usage: bool, choices: int = 1) -> None:
+    Args:
+        functions: calls are written as `function_call`, the form of before `tool_calls`.
+    """
+
+    def __init__(self, *, include_usage: bool, choices: int = 1, functions: bool = False) -> None:
         self._include_usage = include_usage
+        self._functions = functions
         #: The first response as it was created.
         self._first: Response | None = None
         self._running = choices
@@ -54,10 +60,9 @@ class ChatWire:
                 )
             case b"response.output_item.added":
                 call = self._calls.added(index, event)
-                return self._chunk(index, Delta(tool_calls=(call,))) if call else b""
+                return self._chunk(index, self._delta(call)) if call else b""
             case b"response.function_call_arguments.delta":
-                piece = self._calls.arguments(index, event)
-                return self._chunk(index, Delta(tool_calls=(piece,)))
+                return self._chunk(index, self._delta(self._calls.arguments(index, event)))
             case b"response.created":
                 self._first = self._first or ENDED.decode(event).response
                 return self._chunk(index, Delta(role="assistant", content=""))
@@ -89,6 +94,9 @@ class ChatWire:
     def end(self) -> bytes:
         """Return the end of the stream: empty if a turn failed."""
         return b"" if self._running else b"data: [DONE]\n\n"
+
+    def _delta(self, call: ToolCallDelta) -> Delta:
+        return Delta(function_call=call.function) if self._functions else Delta(tool_calls=(call,))
 
     def _chunk(
         self,
@@ -122,37 +130,47 @@ class ChatWire:
     def _end(self, index: int, response: Response) -> bytes:
         self._running -= 1
         self._ended.append(response)
-        written = self._chunk(index, Delta(), _finish_reason(response))
+        written = self._chunk(index, Delta(), _finish_reason(response, functions=self._functions))
         if self._running or not self._include_usage:
             return written
         return written + self._with((), usage_of(self._ended))
 
 
-def completion(*responses: Response) -> Completion:
-    """Return the ended responses to one request as a completion."""
+def completion(*responses: Response, functions: bool = False) -> Completion:
+    """Return the ended responses to one request as a completion.
+
+    Args:
+        functions: a call is written as `function_call`, the form of before `tool_calls`.
+    """
     first = responses[0]
     return Completion(
         id=completion_of(first.id),
         created=first.created_at,
         model=first.model,
         service_tier=first.service_tier,
-        choices=tuple(_choice(index, response) for index, response in enumerate(responses)),
+        choices=tuple(
+            _choice(index, response, functions=functions)
+            for index, response in enumerate(responses)
+        ),
         usage=usage_of(responses),
         metadata=first.metadata or UNSET,
     )
 
 
-def _choice(index: int, response: Response) -> CompletionChoice:
+def _choice(index: int, response: Response, *, functions: bool) -> CompletionChoice:
     messages = [item for item in response.output if isinstance(item, MessageItem)]
     parts = [part for item in messages for part in item.content]
     text, calls = "".join(part.text for part in parts), calls_of(response)
     return CompletionChoice(
         index=index,
         message=CompletionMessage(
-            content=None if calls and not text else text, tool_calls=calls or UNSET
+            content=None if calls and not text else text,
+            tool_calls=UNSET if functions or not calls else calls,
+            # Such a request has at most one.
+            function_call=calls[0].function if functions and calls else UNSET,
         ),
         logprobs=_logprobs(tuple(each for part in parts for each in part.logprobs)),
-        finish_reason=_finish_reason(response),
+        finish_reason=_finish_reason(response, functions=functions),
     )
 
 
@@ -160,10 +178,12 @@ def _logprobs(tokens: tuple[TokenLogprob, ...]) -> ChoiceLogprobs | None:
     return ChoiceLogprobs(content=tokens) if tokens else None
 
 
-def _finish_reason(response: Response) -> FinishReason:
+def _finish_reason(response: Response, *, functions: bool) -> FinishReason:
     if response.status == "incomplete":
         return "length"
-    return "tool_calls" if calls_of(response) else "stop"
+    if not calls_of(response):
+        return "stop"
+    return "function_call" if functions else "tool_calls"
 
 
 def in_chat_words(error: Error) -> Error:

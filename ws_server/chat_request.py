@@ -27,6 +27,8 @@ class ChatRequest:
     stream: bool
     #: Whether a stream ends with token usage.
     include_usage: bool
+    #: Whether a call is to have the form of before `tool_calls`.
+    functions: bool
 
 
 def read_chat(body: Body) -> ChatRequest:
@@ -49,7 +51,9 @@ def read_chat(body: Body) -> ChatRequest:
     read = chat_messages.read_messages(asked.messages)
     items.check_answerable(read, "messages", goes_on=False)
     said = hints.of_completion(asked)
-    called = tools.read(said.tools, said.tool_choice, _tool_params(asked))
+    grammar = answer_formats.of_completion(asked, stops)
+    params = _tool_params(asked)
+    called = tools.read(said.tools, said.tool_choice, params, text_held=grammar is not None)
     tools.check_end(called, ignore_eos=asked.ignore_eos, min_tokens=asked.min_tokens)
     create = Create(
         model=asked.model,
@@ -71,13 +75,14 @@ def read_chat(body: Body) -> ChatRequest:
         choices=asked.n or 1,
         hints=said,
         tools=called,
-        grammar=answer_formats.of_completion(asked, stops),
+        grammar=grammar,
         idempotency_key=asked.idempotency_key,
     )
     return ChatRequest(
         create,
         stream=asked.stream is True,
         include_usage=options.include_usage is True,
+        functions=hints.is_older(asked),
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from turnstream.turns.errors import BadRequest, CallNotFound, ConversationNotFound
-from turnstream.turns.ids import is_conversation_id, is_response_id, message_id, new_response_id
+from turnstream.turns.ids import is_conversation_id, is_response_id, new_response_id
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.shapes import Hints
 from turnstream.turns.turn import Item, Request, Tier, Turn, unmatched_outputs
@@ -52,7 +52,7 @@ class Create:
 
     model: str | None
     messages: tuple[Item, ...]
-    #: Answers among the messages that are not looked up yet.
+    #: What the messages name by id and is not looked up yet.
     references: tuple[Reference, ...] = ()
     instructions: str | None
     previous_response_id: str | None
@@ -101,7 +101,7 @@ class Create:
             BadRequest: a reference was not looked up, because this endpoint does not support it.
         """
         for reference in self.references:
-            raise items.item_not_found(message_id(reference.response_id), reference.param)
+            raise items.item_not_found(reference.item_id, reference.param)
         return Turn(
             id=new_response_id(),
             owner=owner,
@@ -192,7 +192,8 @@ def create_of(body: requests.ResponseBody, *, strict: bool = True) -> Create:
         items.check_last_user(read)
     said = hints.of_response(body)
     params = [f"tools[{number}]" for number in range(len(said.tools))]
-    called = tools.read(said.tools, said.tool_choice, params)
+    grammar = answer_formats.of_response(body)
+    called = tools.read(said.tools, said.tool_choice, params, text_held=grammar is not None)
     tools.check_end(called, ignore_eos=body.ignore_eos, min_tokens=body.min_tokens)
     return Create(
         model=body.model,
@@ -211,7 +212,7 @@ def create_of(body: requests.ResponseBody, *, strict: bool = True) -> Create:
         tier=_tier(body),
         metadata=body.metadata or {},
         hints=said,
-        grammar=answer_formats.of_response(body),
+        grammar=grammar,
         tools=called,
         idempotency_key=body.idempotency_key,
     )

@@ -77,7 +77,7 @@ class Directory:
                 temperature=about["temperature"],
                 top_p=about["top_p"],
             )
-            for name, about in (await self._turn_client.models()).items()
+            for name, about in (await self._turn_client.models.all()).items()
         }
         self._models = {self._default: Model(name=self._default)} | served
         self._looked = asked

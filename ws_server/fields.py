@@ -137,7 +137,7 @@ CHAT: dict[str, Decision] = _SHARED | {
     "stream_options": Honoured("`include_obfuscation: true` is refused"),
     "response_format": Honoured("returned with the response as `text.format`"),
     "modalities": Honoured("`audio` is refused"),
-    "functions": Honoured("as `tools`; calls come as `tool_calls`"),
+    "functions": Honoured("as `tools`; a call comes as `function_call`. Refused in a batch"),
     "function_call": Honoured("as `tool_choice`"),
     "reasoning_effort": Returned("as `reasoning.effort`"),
     "verbosity": Returned("as `text.verbosity`"),

@@ -16,6 +16,7 @@ from turnstream.turns.constraint import Constraint
 from turnstream.turns.errors import Overloaded
 from turnstream.ws_server import json_schemas
 from turnstream.ws_server.answer_formats import Grammar
+from turnstream.ws_server.schema_parts import subschemas
 
 #: How long a grammar may take to compile.
 SECONDS = 2.0
@@ -87,21 +88,21 @@ class GrammarCheck:
 
     def _place(self, schema: dict[str, Any], error: str) -> str:
         """Return the path of the innermost schema that has the same error by itself."""
-        definitions: dict[str, Any] = {
-            name: schema[name] for name in ("$defs", "definitions") if name in schema
+        shared: dict[str, Any] = {
+            name: schema[name] for name in ("$defs", "definitions", "x-guidance") if name in schema
         }
         by = time.monotonic() + SECONDS / 2
         path = ""
-        inner: list[tuple[str, Any]] = list(json_schemas.subschemas(schema))
+        inner: list[tuple[str, Any]] = list(subschemas(schema))
         while inner and time.monotonic() < by:
             step, found = inner.pop(0)
             if not isinstance(found, dict):
                 continue
             # Only the definitions that are not looked into.
-            alone = found if step.startswith(("$defs", "definitions")) else definitions | found
+            alone = found if step.startswith(("$defs", "definitions")) else shared | found
             if self._error(Constraint.json_schema(alone)) == error:
                 path += f".{step}"
-                inner = list(json_schemas.subschemas(found))
+                inner = list(subschemas(found))
         return path
 
     def _error(self, constraint: Constraint) -> str | None:

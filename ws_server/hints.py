@@ -89,7 +89,7 @@ def of_completion(body: requests.CompletionBody) -> Hints:
     _check(functions, "functions")
     effort = body.reasoning_effort
     return Hints(
-        parallel_tool_calls=body.parallel_tool_calls is not False,
+        parallel_tool_calls=body.parallel_tool_calls is not False and not is_older(body),
         reasoning=None if effort is None else ReasoningHints(effort=effort),
         text=_text(answer_formats.text_of_completion(body.response_format), body.verbosity),
         tool_choice=choice,
@@ -97,6 +97,11 @@ def of_completion(body: requests.CompletionBody) -> Hints:
         prompt_cache_options=_cache(body.prompt_cache_options),
         **_identifiers(body),
     )
+
+
+def is_older(body: requests.CompletionBody) -> bool:
+    """Tell whether a request has only `functions`: then an answer has one call at most."""
+    return bool(body.functions) and not body.tools
 
 
 def _identifiers(body: requests.SharedFields) -> dict[str, Any]:

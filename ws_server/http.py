@@ -65,7 +65,9 @@ async def create_completion(request: Request) -> Response:
     if len(turns) > 1:
         following = choices.following(state.turn_client, turns, submit)
     if asked.stream:
-        wire = chat.ChatWire(include_usage=asked.include_usage, choices=len(turns))
+        wire = chat.ChatWire(
+            include_usage=asked.include_usage, choices=len(turns), functions=asked.functions
+        )
         return EventStream(state.turn_client, following, wire)
     responses = []
     for last in await _last_events(request, following):
@@ -75,7 +77,7 @@ async def create_completion(request: Request) -> Response:
         if response.status == "failed":
             return failure(chat.failure_of(response), 500)
         responses.append(response)
-    return json_response(chat.completion(*responses))
+    return json_response(chat.completion(*responses, functions=asked.functions))
 
 
 async def create_text_completion(request: Request) -> Response:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from msgspec import Struct
 
-from turnstream.turns.shapes import MessageId
+from turnstream.turns.shapes import FunctionCallId, MessageId
 
 Role = Literal["user", "assistant", "system", "developer"]
 ChatRole = Literal["user", "assistant", "system", "developer", "tool", "function"]
@@ -91,9 +91,9 @@ class Message(Struct, frozen=True, tag_field="type", tag="message"):
 
 
 class ItemReference(Struct, frozen=True, tag_field="type", tag="item_reference"):
-    """A stored answer, named by id."""
+    """A message or a call of a stored answer, named by id."""
 
-    id: MessageId
+    id: MessageId | FunctionCallId
 
 
 class Reasoning(Struct, frozen=True, tag_field="type", tag="reasoning"):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from turnstream.turns.errors import BadRequest
-from turnstream.turns.ids import response_of_message
+from turnstream.turns.ids import call_id, response_of_output
 from turnstream.turns.turn import FunctionCall, FunctionCallOutput, Item, Message, spoken_at
 from turnstream.ws_server import compaction, content, input_items
 from turnstream.ws_server.field import wrong
@@ -29,11 +29,14 @@ InputItem = (
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A stored answer that a client names by id."""
+    """A message or a call of a stored answer that a client names by id."""
 
     #: Index of the item in the request.
     at: int
+    item_id: str
     response_id: str
+    #: The number of a call in the answer; None: it is the answer's message.
+    call: int | None
     #: The field that names it.
     param: str
 
@@ -42,7 +45,7 @@ class Reference:
 class Input:
     """The items of a request."""
 
-    #: The text of a referenced answer is empty until it is looked up.
+    #: What is referenced is empty until it is looked up.
     items: tuple[Item, ...]
     references: tuple[Reference, ...] = ()
     #: The field of the last user message, and its content as it was sent.
@@ -69,8 +72,9 @@ def read_input(value: str | Sequence[InputItem], name: str = "input") -> Input:
                     last_user = f"{param}.content", item.content
                 items.append(Message(role, content.text_of(item.content)))
             case input_items.ItemReference():
-                references.append(_reference(item.id, len(items), f"{param}.id"))
-                items.append(Message("assistant", ""))
+                found = _reference(item.id, len(items), f"{param}.id")
+                references.append(found)
+                items.append(_unread(found))
             case input_items.CompactionInput():
                 items += compaction.read(item.encrypted_content, f"{param}.encrypted_content")
             case (
@@ -114,7 +118,8 @@ def check_answerable(
     check_last_user(read)
     items = list(read.items)
     for reference in read.references:
-        items[reference.at] = Message("assistant", "not looked up yet")
+        if reference.call is None:
+            items[reference.at] = Message("assistant", "not looked up yet")
     at = spoken_at(items)
     match None if at is None else items[at]:
         case Message("user", text) if not text.strip():
@@ -158,14 +163,22 @@ def _tool_item(
 
 
 def _reference(item_id: str, at: int, param: str) -> Reference:
-    response_id = response_of_message(item_id)
-    if response_id is None:
-        raise item_not_found(item_id, param)
-    return Reference(at, response_id, param)
+    match response_of_output(item_id):
+        case None:
+            raise item_not_found(item_id, param)
+        case response_id, call:
+            return Reference(at, item_id, response_id, call, param)
+
+
+def _unread(reference: Reference) -> Message | FunctionCall:
+    if reference.call is None:
+        return Message("assistant", "")
+    joined_by = call_id(reference.response_id, reference.call)
+    return FunctionCall(call_id=joined_by, name="", arguments="", id=reference.item_id)
 
 
 def item_not_found(item_id: str, param: str) -> BadRequest:
-    """Make the error of a reference to an item that is missing, not stored, or not an answer."""
+    """Make the error of a reference to an item that is missing, not stored, or not of an answer."""
     return BadRequest(
         f"Item with id '{item_id[:80]}' not found.", code="item_not_found", param=param
     )

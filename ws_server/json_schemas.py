@@ -7,20 +7,16 @@ it.
 
 import json
 import re
-from collections.abc import Iterator
 from typing import Any
 
 from turnstream.turns.errors import BadRequest
+from turnstream.ws_server.schema_parts import LISTED, NAMED, ONE, Schema, nodes, subschemas
 
 #: Bytes that a schema or another grammar may have.
 MOST_BYTES = 128 * 1024
 #: How deep a schema may be nested.
 MOST_LEVELS = 64
 
-#: Keywords with a schema, with a list of schemas, and with schemas by name.
-_ONE = {"additionalProperties", "additionalItems", "items"}
-_LISTED = {"anyOf", "oneOf", "allOf", "prefixItems"}
-_NAMED = {"properties", "patternProperties", "$defs", "definitions"}
 _VALUES = {
     "$ref",
     "$anchor",
@@ -84,8 +80,6 @@ _DEFINITIONS = {"$defs", "definitions"}
 #: Beside these, another keyword may ask for properties of the same object.
 _COMBINING = {"anyOf", "oneOf", "allOf", "$ref"}
 
-Schema = dict[str, Any]
-
 
 def refused(param: str, why: str) -> BadRequest:
     """Make the error of a schema that is not served; it names the place in the schema."""
@@ -116,32 +110,31 @@ def prepared(schema: Schema, param: str, *, annotated: bool = False) -> Schema:
     assert isinstance(found, dict), "an object is read as an object"
     if isinstance(draft := schema.get("$schema"), str) and _DRAFT.fullmatch(draft):
         found["$schema"] = draft
-    _close_within(found)
-    if all(_stands_alone(each) for each in nodes(found)):
-        # No reference adds to what it refers to.
-        for name in _DEFINITIONS & found.keys():
-            for each in found[name].values():
-                _close_within(each)
+    _close_all(found)
     return found
 
 
-def subschemas(schema: Schema) -> Iterator[tuple[str, Any]]:
-    """Yield the schemas directly in a schema, each with its path from there."""
-    for keyword, value in schema.items():
-        if keyword in _ONE and isinstance(value, dict):
-            yield keyword, value
-        elif keyword in _LISTED | {"items"} and isinstance(value, list):
-            yield from ((f"{keyword}[{n}]", each) for n, each in enumerate(value))
-        elif keyword in _NAMED and isinstance(value, dict):
-            yield from ((f"{keyword}.{name}", each) for name, each in value.items())
+def closed(schema: Schema, param: str) -> Schema:
+    """Return a schema that need not be guaranteed, its objects without further properties.
+
+    They are left out where `prepared` would leave them out; all else stays.
+
+    Raises:
+        BadRequest: the schema is too large, or is nested too deeply.
+    """
+    check_size(text := json.dumps(schema, ensure_ascii=False), param)
+    found: Schema = json.loads(text)
+    _check_levels(found, param, 1)
+    _close_all(found)
+    return found
 
 
-def nodes(schema: Schema) -> Iterator[Schema]:
-    """Yield a schema and all within it that are objects."""
-    yield schema
-    for _, inner in subschemas(schema):
+def _check_levels(schema: Schema, param: str, level: int) -> None:
+    if level > MOST_LEVELS:
+        raise refused(param, f"is nested more than {MOST_LEVELS} deep.")
+    for step, inner in subschemas(schema):
         if isinstance(inner, dict):
-            yield from nodes(inner)
+            _check_levels(inner, f"{param}.{step}", level + 1)
 
 
 class _Reader:
@@ -179,17 +172,17 @@ class _Reader:
         return found
 
     def _value(self, keyword: str, value: Any, param: str, level: int) -> Any:
-        if keyword in _LISTED or (keyword == "items" and isinstance(value, list)):
+        if keyword in LISTED or (keyword == "items" and isinstance(value, list)):
             if not isinstance(value, list):
                 raise refused(param, "must be a list of schemas.")
             return [self.read(each, f"{param}[{n}]", level + 1) for n, each in enumerate(value)]
-        if keyword in _NAMED:
+        if keyword in NAMED:
             if not isinstance(value, dict):
                 raise refused(param, "must be an object of schemas.")
             return {
                 name: self.read(each, f"{param}.{name}", level + 1) for name, each in value.items()
             }
-        if keyword in _ONE:
+        if keyword in ONE:
             return self.read(value, param, level + 1)
         if keyword not in _VALUES:
             raise refused(param, "is not a keyword that can be guaranteed.")
@@ -228,6 +221,16 @@ def _stands_alone(schema: Schema) -> bool:
     return not combining or schema.keys() <= {*combining, *_DEFINITIONS, "$schema", "type"}
 
 
+def _close_all(schema: Schema) -> None:
+    """Leave out further properties in a whole schema."""
+    _close_within(schema)
+    if all(_stands_alone(each) for each in nodes(schema)):
+        # No reference adds to what it refers to.
+        for step, each in subschemas(schema):
+            if step.partition(".")[0] in _DEFINITIONS:
+                _close_within(each)
+
+
 def _close_within(schema: object) -> None:
     """Leave out further properties in a schema, but not where several places describe an object."""
     if isinstance(schema, dict) and _stands_alone(schema):
@@ -245,7 +248,7 @@ def _close(schema: Schema) -> None:
         and properties
         and isinstance(required, list)
         and not schema.keys() & {"additionalProperties", "patternProperties", *_COMBINING}
-        and all(name in properties for name in required)
+        and all(isinstance(name, str) and name in properties for name in required)
     ):
         schema["additionalProperties"] = False
 

@@ -42,11 +42,16 @@ async def readyz(request: Request) -> Response:
     if (problem := await state.turn_client.redis_problem(state.model)) is not None:
         return _redis_away(problem)
     try:
-        served = await state.turn_client.is_served(model)
+        served = await state.turn_client.models.is_served(model)
+        percent = None if served else await state.turn_client.models.loaded_percent(model)
     except RedisUnusable as exc:
         return _redis_away(exc.problem)
     if not served:
-        return json_response(bodies.Health(status=f"no worker for {model[:80]}"), status=503)
+        body = bodies.Health(status=f"no worker for {model[:80]}")
+        if percent is not None:
+            detail = f"a worker loads {model[:80]}: {percent} %"
+            body = bodies.Health(status=body.status, detail=detail)
+        return json_response(body, status=503)
     return json_response(bodies.Health(status="ready"))
 
 

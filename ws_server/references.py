@@ -1,4 +1,4 @@
-"""Look up the stored answers that a request names by id.
+"""Look up what stored answers consist of that a request names by id.
 
 A short request may name a long answer many times, so their bytes are counted before they are put
 together.
@@ -10,8 +10,7 @@ from sys import getsizeof
 
 from turnstream.turns.client import TurnClient
 from turnstream.turns.errors import ConversationTooLong, ResponseNotFound
-from turnstream.turns.ids import message_id
-from turnstream.turns.turn import Item, Message, items_to_json
+from turnstream.turns.turn import FunctionCall, Item, Message, items_to_json
 from turnstream.ws_server import items
 from turnstream.ws_server.create import Create
 from turnstream.ws_server.items import Reference
@@ -27,7 +26,7 @@ def count_nothing(size: int) -> None:
 async def resolved(
     create: Create, turn_client: TurnClient, owner: str, count: CountBytes = count_nothing
 ) -> Create:
-    """Return the request with the text of the answers that it names by id; see `looked_up`."""
+    """Return the request with the items that it names by id; see `looked_up`."""
     messages = await looked_up(create.messages, create.references, turn_client, owner, count)
     return replace(create, messages=messages, references=())
 
@@ -39,13 +38,13 @@ async def looked_up(
     owner: str,
     count: CountBytes = count_nothing,
 ) -> tuple[Item, ...]:
-    """Return items with the text of the answers among them that are named by id.
+    """Return items, those among them that are named by id from their stored answers.
 
     Args:
-        count: called with the bytes of each answer before it is added; it may raise an error.
+        count: called with the bytes of each such item before it is added; it may raise an error.
 
     Raises:
-        BadRequest: an answer is missing, not stored, or another owner's.
+        BadRequest: an item is missing, not stored, or another owner's.
         ConversationTooLong: with them the items have more bytes than a conversation may have.
         Overloaded: Redis is unavailable.
     """
@@ -53,18 +52,34 @@ async def looked_up(
     if not references:
         return tuple(found)
     most, size = turn_client.conversation_bytes, len(items_to_json(found).encode())
-    answers: dict[str, str] = {}
+    known: dict[str, Message | FunctionCall] = {}
     for reference in references:
-        id = reference.response_id
+        id = reference.item_id
         try:
-            if id not in answers:
-                answers[id] = await turn_client.stored.answer(id, owner)
+            if id not in known:
+                known[id] = await _item(reference, turn_client, owner)
         except ResponseNotFound as exc:
-            raise items.item_not_found(message_id(id), reference.param) from exc
-        added = len(answers[id].encode())
-        size += added
+            raise items.item_not_found(id, reference.param) from exc
+        size += sum(len(text.encode()) for text in _texts(known[id]))
         if size > most:
             raise ConversationTooLong(f"{most} bytes")
-        count(getsizeof(answers[id]))
-        found[reference.at] = Message("assistant", answers[id])
+        count(sum(map(getsizeof, _texts(known[id]))))
+        found[reference.at] = known[id]
     return tuple(found)
+
+
+async def _item(
+    reference: Reference, turn_client: TurnClient, owner: str
+) -> Message | FunctionCall:
+    if reference.call is None:
+        text = await turn_client.stored.answer(reference.response_id, owner)
+        return Message("assistant", text)
+    return await turn_client.stored.call(reference.response_id, owner, reference.call)
+
+
+def _texts(item: Message | FunctionCall) -> tuple[str, ...]:
+    match item:
+        case Message(_, text):
+            return (text,)
+        case FunctionCall(name=name, arguments=arguments):
+            return name, arguments

@@ -18,7 +18,6 @@ from turnstream.turns.fair_gate import FairGate
 from turnstream.turns.reader_room import ReaderRoom
 from turnstream.turns.tasks import Start, background
 from turnstream.turns.turn import Turn
-from turnstream.ws_server.bodies import Draining
 from turnstream.ws_server.connections.byte_room import Share
 from turnstream.ws_server.control_queue import ControlQueue, Say, Stop
 from turnstream.ws_server.create import Create
@@ -37,6 +36,7 @@ from turnstream.ws_server.lane import Lane, TooManyWaiting
 from turnstream.ws_server.references import CountBytes, resolved
 from turnstream.ws_server.request_errors import NotServed, TooManyConnections
 from turnstream.ws_server.settings import SocketLimits
+from turnstream.ws_server.socket_bodies import Draining
 from turnstream.ws_server.state import state_of
 from turnstream.ws_server.unanswered import Unanswered, memory_of
 from turnstream.ws_server.wire import error_frame, error_response, steer_failed

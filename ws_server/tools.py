@@ -7,7 +7,7 @@ only repeated in the response, as if the model never chose it; alone it is refus
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from turnstream.prompts.tools import AllowedTools, NamedTool, Tool, ToolChoice, offer
@@ -19,6 +19,10 @@ from turnstream.ws_server.answer_formats import Grammar
 from turnstream.ws_server.field import unsupported, wrong
 
 _NAME = re.compile(r"[A-Za-z0-9_.:/-]{1,128}")
+#: What the compiler does not support of a schema, it leaves out.
+_LENIENT = {"x-guidance": {"lenient": True}}
+#: Beside an empty `properties`, these say that a function takes no arguments.
+_OF_NO_ARGUMENTS = {"type", "properties", "required", "title", "description", "$schema"}
 #: Functions that one request may name.
 MOST_TOOLS = 128
 
@@ -32,8 +36,14 @@ class Tools:
 
     tools: tuple[Tool, ...] = ()
     choice: ToolChoice = "auto"
-    #: Of the tools that are strict.
+    #: Of the tools that are strict, and of those that an answer is held to although they are not.
     grammars: tuple[Grammar, ...] = ()
+
+    @property
+    def offered(self) -> frozenset[str]:
+        """The names of the tools that may be called."""
+        offered = offer(self.tools, self.choice, parallel=True)
+        return offered.names if offered else frozenset()
 
     @property
     def decide_the_end(self) -> bool:
@@ -44,17 +54,24 @@ class Tools:
         )
 
 
-def read(described: Sequence[Described], choice: Choice, params: Sequence[str]) -> Tools:
+def read(
+    described: Sequence[Described],
+    choice: Choice,
+    params: Sequence[str],
+    *,
+    text_held: bool = False,
+) -> Tools:
     """Read tools and a choice, both in the form of the Responses protocol.
 
     Args:
         params: the field of each tool's description.
+        text_held: text beside calls must follow a grammar, and so must the calls then.
 
     Raises:
         BadRequest: a tool is described wrongly or not served, or the choice names none of them.
     """
     tools: list[Tool] = []
-    grammars: list[Grammar] = []
+    grammars: dict[str, Grammar] = {}
     for tool, param in zip(described, params, strict=True):
         if tool["type"] == "function":
             tools.append(_function(tool, param, grammars))
@@ -68,7 +85,11 @@ def read(described: Sequence[Described], choice: Choice, params: Sequence[str]) 
         raise unsupported(
             f"{params[0]}.type", f"{described[0]['type']} is not run here; send functions."
         )
-    return Tools(tools=tuple(tools), choice=_choice(choice, names), grammars=tuple(grammars))
+    chosen = Tools(tools=tuple(tools), choice=_choice(choice, names))
+    held = chosen.offered if text_held or chosen.decide_the_end else frozenset[str]()
+    checked = held.union(tool.name for tool in tools if tool.strict)
+    compiled = (grammar for name, grammar in grammars.items() if name in checked)
+    return replace(chosen, grammars=tuple(compiled))
 
 
 def check_end(tools: Tools, **fields: object) -> None:
@@ -82,7 +103,7 @@ def check_end(tools: Tools, **fields: object) -> None:
             raise wrong(name, "left out beside a forced or strict call of a tool")
 
 
-def _function(tool: Described, param: str, grammars: list[Grammar]) -> Tool:
+def _function(tool: Described, param: str, grammars: dict[str, Grammar]) -> Tool:
     name, parameters, strict = tool.get("name"), tool.get("parameters"), tool.get("strict") is True
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise wrong(f"{param}.name", "1 to 128 letters, digits, '_', '-', '.', ':' or '/'")
@@ -93,10 +114,16 @@ def _function(tool: Described, param: str, grammars: list[Grammar]) -> Tool:
         raise wrong(f"{param}.parameters", "a JSON schema, an object")
     if parameters is not None:
         at = f"{param}.parameters"
-        json_schemas.check_size(json.dumps(parameters), at)
         if strict:
             parameters = json_schemas.prepared(parameters, at, annotated=True)
-            grammars.append(Grammar(Constraint.json_schema(parameters), at, parameters))
+        else:
+            parameters = json_schemas.closed(parameters, at)
+        if parameters.keys() <= _OF_NO_ARGUMENTS and not parameters.get("properties", True):
+            parameters["additionalProperties"] = False
+        # As the worker has it: arguments are an object.
+        schema = parameters | {"type": "object"}
+        compiled = schema if strict else schema | _LENIENT
+        grammars[name] = Grammar(Constraint.json_schema(compiled), at, compiled)
     return Tool(
         name=name,
         description=description,

@@ -10,7 +10,8 @@ from turnstream.turns.errors import TurnError, error_body
 from turnstream.turns.event_json import encode, event_type
 from turnstream.turns.event_shapes import ErrorEvent
 from turnstream.turns.shapes import Error
-from turnstream.ws_server.bodies import ErrorBody, Steered, SteerFailed
+from turnstream.ws_server.bodies import ErrorBody
+from turnstream.ws_server.socket_bodies import Steered, SteerFailed
 
 _ERROR = msgspec.json.Decoder(ErrorEvent)
 

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
+from turnstream.prompts.tools.keywords import keywords
 from turnstream.prompts.tools.parts import CallReader
 from turnstream.prompts.tools.reading import MarkedCalls, Syntax
 from turnstream.prompts.tools.tool import Offer
@@ -20,10 +21,14 @@ class ToolFormat(StrEnum):
     HERMES = "hermes"
     #: JSON with `parameters`, as in Llama 3.
     LLAMA_3 = "llama3"
+    #: `[add(a=1, b=2)]`, as in Llama 3.2 and 4.
+    PYTHONIC = "pythonic"
     #: `[TOOL_CALLS]` and a JSON list, as in Mistral's first models with tools.
     MISTRAL = "mistral"
     #: `[TOOL_CALLS]`, a name, `[ARGS]` and the arguments, as in Mistral's later models.
     MISTRAL_ARGS = "mistral-args"
+    #: The same with `[CALL_ID]` and an id before `[ARGS]`, as in Mistral's models of 2025.
+    MISTRAL_CALL_ID = "mistral-call-id"
     #: Ours, for models that have none: a system text tells of the tools, calls are as in Hermes.
     TURNSTREAM = "turnstream"
 
@@ -35,7 +40,8 @@ TOOL_FORMATS: tuple[str, ...] = tuple(each.value for each in ToolFormat)
 class CallFormat:
     """How calls are written: opening, calls with `between` between them, closing."""
 
-    #: `NAME` stands for the tool's name; its arguments follow.
+    #: `NAME` stands for the tool's name, `RANDOM_ID` for nine characters; the arguments
+    #: follow.
     before: str
     after: str
     opening: str = ""
@@ -53,7 +59,9 @@ class CallFormat:
 
     def written(self, *calls: tuple[str, str]) -> str:
         """Return calls as the model writes them: each a name and the JSON of its arguments."""
-        each = [self.before.replace("NAME", name) + said + self.after for name, said in calls]
+        form = keywords if self.syntax.keywords else str
+        before = self.before.replace("RANDOM_ID", "0" * 9)
+        each = [before.replace("NAME", name) + form(said) + self.after for name, said in calls]
         return self.opening + self.between.join(each) + self.closing
 
 
@@ -72,8 +80,23 @@ CALL_FORMATS: dict[ToolFormat, CallFormat] = {
         after="}",
         between="; ",
         most=1,
-        syntax=Syntax(marks=("<|python_tag|>",), glue=(";", ","), bare=True),
+        syntax=Syntax(marks=("<|python_tag|>",), glue=(";", ","), bare="{"),
         control=("<|python_tag|>",),
+    ),
+    ToolFormat.PYTHONIC: CallFormat(
+        before="NAME(",
+        after=")",
+        opening="[",
+        between=", ",
+        closing="]",
+        syntax=Syntax(
+            marks=("<|python_start|>",),
+            glue=("[", ",", "]", "<|python_end|>"),
+            bare="[",
+            named=True,
+            keywords=True,
+        ),
+        control=("<|python_start|>", "<|python_end|>"),
     ),
     ToolFormat.MISTRAL: CallFormat(
         before='{"name": "NAME", "arguments": ',
@@ -92,6 +115,18 @@ CALL_FORMATS: dict[ToolFormat, CallFormat] = {
         ),
         control=("[TOOL_CALLS]", "[ARGS]"),
     ),
+    ToolFormat.MISTRAL_CALL_ID: CallFormat(
+        before="[TOOL_CALLS]NAME[CALL_ID]RANDOM_ID[ARGS]",
+        after="",
+        syntax=Syntax(
+            marks=("[TOOL_CALLS]",),
+            glue=("[", ",", "]"),
+            named=True,
+            id_mark="[CALL_ID]",
+            after_name="[ARGS]",
+        ),
+        control=("[TOOL_CALLS]", "[CALL_ID]", "[ARGS]"),
+    ),
 }
 
 
@@ -104,10 +139,14 @@ def format_of_template(template: str | None) -> ToolFormat:
     if not template or not re.search(r"\btools\b", template):
         return ToolFormat.TURNSTREAM
     if "[TOOL_CALLS]" in template:
+        if "[CALL_ID]" in template:
+            return ToolFormat.MISTRAL_CALL_ID
         return ToolFormat.MISTRAL_ARGS if "[ARGS]" in template else ToolFormat.MISTRAL
     # Qwen's coder models write XML in the tag.
     if "<tool_call>" in template and "<function=" not in template:
         return ToolFormat.HERMES
+    if re.search(r"\[func(tion)?_name1?\(|<\|python_start\|>", template):
+        return ToolFormat.PYTHONIC
     if re.search(r'"name": function name, "parameters"|<\|python_tag\|>', template):
         return ToolFormat.LLAMA_3
     return ToolFormat.TURNSTREAM

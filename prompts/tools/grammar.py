@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from turnstream.prompts.tools.formats import CallFormat
+from turnstream.prompts.tools.keywords import keyword_rules
 from turnstream.prompts.tools.tool import Offer, Tool
 
 #: Calls in one answer at most, so that none goes on calling for ever.
@@ -17,6 +18,8 @@ MOST_CALLS = 16
 #: JSON as Python writes it, which models were trained on; small models would write spaces for ever.
 _WRITTEN = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 _ANYTHING = "(?s:.*)"
+#: What a format calls an id that the model makes up; the terminal of the grammar has its name.
+_RANDOM_ID = "RANDOM_ID"
 
 
 def grammar(
@@ -70,8 +73,8 @@ class _Rules:
         """Return the rules of an answer that is text, and then perhaps calls."""
         mark = self._format.syntax.marks[0]
         if self._format.syntax.bare:
-            # An answer that begins with a brace is a call.
-            text = rf"(\s*[^{{\s]{_ANYTHING})?"
+            # An answer that begins with this bracket is a call.
+            text = rf"(\s*[^\{self._format.syntax.bare}\s]{_ANYTHING})?"
             return [f"free: {self._text(text)}", f"lead: {self.calls()}"]
         if mark in self._control_ids:
             return [f"free: {self._text(_ANYTHING)}", f"lead: free {self.calls()}"]
@@ -85,21 +88,25 @@ class _Rules:
         """Return the rules of a call of each tool."""
         lines = ["call: " + " | ".join(f"call_{n}" for n in range(len(self._tools)))]
         for n, tool in enumerate(self._tools):
-            if self._format.syntax.bare:
+            if self._format.syntax.bare == "{":
                 # As literal text its first words would hide other answers that begin with a brace.
                 lines.append(f"call_{n}: %json {json.dumps(_call_schema(tool))}")
                 continue
             before = self._format.before.removeprefix(self._common).replace("NAME", tool.name)
-            lines += [
-                f"call_{n}: {self._join([before, f'args_{n}', self._format.after])}",
-                f"args_{n}: %json {json.dumps(_schema(tool))}",
-            ]
+            begin = re.split(f"({_RANDOM_ID})", before)
+            lines.append(f"call_{n}: {self._join([*begin, f'args_{n}', self._format.after])}")
+            if self._format.syntax.keywords:
+                lines += keyword_rules(f"args_{n}", _schema(tool))
+            else:
+                lines.append(f"args_{n}: %json {json.dumps(_schema(tool))}")
+        if _RANDOM_ID in self._format.before:
+            lines.append(f"{_RANDOM_ID}: /[a-zA-Z0-9]{{9}}/")
         return lines
 
     @property
     def _common(self) -> str:
         """The text that each call begins with, whatever its tool."""
-        if self._format.syntax.bare:
+        if self._format.syntax.bare == "{":
             return ""
         return self._format.before.partition("NAME")[0]
 
@@ -110,7 +117,7 @@ class _Rules:
 
     def _join(self, parts: Iterable[str]) -> str:
         """Return an expansion of texts, and of rules and groups of them."""
-        rules = re.compile(r"call|args_\d+|\(.*\)\{\d+,\d+\}", re.DOTALL)
+        rules = re.compile(rf"call|{_RANDOM_ID}|args_\d+|\(.*\)\{{\d+,\d+\}}", re.DOTALL)
         return " ".join(
             part if rules.fullmatch(part) else self._literal(part) for part in parts if part
         )

@@ -10,7 +10,11 @@ from typing import Literal
 
 from turnstream.prompts.reply_text import prefix_length, proper_prefixes
 from turnstream.prompts.tools.call_json import CallJson
+from turnstream.prompts.tools.call_keywords import CallKeywords
 from turnstream.prompts.tools.parts import CallEnded, Part, Text, joined
+
+#: An id of a call, with the marks around it, is at most this long.
+_LONGEST_ID = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,12 +25,16 @@ class Syntax:
     marks: tuple[str, ...]
     #: What may stand between marks and objects, besides white space.
     glue: tuple[str, ...] = ()
-    #: Whether an answer that begins with an object is a call, if its name is a tool's.
-    bare: bool = False
+    #: The bracket that begins a call at the beginning of an answer, without a mark; empty: none.
+    bare: Literal["", "{", "["] = ""
     #: Whether a mark may be followed by a name, and its arguments alone.
     named: bool = False
-    #: What may stand between such a name and its arguments.
+    #: What may stand between such a name and an id of the call, which is not shown.
+    id_mark: str = ""
+    #: What may stand between such a name, or such an id, and the arguments.
     after_name: str = ""
+    #: Whether these are in parentheses, as in Python, and not JSON.
+    keywords: bool = False
 
 
 class MarkedCalls:
@@ -48,7 +56,7 @@ class MarkedCalls:
         self._held = ""
         self._since_mark = ""
         self._place: Literal["start", "text", "glue", "call"] = "start" if syntax.bare else "text"
-        self._call = CallJson(names)
+        self._call: CallJson | CallKeywords = CallJson(names)
         #: Whether a call was begun.
         self._called = False
         #: Whether nothing that follows is part of the answer.
@@ -84,9 +92,13 @@ class MarkedCalls:
     def _read_start(self) -> bool:
         begins = self._held.lstrip()
         if begins:
-            self._place = "call" if begins[0] == "{" else "text"
-            if self._place == "call":
-                self._begin_object(begins)
+            match self._syntax.bare == begins[0] and begins[0]:
+                case "{":
+                    self._begin(begins, CallJson(self._names))
+                case "[":
+                    self._place = "glue"
+                case _:
+                    self._place = "text"
         return bool(begins)
 
     def _read_text(self, parts: list[Part]) -> bool:
@@ -114,8 +126,8 @@ class MarkedCalls:
         glue = [each for each in self._glue if text.startswith(each)]
         if glue:
             self._skip(len(self._held) - len(text) + len(max(glue, key=len)))
-        elif text[0] == "{":
-            self._begin_object(text)
+        elif text[0] == "{" and not self._syntax.keywords:
+            self._begin(text, CallJson(self._names))
         elif self._syntax.named and (text[0].isalnum() or text[0] == "_"):
             return self._read_name(text, parts)
         else:
@@ -128,24 +140,31 @@ class MarkedCalls:
         known = [name for name in self._names if text.startswith(name)]
         for name in sorted(known, key=len, reverse=True):
             behind = text[len(name) :]
-            if behind and after.startswith(behind):
+            if behind and (after.startswith(behind) or self._syntax.id_mark.startswith(behind)):
                 return False
+            if self._syntax.id_mark and behind.startswith(self._syntax.id_mark):
+                end = behind.find(after, 0, _LONGEST_ID)
+                if end < 0 and len(behind) < _LONGEST_ID:
+                    return False
+                behind = behind[max(0, end) :]
             arguments = behind.removeprefix(after).lstrip()
             if not arguments:
                 return False
-            if arguments[0] == "{":
-                self._begin_object(arguments, name)
+            if self._syntax.keywords and arguments[0] == "(":
+                self._begin(arguments[1:], CallKeywords(name))
+                return True
+            if not self._syntax.keywords and arguments[0] == "{":
+                self._begin(arguments, CallJson(self._names, name=name))
                 return True
         if any(name.startswith(text) for name in self._names):
             return False
         self._give_up(parts)
         return True
 
-    def _begin_object(self, text: str, name: str | None = None) -> None:
-        """Begin a call with the object that this last part of the held text begins."""
+    def _begin(self, text: str, call: CallJson | CallKeywords) -> None:
+        """Begin to read a call from this last part of the held text."""
         self._skip(len(self._held) - len(text))
-        self._call = CallJson(self._names, name=name)
-        self._place = "call"
+        self._call, self._place = call, "call"
 
     def _skip(self, length: int) -> None:
         if not self._called:

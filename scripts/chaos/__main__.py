@@ -17,11 +17,11 @@ from redis.backoff import NoBackoff
 
 from harness.json_schemas import validate
 from harness.proxy import Proxy
-from harness.reader import ENDS, event_text, text_of
+from harness.reader import ENDS, Event, call_events, calls_of, event_text, text_of
 from harness.record import fetch
 from harness.service import Service
 from scripts.chaos.faults import WORKERS, Faults
-from scripts.chaos.readers import Question, Readers, questions, schema_of
+from scripts.chaos.readers import Question, Readers, arguments_schema, questions, schema_of
 from turnstream.turns import keys
 
 ENVIRON = {
@@ -86,6 +86,7 @@ async def run(service: Service, turns: int, seed: int, seconds: float) -> list[s
         await asyncio.to_thread(wait_until_ready, service)
         await check(service, store, readers, expected)
         constrained = check_json(readers, asked)
+        calling = check_calls(readers, asked)
         records = [await store.hgetall(keys.turn(id)) for id in ids(readers)]
         generations = int(await store.get(keys.arrivals()) or 0) - made
         if generations != turns:
@@ -96,7 +97,8 @@ async def run(service: Service, turns: int, seed: int, seconds: float) -> list[s
         ("turns", turns),
         ("readers", len(readers.read)),
         ("events read", sum(len(read.reader.events) for read in readers.read)),
-        ("of these, readers of JSON", constrained),
+        ("of the readers, of whole JSON", constrained),
+        ("of the readers, of whole calls", calling),
         ("seconds", round(took)),
         *faults.counts.items(),
         *sorted(readers.totals.items()),
@@ -114,7 +116,7 @@ async def run(service: Service, turns: int, seed: int, seconds: float) -> list[s
 async def undisturbed(service: Service, asked: list[Question]) -> list[str]:
     """Ask every question once without faults; return the hashes of the texts."""
     answers = (asyncio.to_thread(fetch, service, "/v1/responses", each) for each in asked)
-    return [sha(text_of(answer)) for answer in await asyncio.gather(*answers)]
+    return [said_in(answer) for answer in await asyncio.gather(*answers)]
 
 
 async def report(readers: Readers, turns: int) -> None:
@@ -150,15 +152,15 @@ async def check(
         for id in ids(readers)
     }
     stored = {
-        id: sha(text_of(await asyncio.to_thread(fetch, service, f"/v1/responses/{id}")))
+        id: said_in(await asyncio.to_thread(fetch, service, f"/v1/responses/{id}"))
         for id in ids(readers)
     }
     for read in readers.read:
         id, events = read.reader.id, read.reader.events
+        said = sha(event_text(events), call_events(events))
         problems = {
-            "its text differs from the record": sha(event_text(events)) != stored[id],
-            "its text differs from the one without faults": sha(event_text(events))
-            != expected[read.question],
+            "its text differs from the record": said != stored[id],
+            "its text differs from the one without faults": said != expected[read.question],
             "its events differ from the log": events != logs[id],
             "its sequence numbers have a gap": [event["sequence_number"] for event in events]
             != list(range(len(events))),
@@ -184,13 +186,42 @@ def check_json(readers: Readers, asked: list[Question]) -> int:
     return count
 
 
+def check_calls(readers: Readers, asked: list[Question]) -> int:
+    """Check that whole calls validate and keep their ids; return how many readers had some."""
+    count = 0
+    for read in readers.read:
+        schema = arguments_schema(asked[read.question])
+        if schema is None or read.reader.final["type"] != "response.completed":
+            continue
+        count += 1
+        calls = read.reader.final["response"]["output"]
+        added = [e["item"] for e in read.reader.events if e["type"] == "response.output_item.added"]
+        if not calls or [_named(item) for item in added] != [_named(item) for item in calls]:
+            readers.violations.append(f"{read.reader.id}: its calls have other ids at its end")
+        for _, arguments in call_events(read.reader.events):
+            try:
+                validate(arguments, schema)
+            except (ValueError, ValidationError) as exc:
+                readers.violations.append(f"{read.reader.id}: its arguments are wrong: {exc}")
+    return count
+
+
+def _named(item: Event) -> tuple[str, ...]:
+    return tuple(item.get(key, "") for key in ("type", "id", "call_id", "name"))
+
+
 def ids(readers: Readers) -> list[str]:
     """Return every response once, in the order in which they ended."""
     return list(dict.fromkeys(read.reader.id for read in readers.read))
 
 
-def sha(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
+def said_in(response: Event) -> str:
+    """Return the hash of what a whole response says."""
+    return sha(text_of(response), calls_of(response))
+
+
+def sha(text: str, calls: list[tuple[str, str]]) -> str:
+    return hashlib.sha256(repr((text, calls)).encode()).hexdigest()
 
 
 sys.exit(main())

@@ -17,7 +17,7 @@ Question = dict[str, Any]
 READERS = 20
 #: Number of different questions; each is asked many times.
 QUESTIONS = 60
-#: One of so many questions asks for JSON of a random schema.
+#: One of so many questions asks for JSON of a random schema, and one for calls with such arguments.
 CONSTRAINED = 4
 MAX_OUTPUT_TOKENS = 400
 #: Longest pause of a reader before its next question.
@@ -41,21 +41,45 @@ def questions(draw: random.Random) -> list[Question]:
         for _ in range(QUESTIONS)
     ]
     for question in asked[::CONSTRAINED]:
-        least = draw.randint(1, 12)
-        listed = {
+        form = {"type": "json_schema", "name": "list", "schema": _list_schema(draw)}
+        question["text"] = {"format": form}
+    for question in asked[1::CONSTRAINED]:
+        listed = _list_schema(draw)
+        definitions = listed.pop("$defs", {})
+        arguments = {
+            "type": "object",
+            "properties": {"list": listed},
+            "required": ["list"],
+            "additionalProperties": False,
+            "$defs": definitions,
+        }
+        tool = {"type": "function", "name": "take", "parameters": arguments, "strict": True}
+        question |= {"tools": [tool], "tool_choice": "required"}
+    return asked
+
+
+def _list_schema(draw: random.Random) -> Schema:
+    """Return the schema of a list that is long enough to be interrupted."""
+    least = draw.randint(1, 12)
+    return with_root_definitions(
+        {
             "type": "array",
             "items": make_schema(draw.randrange(10**6)),
             "minItems": least,
             "maxItems": least + 4,
         }
-        form = {"type": "json_schema", "name": "list", "schema": with_root_definitions(listed)}
-        question["text"] = {"format": form}
-    return asked
+    )
 
 
 def schema_of(question: Question) -> Schema | None:
-    """Return the schema that the answer to a question follows; None: it is plain text."""
+    """Return the schema that the text of an answer follows; None: it is plain text."""
     schema: Schema | None = question["text"]["format"]["schema"] if "text" in question else None
+    return schema
+
+
+def arguments_schema(question: Question) -> Schema | None:
+    """Return the schema of the arguments of an answer's calls; None: it is text."""
+    schema: Schema | None = question["tools"][0]["parameters"] if "tools" in question else None
     return schema
 
 

@@ -4,12 +4,12 @@ from typing import Any
 
 from scripts.schemas.json_schema import components, ref
 from turnstream.turns import event_shapes
-from turnstream.ws_server import bodies, requests
+from turnstream.ws_server import requests, socket_bodies
 
 Json = dict[str, Any]
 
 _RECEIVED = requests.FRAMES
-_SENT = (*event_shapes.EVENTS, bodies.SteerFailed, bodies.Draining)
+_SENT = (*event_shapes.EVENTS, socket_bodies.SteerFailed, socket_bodies.Draining)
 
 
 def document() -> Json:

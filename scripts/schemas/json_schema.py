@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from turnstream.turns import event_shapes, shapes
-from turnstream.ws_server import bodies, completion_bodies, requests
+from turnstream.ws_server import bodies, completion_bodies, requests, socket_bodies
 from turnstream.ws_server import conversation_bodies as conversations
 from turnstream.ws_server.batches import bodies as batches
 
@@ -13,8 +13,8 @@ Json = dict[str, Any]
 
 SENT: tuple[type, ...] = (
     *event_shapes.EVENTS,
-    bodies.SteerFailed,
-    bodies.Draining,
+    socket_bodies.SteerFailed,
+    socket_bodies.Draining,
     shapes.Response,
     bodies.ErrorBody,
     bodies.Deleted,

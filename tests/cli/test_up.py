@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from turnstream.cli.main import main
-from turnstream.cli.up import UpSettings, free_to_listen
+from turnstream.cli.up import free_to_listen
+from turnstream.cli.up_settings import UpSettings
 
 
 @pytest.fixture

@@ -47,6 +47,14 @@ def test_an_agent_that_offers_tools_gets_a_text(answers: Answers) -> None:
     assert "Titanic" in answers["tools"]
 
 
+def test_an_agent_that_must_call_a_tool_runs_it_and_ends_in_words(answers: Answers) -> None:
+    assert answers["loop"].split() == [
+        "tool_call_item",
+        "tool_call_output_item",
+        "message_output_item",
+    ]
+
+
 def test_an_agent_that_stopped_in_the_middle_can_ask_again(answers: Answers) -> None:
     assert answers["stop"]
     assert answers["after"]

@@ -150,7 +150,7 @@ def test_an_answer_cut_at_its_limit_is_incomplete_and_has_no_closing_made_up(
     assert not short.output_text.isspace()
 
 
-def test_models_of_the_node_sdk_and_of_vercel_are_filled(
+def test_models_of_the_node_sdk_and_of_vercel_are_filled_and_tools_run_in_a_loop(
     service: Service, node_modules: Path, tmp_path: Path
 ) -> None:
     link_modules(tmp_path, node_modules)
@@ -158,11 +158,21 @@ def test_models_of_the_node_sdk_and_of_vercel_are_filled(
 
     said = json.loads(run("node", program, url=service.url))
 
-    assert len(said) == 7
-    assert {tuple(film) for film in said.values()} == {("title", "year", "seen", "mood")}
+    films = [each for each in said.values() if "title" in each]
+    assert len(films) == 7
+    assert {tuple(film) for film in films} == {("title", "year", "seen", "mood")}
+    for protocol in ("chat", "responses"):
+        assert said[f"{protocol} tools"] == ["tool-calls", "stop"]
+        assert said[f"{protocol} outputs"][0] in ("sunny in Paris", "sunny in Rome")
+        assert said[f"{protocol} words"]
 
 
-def test_models_of_langchain_are_filled(service: Service, client_python: Path) -> None:
+def test_models_of_langchain_are_filled_and_tools_called(
+    service: Service, client_python: Path
+) -> None:
     said = json.loads(run(client_python, PROGRAMS / "structured_langchain.py", url=service.url))
 
-    assert said.keys() == {"chat", "responses", "schema"}
+    assert said.keys() == {"chat", "chat tools", "responses", "responses tools", "schema"}
+    for protocol in ("chat", "responses"):
+        assert said[f"{protocol} tools"]["call"].keys() == {"city"}
+        assert said[f"{protocol} tools"]["words"]

@@ -48,3 +48,19 @@ def test_the_config_decides_before_any_name() -> None:
 def test_a_format_that_does_not_exist_is_an_error() -> None:
     with pytest.raises(ValueError, match="turnstream_prompt is 'llama-9'"):
         prompt_format("ours", {"turnstream_prompt": "llama-9"})
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("lmsys/vicuna-13b-v1.5", PromptFormat.VICUNA),
+        ("tokyotech-llm/Swallow-7b-instruct-hf", PromptFormat.ALPACA_JA),
+        ("rinna/youri-7b-chat", PromptFormat.YOURI_CHAT),
+        ("codellama/CodeLlama-7b-Instruct-hf", PromptFormat.LLAMA_2_CHAT),
+    ],
+)
+def test_a_known_model_gets_its_format_only_if_its_tokenizer_has_no_template(
+    name: str, known: PromptFormat
+) -> None:
+    assert prompt_format(name, has_template=False) is known
+    assert prompt_format(name, has_template=True) is PromptFormat.TEMPLATE

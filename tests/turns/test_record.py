@@ -155,4 +155,4 @@ async def test_a_model_described_by_a_newer_release_is_left_out(
     queue.heartbeat([], about, slots=1)
     await redis.hset(keys.models(), "next", f'{{"version":{DESCRIPTION_VERSION + 1}}}')  # type: ignore[misc]
 
-    assert await turn_client.models() == {MODEL: about}
+    assert await turn_client.models.all() == {MODEL: about}

@@ -20,7 +20,7 @@ from websockets.asyncio.client import connect as connect_socket
 from harness.ports import free_port
 from tests.conftest import private_redis
 from tests.ws_server.batch_harness import BatchHarness, own_database
-from tests.ws_server.edge import Edge, pages, settings
+from tests.ws_server.edge import KEY, Edge, pages, settings
 from tests.ws_server.fake_worker import MODEL, FakeWorker
 from tests.ws_server.wire_client import socket_url
 from turnstream.turns.connection import connect, connect_async
@@ -120,6 +120,14 @@ def edge(
         serving(redis_url, directory, **settings(listed)) as url,
     ):
         yield Edge(url, listed, foreign)
+
+
+@pytest.fixture
+async def http(edge: Edge, redis: "redis.asyncio.Redis") -> AsyncIterator[httpx2.AsyncClient]:
+    """Give a client of the edge with a key; the database is empty."""
+    headers = {"authorization": f"Bearer {KEY}"}
+    async with httpx2.AsyncClient(base_url=edge.url, headers=headers, timeout=20) as client:
+        yield client
 
 
 @pytest.fixture(name="socket")

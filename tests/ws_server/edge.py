@@ -9,6 +9,8 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import httpx2
+
 #: Keys of two owners; the second has a limit of one request a minute.
 KEY, LIMITED_KEY = "edge-key", "limited-key"
 BODY_BYTES = 64 * 1024
@@ -63,3 +65,8 @@ def pages(folder: Path) -> Iterator[str]:
         server.shutdown()
         thread.join()
         server.server_close()
+
+
+def code_of(answer: httpx2.Response) -> tuple[int, str]:
+    """Return the status and the code of an error."""
+    return answer.status_code, answer.json()["error"]["code"]

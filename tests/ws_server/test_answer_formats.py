@@ -7,11 +7,12 @@ import pytest
 
 from turnstream.turns.constraint import Constraint
 from turnstream.turns.errors import BadRequest
-from turnstream.ws_server import grammar_check
+from turnstream.ws_server import grammar_check, tools
 from turnstream.ws_server.answer_formats import Grammar
 from turnstream.ws_server.chat_request import read_chat
 from turnstream.ws_server.create import read_create
 from turnstream.ws_server.grammar_check import GrammarCheck
+from turnstream.ws_server.tools import Tools
 
 TEXT: dict[str, Any] = {"type": "string"}
 CLOSED: dict[str, Any] = {
@@ -217,3 +218,40 @@ async def test_a_schema_that_takes_too_long_is_refused_in_time(
 
     assert param == "text.format.schema"
     assert "seconds to compile" in message
+
+
+def tool(parameters: dict[str, Any], choice: Any = "required", *, strict: bool = False) -> Tools:
+    described = {"type": "function", "name": "f", "parameters": parameters, "strict": strict}
+    return tools.read([described], choice, ["tools[0]"])
+
+
+def test_a_tool_that_is_not_strict_gets_no_properties_that_it_does_not_name() -> None:
+    [named] = tool({"type": "object", "properties": {"a": {}}, "not": {}}).tools
+    [nothing] = tool({"type": "object", "properties": {}}).tools
+    [anything] = tool({"type": "object"}).tools
+
+    assert '"additionalProperties": false' in str(named.parameters)
+    assert '"not": {}' in str(named.parameters)
+    assert '"additionalProperties": false' in str(nothing.parameters)
+    assert anything.parameters == '{"type": "object"}'
+
+
+@pytest.mark.parametrize("strict", [True, False])
+async def test_a_schema_of_a_tool_that_calls_are_held_to_must_compile(strict: bool) -> None:
+    broken = {"type": "object", "properties": {"a": {"type": "string", "pattern": "("}}}
+    if not strict:
+        assert tool(broken, "auto").grammars == ()
+        assert tool(broken, "none").grammars == ()
+
+    with pytest.raises(BadRequest) as refused:
+        await GrammarCheck().check(*tool(broken, strict=strict).grammars)
+
+    assert refused.value.param == "tools[0].parameters.properties.a"
+
+
+@pytest.mark.parametrize("strict", [True, False])
+async def test_names_of_required_properties_that_are_no_texts_are_refused(strict: bool) -> None:
+    wrong = {"type": "object", "properties": {"a": {}}, "required": [["a"]]}
+
+    with pytest.raises(BadRequest, match="required"):
+        await GrammarCheck().check(*tool(wrong, strict=strict).grammars)

@@ -1,11 +1,13 @@
 """Which chat completion requests are accepted, and how the others are refused."""
 
+import json
 from typing import Any
 
 import pytest
 
 from turnstream.turns.errors import BadRequest
 from turnstream.turns.turn import Message
+from turnstream.ws_server.batches.request import CHAT, read_request
 from turnstream.ws_server.chat_request import ChatRequest, read_chat
 
 
@@ -119,3 +121,15 @@ def test_a_bad_field_is_named(fields: dict[str, Any], code: str, param: str) -> 
         read(**fields)
 
     assert (refused.value.code, refused.value.param) == (code, param)
+
+
+def test_functions_of_before_tools_are_refused_in_a_batch_whose_answers_have_one_form() -> None:
+    body = {"messages": [{"role": "user", "content": "Hi"}], "functions": [{"name": "f"}]}
+    line = {"custom_id": "a", "method": "POST", "url": CHAT, "body": body}
+
+    assert read_chat(body).functions
+    assert not read_chat(body).create.hints.parallel_tool_calls
+    with pytest.raises(BadRequest, match="tools") as refused:
+        read_request(json.dumps(line), CHAT)
+
+    assert refused.value.param == "body.functions"

@@ -2,13 +2,12 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-import redis.asyncio
 from playwright.async_api import Browser
 from starlette.requests import Request
 from starlette.responses import Response
@@ -52,13 +51,6 @@ ASK_ALL = """async ([url, routes, key]) => Promise.all(routes.map(async ([method
     return "blocked";
   }
 }))"""
-
-
-@pytest.fixture
-async def http(edge: Edge, redis: "redis.asyncio.Redis") -> AsyncIterator[httpx2.AsyncClient]:
-    headers = {"authorization": f"Bearer {KEY}"}
-    async with httpx2.AsyncClient(base_url=edge.url, headers=headers, timeout=20) as client:
-        yield client
 
 
 async def preflight(http: httpx2.AsyncClient, path: str, origin: str, **more: str) -> Any:

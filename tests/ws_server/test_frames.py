@@ -157,7 +157,9 @@ def test_an_answer_may_be_referenced_and_reasoning_items_are_ignored() -> None:
     )
 
     assert [message.text for message in create.messages] == ["One?", "", "Two?"]
-    assert create.references == (Reference(1, "resp_" + 32 * "a", "input[2].id"),)
+    assert create.references == (
+        Reference(1, "msg_" + 32 * "a", "resp_" + 32 * "a", None, "input[2].id"),
+    )
 
 
 @pytest.mark.parametrize(

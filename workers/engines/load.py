@@ -1,40 +1,40 @@
 """Load a model and start the engine that the settings ask for; called once per worker."""
 
 import logging
-import math
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Protocol
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from turnstream.prompts import PromptFormat
 from turnstream.workers.engine import CheckpointError, Engine
-from turnstream.workers.engines import lora, quantised_checkpoint, vllm_setup
+from turnstream.workers.engines import lora, quantised_checkpoint
 from turnstream.workers.engines.checkpoint import (
     Checkpoint,
     find,
     load_model,
-    name_of,
-    pick_device,
-    pick_dtype,
     read_config,
 )
+from turnstream.workers.engines.device_choice import name_of, pick_device, pick_dtype
 from turnstream.workers.engines.device_setup import (
     choose_threads,
     free_bytes,
     pick_decode_op,
     pick_recorder,
 )
+from turnstream.workers.engines.families import window
 from turnstream.workers.engines.generation_defaults import read_generation_defaults
-from turnstream.workers.engines.grammars import Grammars
 from turnstream.workers.engines.kv_cache import bytes_per_token
-from turnstream.workers.engines.quantised_linear import Quantise, quantise
+from turnstream.workers.engines.quantised_linear import Quantise, quantise, quantised_dtype
+from turnstream.workers.engines.quiet_loading import reporting
 from turnstream.workers.engines.sizing import fit
 from turnstream.workers.engines.slot_engine import SlotEngine
 from turnstream.workers.engines.tokenizer import LlamaTokenizer, load_tokenizer
+from turnstream.workers.engines.vllm_setup import start_vllm
 
 log = logging.getLogger(__name__)
 
@@ -47,10 +47,25 @@ class LoadedModel:
     name: str
     engine: Engine
     tokenizer: LlamaTokenizer
+    prompts: PromptFormat
     config: LlamaConfig
     #: The checkpoint's defaults, for turns that do not set their own.
     temperature: float
     top_p: float
+
+
+class ChoosePrompts(Protocol):
+    """Gives a tokenizer its chat template, and returns the format of its model's prompts."""
+
+    def __call__(
+        self, tokenizer: LlamaTokenizer, *, name: str, config: Mapping[str, Any]
+    ) -> PromptFormat: ...
+
+
+def _own_template(
+    tokenizer: LlamaTokenizer, *, name: str, config: Mapping[str, Any]
+) -> PromptFormat:
+    return PromptFormat.TEMPLATE
 
 
 def load_engine(
@@ -67,6 +82,8 @@ def load_engine(
     tensor_parallel: int = 1,
     quantize: Quantise = Quantise.NONE,
     lora_base: str = "",
+    on_progress: Callable[[float], None] = lambda _: None,
+    choose_prompts: ChoosePrompts = _own_template,
 ) -> LoadedModel:
     """Load a model and start its engine.
 
@@ -85,25 +102,35 @@ def load_engine(
         tensor_parallel: how many devices share the model; only vLLM can have more than one.
         quantize: what to round weights to, which are in bfloat16 then; for `slot` only.
         lora_base: what a LoRA adapter is merged into, if not what its config names.
+        on_progress: called with the share of the weights that is loaded; vLLM does not say.
+        choose_prompts: called before the engine starts, since a template may bring an EOS.
 
     Raises:
         CheckpointError: the model cannot be loaded or its memory does not fit; one line says why.
     """
-    checkpoint = find(model, lora_base=lora_base)
+    checkpoint = find(model, lora_base=lora_base, engine=engine)
     torch_device = pick_device(device)
     if quantize is not Quantise.NONE:
-        dtype = _check_quantize(checkpoint, quantize, dtype=dtype, engine=engine)
+        quantised_checkpoint.check_plain(checkpoint.name, checkpoint.quant_method, quantize)
+        dtype = quantised_dtype(quantize, dtype=dtype, engine=engine)
     torch_dtype = pick_dtype(dtype, torch_device, weight_bytes=checkpoint.weight_bytes)
     choose_threads(checkpoint)
-    checkpoint = checkpoint.unpacked(torch_dtype, cache)
+    with reporting(on_progress):
+        checkpoint = checkpoint.unpacked(torch_dtype, cache)
+    if checkpoint.adapter is not None and (method := checkpoint.quant_method):
+        raise CheckpointError(
+            f"model {checkpoint.name}: its base is quantised by {method}; a LoRA adapter can be"
+            " merged only into plain weights"
+        )
     defaults = read_generation_defaults(checkpoint)
     config = read_config(checkpoint)
     tokenizer = load_tokenizer(
         checkpoint.tokenizer_folder, size=config.vocab_size, eos_ids=defaults.eos_ids
     )
+    prompts = choose_prompts(tokenizer, name=checkpoint.name, config=config.to_dict())
     running: Engine
     if engine == "vllm":
-        running = _start_vllm(
+        running = start_vllm(
             checkpoint,
             config,
             device=torch_device,
@@ -111,6 +138,7 @@ def load_engine(
             slots=slots,
             context=context,
             tensor_parallel=tensor_parallel,
+            cache=cache,
             eos_ids=tokenizer.eos_ids,
             grammars=tokenizer.grammars(config.vocab_size),
             after_step=after_step,
@@ -132,6 +160,7 @@ def load_engine(
                 after_step=after_step,
                 compile_cache=compile_cache,
                 quantize=quantize,
+                on_progress=on_progress,
             ).result()
     log.info(
         "model %s on %s in %s%s: %d slots × %d tokens, %.1f MiB of keys and values",
@@ -147,6 +176,7 @@ def load_engine(
         name=checkpoint.name,
         engine=running,
         tokenizer=tokenizer,
+        prompts=prompts,
         config=config,
         temperature=defaults.temperature,
         top_p=defaults.top_p,
@@ -165,8 +195,18 @@ def _start_slot(
     after_step: Callable[[], None],
     compile_cache: Path | None,
     quantize: Quantise,
+    on_progress: Callable[[float], None],
 ) -> Engine:
-    llama = load_weights(checkpoint, device=device, dtype=dtype, quantize=quantize)
+    log.info(
+        "loading model %s: %.2f GiB of weights; %.1f GiB are free for it and %d slots × %d tokens",
+        checkpoint.name,
+        checkpoint.weight_bytes / 2**30,
+        free_bytes(device) / 2**30,
+        slots,
+        context or config.max_position_embeddings,
+    )
+    with reporting(on_progress):
+        llama = load_weights(checkpoint, device=device, dtype=dtype, quantize=quantize)
     recorder = pick_recorder(device, dtype)
     size = fit(
         config,
@@ -175,6 +215,7 @@ def _start_slot(
         context=context,
         free=free_bytes(device),
         page_tokens=recorder.page_tokens if recorder else None,
+        reach=window(config),
     )
     return SlotEngine(
         llama,
@@ -202,11 +243,6 @@ def load_weights(
     """
     if method := checkpoint.quant_method:
         quantised_checkpoint.check(checkpoint.name, method)
-        if checkpoint.adapter is not None:
-            raise CheckpointError(
-                f"model {checkpoint.name}: its base is quantised by {method}; a LoRA adapter can"
-                " be merged only into plain weights"
-            )
     # What is quantised reaches a GPU layer by layer.
     first = device if quantize is Quantise.NONE else torch.device("cpu")
     llama = load_model(checkpoint, device=first, dtype=dtype)
@@ -217,72 +253,3 @@ def load_weights(
     if method:
         quantised_checkpoint.try_out(checkpoint.name, llama)
     return llama
-
-
-def _check_quantize(checkpoint: Checkpoint, quantize: Quantise, *, dtype: str, engine: str) -> str:
-    """Return the dtype of a model that is quantised at load.
-
-    Raises:
-        CheckpointError: this engine, checkpoint or dtype cannot be.
-    """
-    if engine != "slot":
-        raise CheckpointError(f"quantize {quantize}: the engine {engine} does not do that")
-    if method := checkpoint.quant_method:
-        raise CheckpointError(
-            f"quantize {quantize}: model {checkpoint.name} is quantised by {method} already"
-        )
-    if dtype not in ("auto", "bfloat16"):
-        raise CheckpointError(f"quantize {quantize}: needs the dtype bfloat16, not {dtype}")
-    return "bfloat16"
-
-
-def _start_vllm(
-    checkpoint: Checkpoint,
-    config: LlamaConfig,
-    *,
-    device: torch.device,
-    dtype: torch.dtype,
-    slots: int,
-    context: int | None,
-    tensor_parallel: int,
-    eos_ids: frozenset[int],
-    grammars: Grammars,
-    after_step: Callable[[], None],
-) -> Engine:
-    if checkpoint.adapter is not None:
-        raise CheckpointError(
-            f"model {checkpoint.name}: a LoRA adapter, which only the engine slot merges; merge it"
-            " by PEFT's merge_and_unload"
-        )
-    if str(device) != device.type:
-        raise CheckpointError(
-            f"device {device}: vLLM uses the first GPUs; choose them by CUDA_VISIBLE_DEVICES"
-        )
-    vllm_setup.prepare()
-    # vLLM reads its settings when it is imported.
-    from turnstream.workers.engines.vllm_engine import CPU_BLOCK_TOKENS, VllmEngine
-
-    if device.type == "cpu":
-        # vLLM will load the weights, with up to twice their stored size.
-        free = free_bytes(device) - 2 * checkpoint.weight_bytes
-        slots, context = fit(config, dtype, slots=slots, context=context, free=free)
-        # vLLM keeps one block unused.
-        blocks = slots * math.ceil(context / CPU_BLOCK_TOKENS) + 1
-        kv_bytes = blocks * CPU_BLOCK_TOKENS * bytes_per_token(config, dtype) // tensor_parallel
-    else:
-        # vLLM measures the free memory of its GPUs itself.
-        free, kv_bytes = sys.maxsize, None
-        slots, context = fit(config, dtype, slots=slots, context=context, free=free)
-    return VllmEngine(
-        checkpoint.folder,
-        device=device.type,
-        dtype=name_of(dtype),
-        slots=slots,
-        context=context,
-        vocabulary=config.vocab_size,
-        eos_ids=eos_ids,
-        after_step=after_step,
-        kv_bytes=kv_bytes,
-        tensor_parallel=tensor_parallel,
-        grammars=grammars,
-    )

@@ -55,6 +55,12 @@ def check(model: str, method: str) -> None:
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
+def check_plain(model: str, method: str | None, to: str) -> None:
+    """Raise for a checkpoint that is to be quantised and is already."""
+    if method is not None:
+        raise CheckpointError(f"quantize {to}: model {model} is quantised by {method} already")
+
+
 def try_out(model: str, loaded: PreTrainedModel) -> None:
     """Compute one token: kernels that do not take a model's sizes say so only then.
 

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from turnstream.workers.engine import CheckpointError
+
 #: Neighbouring weights of a row that share a scale and a zero, where they have 4 bits.
 GROUP = 32
 #: The tiles of a GPU's kernel: inputs in steps of 16 × this, outputs in steps of 8.
@@ -70,6 +72,19 @@ class Int8Linear(nn.Module):
         else:
             out = functional.linear(x, self._weight.to(x.dtype)) * self._scales
         return out if self._bias is None else out + self._bias
+
+
+def quantised_dtype(to: Quantise, *, dtype: str, engine: str) -> str:
+    """Return the dtype setting of a model that is quantised at load.
+
+    Raises:
+        CheckpointError: the engine does not do that, or another dtype is asked for.
+    """
+    if engine != "slot":
+        raise CheckpointError(f"quantize {to}: the engine {engine} does not do that")
+    if dtype not in ("auto", "bfloat16"):
+        raise CheckpointError(f"quantize {to}: needs the dtype bfloat16, not {dtype}")
+    return "bfloat16"
 
 
 def quantise(model: nn.Module, to: Quantise, device: torch.device) -> None:

@@ -19,12 +19,10 @@ from turnstream.workers.engines.check_report import Part, Report, Speed, Verdict
 from turnstream.workers.engines.check_speed import answers, bandwidth, bytes_of_a_step
 from turnstream.workers.engines.checkpoint import (
     find,
-    name_of,
-    pick_device,
-    pick_dtype,
     read_config,
 )
 from turnstream.workers.engines.cuda_recorder import PAGE_TOKENS
+from turnstream.workers.engines.device_choice import name_of, pick_device, pick_dtype
 from turnstream.workers.engines.device_setup import (
     choose_threads,
     free_bytes,
@@ -94,7 +92,8 @@ def check_engine(
     tell(f"loading {checkpoint.name} and answering with transformers' generate")
     llama = load_weights(checkpoint, device=where, dtype=kind)
     longest = config.max_position_embeddings - _NEW_TOKENS
-    text = [tokenizer.bos_id, *tokenizer.encode(_TEXT * 8)]
+    bos = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
+    text = [*bos, *tokenizer.encode(_TEXT * 8)]
     expected = [generate(llama, text[: min(size, longest)], _NEW_TOKENS) for size in _PROMPTS]
     weights = bytes_of_a_step(llama)
 

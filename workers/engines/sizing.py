@@ -35,6 +35,7 @@ def fit(
     context: int | None,
     free: int,
     page_tokens: int | None = None,
+    reach: int | None = None,
 ) -> Size:
     """Return how many slots there are and how many tokens each gets.
 
@@ -42,11 +43,19 @@ def fit(
         context: None takes the model's maximum or what fits, with fewer slots if need be.
         free: bytes of memory.
         page_tokens: page size of slots in pages, which also need one page more.
+        reach: the tokens of a sliding window, which the engine does not slide.
 
     Raises:
         CheckpointError: the context is longer than the model's, or does not fit the memory.
     """
     supported = config.max_position_embeddings
+    if reach is not None and reach < supported:
+        supported = reach
+        if context is not None and context > reach:
+            raise CheckpointError(
+                f"context {context}: the model's sliding window has {reach} tokens; more need"
+                " --engine vllm"
+            )
     if context is not None and context > supported:
         raise CheckpointError(f"context {context}: the model supports {supported} tokens")
     # Of all slots together.

@@ -22,6 +22,8 @@ from turnstream.workers.engines.grammars import Grammars
 from turnstream.workers.engines.quiet_loading import first_line, quiet
 
 _PLACEHOLDER = re.compile("\ue000(\\d+)\ue001")
+#: A reply to find in a prompt.
+_REPLY = "the reply to find"
 #: What templates write between messages and some tokenizers have no control token for.
 _TEXT_MARK = re.compile(
     "|".join(
@@ -34,6 +36,11 @@ _TEXT_MARK = re.compile(
         ]
     )
 )
+#: What templates also write, and texts of tools may well have.
+_ROLE_MARK = re.compile(
+    r"\b(?:USER|ASSISTANT):|### (?:Instruction|Input|Response|指示|入力|応答):"
+    r"|(?:設定|ユーザー|システム):"
+)
 
 
 class LlamaTokenizer:
@@ -45,7 +52,7 @@ class LlamaTokenizer:
         eos_ids: ids that end an answer, besides the tokenizer's own.
 
     Raises:
-        CheckpointError: it has no Rust core, or no BOS.
+        CheckpointError: it has no Rust core.
     """
 
     def __init__(
@@ -54,8 +61,6 @@ class LlamaTokenizer:
         core = getattr(tokenizer, "backend_tokenizer", None)
         if not isinstance(core, Tokenizer):
             raise CheckpointError("the tokenizer has no fast form (tokenizer.json)")
-        if tokenizer.bos_token_id is None:
-            raise CheckpointError("the tokenizer has no BOS token")
         core.no_truncation()
         core.no_padding()
         core.encode_special_tokens = True
@@ -72,7 +77,8 @@ class LlamaTokenizer:
         added = core.get_added_tokens_decoder()
         special = {id for id, token in added.items() if token.special}
         self.tokens: list[str] = tokens
-        self.bos_id: int = tokenizer.bos_token_id
+        #: None with Qwen, whose prompts have none.
+        self.bos_id: int | None = tokenizer.bos_token_id
         own_eos = tokenizer.eos_token_id
         self.eos_ids: frozenset[int] = eos_ids | ({own_eos} if own_eos is not None else set())
         self.control_ids: frozenset[int] = frozenset(
@@ -80,7 +86,7 @@ class LlamaTokenizer:
             | special
             | set(tokenizer.all_special_ids)
             | self.eos_ids
-            | {self.bos_id}
+            | ({self.bos_id} if self.bos_id is not None else set())
         )
 
     def grammars(self, vocabulary: int) -> Grammars:
@@ -107,6 +113,45 @@ class LlamaTokenizer:
     def has_template(self) -> bool:
         """Whether the checkpoint has a chat template."""
         return bool(self._tokenizer.chat_template)
+
+    def use_template(self, template: str, *, needed: tuple[str, ...] = ()) -> None:
+        """Use another chat template from now on; the control token after its replies is an EOS.
+
+        Args:
+            needed: control tokens without which it cannot be used.
+
+        Raises:
+            CheckpointError: one of them is missing, or the template fails on a first conversation.
+        """
+        control = {self.tokens[id]: id for id in self.control_ids if self.tokens[id]}
+        for token in needed:
+            if token not in control:
+                raise CheckpointError(f"the tokenizer has no control token {token}")
+        self._tokenizer.chat_template = template
+        asked = {"role": "user", "content": "?"}
+        try:
+            self.render([asked])
+        except ValueError as exc:
+            raise CheckpointError(first_line(exc)) from exc
+        try:
+            ids = self.render([asked, {"role": "assistant", "content": _REPLY}, asked])
+        except ValueError:
+            # It is for single questions; who sends more is told so.
+            return
+        after = str(self._tokenizer.decode(ids)).partition(_REPLY)[2].lstrip()
+        ends = [id for token, id in control.items() if after.startswith(token)]
+        self.eos_ids |= {id for id in ends if id != self.bos_id}
+
+    def check_template(self) -> None:
+        """Raise if the chat template fails on the simplest conversation, and so on every turn.
+
+        Raises:
+            CheckpointError: it names the folder and says how it fails.
+        """
+        try:
+            self.render([{"role": "user", "content": "?"}])
+        except ValueError as exc:
+            raise CheckpointError(f"{self._tokenizer.name_or_path}: {first_line(exc)}") from exc
 
     def tool_template(self) -> str | None:
         """Return the chat template that is used when there are tools."""
@@ -164,7 +209,8 @@ class LlamaTokenizer:
                 contents[n] = json.dumps(contents[n], ensure_ascii=False)[1:-1]
         cuts = re.compile("|".join(map(re.escape, sorted(control, key=len, reverse=True))))
         found = list(cuts.finditer(frame))
-        marks = sorted(set(_TEXT_MARK.findall(frame)) - control.keys())
+        written = {*_TEXT_MARK.findall(frame), *_ROLE_MARK.findall(frame)}
+        marks = sorted(written - control.keys())
         if marks and not breaks_marks(self.encode, marks):
             contents = [neutralise(content, marks) for content in contents]
         edges = [0, *(edge for match in found for edge in match.span()), len(frame)]

@@ -34,14 +34,12 @@ from turnstream.workers.engine import (
 )
 from turnstream.workers.engines.grammars import Grammars, matcher_of
 from turnstream.workers.engines.orphans import ended_with_us
-from turnstream.workers.engines.vllm_grammars import VllmGrammars, grammar_args
-from turnstream.workers.engines.vllm_start import started
+from turnstream.workers.engines.vllm_grammars import grammar_args
+from turnstream.workers.engines.vllm_start import engine_args, started
 from turnstream.workers.engines.vllm_turn import VllmTurn, sampling_params
 
 log = logging.getLogger(__name__)
 
-#: Tokens per block of vLLM's KV cache on a CPU; only whole blocks are shared.
-CPU_BLOCK_TOKENS = 32
 #: How long vLLM's processes may take to end, once all turns have ended.
 END_SECONDS = 2.0
 
@@ -98,25 +96,14 @@ class VllmEngine:
         # Shared with other threads, under the lock.
         self._lock = threading.Lock()
         self._closed = ""
-        args = AsyncEngineArgs(
-            model=str(folder),
-            skip_tokenizer_init=True,
-            # The checkpoint's defaults are in each turn's sampling parameters already.
-            generation_config="vllm",
+        args = engine_args(
+            folder,
+            device=device,
             dtype=dtype,
-            max_model_len=context,
-            max_num_seqs=slots,
-            scheduling_policy="priority",
-            block_size=CPU_BLOCK_TOKENS if device == "cpu" else None,
-            kv_cache_memory_bytes=kv_bytes,
-            enable_prefix_caching=True,
-            tensor_parallel_size=tensor_parallel,
-            # On a CPU, compiling takes longer than it saves.
-            enforce_eager=device == "cpu",
-            # Before penalties, bias and temperature.
-            logprobs_mode="raw_logprobs",
-            disable_log_stats=True,
-            logits_processors=[VllmGrammars],
+            slots=slots,
+            context=context,
+            kv_bytes=kv_bytes,
+            tensor_parallel=tensor_parallel,
         )
         self._loop: asyncio.AbstractEventLoop
         self._llm: AsyncLLM

@@ -1,9 +1,26 @@
-"""Set up the environment for vLLM, which reads its settings when it is imported."""
+"""Set up vLLM: the environment that it reads when it is imported, and its share of the memory.
+
+This imports vllm only when it is called: everything else runs without it.
+"""
 
 import importlib
+import math
 import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
 
-from turnstream.workers.engine import CheckpointError
+import torch
+from transformers import LlamaConfig
+
+from turnstream.workers.engine import CheckpointError, Engine
+from turnstream.workers.engines.checkpoint import Checkpoint
+from turnstream.workers.engines.device_choice import name_of
+from turnstream.workers.engines.device_setup import free_bytes
+from turnstream.workers.engines.grammars import Grammars
+from turnstream.workers.engines.kv_cache import bytes_per_token
+from turnstream.workers.engines.merged_checkpoint import merged
+from turnstream.workers.engines.sizing import fit
 
 #: vLLM's own settings; values in the worker's environment take precedence.
 SETTINGS = {
@@ -32,3 +49,59 @@ def prepare() -> None:
         raise CheckpointError(f"engine vllm: install the extra turnstream[vllm] ({exc})") from exc
     except Exception as exc:  # its dependencies may have the wrong versions
         raise CheckpointError(f"engine vllm: it cannot be imported: {exc}") from exc
+
+
+def start_vllm(
+    checkpoint: Checkpoint,
+    config: LlamaConfig,
+    *,
+    device: torch.device,
+    dtype: torch.dtype,
+    slots: int,
+    context: int | None,
+    tensor_parallel: int,
+    cache: Path | None,
+    eos_ids: frozenset[int],
+    grammars: Grammars,
+    after_step: Callable[[], None],
+) -> Engine:
+    """Start vLLM with a checkpoint, and with as much memory for keys and values as there is.
+
+    Raises:
+        CheckpointError: vLLM is not installed, or cannot run this here.
+    """
+    if checkpoint.adapter is not None:
+        checkpoint = merged(checkpoint, checkpoint.adapter, dtype=dtype, cache=cache)
+    if str(device) != device.type:
+        raise CheckpointError(
+            f"device {device}: vLLM uses the first GPUs; choose them by CUDA_VISIBLE_DEVICES"
+        )
+    prepare()
+    # vLLM reads its settings when it is imported.
+    from turnstream.workers.engines.vllm_engine import VllmEngine
+    from turnstream.workers.engines.vllm_start import CPU_BLOCK_TOKENS
+
+    if device.type == "cpu":
+        # vLLM will load the weights, with up to twice their stored size.
+        free = free_bytes(device) - 2 * checkpoint.weight_bytes
+        slots, context = fit(config, dtype, slots=slots, context=context, free=free)
+        # vLLM keeps one block unused.
+        blocks = slots * math.ceil(context / CPU_BLOCK_TOKENS) + 1
+        kv_bytes = blocks * CPU_BLOCK_TOKENS * bytes_per_token(config, dtype) // tensor_parallel
+    else:
+        # vLLM measures the free memory of its GPUs itself.
+        free, kv_bytes = sys.maxsize, None
+        slots, context = fit(config, dtype, slots=slots, context=context, free=free)
+    return VllmEngine(
+        checkpoint.folder,
+        device=device.type,
+        dtype=name_of(dtype),
+        slots=slots,
+        context=context,
+        vocabulary=config.vocab_size,
+        eos_ids=eos_ids,
+        after_step=after_step,
+        kv_bytes=kv_bytes,
+        tensor_parallel=tensor_parallel,
+        grammars=grammars,
+    )

@@ -1,11 +1,50 @@
 """Start vLLM, so that the first turn finds all that it needs compiled."""
 
 import signal
+from pathlib import Path
 
 import vllm
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.inputs.engine import tokens_input
 from vllm.v1.engine.async_llm import AsyncLLM
+
+from turnstream.workers.engines.vllm_grammars import VllmGrammars
+
+#: Tokens per block of vLLM's KV cache on a CPU; only whole blocks are shared.
+CPU_BLOCK_TOKENS = 32
+
+
+def engine_args(
+    folder: Path,
+    *,
+    device: str,
+    dtype: str,
+    slots: int,
+    context: int,
+    kv_bytes: int | None,
+    tensor_parallel: int,
+) -> AsyncEngineArgs:
+    """Return vLLM's arguments for an engine; see `VllmEngine`."""
+    return AsyncEngineArgs(
+        model=str(folder),
+        skip_tokenizer_init=True,
+        # The checkpoint's defaults are in each turn's sampling parameters already.
+        generation_config="vllm",
+        dtype=dtype,
+        max_model_len=context,
+        max_num_seqs=slots,
+        scheduling_policy="priority",
+        block_size=CPU_BLOCK_TOKENS if device == "cpu" else None,
+        kv_cache_memory_bytes=kv_bytes,
+        enable_prefix_caching=True,
+        tensor_parallel_size=tensor_parallel,
+        # On a CPU, compiling takes longer than it saves.
+        enforce_eager=device == "cpu",
+        # Before penalties, bias and temperature.
+        logprobs_mode="raw_logprobs",
+        disable_log_stats=True,
+        logits_processors=[VllmGrammars],
+    )
 
 
 async def started(args: AsyncEngineArgs) -> AsyncLLM:

@@ -50,7 +50,10 @@ def read_request(text: bytes | None, endpoint: str) -> tuple[str, Create]:
 
 def _read(body: Body, endpoint: str) -> Create:
     if endpoint == CHAT:
-        return read_chat(body).create
+        asked_chat = read_chat(body)
+        if asked_chat.functions:
+            raise field.unsupported("body.functions", "in a batch, use 'tools'.")
+        return asked_chat.create
     if endpoint == RESPONSES:
         return read_create(body)
     asked = read_completion(body)

@@ -1,9 +1,10 @@
-// Asks for structured answers with the official Node SDK and the Vercel AI SDK, and prints them.
+// Asks for structured answers and calls of tools with the official Node SDK and the Vercel AI SDK, and prints
+// them.
 // Run with OPENAI_BASE_URL and OPENAI_API_KEY.
 import OpenAI from "openai";
 import { zodResponseFormat, zodTextFormat } from "openai/helpers/zod";
 import { createOpenAI } from "@ai-sdk/openai";
-import { generateObject, streamObject } from "ai";
+import { generateObject, generateText, stepCountIs, streamObject, streamText, tool } from "ai";
 import { z } from "zod";
 
 const Film = z.object({
@@ -43,4 +44,27 @@ said.vercel_chat = (
 const partial = streamObject({ model: provider(model), schema: Film, prompt: input });
 for await (said.vercel_stream of partial.partialObjectStream);
 for (const value of Object.values(said)) Film.parse(value);
+
+// The first step must call, the second is left to the model.
+const loop = {
+  prompt: "What is the weather?",
+  tools: {
+    get_weather: tool({
+      description: "Tell the weather.",
+      inputSchema: z.object({ city: z.enum(["Paris", "Rome"]) }),
+      execute: async ({ city }) => `sunny in ${city}`,
+    }),
+  },
+  stopWhen: stepCountIs(2),
+  prepareStep: ({ stepNumber }) => ({ toolChoice: stepNumber ? "none" : "required" }),
+};
+for (const [name, kind] of [["responses", provider(model)], ["chat", provider.chat(model)]]) {
+  const { steps } = await generateText({ model: kind, ...loop });
+  said[`${name} tools`] = steps.map((step) => step.finishReason);
+  const streamed = streamText({ model: kind, ...loop });
+  await streamed.consumeStream();
+  const [first, last] = await streamed.steps;
+  said[`${name} outputs`] = first.toolResults.map((each) => each.output);
+  said[`${name} words`] = last.text;
+}
 console.log(JSON.stringify(said));

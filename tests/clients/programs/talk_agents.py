@@ -28,6 +28,12 @@ def director_of(film: str) -> str:
     return f"nobody directed {film}"
 
 
+@function_tool
+def add(a: int, b: int) -> int:
+    """Add two numbers."""
+    return a + b
+
+
 def main() -> None:
     print(json.dumps({transport: asyncio.run(talk(transport)) for transport in sys.argv[1:]}))
 
@@ -85,6 +91,15 @@ async def talk(transport: str) -> dict[str, str]:
     handy = agent.clone(tools=[director_of])
     answer = await Runner.run(handy, "Do you know the movie Titanic?", run_config=config)
     answers["tools"] = answer.final_output
+
+    # Where it must call, the library asks for words once it has the output.
+    forced = ModelSettings(tool_choice="required", temperature=0)
+    loop = await Runner.run(
+        agent.clone(tools=[director_of, add], model_settings=forced),
+        "Who directed Titanic?",
+        run_config=config,
+    )
+    answers["loop"] = " ".join(item.type for item in loop.new_items)
 
     long = agent.clone(model_settings=ModelSettings(temperature=2, max_tokens=1500))
     stopped = Runner.run_streamed(long, "Write a long story.", run_config=config)

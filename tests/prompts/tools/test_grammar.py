@@ -133,6 +133,33 @@ def test_a_tool_that_is_not_strict_may_have_a_schema_that_cannot_be_held() -> No
     assert follows(made, CALL_FORMATS[ToolFormat.HERMES].written(("get", '{"a": 1}')))
 
 
+@pytest.mark.parametrize("required", [[], ["b"], ["a", "c"]])
+def test_keywords_may_be_left_out_if_they_are_not_required(required: list[str]) -> None:
+    schema = {
+        "type": "object",
+        "properties": {name: {"$ref": "#/$defs/n"} for name in "abc"},
+        "required": required,
+        "additionalProperties": False,
+        "$defs": {"n": {"enum": [1]}},
+    }
+    tool = Tool(name="get", parameters=json.dumps(schema), strict=True)
+    made = matcher(ToolFormat.PYTHONIC, Offer(tools=(tool,), required=True))
+
+    for names in ("", "a", "b", "c", "ab", "ac", "bc", "abc"):
+        said = json.dumps(dict.fromkeys(names, 1))
+        text = CALL_FORMATS[ToolFormat.PYTHONIC].written(("get", said))
+        assert follows(made, text) == (set(required) <= set(names))
+
+
+def test_arguments_that_are_no_plain_list_of_keywords_are_one_object() -> None:
+    schema = {"anyOf": [{"type": "object", "properties": {"a b": {"enum": [1]}}}]}
+    tool = Tool(name="get", parameters=json.dumps(schema), strict=True)
+    made = matcher(ToolFormat.PYTHONIC, Offer(tools=(tool,), required=True))
+
+    assert follows(made, '[get(**{"a b": 1})]')
+    assert not follows(made, '[get(**{"a b": 2})]')
+
+
 def test_a_mark_that_is_a_control_token_is_written_as_its_id() -> None:
     form = CALL_FORMATS[ToolFormat.MISTRAL_ARGS]
     ids = {"[TOOL_CALLS]": 5, "[ARGS]": 32}

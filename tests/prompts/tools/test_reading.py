@@ -1,9 +1,10 @@
 """Calls are read the same however their text was cut, and nothing of a mark is shown as text."""
 
+import json
 from collections.abc import Iterable
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from tests.effort import examples
@@ -43,7 +44,8 @@ def test_each_format_reads_the_calls_that_it_writes(kind: ToolFormat) -> None:
     assert read(kind, [form.written(("add", "{}"))], cut=False) == call("add", "{}")
     if form.most is None:
         two = form.written(("add_all", ARGUMENTS), ("add", '{"a": 1}'))
-        assert read(kind, [f"Wait.\n\n{two}"], cut=False) == [
+        mark = "<|python_start|>" if kind is ToolFormat.PYTHONIC else ""
+        assert read(kind, [f"Wait.\n\n{mark}{two}"], cut=False) == [
             Text("Wait."),
             *call("add_all", ARGUMENTS),
             *call("add", '{"a": 1}'),
@@ -52,7 +54,29 @@ def test_each_format_reads_the_calls_that_it_writes(kind: ToolFormat) -> None:
 
 PIECES = st.sampled_from(
     [
-        *("<tool_call>", "</tool_call>", "<tool_", "[TOOL_CALLS]", "[TOOL", "[ARGS]", "[", "]"),
+        *(
+            "<tool_call>",
+            "</tool_call>",
+            "<tool_",
+            "[TOOL_CALLS]",
+            "[TOOL",
+            "[ARGS]",
+            "[CALL_ID]",
+            "[",
+            "]",
+        ),
+        *(
+            "<|python_tag|>",
+            "<|python_start|>",
+            "add(",
+            "a=",
+            "b = ",
+            ")",
+            "'x\"'",
+            "True",
+            "(1, 2)",
+            "**",
+        ),
         *("<|python_tag|>", "{", "}", '{"name": "add', '"', ", ", '"arguments": ', "\n", " ", ";"),
         *('{"name": "add", "arguments": ', '{"name": "add_all", "parameters": {}}', "add", "null"),
         *('"parameters": ' + ARGUMENTS, ARGUMENTS, '"a{\\"}"', "hello", "😀", "<", "\\", "}\\"),
@@ -91,6 +115,8 @@ def test_a_text_without_calls_is_shown_whole(kind: ToolFormat, pieces: list[str]
 def test_no_half_of_a_mark_is_shown_before_it_is_known_what_it_becomes(kind: ToolFormat) -> None:
     form = CALL_FORMATS[kind]
     text = form.written(("add", ARGUMENTS))
+    if kind is ToolFormat.PYTHONIC:
+        text = text.replace("(", "(**").replace(text[text.index("(") + 1 : -2], ARGUMENTS)
     begin = text.index(ARGUMENTS)
 
     for at in range(begin):
@@ -110,6 +136,11 @@ def test_no_half_of_a_mark_is_shown_before_it_is_known_what_it_becomes(kind: Too
         (ToolFormat.LLAMA_3, '{"name": "Ann", "age": 3}'),
         (ToolFormat.LLAMA_3, 'Like this: {"name": "add", "parameters": {}}'),
         (ToolFormat.MISTRAL, "[TOOL_CALLS] other{}"),
+        (ToolFormat.MISTRAL_CALL_ID, "[TOOL_CALLS]add[CALL_ID]what is this{}"),
+        (ToolFormat.PYTHONIC, "[other(a=1)]"),
+        (ToolFormat.PYTHONIC, "[add (see below)]"),
+        (ToolFormat.PYTHONIC, "I would call [add(a=1)]."),
+        (ToolFormat.PYTHONIC, "[1, 2]"),
     ],
 )
 def test_what_names_no_tool_is_text(kind: ToolFormat, text: str) -> None:
@@ -125,6 +156,11 @@ def test_what_names_no_tool_is_text(kind: ToolFormat, text: str) -> None:
         (ToolFormat.LLAMA_3, '\n{"name": "add", "arguments": {"a": 1}}'),
         (ToolFormat.MISTRAL, '[TOOL_CALLS][{"name": "add", "arguments": {"a": 1}, "id": "x"}]'),
         (ToolFormat.MISTRAL_ARGS, '[TOOL_CALLS]add{"a": 1}'),
+        (ToolFormat.MISTRAL_CALL_ID, '[TOOL_CALLS]add[CALL_ID]a1b2c3d4e[ARGS]{"a": 1}'),
+        (ToolFormat.MISTRAL_CALL_ID, '[TOOL_CALLS]add[ARGS]{"a": 1}'),
+        (ToolFormat.PYTHONIC, "<|python_start|>[add(a=1)]<|python_end|>"),
+        (ToolFormat.PYTHONIC, '[add(**{"a": 1})]'),
+        (ToolFormat.PYTHONIC, "[ add( a = 1) ]"),
     ],
 )
 def test_what_models_write_instead_is_read_as_well(kind: ToolFormat, text: str) -> None:
@@ -146,3 +182,38 @@ def test_the_first_of_parallel_calls_is_the_last_where_there_may_be_one_only() -
 
     assert joined(reader.feed(two)) == call("add", "{}")
     assert reader.ended
+
+
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [
+        ("'it\\'s \"so\"'", 'it\'s "so"'),
+        ('"a\\tb\\x41\\u00e9\\U0001F600\\q"', "a\tbA\u00e9\U0001f600\\q"),
+        ("[True, None, (1, 2.5), {'k': False}]", [True, None, [1, 2.5], {"k": False}]),
+        ("true", True),
+        ("-1e3", -1000),
+        ("'two\nlines, )]'", "two\nlines, )]"),
+    ],
+)
+def test_values_in_python_are_json_for_the_client(written: str, value: object) -> None:
+    [_, arguments, _] = read(ToolFormat.PYTHONIC, f"[add(a={written}, b=1)]", cut=False)
+
+    assert isinstance(arguments, Arguments)
+    assert json.loads(arguments.text) == {"a": value, "b": 1}
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.tuples(inner, inner),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=examples(25, 2_000), deadline=None)
+@given(value=VALUES)
+def test_any_value_as_python_writes_it_is_the_same_in_json(value: object) -> None:
+    assume("inf" not in repr(value))
+    [_, arguments, _] = read(ToolFormat.PYTHONIC, f"[add(a={value!r})]", cut=False)
+
+    assert isinstance(arguments, Arguments)
+    assert json.loads(arguments.text)["a"] == json.loads(json.dumps(value))

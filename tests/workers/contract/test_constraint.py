@@ -33,6 +33,8 @@ MARKS = {
     ToolFormat.LLAMA_3: "{",
     ToolFormat.MISTRAL: "[TOOL_CALLS]",
     ToolFormat.MISTRAL_ARGS: "[TOOL_CALLS]",
+    ToolFormat.MISTRAL_CALL_ID: "[TOOL_CALLS]",
+    ToolFormat.PYTHONIC: "[",
 }
 PERSON: dict[str, Any] = {
     "type": "object",

@@ -12,13 +12,11 @@ from turnstream.workers.engine import CheckpointError
 from turnstream.workers.engines import checkpoint
 from turnstream.workers.engines.checkpoint import (
     DEMO_FOLDER,
-    SMALL_BYTES,
     Checkpoint,
     find,
     load_model,
-    pick_device,
-    pick_dtype,
 )
+from turnstream.workers.engines.device_choice import SMALL_BYTES, pick_device, pick_dtype
 from turnstream.workers.engines.load import load_weights
 
 CPU = torch.device("cpu")
@@ -71,7 +69,7 @@ def test_a_config_that_is_not_json_is_refused(folder: Path) -> None:
             {"architectures": ["LlamaForSequenceClassification"]},
             "LlamaForSequenceClassification",
         ),
-        ({"model_type": "mistral", "architectures": None}, "mistral"),
+        ({"model_type": "gemma2", "architectures": None}, "gemma2"),
     ],
 )
 def test_another_kind_of_model_is_refused_by_name(
@@ -79,7 +77,8 @@ def test_another_kind_of_model_is_refused_by_name(
 ) -> None:
     config = folder / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | changes))
-    with pytest.raises(CheckpointError, match=f"^model my-llama: not a causal Llama but {what}$"):
+    why = f"not a causal model of gemma, llama, mistral, qwen2, qwen3 but {what}; try"
+    with pytest.raises(CheckpointError, match=f"^model my-llama: {why} --engine vllm$"):
         find(str(folder))
 
 
@@ -91,7 +90,7 @@ def test_a_folder_without_weights_is_refused(folder: Path) -> None:
 
 def test_broken_weights_are_refused(folder: Path) -> None:
     (folder / "model.safetensors").write_bytes(b"not weights")
-    with pytest.raises(CheckpointError, match="cannot read the weights"):
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: cannot read the weights"):
         load_model(find(str(folder)), device=CPU, dtype=torch.float32)
 
 
@@ -200,3 +199,27 @@ def test_auto_is_bfloat16_on_a_cpu_that_supports_it(
 def test_an_unknown_dtype_is_refused() -> None:
     with pytest.raises(CheckpointError, match=r"^dtype int8: must be auto, float32"):
         pick_dtype("int8", CPU, weight_bytes=0)
+
+
+def test_weights_of_torch_count_where_there_are_no_others(folder: Path) -> None:
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    assert find(str(folder)).weight_bytes == (folder / "model.safetensors").stat().st_size
+
+    (folder / "model.safetensors").unlink()
+
+    assert find(str(folder)).weight_bytes == (folder / "pytorch_model.bin").stat().st_size
+
+
+def test_a_half_written_file_is_named(folder: Path) -> None:
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1])
+    with pytest.raises(CheckpointError, match=r"model\.safetensors: the file is cut short"):
+        find(str(folder))
+
+
+def test_a_shard_that_is_missing_is_named(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
+    shards = {"a": "model-00001-of-00002.safetensors", "b": "model-00002-of-00002.safetensors"}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": shards}))
+    with pytest.raises(CheckpointError, match=r"model-00002-of-00002\.safetensors: missing"):
+        find(str(folder))

@@ -5,7 +5,7 @@ import torch
 
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.workers.engine import CheckpointError
-from turnstream.workers.engines.checkpoint import pick_device, pick_dtype
+from turnstream.workers.engines.device_choice import pick_device, pick_dtype
 from turnstream.workers.engines.penalties import Penalties
 from turnstream.workers.engines.prepared import choose_kernels
 from turnstream.workers.engines.to_device import copy_event

@@ -37,9 +37,14 @@ def test_the_settings_make_a_running_engine(
         assert (loaded.name, engine.capacity, engine.context) == ("tiny", 3, 100)
     finally:
         engine.stop(0)
-    [line] = [
+    before, line = [
         record.getMessage() for record in caplog.records if "model tiny" in record.getMessage()
     ]
+    assert re.fullmatch(
+        r"loading model tiny: 0\.00 GiB of weights; \d+\.\d GiB are free for it and 3 slots × 100"
+        r" tokens",
+        before,
+    )
     assert re.fullmatch(
         r"model tiny on cpu in float32: 3 slots × 100 tokens, 0\.1 MiB of keys and values", line
     )
@@ -121,3 +126,20 @@ def test_a_small_model_runs_on_one_thread(
         assert torch.get_num_threads() == 1
     finally:
         torch.set_num_threads(before)
+
+
+def test_progress_goes_up_to_all_of_the_weights(tiny_llama_folder: Path) -> None:
+    reported: list[float] = []
+    loaded = load_engine(
+        model=str(tiny_llama_folder),
+        device="cpu",
+        dtype="float32",
+        slots=1,
+        context=100,
+        after_step=lambda: None,
+        on_progress=reported.append,
+    )
+    loaded.engine.stop(0)
+    assert reported == sorted(reported)
+    assert (reported[0], reported[-1]) == (0.0, 1.0)
+    assert len(reported) > 10

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,9 @@ from harness import tiny_llama
 from tests.workers.listener import answer
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.workers.engine import CheckpointError
-from turnstream.workers.engines import lora
+from turnstream.workers.engines import load, lora, merged_checkpoint
 from turnstream.workers.engines.checkpoint import find
-from turnstream.workers.engines.load import load_engine
+from turnstream.workers.engines.model_cache import made_once
 
 RANK, ALPHA = 4, 16
 LAYERS = ("model.layers.0.self_attn.q_proj", "model.layers.1.mlp.down_proj")
@@ -81,7 +82,7 @@ def test_an_adapters_folder_is_a_model_under_its_own_name(
     tiny_llama_folder: Path, reference: LlamaForCausalLM, tmp_path: Path
 ) -> None:
     adapter = write(tmp_path / "poet", tiny_llama_folder)
-    loaded = load_engine(
+    loaded = load.load_engine(
         model=str(adapter),
         device="cpu",
         dtype="float32",
@@ -194,15 +195,32 @@ def test_an_output_layer_that_also_embeds_is_not_changed(
         lora.merge(model, adapter)
 
 
-def test_a_vllm_worker_refuses_an_adapter(tiny_llama_folder: Path, tmp_path: Path) -> None:
+def test_vllm_gets_a_folder_with_the_adapter_in_the_weights(
+    tiny_llama_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     adapter = write(tmp_path / "poet", tiny_llama_folder)
-    with pytest.raises(CheckpointError, match="model poet: a LoRA adapter, which only the engine"):
-        load_engine(
-            model=str(adapter),
-            engine="vllm",
-            device="cpu",
-            dtype="float32",
-            slots=1,
-            context=100,
-            after_step=lambda: None,
-        )
+    saved: list[Path] = []
+
+    def stop_here(cache: Path, name: str, made_of: object, make: Callable[[Path], None]) -> Path:
+        saved.append(made_once(cache, name, made_of, make))
+        raise CheckpointError("far enough")
+
+    monkeypatch.setattr(merged_checkpoint, "made_once", stop_here)
+    for _ in range(2):
+        with pytest.raises(CheckpointError, match="far enough"):
+            load.load_engine(
+                model=str(adapter),
+                engine="vllm",
+                device="cpu",
+                dtype="float32",
+                slots=1,
+                context=100,
+                after_step=lambda: None,
+                cache=tmp_path,
+            )
+
+    assert saved[0] == saved[1]
+    ours = LlamaForCausalLM.from_pretrained(saved[0], dtype=torch.float32).state_dict()
+    expected = merged(tiny_llama_folder, adapter).state_dict()
+    assert ours.keys() == expected.keys()
+    assert all(torch.equal(weight, expected[name]) for name, weight in ours.items())

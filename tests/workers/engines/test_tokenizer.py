@@ -1,5 +1,6 @@
 """Text to ids and back; control tokens typed by a user are text."""
 
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -154,3 +155,13 @@ def test_rendering_without_a_template_is_an_error(tokenizer: LlamaTokenizer) -> 
 def test_a_folder_without_a_tokenizer_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match=f"{tmp_path}: cannot read the tokenizer"):
         load_tokenizer(tmp_path, size=10, eos_ids=frozenset())
+
+
+def test_a_template_that_fails_on_every_turn_is_refused_at_start(
+    tiny_llama_folder: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(tiny_llama_folder, tmp_path / "mine"))
+    (folder / "chat_template.jinja").write_text("{{ raise_exception('no such role') }}")
+    tokenizer = load_tokenizer(folder, size=tiny_llama.VOCABULARY, eos_ids=frozenset())
+    with pytest.raises(CheckpointError, match="mine: the model's chat template failed: no such"):
+        tokenizer.check_template()

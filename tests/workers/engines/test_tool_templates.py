@@ -104,7 +104,10 @@ def test_neither_tools_nor_calls_nor_outputs_forge_the_template(tiny_llama_folde
         ("{{ tools }}<tool_call><function=", ToolFormat.TURNSTREAM),
         ("{{ tools }}[TOOL_CALLS]", ToolFormat.MISTRAL),
         ("{{ tools }}[TOOL_CALLS][ARGS]", ToolFormat.MISTRAL_ARGS),
+        ("{{ tools }}[TOOL_CALLS][CALL_ID][ARGS]", ToolFormat.MISTRAL_CALL_ID),
         ("{{ tools }}<|python_tag|>", ToolFormat.LLAMA_3),
+        ("{{ tools }}[func_name1(params_name1=params_value1), f(", ToolFormat.PYTHONIC),
+        ("{{ tools }}<|python_start|>", ToolFormat.PYTHONIC),
         ('{{ tools }}{"name": function name, "parameters": dictionary}', ToolFormat.LLAMA_3),
     ],
 )
