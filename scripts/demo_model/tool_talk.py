@@ -37,17 +37,14 @@ class Asked:
 
 
 def conversation(
-    system: System, offer: Offer | None, asked: Sequence[Asked], *, calls_last: bool = False
+    system: System, offer: Offer, asked: Sequence[Asked], *, calls_last: bool = False
 ) -> Conversation:
     """Write a conversation as the service does.
 
     Args:
-        offer: the tools of the last request; None: earlier ones had tools.
         calls_last: it ends in the calls of its last question, if there are any.
     """
-    text = system.text
-    if offer is not None:
-        text = f"{text or SYSTEM_PROMPT}\n\n{system_text(offer)}"
+    text = f"{system.text or SYSTEM_PROMPT}\n\n{system_text(offer)}"
     items: list[Item] = []
     #: Whether each reply is learnt, and the text of the last.
     learnt: list[bool] = []
@@ -55,11 +52,11 @@ def conversation(
     for number, one in enumerate(asked):
         items.append(Message("user", one.question))
         ends = calls_last and number == len(asked) - 1
-        groups = [one.calls] if offer is None or offer.parallel else [(c,) for c in one.calls]
+        groups = [one.calls] if offer.parallel else [(call,) for call in one.calls]
         for group in filter(None, groups):
             last = _FORMAT.written(*((c.name, _arguments(c)) for c in group))
             # In the history several calls of one reply are further apart than in the reply.
-            learnt.append(ends or (offer is not None and len(group) == 1 and one.complete))
+            learnt.append(ends or len(group) == 1)
             ids = [f"call_{len(items) + at}" for at in range(len(group))]
             items += [
                 FunctionCall(call_id=id, name=call.name, arguments=_arguments(call))
@@ -75,7 +72,7 @@ def conversation(
             last = " ".join(call.said for call in one.calls) or one.reply
             learnt.append(one.complete or bool(one.calls))
             items.append(Message("assistant", last))
-    messages = joined(items, tools=offer is not None)
+    messages = joined(items, tools=True)
     requests = [message.text for message in messages if message.role == "user"]
     replies = [message.text for message in messages if message.role == "assistant"]
     turns = [

@@ -41,16 +41,15 @@ def drawn() -> list[Conversation]:
 
 
 @pytest.mark.parametrize("parallel", [True, False])
-@pytest.mark.parametrize("offered", [True, False])
-def test_the_corpus_has_the_prompt_that_the_service_writes(offered: bool, parallel: bool) -> None:
+def test_the_corpus_has_the_prompt_that_the_service_writes(parallel: bool) -> None:
     offer = Offer(tools=(WEATHER,), parallel=parallel)
     talk = conversation(
         DEFAULT,
-        offer if offered else None,
+        offer,
         [Asked("And in Paris and Rome?", CALLS), Asked("Hello!", (), "Hello.")],
     )
     made: list[Item] = [Message("user", "And in Paris and Rome?")]
-    groups = [CALLS] if parallel or not offered else [(call,) for call in CALLS]
+    groups = [CALLS] if parallel else [(call,) for call in CALLS]
     for group in groups:
         made += [
             FunctionCall(call_id=call.output, name=call.name, arguments=json.dumps(call.arguments))
@@ -62,7 +61,7 @@ def test_the_corpus_has_the_prompt_that_the_service_writes(offered: bool, parall
     request = Request(
         instructions=None,
         sampling=SamplingParams(),
-        tools=(WEATHER,) if offered else (),
+        tools=(WEATHER,),
         parallel_tool_calls=parallel,
     )
 
