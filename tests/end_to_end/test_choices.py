@@ -10,9 +10,10 @@ from openai.types.chat import ChatCompletion
 
 from harness.service import Service
 
-MOVIE: dict[str, Any] = {
+#: The demo model is sure of no answer to this.
+ASKED: dict[str, Any] = {
     "model": "demo",
-    "messages": [{"role": "user", "content": "Do you know the movie Titanic?"}],
+    "messages": [{"role": "user", "content": "Say anything."}],
     "temperature": 2,
     "top_p": 1,
     "max_tokens": 24,
@@ -26,7 +27,7 @@ def client(service: Service) -> AsyncOpenAI:
 
 
 async def ask(client: AsyncOpenAI, **fields: Any) -> ChatCompletion:
-    answer = await client.chat.completions.create(**MOVIE | fields)
+    answer = await client.chat.completions.create(**ASKED | fields)
     assert isinstance(answer, ChatCompletion)
     return answer
 
@@ -58,7 +59,7 @@ async def test_a_stream_of_several_answers_adds_up_by_index(client: AsyncOpenAI)
         chunks = [
             chunk
             async for chunk in await client.chat.completions.create(
-                **MOVIE, n=3, seed=5, stream=True, stream_options={"include_usage": True}
+                **ASKED, n=3, seed=5, stream=True, stream_options={"include_usage": True}
             )
         ]
 

@@ -101,18 +101,19 @@ async def test_each_of_several_prompts_is_answered_under_its_index(
     client: AsyncOpenAI, echo: bool
 ) -> None:
     prompts = [RAW, STORY, "The"]
-    single = [
-        (await client.completions.create(**asked(prompt))).choices[0].text for prompt in prompts
-    ]
+    single = [await client.completions.create(**asked(prompt)) for prompt in prompts]
     whole = await client.completions.create(**asked(prompts, echo=echo))
     found = await pieces(client, asked(prompts, echo=echo))
 
-    expected = [prompt * echo + text for prompt, text in zip(prompts, single, strict=True)]
+    expected = [
+        prompt * echo + one.choices[0].text for prompt, one in zip(prompts, single, strict=True)
+    ]
     assert [choice.index for choice in whole.choices] == [0, 1, 2]
     assert [choice.text for choice in whole.choices] == expected
     assert texts(found, 3) == expected
+    written = [one.usage.completion_tokens for one in single if one.usage]
     assert whole.usage is not None
-    assert whole.usage.completion_tokens == 48
+    assert whole.usage.completion_tokens == sum(written) > 30
 
 
 @pytest.mark.parametrize("prompt", [[1], [[1], [1]], None, ""])
