@@ -65,9 +65,9 @@ class Grammars:
         self, tokenizer: PreTrainedTokenizerBase, *, vocabulary: int, eos_ids: frozenset[int]
     ) -> None:
         fast: Any = tokenizer
-        self._tokenizer: LLTokenizer = hf.from_tokenizer(
-            fast, n_vocab=vocabulary, eos_token=sorted(eos_ids)
-        )
+        # Without any, the tokenizer's own: llguidance below 1.9 refuses an empty list.
+        ends = sorted(eos_ids) or None
+        self._tokenizer: LLTokenizer = hf.from_tokenizer(fast, n_vocab=vocabulary, eos_token=ends)
         self._vocabulary = vocabulary
         self._lock = Lock()
         #: By grammar; the one used longest ago is first.
