@@ -5,6 +5,7 @@ The model is that of `benchmarks.batch`, and its vocabulary of 32,000 tokens is 
 
 import json
 import random
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,6 +17,7 @@ from typing import Any
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from benchmarks import vllm_peer
 from benchmarks.batch import CONTEXT, SHAPE, TURNS, PromptSource, new_model
 from benchmarks.report import Row, in_rounds, median_ratio, report, wants_json
 from turnstream.turns.constraint import Constraint
@@ -150,13 +152,43 @@ def rows(engine: Engine) -> list[Row]:
     ]
 
 
+def peer_row(engine: Engine, folder: Path) -> Row:
+    """Measure against vLLM's CPU build, all turns with the schema.
+
+    Args:
+        folder: has the checkpoint and its tokenizer.
+    """
+    constraints, prompts = [Constraint.json_schema(schema())] * TURNS, PromptSource()
+    asked = Asked(engine, prompts)
+    with vllm_peer.vllm_peer(
+        folder, slots=TURNS, context=CONTEXT, max_tokens=TOKENS, schema=json.dumps(schema())
+    ) as peer:
+        runs: dict[str, Callable[[], object]] = {
+            "ours": lambda: asked.run(constraints),
+            "vllm": lambda: peer([prompts.text(48) for _ in range(TURNS)]),
+        }
+        in_rounds(runs, rounds=1)  # to warm up
+        taken = in_rounds(runs, rounds=ROUNDS)
+    return Row(
+        case="constrained_vs_vllm",
+        ours=TURNS * TOKENS / median(taken["ours"]),
+        theirs=TURNS * TOKENS / median(taken["vllm"]),
+        unit="tokens/s",
+        against="vLLM's CPU build with the same schema",
+        ratio=median_ratio(taken["vllm"], taken["ours"]),
+    )
+
+
 def main() -> None:
     """Measure and report."""
     as_json = wants_json(__doc__ or "")
-    tokenizer = new_tokenizer()
+    tokenizer, model = new_tokenizer(), new_model()
     with TemporaryDirectory() as name:
+        folder = Path(name, "model")
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
         engine = SlotEngine(
-            new_model(),
+            model,
             slots=TURNS,
             context=CONTEXT,
             eos_ids=frozenset({2}),
@@ -165,6 +197,12 @@ def main() -> None:
             grammars=Grammars(tokenizer, vocabulary=SHAPE.vocab_size, eos_ids=frozenset({2})),
         )
         found = rows(engine)
+        if vllm_peer.PYTHON.exists():
+            found.append(peer_row(engine, folder))
+        else:
+            print(
+                "no row for vLLM, which `make test-vllm` installs into .venv-vllm", file=sys.stderr
+            )
         engine.stop(0)
     report(found, as_json)
 

@@ -22,9 +22,15 @@ PYTHON = ROOT / ".venv-vllm/bin/python"
 
 
 @contextmanager
-def vllm_peer(folder: Path, *, slots: int, context: int, max_tokens: int) -> Iterator[PeerProcess]:
-    """Start vLLM with a checkpoint in bfloat16."""
-    arguments = (folder, str(slots), str(context), str(max_tokens))
+def vllm_peer(
+    folder: Path, *, slots: int, context: int, max_tokens: int, schema: str = ""
+) -> Iterator[PeerProcess]:
+    """Start vLLM with a checkpoint in bfloat16.
+
+    Args:
+        schema: JSON that all answers follow; the folder has a tokenizer then.
+    """
+    arguments = (folder, str(slots), str(context), str(max_tokens), schema)
     cores = ",".join(map(str, sorted(os.sched_getaffinity(0))))
     environ = os.environ | {
         "PYTHONPATH": str(ROOT),
@@ -54,12 +60,12 @@ def vllm_peer(folder: Path, *, slots: int, context: int, max_tokens: int) -> Ite
             peer.end()
 
 
-async def serve(folder: str, slots: int, context: int, max_tokens: int) -> None:
+async def serve(folder: str, slots: int, context: int, max_tokens: int, schema: str) -> None:
     """Answer batches from stdin, one a line; print `done` for each on stdout."""
     from vllm import SamplingParams
     from vllm.engine.arg_utils import AsyncEngineArgs
     from vllm.inputs.engine import tokens_input
-    from vllm.sampling_params import RequestOutputKind
+    from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
     from vllm.v1.engine.async_llm import AsyncLLM
 
     # Output of libraries goes to stderr; stdout carries the protocol only.
@@ -68,7 +74,7 @@ async def serve(folder: str, slots: int, context: int, max_tokens: int) -> None:
     llm = AsyncLLM.from_engine_args(
         AsyncEngineArgs(
             model=folder,
-            skip_tokenizer_init=True,
+            skip_tokenizer_init=not schema,
             generation_config="vllm",
             dtype="bfloat16",
             max_model_len=context,
@@ -86,6 +92,7 @@ async def serve(folder: str, slots: int, context: int, max_tokens: int) -> None:
             ignore_eos=True,
             detokenize=False,
             output_kind=RequestOutputKind.FINAL_ONLY,
+            structured_outputs=StructuredOutputsParams(json=schema) if schema else None,
         )
         async for output in llm.generate(tokens_input(prompt), params, id):
             assert len(output.outputs[0].token_ids) == max_tokens
@@ -103,4 +110,4 @@ async def serve(folder: str, slots: int, context: int, max_tokens: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve(sys.argv[1], *map(int, sys.argv[2:])))
+    asyncio.run(serve(sys.argv[1], *map(int, sys.argv[2:5]), sys.argv[5]))
