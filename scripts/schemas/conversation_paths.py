@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from scripts.schemas.operation import operation, path, query
+from scripts.schemas.operation import operation, page_of_items, path
 from turnstream.ws_server import bodies
 from turnstream.ws_server import conversation_bodies as conversations
 
@@ -67,9 +67,7 @@ def conversation_paths() -> Json:
                 conversations.ConversationItemList,
                 parameters=[
                     id,
-                    query("limit", {"type": "integer", "minimum": 1, "maximum": 100}, "20"),
-                    query("order", {"enum": ["asc", "desc"]}, "Latest first is desc, the default."),
-                    query("after", {"type": "string"}, "Id of the last item of the previous page."),
+                    *page_of_items(),
                 ],
                 wrong=(400, 404),
             ),

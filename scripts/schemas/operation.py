@@ -127,6 +127,15 @@ def query(name: str, schema: Json, description: str) -> Json:
     return {"name": name, "in": "query", "description": description, "schema": schema}
 
 
+def page_of_items() -> list[Json]:
+    """Return the parameters of a page of items."""
+    return [
+        query("limit", {"type": "integer", "minimum": 1, "maximum": 100}, "20"),
+        query("order", {"enum": ["asc", "desc"]}, "Latest first is desc, the default."),
+        query("after", {"type": "string"}, "Id of the last item of the previous page."),
+    ]
+
+
 def idempotency_key() -> Json:
     """Return the header that identifies a repeated request."""
     return {

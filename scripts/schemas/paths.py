@@ -4,7 +4,7 @@ from typing import Any
 
 from scripts.schemas.batch_paths import batch_paths
 from scripts.schemas.conversation_paths import conversation_paths
-from scripts.schemas.operation import health, idempotency_key, operation, path, query
+from scripts.schemas.operation import health, idempotency_key, operation, page_of_items, path, query
 from turnstream.turns import event_shapes, shapes
 from turnstream.ws_server import bodies, completion_bodies, requests
 
@@ -85,9 +85,7 @@ def paths() -> Json:
                 bodies.InputItemList,
                 parameters=[
                     response_id,
-                    query("limit", {"type": "integer", "minimum": 1, "maximum": 100}, "20"),
-                    query("order", {"enum": ["asc", "desc"]}, "Latest first is desc, the default."),
-                    query("after", {"type": "string"}, "Id of the last item of the previous page."),
+                    *page_of_items(),
                 ],
                 wrong=(400, 404),
             )
