@@ -20,7 +20,8 @@ import psutil  # type: ignore[import-untyped]
 import redis
 from redis.exceptions import RedisError
 
-from turnstream.cli.redis_server import PrivateRedis, find_program, free_port
+from turnstream.cli.ports import free_port
+from turnstream.cli.redis_server import PrivateRedis, find_program
 
 ROOT = Path(__file__).parents[1]
 #: Longest time to become ready; loading torch on a busy machine is slow.

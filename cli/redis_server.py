@@ -8,11 +8,12 @@ import os
 import re
 import secrets
 import shutil
-import socket
 import subprocess
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+
+from turnstream.cli.ports import free_port
 
 #: Names of server programs, in the order of preference.
 PROGRAMS = ("redis-server", "valkey-server")
@@ -47,14 +48,21 @@ class PrivateRedis:
     log: Path
 
     @classmethod
-    def prepare(cls, program: RedisProgram, directory: Path, *, memory: int = 0) -> "PrivateRedis":
+    def prepare(
+        cls, program: RedisProgram, directory: Path, *, memory: int = 0, other_than: int = 0
+    ) -> "PrivateRedis":
         """Choose port and password and write the configuration; start nothing.
 
         Args:
             memory: bytes that its data may take; then it takes no more. 0: no limit.
+            other_than: the port of the front end, on which nothing listens yet.
         """
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        port, password, log = free_port(), secrets.token_hex(16), directory / "redis.log"
+        port, password, log = (
+            free_port(other_than=other_than),
+            secrets.token_hex(16),
+            directory / "redis.log",
+        )
         configuration = directory / "redis.conf"
         configuration.touch(mode=0o600)
         configuration.write_text(
@@ -125,14 +133,6 @@ def program_version(path: str) -> str:
         return "0.0"
     match = re.search(r"v=(\d+\.\d+(\.\d+)?)", answer.stdout)
     return match[1] if match else "0.0"
-
-
-def free_port() -> int:
-    """Return a port of the loopback interface that is not in use."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def quoted(path: Path) -> str:

@@ -16,6 +16,7 @@ from turnstream.cli.child import Command, Groups
 from turnstream.cli.console import BAD_SETTING, announce, log
 from turnstream.cli.data_dir import DataDirInUse, DataDirUnusable, locked
 from turnstream.cli.memory import redis_share
+from turnstream.cli.ports import free_port, listen_once
 from turnstream.cli.readiness import readiness_problem, wait_for_redis
 from turnstream.cli.redis_server import NoRedis, PrivateRedis, find_program
 from turnstream.cli.supervisor import GiveUp, keep_running
@@ -66,17 +67,14 @@ def free_to_listen(host: str, port: int) -> int:
         GiveUp: the port is in use, or this machine has no such address.
     """
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        if port == 0:
+            return free_port(host)
+        listen_once(host, port)
     except socket.gaierror as exc:
         raise GiveUp(f"--host {host}: {exc.strerror}", code=BAD_SETTING) from exc
-    with socket.socket(family, kind) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(address)
-        except OSError as exc:
-            raise GiveUp(f"cannot listen on {host} port {port}: {exc.strerror}") from exc
-        found: int = probe.getsockname()[1]
-        return found
+    except OSError as exc:
+        raise GiveUp(f"cannot listen on {host} port {port}: {exc.strerror}") from exc
+    return port
 
 
 class Up:
@@ -139,7 +137,7 @@ class Up:
         directory = self.settings.data_dir.resolve() / "redis"
         program = await asyncio.to_thread(find_program)
         memory = self.settings.redis_memory or redis_share()
-        private = PrivateRedis.prepare(program, directory, memory=memory)
+        private = PrivateRedis.prepare(program, directory, memory=memory, other_than=self.port)
         log(
             "turnstream",
             f"redis: {program.path} {program.version} on port {private.port}, data in {directory},"

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from turnstream.cli.main import main
+from turnstream.cli.ports import FIRST, PAST_LAST, free_port
+from turnstream.cli.supervisor import GiveUp
 from turnstream.cli.up import free_to_listen
 from turnstream.cli.up_settings import UpSettings
 
@@ -34,8 +36,21 @@ def test_a_port_in_use_is_reported_before_anything_starts(
     assert not (tmp_path / "redis").exists()
 
 
-def test_port_zero_is_any_free_port() -> None:
-    assert free_to_listen("127.0.0.1", 0) > 0
+def test_port_zero_is_a_free_port_that_the_system_gives_to_nobody_else() -> None:
+    assert FIRST <= free_to_listen("127.0.0.1", 0) < PAST_LAST
+
+
+def test_an_address_that_this_machine_lacks_is_reported_for_port_zero_too() -> None:
+    with pytest.raises(GiveUp, match=r"cannot listen on 192\.0\.2\.1 port 0"):
+        free_to_listen("192.0.2.1", 0)
+
+
+def test_redis_never_gets_the_front_ends_port(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen = iter([7, 7, 9])
+    monkeypatch.setattr("turnstream.cli.ports.secrets.randbelow", lambda past: next(chosen))
+    monkeypatch.setattr("turnstream.cli.ports.can_listen", lambda host, port: True)
+
+    assert free_port(other_than=FIRST + 7) == FIRST + 9
 
 
 def test_an_empty_redis_url_means_a_private_redis() -> None:
