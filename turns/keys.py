@@ -51,6 +51,36 @@ def owner(owner: str) -> str:
     return f"ts:owner:{owner}"
 
 
+def usage(owner: str) -> str:
+    """Hash: tokens that an owner with a budget has used of a day and of a month, and which."""
+    return f"ts:usage:{owner}"
+
+
+def owner_limits() -> str:
+    """Hash: limits that were set at run time, as text, by owner."""
+    return "ts:owner-limits"
+
+
+def owner_limits_version() -> str:
+    """Counter: how often they were set."""
+    return "ts:owner-limits-version"
+
+
+def api_key(digest: str) -> str:
+    """Hash: a key that was created at run time, or a client token, by the SHA-256 of its text."""
+    return f"ts:api-key:{digest}"
+
+
+def api_keys() -> str:
+    """Hash: digest of each key by its id; client tokens are not listed."""
+    return "ts:api-keys"
+
+
+def api_key_uses() -> str:
+    """Hash: when each key was last used, in seconds since 1970, by its id."""
+    return "ts:api-key-uses"
+
+
 def stored_bytes(owner: str) -> str:
     """Hash: bytes of an owner's records and logs, by the second after which they have expired, and
     of all as `total`."""
@@ -226,6 +256,9 @@ _FUNCTIONS: tuple[Callable[..., str], ...] = (
     tags,
     clocks,
     owner,
+    usage,
+    api_key,
+    api_keys,
     stored_bytes,
     arrivals,
     statistics,
