@@ -1,13 +1,8 @@
 """Every Redis key and channel, one function each.
 
-The Lua scripts use the same names: `lua_functions` writes the functions below as Lua functions, so
+The Lua scripts use the same names: `turns.lua_keys` writes the functions below as Lua functions, so
 that a key is spelled in this file and nowhere else. Queue names of Celery are in `turns.wake_up`.
 """
-
-import inspect
-import re
-from collections.abc import Callable
-from functools import cache
 
 
 def version() -> str:
@@ -245,67 +240,3 @@ def worker_channel(model: str, worker: str) -> str:
 def node_channel(node: str) -> str:
     """Channel: events for one node."""
     return f"ts:node:{node}"
-
-
-_FUNCTIONS: tuple[Callable[..., str], ...] = (
-    version,
-    probe,
-    turn,
-    log,
-    queue,
-    tags,
-    clocks,
-    owner,
-    usage,
-    api_key,
-    api_keys,
-    stored_bytes,
-    arrivals,
-    statistics,
-    free_slots,
-    slots,
-    heartbeats,
-    preemptible,
-    preempted,
-    leases,
-    claim,
-    watches,
-    deadlines,
-    idempotency,
-    sweep,
-    requested_models,
-    count_requests,
-    models,
-    conversation,
-    batch,
-    batches,
-    active_batches,
-    batch_leases,
-    batch_ended,
-    batch_commits,
-    batch_parts,
-    file,
-    files,
-    file_sizes,
-    uploads,
-    file_expiries,
-    worker_channel,
-    node_channel,
-)
-
-
-def lua_functions(body: str) -> str:
-    """Return those functions above that a script uses, as Lua functions called `NAME_key`."""
-    used = set(re.findall(r"\b(\w+_key)\(", body))
-    return "".join(text for name, text in _lua_functions().items() if name in used)
-
-
-@cache
-def _lua_functions() -> dict[str, str]:
-    written = {}
-    for function in _FUNCTIONS:
-        names = list(inspect.signature(function).parameters)
-        key = function(*(f"' .. {name} .. '" for name in names))
-        lua_name = f"{function.__name__}_key"
-        written[lua_name] = f"local function {lua_name}({', '.join(names)}) return '{key}' end\n"
-    return written
