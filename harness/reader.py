@@ -35,9 +35,16 @@ class Refused(Exception):
 
 
 class Reader:
-    """Reads one turn to its end, reconnecting as often as necessary."""
+    """Reads one turn to its end, reconnecting as often as necessary.
 
-    def __init__(self, url: str, *, idempotency_key: str | None = None) -> None:
+    Args:
+        silent_seconds: a connection that answers no ping for so long counts as lost. By default
+            long, so that a busy machine does not look like a lost connection.
+    """
+
+    def __init__(
+        self, url: str, *, idempotency_key: str | None = None, silent_seconds: float = 30.0
+    ) -> None:
         self.url = url.replace("http", "ws", 1) + "/v1/responses"
         self.key = idempotency_key or uuid4().hex
         self.events: list[Event] = []
@@ -49,6 +56,7 @@ class Reader:
         #: Longest time between two events after the first one of a worker, in seconds.
         self.worst_pause = 0.0
         self._last_event = 0.0
+        self._silent_seconds = silent_seconds
         self._socket: ClientConnection | None = None
 
     @property
@@ -134,9 +142,12 @@ class Reader:
         return socket
 
     async def _connect(self, query: str = "") -> ClientConnection:
-        # Like a phone: a connection that is silent for three seconds counts as lost.
         return await connect(
-            self.url + query, open_timeout=5, ping_interval=1, ping_timeout=2, close_timeout=0.5
+            self.url + query,
+            open_timeout=5,
+            ping_interval=self._silent_seconds / 3,
+            ping_timeout=self._silent_seconds * 2 / 3,
+            close_timeout=0.5,
         )
 
     async def _must_reconnect(self, frame: Event) -> bool:

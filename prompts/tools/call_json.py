@@ -8,6 +8,7 @@ import json
 import re
 from typing import Literal
 
+from turnstream.prompts.tools.call_reader import CallReader
 from turnstream.prompts.tools.parts import Arguments, CallBegun, CallEnded, Part
 
 #: A key or a short value that is longer than this is not one of a call.
@@ -49,7 +50,7 @@ class ObjectEnd:
         return None
 
 
-class CallJson:
+class CallJson(CallReader):
     """Reads the object of one call, from its brace on.
 
     Args:
@@ -58,39 +59,21 @@ class CallJson:
     """
 
     def __init__(self, names: frozenset[str], *, name: str | None = None) -> None:
+        super().__init__()
         self._names = names
         self._name: str | None = name
-        #: Text that is not understood yet.
-        self._rest = ""
         #: What comes next: the opening brace, a key or the end, or the rest of the arguments.
         self._next: Literal["brace", "key", "arguments", "nothing"] = "brace"
         self._end = ObjectEnd()
         #: Arguments that came before the name, or as a string.
         self._kept: str | None = None
         self._bare = name is not None
-        #: Whether it is certain to be a call.
-        self.begun = False
-        #: Whether it is not an object of a call, or not one any more.
-        self.bad = False
 
     @property
     def done(self) -> bool:
-        """Whether the object is complete."""
         return self._next == "nothing"
 
-    def feed(self, text: str) -> tuple[list[Part], str]:
-        """Take the next text; return what is certain, and the text behind the object."""
-        self._rest += text
-        parts: list[Part] = []
-        while not (self.done or self.bad) and self._step(parts):
-            pass
-        behind = ""
-        if self.done:
-            behind, self._rest = self._rest, ""
-        return parts, behind
-
     def _step(self, parts: list[Part]) -> bool:
-        """Read the next element; return False if more text is needed."""
         match self._next:
             case "brace":
                 if not self._rest:

@@ -7,6 +7,7 @@ import json
 import re
 from typing import Literal
 
+from turnstream.prompts.tools.call_reader import CallReader
 from turnstream.prompts.tools.literal_json import LiteralJson
 from turnstream.prompts.tools.parts import Arguments, CallBegun, CallEnded, Part
 
@@ -18,40 +19,22 @@ _BEGINNING_OF_KEY = re.compile(r"\s*(?:[^\W\d]\w*\s*(?:=\s*)?|\*\*?\s*)?")
 _END = re.compile(r"\s*\)")
 
 
-class CallKeywords:
+class CallKeywords(CallReader):
     """Reads the arguments of one call, from behind its opening parenthesis on."""
 
     def __init__(self, name: str) -> None:
+        super().__init__()
         self._name = name
-        #: Text that is not understood yet.
-        self._rest = ""
         self._next: Literal["key", "value", "end", "nothing"] = "key"
         self._value = LiteralJson()
         #: What ends the arguments: nothing, if an object has them all.
         self._closing = "}"
-        #: Whether it is certain to be a call.
-        self.begun = False
-        #: Whether it is not a call, or not one any more.
-        self.bad = False
 
     @property
     def done(self) -> bool:
-        """Whether the call is complete."""
         return self._next == "nothing"
 
-    def feed(self, text: str) -> tuple[list[Part], str]:
-        """Take the next text; return what is certain, and the text behind the call."""
-        self._rest += text
-        parts: list[Part] = []
-        while not (self.done or self.bad) and self._step(parts):
-            pass
-        behind = ""
-        if self.done:
-            behind, self._rest = self._rest, ""
-        return parts, behind
-
     def _step(self, parts: list[Part]) -> bool:
-        """Read the next element; return False if more text is needed."""
         if self._next == "value":
             return self._read_value(parts)
         if end := _END.match(self._rest[:_LONGEST]):

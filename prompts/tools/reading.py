@@ -11,6 +11,7 @@ from typing import Literal
 from turnstream.prompts.reply_text import prefix_length, proper_prefixes
 from turnstream.prompts.tools.call_json import CallJson
 from turnstream.prompts.tools.call_keywords import CallKeywords
+from turnstream.prompts.tools.call_reader import CallReader
 from turnstream.prompts.tools.parts import CallEnded, Part, Text, joined
 
 #: An id of a call, with the marks around it, is at most this long.
@@ -56,7 +57,7 @@ class MarkedCalls:
         self._held = ""
         self._since_mark = ""
         self._place: Literal["start", "text", "glue", "call"] = "start" if syntax.bare else "text"
-        self._call: CallJson | CallKeywords = CallJson(names)
+        self._call: CallReader = CallJson(names)
         #: Whether a call was begun.
         self._called = False
         #: Whether nothing that follows is part of the answer.
@@ -161,7 +162,7 @@ class MarkedCalls:
         self._give_up(parts)
         return True
 
-    def _begin(self, text: str, call: CallJson | CallKeywords) -> None:
+    def _begin(self, text: str, call: CallReader) -> None:
         """Begin to read a call from this last part of the held text."""
         self._skip(len(self._held) - len(text))
         self._call, self._place = call, "call"

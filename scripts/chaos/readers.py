@@ -22,6 +22,8 @@ CONSTRAINED = 4
 MAX_OUTPUT_TOKENS = 400
 #: Longest pause of a reader before its next question.
 PAUSE_SECONDS = 3.0
+#: Like a phone, a reader takes a connection that is silent for so long for lost.
+SILENT_SECONDS = 3.0
 #: At this temperature the seed matters and answers are still long.
 TEMPERATURE = 1
 #: Turns of ten that two readers ask for with the same idempotency key.
@@ -111,14 +113,17 @@ class Readers:
             for _ in range(READERS):
                 tasks.create_task(self._ask_all(self._turns))
 
+    def _reader(self, key: str | None = None) -> Reader:
+        url = self._draw.choice(self._urls)
+        return Reader(url, idempotency_key=key, silent_seconds=SILENT_SECONDS)
+
     async def _ask_all(self, turns: Iterator[int]) -> None:
         for number in turns:
             await asyncio.sleep(self._draw.uniform(0, PAUSE_SECONDS))
             question = self._draw.randrange(len(self._asked))
-            readers = [Reader(self._draw.choice(self._urls))]
+            readers = [self._reader()]
             if self._draw.randrange(10) < DOUBLED:
-                key = readers[0].key
-                readers.append(Reader(self._draw.choice(self._urls), idempotency_key=key))
+                readers.append(self._reader(readers[0].key))
             await asyncio.gather(*(self._one(number, question, reader) for reader in readers))
             if len({reader.id for reader in readers if reader.ended}) > 1:
                 self.violations.append(f"turn {number}: one idempotency key gave two responses")

@@ -6,6 +6,7 @@ What a test breaks restarts by itself; the next test waits until it has.
 import asyncio
 import json
 import os
+import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -101,6 +102,21 @@ def undisturbed(faults_service: Service) -> Callable[[Question], str]:
         return answers[asked]
 
     return answer
+
+
+@pytest.fixture
+async def workers(service: Service, redis: Redis) -> AsyncIterator[dict[str, psutil.Process]]:
+    """Wait for the heartbeats of both workers; resume the stopped ones at the end.
+
+    A stopped worker loses its turns as a killed one does, by the end of their leases, and need not
+    load torch again. Tests of what the next worker does stop one; those of how a worker ends kill.
+    """
+    await until_all_work(service, redis)
+    found = worker_names(service)
+    yield found
+    for process in found.values():
+        if process.is_running():
+            process.send_signal(signal.SIGCONT)
 
 
 def worker_names(service: Service) -> dict[str, psutil.Process]:

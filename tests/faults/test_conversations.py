@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 import urllib.error
 from collections.abc import Callable
 from typing import Any
@@ -13,7 +14,7 @@ from redis import Redis
 from harness.reader import Reader
 from harness.record import fetch
 from harness.service import Service
-from tests.faults.conftest import QUESTION, Question, until_all_work, worker_names
+from tests.faults.conftest import QUESTION, Question
 from turnstream.turns import keys
 
 Undisturbed = Callable[[Question], str]
@@ -38,16 +39,18 @@ def refusal_of(service: Service, path: str, body: Any) -> str:
     return code
 
 
-async def test_a_turn_whose_worker_is_killed_keeps_its_conversation_locked_until_it_ends(
-    service: Service, redis: Redis, reader: Reader, undisturbed: Undisturbed
+async def test_a_turn_whose_worker_stops_keeps_its_conversation_locked_until_it_ends(
+    service: Service,
+    redis: Redis,
+    workers: dict[str, psutil.Process],
+    reader: Reader,
+    undisturbed: Undisturbed,
 ) -> None:
     expected = undisturbed(QUESTION)
-    await until_all_work(service, redis)
     conversation = conversation_of(service)
     asked = {"conversation": conversation, **NEXT}
     await reader.read(until="output_text.delta", **QUESTION, conversation=conversation)
-    workers: dict[str, psutil.Process] = worker_names(service)
-    workers[str(redis.hget(keys.turn(reader.id), "worker"))].kill()
+    workers[str(redis.hget(keys.turn(reader.id), "worker"))].send_signal(signal.SIGSTOP)
     locked = await asyncio.to_thread(refusal_of, service, "/v1/responses", asked)
     await reader.read()
     after = await asyncio.to_thread(fetch, service, "/v1/responses", asked)

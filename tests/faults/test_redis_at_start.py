@@ -1,10 +1,12 @@
 """A Redis that does not let us in: the cause in words, to operators at the start and to clients."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx2
+import psutil
 import pytest
 
 from harness.ports import free_port
@@ -75,6 +77,7 @@ def urls(directory: Path, locked: RedisServer, proxy: TlsProxy) -> Iterator[Mapp
 @asynccontextmanager
 async def node(redis_url: str) -> AsyncIterator[httpx2.AsyncClient]:
     """Run a front end in this process, and give a client of it."""
+    before = connected()
     app = create_app(ServerSettings.read({"TURNSTREAM_REDIS_URL": redis_url}))
     transport = httpx2.ASGITransport(app)
     async with (
@@ -84,6 +87,17 @@ async def node(redis_url: str) -> AsyncIterator[httpx2.AsyncClient]:
         ) as http,
     ):
         yield http
+    # redis-py does not wait until a subscription's connection has been closed, and TLS needs the
+    # other side for that. One that is left to a loop that ended is a ResourceWarning, somewhere.
+    async with asyncio.timeout(30):
+        while connected() - before:
+            await asyncio.sleep(0.01)
+
+
+def connected() -> set[tuple[object, object]]:
+    """Return both addresses of each TCP connection of this process."""
+    every = psutil.Process().net_connections("tcp")
+    return {(one.laddr, one.raddr) for one in every if one.raddr}
 
 
 @pytest.mark.parametrize("cause", CAUSES)

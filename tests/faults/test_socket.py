@@ -20,8 +20,8 @@ SHORT = QUESTION | {"max_output_tokens": 12}
 Undisturbed = Callable[[Question], str]
 
 
-def through(proxy: Proxy) -> Reader:
-    return Reader(f"http://127.0.0.1:{proxy.port}")
+def through(proxy: Proxy, *, silent_seconds: float = 30.0) -> Reader:
+    return Reader(f"http://127.0.0.1:{proxy.port}", silent_seconds=silent_seconds)
 
 
 async def test_a_socket_cut_after_any_frame_of_a_turn_loses_nothing(
@@ -60,7 +60,7 @@ async def test_a_socket_reset_in_the_middle_of_a_frame_loses_nothing(
 async def test_a_silent_socket_is_closed_and_the_answer_is_resumed(
     service: Service, proxy: Proxy, undisturbed: Undisturbed
 ) -> None:
-    reader = through(proxy)
+    reader = through(proxy, silent_seconds=3.0)
     await reader.read(until="delta", **QUESTION)
     proxy.go_silent()
 
@@ -107,7 +107,7 @@ async def test_a_reader_that_stops_reading_gets_everything_when_it_reads_again(
 async def test_a_reader_that_stalls_too_long_is_closed_and_can_resume(
     service: Service, proxy: Proxy, undisturbed: Undisturbed
 ) -> None:
-    reader = through(proxy)
+    reader = through(proxy, silent_seconds=3.0)
     await reader.read(until="delta", **QUESTION)
     proxy.freeze()
     await asyncio.sleep(45)

@@ -14,7 +14,7 @@ from harness.reader import Reader, event_text
 from harness.record import assert_as_stored, fetch
 from harness.service import Service
 from tests.effort import examples
-from tests.faults.conftest import Question, until_all_work, worker_names
+from tests.faults.conftest import Question, until_all_work
 from turnstream.turns import keys
 
 ROW: dict[str, Any] = {
@@ -46,13 +46,15 @@ QUESTION = question(ROWS)
 
 
 @pytest.mark.parametrize(
-    "fault", [signal.SIGKILL, pytest.param(signal.SIGTERM, marks=pytest.mark.long)]
+    "fault", [signal.SIGSTOP, pytest.param(signal.SIGTERM, marks=pytest.mark.long)]
 )
 async def test_another_worker_ends_json_that_one_began(
-    service: Service, redis: Redis, undisturbed: Callable[[Question], str], fault: signal.Signals
+    service: Service,
+    redis: Redis,
+    workers: dict[str, psutil.Process],
+    undisturbed: Callable[[Question], str],
+    fault: signal.Signals,
 ) -> None:
-    await until_all_work(service, redis)
-    workers: dict[str, psutil.Process] = worker_names(service)
     expected = undisturbed(QUESTION)
     reader = Reader(service.url)
     await reader.read(until=12, **QUESTION)

@@ -1,4 +1,4 @@
-"""A call of a tool that a worker's death interrupts is finished by another: the same call."""
+"""A call of a tool that a worker's end interrupts is finished by another: the same call."""
 
 import asyncio
 import json
@@ -15,7 +15,6 @@ from redis import Redis
 from harness.reader import call_events, calls_of
 from harness.record import fetch
 from harness.service import Service
-from tests.faults.conftest import until_all_work, worker_names
 from turnstream.prompts.tools import Tool
 from turnstream.turns import keys
 from turnstream.turns.client import TurnClient, open_client
@@ -42,9 +41,8 @@ TOOL = Tool(name="print_lines", parameters=json.dumps(SCHEMA), strict=True)
 
 
 @pytest.fixture
-async def turn_client(service: Service, redis: Redis) -> AsyncIterator[TurnClient]:
+async def turn_client(service: Service) -> AsyncIterator[TurnClient]:
     """A node's client: what the front end has of tools is tested elsewhere."""
-    await until_all_work(service, redis)
     url = service.child("serve").environ()["TURNSTREAM_REDIS_URL"]
     async with open_client(TurnSettings(redis_url=url), "node-of-tests") as client:
         yield client
@@ -75,7 +73,7 @@ def make_turn() -> Turn:
 async def answered(
     client: TurnClient, redis: Redis, victims: dict[str, psutil.Process] | None = None
 ) -> list[dict[str, Any]]:
-    """Return the events of a turn; its worker is killed once there are a few arguments."""
+    """Return the events of a turn; its worker is stopped once there are a few arguments."""
     turn, events = make_turn(), list[dict[str, Any]]()
     deltas = 0
     async with asyncio.timeout(120), client.submit(turn) as follower:
@@ -83,7 +81,7 @@ async def answered(
             events += map(json.loads, batch)
             deltas = sum(event["type"].endswith("arguments.delta") for event in events)
             if victims and deltas >= 5:
-                victims[str(redis.hget(keys.turn(turn.id), "worker"))].send_signal(signal.SIGKILL)
+                victims[str(redis.hget(keys.turn(turn.id), "worker"))].send_signal(signal.SIGSTOP)
                 victims = None
     assert victims is None
     assert deltas > 10
@@ -91,10 +89,10 @@ async def answered(
 
 
 async def test_another_worker_goes_on_in_the_arguments_of_a_call(
-    turn_client: TurnClient, service: Service, redis: Redis
+    turn_client: TurnClient, service: Service, redis: Redis, workers: dict[str, psutil.Process]
 ) -> None:
     undisturbed = await answered(turn_client, redis)
-    events = await answered(turn_client, redis, worker_names(service))
+    events = await answered(turn_client, redis, workers)
 
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     response = events[-1]["response"]

@@ -15,8 +15,20 @@ from turnstream.workers.engines.decode_op import DecodeOp, load_decode_op
 from turnstream.workers.engines.grammars import Grammars
 from turnstream.workers.engines.slot_engine import SlotEngine
 
+#: Tests of what comes before a step, whatever computes it: `make test` runs them with one `way`.
+ONE_WAY = {"test_calls_of_tools_validate_and_are_read_in_every_format"}
+
 #: Makes a running engine; takes what `SlotEngine` takes, with defaults for all of it.
 MakeEngine = Callable[..., SlotEngine]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests of `ONE_WAY` with other ways as long."""
+    for item in items:
+        one_way = isinstance(item, pytest.Function) and item.originalname in ONE_WAY
+        if one_way and item.callspec.params.get("way", "torch") != "torch":
+            item.add_marker(pytest.mark.long)
 
 
 @pytest.fixture(scope="session", autouse=True)

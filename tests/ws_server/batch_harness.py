@@ -67,7 +67,7 @@ class BatchHarness:
         #: How often each question was answered.
         self.asked: dict[str, int] = {}
 
-    async def batch(self, lines: Sequence[dict[str, Any]], *, seconds: float = 3600) -> Batch:
+    async def batch(self, lines: Sequence[dict[str, Any]]) -> Batch:
         """Create a batch of some lines, without a runner."""
         now = int(time.time())
         content = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
@@ -88,7 +88,7 @@ class BatchHarness:
             completion_window="1h",
             metadata=None,
             created_at=now,
-            expires_at=now + int(seconds),
+            expires_at=now + 3600,
             output_seconds=60,
         )
         return await self.store.create(OWNER, plan, None)

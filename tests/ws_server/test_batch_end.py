@@ -1,6 +1,8 @@
 """A batch that is not answered to its last line says why, and keeps what was answered."""
 
 import asyncio
+import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -50,15 +52,19 @@ async def test_a_line_that_ends_its_workers_becomes_an_error_line(
 
 
 async def test_lines_that_are_not_answered_in_time_are_expired_and_the_rest_kept(
-    harness: BatchHarness,
+    harness: BatchHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    ahead = 0
+    clock = SimpleNamespace(time=lambda: time.time() + ahead, monotonic=time.monotonic)
+    monkeypatch.setattr("turnstream.ws_server.batches.runner.time", clock)
     lines = [line_of(n) for n in range(9)]
-    batch = await harness.batch(lines, seconds=2)
+    batch = await harness.batch(lines)
     running = asyncio.create_task(harness.runner(await taken(harness)).run())
     async with asyncio.timeout(20):
         for _ in range(2):
             while not harness.answer_one():
                 await asyncio.sleep(0.01)
+        ahead = 3600
         await running
     now, good, bad = await harness.results(batch)
 

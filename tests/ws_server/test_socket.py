@@ -54,7 +54,7 @@ async def test_a_connection_at_its_time_limit_gets_an_error_and_is_closed(
     redis_url: str, worker: FakeWorker, tmp_path: Path
 ) -> None:
     worker.heartbeat()
-    with serving(redis_url, tmp_path, TURNSTREAM_SOCKET_SECONDS="1") as url:
+    with serving(redis_url, tmp_path, TURNSTREAM_SOCKET_SECONDS="2") as url:
         async with connect(socket_url(url)) as socket:
             await create(socket, input="One?")
 

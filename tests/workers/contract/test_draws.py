@@ -40,7 +40,7 @@ def test_a_continued_turn_gets_the_same_tokens_at_any_cut(
         rest = replace(sampling, max_tokens=40 - cut)
         return start(engine, prompt + whole[:cut], rest, generated=cut)
 
-    cuts = range(0, 40, examples(3, 1))
+    cuts = range(0, 40, examples(5, 1))
     for cut, listener in zip(cuts, map(resumed, cuts), strict=True):
         listener.wait()
         assert whole[:cut] + listener.ids == whole
