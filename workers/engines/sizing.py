@@ -56,6 +56,12 @@ def fit(
                 f"context {context}: the model's sliding window has {reach} tokens; more need"
                 " --engine vllm"
             )
+        if context is None:
+            log.warning(
+                "the model's sliding window has %d tokens, which is the context; more than that"
+                " needs --engine vllm",
+                reach,
+            )
     if context is not None and context > supported:
         raise CheckpointError(f"context {context}: the model supports {supported} tokens")
     # Of all slots together.

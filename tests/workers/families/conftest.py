@@ -1,0 +1,28 @@
+"""The fixtures of the contract, over a tiny model of each family but Llama."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, LlamaForCausalLM
+
+from harness import tiny_family
+from turnstream.workers.engines.families import SLOT_FAMILIES
+
+pytest.register_assert_rewrite("tests.workers.contract")
+
+
+@pytest.fixture(scope="session", params=sorted(SLOT_FAMILIES.keys() - {"llama"}))
+def tiny_llama_folder(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A Hugging Face folder with a tiny model of the family and its tokenizer."""
+    return tiny_family.make(tmp_path_factory.mktemp(request.param), request.param)
+
+
+@pytest.fixture(scope="session")
+def reference(tiny_llama_folder: Path) -> LlamaForCausalLM:
+    """The same model in transformers; it has no EOS, like the engines."""
+    model = AutoModelForCausalLM.from_pretrained(tiny_llama_folder, dtype=torch.float32).eval()
+    model.generation_config.eos_token_id = None
+    return model
