@@ -48,7 +48,9 @@ def fit(
     Raises:
         CheckpointError: the context is longer than the model's, or does not fit the memory.
     """
-    supported = config.max_position_embeddings
+    supported = getattr(config, "max_position_embeddings", None) or context
+    if supported is None:
+        raise CheckpointError("the model's config names no longest context; set TURNSTREAM_CONTEXT")
     if reach is not None and reach < supported:
         supported = reach
         if context is not None and context > reach:

@@ -160,7 +160,7 @@ def test_what_slot_would_compute_wrongly_is_refused_and_left_to_vllm(
 
 def test_what_takes_images_is_not_left_to_vllm() -> None:
     settings = {"model_type": "gemma3", "architectures": ["Gemma3ForConditionalGeneration"]}
-    with pytest.raises(CheckpointError, match="it takes images too; gemma3_text runs$"):
+    with pytest.raises(CheckpointError, match=r"it takes images too; gemma3_text runs$"):
         check_family(settings, engine="slot")
     with pytest.raises(CheckpointError, match="not a causal language model but Gemma3For"):
         check_family(settings, engine="vllm")

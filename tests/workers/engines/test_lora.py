@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +15,22 @@ from harness import tiny_llama
 from tests.workers.listener import answer
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.workers.engine import CheckpointError
-from turnstream.workers.engines import load, lora, merged_checkpoint
+from turnstream.workers.engines import load, lora
 from turnstream.workers.engines.checkpoint import find
-from turnstream.workers.engines.model_cache import made_once
 
 RANK, ALPHA = 4, 16
 LAYERS = ("model.layers.0.self_attn.q_proj", "model.layers.1.mlp.down_proj")
 
 
-def write(folder: Path, base: Path | str, **settings: Any) -> Path:
+def write(folder: Path, base: Path | str, *, heads_width: int = 32, **settings: Any) -> Path:
     """Write an adapter as PEFT does, with random weights for two layers."""
     folder.mkdir(parents=True, exist_ok=True)
     config = {"peft_type": "LORA", "r": RANK, "lora_alpha": ALPHA, "bias": "none"}
     config |= {"base_model_name_or_path": str(base), "init_lora_weights": True}
+    config |= {"target_modules": ["q_proj", "down_proj"]}
     (folder / lora.CONFIG).write_text(json.dumps(config | settings))
     generator = torch.Generator().manual_seed(5)
-    sizes = {LAYERS[0]: (32, 32), LAYERS[1]: (64, 32)}
+    sizes = {LAYERS[0]: (32, heads_width), LAYERS[1]: (64, 32)}
     weights = {}
     for name, (inputs, outputs) in sizes.items():
         prefix = f"base_model.model.{name}"
@@ -193,34 +192,3 @@ def test_an_output_layer_that_also_embeds_is_not_changed(
     model.config.tie_word_embeddings = True
     with pytest.raises(CheckpointError, match="cannot merge into lm_head"):
         lora.merge(model, adapter)
-
-
-def test_vllm_gets_a_folder_with_the_adapter_in_the_weights(
-    tiny_llama_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    adapter = write(tmp_path / "poet", tiny_llama_folder)
-    saved: list[Path] = []
-
-    def stop_here(cache: Path, name: str, made_of: object, make: Callable[[Path], None]) -> Path:
-        saved.append(made_once(cache, name, made_of, make))
-        raise CheckpointError("far enough")
-
-    monkeypatch.setattr(merged_checkpoint, "made_once", stop_here)
-    for _ in range(2):
-        with pytest.raises(CheckpointError, match="far enough"):
-            load.load_engine(
-                model=str(adapter),
-                engine="vllm",
-                device="cpu",
-                dtype="float32",
-                slots=1,
-                context=100,
-                after_step=lambda: None,
-                cache=tmp_path,
-            )
-
-    assert saved[0] == saved[1]
-    ours = LlamaForCausalLM.from_pretrained(saved[0], dtype=torch.float32).state_dict()
-    expected = merged(tiny_llama_folder, adapter).state_dict()
-    assert ours.keys() == expected.keys()
-    assert all(torch.equal(weight, expected[name]) for name, weight in ours.items())

@@ -1,12 +1,15 @@
 """The fixtures of the contract, over a tiny model of each family but Llama."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from transformers import AutoModelForCausalLM, LlamaForCausalLM
 
 from harness import tiny_family
+from tests.workers.plain_recorder import PlainRecorder
+from turnstream.workers.engines.decode_op import DecodeOp
 from turnstream.workers.engines.families import SLOT_FAMILIES
 
 pytest.register_assert_rewrite("tests.workers.contract")
@@ -26,3 +29,11 @@ def reference(tiny_llama_folder: Path) -> LlamaForCausalLM:
     model = AutoModelForCausalLM.from_pretrained(tiny_llama_folder, dtype=torch.float32).eval()
     model.generation_config.eos_token_id = None
     return model
+
+
+@pytest.fixture(params=["on-a-cpu", "as-on-a-gpu"])
+def way(request: pytest.FixtureRequest, compiled_op: DecodeOp | None) -> dict[str, Any]:
+    """Run a test as each device would, on a CPU with the compiled op where it fits the family."""
+    if request.param == "as-on-a-gpu":
+        return {"ahead": True, "recorder": PlainRecorder()}
+    return {"decode_op": compiled_op}
