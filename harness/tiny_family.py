@@ -58,7 +58,9 @@ def make(folder: Path, kind: str, *, head_dim: int | None = None, **settings: An
     model = AutoModelForCausalLM.from_config(config)
     for name, weight in model.named_parameters():
         if weight.dim() == 1:
-            torch.nn.init.normal_(weight, mean=0.0 if name.endswith("bias") else 1.0, std=0.3)
+            # Gemma adds 1 to its scales.
+            around_0 = name.endswith("bias") or kind.startswith("gemma")
+            torch.nn.init.normal_(weight, mean=0.0 if around_0 else 1.0, std=0.3)
     torch.set_rng_state(state)
     model.generation_config = GenerationConfig(bos_token_id=1, eos_token_id=2, pad_token_id=0)
     model.save_pretrained(folder)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM
 
 from harness import tiny_family
@@ -42,6 +43,6 @@ def test_a_family_answers_as_generate_does(kind: str, tmp_path: Path) -> None:
 def test_a_config_that_only_vllm_knows_is_read(tmp_path: Path) -> None:
     config = {"model_type": "step3_text", "architectures": ["Step3TextForCausalLM"]}
     (tmp_path / "config.json").write_text(json.dumps(config | {"vocab_size": 77}))
-    (tmp_path / "model.safetensors").touch()
+    save_file({"x": torch.zeros(1)}, tmp_path / "model.safetensors")
 
     assert read_any_config(find(str(tmp_path), engine="vllm")).vocab_size == 77

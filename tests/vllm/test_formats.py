@@ -9,14 +9,14 @@ from transformers import LlamaForCausalLM
 from harness import tiny_gguf
 from tests.vllm.conftest import HEAD_DIM
 from tests.workers.contract.asking import generated, greedy, prompts
-from tests.workers.engines.test_lora import merged, write
+from tests.workers.engines.test_lora import LAYERS, merged, write
 from tests.workers.listener import answer
 from turnstream.workers.engine import CheckpointError
 from turnstream.workers.engines.load import load_engine
 
 TOKENS = 20
-#: The width of all heads of the tiny Llama.
-HEADS_WIDTH = 4 * HEAD_DIM
+#: The layers of an adapter; here heads are wider than a layer.
+SIZES = {LAYERS[0]: (32, 4 * HEAD_DIM), LAYERS[1]: (64, 32)}
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -56,7 +56,7 @@ def test_a_gguf_file_answers_as_its_folder(
 def test_an_adapter_answers_as_its_merged_weights(
     tiny_llama_folder: Path, reference: LlamaForCausalLM, tmp_path: Path, settings: dict[str, Any]
 ) -> None:
-    adapter = write(tmp_path / "poet", tiny_llama_folder, heads_width=HEADS_WIDTH, **settings)
+    adapter = write(tmp_path / "poet", tiny_llama_folder, sizes=SIZES, **settings)
     model = merged(tiny_llama_folder, adapter)
     model.generation_config.eos_token_id = None
 
@@ -66,7 +66,7 @@ def test_an_adapter_answers_as_its_merged_weights(
 def test_an_adapter_that_does_not_fit_is_refused_at_start(
     tiny_llama_folder: Path, tmp_path: Path
 ) -> None:
-    adapter = write(tmp_path / "poet", tiny_llama_folder, heads_width=HEADS_WIDTH + 8)
+    adapter = write(tmp_path / "poet", tiny_llama_folder, sizes={LAYERS[0]: (32, 9)})
     with pytest.raises(CheckpointError, match="vLLM cannot start with"):
         answers(adapter)
 

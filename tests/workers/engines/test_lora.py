@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,24 @@ RANK, ALPHA = 4, 16
 LAYERS = ("model.layers.0.self_attn.q_proj", "model.layers.1.mlp.down_proj")
 
 
-def write(folder: Path, base: Path | str, *, heads_width: int = 32, **settings: Any) -> Path:
-    """Write an adapter as PEFT does, with random weights for two layers."""
+#: Inputs and outputs of those layers.
+SIZES = {LAYERS[0]: (32, 32), LAYERS[1]: (64, 32)}
+
+
+def write(
+    folder: Path,
+    base: Path | str,
+    *,
+    sizes: Mapping[str, tuple[int, int]] = SIZES,
+    **settings: Any,
+) -> Path:
+    """Write an adapter as PEFT does, with random weights for some layers."""
     folder.mkdir(parents=True, exist_ok=True)
     config = {"peft_type": "LORA", "r": RANK, "lora_alpha": ALPHA, "bias": "none"}
     config |= {"base_model_name_or_path": str(base), "init_lora_weights": True}
-    config |= {"target_modules": ["q_proj", "down_proj"]}
+    config |= {"target_modules": [name.rpartition(".")[2] for name in sizes]}
     (folder / lora.CONFIG).write_text(json.dumps(config | settings))
     generator = torch.Generator().manual_seed(5)
-    sizes = {LAYERS[0]: (32, heads_width), LAYERS[1]: (64, 32)}
     weights = {}
     for name, (inputs, outputs) in sizes.items():
         prefix = f"base_model.model.{name}"
