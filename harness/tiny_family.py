@@ -17,12 +17,13 @@ HEADS = 4
 _OWN_WIDTH = ("gemma", "gemma3_text", "mistral", "qwen3")
 #: What makes a family different and is off, or too large to matter, in a config of its own.
 _SETTINGS: dict[str, dict[str, Any]] = {
+    # Tied, their large embeddings would repeat the last token.
+    "gemma": {"tie_word_embeddings": False},
     "gemma3_text": {
+        "tie_word_embeddings": False,
         "layer_types": ["sliding_attention", "full_attention"],
         "sliding_window": tiny_llama.CONTEXT,
         "query_pre_attn_scalar": 24,
-        # Tied, so large embeddings would repeat the last token.
-        "tie_word_embeddings": False,
     },
 }
 

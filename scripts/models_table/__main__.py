@@ -15,6 +15,8 @@ from scripts.models_table.cells import MARK, ROOT, Cell, marked, table, write
 
 #: Where `make test-vllm` installs vLLM.
 _VLLM_PYTHON = ROOT / ".venv-vllm" / "bin" / "python"
+#: What is long is run, too.
+_OPTIONS = ("-p", "scripts.models_table.plugin", "-m", MARK, "-W", "default")
 
 
 def main() -> int:
@@ -42,8 +44,7 @@ def _run(python: Path, folder: str) -> tuple[set[Cell], list[str]]:
     with tempfile.TemporaryDirectory() as temporary:
         to = Path(temporary) / "cells.json"
         subprocess.run(
-            [python, "-m", "pytest", "-q", "-p", "scripts.models_table.plugin"]
-            + ["-m", MARK, "-W", "default", "--cells-to", to, folder],
+            [python, "-m", "pytest", "-q", *_OPTIONS, "--cells-to", to, folder],
             cwd=ROOT,
             check=False,
         )

@@ -54,7 +54,7 @@ def cell_of(mark: Any, file: Path) -> Cell:
 
 
 def table(cells: Iterable[Cell]) -> str:
-    """Return the table.
+    """Return the table; families of which the same is true share a row.
 
     Raises:
         ValueError: two tests say different things of one cell.
@@ -66,11 +66,13 @@ def table(cells: Iterable[Cell]) -> str:
         if row.setdefault(cell.engine, cell.how) != cell.how:
             raise ValueError(f"tests disagree about {cell}")
         files.setdefault((cell.family, cell.weights), set()).add(f"`{cell.file}`")
-    text = _HEAD
+    families: dict[tuple[str, ...], list[str]] = {}
     for (family, weights), row in rows.items():
-        hows = " | ".join(row.get(engine, "–") for engine in ENGINES)
-        text += f"| {family} | {weights} | {hows} | {', '.join(sorted(files[family, weights]))} |\n"
-    return text
+        hows = (row.get(engine, "–") for engine in ENGINES)
+        alike = (weights, *hows, ", ".join(sorted(files[family, weights])))
+        families.setdefault(alike, []).append(family)
+    lines = [" | ".join((", ".join(same), *rest)) for rest, same in families.items()]
+    return _HEAD + "".join(f"| {line} |\n" for line in lines)
 
 
 def written() -> str:

@@ -24,7 +24,13 @@ OTHERS = ("gemma2", "gpt2", "olmo2")
 
 
 @pytest.mark.usefixtures("one_thread")
-@pytest.mark.parametrize("kind", [*sorted(SLOT_FAMILIES.keys() - {"llama"}), *OTHERS])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=pytest.mark.model_cell(f"`{kind}`", "safetensors", "vllm", "run"))
+        for kind in (*sorted(SLOT_FAMILIES), *OTHERS)
+    ],
+)
 def test_a_family_answers_as_generate_does(kind: str, tmp_path: Path) -> None:
     folder = tiny_family.make(tmp_path, kind, head_dim=HEAD_DIM)
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()

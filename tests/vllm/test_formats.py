@@ -45,6 +45,7 @@ def expected(model: LlamaForCausalLM) -> list[list[int]]:
     return [ids[: ids.index(2)] if 2 in ids else ids for ids in spoken]
 
 
+@pytest.mark.model_cell("`llama`", "GGUF, float32", "vllm", "run")
 def test_a_gguf_file_answers_as_its_folder(
     tiny_llama_folder: Path, reference: LlamaForCausalLM, tmp_path: Path
 ) -> None:
@@ -52,6 +53,7 @@ def test_a_gguf_file_answers_as_its_folder(
     assert answers(file, cache=tmp_path) == expected(reference)
 
 
+@pytest.mark.model_cell("`llama`", "a LoRA adapter (PEFT)", "vllm", "run")
 @pytest.mark.parametrize("settings", [{}, {"alpha_pattern": {"q_proj": 8}}, {"use_rslora": True}])
 def test_an_adapter_answers_as_its_merged_weights(
     tiny_llama_folder: Path, reference: LlamaForCausalLM, tmp_path: Path, settings: dict[str, Any]

@@ -61,6 +61,7 @@ def test_a_config_that_is_not_json_is_refused(folder: Path) -> None:
         find(str(folder))
 
 
+@pytest.mark.model_cell("what is no causal language model", "safetensors", "slot", "refused")
 @pytest.mark.parametrize(
     ("changes", "what"),
     [

@@ -24,6 +24,7 @@ from turnstream.workers.engines.slot_engine import SlotEngine
 PROMPTS = ([5, 9, 33, 70, 12, 8], [7, 7, 41], [90, 3, 22, 61, 18, 4, 55, 11, 2])
 TOKENS = 16
 CPU = torch.device("cpu")
+BEYOND = "safetensors, a context beyond the sliding window"
 #: Angles that depend on the position alone.
 ROPES: dict[str, dict[str, Any]] = {
     "linear": {"factor": 4.0},
@@ -65,7 +66,14 @@ def expected(folder: Path) -> list[list[int]]:
         return [generated(plain, prompt, TOKENS) for prompt in PROMPTS]
 
 
-@pytest.mark.parametrize("kind", sorted(SLOT_FAMILIES))
+def cell(family: str, engine: str, how: str, weights: str = "safetensors") -> pytest.MarkDecorator:
+    return pytest.mark.model_cell(family, weights, engine, how)
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=cell(f"`{kind}`", "slot", "run")) for kind in sorted(SLOT_FAMILIES)],
+)
 def test_answers_are_those_of_generate(
     kind: str, tmp_path: Path, compiled_op: DecodeOp | None
 ) -> None:
@@ -75,7 +83,13 @@ def test_answers_are_those_of_generate(
     assert answers(folder, compiled_op) == wanted
 
 
-@pytest.mark.parametrize("rope_type", ROPES)
+@pytest.mark.parametrize(
+    "rope_type",
+    [
+        pytest.param(name, marks=cell("`llama`", "slot", "run", f"safetensors, angles `{name}`"))
+        for name in ROPES
+    ],
+)
 def test_scaled_angles_are_those_of_generate(
     rope_type: str, tmp_path: Path, compiled_op: DecodeOp | None
 ) -> None:
@@ -86,11 +100,19 @@ def test_scaled_angles_are_those_of_generate(
     assert answers(folder, compiled_op) == wanted
 
 
-@pytest.mark.parametrize("kind", ["gemma3_text", "mistral", "phi3"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=cell(f"`{kind}`", "slot", "refused", BEYOND))
+        for kind in ("gemma3_text", "mistral", "phi3", "qwen2", "qwen3")
+    ],
+)
 def test_a_sliding_window_bounds_the_context_of_the_slot_engine(
     kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = read_config(find(str(tiny_family.make(tmp_path, kind, sliding_window=32))))
+    settings = {"use_sliding_window": True, "max_window_layers": 1} if "qwen" in kind else {}
+    folder = tiny_family.make(tmp_path, kind, sliding_window=32, **settings)
+    config = read_config(find(str(folder)))
 
     def fitting(context: int | None) -> int:
         reach = window(config)
@@ -112,11 +134,16 @@ def test_a_window_that_no_layer_has_bounds_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "why"),
     [
-        (
+        pytest.param(
             {"model_type": "llama", "rope_scaling": {"rope_type": "dynamic"}},
             "its rope_type dynamic",
+            marks=cell("any", "slot", "refused", "safetensors, angles `dynamic`"),
         ),
-        ({"model_type": "phi3", "rope_scaling": {"type": "longrope"}}, "its rope_type longrope"),
+        pytest.param(
+            {"model_type": "phi3", "rope_scaling": {"type": "longrope"}},
+            "its rope_type longrope",
+            marks=cell("any", "slot", "refused", "safetensors, angles `longrope`"),
+        ),
         ({"model_type": "phi3", "rope_scaling": {"type": "su"}}, "its rope_type su"),
         ({"model_type": "phi3", "rope_scaling": {"type": "yarn"}}, "its rope_type yarn"),
         (
@@ -126,9 +153,18 @@ def test_a_window_that_no_layer_has_bounds_nothing(tmp_path: Path) -> None:
             },
             "its rope_type dynamic",
         ),
-        (
+        pytest.param(
             {"model_type": "gemma2", "architectures": ["Gemma2ForCausalLM"]},
             "gemma2 is not run by slot: it caps its attention scores",
+            marks=cell("`gemma2`", "slot", "refused"),
+        ),
+        *(
+            pytest.param(
+                {"model_type": kind, "architectures": [name]},
+                f"not a causal model of {', '.join(sorted(SLOT_FAMILIES))} but {name}",
+                marks=cell(f"`{kind}`", "slot", "refused"),
+            )
+            for kind, name in (("gpt2", "GPT2LMHeadModel"), ("olmo2", "Olmo2ForCausalLM"))
         ),
         (
             {"model_type": "gemma3_text", "attn_logit_softcapping": 50.0},
@@ -158,6 +194,8 @@ def test_what_slot_would_compute_wrongly_is_refused_and_left_to_vllm(
     check_family(settings, engine="vllm")
 
 
+@cell("`gemma3` with images", "slot", "refused")
+@cell("`gemma3` with images", "vllm", "refused")
 def test_what_takes_images_is_not_left_to_vllm() -> None:
     settings = {"model_type": "gemma3", "architectures": ["Gemma3ForConditionalGeneration"]}
     with pytest.raises(CheckpointError, match=r"it takes images too; gemma3_text runs$"):
@@ -166,6 +204,7 @@ def test_what_takes_images_is_not_left_to_vllm() -> None:
         check_family(settings, engine="vllm")
 
 
+@cell("what is no causal language model", "vllm", "refused")
 def test_vllm_is_given_any_causal_model_and_nothing_else() -> None:
     check_family({"model_type": "gpt2", "architectures": ["GPT2LMHeadModel"]}, engine="vllm")
     with pytest.raises(CheckpointError, match="not a causal language model but BertModel"):

@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from transformers import LlamaForCausalLM
 
 from harness import tiny_llama
+from tests.workers.engines.test_quantised import with_quantisation
 from tests.workers.listener import answer
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.workers.engine import CheckpointError
@@ -87,6 +88,7 @@ def test_each_layer_gets_its_product_times_its_scale(
         torch.testing.assert_close(weight, expected)
 
 
+@pytest.mark.model_cell("`llama`", "a LoRA adapter (PEFT)", "slot", "run")
 def test_an_adapters_folder_is_a_model_under_its_own_name(
     tiny_llama_folder: Path, reference: LlamaForCausalLM, tmp_path: Path
 ) -> None:
@@ -128,6 +130,20 @@ def test_a_setting_names_another_base(tiny_llama_folder: Path, tmp_path: Path) -
     assert (found.folder, found.adapter) == (tiny_llama_folder, adapter)
 
 
+@pytest.mark.model_cell("`llama`", "a LoRA adapter of a quantised base", "slot", "refused")
+def test_an_adapter_of_a_quantised_base_is_left_to_vllm(
+    tiny_llama_folder: Path, tmp_path: Path
+) -> None:
+    settings = {"quant_method": "awq", "bits": 4}
+    base = with_quantisation(tiny_llama_folder, tmp_path / "base", settings)
+    with pytest.raises(CheckpointError, match=r"quantised by awq; a LoRA adapter .*--engine vllm$"):
+        load.load_weights(
+            find(str(write(tmp_path / "poet", base))),
+            device=torch.device("cpu"),
+            dtype=torch.float32,
+        )
+
+
 def test_an_adapters_own_tokenizer_is_used(tiny_llama_folder: Path, tmp_path: Path) -> None:
     adapter = write(tmp_path / "poet", tiny_llama_folder)
     assert find(str(adapter)).tokenizer_folder == tiny_llama_folder
@@ -135,6 +151,9 @@ def test_an_adapters_own_tokenizer_is_used(tiny_llama_folder: Path, tmp_path: Pa
     assert find(str(adapter)).tokenizer_folder == adapter
 
 
+@pytest.mark.parametrize("engine", ["slot", "vllm"])
+@pytest.mark.model_cell("any", "DoRA, PiSSA, `modules_to_save`, biases", "slot", "refused")
+@pytest.mark.model_cell("any", "DoRA, PiSSA, `modules_to_save`, biases", "vllm", "refused")
 @pytest.mark.parametrize(
     ("settings", "what"),
     [
@@ -146,11 +165,11 @@ def test_an_adapters_own_tokenizer_is_used(tiny_llama_folder: Path, tmp_path: Pa
     ],
 )
 def test_an_adapter_that_is_more_than_a_product_is_refused_by_name(
-    tiny_llama_folder: Path, tmp_path: Path, settings: dict[str, Any], what: str
+    tiny_llama_folder: Path, tmp_path: Path, settings: dict[str, Any], what: str, engine: str
 ) -> None:
     adapter = write(tmp_path / "poet", tiny_llama_folder, **settings)
     with pytest.raises(CheckpointError, match=rf"poet/adapter_config\.json: {re.escape(what)}$"):
-        find(str(adapter))
+        find(str(adapter), engine=engine)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,10 @@ OTHERS = sorted(SLOT_FAMILIES.keys() - {"llama"})
 pytestmark = pytest.mark.long
 
 
+def cell(kind: str, weights: str) -> pytest.MarkDecorator:
+    return pytest.mark.model_cell(f"`{kind}`", weights, "slot", "run")
+
+
 def answered(model: Path, **settings: Any) -> list[int]:
     """Return what the engine answers, up to its EOS."""
     loaded = load_engine(
@@ -40,8 +44,14 @@ def until_eos(model: Any) -> list[int]:
     return ids[: ids.index(2)] if 2 in ids else ids
 
 
-@pytest.mark.parametrize("to", [Quantise.INT4, Quantise.INT8])
-@pytest.mark.parametrize("kind", OTHERS)
+@pytest.mark.parametrize(
+    ("kind", "to"),
+    [
+        pytest.param(kind, to, marks=cell(kind, f"`--quantize {to}` on a CPU"))
+        for kind in OTHERS
+        for to in (Quantise.INT4, Quantise.INT8)
+    ],
+)
 def test_the_engine_answers_as_the_quantised_model_does(
     kind: str, to: Quantise, tmp_path: Path
 ) -> None:
@@ -53,13 +63,7 @@ def test_the_engine_answers_as_the_quantised_model_does(
 
 @pytest.mark.parametrize(
     "kind",
-    [
-        pytest.param(
-            kind,
-            marks=pytest.mark.model_cell(f"`{kind}`", "a LoRA adapter (PEFT)", "slot", "run"),
-        )
-        for kind in OTHERS
-    ],
+    [pytest.param(kind, marks=cell(kind, "a LoRA adapter (PEFT)")) for kind in OTHERS],
 )
 def test_an_adapter_answers_as_its_merged_weights(kind: str, tmp_path: Path) -> None:
     folder = tiny_family.make(tmp_path / "base", kind)
