@@ -1,4 +1,4 @@
-"""Rounded weights and adapters of each family that `slot` runs."""
+"""Adapters of each family that `slot` runs."""
 
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,10 @@ from tests.workers.listener import answer
 from turnstream.workers.engines import lora
 from turnstream.workers.engines.families import SLOT_FAMILIES
 from turnstream.workers.engines.load import load_engine
-from turnstream.workers.engines.quantised_linear import Quantise, quantise
 
-CPU = torch.device("cpu")
 PROMPT = [1, 5, 6, 7, 30, 40]
-OTHERS = sorted(SLOT_FAMILIES.keys() - {"llama"})
+#: Llama has `test_lora.py`; Qwen 2's tokenizer class adds a token to the tiny models' vocabulary.
+OTHERS = sorted(SLOT_FAMILIES.keys() - {"llama", "qwen2"})
 
 pytestmark = pytest.mark.long
 
@@ -42,23 +41,6 @@ def until_eos(model: Any) -> list[int]:
     """Return what transformers answers, up to its EOS."""
     ids = generated(model, PROMPT, 20)
     return ids[: ids.index(2)] if 2 in ids else ids
-
-
-@pytest.mark.parametrize(
-    ("kind", "to"),
-    [
-        pytest.param(kind, to, marks=cell(kind, f"`--quantize {to}` on a CPU"))
-        for kind in OTHERS
-        for to in (Quantise.INT4, Quantise.INT8)
-    ],
-)
-def test_the_engine_answers_as_the_quantised_model_does(
-    kind: str, to: Quantise, tmp_path: Path
-) -> None:
-    folder = tiny_family.make(tmp_path, kind)
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.bfloat16).eval()
-    quantise(model, to, CPU)
-    assert answered(folder, dtype="auto", quantize=to) == until_eos(model)
 
 
 @pytest.mark.parametrize(
