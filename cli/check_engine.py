@@ -45,6 +45,7 @@ def run(options: Options, *, device: str) -> int:
         settings = replace(settings, device=device)
     openmp.prepare()
     from turnstream.workers.engine import CheckpointError
+    from turnstream.workers.engines.quantised_linear import Quantise
     from turnstream.workers.engines.self_check import check_engine
 
     try:
@@ -52,6 +53,8 @@ def run(options: Options, *, device: str) -> int:
             model=checkpoint_of(settings.model),
             device=settings.device,
             dtype=settings.dtype,
+            quantize=Quantise(settings.quantize),
+            lora_base=settings.lora_base,
             cache=settings.cache,
             compile_cache=settings.compile_cache,
             tell=lambda now: print(f"{now} …", file=sys.stderr, flush=True),

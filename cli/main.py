@@ -203,6 +203,8 @@ def add_check(parser: argparse.ArgumentParser) -> None:
     option(parser, "--model", "demo|PATH|NAME", "the model to check with (demo)")
     option(parser, "--device", "DEVICE", "cpu, cuda, cuda:1 …")
     option(parser, "--dtype", "DTYPE", "auto, float32, bfloat16 or float16 (auto)")
+    option(parser, "--lora-base", "PATH|NAME", "the base of a model that is a LoRA adapter")
+    option(parser, "--quantize", "BITS", "round the weights to int4 or int8 (none)")
     parser.add_argument("--json", metavar="FILE", type=Path, help="also write the report there")
 
 

@@ -31,12 +31,13 @@ CONTEXT = 256
 def make(folder: Path, *, head_dim: int | None = None) -> Path:
     """Train the tokenizer, draw the weights, save both and return the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    _make_tokenizer(folder)
+    make_tokenizer(folder)
     _make_model(folder, head_dim)
     return folder
 
 
-def _make_tokenizer(folder: Path) -> None:
+def make_tokenizer(folder: Path) -> None:
+    """Train the tokenizer and save it."""
     lines = iter(TEXT.strip().splitlines() * 4)
     llama_tokenizer.train(folder, lines, vocabulary=VOCABULARY, hard_vocab_limit=False)
     LlamaTokenizer.from_pretrained(folder, legacy=True).save_pretrained(folder)

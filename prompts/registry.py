@@ -38,7 +38,8 @@ _WITHOUT_TEMPLATE = (
     (re.compile(r"vicuna-\d+b-v1\.[135]", re.IGNORECASE), PromptFormat.VICUNA),
     (re.compile(r"swallow-\d+b-(nve-)?instruct-hf", re.IGNORECASE), PromptFormat.ALPACA_JA),
     (re.compile(r"youri-7b-chat", re.IGNORECASE), PromptFormat.YOURI_CHAT),
-    (re.compile(r"codellama-\d+b-instruct", re.IGNORECASE), PromptFormat.LLAMA_2_CHAT),
+    # The one of 70b was trained with another format.
+    (re.compile(r"codellama-(7|13|34)b-instruct", re.IGNORECASE), PromptFormat.LLAMA_2_CHAT),
 )
 
 

@@ -25,9 +25,15 @@ def found(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, object]]:
         )
 
     monkeypatch.setattr(self_check, "check_engine", check)
-    for name in ("MODEL", "DEVICE", "DTYPE"):
+    for name, value in {
+        "MODEL": "ok",
+        "DEVICE": "auto",
+        "DTYPE": "auto",
+        "QUANTIZE": "none",
+    }.items():
         # `main` sets them.
-        monkeypatch.setenv(f"TURNSTREAM_{name}", "auto")
+        monkeypatch.setenv(f"TURNSTREAM_{name}", value)
+    monkeypatch.setenv("TURNSTREAM_LORA_BASE", "")
     return asked
 
 
@@ -58,6 +64,11 @@ def test_each_command_has_its_own_device(
     assert found[0]["device"] == device
     main([command, "--model", "ok", "--device", "cuda:1"])
     assert found[1]["device"] == "cuda:1"
+
+
+def test_rounding_and_an_adapters_base_are_handed_on(found: list[dict[str, object]]) -> None:
+    main(["check-engine", "--model", "ok", "--quantize", "int8", "--lora-base", "/base"])
+    assert (found[0]["quantize"], found[0]["lora_base"]) == ("int8", "/base")
 
 
 @pytest.mark.parametrize(

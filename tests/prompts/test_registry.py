@@ -57,6 +57,7 @@ def test_a_format_that_does_not_exist_is_an_error() -> None:
         ("tokyotech-llm/Swallow-7b-instruct-hf", PromptFormat.ALPACA_JA),
         ("rinna/youri-7b-chat", PromptFormat.YOURI_CHAT),
         ("codellama/CodeLlama-7b-Instruct-hf", PromptFormat.LLAMA_2_CHAT),
+        ("codellama/CodeLlama-70b-Instruct-hf", PromptFormat.TEMPLATE),
     ],
 )
 def test_a_known_model_gets_its_format_only_if_its_tokenizer_has_no_template(

@@ -99,6 +99,7 @@ class Engines:
         """
         vllm_setup.prepare()
         from turnstream.workers.engines.vllm_engine import VllmEngine
+        from turnstream.workers.engines.vllm_start import engine_args
 
         self._after_step = after_step
         if slots > 2:
@@ -110,15 +111,17 @@ class Engines:
             while len(self._running) >= MOST_RUNNING:
                 self._running.pop(next(iter(self._running))).stop(0)
             engine = VllmEngine(
-                self._folder,
-                device="cpu",
-                dtype="float32",
-                slots=slots,
-                context=context,
+                engine_args(
+                    self._folder,
+                    device="cpu",
+                    dtype="float32",
+                    slots=slots,
+                    context=context,
+                    kv_bytes=64 * 2**20,
+                ),
                 vocabulary=tiny_llama.VOCABULARY,
                 eos_ids=eos_ids,
                 after_step=lambda: self._after_step(),
-                kv_bytes=64 * 2**20,
                 grammars=Grammars(
                     LlamaTokenizer.from_pretrained(self._folder),
                     vocabulary=tiny_llama.VOCABULARY,

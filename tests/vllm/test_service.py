@@ -54,6 +54,8 @@ def test_when_vllm_dies_the_answer_continues_from_its_log(
     client: OpenAI,  # noqa: F811
 ) -> None:
     asked: dict[str, Any] = {"model": "demo", **LONG, "timeout": ANSWER_SECONDS}
+    # A negative penalty, which makes it long elsewhere, would count anew from there.
+    asked |= {"extra_body": {"ignore_eos": True}, "max_output_tokens": 600}
     whole = client.responses.create(**asked).output_text
     killed = threading.Event()
     pieces: list[str] = []

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoTokenizer, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, LlamaForCausalLM, LlamaTokenizer
 
 from harness import sentencepiece_model, tiny_llama
 from tests.workers.echo_bench import Bench, bench
@@ -76,7 +76,7 @@ def way(request: pytest.FixtureRequest, compiled_op: DecodeOp | None) -> dict[st
 @pytest.fixture(scope="session")
 def grammars(tiny_llama_folder: Path) -> Grammars:
     """Compiles grammars for the tiny Llama, whose EOS is 2 in its tokenizer only."""
-    tokenizer = AutoTokenizer.from_pretrained(tiny_llama_folder)
+    tokenizer = LlamaTokenizer.from_pretrained(tiny_llama_folder)
     return Grammars(tokenizer, vocabulary=tiny_llama.VOCABULARY, eos_ids=frozenset({2}))
 
 
@@ -98,7 +98,8 @@ def make_engine(
         **others: Any,
     ) -> SlotEngine:
         if model is None:
-            model = LlamaForCausalLM.from_pretrained(tiny_llama_folder, dtype=torch.float32).eval()
+            folder = tiny_llama_folder
+            model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
         engine = SlotEngine(
             model,
             slots=slots,

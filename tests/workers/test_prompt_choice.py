@@ -37,8 +37,8 @@ WRITTEN: dict[str, list[str | int]] = {
         "USER: Two? ASSISTANT:",
     ],
     "alpaca": [
-        *(1, f"{ALPACA}\n\n### Instruction:\nOne?\n\n### Response:\nOne.", 2),
-        "\n\n### Instruction:\nTwo?\n\n### Response:\n",
+        *(1, f"{ALPACA}\n\n### Instruction:\nOne?\n\n### Response:One.", 2),
+        "\n\n### Instruction:\nTwo?\n\n### Response:",
     ],
     "alpaca-ja": [
         *(1, f"{ALPACA_JA}\n\n### 指示:\nOne?\n\n### 応答:\nOne.", 2),

@@ -123,6 +123,7 @@ def generated(model: LlamaForCausalLM, ids: Sequence[int]) -> list[int]:
     return new[:-1] if new[-1] == model.config.eos_token_id else new
 
 
+@pytest.mark.model_cell("`llama`", "GGUF, Q4_1 (SmolLM2)", "slot", "run")
 def test_ten_conversations_of_three_turns_are_those_of_generate(
     smollm2: LoadedModel, reference: LlamaForCausalLM
 ) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 
 import torch
+from torch import Tensor
 from transformers import LlamaForCausalLM
 
 from turnstream.turns.sampling_params import SamplingParams
@@ -32,7 +33,10 @@ def bandwidth(device: torch.device) -> float:
 
 def bytes_of_a_step(model: LlamaForCausalLM) -> int:
     """Return the size of the weights that each step reads."""
-    size = sum(parameter.nbytes for parameter in model.parameters())
+    # A quantised layer's are no parameters.
+    parts = (tensor for module in model.modules() for tensor in vars(module).values())
+    loose = sum(tensor.nbytes for tensor in parts if isinstance(tensor, Tensor))
+    size = loose + sum(parameter.nbytes for parameter in model.parameters())
     if not model.config.tie_word_embeddings:
         # Of the input embeddings it reads a few rows.
         size -= model.model.embed_tokens.weight.nbytes

@@ -98,7 +98,7 @@ def find(model: str, *, lora_base: str = "", engine: str = "slot") -> Checkpoint
         # Its card has these; at temperature 1 it talks nonsense.
         found = replace(_in_file(model, _smollm2()), temperature=0.2, top_p=0.9)
     elif model and (path / lora.CONFIG).is_file() and not (path / "config.json").is_file():
-        return _adapted(path.resolve(), lora_base)
+        return _adapted(path.resolve(), lora_base, engine)
     elif model and path.is_dir():
         found = _in_folder(path.resolve())
     elif model.endswith(GGUF) and path.is_file():
@@ -182,13 +182,13 @@ def _in_folder(folder: Path) -> Checkpoint:
     return _in_file(folder.name, files[0])
 
 
-def _adapted(folder: Path, base: str) -> Checkpoint:
+def _adapted(folder: Path, base: str, engine: str) -> Checkpoint:
     """Return the base of an adapter with the adapter."""
     name = base or lora.read_config(folder).get("base_model_name_or_path")
     if not name:
         raise CheckpointError(f"model {folder.name}: {folder / lora.CONFIG} names no base")
     try:
-        found = find(name)
+        found = find(name, engine=engine)
     except CheckpointError as exc:
         raise CheckpointError(
             f"model {folder.name}: cannot find its base, which TURNSTREAM_LORA_BASE can name: {exc}"

@@ -62,10 +62,11 @@ class FusedAttention(nn.Module):
 
 def fuse(model: LlamaForCausalLM, op: DecodeOp) -> bool:
     """Replace every layer's attention by a `FusedAttention`; return False if that is impossible."""
-    rotated = 2 * model.model.rotary_emb.inv_freq.numel()
-    if hasattr(model.model.layers[0].self_attn, "q_norm"):
+    first = model.model.layers[0].self_attn
+    if hasattr(first, "q_norm") or not hasattr(first, "o_proj"):
         return False
-    if model.dtype not in DTYPES or rotated != model.model.layers[0].self_attn.head_dim:
+    rotated = 2 * model.model.rotary_emb.inv_freq.numel()
+    if model.dtype not in DTYPES or rotated != first.head_dim:
         return False
     with torch.inference_mode():
         for layer in model.model.layers:

@@ -78,7 +78,9 @@ def kv_shape(config: LlamaConfig) -> tuple[int, int]:
     """Return the number of key-value heads of a layer, and their width."""
     # Qwen 2's config has no width at all, since it is never anything else.
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    return config.num_key_value_heads or config.num_attention_heads, width
+    # Nor have older families, which vLLM runs, heads that share keys.
+    shared = getattr(config, "num_key_value_heads", None)
+    return shared or config.num_attention_heads, width
 
 
 def slot_tokens(context: int, page_tokens: int | None) -> int:

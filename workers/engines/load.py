@@ -34,7 +34,7 @@ from turnstream.workers.engines.quiet_loading import reporting
 from turnstream.workers.engines.sizing import fit
 from turnstream.workers.engines.slot_engine import SlotEngine
 from turnstream.workers.engines.tokenizer import LlamaTokenizer, load_tokenizer
-from turnstream.workers.engines.vllm_setup import start_vllm
+from turnstream.workers.engines.vllm_setup import read_any_config, start_vllm
 
 log = logging.getLogger(__name__)
 
@@ -117,13 +117,8 @@ def load_engine(
     choose_threads(checkpoint)
     with reporting(on_progress):
         checkpoint = checkpoint.unpacked(torch_dtype, cache)
-    if checkpoint.adapter is not None and (method := checkpoint.quant_method):
-        raise CheckpointError(
-            f"model {checkpoint.name}: its base is quantised by {method}; a LoRA adapter can be"
-            " merged only into plain weights"
-        )
     defaults = read_generation_defaults(checkpoint)
-    config = read_config(checkpoint)
+    config = read_any_config(checkpoint) if engine == "vllm" else read_config(checkpoint)
     tokenizer = load_tokenizer(
         checkpoint.tokenizer_folder, size=config.vocab_size, eos_ids=defaults.eos_ids
     )
@@ -138,7 +133,6 @@ def load_engine(
             slots=slots,
             context=context,
             tensor_parallel=tensor_parallel,
-            cache=cache,
             eos_ids=tokenizer.eos_ids,
             grammars=tokenizer.grammars(config.vocab_size),
             after_step=after_step,
@@ -242,6 +236,11 @@ def load_weights(
         CheckpointError: it cannot be loaded, or not in this way.
     """
     if method := checkpoint.quant_method:
+        if checkpoint.adapter is not None:
+            raise CheckpointError(
+                f"model {checkpoint.name}: its base is quantised by {method}; a LoRA adapter can be"
+                " merged only into plain weights; try --engine vllm"
+            )
         quantised_checkpoint.check(checkpoint.name, method)
     # What is quantised reaches a GPU layer by layer.
     first = device if quantize is Quantise.NONE else torch.device("cpu")

@@ -49,4 +49,4 @@ def choose_kernels() -> None:
 
 def _fusable(model: LlamaForCausalLM) -> bool:
     """Return whether the attention's layers can be joined; quantised ones cannot."""
-    return type(model.model.layers[0].self_attn.q_proj) is nn.Linear
+    return type(getattr(model.model.layers[0].self_attn, "q_proj", None)) is nn.Linear

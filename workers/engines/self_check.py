@@ -29,9 +29,12 @@ from turnstream.workers.engines.device_setup import (
     pick_decode_op,
     pick_recorder,
 )
-from turnstream.workers.engines.kv_cache import bytes_per_token
+from turnstream.workers.engines.families import window
+from turnstream.workers.engines.kv_cache import bytes_per_token, kv_shape
 from turnstream.workers.engines.load import load_weights
 from turnstream.workers.engines.paged_step import PagedAttention
+from turnstream.workers.engines.quantised_checkpoint import check_plain
+from turnstream.workers.engines.quantised_linear import Quantise, quantised_dtype
 from turnstream.workers.engines.recorded_steps import PagedSteps, Recorder
 from turnstream.workers.engines.sizing import Size, fit
 from turnstream.workers.engines.slot_attention_check import SlotAttention
@@ -59,6 +62,8 @@ def check_engine(
     cache: Path | None = None,
     compile_cache: Path | None,
     tell: Callable[[str], None],
+    quantize: Quantise = Quantise.NONE,
+    lora_base: str = "",
 ) -> Report:
     """Load a model, compare and measure; `load_engine` has the same arguments.
 
@@ -69,8 +74,11 @@ def check_engine(
         CheckpointError: the model cannot be loaded, or the device has no room for it.
         TimeoutError: answers take too long.
     """
-    checkpoint = find(model)
+    checkpoint = find(model, lora_base=lora_base)
     where = pick_device(device)
+    if quantize is not Quantise.NONE:
+        check_plain(checkpoint.name, checkpoint.quant_method, quantize)
+        dtype = quantised_dtype(quantize, dtype=dtype, engine="slot")
     kind = pick_dtype(dtype, where, weight_bytes=checkpoint.weight_bytes)
     choose_threads(checkpoint)
     checkpoint = checkpoint.unpacked(kind, cache)
@@ -90,8 +98,8 @@ def check_engine(
     read = bandwidth(where)
 
     tell(f"loading {checkpoint.name} and answering with transformers' generate")
-    llama = load_weights(checkpoint, device=where, dtype=kind)
-    longest = config.max_position_embeddings - _NEW_TOKENS
+    llama = load_weights(checkpoint, device=where, dtype=kind, quantize=quantize)
+    longest = _longest(config) - _NEW_TOKENS
     bos = [] if tokenizer.bos_id is None else [tokenizer.bos_id]
     text = [*bos, *tokenizer.encode(_TEXT * 8)]
     expected = [generate(llama, text[: min(size, longest)], _NEW_TOKENS) for size in _PROMPTS]
@@ -129,6 +137,8 @@ def check_engine(
             "model": checkpoint.name,
             "dtype": name_of(kind),
             "weights": f"{weights / 1e9:.3f} GB in each step",
+            **({"adapter": checkpoint.adapter.name} if checkpoint.adapter else {}),
+            **({"rounded to": quantize} if quantize is not Quantise.NONE else {}),
         },
         parts=parts,
         memory_bandwidth=read,
@@ -143,7 +153,7 @@ def check_attention(
 
     Its other dimensions are those of a model.
     """
-    name, heads = "attention", config.num_attention_heads
+    name, heads, width = "attention", config.num_attention_heads, kv_shape(config)[1]
     worst, where, cases = -1.0, "", 0
     try:
         with torch.inference_mode():
@@ -151,7 +161,7 @@ def check_attention(
                 shape = LlamaConfig(
                     num_attention_heads=heads,
                     num_key_value_heads=heads // shared,
-                    head_dim=config.head_dim or config.hidden_size // heads,
+                    head_dim=width,
                 )
                 for case, off in attention_differences(
                     attend,
@@ -194,7 +204,7 @@ def _size(
     config: LlamaConfig, dtype: torch.dtype, device: torch.device, recorder: Recorder | None
 ) -> Size:
     """Return room for as many turns as are measured, or as fit."""
-    context = min(_CONTEXT, config.max_position_embeddings)
+    context = _longest(config)
     for slots in reversed(TURNS):
         try:
             return fit(
@@ -208,6 +218,11 @@ def _size(
         except CheckpointError as exc:
             refusal = exc
     raise refusal
+
+
+def _longest(config: LlamaConfig) -> int:
+    """Return the tokens of the turns that are checked, at most as many as the engine takes."""
+    return min(_CONTEXT, config.max_position_embeddings, window(config) or _CONTEXT)
 
 
 def _machine(device: torch.device) -> dict[str, str]:

@@ -48,13 +48,21 @@ def fit(
     Raises:
         CheckpointError: the context is longer than the model's, or does not fit the memory.
     """
-    supported = config.max_position_embeddings
+    supported = getattr(config, "max_position_embeddings", None) or context
+    if supported is None:
+        raise CheckpointError("the model's config names no longest context; set TURNSTREAM_CONTEXT")
     if reach is not None and reach < supported:
         supported = reach
         if context is not None and context > reach:
             raise CheckpointError(
                 f"context {context}: the model's sliding window has {reach} tokens; more need"
                 " --engine vllm"
+            )
+        if context is None:
+            log.warning(
+                "the model's sliding window has %d tokens, which is the context; more than that"
+                " needs --engine vllm",
+                reach,
             )
     if context is not None and context > supported:
         raise CheckpointError(f"context {context}: the model supports {supported} tokens")

@@ -15,7 +15,6 @@ from pathlib import Path
 
 from vllm.engine.arg_utils import AsyncEngineArgs
 from vllm.outputs import RequestOutput
-from vllm.platforms import current_platform
 from vllm.v1.engine.async_llm import AsyncLLM
 from vllm.v1.engine.exceptions import EngineDeadError
 from vllm.v1.engine.output_processor import OutputProcessor
@@ -35,7 +34,7 @@ from turnstream.workers.engine import (
 from turnstream.workers.engines.grammars import Grammars, matcher_of
 from turnstream.workers.engines.orphans import ended_with_us
 from turnstream.workers.engines.vllm_grammars import grammar_args
-from turnstream.workers.engines.vllm_start import engine_args, started
+from turnstream.workers.engines.vllm_start import lora_request, started
 from turnstream.workers.engines.vllm_turn import VllmTurn, finish_of, sampling_params
 
 log = logging.getLogger(__name__)
@@ -48,17 +47,12 @@ class VllmEngine:
     """Starts vLLM and answers turns with it; the constructor returns when vLLM is ready.
 
     Args:
-        folder: the checkpoint.
-        device: `cpu` or `cuda`, as this vLLM was built for.
-        dtype: `float32`, `bfloat16` or `float16`.
-        slots: how many turns run at once; others wait.
-        context: tokens that a prompt and its answer may have together.
+        args: what vLLM is started with, as `vllm_start.engine_args` returns it.
         vocabulary: the model's vocabulary size.
         eos_ids: tokens that end an answer.
         after_step: called on the engine's thread once all ``on_step`` calls of a step are made.
-        kv_bytes: memory for keys and values on each GPU; None lets vLLM decide.
         grammars: compiles what answers must follow; None refuses turns with a constraint.
-        tensor_parallel: GPUs, or processes on a CPU, that share the model.
+        adapter: the folder of the LoRA adapter that every turn uses, if `args` has one.
 
     Raises:
         CheckpointError: vLLM cannot start with these.
@@ -66,28 +60,22 @@ class VllmEngine:
 
     def __init__(
         self,
-        folder: Path,
+        args: AsyncEngineArgs,
         *,
-        device: str,
-        dtype: str,
-        slots: int,
-        context: int,
         vocabulary: int,
         eos_ids: frozenset[int],
         after_step: Callable[[], None],
-        kv_bytes: int | None = None,
-        tensor_parallel: int = 1,
         grammars: Grammars | None = None,
+        adapter: Path | None = None,
     ) -> None:
-        if current_platform.device_type != device:
-            raise CheckpointError(
-                f"device {device}: this vLLM was built for {current_platform.device_type or 'none'}"
-            )
-        self.capacity = slots
-        self.context = context
+        assert args.max_num_seqs
+        assert args.max_model_len
+        self.capacity = args.max_num_seqs
+        self.context = args.max_model_len
         self._vocabulary = vocabulary
         self._eos_ids = eos_ids
         self._grammars = grammars
+        self._adapter = adapter and lora_request(adapter)
         self._after_step = after_step
         self._after_step_due = False
         self._turns: dict[VllmTurn, None] = {}
@@ -96,15 +84,6 @@ class VllmEngine:
         # Shared with other threads, under the lock.
         self._lock = threading.Lock()
         self._closed = ""
-        args = engine_args(
-            folder,
-            device=device,
-            dtype=dtype,
-            slots=slots,
-            context=context,
-            kv_bytes=kv_bytes,
-            tensor_parallel=tensor_parallel,
-        )
         self._loop: asyncio.AbstractEventLoop
         self._llm: AsyncLLM
         self._requests: OutputProcessor
@@ -117,7 +96,7 @@ class VllmEngine:
             ready.result()
         except Exception as exc:
             self._thread.join()
-            raise CheckpointError(f"vLLM cannot start with {folder}: {exc}") from exc
+            raise CheckpointError(f"vLLM cannot start with {args.model}: {exc}") from exc
 
     @property
     def free_slots(self) -> int:
@@ -178,7 +157,7 @@ class VllmEngine:
         self._loop = asyncio.get_running_loop()
         with ended_with_us() as all_started:
             try:
-                self._llm = await started(args)
+                self._llm = await started(args, self._adapter)
                 self._requests = self._llm.output_processor
             except Exception as exc:
                 ready.set_exception(exc)
@@ -204,7 +183,13 @@ class VllmEngine:
         """Deliver vLLM's outputs of one turn; leaving the loop early aborts it in vLLM."""
         try:
             async with aclosing(
-                self._llm.generate(turn.input, turn.params, id, priority=turn.priority)
+                self._llm.generate(
+                    turn.input,
+                    turn.params,
+                    id,
+                    priority=turn.priority,
+                    lora_request=self._adapter,
+                )
             ) as outputs:
                 async for output in outputs:
                     self._take(turn, output)

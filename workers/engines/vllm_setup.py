@@ -8,18 +8,16 @@ import math
 import os
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from transformers import LlamaConfig
 
 from turnstream.workers.engine import CheckpointError, Engine
-from turnstream.workers.engines.checkpoint import Checkpoint
+from turnstream.workers.engines.checkpoint import Checkpoint, read_config
 from turnstream.workers.engines.device_choice import name_of
 from turnstream.workers.engines.device_setup import free_bytes
 from turnstream.workers.engines.grammars import Grammars
 from turnstream.workers.engines.kv_cache import bytes_per_token
-from turnstream.workers.engines.merged_checkpoint import merged
 from turnstream.workers.engines.sizing import fit
 
 #: vLLM's own settings; values in the worker's environment take precedence.
@@ -51,6 +49,26 @@ def prepare() -> None:
         raise CheckpointError(f"engine vllm: it cannot be imported: {exc}") from exc
 
 
+def read_any_config(checkpoint: Checkpoint) -> LlamaConfig:
+    """Read a checkpoint's ``config.json``, of a family that vLLM knows and transformers does not.
+
+    Raises:
+        CheckpointError: neither can read it, or vLLM is not installed.
+    """
+    try:
+        return read_config(checkpoint)
+    except CheckpointError as exc:
+        prepare()
+        from vllm.transformers_utils.config import get_config
+
+        try:
+            config = get_config(checkpoint.folder, trust_remote_code=False)
+            text: LlamaConfig = config.get_text_config()
+        except Exception as ours:  # many libraries, many errors
+            raise exc from ours
+        return text
+
+
 def start_vllm(
     checkpoint: Checkpoint,
     config: LlamaConfig,
@@ -60,7 +78,6 @@ def start_vllm(
     slots: int,
     context: int | None,
     tensor_parallel: int,
-    cache: Path | None,
     eos_ids: frozenset[int],
     grammars: Grammars,
     after_step: Callable[[], None],
@@ -70,8 +87,6 @@ def start_vllm(
     Raises:
         CheckpointError: vLLM is not installed, or cannot run this here.
     """
-    if checkpoint.adapter is not None:
-        checkpoint = merged(checkpoint, checkpoint.adapter, dtype=dtype, cache=cache)
     if str(device) != device.type:
         raise CheckpointError(
             f"device {device}: vLLM uses the first GPUs; choose them by CUDA_VISIBLE_DEVICES"
@@ -79,7 +94,7 @@ def start_vllm(
     prepare()
     # vLLM reads its settings when it is imported.
     from turnstream.workers.engines.vllm_engine import VllmEngine
-    from turnstream.workers.engines.vllm_start import CPU_BLOCK_TOKENS
+    from turnstream.workers.engines.vllm_start import CPU_BLOCK_TOKENS, engine_args
 
     if device.type == "cpu":
         # vLLM will load the weights, with up to twice their stored size.
@@ -92,16 +107,21 @@ def start_vllm(
         # vLLM measures the free memory of its GPUs itself.
         free, kv_bytes = sys.maxsize, None
         slots, context = fit(config, dtype, slots=slots, context=context, free=free)
-    return VllmEngine(
+    args = engine_args(
         checkpoint.folder,
         device=device.type,
         dtype=name_of(dtype),
         slots=slots,
         context=context,
+        kv_bytes=kv_bytes,
+        tensor_parallel=tensor_parallel,
+        adapter=checkpoint.adapter,
+    )
+    return VllmEngine(
+        args,
         vocabulary=config.vocab_size,
         eos_ids=eos_ids,
         after_step=after_step,
-        kv_bytes=kv_bytes,
-        tensor_parallel=tensor_parallel,
         grammars=grammars,
+        adapter=checkpoint.adapter,
     )

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -66,8 +67,9 @@ class HttpConnection(HttpProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        # Only asyncio's own transports have this.
-        transport.max_size = READ_BYTES  # type: ignore[attr-defined]
+        # Only asyncio's own transports have this: uvloop's refuse it.
+        with suppress(AttributeError):
+            transport.max_size = READ_BYTES  # type: ignore[attr-defined]
         self._stall = Stall(transport, self._limits.stalled_seconds)
         self._timer = self.loop.call_later(self._limits.head_seconds, self._head_is_late)
 

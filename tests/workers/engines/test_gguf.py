@@ -50,6 +50,7 @@ def load(model: Path, cache: Path) -> LoadedModel:
     )
 
 
+@pytest.mark.model_cell("`llama`", "GGUF, float32", "slot", "run")
 def test_a_file_answers_as_the_folder_that_it_was_made_from(
     file: Path, cache: Path, reference: LlamaForCausalLM
 ) -> None:
@@ -157,10 +158,23 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
         find(str(tmp_path / "no.gguf"))
 
 
+@pytest.mark.model_cell("any", "GGUF in several parts", "slot", "refused")
+@pytest.mark.model_cell("any", "GGUF in several parts", "vllm", "refused")
 def test_a_part_of_a_split_file_is_refused(file: Path, tmp_path: Path) -> None:
     part = Path(shutil.copy(file, tmp_path / "big-00001-of-00003.gguf"))
     with pytest.raises(CheckpointError, match="a part of a split GGUF; join the parts by"):
         find(str(part))
+
+
+@pytest.mark.parametrize("engine", ["slot", "vllm"])
+@pytest.mark.model_cell("any but `llama`", "GGUF", "slot", "refused")
+@pytest.mark.model_cell("any but `llama`", "GGUF", "vllm", "refused")
+def test_a_file_of_another_family_is_refused(
+    engine: str, tiny_llama_folder: Path, tmp_path: Path
+) -> None:
+    file = tiny_gguf.write(tmp_path / "tiny.gguf", tiny_llama_folder, architecture="qwen2")
+    with pytest.raises(CheckpointError, match=r"^model tiny: not a causal Llama but qwen2$"):
+        find(str(file), engine=engine)
 
 
 def test_the_extra_that_is_missing_is_named(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +13,35 @@ from safetensors.torch import save_file
 from transformers import LlamaForCausalLM
 
 from harness import tiny_llama
+from tests.workers.engines.test_quantised import with_quantisation
 from tests.workers.listener import answer
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.workers.engine import CheckpointError
-from turnstream.workers.engines import load, lora, merged_checkpoint
+from turnstream.workers.engines import load, lora
 from turnstream.workers.engines.checkpoint import find
-from turnstream.workers.engines.model_cache import made_once
 
 RANK, ALPHA = 4, 16
 LAYERS = ("model.layers.0.self_attn.q_proj", "model.layers.1.mlp.down_proj")
 
 
-def write(folder: Path, base: Path | str, **settings: Any) -> Path:
-    """Write an adapter as PEFT does, with random weights for two layers."""
+#: Inputs and outputs of those layers.
+SIZES = {LAYERS[0]: (32, 32), LAYERS[1]: (64, 32)}
+
+
+def write(
+    folder: Path,
+    base: Path | str,
+    *,
+    sizes: Mapping[str, tuple[int, int]] = SIZES,
+    **settings: Any,
+) -> Path:
+    """Write an adapter as PEFT does, with random weights for some layers."""
     folder.mkdir(parents=True, exist_ok=True)
     config = {"peft_type": "LORA", "r": RANK, "lora_alpha": ALPHA, "bias": "none"}
     config |= {"base_model_name_or_path": str(base), "init_lora_weights": True}
+    config |= {"target_modules": [name.rpartition(".")[2] for name in sizes]}
     (folder / lora.CONFIG).write_text(json.dumps(config | settings))
     generator = torch.Generator().manual_seed(5)
-    sizes = {LAYERS[0]: (32, 32), LAYERS[1]: (64, 32)}
     weights = {}
     for name, (inputs, outputs) in sizes.items():
         prefix = f"base_model.model.{name}"
@@ -78,6 +88,7 @@ def test_each_layer_gets_its_product_times_its_scale(
         torch.testing.assert_close(weight, expected)
 
 
+@pytest.mark.model_cell("`llama`", "a LoRA adapter (PEFT)", "slot", "run")
 def test_an_adapters_folder_is_a_model_under_its_own_name(
     tiny_llama_folder: Path, reference: LlamaForCausalLM, tmp_path: Path
 ) -> None:
@@ -119,6 +130,20 @@ def test_a_setting_names_another_base(tiny_llama_folder: Path, tmp_path: Path) -
     assert (found.folder, found.adapter) == (tiny_llama_folder, adapter)
 
 
+@pytest.mark.model_cell("`llama`", "a LoRA adapter of a quantised base", "slot", "refused")
+def test_an_adapter_of_a_quantised_base_is_left_to_vllm(
+    tiny_llama_folder: Path, tmp_path: Path
+) -> None:
+    settings = {"quant_method": "awq", "bits": 4}
+    base = with_quantisation(tiny_llama_folder, tmp_path / "base", settings)
+    with pytest.raises(CheckpointError, match=r"quantised by awq; a LoRA adapter .*--engine vllm$"):
+        load.load_weights(
+            find(str(write(tmp_path / "poet", base))),
+            device=torch.device("cpu"),
+            dtype=torch.float32,
+        )
+
+
 def test_an_adapters_own_tokenizer_is_used(tiny_llama_folder: Path, tmp_path: Path) -> None:
     adapter = write(tmp_path / "poet", tiny_llama_folder)
     assert find(str(adapter)).tokenizer_folder == tiny_llama_folder
@@ -126,6 +151,9 @@ def test_an_adapters_own_tokenizer_is_used(tiny_llama_folder: Path, tmp_path: Pa
     assert find(str(adapter)).tokenizer_folder == adapter
 
 
+@pytest.mark.parametrize("engine", ["slot", "vllm"])
+@pytest.mark.model_cell("any", "DoRA, PiSSA, `modules_to_save`, biases", "slot", "refused")
+@pytest.mark.model_cell("any", "DoRA, PiSSA, `modules_to_save`, biases", "vllm", "refused")
 @pytest.mark.parametrize(
     ("settings", "what"),
     [
@@ -137,11 +165,11 @@ def test_an_adapters_own_tokenizer_is_used(tiny_llama_folder: Path, tmp_path: Pa
     ],
 )
 def test_an_adapter_that_is_more_than_a_product_is_refused_by_name(
-    tiny_llama_folder: Path, tmp_path: Path, settings: dict[str, Any], what: str
+    tiny_llama_folder: Path, tmp_path: Path, settings: dict[str, Any], what: str, engine: str
 ) -> None:
     adapter = write(tmp_path / "poet", tiny_llama_folder, **settings)
     with pytest.raises(CheckpointError, match=rf"poet/adapter_config\.json: {re.escape(what)}$"):
-        find(str(adapter))
+        find(str(adapter), engine=engine)
 
 
 @pytest.mark.parametrize(
@@ -193,34 +221,3 @@ def test_an_output_layer_that_also_embeds_is_not_changed(
     model.config.tie_word_embeddings = True
     with pytest.raises(CheckpointError, match="cannot merge into lm_head"):
         lora.merge(model, adapter)
-
-
-def test_vllm_gets_a_folder_with_the_adapter_in_the_weights(
-    tiny_llama_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    adapter = write(tmp_path / "poet", tiny_llama_folder)
-    saved: list[Path] = []
-
-    def stop_here(cache: Path, name: str, made_of: object, make: Callable[[Path], None]) -> Path:
-        saved.append(made_once(cache, name, made_of, make))
-        raise CheckpointError("far enough")
-
-    monkeypatch.setattr(merged_checkpoint, "made_once", stop_here)
-    for _ in range(2):
-        with pytest.raises(CheckpointError, match="far enough"):
-            load.load_engine(
-                model=str(adapter),
-                engine="vllm",
-                device="cpu",
-                dtype="float32",
-                slots=1,
-                context=100,
-                after_step=lambda: None,
-                cache=tmp_path,
-            )
-
-    assert saved[0] == saved[1]
-    ours = LlamaForCausalLM.from_pretrained(saved[0], dtype=torch.float32).state_dict()
-    expected = merged(tiny_llama_folder, adapter).state_dict()
-    assert ours.keys() == expected.keys()
-    assert all(torch.equal(weight, expected[name]) for name, weight in ours.items())

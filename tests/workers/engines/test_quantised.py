@@ -101,7 +101,17 @@ def test_each_weight_is_rounded_to_the_nearest_of_its_groups_steps() -> None:
     assert (off <= scales[..., None] * 0.5001).all()
 
 
-@pytest.mark.parametrize("to", [Quantise.INT4, Quantise.INT8])
+def cell(weights: str, engine: str, how: str, family: str = "`llama`") -> pytest.MarkDecorator:
+    return pytest.mark.model_cell(family, weights, engine, how)
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        pytest.param(to, marks=cell(f"`--quantize {to}` on a CPU", "slot", "run"))
+        for to in (Quantise.INT4, Quantise.INT8)
+    ],
+)
 def test_the_engine_answers_as_the_quantised_model_does(
     tiny_llama_folder: Path, to: Quantise
 ) -> None:
@@ -131,6 +141,8 @@ def test_a_layer_whose_sizes_no_kernel_takes_stays_plain() -> None:
     assert type(model[0]) is nn.Linear
 
 
+@cell("`--quantize int4` on a GPU", "slot", "shape")
+@cell("`--quantize int8` on a GPU", "slot", "shape")
 def test_on_a_gpu_a_layer_of_llama_2_7b_has_a_quarter_or_half_of_its_bytes() -> None:
     """By shape only, and without the product of 4 bits: nothing is computed."""
     meta = torch.device("meta")
@@ -146,7 +158,15 @@ def test_on_a_gpu_a_layer_of_llama_2_7b_has_a_quarter_or_half_of_its_bytes() -> 
     ("settings", "what"),
     [
         ({"dtype": "float32"}, "needs the dtype bfloat16, not float32"),
-        ({"engine": "vllm", "dtype": "auto"}, "the engine vllm does not do that"),
+        pytest.param(
+            {"engine": "vllm", "dtype": "auto"},
+            "the engine vllm does not do that",
+            marks=[
+                cell(f"`--quantize {to}` on a {device}", "vllm", "refused")
+                for to in ("int4", "int8")
+                for device in ("CPU", "GPU")
+            ],
+        ),
     ],
 )
 def test_quantising_is_refused_where_it_cannot_be(
@@ -156,6 +176,7 @@ def test_quantising_is_refused_where_it_cannot_be(
         load(tiny_llama_folder, quantize=Quantise.INT4, **settings)
 
 
+@cell("fp8 by blocks", "slot", "run")
 def test_fp8_is_read_with_its_scales(fp8: Path, reference: LlamaForCausalLM) -> None:
     prompt = [1, 5, 6, 7, 30, 40]
     expected = LlamaForCausalLM.from_pretrained(fp8, dtype=torch.float32)
@@ -175,20 +196,31 @@ def test_a_quantised_checkpoint_is_not_quantised_again(fp8: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "what"),
     [
-        ({"quant_method": "awq", "bits": 4}, "quantised by awq; pip install accelerate gptqmodel"),
-        (
+        pytest.param(
+            {"quant_method": "awq", "bits": 4},
+            "quantised by awq; pip install accelerate gptqmodel",
+            marks=cell("AWQ", "slot", "not run"),
+        ),
+        pytest.param(
             {"quant_method": "gptq", "bits": 4},
             "quantised by gptq; pip install accelerate optimum gptqmodel",
+            marks=cell("GPTQ", "slot", "not run"),
         ),
-        ({"load_in_4bit": True}, "quantised by bitsandbytes; pip install accelerate bitsandbytes"),
-        (
+        pytest.param(
+            {"load_in_4bit": True},
+            "quantised by bitsandbytes; pip install accelerate bitsandbytes",
+            marks=cell("bitsandbytes", "slot", "not run"),
+        ),
+        pytest.param(
             {"quant_method": "compressed-tensors"},
             "quantised by compressed-tensors; pip install accelerate compressed-tensors",
+            marks=cell("compressed-tensors", "slot", "not run"),
         ),
-        (
+        pytest.param(
             {"quant_method": "hqq"},
             "quantised by hqq; the engine slot reads"
             " bitsandbytes, compressed-tensors, fp8, gptq, awq",
+            marks=cell("any other `quant_method`", "slot", "refused", "any"),
         ),
     ],
 )
