@@ -6,6 +6,7 @@ socket is told, for each turn that has not ended, what gets all that has not arr
 
 import asyncio
 import contextlib
+import os
 import ssl
 import time
 from collections.abc import Iterator, Mapping
@@ -298,5 +299,7 @@ def _words(reason: Exception) -> str:
     if isinstance(reason, TimeoutError):
         return "timed out"
     if isinstance(reason, OSError) and reason.strerror:
-        return reason.strerror
+        # asyncio writes its own words before a number of the system's.
+        number = reason.errno or 0
+        return os.strerror(number) if number > 0 else reason.strerror
     return str(reason)
