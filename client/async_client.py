@@ -59,13 +59,16 @@ class AsyncClient:
         """Whether its socket is open now."""
         return self._connection.is_open
 
-    async def connect(self) -> None:
+    async def connect(self, *, retry: bool = True) -> None:
         """Open the socket now; otherwise the first turn opens it.
+
+        Args:
+            retry: False: raise at the first failure, not after `Options.retry_seconds`.
 
         Raises:
             RequestRefused, Unreachable
         """
-        await self._connection.open()
+        await self._connection.open(retry=retry)
 
     async def create(self, **body: Unpack[CreateBody]) -> AsyncTurn:
         """Submit a turn and return it at once; where it was refused, its reader is told.

@@ -60,6 +60,8 @@ class Connection:
         #: Set while a socket is wanted.
         self._wanted = asyncio.Event()
         self._waiters: list[asyncio.Future[None]] = []
+        #: Whether the first failure ends the attempt to connect.
+        self._once = False
         #: Lanes in use. None: what comes on it is not wanted any more.
         self._lanes: dict[str, AsyncTurn | None] = {}
         self._free = [f"lane-{number}" for number in reversed(range(options.turns))]
@@ -72,13 +74,14 @@ class Connection:
         """Whether there is a socket now."""
         return self._socket is not None
 
-    async def open(self) -> None:
+    async def open(self, *, retry: bool) -> None:
         """Open the socket, if it is not open.
 
         Raises:
             RequestRefused, Unreachable, ClientClosed
         """
         if self._socket is None:
+            self._once = not retry
             opened = asyncio.get_running_loop().create_future()
             self._waiters.append(opened)
             self._want()
@@ -192,6 +195,7 @@ class Connection:
                 if (turn := self._lanes[lane]) is not None:
                     await self._send(socket, lane, turn)
         self._socket = socket
+        self._once = False
         for waiter in self._take_waiters():
             waiter.set_result(None)
         async for text in socket:
@@ -240,7 +244,7 @@ class Connection:
         pause = max(next(waits), self._not_before - now)
         if isinstance(reason, InvalidStatus):
             pause = max(pause, _refusal_of(reason).retry_after or 0)
-        if now + pause - lost_at > self._options.retry_seconds:
+        if self._once or now + pause - lost_at > self._options.retry_seconds:
             said = "the connection was closed" if reason is None else _words(reason)
             raise Unreachable(f"cannot connect to {self._address.url}: {said}") from reason
         await asyncio.sleep(pause)
@@ -253,6 +257,7 @@ class Connection:
 
     def _fail(self, error: ClientError) -> None:
         self._wanted.clear()
+        self._once = False
         for turn in self._lanes.values():
             if turn is not None:
                 turn.fail(error)

@@ -58,9 +58,9 @@ class Client:
         """Whether its socket is open now."""
         return self._client.connected
 
-    def connect(self) -> None:
+    def connect(self, *, retry: bool = True) -> None:
         """Open the socket now; otherwise the first turn opens it."""
-        self.run(self._client.connect())
+        self.run(self._client.connect(retry=retry))
 
     def create(self, **body: Unpack[CreateBody]) -> "Turn":
         """Submit a turn and return it at once; where it was refused, its reader is told."""

@@ -56,7 +56,10 @@ class AsyncTurn:
         self._behind = False
         #: A refusal that a retry may cure.
         self._refusal: RequestRefused | None = None
-        self._refused_since: float | None = None
+        #: When it was first refused, and when the next attempt is due.
+        self._refused_at = (0.0, 0.0)
+        #: When the connection last brought something, or was asked.
+        self._silent_since = time.monotonic()
         self._error: ClientError | None = None
         self._response: Response | None = None
         self._wake = asyncio.Event()
@@ -134,11 +137,7 @@ class AsyncTurn:
                 await self._lanes.ask(self)
             else:
                 self._wake.clear()
-                try:
-                    async with asyncio.timeout(SILENT_SECONDS + self._lanes.retry_seconds):
-                        await self._wake.wait()
-                except TimeoutError as exc:
-                    raise Unreachable("The server says nothing of this turn any more.") from exc
+                await self._wait_for_news()
 
     def pop(self) -> Event | None:
         """Return the next event without waiting; None if there is none."""
@@ -156,20 +155,30 @@ class AsyncTurn:
                 self._response = Response.of(response)
         return event
 
+    async def _wait_for_news(self) -> None:
+        left = self._silent_since + SILENT_SECONDS + self._lanes.retry_seconds - time.monotonic()
+        expired = asyncio.timeout(max(0, left))
+        try:
+            async with expired:
+                await self._wake.wait()
+        except TimeoutError as exc:
+            if not expired.expired():
+                raise
+            raise Unreachable("The server says nothing of this turn any more.") from exc
+
     async def _retry(self, refused: RequestRefused) -> None:
-        now = time.monotonic()
-        since = self._refused_since = self._refused_since or now
-        pause = refused.retry_after
-        if pause is None or now + pause - since > self._lanes.retry_seconds:
+        first, at = self._refused_at
+        if at - first > self._lanes.retry_seconds:
             self.fail(refused)
             return
-        await asyncio.sleep(pause)
+        await asyncio.sleep(at - time.monotonic())
         await self._lanes.ask(self)
 
     def asked(self) -> None:
         """Forget why the rest has to be asked for, since the connection does."""
         self._behind = False
         self._refusal = None
+        self._silent_since = time.monotonic()
 
     def frame(self) -> Json:
         """Return the frame that gets all that has not arrived."""
@@ -184,6 +193,7 @@ class AsyncTurn:
     def receive(self, data: Json) -> bool:
         """Take an event from the connection; return whether further ones of its lane are wanted."""
         number: int = data["sequence_number"]
+        self._silent_since = time.monotonic()
         if data["type"] == "error":
             self._refuse(data, number)
         elif number > self._last:
@@ -208,13 +218,15 @@ class AsyncTurn:
             self.id = response["id"]
         self.queue = None if queue is None else QueuePlace.of(queue)
         self._last = number
-        self._refused_since = None
+        self._refused_at = (0.0, 0.0)
         self._arrived.append(Event(data["type"], number, data))
 
     def _refuse(self, data: Json, number: int) -> None:
         error = refusal(data, data.get("status", 500), data.get("headers") or {})
         # A number says that it is the turn's own last event: no retry changes it.
         if number == 0 and error.retry_after is not None and error.code != "response_lost":
+            now = time.monotonic()
+            self._refused_at = (self._refused_at[0] or now, now + error.retry_after)
             self._refusal = error
         else:
             self.fail(error)

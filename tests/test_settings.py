@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from scripts import settings as settings_page
-from turnstream.cli.chat import ChatSettings
+from turnstream.cli.chat.settings import ChatSettings
 from turnstream.cli.up_settings import UpSettings
 from turnstream.turns.environment import PREFIX, RENAMED, Setting, SettingError, declared
 from turnstream.turns.settings import TurnSettings
