@@ -15,8 +15,12 @@ CANNOT_LOAD = 3
 SOME_FAILED = 4
 #: `turnstream check-gpu` or `check-engine` has found that answers would be wrong.
 NOT_FIT = 5
+#: `turnstream chat` has printed an answer that was cut or cancelled.
+INCOMPLETE = 6
 #: Ctrl-C.
 INTERRUPTED = 130
+#: The reader of stdout is gone, as a shell says it of SIGPIPE.
+BROKEN_PIPE = 141
 
 #: Names are padded to this width, so that the lines are aligned.
 NAME_WIDTH = 10

@@ -59,9 +59,9 @@ def start(command: str, options: Mapping[str, Any]) -> int:
 
             return worker.run()
         case "chat":
-            from turnstream.cli import chat
+            from turnstream.cli.chat import main as chat
 
-            return chat.run()
+            return chat.run(chat.Options(**options))
         case "bulk":
             from turnstream.cli import bulk
 
@@ -138,6 +138,27 @@ def make_parser() -> argparse.ArgumentParser:
         "the model to use (the server's default)",
         # TURNSTREAM_MODEL may be a path, and requests name models only.
         variable="TURNSTREAM_CHAT_MODEL",
+    )
+    option(
+        chat,
+        "--system",
+        "TEXT",
+        "the system text (the server's)",
+        variable="TURNSTREAM_CHAT_SYSTEM",
+    )
+    option(
+        chat,
+        "--temperature",
+        "0-2",
+        "the temperature (the model's)",
+        variable="TURNSTREAM_CHAT_TEMPERATURE",
+    )
+    chat.add_argument(
+        "-c",
+        "--continue",
+        dest="resume",
+        action="store_true",
+        help="go on with the latest conversation",
     )
 
     bulk = commands.add_parser("bulk", help="answer a file of requests, line by line")
