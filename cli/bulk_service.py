@@ -56,6 +56,14 @@ class BulkService:
         body = {"input_file_id": file_id, "endpoint": endpoint, "completion_window": window}
         return self._once("POST", "/batches", json=body, headers={"Idempotency-Key": key})
 
+    def cancel(self, id: str) -> Json:
+        """Answer no further line of a batch.
+
+        Raises:
+            Unreachable, RequestRefused
+        """
+        return self._once("POST", f"/batches/{id}/cancel")
+
     def batch(self, id: str, unavailable: Callable[[], None]) -> Json:
         """Return a batch; retry, and call `unavailable`, while the service cannot be reached.
 

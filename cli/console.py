@@ -17,6 +17,9 @@ SOME_FAILED = 4
 NOT_FIT = 5
 #: `turnstream chat` has printed an answer that was cut or cancelled.
 INCOMPLETE = 6
+#: `turnstream loadtest` missed its target, or found that something was lost or doubled.
+NOT_MET = 6
+DAMAGED = 7
 #: Ctrl-C.
 INTERRUPTED = 130
 #: The reader of stdout is gone, as a shell says it of SIGPIPE.
