@@ -19,16 +19,11 @@ from tqdm import tqdm
 
 from turnstream.cli.bulk_local import NoService, local_service
 from turnstream.cli.bulk_output import write_output
-from turnstream.cli.bulk_service import (
-    PAUSE_SECONDS,
-    BulkService,
-    Json,
-    Refused,
-    ServiceUnavailable,
-)
+from turnstream.cli.bulk_service import PAUSE_SECONDS, BulkService
 from turnstream.cli.bulk_state import Asked, OtherRun, State, StateFile, sha256_of
-from turnstream.cli.chat import ChatSettings
+from turnstream.cli.chat.settings import ChatSettings
 from turnstream.cli.console import BAD_SETTING, INTERRUPTED, SOME_FAILED
+from turnstream.client import Json, RequestRefused, Unreachable
 
 _FINAL = ("completed", "failed", "expired", "cancelled")
 _BAD_REQUEST, _NOT_FOUND = 400, 404
@@ -75,9 +70,9 @@ def run(options: Options) -> int:
         return _say(f"{exc.filename}: {exc.strerror}", BAD_SETTING)
     except OtherRun as exc:
         return _say(str(exc), BAD_SETTING)
-    except Refused as exc:
+    except RequestRefused as exc:
         return _say(str(exc), BAD_SETTING if exc.status == _BAD_REQUEST else 1)
-    except (NoService, ServiceUnavailable) as exc:
+    except (NoService, Unreachable) as exc:
         return _say(str(exc), 1)
     state_file.remove()
     shutil.rmtree(data_dir, ignore_errors=True)
@@ -109,7 +104,7 @@ def _finish_batch(
     if state.batch_id is not None:
         try:
             batch = service.batch(state.batch_id, lambda: None)
-        except Refused as exc:
+        except RequestRefused as exc:
             if exc.status != _NOT_FOUND:
                 raise
             _say("the service no longer has this batch; creating it again", 0)

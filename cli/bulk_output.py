@@ -5,7 +5,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from turnstream.cli.bulk_service import BulkService, Json
+from turnstream.cli.bulk_service import BulkService
+from turnstream.client import Json
 
 
 def write_output(

@@ -7,25 +7,14 @@ from typing import Any
 
 import httpx2
 
+from turnstream.client import Json, RequestRefused, Unreachable
+from turnstream.client.http import check
+
 #: Timeout of a request; the answer to an upload comes after its last byte.
 ANSWER_SECONDS = 60.0
 #: Interval of polling a batch, and pause before a retry while the service is unavailable.
 PAUSE_SECONDS = 0.5
 CHUNK = 256 * 1024
-
-Json = dict[str, Any]
-
-
-class ServiceUnavailable(Exception):
-    """The service cannot be reached or asks to retry later; the message says why."""
-
-
-class Refused(Exception):
-    """The service refused a request; the message says why."""
-
-    def __init__(self, status: int, message: str) -> None:
-        super().__init__(message)
-        self.status = status
 
 
 class BulkService:
@@ -46,7 +35,7 @@ class BulkService:
         """Upload a file of requests; return its id.
 
         Raises:
-            ServiceUnavailable, Refused
+            Unreachable, RequestRefused
         """
         with path.open("rb") as content:
             return str(
@@ -62,21 +51,29 @@ class BulkService:
         """Create a batch; for the same key return the one that exists.
 
         Raises:
-            ServiceUnavailable, Refused
+            Unreachable, RequestRefused
         """
         body = {"input_file_id": file_id, "endpoint": endpoint, "completion_window": window}
         return self._once("POST", "/batches", json=body, headers={"Idempotency-Key": key})
+
+    def cancel(self, id: str) -> Json:
+        """Answer no further line of a batch.
+
+        Raises:
+            Unreachable, RequestRefused
+        """
+        return self._once("POST", f"/batches/{id}/cancel")
 
     def batch(self, id: str, unavailable: Callable[[], None]) -> Json:
         """Return a batch; retry, and call `unavailable`, while the service cannot be reached.
 
         Raises:
-            Refused: there is no such batch.
+            RequestRefused: there is no such batch.
         """
         while True:
             try:
                 return self._once("GET", f"/batches/{id}")
-            except ServiceUnavailable:
+            except Unreachable:
                 unavailable()
                 time.sleep(PAUSE_SECONDS)
 
@@ -84,7 +81,7 @@ class BulkService:
         """Append the content of a file to a local one; retry like `batch`.
 
         Raises:
-            Refused: there is no such file.
+            RequestRefused: there is no such file.
         """
         begin = path.stat().st_size if path.exists() else 0
         while True:
@@ -98,7 +95,7 @@ class BulkService:
                         for chunk in answer.iter_bytes(CHUNK):
                             out.write(chunk)
                 return
-            except (httpx2.TransportError, ServiceUnavailable):
+            except (httpx2.TransportError, Unreachable):
                 unavailable()
                 time.sleep(PAUSE_SECONDS)
 
@@ -106,19 +103,17 @@ class BulkService:
         try:
             answer = self._http.request(method, path, **options)
         except httpx2.TransportError as exc:
-            raise ServiceUnavailable(f"cannot connect to {self._url}: {exc}") from exc
+            raise Unreachable(f"cannot connect to {self._url}: {exc}") from exc
         _check(answer)
         body: Json = answer.json()
         return body
 
 
 def _check(answer: httpx2.Response) -> None:
-    if answer.is_success:
-        return
+    """Raise what an answer is refused with; an answer that may be another one later is a pause."""
     try:
-        message = str(answer.json()["error"]["message"])
-    except (ValueError, KeyError, TypeError):
-        message = f"status {answer.status_code}"
-    if answer.status_code >= 500 or answer.status_code == 429:
-        raise ServiceUnavailable(message)
-    raise Refused(answer.status_code, message)
+        check(answer)
+    except RequestRefused as exc:
+        if exc.status >= 500 or exc.status == 429:
+            raise Unreachable(str(exc)) from exc
+        raise

@@ -15,8 +15,15 @@ CANNOT_LOAD = 3
 SOME_FAILED = 4
 #: `turnstream check-gpu` or `check-engine` has found that answers would be wrong.
 NOT_FIT = 5
+#: `turnstream chat` has printed an answer that was cut or cancelled.
+INCOMPLETE = 6
+#: `turnstream loadtest` missed its target, or found that something was lost or doubled.
+NOT_MET = 6
+DAMAGED = 7
 #: Ctrl-C.
 INTERRUPTED = 130
+#: The reader of stdout is gone, as a shell says it of SIGPIPE.
+BROKEN_PIPE = 141
 
 #: Names are padded to this width, so that the lines are aligned.
 NAME_WIDTH = 10

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from turnstream.cli.console import BAD_SETTING
 from turnstream.cli.keys_parser import add_keys
+from turnstream.cli.loadtest.options import add_loadtest
 from turnstream.turns.environment import PREFIX, SettingError
 
 
@@ -59,13 +60,18 @@ def start(command: str, options: Mapping[str, Any]) -> int:
 
             return worker.run()
         case "chat":
-            from turnstream.cli import chat
+            from turnstream.cli.chat import main as chat
 
-            return chat.run()
+            return chat.run(chat.Options(**options))
         case "bulk":
             from turnstream.cli import bulk
 
             return bulk.run(bulk.Options(**options))
+        case "loadtest":
+            from turnstream.cli.loadtest import main as loadtest
+            from turnstream.cli.loadtest.options import Options
+
+            return loadtest.run(Options.of(dict(options)))
         case "keys":
             from turnstream.cli import keys
 
@@ -121,16 +127,14 @@ def make_parser() -> argparse.ArgumentParser:
     add_check(commands.add_parser("check-gpu", help="check and measure the engine on a GPU"))
     add_check(commands.add_parser("check-engine", help="the same on a CPU"))
 
+    loadtest = commands.add_parser("loadtest", help="people who arrive, talk and check every word")
+    add_server_options(loadtest)
+    add_loadtest(loadtest)
+
     add_keys(commands.add_parser("keys", help="make, list and revoke API keys while it runs"))
 
     chat = commands.add_parser("chat", help="talk to a running server from the terminal")
-    option(chat, "--url", "URL", "the server (http://127.0.0.1:8000)")
-    option(
-        chat,
-        "--key",
-        "KEY",
-        "the API key; better set TURNSTREAM_KEY, which the process list does not show",
-    )
+    add_server_options(chat)
     option(
         chat,
         "--model",
@@ -138,6 +142,27 @@ def make_parser() -> argparse.ArgumentParser:
         "the model to use (the server's default)",
         # TURNSTREAM_MODEL may be a path, and requests name models only.
         variable="TURNSTREAM_CHAT_MODEL",
+    )
+    option(
+        chat,
+        "--system",
+        "TEXT",
+        "the system text (the server's)",
+        variable="TURNSTREAM_CHAT_SYSTEM",
+    )
+    option(
+        chat,
+        "--temperature",
+        "0-2",
+        "the temperature (the model's)",
+        variable="TURNSTREAM_CHAT_TEMPERATURE",
+    )
+    chat.add_argument(
+        "-c",
+        "--continue",
+        dest="resume",
+        action="store_true",
+        help="go on with the latest conversation",
     )
 
     bulk = commands.add_parser("bulk", help="answer a file of requests, line by line")
@@ -170,13 +195,7 @@ def make_parser() -> argparse.ArgumentParser:
     bulk.add_argument(
         "--local", action="store_true", help="start a service for this run and use it"
     )
-    option(bulk, "--url", "URL", "the server (http://127.0.0.1:8000)")
-    option(
-        bulk,
-        "--key",
-        "KEY",
-        "the API key; better set TURNSTREAM_KEY, which the process list does not show",
-    )
+    add_server_options(bulk)
     option(bulk, "--model", "demo|PATH|NAME", "with --local: the model to answer with (demo)")
     return parser
 
@@ -185,6 +204,17 @@ def add_listen_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of a front end's address."""
     option(parser, "--host", "HOST", "the address to listen on (127.0.0.1)")
     option(parser, "--port", "PORT", "the port to listen on (8000)", whole(0, 65535))
+
+
+def add_server_options(parser: argparse.ArgumentParser) -> None:
+    """Add the options of a client."""
+    option(parser, "--url", "URL", "the server (http://127.0.0.1:8000)")
+    option(
+        parser,
+        "--key",
+        "KEY",
+        "the API key; better set TURNSTREAM_KEY, which the process list does not show",
+    )
 
 
 def add_engine_options(parser: argparse.ArgumentParser) -> None:

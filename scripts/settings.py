@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from turnstream.cli.chat import ChatSettings
+from turnstream.cli.chat.settings import ChatSettings
 from turnstream.cli.up_settings import UpSettings
 from turnstream.turns.environment import PREFIX, RENAMED, Setting, declared
 from turnstream.turns.settings import TurnSettings
@@ -31,7 +31,7 @@ HEAD = """\
 
 Environment variables, read and checked once, at start; a bad one ends the process with an error
 that names it. An option of the command line replaces the variable of its name: `--redis-url` is
-`TURNSTREAM_REDIS_URL` (only `turnstream chat --model` is `TURNSTREAM_CHAT_MODEL`). This page is
+`TURNSTREAM_REDIS_URL` (of `turnstream chat`, `--model` is `TURNSTREAM_CHAT_MODEL`). This page is
 written by `python -m scripts.settings` from the declarations in the code.
 """
 

@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FOLDERS = (
-    *("cli", "prompts", "turns", "workers", "ws_server"),
+    *("cli", "client", "prompts", "turns", "workers", "ws_server"),
     *("tests", "harness", "benchmarks", "scripts"),
 )
 #: Texts that the demo model learns, and documents that tell old names from new ones.

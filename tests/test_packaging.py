@@ -11,7 +11,7 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-ROOMS = ("cli", "prompts", "turns", "workers", "ws_server")
+ROOMS = ("cli", "client", "prompts", "turns", "workers", "ws_server")
 
 
 def normal(name: str) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from scripts import settings as settings_page
-from turnstream.cli.chat import ChatSettings
+from turnstream.cli.chat.settings import ChatSettings
 from turnstream.cli.up_settings import UpSettings
 from turnstream.turns.environment import PREFIX, RENAMED, Setting, SettingError, declared
 from turnstream.turns.settings import TurnSettings
@@ -28,7 +28,7 @@ SETTINGS = {setting.name: setting for cls in CLASSES for _, setting in declared(
 
 
 def test_every_variable_that_the_code_names_is_declared() -> None:
-    rooms = ("cli", "prompts", "turns", "workers", "ws_server")
+    rooms = ("cli", "client", "prompts", "turns", "workers", "ws_server")
     files = [file for room in rooms for file in (ROOT / room).rglob("*.py")]
     text = "".join(file.read_text(encoding="utf-8") for file in files)
     named = {name.rstrip("_") for name in re.findall(rf"{PREFIX}([A-Z_]+)", text)}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-ROOMS = ("cli", "prompts", "turns", "workers", "ws_server")
+ROOMS = ("cli", "client", "prompts", "turns", "workers", "ws_server")
 #: Building copies the tree, and its demo model, twice.
 BUILD_SECONDS = 300
 TURNSTREAM = (sys.executable, "-P", "-m", "turnstream")

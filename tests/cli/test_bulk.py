@@ -8,7 +8,7 @@ import pytest
 
 from turnstream.cli.bulk_output import sort_results
 from turnstream.cli.bulk_state import Asked, OtherRun, StateFile
-from turnstream.cli.chat import ChatSettings
+from turnstream.cli.chat.settings import ChatSettings
 
 ASKED = Asked(input_sha256="abc", endpoint="/v1/responses", window="24h", server="local")
 

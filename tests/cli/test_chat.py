@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from websockets.sync.server import ServerConnection, serve
 
-from turnstream.cli.chat import ChatSettings
+from turnstream.cli.chat.settings import ChatSettings
 
 ROOT = Path(__file__).parents[2]
 TIMEOUT_SECONDS = 20.0

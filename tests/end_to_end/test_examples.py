@@ -23,6 +23,7 @@ from tests.programs import example, link_modules, run
 ALONE = {"browser.html", "echo_drift.py"}
 TESTED_ELSEWHERE = {
     "resume.py",  # through a connection that is cut: test_resume_examples.py
+    "resume_openai.py",
     "resume.mjs",
     "tools.py",  # tests/clients/test_tool_examples.py
     "agents_tools.py",

@@ -1,8 +1,9 @@
-"""The examples that resume print their whole answers, with the SDKs' own hooks."""
+"""The examples that resume print their whole answers, by our client and the SDKs' own hooks."""
 
 import asyncio
 import json
 import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -20,9 +21,11 @@ from tests.programs import link_modules
 WITHIN_THE_FIRST_EVENT, FURTHER_ON = 400, 5000
 
 
-@pytest.fixture(params=["resume.py", "resume.mjs"])
+@pytest.fixture(params=["resume.py", "resume_openai.py", "resume.mjs"])
 def example(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Path, str]:
     """Give a program, the folder for its example, and the example's name."""
+    if request.param == "resume.py":
+        return sys.executable, tmp_path, request.param
     if request.param.endswith(".py"):
         return str(request.getfixturevalue("client_python")), tmp_path, request.param
     link_modules(tmp_path, request.getfixturevalue("node_modules"))

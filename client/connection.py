@@ -1,0 +1,310 @@
+"""One socket, kept open while there are turns: each on a lane of its own, all resumed after a cut.
+
+The lanes of a socket that was lost are gone with it. So a turn is not bound to what was sent: a new
+socket is told, for each turn that has not ended, what gets all that has not arrived.
+"""
+
+import asyncio
+import contextlib
+import os
+import ssl
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+
+from turnstream.client.address import Address
+from turnstream.client.errors import (
+    ClientClosed,
+    ClientError,
+    RequestRefused,
+    Unreachable,
+    refusal,
+)
+from turnstream.client.event import ENDS, Json
+from turnstream.client.options import Options, pauses
+from turnstream.client.turn import AsyncTurn
+
+#: Of one event; the last one of an answer has all of it, and of the request its instructions.
+EVENT_BYTES = 64 * 1024 * 1024
+#: The close code of a message that is too large.
+TOO_LARGE = 1009
+_LOST = (OSError, EOFError, TimeoutError, WebSocketException)
+#: Of a cancel that came too late; no request is refused with it.
+_NOT_ACTIVE = "response_not_active"
+
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class Connection:
+    """A client's socket and its lanes."""
+
+    def __init__(
+        self,
+        address: Address,
+        headers: Mapping[str, str],
+        options: Options,
+        tls: ssl.SSLContext | None,
+    ) -> None:
+        self.retry_seconds = options.retry_seconds
+        self._address = address
+        self._headers = headers
+        self._options = options
+        self._tls = tls
+        self._socket: ClientConnection | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._closed = False
+        #: Set while a socket is wanted.
+        self._wanted = asyncio.Event()
+        self._waiters: list[asyncio.Future[None]] = []
+        #: Whether the first failure ends the attempt to connect.
+        self._once = False
+        #: Lanes in use. None: what comes on it is not wanted any more.
+        self._lanes: dict[str, AsyncTurn | None] = {}
+        self._free = [f"lane-{number}" for number in reversed(range(options.turns))]
+        self._freed = asyncio.Condition()
+        #: When the service wants to be asked again, after it has said that it shuts down.
+        self._not_before = 0.0
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a socket now."""
+        return self._socket is not None
+
+    async def open(self, *, retry: bool) -> None:
+        """Open the socket, if it is not open.
+
+        Raises:
+            RequestRefused, Unreachable, ClientClosed
+        """
+        if self._socket is None:
+            self._once = not retry
+            opened = asyncio.get_running_loop().create_future()
+            self._waiters.append(opened)
+            self._want()
+            await opened
+
+    async def ask(self, turn: AsyncTurn) -> None:
+        """Send what gets the rest of a turn on a free lane, now or after the next reconnect.
+
+        Raises:
+            ClientClosed
+        """
+        while not self._free:
+            self._want()
+            async with self._freed:
+                await self._freed.wait_for(lambda: self._free or self._closed)
+        self._want()
+        lane = self._free.pop()
+        self._lanes[lane] = turn
+        turn.asked()
+        if self._socket is not None:
+            await self._send(self._socket, lane, turn)
+
+    async def cancel(self, turn: AsyncTurn) -> None:
+        """Send that a turn is to be cancelled; a turn without a socket is cancelled on the next."""
+        for lane, on_lane in self._lanes.items():
+            if on_lane is turn and self._socket is not None:
+                with contextlib.suppress(ConnectionClosed):
+                    await self._socket.send(_cancel(lane, turn))
+                return
+
+    async def close(self) -> None:
+        """Close the socket; turns that have not ended fail here, and go on at the service."""
+        self._closed = True
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        self._fail(ClientClosed("The client was closed."))
+        await self._notify()
+
+    def _want(self) -> None:
+        if self._closed:
+            raise ClientClosed("The client was closed.")
+        self._wanted.set()
+        if self._task is None:
+            self._task = asyncio.create_task(self._run(), name="turnstream client")
+
+    async def _run(self) -> None:
+        try:
+            while True:
+                await self._wanted.wait()
+                try:
+                    await self._stay_connected()
+                except ClientError as exc:
+                    self._fail(exc)
+                    await self._notify()
+        except asyncio.CancelledError:
+            raise
+        except BaseException as exc:
+            # A bug of ours must not leave readers waiting.
+            self._closed = True
+            self._fail(ClientError(f"The client has failed: {exc!r}"))
+            raise
+
+    async def _stay_connected(self) -> None:
+        """Connect, read and reconnect until no turn is left.
+
+        Raises:
+            RequestRefused, Unreachable: it is given up.
+        """
+        waits, lost_at = pauses(), time.monotonic()
+        while self._wanted.is_set():
+            reason: Exception | None = None
+            try:
+                async with self._connect() as socket:
+                    async for text in self._messages(socket):
+                        waits, lost_at = pauses(), 0.0
+                        await self._dispatch(text)
+            except InvalidStatus as exc:
+                self._check(exc)
+                reason = exc
+            except _LOST as exc:
+                reason = exc
+            finally:
+                self._socket = None
+            if not self._forget_lanes():
+                return
+            await self._pause(waits, lost_at := lost_at or time.monotonic(), reason)
+
+    def _connect(self) -> connect:
+        options = self._options
+        return connect(
+            self._address.socket,
+            additional_headers=self._headers,
+            ssl=self._tls,
+            compression=None,
+            max_size=EVENT_BYTES,
+            proxy=None,
+            open_timeout=options.answer_seconds,
+            ping_interval=options.ping_seconds,
+            ping_timeout=options.ping_seconds,
+            close_timeout=1,
+        )
+
+    async def _messages(self, socket: ClientConnection) -> Any:
+        """Ask for all turns, then yield what the socket says until it is closed."""
+        sent: set[str] = set()
+        # Turns may come while others are sent.
+        while unsent := self._lanes.keys() - sent:
+            for lane in unsent:
+                sent.add(lane)
+                if (turn := self._lanes[lane]) is not None:
+                    await self._send(socket, lane, turn)
+        self._socket = socket
+        self._once = False
+        for waiter in self._take_waiters():
+            waiter.set_result(None)
+        async for text in socket:
+            yield text
+        if socket.close_code == TOO_LARGE:
+            raise _too_large()
+
+    async def _send(self, socket: ClientConnection, lane: str, turn: AsyncTurn) -> None:
+        frame = {**turn.frame(), "stream_id": lane}
+        with contextlib.suppress(ConnectionClosed):  # then it is sent on the next socket
+            await socket.send(msgspec.json.encode(frame).decode())
+            if turn.cancelled:
+                await socket.send(_cancel(lane, turn))
+
+    async def _dispatch(self, text: str | bytes) -> None:
+        data: Json = _decode(text)
+        kind = data["type"]
+        if kind == "turnstream:server.draining":
+            self._not_before = time.monotonic() + data["retry_after_ms"] / 1000
+        lane = data.get("stream_id")
+        if lane not in self._lanes or "sequence_number" not in data:
+            return
+        if kind == "error" and data["error"]["code"] == _NOT_ACTIVE:
+            return
+        turn = self._lanes[lane]
+        if turn is not None and not turn.receive(data):
+            self._lanes[lane] = None
+        if kind in ENDS or kind == "error":
+            del self._lanes[lane]
+            self._free.append(lane)
+            await self._notify()
+
+    def _forget_lanes(self) -> bool:
+        """Free the lanes of a socket that is gone; return whether another socket is wanted."""
+        for lane in [lane for lane, turn in self._lanes.items() if turn is None]:
+            del self._lanes[lane]
+            self._free.append(lane)
+        if not (self._lanes or self._waiters):
+            self._wanted.clear()
+        return self._wanted.is_set()
+
+    async def _pause(
+        self, waits: Iterator[float], lost_at: float, reason: Exception | None
+    ) -> None:
+        now = time.monotonic()
+        pause = max(next(waits), self._not_before - now)
+        if isinstance(reason, InvalidStatus):
+            pause = max(pause, _refusal_of(reason).retry_after or 0)
+        if self._once or now + pause - lost_at > self._options.retry_seconds:
+            said = "the connection was closed" if reason is None else _words(reason)
+            raise Unreachable(f"cannot connect to {self._address.url}: {said}") from reason
+        await asyncio.sleep(pause)
+
+    def _check(self, answer: InvalidStatus) -> None:
+        """Raise what a refused handshake says, unless a retry may help."""
+        error = _refusal_of(answer)
+        if error.retry_after is None and error.status < 500:
+            raise error from answer
+
+    def _fail(self, error: ClientError) -> None:
+        self._wanted.clear()
+        self._once = False
+        for turn in self._lanes.values():
+            if turn is not None:
+                turn.fail(error)
+        self._free += self._lanes
+        self._lanes.clear()
+        for waiter in self._take_waiters():
+            waiter.set_exception(error)
+
+    def _take_waiters(self) -> list[asyncio.Future[None]]:
+        waiters, self._waiters = self._waiters, []
+        return [waiter for waiter in waiters if not waiter.done()]
+
+    async def _notify(self) -> None:
+        async with self._freed:
+            self._freed.notify_all()
+
+
+def _cancel(lane: str, turn: AsyncTurn) -> str:
+    frame = {"type": "response.cancel", "stream_id": lane}
+    # Without an id it is for the turn that runs on the lane, or begins on it next.
+    return msgspec.json.encode(frame | ({"response_id": turn.id} if turn.id else {})).decode()
+
+
+def _refusal_of(answer: InvalidStatus) -> RequestRefused:
+    response = answer.response
+    headers = {name.lower(): value for name, value in response.headers.raw_items()}
+    try:
+        body = msgspec.json.decode(response.body or b"")
+    except msgspec.DecodeError:
+        body = None
+    return refusal(body, response.status_code, headers)
+
+
+def _too_large() -> RequestRefused:
+    return RequestRefused(
+        "The request is larger than the server reads.", code="request_too_large", status=413
+    )
+
+
+def _words(reason: Exception) -> str:
+    """Return what an error of a connection says, in a few words."""
+    if isinstance(reason, InvalidStatus):
+        return str(_refusal_of(reason))
+    if isinstance(reason, TimeoutError):
+        return "timed out"
+    if isinstance(reason, OSError) and reason.strerror:
+        # asyncio writes its own words before a number of the system's.
+        number = reason.errno or 0
+        return os.strerror(number) if number > 0 else reason.strerror
+    return str(reason)
