@@ -5,7 +5,8 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from turnstream.cli.bulk_service import BulkService, Json
+from turnstream.cli.bulk_service import BulkService
+from turnstream.client import Json
 
 
 def write_output(
@@ -14,7 +15,7 @@ def write_output(
     """Download results and errors into one file, which appears under its name when complete.
 
     Raises:
-        Refused: the service no longer has a file.
+        RequestRefused: the service no longer has a file.
     """
     part = out.with_name(out.name + ".part")
     part.unlink(missing_ok=True)

@@ -98,7 +98,7 @@ class AnswerView:
         lines = captured.get().split("\n")
         while lines and not lines[-1].strip():
             lines.pop()
-        return [MARGIN + line for line in lines]
+        return [MARGIN + line.rstrip(" ") for line in lines]
 
     @property
     def _width(self) -> int:

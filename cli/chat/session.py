@@ -43,7 +43,7 @@ async def run(settings: ChatSettings, *, resume: bool) -> int:
             screen.console.print(f"turnstream chat: {exc}", markup=False)
             return wording.exit_code_of_error(exc)
         session = Session(client, settings, screen, models)
-        with contextlib.suppress(Leave), quiet_keyboard():
+        with contextlib.suppress(Leave), quiet_keyboard(), _interrupts(session.interrupt):
             await session.talk(resume=resume)
     return session.exit_code
 
@@ -66,6 +66,8 @@ class Session:
         self.saved = None if folder is None else SavedConversations(folder, self._server)
         self._prompt = Prompt(folder, NAMES, self._summary)
         self._commands = CommandRunner(self)
+        #: The turn that is shown, and the task that shows it.
+        self._answering: tuple[AsyncTurn, asyncio.Task[None]] | None = None
 
     async def talk(self, *, resume: bool) -> None:
         """Read lines and answer them until the person leaves.
@@ -145,10 +147,10 @@ class Session:
         self.screen.space()
         reading = asyncio.create_task(self._show(turn, begun))
         note = ""
+        self._answering = (turn, reading)
         try:
-            with _interrupts(lambda: self._stop(turn, reading)):
-                await reading
-                response = await turn.response()
+            await reading
+            response = await turn.response()
             note = "\n".join(
                 filter(None, [*map(wording.call, response.calls), wording.end(response)])
             )
@@ -158,6 +160,8 @@ class Session:
             raise Leave from None
         except ClientError as exc:
             note, continues = str(exc), isinstance(exc, Unreachable)
+        finally:
+            self._answering = None
         if note:
             self.screen.space()
             self.screen.problem(note)
@@ -171,11 +175,15 @@ class Session:
             self.save()
         self.screen.space()
 
-    def _stop(self, turn: AsyncTurn, reading: "asyncio.Task[None]") -> None:
+    def interrupt(self) -> None:
+        """Stop the answer; if it is being stopped already, leave."""
+        if self._answering is None:
+            self._prompt.interrupt()
+            return
+        turn, reading = self._answering
         if turn.cancelled:
             reading.cancel()
         else:
-            turn.cancelled = True
             self._cancelling = asyncio.create_task(turn.cancel())
 
     async def _show(self, turn: AsyncTurn, begun: Callable[[], None]) -> None:
@@ -240,12 +248,10 @@ class Session:
 
 @contextlib.contextmanager
 def _interrupts(press: Callable[[], None]) -> Iterator[None]:
-    """Call `press` at each Ctrl-C, until the block ends."""
+    """Call `press` at each Ctrl-C, until the block ends; while a prompt reads it is a key."""
     loop = asyncio.get_running_loop()
-    before = signal.getsignal(signal.SIGINT)
     loop.add_signal_handler(signal.SIGINT, press)
     try:
         yield
     finally:
         loop.remove_signal_handler(signal.SIGINT)
-        signal.signal(signal.SIGINT, before)
