@@ -216,8 +216,15 @@ class Terminal:
         environ: Mapping[str, str],
         rows: int = 40,
         columns: int = 80,
+        watch: Callable[[Screen], None] | None = None,
     ) -> None:
+        """Start a program.
+
+        Args:
+            watch: is called whenever the program has written something.
+        """
         self.screen = Screen(rows, columns)
+        self._watch = watch
         self.output = ""
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._master, terminal = pty.openpty()
@@ -265,6 +272,8 @@ class Terminal:
         if self.screen.reply:
             self.type(self.screen.reply)
             self.screen.reply = ""
+        if self._watch is not None:
+            self._watch(self.screen)
         return True
 
     def expect(self, text: str) -> None:

@@ -9,7 +9,7 @@ from harness.terminal import Terminal
 from tests.chat_terminal import PROMPT, chat, words
 from tests.faults.conftest import Question
 
-STORY = "write a long story"
+STORY = "Tell me a story about a cat."
 
 
 def until(terminal: Terminal, text: str) -> "asyncio.Future[None]":
@@ -24,9 +24,9 @@ async def test_an_answer_is_shown_whole_although_connections_are_lost(
     with chat(f"http://127.0.0.1:{proxy.port}", tmp_path) as terminal:
         await until(terminal, "/help")
         await asyncio.to_thread(terminal.type, f"{STORY}\r")
-        await until(terminal, "lighthouse")
+        await until(terminal, "cat who lived")
         proxy.cut()
-        await until(terminal, "winter")
+        await until(terminal, "One night")
         proxy.refusing = True
         proxy.cut()
         await until(terminal, "the connection is lost; reconnecting")
