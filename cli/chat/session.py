@@ -85,8 +85,10 @@ class Session:
                 case Typed(name, argument):
                     await self._commands.run(name, argument)
                     self.screen.space()
-                case message:
+                case message if _is_text(message):
                     await self.ask(message)
+                case _:
+                    self.screen.problem("What was typed is not UTF-8, and was not sent.")
 
     async def read(self, text: str = "") -> str:
         """Return what is typed.
@@ -244,6 +246,11 @@ class Session:
             self.screen.problem(f"Conversations are not saved: {folder}: {exc.strerror}")
             return None
         return folder
+
+
+def _is_text(typed: str) -> bool:
+    """Return whether a text can be sent: bytes that are not UTF-8 are read as lone surrogates."""
+    return not any("\ud800" <= char <= "\udfff" for char in typed)
 
 
 @contextlib.contextmanager

@@ -153,6 +153,49 @@ def test_commands_change_what_is_asked(
 
 
 @pytest.mark.long
+def test_a_response_that_was_made_elsewhere_is_opened_by_its_id(
+    service: Service, tmp_path: Path
+) -> None:
+    city = {"type": "object", "properties": {"city": {"type": "string"}}}
+    asked = {
+        "input": "What is the weather in Paris?",
+        "temperature": 0,
+        "tools": [{"type": "function", "name": "get_weather", "parameters": city}],
+        "tool_choice": "required",
+    }
+    called = fetch(service, "/v1/responses", asked)
+
+    with chat(service.url, tmp_path) as terminal:
+        terminal.expect_at_cursor(PROMPT)
+        terminal.type(f"/open {called['id']}\r")
+        terminal.expect(f"{PROMPT} What is the weather in Paris?")
+        terminal.expect("The model calls the tool get_weather(city=")
+        terminal.type("/open resp_1\r")
+        terminal.expect("not found")
+
+
+def test_a_pipe_is_stopped_by_ctrl_c(service: Service) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "turnstream", "chat", "--url", service.url],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        env=os.environ | {"TURNSTREAM_CHAT_TEMPERATURE": "0"},
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(STORY.encode())
+    process.stdin.close()
+    process.stdout.read(9)
+    process.send_signal(signal.SIGINT)
+    process.stdin = None
+    _, complaints = process.communicate(timeout=60)
+
+    assert (process.returncode, complaints) == (130, b"")
+
+
+@pytest.mark.long
 def test_a_terminal_without_a_cursor_gets_plain_text(service: Service, tmp_path: Path) -> None:
     with chat(service.url, tmp_path, term="dumb") as terminal:
         terminal.expect(PROMPT)
