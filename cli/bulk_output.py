@@ -15,7 +15,7 @@ def write_output(
     """Download results and errors into one file, which appears under its name when complete.
 
     Raises:
-        Refused: the service no longer has a file.
+        RequestRefused: the service no longer has a file.
     """
     part = out.with_name(out.name + ".part")
     part.unlink(missing_ok=True)

@@ -7,6 +7,8 @@ from typing import Self, Unpack
 from urllib.parse import quote
 from uuid import uuid4
 
+import msgspec
+
 from turnstream.client.address import Address
 from turnstream.client.connection import Connection
 from turnstream.client.event import Json, Response
@@ -74,9 +76,13 @@ class AsyncClient:
         """Submit a turn and return it at once; where it was refused, its reader is told.
 
         If as many turns run as `Options.turns` says, this waits for one of them to end.
+
+        Raises:
+            TypeError, ValueError: the body cannot be written as JSON.
+            ClientClosed
         """
-        create: Json = {"idempotency_key": uuid4().hex, **body}
-        turn = AsyncTurn(self._connection, create=create)
+        create = msgspec.json.encode({"idempotency_key": uuid4().hex, **body})
+        turn = AsyncTurn(self._connection, create=msgspec.Raw(create))
         await self._connection.ask(turn)
         return turn
 

@@ -5,6 +5,7 @@ and the second one is the caller's.
 """
 
 import asyncio
+import atexit
 import ssl
 import threading
 from collections.abc import Coroutine, Iterator
@@ -36,11 +37,12 @@ class Client:
     ) -> None:
         self._client = AsyncClient(url, key=key, options=options, tls=tls)
         self._loop = asyncio.new_event_loop()
-        # A program that forgets to close its client ends all the same.
         self._thread = threading.Thread(
             target=self._loop.run_forever, name="turnstream client", daemon=True
         )
         self._thread.start()
+        # For programs that do not close it.
+        atexit.register(self.close)
 
     def __enter__(self) -> Self:
         return self
@@ -90,6 +92,7 @@ class Client:
     def close(self) -> None:
         """Close its connections. Turns that have not ended go on at the service."""
         if not self._loop.is_closed():
+            atexit.unregister(self.close)
             self.run(self._client.close())
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()

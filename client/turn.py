@@ -10,6 +10,8 @@ from collections import deque
 from collections.abc import AsyncIterator
 from typing import Protocol
 
+from msgspec import Raw
+
 from turnstream.client.errors import ClientError, RequestRefused, TurnFailed, Unreachable, refusal
 from turnstream.client.event import ENDS, Event, Json, QueuePlace, Response
 
@@ -34,7 +36,7 @@ class Lanes(Protocol):
 class AsyncTurn:
     """A turn that was created or resumed; it has one reader."""
 
-    def __init__(self, lanes: Lanes, *, create: Json | None, id: str = "", after: int = -1) -> None:
+    def __init__(self, lanes: Lanes, *, create: Raw | None, id: str = "", after: int = -1) -> None:
         #: The response's id; empty before the first event.
         self.id = id
         #: Where it waits; None once it runs.
@@ -183,7 +185,7 @@ class AsyncTurn:
     def frame(self) -> Json:
         """Return the frame that gets all that has not arrived."""
         if self._create is not None and not self.id:
-            return {"type": "response.create", **self._create}
+            return {"type": "response.create", "response": self._create}
         return {
             "type": "turnstream:response.resume",
             "response_id": self.id,

@@ -60,6 +60,8 @@ class Screen:
         self.cursor_shown = True
         #: How often a cell's character was replaced by another, blank ones not counted.
         self.rewritten = 0
+        #: What the terminal answers: where its cursor is.
+        self.reply = ""
         #: What `OSC 52` put into the clipboard, as base64.
         self.clipboard = ""
         self._style = PLAIN
@@ -169,7 +171,7 @@ class Screen:
             case "m":
                 self._style = styled(self._style, args.split(";"))
             case "n":
-                pass
+                self.reply += f"\x1b[{self.row + 1};{min(self.column, self.columns - 1) + 1}R"
             case _:
                 raise AssertionError(f"an unknown escape sequence: {match[0]!r}")
 
@@ -214,8 +216,15 @@ class Terminal:
         environ: Mapping[str, str],
         rows: int = 40,
         columns: int = 80,
+        watch: Callable[[Screen], None] | None = None,
     ) -> None:
+        """Start a program.
+
+        Args:
+            watch: is called whenever the program has written something.
+        """
         self.screen = Screen(rows, columns)
+        self._watch = watch
         self.output = ""
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._master, terminal = pty.openpty()
@@ -225,8 +234,7 @@ class Terminal:
             stdin=terminal,
             stdout=terminal,
             stderr=terminal,
-            # No answer comes to a question for the cursor's place.
-            env={**environ, "PROMPT_TOOLKIT_NO_CPR": "1"},
+            env=environ,
             # A session of its own, whose controlling terminal this is: Ctrl-C is a signal there.
             start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
@@ -261,15 +269,21 @@ class Terminal:
             return False
         self.output += written
         self.screen.feed(written)
+        if self.screen.reply:
+            self.type(self.screen.reply)
+            self.screen.reply = ""
+        if self._watch is not None:
+            self._watch(self.screen)
         return True
 
     def expect(self, text: str) -> None:
         """Wait until the screen shows a text."""
         self._wait(lambda: text in self.screen.text, text)
 
-    def expect_last(self, text: str) -> None:
-        """Wait until the last line that is not empty begins with a text."""
-        self._wait(lambda: self.screen.text.rpartition("\n")[2].startswith(text), text)
+    def expect_at_cursor(self, text: str) -> None:
+        """Wait until the cursor is shown in a line that begins with a text."""
+        screen = self.screen
+        self._wait(lambda: screen.cursor_shown and screen.lines[screen.row].startswith(text), text)
 
     def wait(self) -> int:
         """Wait until the program ends; return its exit code."""

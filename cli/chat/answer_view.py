@@ -1,6 +1,7 @@
 """Shows an answer in the terminal while it is written, with a status line below it."""
 
 import contextlib
+import re
 import shutil
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ MOST_COLUMNS = 96
 MARGIN = "  "
 #: At most one part in so many of the time is spent drawing.
 DRAWING_RATIO = 4
+_STYLE = re.compile(r"\x1b\[[0-9;]*m")
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 #: A status that lasts shorter than this is not shown.
 QUIET_SECONDS = 0.3
@@ -96,9 +98,10 @@ class AnswerView:
         with self._console.capture() as captured:
             self._console.print(renderable, width=self._width)
         lines = captured.get().split("\n")
-        while lines and not lines[-1].strip():
-            lines.pop()
-        return [MARGIN + line for line in lines]
+        # Some blocks come with empty lines around them; here each has one before it.
+        full = [number for number, line in enumerate(lines) if _STYLE.sub("", line).strip()]
+        lines = lines[full[0] : full[-1] + 1] if full else []
+        return [MARGIN + line.rstrip(" ") for line in lines]
 
     @property
     def _width(self) -> int:

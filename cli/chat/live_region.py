@@ -52,7 +52,7 @@ class LiveRegion:
         if changed or len(self._shown) > len(lines):
             up = len(self._shown) - same
             text = f"\x1b[{up}A" if up > 0 else ""
-            text += "".join(f"{line}\x1b[K\r\n" for line in changed)
+            text += "".join(f"{line}\x1b[K\n" for line in changed)
             if len(self._shown) > len(lines):
                 text += "\x1b[J"
             self._write(f"{_BEGIN}\r{text}{_END}")

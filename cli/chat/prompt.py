@@ -4,10 +4,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
+from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.completion import WordCompleter
 from prompt_toolkit.formatted_text import AnyFormattedText
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.shortcuts import CompleteStyle
 from prompt_toolkit.styles import Style
 
 _STYLE = Style.from_dict(
@@ -31,14 +33,18 @@ class Prompt:
             [("class:prompt", PROMPT)],
             history=_history(folder),
             multiline=True,
-            key_bindings=_keys(),
+            key_bindings=self._keys(),
             completer=WordCompleter(commands, sentence=True),
             complete_while_typing=False,
+            # A menu would keep lines free for itself, between the prompt and the status.
+            complete_style=CompleteStyle.READLINE_LIKE,
+            reserve_space_for_menu=0,
             bottom_toolbar=self._toolbar,
             prompt_continuation=lambda width, line, wrapped: CONTINUATION,
             style=_STYLE,
             enable_open_in_editor=True,
         )
+        self._session.default_buffer.on_text_changed += self._forget_leaving
 
     async def read(self, text: str = "") -> str:
         """Return what was typed, without spaces around it.
@@ -47,44 +53,52 @@ class Prompt:
             text: what stands there already, to be edited.
 
         Raises:
-            EOFError: Ctrl-D, or Ctrl-C twice: the person leaves.
+            EOFError: Ctrl-D.
+            LeftByInterrupt: Ctrl-C twice.
         """
         while True:
-            try:
-                typed = await self._session.prompt_async(default=text)
-            except KeyboardInterrupt:
-                left = self._session.default_buffer.text
-                if self.about_to_leave and not left:
-                    raise LeftByInterrupt from None
-                self.about_to_leave = not left
-                text = ""
-                continue
-            self.about_to_leave = False
-            if typed := typed.strip():
+            typed = (await self._session.prompt_async(default=text, handle_sigint=False)).strip()
+            if typed:
                 return typed
+
+    def interrupt(self) -> None:
+        """Take a Ctrl-C that came before the prompt read keys."""
+        self.about_to_leave = True
+        self._session.app.invalidate()
 
     def _toolbar(self) -> AnyFormattedText:
         if self.about_to_leave:
             return [("", "  Ctrl-C again leaves, Ctrl-D too")]
         return [("", f"  {self._status()}")]
 
+    def _keys(self) -> KeyBindings:
+        keys = KeyBindings()
+
+        @keys.add("enter")
+        def _(event: KeyPressEvent) -> None:
+            event.current_buffer.validate_and_handle()
+
+        @keys.add("escape", "enter")
+        def _(event: KeyPressEvent) -> None:
+            event.current_buffer.insert_text("\n")
+
+        @keys.add("c-c")
+        def _(event: KeyPressEvent) -> None:
+            if event.current_buffer.text:
+                event.current_buffer.reset()
+            elif self.about_to_leave:
+                event.app.exit(exception=LeftByInterrupt)
+            else:
+                self.about_to_leave = True
+
+        return keys
+
+    def _forget_leaving(self, buffer: Buffer) -> None:
+        self.about_to_leave = False
+
 
 class LeftByInterrupt(Exception):
     """Ctrl-C was pressed twice."""
-
-
-def _keys() -> KeyBindings:
-    keys = KeyBindings()
-
-    @keys.add("enter")
-    def _(event: KeyPressEvent) -> None:
-        event.current_buffer.validate_and_handle()
-
-    @keys.add("escape", "enter")
-    def _(event: KeyPressEvent) -> None:
-        event.current_buffer.insert_text("\n")
-
-    return keys
 
 
 def _history(folder: Path | None) -> History:

@@ -43,7 +43,7 @@ async def run(settings: ChatSettings, *, resume: bool) -> int:
             screen.console.print(f"turnstream chat: {exc}", markup=False)
             return wording.exit_code_of_error(exc)
         session = Session(client, settings, screen, models)
-        with contextlib.suppress(Leave), quiet_keyboard():
+        with contextlib.suppress(Leave), quiet_keyboard(), _interrupts(session.interrupt):
             await session.talk(resume=resume)
     return session.exit_code
 
@@ -66,6 +66,8 @@ class Session:
         self.saved = None if folder is None else SavedConversations(folder, self._server)
         self._prompt = Prompt(folder, NAMES, self._summary)
         self._commands = CommandRunner(self)
+        #: The turn that is shown, and the task that shows it.
+        self._answering: tuple[AsyncTurn, asyncio.Task[None]] | None = None
 
     async def talk(self, *, resume: bool) -> None:
         """Read lines and answer them until the person leaves.
@@ -83,8 +85,10 @@ class Session:
                 case Typed(name, argument):
                     await self._commands.run(name, argument)
                     self.screen.space()
-                case message:
+                case message if _is_text(message):
                     await self.ask(message)
+                case _:
+                    self.screen.problem("What was typed is not UTF-8, and was not sent.")
 
     async def read(self, text: str = "") -> str:
         """Return what is typed.
@@ -145,10 +149,10 @@ class Session:
         self.screen.space()
         reading = asyncio.create_task(self._show(turn, begun))
         note = ""
+        self._answering = (turn, reading)
         try:
-            with _interrupts(lambda: self._stop(turn, reading)):
-                await reading
-                response = await turn.response()
+            await reading
+            response = await turn.response()
             note = "\n".join(
                 filter(None, [*map(wording.call, response.calls), wording.end(response)])
             )
@@ -158,6 +162,8 @@ class Session:
             raise Leave from None
         except ClientError as exc:
             note, continues = str(exc), isinstance(exc, Unreachable)
+        finally:
+            self._answering = None
         if note:
             self.screen.space()
             self.screen.problem(note)
@@ -171,11 +177,15 @@ class Session:
             self.save()
         self.screen.space()
 
-    def _stop(self, turn: AsyncTurn, reading: "asyncio.Task[None]") -> None:
+    def interrupt(self) -> None:
+        """Stop the answer; if it is being stopped already, leave."""
+        if self._answering is None:
+            self._prompt.interrupt()
+            return
+        turn, reading = self._answering
         if turn.cancelled:
             reading.cancel()
         else:
-            turn.cancelled = True
             self._cancelling = asyncio.create_task(turn.cancel())
 
     async def _show(self, turn: AsyncTurn, begun: Callable[[], None]) -> None:
@@ -238,14 +248,17 @@ class Session:
         return folder
 
 
+def _is_text(typed: str) -> bool:
+    """Return whether a text can be sent: bytes that are not UTF-8 are read as lone surrogates."""
+    return not any("\ud800" <= char <= "\udfff" for char in typed)
+
+
 @contextlib.contextmanager
 def _interrupts(press: Callable[[], None]) -> Iterator[None]:
-    """Call `press` at each Ctrl-C, until the block ends."""
+    """Call `press` at each Ctrl-C, until the block ends; while a prompt reads it is a key."""
     loop = asyncio.get_running_loop()
-    before = signal.getsignal(signal.SIGINT)
     loop.add_signal_handler(signal.SIGINT, press)
     try:
         yield
     finally:
         loop.remove_signal_handler(signal.SIGINT)
-        signal.signal(signal.SIGINT, before)

@@ -12,12 +12,14 @@ from turnstream.cli.main import make_parser
 ROOT = Path(__file__).parents[2]
 
 
-def turnstream(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
+def turnstream(
+    *arguments: str, typed: str = "", **environ: str
+) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "turnstream", *arguments],
         capture_output=True,
         text=True,
-        stdin=subprocess.DEVNULL,
+        input=typed,
         timeout=60,
         cwd=ROOT,
         env=os.environ | environ,
@@ -44,6 +46,8 @@ def turnstream(*arguments: str, **environ: str) -> "subprocess.CompletedProcess[
             "TURNSTREAM_API_KEYS",
         ),
         (("chat", "--url", "127.0.0.1"), {}, "TURNSTREAM_URL"),
+        (("chat", "--temperature", "warm"), {}, "TURNSTREAM_CHAT_TEMPERATURE"),
+        (("chat",), {}, "the input is empty"),
         (("dance",), {}, "dance"),
         ((), {}, "COMMAND"),
     ],
@@ -71,7 +75,7 @@ def test_an_option_replaces_the_variable_of_its_name() -> None:
 
 
 def test_chat_reports_a_server_that_cannot_be_reached() -> None:
-    ended = turnstream("chat", "--url", "http://127.0.0.1:1")
+    ended = turnstream("chat", "--url", "http://127.0.0.1:1", typed="Hello")
 
     assert ended.returncode == 1
     assert ended.stderr == (

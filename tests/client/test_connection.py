@@ -43,7 +43,7 @@ def overloaded(retry_after: str) -> dict[str, object]:
 
 
 async def test_a_refusal_that_asks_to_retry_is_retried_with_the_same_key() -> None:
-    frames: list[dict[str, object]] = []
+    frames: list[dict[str, dict[str, str]]] = []
 
     async def handle(socket: ServerConnection) -> None:
         async for text in socket:
@@ -56,7 +56,7 @@ async def test_a_refusal_that_asks_to_retry_is_retried_with_the_same_key() -> No
     assert response.status == "completed"
     assert len(frames) == 2
     assert frames[0] == frames[1]
-    assert frames[0]["idempotency_key"]
+    assert frames[0]["response"]["idempotency_key"]
 
 
 async def test_a_refusal_that_asks_to_retry_too_late_is_raised() -> None:
@@ -146,6 +146,22 @@ async def test_an_idle_client_does_not_reconnect() -> None:
         await (await client.create(input="Hello")).response()
 
     assert opened == 2
+
+
+@pytest.mark.parametrize("input", [{"a": object()}, "\ud800"])
+async def test_a_body_that_is_no_json_is_refused_before_it_takes_a_lane(input: object) -> None:
+    async def handle(socket: ServerConnection) -> None:
+        async for _ in socket:
+            await answer(socket)
+
+    async with (
+        asyncio.timeout(20),
+        server(handle) as url,
+        AsyncClient(url, options=Options(turns=1)) as client,
+    ):
+        with pytest.raises((TypeError, ValueError)):
+            await client.create(input=input)  # type: ignore[typeddict-item]
+        assert (await (await client.create(input="Hello")).response()).status == "completed"
 
 
 async def test_many_clients_share_a_loop() -> None:

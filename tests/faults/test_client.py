@@ -41,7 +41,7 @@ async def test_a_client_reads_each_word_once_through_sockets_that_are_reset(
 ) -> None:
     proxy.reset_after = size
     async with AsyncClient(at(proxy)) as client:
-        turn = await client.create(**QUESTION)
+        turn = await client.create(**SHORT)
         reading = asyncio.create_task(text_of_slices(turn))
         async with asyncio.timeout(30):
             while proxy.connections < 2:
@@ -50,7 +50,7 @@ async def test_a_client_reads_each_word_once_through_sockets_that_are_reset(
         proxy.reset_after = 20_000
         text = await reading
 
-    assert text == undisturbed(QUESTION) == turn.text
+    assert text == undisturbed(SHORT) == turn.text
     assert text_of(fetch(service, f"/v1/responses/{turn.id}")) == text
 
 
