@@ -67,7 +67,7 @@ def received(
     service: Service, redis: "Redis[bytes]", tmp_path_factory: pytest.TempPathFactory
 ) -> list[Json]:
     """Cause every kind of frame on a socket and return all that were received."""
-    frames = asyncio.run(on_socket(service, redis))
+    frames = asyncio.run(on_socket(service, redis)) + asyncio.run(with_token(service))
     port = free_port()
     environ = {"TURNSTREAM_REDIS_URL": redis_url(service), "TURNSTREAM_PORT": str(port)}
     directory = tmp_path_factory.mktemp("node")
@@ -165,6 +165,25 @@ async def on_socket(service: Service, redis: "Redis[bytes]") -> list[Json]:
             return frames + waiting + await receive(socket)
         finally:
             worker.resume()
+
+
+async def with_token(service: Service) -> list[Json]:
+    """Use a socket until its client token expires, and go on with another one."""
+    url = redis_url(service)
+    async with open_client(TurnSettings(redis_url=url), "node-of-tests") as client:
+        text, _ = await client.api_keys.create_token(
+            None, 0, owner="local", expires_at=int(time.time()) + 1
+        )
+        another, _ = await client.api_keys.create_token(
+            None, 0, owner="local", expires_at=int(time.time()) + 600
+        )
+    address = service.url.replace("http", "ws", 1) + "/v1/responses"
+    headers = {"authorization": f"Bearer {text}"}
+    async with connect(address, additional_headers=headers) as socket:
+        frames = await receive(socket, {"turnstream:token.expired"})
+        refresh = {"type": "turnstream:token.refresh", "token": another}
+        await socket.send(json.dumps(refresh))
+        return frames + await receive(socket, {"turnstream:token.refreshed"})
 
 
 async def draining(url: str, stop: Any) -> list[Json]:
