@@ -15,9 +15,9 @@ from turnstream.turns.connection import CONNECTIONS
 from turnstream.turns.errors import RedisUnusable
 from turnstream.turns.settings import TurnSettings
 
-TIMEOUT_SECONDS = 1.0
+TIMEOUT_SECONDS = 2.0
 #: Applied in both directions, so that a reply takes twice this.
-DELAY_SECONDS = 0.05
+DELAY_SECONDS = 0.2
 #: So many calls that the last one waits for twice the reply timeout.
 CALLS = int(2 * CONNECTIONS * TIMEOUT_SECONDS / (2 * DELAY_SECONDS))
 
