@@ -1,17 +1,14 @@
 """The table of models in the documentation is what marked tests say."""
 
-import warnings
-
 import pytest
 
 from scripts.models_table.cells import Cell, marked, table, written
 
 
-def test_the_table_has_the_marked_cells_and_no_others() -> None:
-    with warnings.catch_warnings():
-        # vLLM's tests want helpers rewritten that are imported here already.
-        warnings.simplefilter("ignore", pytest.PytestAssertRewriteWarning)
-        cells = marked()
+def test_the_table_has_the_marked_cells_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    # vLLM's tests want helpers rewritten that are imported here already.
+    monkeypatch.setattr(pytest, "register_assert_rewrite", lambda *_: None)
+    cells = marked()
     assert written() == table(cells)
     assert {cell.engine for cell in cells} == {"slot", "vllm"}
 

@@ -66,7 +66,7 @@ def test_each_command_has_its_own_device(
     assert found[1]["device"] == "cuda:1"
 
 
-def test_rounding_and_an_adapters_base_are_handed_on(found: list[dict[str, object]]) -> None:
+def test_rounding_and_an_adapters_base_reach_the_check(found: list[dict[str, object]]) -> None:
     main(["check-engine", "--model", "ok", "--quantize", "int8", "--lora-base", "/base"])
     assert (found[0]["quantize"], found[0]["lora_base"]) == ("int8", "/base")
 

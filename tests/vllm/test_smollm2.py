@@ -19,13 +19,17 @@ def test_smollm2_answers_a_conversation(tmp_path: Path) -> None:
     with Service(tmp_path, "--engine", "vllm", model="smollm2", environ=settings) as service:
         client = OpenAI(base_url=f"{service.url}/v1", api_key="any", timeout=240)
         first = client.responses.create(
-            model="smollm2", input="What is the capital of France?", max_output_tokens=40
+            model="smollm2",
+            input="What is the capital of France?",
+            temperature=0,
+            max_output_tokens=40,
         )
         text = ""
         for event in client.responses.create(
             model="smollm2",
             input="Which country is that in?",
             previous_response_id=first.id,
+            temperature=0,
             max_output_tokens=40,
             stream=True,
         ):
