@@ -6,7 +6,6 @@ socket is told, for each turn that has not ended, what gets all that has not arr
 
 import asyncio
 import contextlib
-import os
 import ssl
 import time
 from collections.abc import Iterator, Mapping
@@ -17,14 +16,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
 
 from turnstream.client.address import Address
-from turnstream.client.errors import (
-    ClientClosed,
-    ClientError,
-    RequestRefused,
-    Unreachable,
-    refusal,
-)
+from turnstream.client.errors import ClientClosed, ClientError, Unreachable
 from turnstream.client.event import ENDS, Json
+from turnstream.client.failures import refusal_of, too_large, words
 from turnstream.client.options import Options, pauses
 from turnstream.client.turn import AsyncTurn
 
@@ -201,7 +195,7 @@ class Connection:
         async for text in socket:
             yield text
         if socket.close_code == TOO_LARGE:
-            raise _too_large()
+            raise too_large()
 
     async def _send(self, socket: ClientConnection, lane: str, turn: AsyncTurn) -> None:
         frame = {**turn.frame(), "stream_id": lane}
@@ -243,15 +237,15 @@ class Connection:
         now = time.monotonic()
         pause = max(next(waits), self._not_before - now)
         if isinstance(reason, InvalidStatus):
-            pause = max(pause, _refusal_of(reason).retry_after or 0)
+            pause = max(pause, refusal_of(reason).retry_after or 0)
         if self._once or now + pause - lost_at > self._options.retry_seconds:
-            said = "the connection was closed" if reason is None else _words(reason)
+            said = "the connection was closed" if reason is None else words(reason)
             raise Unreachable(f"cannot connect to {self._address.url}: {said}") from reason
         await asyncio.sleep(pause)
 
     def _check(self, answer: InvalidStatus) -> None:
         """Raise what a refused handshake says, unless a retry may help."""
-        error = _refusal_of(answer)
+        error = refusal_of(answer)
         if error.retry_after is None and error.status < 500:
             raise error from answer
 
@@ -279,32 +273,3 @@ def _cancel(lane: str, turn: AsyncTurn) -> str:
     frame = {"type": "response.cancel", "stream_id": lane}
     # Without an id it is for the turn that runs on the lane, or begins on it next.
     return msgspec.json.encode(frame | ({"response_id": turn.id} if turn.id else {})).decode()
-
-
-def _refusal_of(answer: InvalidStatus) -> RequestRefused:
-    response = answer.response
-    headers = {name.lower(): value for name, value in response.headers.raw_items()}
-    try:
-        body = msgspec.json.decode(response.body or b"")
-    except msgspec.DecodeError:
-        body = None
-    return refusal(body, response.status_code, headers)
-
-
-def _too_large() -> RequestRefused:
-    return RequestRefused(
-        "The request is larger than the server reads.", code="request_too_large", status=413
-    )
-
-
-def _words(reason: Exception) -> str:
-    """Return what an error of a connection says, in a few words."""
-    if isinstance(reason, InvalidStatus):
-        return str(_refusal_of(reason))
-    if isinstance(reason, TimeoutError):
-        return "timed out"
-    if isinstance(reason, OSError) and reason.strerror:
-        # asyncio writes its own words before a number of the system's.
-        number = reason.errno or 0
-        return os.strerror(number) if number > 0 else reason.strerror
-    return str(reason)

@@ -78,7 +78,7 @@ def test_ctrl_c_stops_the_answer_and_twice_leaves(service: Service, tmp_path: Pa
         terminal.type("\x03")
 
         assert terminal.wait() == 130
-    assert "lighthouse on a small rock" in words(terminal.screen.text)
+    assert "Once upon a time there was a lighthouse" in words(terminal.screen.text)
 
 
 @pytest.mark.long

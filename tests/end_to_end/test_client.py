@@ -55,9 +55,10 @@ async def test_a_reader_that_is_slow_gets_what_it_had_no_room_for(
     client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(turn_module, "MOST_WAITING", 5)
-    slow = await client.create(**STORY)
+    short = STORY | {"max_output_tokens": 60}
+    slow = await client.create(**short)
     # By its end, all events of the other turn were delivered.
-    other = await client.create(**STORY)
+    other = await client.create(**short)
     await other.response()
     numbers = [event.sequence_number async for event in slow.events()]
 

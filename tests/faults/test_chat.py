@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from harness.proxy import Proxy
 from harness.terminal import Terminal
 from tests.chat_terminal import PROMPT, chat, words
@@ -17,6 +19,7 @@ def until(terminal: Terminal, text: str) -> "asyncio.Future[None]":
     return asyncio.ensure_future(asyncio.to_thread(terminal.expect, text))
 
 
+@pytest.mark.long
 async def test_an_answer_is_shown_whole_although_connections_are_lost(
     proxy: Proxy, undisturbed: Callable[[Question], str], tmp_path: Path
 ) -> None:

@@ -110,9 +110,8 @@ async def test_a_cancel_without_a_connection_reaches_the_turn(
     assert fetch(service, f"/v1/responses/{turn.id}")["status"] == "cancelled"
 
 
-@pytest.mark.parametrize(
-    "end", [psutil.Process.terminate, pytest.param(psutil.Process.kill, marks=LONG_RUN)]
-)
+@LONG_RUN
+@pytest.mark.parametrize("end", [psutil.Process.terminate, psutil.Process.kill])
 async def test_a_turn_is_read_on_after_its_node_was_restarted(
     service: Service, undisturbed: Undisturbed, end: Callable[[psutil.Process], None]
 ) -> None:
