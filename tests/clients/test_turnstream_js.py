@@ -63,6 +63,7 @@ def test_a_turn_is_stopped_by_any_client_and_keeps_its_text(said: Said) -> None:
 
 def test_a_refusal_names_its_code_and_field(said: Said) -> None:
     assert said["refused"] == ["invalid_value", "input"]
+    assert said["large"] == 2 * [["request_too_large", 413]]
 
 
 def test_a_lane_runs_one_turn_after_the_other_and_other_turns_at_once(said: Said) -> None:

@@ -51,7 +51,8 @@ def test_the_readmes_examples_for_node_react_and_react_native_compile(
     files = sorted(examples.glob("example*"))
 
     assert [file.suffix for file in files] == [".mjs", ".tsx", ".tsx"]
-    assert run(tools / "tsc", *COMPILER_OPTIONS, *files) == ""
+    types = ("--typeRoots", examples / "node_modules" / "@types")
+    assert run(tools / "tsc", *COMPILER_OPTIONS, *types, *files) == ""
 
 
 def test_the_readmes_first_example_prints_two_answers(service: Service, examples: Path) -> None:

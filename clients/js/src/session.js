@@ -10,6 +10,7 @@ import { errorOf } from "./http.js";
 // As many turns of a socket run at once; further ones would wait at the server.
 const LANES = 16;
 const MOST_BYTES = 16 * 1024 * 1024;
+const TOO_LARGE = { code: "request_too_large", message: "The request is too large for the server.", status: 413 };
 const ENDS = new Set(["response.completed", "response.incomplete", "response.failed", "error"]);
 
 /** Return whether an event is the last one of its turn. */
@@ -120,7 +121,7 @@ export class Session {
     );
     job.size = message.length;
     if (job.size > MOST_BYTES) {
-      this.#fail(job, { code: "request_too_large", message: `The request has ${job.size} characters.`, status: 413 });
+      this.#fail(job, TOO_LARGE);
       return true;
     }
     this.#wires.delete(wire);
@@ -142,6 +143,9 @@ export class Session {
   #take(/** @type {any} */ message) {
     const { stream_id: wire, ...event } = message;
     if (wire === CONTROL && event.status >= 500) return void setTimeout(() => this.#cancelAgain(), backOff(1));
+    if (wire === undefined && event.error && event.error.code !== "websocket_connection_limit_reached") {
+      return this.#unread({ ...event.error, status: event.status });
+    }
     const job = this.#wires.get(wire);
     // A cancel that came too late is refused like this, and nothing else is.
     if (!job || event.error?.code === "response_not_active") return;
@@ -185,16 +189,20 @@ export class Session {
   }
 
   #lost(/** @type {number} */ code) {
-    const placed = [...this.#wires.values()].filter((job) => job !== null);
-    // 1009: the server reads no message as large as one of these was.
-    const unanswered = placed.filter((job) => !job.answered).sort((a, b) => b.size - a.size);
-    for (const job of placed) {
+    if (code === 1009) this.#unread(TOO_LARGE);
+    for (const job of this.#wires.values()) {
+      if (!job) continue;
       this.#unplace(job);
       if (job.dropped) this.#jobs.delete(job.ref);
     }
-    if (code === 1009 && unanswered[0]) {
-      this.#fail(unanswered[0], { code: "request_too_large", message: "The server does not read so large a message.", status: 413 });
-    }
+  }
+
+  /** Fail the largest request that was not answered: one was too large for the server to see its lane. */
+  #unread(/** @type {Problem} */ problem) {
+    const unanswered = [...this.#wires.values()].filter((job) => job && !job.answered);
+    const job = unanswered.sort((a, b) => (b?.size ?? 0) - (a?.size ?? 0))[0];
+    if (job) this.#fail(job, problem);
+    this.#fill();
   }
 
   #cancelAgain() {

@@ -56,6 +56,8 @@ said.kept = [stopped.text, first.output[0].content[0].text];
 
 // Refused, of a lane one after the other, and more at once than a socket runs.
 said.refused = await client.create({ input: "" }).done.catch(({ code, param }) => [code, param]);
+const large = [9, 17].map((megabytes) => client.create({ input: "a".repeat(megabytes * 2 ** 20) }));
+said.large = await Promise.all(large.map(({ done }) => done.catch(({ code, status }) => [code, status])));
 const lane = [1, 2, 3].map(() => client.create({ ...TITANIC, max_output_tokens: 3 }, { lane: "one" }));
 said.order = [];
 for (const [i, turn] of lane.entries()) {
