@@ -171,6 +171,8 @@ export class Connection {
         opened = this.#lastMessage = Date.now();
         this.#asked = 0;
         this.#become("open");
+        // It also opens this lane, before all others: a server may allow few.
+        this.#ask();
         this.#hooks.onOpen();
       };
       socket.onmessage = (/** @type {{data: string}} */ { data }) => {
