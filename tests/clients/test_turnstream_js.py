@@ -1,6 +1,7 @@
 """clients/js in Node: what it says, and that its turns survive the network."""
 
 import asyncio
+import hashlib
 import json
 import random
 import shutil
@@ -108,6 +109,21 @@ async def test_answers_outlive_a_killed_front_end_and_a_network_that_says_nothin
         assert said[fault][0] == said[fault][1] != ""
 
 
+@pytest.mark.long
+def test_a_client_token_is_renewed_on_the_open_socket_and_a_wrong_key_ends_in_words(
+    folder: Path, tmp_path: Path
+) -> None:
+    keys = {"TURNSTREAM_API_KEYS": f"ann:{hashlib.sha256(b'right').hexdigest()}"}
+    program = shutil.copy(PROGRAMS / "keys_turnstream.mjs", folder)
+    with Service(tmp_path / "service", environ=keys) as service:
+        said = json.loads(run("node", program, service.url, "right"))
+
+    assert said["refused"] == "invalid_api_key"
+    assert said["state"] == ["closed", "invalid_api_key"]
+    assert said["asked"] == [None, "invalid_api_key", "token_expired"]
+    assert said["opened"] == said["renewed"] == 2
+
+
 async def survive(service: Service, program: str, *arguments: str) -> Said:
     """Run a program and break its connection as it asks; return the last line that it prints."""
     port = int(service.url.rpartition(":")[2])
@@ -152,4 +168,5 @@ async def cut_at_random(proxy: Proxy, cutting: asyncio.Event) -> None:
     while True:
         await cutting.wait()
         await asyncio.sleep(random.uniform(0.02, 0.6))
-        proxy.cut()
+        if cutting.is_set():
+            proxy.cut()

@@ -180,12 +180,20 @@ export class Connection {
         this.#failures = this.#asked = 0;
         const message = JSON.parse(data);
         if (message.type === "turnstream:server.draining") this.#restartMs = message.retry_after_ms;
+        else if (message.type === "turnstream:token.expired") void this.#refresh(socket);
         else this.#hooks.onMessage(message);
       };
       socket.onclose = (/** @type {{code: number}} */ { code }) => this.#lose(code);
       // `ws` throws an error that nobody listens to; `onclose` follows.
       socket.onerror = () => {};
     });
+  }
+
+  /** Give the socket another token; without one the server closes it, and the next attempt asks again. */
+  async #refresh(/** @type {any} */ socket) {
+    const expired = new TurnstreamError({ code: "token_expired", message: "The token has expired.", status: 401 });
+    const token = await this.#token(expired).catch(() => null);
+    if (token !== null && socket === this.#socket) this.send({ type: "turnstream:token.refresh", token });
   }
 
   #closed() {

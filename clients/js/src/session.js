@@ -11,6 +11,8 @@ import { errorOf } from "./http.js";
 const LANES = 16;
 const MOST_BYTES = 16 * 1024 * 1024;
 const TOO_LARGE = { code: "request_too_large", message: "The request is too large for the server.", status: 413 };
+// What the server says of a message whose lane it could not see.
+const UNREAD = new Set(["request_too_large", "invalid_json"]);
 const ENDS = new Set(["response.completed", "response.incomplete", "response.failed", "error"]);
 
 /** Return whether an event is the last one of its turn. */
@@ -143,7 +145,7 @@ export class Session {
   #take(/** @type {any} */ message) {
     const { stream_id: wire, ...event } = message;
     if (wire === CONTROL && event.status >= 500) return void setTimeout(() => this.#cancelAgain(), backOff(1));
-    if (wire === undefined && event.error && event.error.code !== "websocket_connection_limit_reached") {
+    if (wire === undefined && UNREAD.has(event.error?.code)) {
       return this.#unread({ ...event.error, status: event.status });
     }
     const job = this.#wires.get(wire);
@@ -171,10 +173,11 @@ export class Session {
       return this.#fill();
     }
     const problem = errorOf(status, error, headers?.["retry-after"]);
-    const passing = status === 429 || status >= 500 || error.code === "conversation_locked";
-    // An answer that exists is waited for as long as it takes.
-    const most = job.id !== null && error.code === "overloaded" ? Infinity : this.#retries;
-    if (!passing || error.code === "response_lost" || job.tries >= most) {
+    const expired = error.code === "token_expired";
+    const passing = expired || status === 429 || status >= 500 || error.code === "conversation_locked";
+    // An answer that exists is waited for as long as it takes, and a token is renewed or the socket ends.
+    const most = expired || (job.id !== null && error.code === "overloaded") ? Infinity : this.#retries;
+    if (!passing || error.code === "insufficient_quota" || error.code === "response_lost" || job.tries >= most) {
       this.#fail(job, { code: problem.code, message: problem.message, param: problem.param, status });
       return this.#fill();
     }
