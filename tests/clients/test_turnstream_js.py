@@ -91,6 +91,7 @@ async def test_turns_survive_cuts_lost_replies_and_a_time_without_a_network(
     assert texts == stored
     assert all(texts)
     assert said["lost"][0] == said["lost"][1] != ""
+    assert said["once"]
     assert said["waiting"] == ["waiting", "waiting"]
     assert said["restored"] == [["first", "incomplete"], ["second", "incomplete"]]
     assert said["outbox"] == 0

@@ -41,6 +41,9 @@ said.cut = [texts, await Promise.all(turns.map(stored))];
 await please("lose a reply");
 const lost = client.create(SHORT);
 said.lost = [await joined(lost), await stored(lost)];
+const again = client.create(SHORT, { idempotencyKey: lost.key });
+await again.done;
+said.once = again.id === lost.id;
 
 // Asked without a network, by a client that is gone before there is one.
 await please("refuse");
