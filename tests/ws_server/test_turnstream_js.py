@@ -5,11 +5,13 @@ The document is the page's, with its Content-Security-Policy and without its own
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
 from playwright.async_api import Browser, BrowserContext, Page
+from playwright.async_api import Error as PlaywrightError
 
 from harness.ports import free_port
 from tests.browser import PATIENCE_MS
@@ -123,6 +125,30 @@ async def cancelled(worker: FakeWorker) -> None:
     async with asyncio.timeout(20):
         while worker.queue.heartbeat(running, {}, slots=4) != ["cancel"]:
             await asyncio.sleep(0.02)
+
+
+@pytest.mark.long
+async def test_a_tab_goes_on_when_another_crashes_and_takes_the_shared_worker_with_it(
+    browser: Browser, node: str, worker: FakeWorker
+) -> None:
+    async with tabs(browser, node, 2) as [first, second]:
+        await first.connect("shared")
+        await first.until("client.state === 'open'")
+        await second.connect("shared")
+        await second.ask("One?")
+        await worker.claim()
+        worker.say("Once")
+        await second.until("turn.text === 'Once'")
+
+        async with first.page.expect_event("crash"):
+            crash = asyncio.create_task(first.page.goto("chrome://crash"))
+        with suppress(PlaywrightError):
+            await crash
+        worker.say(" upon")
+        worker.end()
+
+        await second.until("turn.ended && turn.text === 'Once upon'")
+        assert second.sockets == 0
 
 
 async def test_a_reload_in_mid_answer_goes_on_with_the_whole_text(
