@@ -196,6 +196,7 @@ async def test_what_is_asked_offline_is_sent_once_when_the_network_is_back(
         assert worker.queue.claim(1) is None
 
 
+@pytest.mark.long
 async def test_turns_outlive_a_restart_of_the_server_and_come_back_when_it_said(
     browser: Browser, worker: FakeWorker, redis_url: str, tmp_path: Path
 ) -> None:
