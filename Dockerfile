@@ -16,6 +16,7 @@ COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY turnstream turnstream
 COPY cli cli
 COPY client client
+COPY clients clients
 COPY prompts prompts
 COPY turns turns
 COPY workers workers
