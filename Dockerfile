@@ -15,6 +15,7 @@ COPY pyproject.toml constraints.txt README.md LICENSE ./
 # `turnstream` has symlinks to the folders below, so both are needed.
 COPY turnstream turnstream
 COPY cli cli
+COPY clients clients
 COPY prompts prompts
 COPY turns turns
 COPY workers workers

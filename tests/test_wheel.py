@@ -20,7 +20,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("wheel")
     source = folder / "source"
     tracked = subprocess.run(
-        ["git", "ls-files", "-co", "--exclude-standard", "--", *ROOMS, "turnstream"],
+        ["git", "ls-files", "-co", "--exclude-standard", "--", *ROOMS, "turnstream", "clients"],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -61,6 +61,7 @@ def test_the_wheel_has_everything_that_is_not_python_too(wheel: Path) -> None:
         "turnstream/workers/engines/decode_op.cpp",
         "turnstream/ws_server/openapi.json",
         "turnstream/ws_server/static/index.html",
+        "turnstream/ws_server/static/turnstream/index.js",
     ):
         assert name in shipped
 

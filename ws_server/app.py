@@ -73,7 +73,8 @@ def create_app(settings: ServerSettings) -> Starlette:
     app = Starlette(
         routes=[
             Route("/", _page),
-            Mount("/static", StaticFiles(directory=_STATIC)),
+            # One of its folders is a link to `clients/js/src`.
+            Mount("/static", StaticFiles(directory=_STATIC, follow_symlink=True)),
             Route("/openapi.json", _openapi),
             Route("/healthz", models.healthz),
             Route("/health", models.healthz),

@@ -1,0 +1,5 @@
+// What `import … from "turnstream"` has. Its types are in index.d.ts.
+
+export { connect } from "./client.js";
+export { TurnstreamError } from "./error.js";
+export { indexedDBStorage, memoryStorage, webStorage } from "./storage.js";
