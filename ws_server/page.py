@@ -19,17 +19,15 @@ from starlette.types import Scope
 from turnstream.turns.environment import Setting, text
 
 STATIC = Path(__file__).parent / "static"
+#: Of these `turnstream` is a link to `clients/js/src`.
+_FOLDERS = ("", "turnstream", "vendor")
 
 #: Nothing is loaded from elsewhere, and the page talks to this host only.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
     " worker-src 'self'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
 )
-_HEADERS = {
-    "content-security-policy": POLICY,
-    "referrer-policy": "no-referrer",
-    "x-content-type-options": "nosniff",
-}
+_HEADERS = {"content-security-policy": POLICY}
 
 #: What the demo model has learnt.
 DEMO_EXAMPLES = (
@@ -86,11 +84,9 @@ def routes(settings: PageSettings, model: str) -> list[BaseRoute]:
     async def page(request: Request) -> Response:
         return HTMLResponse(document, headers=_HEADERS)
 
-    files = Mount("/static", _Files(directory=STATIC, follow_symlink=True))
-    return [
-        Route("/", page),
-        Mount("/static", files.app, middleware=[Middleware(GZipMiddleware, minimum_size=1000)]),
-    ]
+    files = _Files(directory=STATIC, follow_symlink=True)
+    compressed = [Middleware(GZipMiddleware, minimum_size=1000)]
+    return [Route("/", page), Mount("/static", files, middleware=compressed)]
 
 
 class _Files(StaticFiles):
@@ -98,14 +94,17 @@ class _Files(StaticFiles):
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         response = await super().get_response(path, scope)
-        response.headers["cache-control"] = "no-cache"
+        # A worker has the policy of its own script.
+        response.headers.update(_HEADERS | {"cache-control": "no-cache"})
         return response
 
 
 def modules() -> list[str]:
     """Return the paths of the page's modules, which a browser would find one after the other."""
-    found = (file.relative_to(STATIC).as_posix() for file in STATIC.rglob("*.js"))
-    return sorted(name for name in found if name != "turnstream/shared-worker.js")
+    files = (file for folder in _FOLDERS for file in (STATIC / folder).glob("*.js"))
+    names = sorted(file.relative_to(STATIC).as_posix() for file in files)
+    # A shared worker loads its modules by itself.
+    return [name for name in names if not name.endswith("-worker.js")]
 
 
 def _document(settings: PageSettings, model: str) -> str:

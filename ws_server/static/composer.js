@@ -1,13 +1,10 @@
 // The field in which people write, with a draft for each conversation that outlives a reload.
 
 const $ = (id) => document.getElementById(id);
-const draftOf = (id) => `turnstream-draft:${id}`;
-const FRESH = "new";
 
 export class Composer {
   #field = $("question");
   #conversation = null;
-  #name = FRESH;
   #running = null;
   #stopping = null;
 
@@ -42,8 +39,7 @@ export class Composer {
   show(conversation, running) {
     if (conversation !== this.#conversation) {
       this.#conversation = conversation;
-      this.#name = running || location.hash ? conversation : FRESH;
-      this.#field.value = sessionStorage.getItem(draftOf(this.#name)) ?? "";
+      this.#field.value = sessionStorage.getItem(this.#draft) ?? "";
     }
     this.#running = running;
     this.#refresh();
@@ -60,6 +56,10 @@ export class Composer {
     $("problem").hidden = !words;
   }
 
+  get #draft() {
+    return `turnstream-draft:${location.hash ? this.#conversation : "new"}`;
+  }
+
   #send() {
     const text = this.#field.value.trim();
     if (!text || this.#running) return;
@@ -74,8 +74,8 @@ export class Composer {
 
   #refresh() {
     const text = this.#field.value;
-    if (text) sessionStorage.setItem(draftOf(this.#name), text);
-    else sessionStorage.removeItem(draftOf(this.#name));
+    if (text) sessionStorage.setItem(this.#draft, text);
+    else sessionStorage.removeItem(this.#draft);
     $("send").hidden = Boolean(this.#running);
     $("send").disabled = !text.trim();
     $("stop").hidden = !this.#running;
