@@ -87,7 +87,8 @@ function update(node, old, token) {
   } else if (type === "codespan") {
     node.textContent = token.text;
   } else if (inside.has(node)) {
-    if (type === "heading" ? old.depth !== token.depth : old.href !== token.href) return false;
+    if (old.depth !== token.depth || ADDRESS.test(old.href) !== ADDRESS.test(token.href)) return false;
+    if (node.href) node.href = token.href;
     if (type === "list" && old.ordered !== token.ordered) return false;
     if (Boolean(old.tokens ?? old.items) !== Boolean(token.tokens ?? token.items)) return false;
     inside.get(node).show(token.items ?? token.tokens);
