@@ -6,9 +6,10 @@ objects belong to one event loop, so tests that use `browser` run in the session
 """
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -17,10 +18,12 @@ from playwright.async_api import Browser, Locator, Page, async_playwright, expec
 from harness.chromium import NoBrowser, find_chromium
 
 #: Timeout of each wait, for a busy machine.
-PATIENCE_MS = 60_000
+PATIENCE_MS = 10_000
 
-#: Text that a page could change by mistake: spaces, line ends, markup and surrogate pairs.
+#: Text that a page could change by mistake: spaces, line ends, markup and surrogate pairs. As code,
+#: since that is shown to the last space.
 SLICES = ("Once", "  upon\n", "\n a <b>time</b>", " & 😀", "e\u0301", " the", " end. ")
+FENCE = "```\n"
 
 _OPTIONS = (
     "--no-sandbox",
@@ -73,8 +76,10 @@ class Visit:
 
 
 async def answer(turn: Locator) -> str:
-    """Return the text of a turn's answer, trailing spaces included."""
-    return await turn.locator(".answer").text_content() or ""
+    """Return the text of a turn's answer as it is shown; of a block of code, the code alone."""
+    code = turn.locator(".answer pre")
+    shown = code if await code.count() else turn.locator(".answer")
+    return await shown.text_content() or ""
 
 
 def chromium() -> str:
@@ -98,21 +103,57 @@ async def launch() -> AsyncIterator[Browser]:
 
 
 @asynccontextmanager
-async def visit(browser: Browser, url: str, *, before: str = "") -> AsyncIterator[Visit]:
+async def visit(
+    browser: Browser, url: str, *, before: str = "", **options: Any
+) -> AsyncIterator[Visit]:
     """Open the page in a new browser context, which shares nothing with other visits.
 
     Args:
         before: JavaScript to run in the tab before the page's own.
+        options: those of Playwright's context.
     """
-    async with await browser.new_context() as context:
+    async with await browser.new_context(**options) as context:
         page = await context.new_page()
-        page.set_default_timeout(PATIENCE_MS)
-        opened = Visit(page)
-        page.on("pageerror", lambda error: opened.errors.append(str(error)))
-        page.on("console", lambda m: opened.errors.append(m.text) if m.type == "error" else None)
-        page.on("request", lambda request: opened.hosts.add(urlsplit(request.url).netloc))
-        page.on("websocket", lambda socket: opened.hosts.add(urlsplit(socket.url).netloc))
         if before:
             await page.add_init_script(before)
-        await page.goto(url)
-        yield opened
+        async with opened(page, url) as visit:
+            yield visit
+
+
+@asynccontextmanager
+async def revisit(tab: Page, url: str) -> AsyncIterator[Visit]:
+    """Open the page in a tab that other tests have used, as if it had never been there.
+
+    It costs a third of a new context. Other tabs of the context are closed at the end.
+    """
+    if tab.url.startswith("http"):
+        await tab.evaluate("sessionStorage.clear()")
+        await tab.goto("about:blank")
+    devtools = await tab.context.new_cdp_session(tab)
+    clear = {"origin": url, "storageTypes": "all"}
+    await devtools.send("Storage.clearDataForOrigin", clear)
+    await devtools.detach()
+    async with opened(tab, url) as visit:
+        yield visit
+        for other in tab.context.pages:
+            if other is not tab:
+                await other.close()
+
+
+@asynccontextmanager
+async def opened(page: Page, url: str) -> AsyncIterator[Visit]:
+    """Open the page in a tab and record what goes wrong there."""
+    page.set_default_timeout(PATIENCE_MS)
+    visit = Visit(page)
+    listeners: dict[Any, Callable[[Any], None]] = {
+        "pageerror": lambda error: visit.errors.append(str(error)),
+        "console": lambda m: visit.errors.append(m.text) if m.type == "error" else None,
+        "request": lambda request: visit.hosts.add(urlsplit(request.url).netloc),
+        "websocket": lambda socket: visit.hosts.add(urlsplit(socket.url).netloc),
+    }
+    for event, listener in listeners.items():
+        page.on(event, listener)
+    await page.goto(url)
+    yield visit
+    for event, listener in listeners.items():
+        page.remove_listener(event, listener)

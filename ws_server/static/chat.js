@@ -168,7 +168,6 @@ function announce(text) {
   $("announcement").textContent = text;
 }
 
-client.subscribe(() => connection());
 let wasConnected = false;
 
 function connection() {
@@ -195,5 +194,6 @@ $("new").onclick = () => {
 $("link-button").onclick = () => showLink(path(shown).findLast(({ id }) => id).id);
 for (const button of $("examples").querySelectorAll("button")) button.onclick = () => ask(button.textContent, null);
 await open();
+client.subscribe(connection);
 connection();
 $("question").focus();

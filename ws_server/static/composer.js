@@ -38,8 +38,10 @@ export class Composer {
   /** @param running the turn that is being answered, if one is */
   show(conversation, running) {
     if (conversation !== this.#conversation) {
+      // What was typed while the page loaded stays.
+      const typed = this.#conversation ? "" : this.#field.value;
       this.#conversation = conversation;
-      this.#field.value = sessionStorage.getItem(this.#draft) ?? "";
+      this.#field.value = typed || (sessionStorage.getItem(this.#draft) ?? "");
     }
     this.#running = running;
     this.#refresh();
@@ -62,7 +64,7 @@ export class Composer {
 
   #send() {
     const text = this.#field.value.trim();
-    if (!text || this.#running) return;
+    if (!text || this.#running || !this.#conversation) return;
     this.#field.value = "";
     this.#refresh();
     this.actions.ask(text).catch((error) => {
@@ -73,6 +75,7 @@ export class Composer {
   }
 
   #refresh() {
+    if (!this.#conversation) return;
     const text = this.#field.value;
     if (text) sessionStorage.setItem(this.#draft, text);
     else sessionStorage.removeItem(this.#draft);

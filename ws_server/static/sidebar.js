@@ -45,9 +45,11 @@ export class Sidebar {
       item.dataset.running = "";
       link.append(Object.assign(document.createElement("span"), { className: "heard", textContent: ", being answered" }));
     }
+    const tools = document.createElement("span");
     const rename = button("✎", `Rename “${title}”`, () => this.#rename(item, conversation));
     const remove = button("✕", `Delete “${title}”`, () => this.actions.remove(conversation));
-    item.append(link, rename, remove);
+    tools.append(rename, remove);
+    item.append(link, tools);
     return item;
   }
 
