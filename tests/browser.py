@@ -24,6 +24,7 @@ PATIENCE_MS = 10_000
 #: since that is shown to the last space.
 SLICES = ("Once", "  upon\n", "\n a <b>time</b>", " & 😀", "e\u0301", " the", " end. ")
 FENCE = "```\n"
+FINAL = ("completed", "incomplete", "cancelled", "failed")
 
 _OPTIONS = (
     "--no-sandbox",
@@ -48,6 +49,8 @@ class Visit:
     async def ask(self, text: str) -> Locator:
         """Send a message, once connected, and return its turn."""
         await self.connection("connected")
+        # There is none while the last turn is being answered.
+        await self.page.get_by_role("button", name="Send").wait_for()
         turns = self.page.locator(".turn")
         turn = turns.nth(await turns.count())
         await self.page.get_by_label("Your message").fill(text)
@@ -58,7 +61,7 @@ class Visit:
     async def becomes(self, turn: Locator, state: str) -> str:
         """Wait until a turn has a state and return the text of its answer."""
         await turn.and_(self.page.locator(f'[data-state="{state}"]')).wait_for()
-        return await answer(turn)
+        return await (self.ends(turn) if state in FINAL else answer(turn))
 
     async def ends(self, turn: Locator) -> str:
         """Wait until a turn has ended and return the text of its answer."""
@@ -109,13 +112,13 @@ async def visit(
     """Open the page in a new browser context, which shares nothing with other visits.
 
     Args:
-        before: JavaScript to run in the tab before the page's own.
+        before: JavaScript to run in each tab of the context before the page's own.
         options: those of Playwright's context.
     """
     async with await browser.new_context(**options) as context:
-        page = await context.new_page()
         if before:
-            await page.add_init_script(before)
+            await context.add_init_script(before)
+        page = await context.new_page()
         async with opened(page, url) as visit:
             yield visit
 

@@ -1,32 +1,27 @@
 """The page: its document, with the texts of this installation, and the files that it loads.
 
-The document is made once, at start. Everything else is a file; there is no build step.
+The document is made once, at start, and the files are read then: there is no build step.
 """
 
 from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 from string import Template
 
-from starlette.middleware import Middleware
-from starlette.middleware.gzip import GZipMiddleware
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
-from starlette.staticfiles import StaticFiles
-from starlette.types import Scope
+from starlette.routing import BaseRoute, Route
 
 from turnstream.turns.environment import Setting, text
-
-STATIC = Path(__file__).parent / "static"
-#: Of these `turnstream` is a link to `clients/js/src`.
-_FOLDERS = ("", "turnstream", "vendor")
+from turnstream.ws_server.page_files import STATIC, PageFile, read_files
 
 #: Nothing is loaded from elsewhere, and the page talks to this host only.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self';"
     " worker-src 'self'; form-action 'none'; frame-ancestors 'none'; base-uri 'none'"
 )
+#: Of all files too: a worker has the policy of its own script.
 _HEADERS = {"content-security-policy": POLICY}
 
 #: What the demo model has learnt.
@@ -79,43 +74,44 @@ def routes(settings: PageSettings, model: str) -> list[BaseRoute]:
     Args:
         model: the name of the default model, which is to answer the examples.
     """
-    document = _document(settings, model)
+    files = read_files()
+    document = _document(settings, model, list(files))
 
     async def page(request: Request) -> Response:
         return HTMLResponse(document, headers=_HEADERS)
 
-    files = _Files(directory=STATIC, follow_symlink=True)
-    compressed = [Middleware(GZipMiddleware, minimum_size=1000)]
-    return [Route("/", page), Mount("/static", files, middleware=compressed)]
+    async def static(request: Request) -> Response:
+        try:
+            file = files[request.path_params["path"]]
+        except KeyError as exc:
+            raise HTTPException(404) from exc
+        return _answer(file, request.headers)
+
+    return [Route("/", page), Route("/static/{path:path}", static)]
 
 
-class _Files(StaticFiles):
-    """Files that a browser asks for again each time, so that all are of one release."""
-
-    async def get_response(self, path: str, scope: Scope) -> Response:
-        response = await super().get_response(path, scope)
-        # A worker has the policy of its own script.
-        response.headers.update(_HEADERS | {"cache-control": "no-cache"})
-        return response
-
-
-def modules() -> list[str]:
-    """Return the paths of the page's modules, which a browser would find one after the other."""
-    files = (file for folder in _FOLDERS for file in (STATIC / folder).glob("*.js"))
-    names = sorted(file.relative_to(STATIC).as_posix() for file in files)
-    # A shared worker loads its modules by itself.
-    return [name for name in names if not name.endswith("-worker.js")]
+def _answer(file: PageFile, asked: Headers) -> Response:
+    # A browser asks again each time, so that all files are of one release.
+    headers = _HEADERS | {"etag": file.etag, "cache-control": "no-cache", "vary": "accept-encoding"}
+    if file.etag in asked.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    if "gzip" in asked.get("accept-encoding", ""):
+        compressed = headers | {"content-encoding": "gzip"}
+        return Response(file.compressed, headers=compressed, media_type=file.media_type)
+    return Response(file.content, headers=headers, media_type=file.media_type)
 
 
-def _document(settings: PageSettings, model: str) -> str:
+def _document(settings: PageSettings, model: str, files: list[str]) -> str:
     examples = settings.examples
     if examples is None:
         examples = DEMO_EXAMPLES if model == "demo" else EXAMPLES
+    # A browser would find the modules one after the other. A shared worker loads its own.
+    modules = [name for name in files if name.endswith(".js") and not name.endswith("-worker.js")]
     button = '<li><button type="button" dir="auto">{}</button></li>'
     preload = '  <link rel="modulepreload" href="static/{}">'
     return Template((STATIC / "index.html").read_text(encoding="utf-8")).substitute(
         title=escape(settings.title),
         welcome=escape(settings.welcome),
         examples="".join(button.format(escape(each)) for each in examples),
-        preloads="\n".join(map(preload.format, modules())),
+        preloads="\n".join(map(preload.format, modules)),
     )

@@ -38,7 +38,10 @@ export class Answers {
     // What the server refused, it does not have.
     if (!id && ENDED.has(state)) return { id, state, text: "", ended: true, response: null, error: { message: problem } };
     const ended = id && (await once(this.#ended, key, () => this.#get(id)));
-    return ended ?? this.follow(conversation, turn);
+    if (!ended) return this.follow(conversation, turn);
+    // It ended while no tab followed it.
+    if (!ENDED.has(state)) await this.#write(conversation.id, key, ended);
+    return ended;
   }
 
   /** Follow a turn to its end: send it, under its key, or resume it. */

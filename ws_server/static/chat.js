@@ -128,15 +128,19 @@ async function refresh() {
   const all = await store.all();
   const current = all.find(({ id }) => id === shown.id);
   if (current) shown = current;
-  // Whichever is shown: what was kept in this browser is sent.
-  for (const conversation of all) {
-    for (const turn of isRunning(conversation) ? conversation.turns : []) if (!turn.id && !ENDED.has(turn.state)) answers.follow(conversation, turn);
+  // Whichever is shown: what was kept in this browser is sent, and what goes on is followed.
+  for (const conversation of all.filter(isRunning)) {
+    for (const turn of conversation.turns) {
+      // Without a connection it is tried at the next one.
+      if (!ENDED.has(turn.state)) answers.answer(conversation, turn).catch(() => {});
+    }
   }
   sidebar.show(all, shown.id);
   transcript.show(shown);
   options.show(shown.options);
   composer.show(shown.id, running());
   $("title").textContent = shown.title;
+  $("title").hidden = !shown.title;
   document.title = shown.title ? `${shown.title} – ${document.body.dataset.title}` : document.body.dataset.title;
   $("welcome").hidden = shown.turns.length > 0;
   $("link-button").hidden = !path(shown).some(({ id }) => id);
@@ -181,6 +185,7 @@ function connection() {
       options.show(shown.options);
     }, () => {});
     deleteOnServer(client, store).catch(console.error);
+    refresh();
   }
   wasConnected = connected();
 }

@@ -1,17 +1,19 @@
 // Says in words where a turn is, and how it ended.
 
 /** Return the state that the page shows of a turn: an answer in progress has begun to be written, or not. */
-export function stateOf({ state, text }) {
-  if (state !== "in_progress") return state;
+export function stateOf({ id, state, text }) {
+  // Without a connection a turn waits, also one that the server is answering.
+  if (state !== "in_progress" && !(state === "waiting" && id)) return state;
   return text ? "writing" : "thinking";
 }
 
 /** Return the line beside an answer. */
-export function noteOf({ state, text, response, error, queue }, connected) {
+export function noteOf({ id, state, text, response, error, queue }, connected) {
   switch (state) {
     case "waiting":
-      if (error) return `${sentence(error.message)} It is asked again in a moment.`;
-      return connected ? "" : "Kept in this browser; it is sent as soon as there is a connection.";
+      if (id) return "The server goes on with this answer; it is read when there is a connection.";
+      if (!connected) return "Kept in this browser; it is sent as soon as there is a connection.";
+      return "The server can't take it at the moment; it is asked again.";
     case "queued":
       return queue ? "" : "In the queue";
     case "in_progress":

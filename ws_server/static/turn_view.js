@@ -30,7 +30,7 @@ export class TurnView {
     this.#tools.append(
       this.#step,
       copyButton("Copy the answer", () => this.#shown?.text ?? ""),
-      button("Try again", "Ask again for this answer", () => actions.again(this.turn.key)),
+      button("Try again", "Try again: ask for another answer", () => actions.again(this.turn.key)),
     );
     this.element.append(this.#question, asked, this.#answer.element, this.#queue.element, this.#note, this.#tools);
     this.#tools.hidden = true;
@@ -113,13 +113,13 @@ export class TurnView {
     const form = made("form", "edit");
     const field = document.createElement("textarea");
     Object.assign(field, { value: textOf(this.input), dir: "auto", rows: 3 });
-    field.setAttribute("aria-label", "The question");
-    const send = Object.assign(button("Ask", "Ask the edited question", () => {}), { type: "submit" });
+    field.setAttribute("aria-label", "Edited question");
+    const send = Object.assign(button("Ask", "Ask this instead", () => {}), { type: "submit" });
     const end = () => {
       form.remove();
       this.#question.hidden = false;
     };
-    form.append(field, button("Cancel", "Keep the question as it is", end), send);
+    form.append(field, button("Cancel", "Cancel the edit", end), send);
     form.onsubmit = (event) => {
       event.preventDefault();
       end();

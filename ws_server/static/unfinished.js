@@ -10,7 +10,8 @@ const FENCE = /^ {0,3}(?:```|~~~)/gm;
 
 /** Return the part of a text that can be shown now, with its open marks closed. */
 export function showable(text) {
-  if ((text.match(FENCE)?.length ?? 0) % 2) return text.replace(/\n[ \t]*[`~]+$/, "");
+  // The line that opens a fence has the language, and the one that closes it is no code.
+  if ((text.match(FENCE)?.length ?? 0) % 2) return text.replace(/(?:^|\n)[ \t]*(?:```[^\n`]*|~~~[^\n~]*|[`~]{1,2})$/, "");
   const begun = withoutTableBegun(text).replace(MARK, "");
   const at = begun.lastIndexOf("\n") + 1;
   return begun.slice(0, at) + closed(begun.slice(at).replace(LINK_BEGUN, "$1"));
