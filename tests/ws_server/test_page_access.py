@@ -87,8 +87,10 @@ async def test_everything_can_be_done_by_keyboard(tab: Page, node: str, worker: 
         """Go forward by the tabulator until an element of this name has the focus."""
         for _ in range(40):
             await tab.keyboard.press("Tab")
-            label = """({ activeElement: at } = document) =>
-              at === document.body ? "" : (at.ariaLabel ?? at.textContent)"""
+            label = """() => {
+              const at = document.activeElement;
+              return at === document.body ? "" : (at.ariaLabel ?? at.textContent);
+            }"""
             if name in (await tab.evaluate(label) or ""):
                 return
         raise AssertionError(f"nothing called {name} can be reached")
