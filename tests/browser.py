@@ -1,16 +1,16 @@
 """Opens the page in a real Chromium and records errors and requests that a person would not see.
 
-One Chromium and one Playwright driver serve all tests of a process (the fixture `browser`), since
-starting them costs more than most tests; each visit has a browser context of its own. Playwright's
-objects belong to one event loop, so tests that use `browser` run in the session's (conftest.py).
+One Chromium, one Playwright driver and one browser context serve all tests of a process (fixture
+`browser`), since starting each costs more than most tests; a visit has a tab of its own, and all
+that the page stores is stored for its tab. Playwright's objects belong to one event loop, so tests
+that use `browser` run in the session's (conftest.py).
 """
 
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import pytest
 from playwright.async_api import Browser, Locator, Page, async_playwright, expect
@@ -101,46 +101,37 @@ async def launch() -> AsyncIterator[Browser]:
     expect.set_options(timeout=PATIENCE_MS)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=program, args=_OPTIONS)
+        context = await browser.new_context(permissions=["clipboard-read", "clipboard-write"])
+        # While a tab is open, the next one needs no process of its own.
+        await context.new_page()
         yield browser
         await browser.close()
 
 
 @asynccontextmanager
 async def visit(
-    browser: Browser, url: str, *, before: str = "", **options: Any
+    browser: Browser, url: str, *, before: str = "", alone: bool = False
 ) -> AsyncIterator[Visit]:
-    """Open the page in a new browser context, which shares nothing with other visits.
+    """Open the page in a new tab, which shares nothing but the cache with other visits.
 
     Args:
-        before: JavaScript to run in each tab of the context before the page's own.
-        options: those of Playwright's context.
+        before: JavaScript to run before the page's own, in each tab.
+        alone: open it in a browser of its own, as on another device; that takes longer.
     """
-    async with await browser.new_context(**options) as context:
-        if before:
+    if alone or before:
+        async with await browser.new_context() as context:
             await context.add_init_script(before)
-        page = await context.new_page()
+            async with opened(await context.new_page(), url) as visit:
+                yield visit
+        return
+    [context] = browser.contexts
+    async with await context.new_page() as page:
+        # What the page keeps in the browser is of earlier visits.
+        devtools = await context.new_cdp_session(page)
+        clear = {"origin": urljoin(url, "/"), "storageTypes": "all"}
+        await devtools.send("Storage.clearDataForOrigin", clear)
         async with opened(page, url) as visit:
             yield visit
-
-
-@asynccontextmanager
-async def revisit(tab: Page, url: str) -> AsyncIterator[Visit]:
-    """Open the page in a tab that other tests have used, as if it had never been there.
-
-    It costs a third of a new context. Other tabs of the context are closed at the end.
-    """
-    if tab.url.startswith("http"):
-        await tab.evaluate("sessionStorage.clear()")
-        await tab.goto("about:blank")
-    devtools = await tab.context.new_cdp_session(tab)
-    clear = {"origin": url, "storageTypes": "all"}
-    await devtools.send("Storage.clearDataForOrigin", clear)
-    await devtools.detach()
-    async with opened(tab, url) as visit:
-        yield visit
-        for other in tab.context.pages:
-            if other is not tab:
-                await other.close()
 
 
 @asynccontextmanager
@@ -148,15 +139,9 @@ async def opened(page: Page, url: str) -> AsyncIterator[Visit]:
     """Open the page in a tab and record what goes wrong there."""
     page.set_default_timeout(PATIENCE_MS)
     visit = Visit(page)
-    listeners: dict[Any, Callable[[Any], None]] = {
-        "pageerror": lambda error: visit.errors.append(str(error)),
-        "console": lambda m: visit.errors.append(m.text) if m.type == "error" else None,
-        "request": lambda request: visit.hosts.add(urlsplit(request.url).netloc),
-        "websocket": lambda socket: visit.hosts.add(urlsplit(socket.url).netloc),
-    }
-    for event, listener in listeners.items():
-        page.on(event, listener)
+    page.on("pageerror", lambda error: visit.errors.append(str(error)))
+    page.on("console", lambda m: visit.errors.append(m.text) if m.type == "error" else None)
+    page.on("request", lambda request: visit.hosts.add(urlsplit(request.url).netloc))
+    page.on("websocket", lambda socket: visit.hosts.add(urlsplit(socket.url).netloc))
     await page.goto(url)
     yield visit
-    for event, listener in listeners.items():
-        page.remove_listener(event, listener)

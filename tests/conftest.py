@@ -23,7 +23,7 @@ from harness.service import ROOT, Service
 from turnstream.cli.redis_server import PrivateRedis, find_program
 
 if TYPE_CHECKING:
-    from playwright.async_api import Browser, Page
+    from playwright.async_api import Browser
 
 START_SECONDS = 20.0
 #: So much of the service's output is shown under a failing test.
@@ -124,14 +124,6 @@ async def browser() -> AsyncIterator["Browser"]:
         yield running
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
-async def tab(browser: "Browser") -> AsyncIterator["Page"]:
-    """Give a tab that tests use one after the other, by `tests.browser.revisit`."""
-    async with await browser.new_context() as context:
-        await context.grant_permissions(["clipboard-read", "clipboard-write"])
-        yield await context.new_page()
-
-
 @pytest.fixture(scope="session")
 def client_python() -> Path:
     """Give the Python that has the official clients."""
@@ -155,7 +147,7 @@ def node_modules() -> Path:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run each test that uses a browser in the event loop in which the browser was started.
+    """Run each test that uses `browser` in the event loop in which the browser was started.
 
     And the groups before all else, where several processes run: a group is not divided, so one that
     began late would end last, alone.
@@ -163,7 +155,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if "PYTEST_XDIST_WORKER" in os.environ:
         items.sort(key=lambda item: group_of(item.nodeid) not in GROUPS.values())
     for item in items:
-        if isinstance(item, pytest.Function) and {"browser", "tab"} & set(item.fixturenames):
+        if isinstance(item, pytest.Function) and "browser" in item.fixturenames:
             item.add_marker(pytest.mark.asyncio(loop_scope="session"), append=False)
 
 

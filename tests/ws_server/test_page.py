@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 import httpx2
 import pytest
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, expect
 
-from tests.browser import FENCE, SLICES, revisit, visit
+from tests.browser import FENCE, SLICES, visit
 from tests.ws_server.conftest import serving
 from tests.ws_server.fake_worker import MODEL, FakeWorker
 from turnstream.turns import keys
@@ -32,9 +32,10 @@ def locked_node(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Ite
 
 
 async def test_an_answer_is_shown_as_it_grows_and_kept_to_the_last_space(
-    tab: Page, node: str, worker: FakeWorker
+    browser: Browser, node: str, worker: FakeWorker
 ) -> None:
-    async with revisit(tab, node) as opened:
+    async with visit(browser, node) as opened:
+        tab = opened.page
         turn = await opened.ask("Tell me\na story.")
         claimed = await worker.claim()
         assert [message.text for message in claimed.messages] == ["Tell me\na story."]
@@ -58,9 +59,10 @@ async def test_an_answer_is_shown_as_it_grows_and_kept_to_the_last_space(
 
 
 async def test_two_conversations_are_answered_at_once(
-    tab: Page, node: str, worker: FakeWorker
+    browser: Browser, node: str, worker: FakeWorker
 ) -> None:
-    async with revisit(tab, node) as opened:
+    async with visit(browser, node) as opened:
+        tab = opened.page
         for text in ("One?", "Two?"):
             turn = await opened.ask(text)
             claimed = await worker.claim()
@@ -92,9 +94,10 @@ async def test_two_conversations_are_answered_at_once(
 
 
 async def test_a_waiting_turn_shows_its_place_and_when_it_is_next(
-    tab: Page, node: str, worker: FakeWorker, redis_url: str
+    browser: Browser, node: str, worker: FakeWorker, redis_url: str
 ) -> None:
-    async with revisit(tab, node) as opened:
+    async with visit(browser, node) as opened:
+        tab = opened.page
         place = opened.page.locator(".queue p")
         first = await opened.ask("One?")
         await expect(place).to_have_text(
@@ -126,8 +129,9 @@ async def test_a_waiting_turn_shows_its_place_and_when_it_is_next(
         opened.assert_nothing_went_wrong()
 
 
-async def test_stop_keeps_the_text_so_far(tab: Page, node: str, worker: FakeWorker) -> None:
-    async with revisit(tab, node) as opened:
+async def test_stop_keeps_the_text_so_far(browser: Browser, node: str, worker: FakeWorker) -> None:
+    async with visit(browser, node) as opened:
+        tab = opened.page
         turn = await opened.ask("One?")
         await worker.claim()
         worker.say("So far")
@@ -143,9 +147,10 @@ async def test_stop_keeps_the_text_so_far(tab: Page, node: str, worker: FakeWork
 
 
 async def test_what_failed_or_was_cut_says_why_and_can_be_asked_again(
-    tab: Page, node: str, worker: FakeWorker
+    browser: Browser, node: str, worker: FakeWorker
 ) -> None:
-    async with revisit(tab, node) as opened:
+    async with visit(browser, node) as opened:
+        tab = opened.page
         turn = tab.locator(".turn")
         note = turn.locator(".note")
         await opened.ask("One?")
@@ -197,7 +202,7 @@ async def test_a_key_is_asked_for_until_it_is_right_and_kept_in_the_tab(
 
 
 async def test_the_page_changes_once_a_frame_however_fast_the_slices_come(
-    tab: Page, node: str, worker: FakeWorker
+    browser: Browser, node: str, worker: FakeWorker
 ) -> None:
     count = """() => {
       window.changes = 0;
@@ -205,7 +210,8 @@ async def test_the_page_changes_once_a_frame_however_fast_the_slices_come(
       new MutationObserver((all) => { window.changes += all.length; })
         .observe(text, { characterData: true, childList: true, subtree: true });
     }"""
-    async with revisit(tab, node) as opened:
+    async with visit(browser, node) as opened:
+        tab = opened.page
         turn = await opened.ask("One?")
         await worker.claim()
         await opened.becomes(turn, "thinking")
@@ -220,12 +226,13 @@ async def test_the_page_changes_once_a_frame_however_fast_the_slices_come(
 
 
 async def test_a_deleted_conversation_is_deleted_on_the_server_too(
-    tab: Page, node: str, worker: FakeWorker
+    browser: Browser, node: str, worker: FakeWorker
 ) -> None:
     async with (
-        revisit(tab, node) as opened,
+        visit(browser, node) as opened,
         httpx2.AsyncClient(base_url=node, timeout=30) as http,
     ):
+        tab = opened.page
         turn = await opened.ask("One?")
         claimed = await worker.claim()
         worker.say("One.")

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, Page, expect
 
-from tests.browser import Visit, revisit
+from tests.browser import Visit, visit
 from tests.ws_server.fake_worker import FakeWorker
 from tests.ws_server.test_page_markdown import MARKDOWN
 
@@ -43,10 +43,11 @@ async def answered(opened: Visit, worker: FakeWorker, text: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_axe_finds_nothing(
-    tab: Page, node: str, worker: FakeWorker, axe: str, scheme: Literal["light", "dark"]
+    browser: Browser, node: str, worker: FakeWorker, axe: str, scheme: Literal["light", "dark"]
 ) -> None:
-    await tab.emulate_media(color_scheme=scheme, reduced_motion="reduce")
-    async with revisit(tab, node) as opened:
+    async with visit(browser, node) as opened:
+        tab = opened.page
+        await tab.emulate_media(color_scheme=scheme, reduced_motion="reduce")
         await opened.connection("connected")
         assert await found(tab, axe) == []
         await answered(opened, worker, MARKDOWN)
@@ -57,15 +58,14 @@ async def test_axe_finds_nothing(
         assert await found(tab, axe) == []
         await tab.get_by_role("button", name="Link").click()
         assert await found(tab, axe) == []
-    await tab.emulate_media(color_scheme="light", reduced_motion="no-preference")
 
 
 async def test_a_phone_shows_everything_without_scrolling_sideways(
-    tab: Page, node: str, worker: FakeWorker, axe: str
+    browser: Browser, node: str, worker: FakeWorker, axe: str
 ) -> None:
-    before = tab.viewport_size
-    await tab.set_viewport_size({"width": 390, "height": 700})
-    async with revisit(tab, node) as opened:
+    async with visit(browser, node) as opened:
+        tab = opened.page
+        await tab.set_viewport_size({"width": 390, "height": 700})
         await answered(opened, worker, MARKDOWN)
         wide = "() => document.querySelector('main').scrollWidth > innerWidth"
         assert not await tab.evaluate(wide)
@@ -78,11 +78,11 @@ async def test_a_phone_shows_everything_without_scrolling_sideways(
         # With an on-screen keyboard as well, the composer is in view.
         await tab.set_viewport_size({"width": 390, "height": 380})
         await expect(tab.get_by_label("Your message")).to_be_in_viewport(ratio=1)
-    assert before is not None
-    await tab.set_viewport_size(before)
 
 
-async def test_everything_can_be_done_by_keyboard(tab: Page, node: str, worker: FakeWorker) -> None:
+async def test_everything_can_be_done_by_keyboard(
+    browser: Browser, node: str, worker: FakeWorker
+) -> None:
     async def focus(name: str) -> None:
         """Go forward by the tabulator until an element of this name has the focus."""
         for _ in range(40):
@@ -95,7 +95,8 @@ async def test_everything_can_be_done_by_keyboard(tab: Page, node: str, worker: 
                 return
         raise AssertionError(f"nothing called {name} can be reached")
 
-    async with revisit(tab, node) as opened:
+    async with visit(browser, node) as opened:
+        tab = opened.page
         box = tab.get_by_label("Your message")
         await expect(box).to_be_focused()
         await opened.connection("connected")

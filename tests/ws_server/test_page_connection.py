@@ -3,9 +3,9 @@
 What turnstream.js does by itself is tested with it; here are the promises that the page makes.
 """
 
-from playwright.async_api import Browser, Page, expect
+from playwright.async_api import Browser, expect
 
-from tests.browser import FENCE, SLICES, opened, revisit, visit
+from tests.browser import FENCE, SLICES, opened, visit
 from tests.ws_server.fake_worker import FakeWorker
 from turnstream.turns import keys
 from turnstream.turns.connection import connect
@@ -104,9 +104,10 @@ async def test_what_is_asked_offline_is_sent_by_another_tab_once(
 
 
 async def test_a_reload_in_mid_answer_and_a_second_tab_show_each_word_once(
-    tab: Page, node: str, worker: FakeWorker
+    browser: Browser, node: str, worker: FakeWorker
 ) -> None:
-    async with revisit(tab, node) as first:
+    async with visit(browser, node) as first:
+        tab = first.page
         turn = await first.ask("One?")
         await worker.claim()
         worker.say(FENCE, *SLICES[:3])
@@ -122,14 +123,14 @@ async def test_a_reload_in_mid_answer_and_a_second_tab_show_each_word_once(
             mirror = second.page.locator(".turn")
             await expect(mirror.locator(".answer pre")).to_have_text("".join(SLICES[:3]))
             worker.say(*SLICES[3:])
-            for visit, shown in ((first, turn), (second, mirror)):
+            for seen, shown in ((first, turn), (second, mirror)):
                 await expect(shown.locator(".answer pre")).to_have_text("".join(SLICES))
-                assert visit.errors == []
+                assert seen.errors == []
             await second.page.get_by_role("button", name="Stop").click()
             await worker.cancelled()
             worker.end("cancelled")
-            for visit, shown in ((first, turn), (second, mirror)):
-                assert await visit.becomes(shown, "cancelled") == "".join(SLICES)
+            for seen, shown in ((first, turn), (second, mirror)):
+                assert await seen.becomes(shown, "cancelled") == "".join(SLICES)
 
             # What one tab asks, the other shows.
             await second.ask("Two?")
@@ -141,9 +142,10 @@ async def test_a_reload_in_mid_answer_and_a_second_tab_show_each_word_once(
 
 
 async def test_another_device_goes_on_with_an_answer_by_its_link(
-    browser: Browser, tab: Page, node: str, worker: FakeWorker
+    browser: Browser, node: str, worker: FakeWorker
 ) -> None:
-    async with revisit(tab, node) as first:
+    async with visit(browser, node) as first:
+        tab = first.page
         for text in ("One?", "Two?"):
             turn = await first.ask(text)
             await worker.claim()
@@ -156,7 +158,7 @@ async def test_another_device_goes_on_with_an_answer_by_its_link(
         link = await tab.get_by_label("Link to this conversation").input_value()
         await tab.keyboard.press("Escape")
 
-        async with visit(browser, link) as device:
+        async with visit(browser, link, alone=True) as device:
             shown = device.page.locator(".turn")
             await expect(shown.locator(".question")).to_have_text(["One?", "Two?"])
             await expect(shown.locator(".answer")).to_have_text(["One and", "Two and"])
@@ -168,8 +170,9 @@ async def test_another_device_goes_on_with_an_answer_by_its_link(
             device.assert_nothing_went_wrong()
 
 
-async def test_a_frozen_tab_catches_up(tab: Page, node: str, worker: FakeWorker) -> None:
-    async with revisit(tab, node) as seen:
+async def test_a_frozen_tab_catches_up(browser: Browser, node: str, worker: FakeWorker) -> None:
+    async with visit(browser, node) as seen:
+        tab = seen.page
         turn = await seen.ask("One?")
         await worker.claim()
         worker.say("Half")

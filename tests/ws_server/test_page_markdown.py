@@ -3,9 +3,9 @@
 import json
 
 import httpx2
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, expect
 
-from tests.browser import revisit
+from tests.browser import visit
 from tests.ws_server.fake_worker import FakeWorker
 
 MARKDOWN = r"""# A *plan*
@@ -69,9 +69,10 @@ FEED = """async (text) => {
 
 
 async def test_markdown_is_shown_the_same_however_it_is_cut_and_nothing_unsafe_gets_in(
-    tab: Page, node: str, worker: FakeWorker
+    browser: Browser, node: str, worker: FakeWorker
 ) -> None:
-    async with revisit(tab, node) as opened:
+    async with visit(browser, node) as opened:
+        tab = opened.page
         shown = await tab.evaluate(FEED, MARKDOWN)
         (slowly, taken), (once, _) = shown["slowly"], shown["once"]
 
@@ -110,9 +111,10 @@ async def test_markdown_is_shown_the_same_however_it_is_cut_and_nothing_unsafe_g
 
 
 async def test_a_list_a_table_and_code_without_end_are_not_read_again_from_their_start(
-    tab: Page, node: str, worker: FakeWorker
+    browser: Browser, node: str, worker: FakeWorker
 ) -> None:
-    async with revisit(tab, node):
+    async with visit(browser, node) as opened:
+        tab = opened.page
         items = "".join(f"{n}. item **number** {n}\n" for n in range(1, 200))
         shown = await tab.evaluate(FEED, items)
         assert shown["slowly"][0] == shown["once"][0]
@@ -121,7 +123,7 @@ async def test_a_list_a_table_and_code_without_end_are_not_read_again_from_their
 
 
 async def test_calls_of_tools_and_json_are_shown_as_what_they_are(
-    tab: Page, node: str, worker: FakeWorker
+    browser: Browser, node: str, worker: FakeWorker
 ) -> None:
     tool = {"type": "function", "name": "add", "parameters": {"type": "object"}}
     schema = {"type": "json_schema", "name": "film", "schema": {"type": "object"}}
@@ -141,7 +143,8 @@ async def test_calls_of_tools_and_json_are_shown_as_what_they_are(
         worker.say('{"sum":', "3}")
         worker.end()
 
-    async with revisit(tab, f"{node}/#{counted}") as opened:
+    async with visit(browser, f"{node}/#{counted}") as opened:
+        tab = opened.page
         turns = tab.locator(".turn")
         await expect(turns).to_have_count(2)
         await expect(turns.first.locator(".answer")).to_contain_text("Calls the tool add")

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Browser, expect
 
-from tests.browser import revisit
+from tests.browser import visit
 from tests.ws_server.fake_worker import MODEL, FakeWorker
 from turnstream.turns.connection import connect
 from turnstream.turns.log import Log
@@ -26,10 +26,11 @@ def other(redis_url: str) -> Iterator[FakeWorker]:
 
 
 async def test_the_page_asks_with_what_was_chosen_and_offers_no_choice_of_one_model(
-    tab: Page, node: str, worker: FakeWorker, other: FakeWorker
+    browser: Browser, node: str, worker: FakeWorker, other: FakeWorker
 ) -> None:
     worker.heartbeat()
-    async with revisit(tab, node) as opened:
+    async with visit(browser, node) as opened:
+        tab = opened.page
         await opened.ask("Who are you?")
         claimed = await worker.claim()
         assert claimed.request.sampling.temperature == 1.0
