@@ -26,6 +26,7 @@ SLICES = ("Once", "  upon\n", "\n a <b>time</b>", " & 😀", "e\u0301", " the", 
 FENCE = "```\n"
 FINAL = ("completed", "incomplete", "cancelled", "failed")
 
+_PERMISSIONS = ("clipboard-read", "clipboard-write")
 _OPTIONS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -101,7 +102,7 @@ async def launch() -> AsyncIterator[Browser]:
     expect.set_options(timeout=PATIENCE_MS)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=program, args=_OPTIONS)
-        context = await browser.new_context(permissions=["clipboard-read", "clipboard-write"])
+        context = await browser.new_context(permissions=_PERMISSIONS)
         # While a tab is open, the next one needs no process of its own.
         await context.new_page()
         yield browser
@@ -119,7 +120,7 @@ async def visit(
         alone: open it in a browser of its own, as on another device; that takes longer.
     """
     if alone or before:
-        async with await browser.new_context() as context:
+        async with await browser.new_context(permissions=_PERMISSIONS) as context:
             await context.add_init_script(before)
             async with opened(await context.new_page(), url) as visit:
                 yield visit
