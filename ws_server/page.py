@@ -41,7 +41,7 @@ EXAMPLES = (
 
 
 def _examples(value: str) -> tuple[str, ...]:
-    return tuple(filter(None, map(str.strip, value.split("|"))))
+    return tuple(filter(None, map(str.strip, value.split(";"))))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,8 +62,8 @@ class PageSettings:
         "PAGE_EXAMPLES",
         _examples,
         None,
-        "questions that the page offers before the first one, separated by `|`; a single `|` for"
-        " none",
+        "questions that the page offers before the first one, separated by `;`; a single `;`"
+        " for none",
         shown="four that the demo model, or any, can answer",
     ).field()
 

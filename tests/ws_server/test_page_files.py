@@ -62,7 +62,7 @@ def test_the_page_has_the_texts_of_its_installation_and_may_load_nothing_from_el
     environ = {
         "TURNSTREAM_PAGE_TITLE": "Ask <us>",
         "TURNSTREAM_PAGE_WELCOME": 'Say "hello" & more',
-        "TURNSTREAM_PAGE_EXAMPLES": "What is this? | Who are you?",
+        "TURNSTREAM_PAGE_EXAMPLES": "What is this? ; Who are you?",
     }
     with (
         private_redis(tmp_path) as redis_url,
@@ -97,9 +97,9 @@ def test_the_page_has_the_texts_of_its_installation_and_may_load_nothing_from_el
 
 @pytest.mark.parametrize(
     ("value", "examples"),
-    [("", None), ("|", ()), ("One?", ("One?",)), (" One? || Two? ", ("One?", "Two?"))],
+    [("", None), (";", ()), ("One?", ("One?",)), (" One? ;; Two? ", ("One?", "Two?"))],
 )
-def test_examples_are_separated_by_bars(value: str, examples: tuple[str, ...] | None) -> None:
+def test_examples_are_separated_by_semicolons(value: str, examples: tuple[str, ...] | None) -> None:
     settings = PageSettings(**read_all(PageSettings, {"TURNSTREAM_PAGE_EXAMPLES": value}))
     assert settings.examples == examples
 

@@ -4,12 +4,17 @@
 import { copyButton } from "./copy.js";
 import { Highlighter } from "./highlight.js";
 
+/** Lines in one box; a browser lays out anew only the box that grows. */
+const BOX_LINES = 40;
+
 export class CodeBlock {
   #text = "";
   /** The last line, which may go on, and its nodes. */
   #line = "";
   #nodes = [];
   #code = document.createElement("code");
+  #box = null;
+  #boxed = BOX_LINES;
 
   /** @param info what follows the opening fence */
   constructor(info) {
@@ -30,9 +35,19 @@ export class CodeBlock {
     const lines = (this.#line + text).split("\n");
     this.#line = lines.pop();
     for (const node of this.#nodes) node.remove();
-    for (const line of lines) this.#code.append(...this.highlighter.line(line).map(nodeOf), "\n");
+    for (const line of lines) this.#append([...this.highlighter.line(line).map(nodeOf), "\n"]);
     this.#nodes = this.highlighter.unfinished(this.#line).map(nodeOf);
-    this.#code.append(...this.#nodes);
+    if (this.#nodes.length) this.#append(this.#nodes, 0);
+  }
+
+  #append(nodes, lines = 1) {
+    if (this.#boxed >= BOX_LINES) {
+      this.#box = this.#code.appendChild(document.createElement("span"));
+      this.#box.className = "lines";
+      this.#boxed = 0;
+    }
+    this.#box.append(...nodes);
+    this.#boxed += lines;
   }
 }
 
