@@ -75,7 +75,7 @@ bench: $(VENV)/.dev-ready ## Run the benchmarks, one after the other.
 	@set -e; for name in $(BENCHMARKS); do echo "== benchmarks.$$name"; $(BIN)/python -m benchmarks.$$name $(ARGS); done
 
 clean: ## Remove the environment and what the tools left.
-	rm -rf $(VENV) $(VLLM_VENV) examples/node_modules build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) $(VLLM_VENV) $(NODE_FOLDERS:%=%/node_modules) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 
 # torch is installed in the same call as all the rest, so that the pin in constraints.txt decides on its build.
 define install
@@ -109,10 +109,14 @@ $(VENV)/.python-clients-ready: examples/requirements.txt | $(BIN)/python
 	@$(BIN)/python -m pip --disable-pip-version-check --python $(VENV)/clients/bin/python install --quiet -r $<
 	@touch $@
 
-$(VENV)/.node-clients-ready: examples/package.json examples/package-lock.json | tools
+# With them what clients/js is checked with; it needs nothing to run.
+NODE_FOLDERS := examples clients/js
+$(VENV)/.node-clients-ready: $(NODE_FOLDERS:%=%/package.json) $(NODE_FOLDERS:%=%/package-lock.json) | tools
 	@if command -v npm >/dev/null; then \
-		echo "installing the Node clients into examples/node_modules"; \
-		npm ci --prefix examples --no-audit --no-fund --loglevel=error >/dev/null && touch $@; \
+		set -e; for folder in $(NODE_FOLDERS); do \
+			echo "installing the Node packages of $$folder"; \
+			npm ci --prefix $$folder --no-audit --no-fund --loglevel=error >/dev/null; \
+		done; touch $@; \
 	fi
 
 # vLLM's CPU build wants torch's CPU build, and transformers a little older than ours. Where pip finds torch

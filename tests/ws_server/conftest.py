@@ -57,7 +57,7 @@ def worker(redis_url: str, redis: "redis.asyncio.Redis") -> Iterator[FakeWorker]
 @contextmanager
 def serving(redis_url: str, directory: Path, **environ: str) -> Iterator[str]:
     """Run a front end alone."""
-    port = free_port()
+    port = int(environ.get("TURNSTREAM_PORT", 0)) or free_port()
     mine = {k: v for k, v in os.environ.items() if not k.startswith("TURNSTREAM_")} | {
         "TURNSTREAM_REDIS_URL": redis_url,
         "TURNSTREAM_MODEL": MODEL,

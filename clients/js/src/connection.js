@@ -49,6 +49,8 @@ export class Connection {
   #hooks;
   #base;
   #WebSocket;
+  /** Attempts since the last message. */
+  #failures = 0;
   #lastMessage = 0;
   #asked = 0;
   /** @type {number | null} */
@@ -106,9 +108,9 @@ export class Connection {
   async #run() {
     /** @type {TurnstreamError | null} */
     let refused = null;
-    for (let failures = 0; this.state !== "closed"; ) {
+    while (this.state !== "closed") {
       this.#become(offline() ? "offline" : "connecting", this.error);
-      let delay = backOff(++failures);
+      let delay = backOff(++this.#failures);
       /** @type {TurnstreamError | null} */
       let problem = null;
       try {
@@ -118,7 +120,7 @@ export class Connection {
         refused = null;
         const { code, openMs } = await this.#connect(token);
         if (openMs === null) problem = await this.#reason(token);
-        else if (openMs > HANDSHAKE_MS || code === 1012 || code === 1001) failures = 0;
+        else if (openMs > HANDSHAKE_MS || code === 1012 || code === 1001) this.#failures = 0;
         if (code === 1012) delay = this.#restartMs ?? Math.random() * RESTART_MS;
         if (code === 1013) delay += OVERLOADED_MS;
       } catch (error) {
@@ -127,7 +129,7 @@ export class Connection {
       if (problem?.status === 403) return this.close(problem);
       if (problem?.status === 401) refused = problem;
       // The first refusal is answered at once: somebody may have to be asked for a key.
-      if (!refused || failures > 1) await this.#pause(Math.max(delay, (problem?.retryAfter ?? 0) * 1000), problem);
+      if (!refused || this.#failures > 1) await this.#pause(Math.max(delay, (problem?.retryAfter ?? 0) * 1000), problem);
     }
   }
 
@@ -169,19 +171,29 @@ export class Connection {
         opened = this.#lastMessage = Date.now();
         this.#asked = 0;
         this.#become("open");
+        // It also opens this lane, before all others: a server may allow few.
+        this.#ask();
         this.#hooks.onOpen();
       };
       socket.onmessage = (/** @type {{data: string}} */ { data }) => {
         this.#lastMessage = Date.now();
-        this.#asked = 0;
+        this.#failures = this.#asked = 0;
         const message = JSON.parse(data);
         if (message.type === "turnstream:server.draining") this.#restartMs = message.retry_after_ms;
+        else if (message.type === "turnstream:token.expired") void this.#refresh(socket);
         else this.#hooks.onMessage(message);
       };
       socket.onclose = (/** @type {{code: number}} */ { code }) => this.#lose(code);
       // `ws` throws an error that nobody listens to; `onclose` follows.
       socket.onerror = () => {};
     });
+  }
+
+  /** Give the socket another token; without one the server closes it, and the next attempt asks again. */
+  async #refresh(/** @type {any} */ socket) {
+    const expired = new TurnstreamError({ code: "token_expired", message: "The token has expired.", status: 401 });
+    const token = await this.#token(expired).catch(() => null);
+    if (token !== null && socket === this.#socket) this.send({ type: "turnstream:token.refresh", token });
   }
 
   #closed() {

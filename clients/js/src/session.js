@@ -10,6 +10,9 @@ import { errorOf } from "./http.js";
 // As many turns of a socket run at once; further ones would wait at the server.
 const LANES = 16;
 const MOST_BYTES = 16 * 1024 * 1024;
+const TOO_LARGE = { code: "request_too_large", message: "The request is too large for the server.", status: 413 };
+// What the server says of a message whose lane it could not see.
+const UNREAD = new Set(["request_too_large", "invalid_json"]);
 const ENDS = new Set(["response.completed", "response.incomplete", "response.failed", "error"]);
 
 /** Return whether an event is the last one of its turn. */
@@ -120,7 +123,7 @@ export class Session {
     );
     job.size = message.length;
     if (job.size > MOST_BYTES) {
-      this.#fail(job, { code: "request_too_large", message: `The request has ${job.size} characters.`, status: 413 });
+      this.#fail(job, TOO_LARGE);
       return true;
     }
     this.#wires.delete(wire);
@@ -142,6 +145,9 @@ export class Session {
   #take(/** @type {any} */ message) {
     const { stream_id: wire, ...event } = message;
     if (wire === CONTROL && event.status >= 500) return void setTimeout(() => this.#cancelAgain(), backOff(1));
+    if (wire === undefined && UNREAD.has(event.error?.code)) {
+      return this.#unread({ ...event.error, status: event.status });
+    }
     const job = this.#wires.get(wire);
     // A cancel that came too late is refused like this, and nothing else is.
     if (!job || event.error?.code === "response_not_active") return;
@@ -167,10 +173,11 @@ export class Session {
       return this.#fill();
     }
     const problem = errorOf(status, error, headers?.["retry-after"]);
-    const passing = status === 429 || status >= 500 || error.code === "conversation_locked";
-    // An answer that exists is waited for as long as it takes.
-    const most = job.id !== null && error.code === "overloaded" ? Infinity : this.#retries;
-    if (!passing || error.code === "response_lost" || job.tries >= most) {
+    const expired = error.code === "token_expired";
+    const passing = expired || status === 429 || status >= 500 || error.code === "conversation_locked";
+    // An answer that exists is waited for as long as it takes, and a token is renewed or the socket ends.
+    const most = expired || (job.id !== null && error.code === "overloaded") ? Infinity : this.#retries;
+    if (!passing || error.code === "insufficient_quota" || error.code === "response_lost" || job.tries >= most) {
       this.#fail(job, { code: problem.code, message: problem.message, param: problem.param, status });
       return this.#fill();
     }
@@ -185,16 +192,20 @@ export class Session {
   }
 
   #lost(/** @type {number} */ code) {
-    const placed = [...this.#wires.values()].filter((job) => job !== null);
-    // 1009: the server reads no message as large as one of these was.
-    const unanswered = placed.filter((job) => !job.answered).sort((a, b) => b.size - a.size);
-    for (const job of placed) {
+    if (code === 1009) this.#unread(TOO_LARGE);
+    for (const job of this.#wires.values()) {
+      if (!job) continue;
       this.#unplace(job);
       if (job.dropped) this.#jobs.delete(job.ref);
     }
-    if (code === 1009 && unanswered[0]) {
-      this.#fail(unanswered[0], { code: "request_too_large", message: "The server does not read so large a message.", status: 413 });
-    }
+  }
+
+  /** Fail the largest request that was not answered: one was too large for the server to see its lane. */
+  #unread(/** @type {Problem} */ problem) {
+    const unanswered = [...this.#wires.values()].filter((job) => job && !job.answered);
+    const job = unanswered.sort((a, b) => (b?.size ?? 0) - (a?.size ?? 0))[0];
+    if (job) this.#fail(job, problem);
+    this.#fill();
   }
 
   #cancelAgain() {

@@ -1,13 +1,22 @@
 // The SharedWorker: one session for all tabs of one person at one service.
 //
 // From a tab: {open}, {start, request}, {cancel}, {wake}, {answer, token or problem}, {bye}. To a tab:
-// {state}, {ref, report}, {ask, refused}: give the key. A tab that crashes says nothing, so a key is
+// {state}, {ref, report}, {ask, refused}: give the key, {lock}: the name of one that is held as long as
+// the worker lives. A tab that crashes says nothing, so a key is
 // asked of all tabs, and one answer is enough.
 
 import { Session } from "./session.js";
 
 /** @type {Map<string, Group>} */
 const groups = new Map();
+
+/** The name of the lock that this worker holds; null where pages have no locks. @type {Promise<string | null>} */
+const held = new Promise((resolve) => {
+  const name = `turnstream ${Math.random()}`;
+  const hold = () => new Promise(() => resolve(name));
+  if (navigator.locks) navigator.locks.request(name, hold).catch(() => resolve(null));
+  else resolve(null);
+});
 
 /** The tabs that share a session. */
 class Group {
@@ -41,6 +50,7 @@ class Group {
     const number = this.#numbers++;
     this.#ports.set(number, port);
     port.postMessage({ state: this.#state });
+    void held.then((lock) => lock && port.postMessage({ lock }));
     for (const { message } of this.#asked.values()) port.postMessage(message);
     return (/** @type {any} */ message) => this.#take(number, message);
   }

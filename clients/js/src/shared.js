@@ -1,11 +1,15 @@
 // A client whose session lives in a SharedWorker, so that tabs share one socket.
 //
 // It is a module of its own because React Native cannot read `import.meta`. What passes between tab
-// and worker is listed in shared-worker.js.
+// and worker is listed in shared-worker.js. The worker may end with the tab in whose process it was, so
+// each tab knows how far its requests are, and starts them again in the next one.
 
 import { Client, connect as connectAlone, sessionOptions } from "./client.js";
 import { TurnstreamError } from "./error.js";
-import { Session } from "./session.js";
+import { ends, Session } from "./session.js";
+
+// A worker that has said nothing by then will not.
+const START_MS = 10_000;
 
 /** Open a connection that tabs share. @returns {import("./index.d.ts").Client} */
 export function connect(/** @type {import("./index.d.ts").SharedOptions} */ options) {
@@ -16,14 +20,15 @@ export function connect(/** @type {import("./index.d.ts").SharedOptions} */ opti
 
 /** A session that is in a worker, or here if the worker does not start. */
 class WorkerSession {
-  /** What was said before the worker said anything. @type {any[] | null} */
-  #early = [];
+  /** @type {Map<string, {request: import("./session.js").Request, cancelled: boolean}>} */
+  #requests = new Map();
   /** @type {MessagePort | null} */
   #port = null;
   /** @type {Session | null} */
   #own = null;
   #end = new AbortController();
   #options;
+  #share;
   #listener;
 
   /**
@@ -33,73 +38,106 @@ class WorkerSession {
    */
   constructor(options, share, listener) {
     this.#options = sessionOptions(options);
+    this.#share = share;
     this.#listener = listener;
-    try {
-      const worker = new SharedWorker(new URL("./shared-worker.js", import.meta.url), { type: "module" });
-      worker.onerror = () => this.#alone();
-      this.#port = worker.port;
-      this.#port.onmessage = ({ data }) => this.#take(data);
-    } catch {
-      this.#alone();
-      return;
-    }
-    const { base, retries } = this.#options;
-    this.#say({ open: { base, retries, share } });
+    this.#open();
     const { signal } = this.#end;
     // A worker learns neither that a tab is shown again nor that it has gone.
     addEventListener("pageshow", () => this.wake(), { signal });
     document.addEventListener("visibilitychange", () => document.hidden || this.wake(), { signal });
-    addEventListener("pagehide", ({ persisted }) => persisted || this.#say({ bye: true }), { signal });
+    addEventListener("pagehide", ({ persisted }) => persisted || this.#port?.postMessage({ bye: true }), { signal });
   }
 
   start(/** @type {string} */ ref, /** @type {import("./session.js").Request} */ request) {
-    this.#say({ start: ref, request });
+    this.#requests.set(ref, { request, cancelled: false });
+    this.#own?.start(ref, request);
+    this.#port?.postMessage({ start: ref, request });
   }
 
   cancel(/** @type {string} */ ref) {
-    this.#say({ cancel: ref });
+    const known = this.#requests.get(ref);
+    if (known) known.cancelled = true;
+    this.#own?.cancel(ref);
+    this.#port?.postMessage({ cancel: ref });
   }
 
   wake() {
-    this.#say({ wake: true });
+    this.#own?.wake();
+    this.#port?.postMessage({ wake: true });
   }
 
   close() {
-    this.#say({ bye: true });
     this.#end.abort();
+    this.#port?.postMessage({ bye: true });
     this.#port?.close();
-    this.#listener.onState({ state: "closed", error: null, retryAt: null });
+    if (this.#own) this.#own.close();
+    else this.#listener.onState({ state: "closed", error: null, retryAt: null });
   }
 
-  #say(/** @type {any} */ message) {
-    this.#early?.push(message);
-    if (!this.#own) this.#port?.postMessage(message);
-    else if (message.start !== undefined) this.#own.start(message.start, message.request);
-    else if (message.cancel !== undefined) this.#own.cancel(message.cancel);
-    else if (message.wake) this.#own.wake();
-    else if (message.bye) this.#own.close();
+  #open() {
+    try {
+      const worker = new SharedWorker(new URL("./shared-worker.js", import.meta.url), { type: "module" });
+      const port = (this.#port = worker.port);
+      const timer = setTimeout(() => this.#alone(), START_MS);
+      worker.onerror = () => {
+        clearTimeout(timer);
+        this.#alone();
+      };
+      port.onmessage = ({ data }) => {
+        clearTimeout(timer);
+        worker.onerror = null;
+        void this.#take(port, data);
+      };
+      const { base, retries } = this.#options;
+      port.postMessage({ open: { base, retries, share: this.#share } });
+      this.#restart();
+    } catch {
+      this.#alone();
+    }
   }
 
-  async #take(/** @type {any} */ message) {
-    this.#early = null;
-    if (message.report) this.#listener.report(message.ref, message.report);
-    else if (message.state) this.#listener.onState({ ...message.state, error: revived(message.state.error) });
-    else {
+  async #take(/** @type {MessagePort} */ port, /** @type {any} */ message) {
+    if (message.report) {
+      this.#note(message.ref, message.report);
+      this.#listener.report(message.ref, message.report);
+    } else if (message.state) {
+      this.#listener.onState({ ...message.state, error: revived(message.state.error) });
+    } else if (message.lock) {
+      // It is free when the worker has ended.
+      const { signal } = this.#end;
+      navigator.locks.request(message.lock, { signal }, () => this.#open()).catch(() => {});
+    } else {
       const answer = await this.#options.token(revived(message.refused)).then(
         (token) => ({ token }),
         (error) => ({ problem: String(error) }),
       );
-      this.#say({ answer: message.ask, ...answer });
+      port.postMessage({ answer: message.ask, ...answer });
+    }
+  }
+
+  /** Note how far a request is. */
+  #note(/** @type {string} */ ref, /** @type {any} */ { event, error }) {
+    const request = this.#requests.get(ref)?.request;
+    if (error || (event && ends(event))) this.#requests.delete(ref);
+    else if (request && event) {
+      request.last = event.sequence_number;
+      request.id ??= event.response?.id ?? null;
     }
   }
 
   #alone() {
-    const early = this.#early;
-    if (!early) return;
-    this.#early = null;
+    if (this.#end.signal.aborted) return;
     this.#port?.close();
+    this.#port = null;
     this.#own = new Session(this.#options, this.#listener.report, this.#listener.onState);
-    for (const message of early) this.#say(message);
+    this.#restart();
+  }
+
+  #restart() {
+    for (const [ref, { request, cancelled }] of this.#requests) {
+      this.start(ref, { ...request, maybeSent: true });
+      if (cancelled) this.cancel(ref);
+    }
   }
 }
 
