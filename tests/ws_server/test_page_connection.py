@@ -119,7 +119,7 @@ async def test_a_reload_in_mid_answer_and_a_second_tab_show_each_word_once(
         await expect(turn.locator(".question")).to_have_text("One?")
         await expect(tab.get_by_label("Your message")).to_have_value("Not sent yet")
 
-        async with opened(await tab.context.new_page(), tab.url) as second:
+        async with await tab.context.new_page() as page, opened(page, tab.url) as second:
             mirror = second.page.locator(".turn")
             await expect(mirror.locator(".answer pre")).to_have_text("".join(SLICES[:3]))
             worker.say(*SLICES[3:])
