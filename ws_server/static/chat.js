@@ -54,7 +54,8 @@ async function ask(input, after) {
 /** Ask the same once more, as a sibling. */
 async function again(turnKey) {
   const turn = turnOf(shown, turnKey);
-  const input = transcript.view(turnKey).input;
+  const input = transcript.view(turnKey)?.input;
+  if (input === undefined) return;
   await ask(typeof input === "string" ? input : input.map(asInput), turnOf(shown, turn.parent));
   $("question").focus();
 }
@@ -198,7 +199,7 @@ $("new").onclick = () => {
 };
 $("link-button").onclick = () => showLink(path(shown).findLast(({ id }) => id).id);
 for (const button of $("examples").querySelectorAll("button")) button.onclick = () => ask(button.textContent, null);
-await open();
+await open().catch((error) => composer.problem(`This browser keeps no conversations: ${error.message}`));
 client.subscribe(connection);
 connection();
 $("question").focus();

@@ -90,8 +90,9 @@ function update(node, old, token) {
     if (old.depth !== token.depth || ADDRESS.test(old.href) !== ADDRESS.test(token.href)) return false;
     if (node.href) node.href = token.href;
     if (type === "list" && old.ordered !== token.ordered) return false;
-    if (Boolean(old.tokens ?? old.items) !== Boolean(token.tokens ?? token.items)) return false;
-    inside.get(node).show(token.items ?? token.tokens);
+    const [before, now] = [old.items ?? old.tokens, token.items ?? token.tokens];
+    if (!before || !now) return false;
+    inside.get(node).show(now);
   } else return false;
   return true;
 }

@@ -15,7 +15,11 @@ const formula = {
   },
 };
 
-const marked = new Marked({ gfm: true, breaks: true, extensions: [formula] });
+// An address that is defined for the rest of a text would change what is shown of it already; its line
+// stays as it was written, with a link.
+const tokenizer = { def: () => undefined };
+
+const marked = new Marked({ gfm: true, breaks: true, extensions: [formula], tokenizer });
 
 /** Return the block tokens of a text. */
 export const tokensOf = (text) => marked.lexer(text);

@@ -16,6 +16,8 @@ export class TurnView {
   #shown = null;
   #unsubscribe = () => {};
   #followed = false;
+  /** The state that was announced. */
+  #place = "";
 
   /**
    * @param turn its record
@@ -64,14 +66,15 @@ export class TurnView {
   refresh() {
     const answer = this.#shown;
     if (!answer) return;
-    const before = this.element.dataset.state;
     const state = stateOf(answer);
     this.element.dataset.state = state;
     if (answer.id ?? answer.response) this.element.dataset.response = answer.id ?? answer.response.id;
     this.#queue.update(state === "queued" ? answer.queue : null);
     this.#note.textContent = noteOf(answer, this.actions.connected());
     this.#answer.update(answer);
-    if (state !== before && state === "queued") this.actions.announce(this.#queue.element.textContent);
+    const place = state === "queued" && answer.queue?.position === 1 ? "next" : state;
+    if (place !== this.#place && state === "queued") this.actions.announce(this.#queue.element.textContent);
+    this.#place = place;
   }
 
   /** Show which of several siblings this is. */
