@@ -78,7 +78,7 @@ class Cost:
     longest_frame_ms: float
     #: Of frames that came within a sixtieth of a second, and half of one for the clock.
     on_time: float
-    characters: int
+    shown: str
 
 
 def tokens_of(shape: str, count: int) -> list[str]:
@@ -136,7 +136,7 @@ async def measure(browser: Browser, url: str, redis_url: str, kind: str, tokens:
         task_seconds=after["TaskDuration"] - before["TaskDuration"],
         longest_frame_ms=max(frames),
         on_time=sum(frame < 25 for frame in frames) / len(frames),
-        characters=len(shown),
+        shown=shown,
     )
 
 
@@ -145,30 +145,34 @@ async def _metrics(devtools: CDPSession) -> dict[str, float]:
     return {each["name"]: each["value"] for each in found["metrics"]}
 
 
-async def run(directory: Path) -> list[Row]:
-    """Measure every shape with every renderer, and print what each took."""
-    rows = []
+async def measured(directory: Path, shape: str, tokens: list[str]) -> dict[str, Cost]:
+    """Measure one shape with every renderer, and print what each took."""
+    costs = {}
     with (
         redis_server(directory) as redis_url,
         front_end(directory, redis_url, MODEL) as server,
     ):
         async with chromium() as browser:
-            for shape in _LINES:
-                tokens = tokens_of(shape, TOKENS)
-                costs = {}
-                for kind in (OURS, WHOLE, PLAIN):
-                    cost = await measure(
-                        browser, f"http://{server.address}/", redis_url, kind, tokens
-                    )
-                    costs[kind] = cost
-                    print(
-                        f"{shape}, {kind}: longest frame {cost.longest_frame_ms:.0f} ms,"
-                        f" {cost.on_time:.1%} of frames on time, scripting"
-                        f" {cost.script_seconds:.2f} s, main thread {cost.task_seconds:.2f} s"
-                    )
-                for against in (WHOLE, PLAIN):
-                    name = "whole" if against == WHOLE else "plain"
-                    rows.append(_row(f"page_{shape}_{name}", costs[OURS], costs[against], against))
+            for kind in (OURS, WHOLE, PLAIN):
+                url = f"http://{server.address}/"
+                costs[kind] = cost = await measure(browser, url, redis_url, kind, tokens)
+                print(
+                    f"{shape}, {kind}: longest frame {cost.longest_frame_ms:.0f} ms,"
+                    f" {cost.on_time:.1%} of frames on time, scripting"
+                    f" {cost.script_seconds:.2f} s, main thread {cost.task_seconds:.2f} s"
+                )
+    return costs
+
+
+async def run(directory: Path) -> list[Row]:
+    """Measure every shape."""
+    rows = []
+    for shape in _LINES:
+        folder = directory / shape
+        folder.mkdir()
+        costs = await measured(folder, shape, tokens_of(shape, TOKENS))
+        for name, against in (("whole", WHOLE), ("plain", PLAIN)):
+            rows.append(_row(f"page_{shape}_{name}", costs[OURS], costs[against], against))
     return rows
 
 

@@ -24,10 +24,12 @@ KEY = "let-me-in"
 
 @pytest.fixture(scope="module")
 def locked_node(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A front end that requires a key."""
-    keys = f"ann:{hashlib.sha256(KEY.encode()).hexdigest()}"
-    directory = tmp_path_factory.mktemp("locked")
-    with serving(redis_url, directory, TURNSTREAM_API_KEYS=keys) as url:
+    """A front end that requires a key, whose owner may have one turn that waits."""
+    environ = {
+        "TURNSTREAM_API_KEYS": f"ann:{hashlib.sha256(KEY.encode()).hexdigest()}",
+        "TURNSTREAM_LIMITS": "ann:queued=1",
+    }
+    with serving(redis_url, tmp_path_factory.mktemp("locked"), **environ) as url:
         yield url
 
 
@@ -199,6 +201,20 @@ async def test_a_key_is_asked_for_until_it_is_right_and_kept_in_the_tab(
         worker.say("Welcome.")
         worker.end()
         assert await opened.becomes(turn, "completed") == "Welcome."
+
+        # What the server can't take is kept, and said in words.
+        waiting = await opened.ask("Two?")
+        await opened.becomes(waiting, "queued")
+        await opened.page.get_by_role("button", name="New conversation").click()
+        refused = await opened.ask("Three?")
+        await expect(refused.locator(".note")).to_have_text(
+            "The server can't take it at the moment; it is asked again."
+        )
+        await worker.claim()
+        await worker.claim()
+        worker.say("At last.")
+        worker.end()
+        assert await opened.becomes(refused, "completed") == "At last."
 
 
 async def test_the_page_changes_once_a_frame_however_fast_the_slices_come(

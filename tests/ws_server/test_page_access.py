@@ -75,6 +75,10 @@ async def test_a_phone_shows_everything_without_scrolling_sideways(
         assert await found(tab, axe) == []
         await tab.keyboard.press("Escape")
         await expect(tab.get_by_label("Search conversations")).to_be_hidden()
+        await tab.emulate_media(media="print")
+        await expect(tab.locator("#composer")).to_be_hidden()
+        await expect(tab.locator(".answer")).to_be_visible()
+        await tab.emulate_media(media="screen")
         # With an on-screen keyboard as well, the composer is in view.
         await tab.set_viewport_size({"width": 390, "height": 380})
         await expect(tab.get_by_label("Your message")).to_be_in_viewport(ratio=1)

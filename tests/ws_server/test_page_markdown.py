@@ -1,8 +1,10 @@
 """How the page shows what a model may write: Markdown as it grows, calls of tools, JSON."""
 
 import json
+import re
 
 import httpx2
+import pytest
 from playwright.async_api import Browser, expect
 
 from tests.browser import visit
@@ -110,11 +112,14 @@ async def test_markdown_is_shown_the_same_however_it_is_cut_and_nothing_unsafe_g
         opened.assert_nothing_went_wrong()
 
 
-async def test_a_list_a_table_and_code_without_end_are_not_read_again_from_their_start(
+async def test_a_long_list_stays_one_list_and_sources_stay_in_view(
     browser: Browser, node: str, worker: FakeWorker
 ) -> None:
     async with visit(browser, node) as opened:
         tab = opened.page
+        source = await tab.evaluate(FEED, "As said [1].\n\n[1]: https://example.org/1\n")
+        assert source["slowly"][0] == source["once"][0]
+        assert "[1]: <a " in source["once"][0]
         items = "".join(f"{n}. item **number** {n}\n" for n in range(1, 200))
         shown = await tab.evaluate(FEED, items)
         assert shown["slowly"][0] == shown["once"][0]
@@ -153,3 +158,35 @@ async def test_calls_of_tools_and_json_are_shown_as_what_they_are(
         await expect(turns.last.locator(".question")).to_contain_text("Output of a tool")
         await expect(turns.last.locator(".answer pre")).to_have_text('{\n  "sum": 3\n}')
         opened.assert_nothing_went_wrong()
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    "line", ["- item with **bold words** and `code`\n", "a = 1  # one\n", "words "]
+)
+async def test_ten_thousand_tokens_are_shown_whole_and_each_node_is_made_once(
+    browser: Browser, node: str, worker: FakeWorker, line: str
+) -> None:
+    text = line * (40_000 // len(line))
+    fence = "```python\n" if line.startswith("a =") else ""
+    count = """() => {
+      window.made = 0;
+      new MutationObserver((all) => {
+        for (const { addedNodes } of all) window.made += addedNodes.length;
+      }).observe(document.querySelector(".answer"), { childList: true, subtree: true });
+    }"""
+    async with visit(browser, node) as opened:
+        turn = await opened.ask("Write.")
+        await worker.claim()
+        worker.say(fence)
+        await opened.page.evaluate(count)
+        for at in range(0, len(text), 80):
+            worker.say(text[at : at + 80])
+        worker.end()
+
+        shown = await opened.becomes(turn, "completed")
+        plain = re.sub(r"[*`]|^- ", "", text, flags=re.MULTILINE)
+        assert "".join(shown.split()) == "".join((plain if not fence else text).split())
+        nodes = await turn.locator(".answer *").count()
+        # Parsed again at each of hundreds of frames it would be hundreds of times as many.
+        assert await opened.page.evaluate("made") < 10 * nodes + 1000

@@ -1,0 +1,25 @@
+"""The benchmark of the page at its smallest."""
+
+import asyncio
+from pathlib import Path
+
+import psutil
+
+from benchmarks import page
+from tests.browser import chromium
+
+
+def test_each_renderer_shows_the_whole_answer_and_no_process_is_left(tmp_path: Path) -> None:
+    chromium()
+    others = psutil.Process().children(recursive=True)
+    tokens = page.tokens_of("code", 40)
+
+    costs = asyncio.run(page.measured(tmp_path, "code", tokens))
+
+    written = "".join(tokens)
+    code = written.removeprefix("```python\n")
+    assert costs[page.PLAIN].shown == written
+    assert costs[page.OURS].shown == f"pythonCopy{code}"
+    assert costs[page.WHOLE].shown.rstrip() == code.rstrip()
+    assert all(0 < cost.script_seconds < cost.task_seconds for cost in costs.values())
+    assert psutil.Process().children(recursive=True) == others
