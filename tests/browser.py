@@ -18,7 +18,7 @@ from playwright.async_api import Browser, Locator, Page, async_playwright, expec
 from harness.chromium import NoBrowser, find_chromium
 
 #: Timeout of each wait, for a busy machine.
-PATIENCE_MS = 10_000
+PATIENCE_MS = 60_000
 
 #: Text that a page could change by mistake: spaces, line ends, markup and surrogate pairs. As code,
 #: since that is shown to the last space.
