@@ -19,7 +19,7 @@ from tests.programs import run
 Said = dict[str, Any]
 PACKAGE = ROOT / "clients" / "js"
 PROGRAMS = Path(__file__).parent / "programs"
-SURVIVE_SECONDS = 120.0
+SURVIVE_SECONDS = 240.0
 
 
 @pytest.fixture(scope="module")

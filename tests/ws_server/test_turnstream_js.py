@@ -22,8 +22,9 @@ PATIENCE_SECONDS = 30
 #: Opens a client, from the module that is named.
 CONNECT = """async ([module, options]) => {
   const { connect } = await import(`/static/turnstream/${module}.js`);
-  const { indexedDBStorage } = await import("/static/turnstream/index.js");
-  window.client = connect({ url: location.origin, storage: indexedDBStorage(), ...options });
+  const { indexedDBStorage, webStorage } = await import("/static/turnstream/index.js");
+  const storage = options.area ? webStorage(window[options.area]) : indexedDBStorage();
+  window.client = connect({ url: location.origin, storage, ...options });
   window.turn = null;
 }"""
 #: Keeps what the server says of a restart.
@@ -196,6 +197,7 @@ async def test_what_is_asked_offline_is_sent_once_when_the_network_is_back(
         assert worker.queue.claim(1) is None
 
 
+@pytest.mark.long
 async def test_turns_outlive_a_restart_of_the_server_and_come_back_when_it_said(
     browser: Browser, worker: FakeWorker, redis_url: str, tmp_path: Path
 ) -> None:
@@ -228,19 +230,20 @@ async def test_turns_outlive_a_restart_of_the_server_and_come_back_when_it_said(
 async def test_what_was_asked_without_a_connection_is_restored_after_a_reload(
     browser: Browser, worker: FakeWorker, node: str
 ) -> None:
-    async with tabs(browser, node) as [tab]:
-        await tab.connect()
-        # Closed before it could be sent.
-        await tab.ask("One?", idempotencyKey="one")
-        await tab.do("client.close()")
-        assert await tab.do("turn.error.code") == "closed"
+    for options in ({}, {"area": "localStorage"}):
+        async with tabs(browser, node) as [tab]:
+            await tab.connect(**options)
+            # Closed before it could be sent.
+            await tab.ask("One?", idempotencyKey=f"one{len(options)}")
+            await tab.do("client.close()")
+            assert await tab.do("turn.error.code") == "closed"
 
-        await tab.page.reload()
-        await tab.connect()
-        await tab.do("([turn] = await client.restore(), null)")
+            await tab.page.reload()
+            await tab.connect(**options)
+            await tab.do("([turn] = await client.restore(), null)")
 
-        assert [m.text for m in (await worker.claim()).messages] == ["One?"]
-        worker.say("Yes")
-        worker.end()
-        await tab.until("turn.state === 'completed' && turn.text === 'Yes'")
-        assert worker.queue.claim(1) is None
+            assert [m.text for m in (await worker.claim()).messages] == ["One?"]
+            worker.say("Yes")
+            worker.end()
+            await tab.until("turn.state === 'completed' && turn.text === 'Yes'")
+            assert worker.queue.claim(1) is None

@@ -7,6 +7,8 @@ import { Session } from "./session.js";
 import { memoryStorage } from "./storage.js";
 import { Turn } from "./turn.js";
 
+const KEEP_MS = 1_000;
+
 /**
  * What a client uses of a session, its own or one in a worker.
  *
@@ -149,10 +151,13 @@ export class Client {
       }
     });
     const begin = () => {
+      if (begun) return;
       begun = true;
       if (!turn.ended) this.#session.start(ref, request);
     };
-    if (kept) void kept.then(begin);
+    // A storage that does not answer must not keep the turn back.
+    const timer = kept && setTimeout(begin, KEEP_MS);
+    if (kept) void kept.then(begin).then(() => clearTimeout(timer));
     else begin();
     return turn;
   }

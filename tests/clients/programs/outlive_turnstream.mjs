@@ -4,7 +4,7 @@ import { createInterface } from "node:readline";
 import { connect } from "turnstream";
 import WebSocket from "ws";
 
-const LONG = { input: "Write a long story.", temperature: 0, frequency_penalty: -2, max_output_tokens: 1500 };
+const LONG = { input: "Write a long story.", temperature: 0, frequency_penalty: -2, max_output_tokens: 600 };
 const [url, ...faults] = process.argv.slice(2);
 const client = connect({ url, WebSocket });
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
