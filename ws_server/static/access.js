@@ -5,7 +5,7 @@ const $ = (id) => document.getElementById(id);
 
 /** Return the key of this tab, or null where none is needed; ask for it until it is right. */
 export async function unlocked() {
-  for (let reason = ""; ; ) {
+  for (let reason = ""; ;) {
     const key = sessionStorage.getItem(KEY);
     const refused = await refusal(key);
     if (refused === null) return key;

@@ -40,7 +40,8 @@ export class AnswerView {
     if (this.#writer?.show()) return this.update(this.#answer);
     if (!ended) return;
     this.#whole = true;
-    for (const item of response?.output ?? []) if (item.type === "function_call") this.element.append(callOf(item));
+    for (const item of response?.output ?? [])
+      if (item.type === "function_call") this.element.append(callOf(item));
     this.onWhole();
   }
 }

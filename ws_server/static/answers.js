@@ -36,7 +36,8 @@ export class Answers {
     const { key, id, state, problem } = turn;
     if (this.#live.has(key)) return this.#live.get(key);
     // What the server refused, it does not have.
-    if (!id && ENDED.has(state)) return { id, state, text: "", ended: true, response: null, error: { message: problem } };
+    if (!id && ENDED.has(state))
+      return { id, state, text: "", ended: true, response: null, error: { message: problem } };
     const ended = id && (await once(this.#ended, key, () => this.#get(id)));
     if (!ended) return this.follow(conversation, turn);
     // It ended while no tab followed it.
@@ -99,13 +100,19 @@ function once(promises, key, find) {
   if (!promise) {
     promise = find();
     promises.set(key, promise);
-    promise.then((found) => found ?? promises.delete(key), () => promises.delete(key));
+    promise.then(
+      (found) => found ?? promises.delete(key),
+      () => promises.delete(key),
+    );
   }
   return promise;
 }
 
 /** Return the answer that a response has, once it has ended. */
-function answerOf(response, { text = textOf(response), error = response.error, state = response.status } = {}) {
+function answerOf(
+  response,
+  { text = textOf(response), error = response.error, state = response.status } = {},
+) {
   return { id: response.id, state, text, ended: true, response, error };
 }
 

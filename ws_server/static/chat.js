@@ -4,7 +4,18 @@
 import { unlocked } from "./access.js";
 import { Answers } from "./answers.js";
 import { Composer } from "./composer.js";
-import { addTurn, continued, ENDED, isRunning, newConversation, newKey, path, show, siblings, turnOf } from "./conversation.js";
+import {
+  addTurn,
+  continued,
+  ENDED,
+  isRunning,
+  newConversation,
+  newKey,
+  path,
+  show,
+  siblings,
+  turnOf,
+} from "./conversation.js";
 import { deleteOnServer } from "./deletions.js";
 import { conversationOf, showLink } from "./link.js";
 import { Menu } from "./menu.js";
@@ -39,7 +50,12 @@ function connected() {
 
 /** Ask, after a turn or, without one, as the first question. */
 async function ask(input, after) {
-  const request = { ...options.chosen, input, truncation: "auto", previous_response_id: after?.id ?? undefined };
+  const request = {
+    ...options.chosen,
+    input,
+    truncation: "auto",
+    previous_response_id: after?.id ?? undefined,
+  };
   const asked = { key: newKey(), parent: after?.key ?? null, request };
   if (!shown.turns.length) {
     addTurn(shown, asked);
@@ -104,7 +120,10 @@ async function remove({ id, title }) {
   await new Promise((closed) => ($("sure").onclose = closed));
   if ($("sure").returnValue !== "delete") return;
   const { turns } = await store.get(id);
-  await store.remove(id, turns.flatMap((turn) => turn.id ?? []));
+  await store.remove(
+    id,
+    turns.flatMap((turn) => turn.id ?? []),
+  );
   for (const turn of turns) if (!ENDED.has(turn.state)) answers.stop({ id }, turn);
   await changed(id);
   await deleteOnServer(client, store);
@@ -142,7 +161,9 @@ async function refresh() {
   composer.show(shown.id, running());
   $("title").textContent = shown.title;
   $("title").hidden = !shown.title;
-  document.title = shown.title ? `${shown.title} – ${document.body.dataset.title}` : document.body.dataset.title;
+  document.title = shown.title
+    ? `${shown.title} – ${document.body.dataset.title}`
+    : document.body.dataset.title;
   $("welcome").hidden = shown.turns.length > 0;
   $("link-button").hidden = !path(shown).some(({ id }) => id);
 }
@@ -181,10 +202,13 @@ function connection() {
   if (client.state === "closed" && client.error?.status === 401) location.reload();
   if (connected() && !wasConnected) {
     // Read again at the next connection if they fail.
-    client.http("models").then(({ data }) => {
-      options.models(data.map(({ id }) => id));
-      options.show(shown.options);
-    }, () => {});
+    client.http("models").then(
+      ({ data }) => {
+        options.models(data.map(({ id }) => id));
+        options.show(shown.options);
+      },
+      () => {},
+    );
     deleteOnServer(client, store).catch(console.error);
     refresh();
   }
@@ -198,7 +222,8 @@ $("new").onclick = () => {
   $("question").focus();
 };
 $("link-button").onclick = () => showLink(path(shown).findLast(({ id }) => id).id);
-for (const button of $("examples").querySelectorAll("button")) button.onclick = () => ask(button.textContent, null);
+for (const button of $("examples").querySelectorAll("button"))
+  button.onclick = () => ask(button.textContent, null);
 await open().catch((error) => composer.problem(`This browser keeps no conversations: ${error.message}`));
 client.subscribe(connection);
 connection();

@@ -23,7 +23,10 @@ export class CodeBlock {
     this.element = document.createElement("figure");
     this.element.className = "code";
     const bar = this.element.appendChild(document.createElement("figcaption"));
-    bar.append(language || "code", copyButton("Copy code", () => this.#text));
+    bar.append(
+      language || "code",
+      copyButton("Copy code", () => this.#text),
+    );
     const box = this.element.appendChild(document.createElement("pre"));
     // Code keeps its direction, and scrolls by keyboard too.
     Object.assign(box, { dir: "ltr", tabIndex: 0 });

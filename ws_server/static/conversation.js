@@ -5,12 +5,21 @@ const TITLE_CHARACTERS = 80;
 
 /** Return a new conversation, without a turn. */
 export function newConversation(options = {}) {
-  return { id: crypto.randomUUID?.() ?? newKey(), title: "", updated: Date.now(), turns: [], leaf: null, options };
+  return {
+    id: crypto.randomUUID?.() ?? newKey(),
+    title: "",
+    updated: Date.now(),
+    turns: [],
+    leaf: null,
+    options,
+  };
 }
 
 /** Return a key that nobody else has; also on a page without HTTPS. */
 export function newKey() {
-  return Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) => part.toString(16).padStart(8, "0")).join("");
+  return Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) =>
+    part.toString(16).padStart(8, "0"),
+  ).join("");
 }
 
 export const turnOf = ({ turns }, key) => turns.find((turn) => turn.key === key);
@@ -18,7 +27,8 @@ export const turnOf = ({ turns }, key) => turns.find((turn) => turn.key === key)
 /** Return the turns that are shown, first to last. */
 export function path(conversation) {
   const turns = [];
-  for (let turn = turnOf(conversation, conversation.leaf); turn; turn = turnOf(conversation, turn.parent)) turns.unshift(turn);
+  for (let turn = turnOf(conversation, conversation.leaf); turn; turn = turnOf(conversation, turn.parent))
+    turns.unshift(turn);
   return turns;
 }
 

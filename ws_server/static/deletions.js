@@ -25,5 +25,8 @@ async function stopped(client, id) {
     // It has just ended otherwise.
     if (error.code !== "response_not_active") return false;
   }
-  return client.http(`responses/${id}`, { method: "DELETE" }).then(() => true, () => false);
+  return client.http(`responses/${id}`, { method: "DELETE" }).then(
+    () => true,
+    () => false,
+  );
 }

@@ -1,6 +1,16 @@
 // Reads the entities that a model may write in prose. Others stay as they are: nothing is lost.
 
-const NAMED = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'", nbsp: "\u00a0", hellip: "…", mdash: "—", ndash: "–" };
+const NAMED = {
+  amp: "&",
+  lt: "<",
+  gt: ">",
+  quot: '"',
+  apos: "'",
+  nbsp: "\u00a0",
+  hellip: "…",
+  mdash: "—",
+  ndash: "–",
+};
 
 /** Return a text with its entities as characters. */
 export function plain(text) {

@@ -5,22 +5,24 @@ const HASH = "#[^\\n]*";
 const SLASHES = "\\/\\/[^\\n]*";
 /** How comments of one line begin. */
 const COMMENTS = {
-  [HASH]: "py python sh bash shell zsh console yaml yml toml ini ruby rb perl r dockerfile makefile make elixir nix",
-  [SLASHES]: "js javascript jsx ts typescript tsx mjs java c h cpp c++ cs csharp go rust rs swift kotlin php scala dart zig css scss json jsonc",
-  "--[^\\n]*": "sql lua haskell hs ada",
+  [HASH]: words(`py python sh bash shell zsh console yaml yml toml ini ruby rb perl r dockerfile makefile
+    make elixir nix`),
+  [SLASHES]: words(`js javascript jsx ts typescript tsx mjs java c h cpp c++ cs csharp go rust rs swift
+    kotlin php scala dart zig css scss json jsonc`),
+  "--[^\\n]*": words("sql lua haskell hs ada"),
 };
 /** What opens a comment or string of several lines, and what closes it. */
 const SPANS = { "/*": "*/", '"""': '"""', "'''": "'''", "<!--": "-->" };
+const SPAN_KINDS = { "/*": "comment", "<!--": "comment" };
 const STRING = /"(?:\\.|[^"\\])*"?|'(?:\\.|[^'\\])*'?|`(?:\\.|[^`\\])*`?/.source;
-const KEYWORDS = new Set(
-  ("abstract and as assert async await begin break case catch class const continue def default defer del delete do done echo " +
-    "elif else elsif end enum esac except export extends extern false finally fn for foreach from func function go goto if impl " +
-    "implements import in include inline instanceof interface is lambda let local loop make match mod module mut namespace new nil none not " +
-    "null of operator or override package pass private protected pub public raise readonly require return self static struct super " +
-    "switch template then this throw throws trait true try type typedef typeof undefined union unless unsafe until use using " +
-    "var virtual void volatile when where while with yield select insert update create table values join on group order by limit " +
-    "and into set int float double string str bool boolean char long auto").split(" "),
-);
+const KEYWORDS = words(`abstract and as assert async auto await begin bool boolean break by case catch char
+  class const continue create def default defer del delete do done double echo elif else elsif end enum esac
+  except export extends extern false finally float fn for foreach from func function go goto group if impl
+  implements import in include inline insert instanceof int interface into is join lambda let limit local long
+  loop make match mod module mut namespace new nil none not null of on operator or order override package pass
+  private protected pub public raise readonly require return select self set static str string struct super
+  switch table template then this throw throws trait true try type typedef typeof undefined union unless
+  unsafe until update use using values var virtual void volatile when where while with yield`);
 const PLAIN = new Set(["", "text", "txt", "plain", "plaintext", "md", "markdown", "csv", "log"]);
 
 export class Highlighter {
@@ -30,13 +32,16 @@ export class Highlighter {
 
   constructor(language) {
     if (PLAIN.has(language)) return;
-    const comment = Object.keys(COMMENTS).find((key) => COMMENTS[key].split(" ").includes(language));
-    // JSON in spans of `'''`, say, is rare, and an apostrophe in HTML is not: it has its own marks only.
+    const comment = Object.keys(COMMENTS).find((key) => COMMENTS[key].has(language));
+    // An apostrophe in the text of HTML begins no string.
     const markup = ["html", "xml", "svg", "vue"].includes(language);
     const spans = markup ? "<!--" : comment === HASH ? "\"\"\"|'''" : "\\/\\*";
     const strings = markup ? '"[^"]*"' : STRING;
     const parts = [`(?<span>${spans})`, comment && `(?<comment>${comment})`, `(?<string>${strings})`];
-    parts.push("(?<number>\\b(?:0x[\\da-f]+|\\d[\\d_]*(?:\\.\\d+)?(?:e[+-]?\\d+)?)\\b)", "(?<word>[\\p{L}_$][\\p{L}\\p{N}_$]*)");
+    parts.push(
+      "(?<number>\\b(?:0x[\\da-f]+|\\d[\\d_]*(?:\\.\\d+)?(?:e[+-]?\\d+)?)\\b)",
+      "(?<word>[\\p{L}_$][\\p{L}\\p{N}_$]*)",
+    );
     this.#pattern = new RegExp(parts.filter(Boolean).join("|"), "giu");
   }
 
@@ -76,15 +81,25 @@ export class Highlighter {
       if (!found) break;
       add("", text.slice(at, found.index));
       at = found.index + found[0].length;
-      const { span, comment, string, number } = found.groups;
-      if (span) {
-        const kind = span === "/*" || span === "<!--" ? "comment" : "string";
-        // The opening mark is not looked for again as the closing one.
-        add(kind, span);
-        this.#open = { kind, close: SPANS[span] };
-      } else add(comment ? "comment" : string ? "string" : number ? "number" : KEYWORDS.has(found[0].toLowerCase()) ? "keyword" : "", found[0]);
+      const { span } = found.groups;
+      if (span) this.#open = { kind: SPAN_KINDS[span] ?? "string", close: SPANS[span] };
+      // The opening mark is not looked for again as the closing one.
+      add(span ? this.#open.kind : kindOf(found.groups), found[0]);
     }
     add("", text.slice(at));
     return parts;
   }
+}
+
+/** Return the kind of what was found. */
+function kindOf({ comment, string, number, word }) {
+  if (comment) return "comment";
+  if (string) return "string";
+  if (number) return "number";
+  return KEYWORDS.has(word.toLowerCase()) ? "keyword" : "";
+}
+
+/** Return a list of words as a set. */
+function words(text) {
+  return new Set(text.split(/\s+/));
 }

@@ -101,8 +101,12 @@ function elementOf(token) {
   const { type } = token;
   if (type === "list") return listOf(token);
   if (type === "heading") return container(`h${Math.min(6, token.depth + 2)}`, token);
-  if (type === "link") return ADDRESS.test(token.href) ? linkOf(token, token.tokens) : container("span", token);
-  if (type === "image") return ADDRESS.test(token.href) ? linkOf(token, [{ type: "text", raw: token.text || token.href }]) : textNode(token);
+  if (type === "link")
+    return ADDRESS.test(token.href) ? linkOf(token, token.tokens) : container("span", token);
+  if (type === "image")
+    return ADDRESS.test(token.href)
+      ? linkOf(token, [{ type: "text", raw: token.text || token.href }])
+      : textNode(token);
   if (type === "code") return codeOf(token);
   if (type === "codespan") return Object.assign(document.createElement("code"), { textContent: token.text });
   if (type === "table") return tableOf(token);

@@ -43,7 +43,12 @@ export class Sidebar {
     if (id === this.#current) link.setAttribute("aria-current", "page");
     if (isRunning(conversation)) {
       item.dataset.running = "";
-      link.append(Object.assign(document.createElement("span"), { className: "heard", textContent: ", being answered" }));
+      link.append(
+        Object.assign(document.createElement("span"), {
+          className: "heard",
+          textContent: ", being answered",
+        }),
+      );
     }
     const tools = document.createElement("span");
     const rename = button("✎", `Rename “${title}”`, () => this.#rename(item, conversation));
@@ -78,7 +83,12 @@ export class Sidebar {
 }
 
 function button(text, label, onclick) {
-  const made = Object.assign(document.createElement("button"), { type: "button", textContent: text, title: label, onclick });
+  const made = Object.assign(document.createElement("button"), {
+    type: "button",
+    textContent: text,
+    title: label,
+    onclick,
+  });
   made.setAttribute("aria-label", label);
   return made;
 }

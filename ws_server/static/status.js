@@ -1,6 +1,12 @@
 // Says where the connection is.
 
-const WORDS = { connecting: "connecting", open: "connected", waiting: "reconnecting", offline: "offline", closed: "closed" };
+const WORDS = {
+  connecting: "connecting",
+  open: "connected",
+  waiting: "reconnecting",
+  offline: "offline",
+  closed: "closed",
+};
 let timer = 0;
 
 /** Show the state of the connection, with the seconds until the next attempt. */

@@ -65,7 +65,9 @@ export class Transcript {
     const conversation = this.#conversation;
     const asked = this.answers.question(turn).then((input) => view.ask(input));
     const answered = this.answers.answer(conversation, turn).then((answer) => view.follow(answer));
-    const [failed] = (await Promise.allSettled([asked, answered])).filter(({ status }) => status === "rejected");
+    const [failed] = (await Promise.allSettled([asked, answered])).filter(
+      ({ status }) => status === "rejected",
+    );
     if (!failed || this.#views.get(turn.key) !== view) return;
     if (failed.reason.status === 404) return view.missing("The server no longer keeps this turn.");
     view.missing("Not loaded yet; it is tried again when there is a connection.");

@@ -28,13 +28,23 @@ export class TurnView {
     this.element.className = "turn";
     this.element.setAttribute("aria-busy", "true");
     const asked = made("div", "tools asked");
-    asked.append(button("Edit", "Edit the question", () => this.#edit()), copyButton("Copy the question", () => this.#question.innerText));
+    asked.append(
+      button("Edit", "Edit the question", () => this.#edit()),
+      copyButton("Copy the question", () => this.#question.innerText),
+    );
     this.#tools.append(
       this.#step,
       copyButton("Copy the answer", () => this.#shown?.text ?? ""),
       button("Try again", "Try again: ask for another answer", () => actions.again(this.turn.key)),
     );
-    this.element.append(this.#question, asked, this.#answer.element, this.#queue.element, this.#note, this.#tools);
+    this.element.append(
+      this.#question,
+      asked,
+      this.#answer.element,
+      this.#queue.element,
+      this.#note,
+      this.#tools,
+    );
     this.#tools.hidden = true;
   }
 
@@ -108,7 +118,8 @@ export class TurnView {
   #whole() {
     this.element.setAttribute("aria-busy", "false");
     this.#tools.hidden = false;
-    if (this.#followed) this.actions.announce(`${this.#answer.element.textContent} ${this.#note.textContent}`.trim());
+    if (this.#followed)
+      this.actions.announce(`${this.#answer.element.textContent} ${this.#note.textContent}`.trim());
   }
 
   #edit() {
@@ -117,7 +128,10 @@ export class TurnView {
     const field = document.createElement("textarea");
     Object.assign(field, { value: textOf(this.input), dir: "auto", rows: 3 });
     field.setAttribute("aria-label", "Edited question");
-    const send = Object.assign(button("Ask", "Ask this instead", () => {}), { type: "submit" });
+    const send = Object.assign(
+      button("Ask", "Ask this instead", () => {}),
+      { type: "submit" },
+    );
     const end = () => {
       form.remove();
       this.#question.hidden = false;
@@ -144,7 +158,10 @@ export class TurnView {
 /** Return the text that a person wrote. */
 function textOf(input) {
   if (typeof input === "string") return input;
-  return input.filter(({ role }) => role === "user").map(contentOf).join("\n\n");
+  return input
+    .filter(({ role }) => role === "user")
+    .map(contentOf)
+    .join("\n\n");
 }
 
 function contentOf({ content }) {
@@ -163,7 +180,11 @@ function made(name, className) {
 }
 
 function button(text, label, onclick) {
-  const made = Object.assign(document.createElement("button"), { type: "button", textContent: text, onclick });
+  const made = Object.assign(document.createElement("button"), {
+    type: "button",
+    textContent: text,
+    onclick,
+  });
   made.setAttribute("aria-label", label);
   return made;
 }

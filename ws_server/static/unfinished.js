@@ -11,7 +11,8 @@ const FENCE = /^ {0,3}(?:```|~~~)/gm;
 /** Return the part of a text that can be shown now, with its open marks closed. */
 export function showable(text) {
   // The line that opens a fence has the language, and the one that closes it is no code.
-  if ((text.match(FENCE)?.length ?? 0) % 2) return text.replace(/(?:^|\n)[ \t]*(?:```[^\n`]*|~~~[^\n~]*|[`~]{1,2})$/, "");
+  if ((text.match(FENCE)?.length ?? 0) % 2)
+    return text.replace(/(?:^|\n)[ \t]*(?:```[^\n`]*|~~~[^\n~]*|[`~]{1,2})$/, "");
   const begun = withoutTableBegun(text).replace(MARK, "");
   const at = begun.lastIndexOf("\n") + 1;
   return begun.slice(0, at) + closed(begun.slice(at).replace(LINK_BEGUN, "$1"));
@@ -33,7 +34,8 @@ function closed(line) {
   const last = open.at(-1);
   // Half of the mark that closes; or one that has nothing in it yet.
   if (last?.length === 2 && shown.endsWith(last[0]) && !shown.endsWith(last)) shown = shown.slice(0, -1);
-  while (open.length && shown.trimEnd().endsWith(open.at(-1))) shown = shown.trimEnd().slice(0, -open.pop().length);
+  while (open.length && shown.trimEnd().endsWith(open.at(-1)))
+    shown = shown.trimEnd().slice(0, -open.pop().length);
   return open.length ? shown.trimEnd() + open.reverse().join("") : shown;
 }
 
