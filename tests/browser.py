@@ -81,9 +81,10 @@ class Visit:
 
 async def answer(turn: Locator) -> str:
     """Return the text of a turn's answer as it is shown; of a block of code, the code alone."""
-    code = turn.locator(".answer pre")
-    shown = code if await code.count() else turn.locator(".answer")
-    return await shown.text_content() or ""
+    shown: str = await turn.evaluate(
+        "(turn) => (turn.querySelector('.answer pre') ?? turn.querySelector('.answer')).textContent"
+    )
+    return shown
 
 
 def chromium() -> str:

@@ -4,11 +4,13 @@ import asyncio
 from pathlib import Path
 
 import psutil
+import pytest
 
 from benchmarks import page
 from tests.browser import chromium
 
 
+@pytest.mark.long
 def test_each_renderer_shows_the_whole_answer_and_no_process_is_left(tmp_path: Path) -> None:
     chromium()
     others = psutil.Process().children(recursive=True)

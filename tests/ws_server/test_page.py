@@ -44,7 +44,8 @@ async def test_an_answer_is_shown_as_it_grows_and_kept_to_the_last_space(
         await opened.becomes(turn, "thinking")
 
         worker.say(FENCE, "Once")
-        assert await opened.becomes(turn, "writing") == "Once"
+        await opened.becomes(turn, "writing")
+        await expect(turn.locator(".answer pre")).to_have_text("Once")
         assert await turn.get_attribute("aria-busy") == "true"
         await expect(tab.locator("#announcement")).not_to_contain_text("Once")
         worker.say(*SLICES[1:])
