@@ -57,12 +57,13 @@ async function ask(input, after) {
     previous_response_id: after?.id ?? undefined,
   };
   const asked = { key: newKey(), parent: after?.key ?? null, request };
-  if (!shown.turns.length) {
-    addTurn(shown, asked);
-    // Kept before it is sent, so that no failure after this can lose it.
+  const add = (conversation) => void addTurn(conversation, asked);
+  // Kept before it is sent, so that no failure after this can lose it.
+  if (!shown.turns.length || !(await store.change(shown.id, add))) {
+    add(shown);
     await store.add(shown);
     history.replaceState(null, "", `#c=${shown.id}`);
-  } else await change((conversation) => void addTurn(conversation, asked));
+  }
   await refresh();
   scroll.toEnd();
 }
@@ -173,7 +174,7 @@ async function open() {
   menu.close();
   const code = RESPONSE.exec(location.hash)?.[1];
   if (code) await openLink(code);
-  else shown = (await store.get(location.hash.replace("#c=", ""))) ?? newConversation(shown.options);
+  else shown = (await store.get(location.hash.replace("#c=", ""))) ?? newConversation({ model: shown.options.model });
   transcript.clear();
   await refresh();
   scroll.toEnd();
