@@ -181,6 +181,24 @@ async def test_what_failed_or_was_cut_says_why_and_can_be_asked_again(
         await expect(turn.locator(".step")).to_contain_text("3 / 3")
 
 
+async def test_a_turn_that_the_server_has_lost_does_not_hold_up_its_conversation(
+    browser: Browser, node: str, worker: FakeWorker, redis_url: str
+) -> None:
+    async with visit(browser, node) as opened:
+        turn = await opened.ask("One?")
+        await opened.becomes(turn, "queued")
+        with connect(redis_url) as client:
+            client.flushall()
+        await opened.page.reload()
+        await opened.becomes(turn, "missing")
+
+        turn = await opened.ask("Two?")
+        await worker.claim()
+        worker.say("Two.")
+        worker.end()
+        assert await opened.becomes(turn, "completed") == "Two."
+
+
 async def test_a_key_is_asked_for_until_it_is_right_and_kept_in_the_tab(
     browser: Browser, locked_node: str, worker: FakeWorker
 ) -> None:

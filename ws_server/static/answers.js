@@ -38,7 +38,7 @@ export class Answers {
     // What the server refused, it does not have.
     if (!id && ENDED.has(state))
       return { id, state, text: "", ended: true, response: null, error: { message: problem } };
-    const ended = id && (await once(this.#ended, key, () => this.#get(id)));
+    const ended = id && (await once(this.#ended, key, () => this.#get(turn)));
     if (!ended) return this.follow(conversation, turn);
     // It ended while no tab followed it.
     if (!ENDED.has(state)) await this.#write(conversation.id, key, ended);
@@ -72,9 +72,16 @@ export class Answers {
     this.follow(conversation, turn).cancel();
   }
 
-  async #get(id) {
-    const response = await this.client.http(`responses/${id}`);
-    return ENDED.has(response.status) ? answerOf(response) : undefined;
+  async #get({ id, state }) {
+    try {
+      const response = await this.client.http(`responses/${id}`);
+      return ENDED.has(response.status) ? answerOf(response) : undefined;
+    } catch (error) {
+      if (error.status !== 404 || ENDED.has(state)) throw error;
+      // Nothing will ever end it.
+      const lost = { message: "The server does not have this turn any more." };
+      return { id, state: "failed", text: "", ended: true, response: null, error: lost };
+    }
   }
 
   async #write(conversationId, key, { id, ended, state, error }) {

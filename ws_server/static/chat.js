@@ -77,7 +77,7 @@ async function again(turnKey) {
   $("question").focus();
 }
 
-/** Return an item as a request has it: a single text without what the server added. */
+/** Return an item as a request has it, without what the server added. */
 function asInput({ id, status, ...item }) {
   return item;
 }
@@ -174,7 +174,10 @@ async function open() {
   menu.close();
   const code = RESPONSE.exec(location.hash)?.[1];
   if (code) await openLink(code);
-  else shown = (await store.get(location.hash.replace("#c=", ""))) ?? newConversation({ model: shown.options.model });
+  else {
+    const { model } = shown.options;
+    shown = (await store.get(location.hash.replace("#c=", ""))) ?? newConversation({ model });
+  }
   transcript.clear();
   await refresh();
   scroll.toEnd();

@@ -39,8 +39,9 @@ export class Options {
     const picker = $("model");
     picker.value = model ?? picker.options[0]?.value ?? "";
     if (picker.selectedIndex < 0) picker.selectedIndex = 0;
-    $("system").value = instructions;
-    this.#temperature(temperature);
+    // What is being changed is not changed back.
+    if (document.activeElement !== $("system")) $("system").value = instructions;
+    if (document.activeElement !== $("temperature")) this.#temperature(temperature);
     this.#button.dataset.set = String(Boolean(instructions) || temperature !== null);
   }
 
