@@ -65,12 +65,13 @@ export class Transcript {
     const conversation = this.#conversation;
     const asked = this.answers.question(turn).then((input) => view.ask(input));
     const answered = this.answers.answer(conversation, turn).then((answer) => view.follow(answer));
-    const [failed] = (await Promise.allSettled([asked, answered])).filter(
-      ({ status }) => status === "rejected",
-    );
+    const results = await Promise.allSettled([answered, asked]);
+    const failed = results.find(({ status }) => status === "rejected");
     if (!failed || this.#views.get(turn.key) !== view) return;
-    if (failed.reason.status === 404) return view.missing("The server no longer keeps this turn.");
-    view.missing("Not loaded yet; it is tried again when there is a connection.");
-    this.#unloaded.add(view);
+    const gone = failed.reason.status === 404;
+    if (!gone) this.#unloaded.add(view);
+    if (results[0] !== failed) return;
+    if (gone) view.missing("The server no longer keeps this turn.");
+    else view.missing("Not loaded yet; it is tried again when there is a connection.");
   }
 }
