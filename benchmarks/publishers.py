@@ -80,6 +80,10 @@ class Worker:
             ]
         )
 
+    def say(self, text: str) -> None:
+        """Append a slice of this text to the log of the first turn."""
+        self._append([self._part(0, [events.text_delta(self._turns[0].id, self._next[0], text)])])
+
     def send(self, sockets: range, number: int) -> None:
         """Append a slice to the log of each turn, in one call."""
         parts = []

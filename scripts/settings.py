@@ -13,6 +13,7 @@ from turnstream.turns.environment import PREFIX, RENAMED, Setting, declared
 from turnstream.turns.settings import TurnSettings
 from turnstream.workers.settings import WorkerSettings
 from turnstream.ws_server.connections.limits import ConnectionLimits
+from turnstream.ws_server.page import PageSettings
 from turnstream.ws_server.settings import ServerSettings, SocketLimits
 
 PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
@@ -20,7 +21,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 #: A variable that several commands read stands in the first of its sections.
 SECTIONS: tuple[tuple[str, tuple[type, ...]], ...] = (
     ("Nodes and workers", (TurnSettings,)),
-    ("Front end", (ServerSettings, SocketLimits, ConnectionLimits)),
+    ("Front end", (ServerSettings, SocketLimits, ConnectionLimits, PageSettings)),
     ("Worker", (WorkerSettings,)),
     ("`turnstream up`", (UpSettings,)),
     ("`turnstream chat` and `turnstream bulk`", (ChatSettings,)),

@@ -10,7 +10,7 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import pytest
 from playwright.async_api import Browser, Locator, Page, async_playwright, expect
@@ -20,9 +20,13 @@ from harness.chromium import NoBrowser, find_chromium
 #: Timeout of each wait, for a busy machine.
 PATIENCE_MS = 60_000
 
-#: Text that a page could change by mistake: spaces, line ends, markup and surrogate pairs.
+#: Text that a page could change by mistake: spaces, line ends, markup and surrogate pairs. As code,
+#: since that is shown to the last space.
 SLICES = ("Once", "  upon\n", "\n a <b>time</b>", " & 😀", "e\u0301", " the", " end. ")
+FENCE = "```\n"
+FINAL = ("completed", "incomplete", "cancelled", "failed")
 
+_PERMISSIONS = ("clipboard-read", "clipboard-write")
 _OPTIONS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -46,6 +50,8 @@ class Visit:
     async def ask(self, text: str) -> Locator:
         """Send a message, once connected, and return its turn."""
         await self.connection("connected")
+        # There is none while the last turn is being answered.
+        await self.page.get_by_role("button", name="Send").wait_for()
         turns = self.page.locator(".turn")
         turn = turns.nth(await turns.count())
         await self.page.get_by_label("Your message").fill(text)
@@ -56,7 +62,7 @@ class Visit:
     async def becomes(self, turn: Locator, state: str) -> str:
         """Wait until a turn has a state and return the text of its answer."""
         await turn.and_(self.page.locator(f'[data-state="{state}"]')).wait_for()
-        return await answer(turn)
+        return await (self.ends(turn) if state in FINAL else answer(turn))
 
     async def ends(self, turn: Locator) -> str:
         """Wait until a turn has ended and return the text of its answer."""
@@ -74,8 +80,11 @@ class Visit:
 
 
 async def answer(turn: Locator) -> str:
-    """Return the text of a turn's answer, trailing spaces included."""
-    return await turn.locator(".answer").text_content() or ""
+    """Return the text of a turn's answer as it is shown; of a block of code, the code alone."""
+    shown: str = await turn.evaluate(
+        "(turn) => (turn.querySelector('.answer pre') ?? turn.querySelector('.answer')).textContent"
+    )
+    return shown
 
 
 def chromium() -> str:
@@ -94,31 +103,47 @@ async def launch() -> AsyncIterator[Browser]:
     expect.set_options(timeout=PATIENCE_MS)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=program, args=_OPTIONS)
+        context = await browser.new_context(permissions=_PERMISSIONS)
         # While a tab is open, the next one needs no process of its own.
-        await (await browser.new_context()).new_page()
+        await context.new_page()
         yield browser
         await browser.close()
 
 
 @asynccontextmanager
-async def visit(browser: Browser, url: str, *, before: str = "") -> AsyncIterator[Visit]:
+async def visit(
+    browser: Browser, url: str, *, before: str = "", alone: bool = False
+) -> AsyncIterator[Visit]:
     """Open the page in a new tab, which shares nothing but the cache with other visits.
 
     Args:
-        before: JavaScript to run in the tab before the page's own.
+        before: JavaScript to run before the page's own, in each tab.
+        alone: open it in a browser of its own, as on another device; that takes longer.
     """
+    if alone or before:
+        async with await browser.new_context(permissions=_PERMISSIONS) as context:
+            await context.add_init_script(before)
+            async with opened(await context.new_page(), url) as visit:
+                yield visit
+        return
     [context] = browser.contexts
     async with await context.new_page() as page:
-        page.set_default_timeout(PATIENCE_MS)
-        opened = Visit(page)
-        page.on("pageerror", lambda error: opened.errors.append(str(error)))
-        page.on("console", lambda m: opened.errors.append(m.text) if m.type == "error" else None)
-        page.on("request", lambda request: opened.hosts.add(urlsplit(request.url).netloc))
-        page.on("websocket", lambda socket: opened.hosts.add(urlsplit(socket.url).netloc))
-        if before:
-            await page.add_init_script(before)
-        await page.goto(url)
-        try:
-            yield opened
-        finally:
-            await context.set_offline(False)
+        # What the page keeps in the browser is of earlier visits.
+        devtools = await context.new_cdp_session(page)
+        clear = {"origin": urljoin(url, "/"), "storageTypes": "all"}
+        await devtools.send("Storage.clearDataForOrigin", clear)
+        async with opened(page, url) as visit:
+            yield visit
+
+
+@asynccontextmanager
+async def opened(page: Page, url: str) -> AsyncIterator[Visit]:
+    """Open the page in a tab and record what goes wrong there."""
+    page.set_default_timeout(PATIENCE_MS)
+    visit = Visit(page)
+    page.on("pageerror", lambda error: visit.errors.append(str(error)))
+    page.on("console", lambda m: visit.errors.append(m.text) if m.type == "error" else None)
+    page.on("request", lambda request: visit.hosts.add(urlsplit(request.url).netloc))
+    page.on("websocket", lambda socket: visit.hosts.add(urlsplit(socket.url).netloc))
+    await page.goto(url)
+    yield visit

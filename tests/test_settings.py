@@ -12,6 +12,7 @@ from turnstream.turns.environment import PREFIX, RENAMED, Setting, SettingError,
 from turnstream.turns.settings import TurnSettings
 from turnstream.workers.settings import WorkerSettings
 from turnstream.ws_server.connections.limits import ConnectionLimits
+from turnstream.ws_server.page import PageSettings
 from turnstream.ws_server.settings import ServerSettings, SocketLimits
 
 ROOT = Path(__file__).parents[1]
@@ -20,6 +21,7 @@ CLASSES = (
     ServerSettings,
     SocketLimits,
     ConnectionLimits,
+    PageSettings,
     WorkerSettings,
     UpSettings,
     ChatSettings,

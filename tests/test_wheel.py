@@ -62,6 +62,7 @@ def test_the_wheel_has_everything_that_is_not_python_too(wheel: Path) -> None:
         "turnstream/ws_server/openapi.json",
         "turnstream/ws_server/static/index.html",
         "turnstream/ws_server/static/turnstream/index.js",
+        "turnstream/ws_server/static/vendor/marked.LICENSE",
     ):
         assert name in shipped
 

@@ -11,6 +11,7 @@ from turnstream.turns.settings import DAY, MODEL, TurnSettings, blob_store
 from turnstream.ws_server.connections.limits import ConnectionLimits
 from turnstream.ws_server.connections.proxies import Networks, networks
 from turnstream.ws_server.origins import origins
+from turnstream.ws_server.page import PageSettings
 from turnstream.ws_server.prefix import is_prefix
 
 _KEY = re.compile(r"([A-Za-z0-9_.-]{1,64}):([0-9a-fA-F]{64})")
@@ -98,6 +99,7 @@ class ServerSettings:
     turns: TurnSettings
     socket: SocketLimits = field(default_factory=SocketLimits)
     connections: ConnectionLimits = field(default_factory=ConnectionLimits)
+    page: PageSettings = field(default_factory=PageSettings)
     host: str = HOST.field()
     port: int = PORT.field()
     #: Owner by SHA-256 of the key, in lower-case hex. Empty: authentication is off, loopback only.
@@ -213,6 +215,7 @@ class ServerSettings:
             turns=TurnSettings.read(environ),
             socket=socket,
             connections=connections,
+            page=PageSettings(**read_all(PageSettings, environ)),
             **read_all(cls, environ),
         )
         if not settings.needs_key and not settings.is_loopback:

@@ -17,7 +17,7 @@ from turnstream.ws_server.settings import ServerSettings
 
 DOCUMENTS = {"openapi": OPENAPI, "asyncapi": ASYNCAPI}
 #: Served, and no part of what is published: the page, and the document itself.
-PAGES = {"/", "/openapi.json"}
+PAGES = {"/", "/static/{path:path}", "/openapi.json"}
 
 
 def test_generating_the_documents_again_changes_nothing() -> None:

@@ -45,7 +45,8 @@ def redis_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def worker(redis_url: str, redis: "redis.asyncio.Redis") -> Iterator[FakeWorker]:
-    settings = TurnSettings(redis_url=redis_url)
+    # It renews no lease, and a browser on a busy machine takes its time.
+    settings = TurnSettings(redis_url=redis_url, lease_seconds=60)
     client = connect(redis_url)
     yield FakeWorker(
         TurnQueue(client, settings, model=MODEL, worker="w0"), Log(client, settings, worker="w0")

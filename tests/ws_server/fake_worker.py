@@ -43,6 +43,14 @@ class FakeWorker:
         about = {"created": 0, "context": 64, "temperature": 1.0, "top_p": 1.0}
         self.queue.heartbeat([], about, slots=1)
 
+    async def cancelled(self) -> None:
+        """Wait until the turn is to be cancelled."""
+        assert self.claimed is not None
+        mine = [(self.claimed.id, self.claimed.attempt)]
+        async with asyncio.timeout(20):
+            while self.queue.heartbeat(mine, {}, slots=4) != ["cancel"]:
+                await asyncio.sleep(0.02)
+
     def say(self, *slices: str) -> None:
         """Write slices of the answer, in one step."""
         assert self.claimed is not None

@@ -1,138 +1,187 @@
-"""The page loses no character and submits no turn twice, whatever happens to its socket."""
+"""The page loses no character and submits no turn twice, whatever happens to its connection.
 
-import pytest
+What turnstream.js does by itself is tested with it; here are the promises that the page makes.
+"""
+
 from playwright.async_api import Browser, expect
 
-from tests.browser import SLICES, visit
+from tests.browser import FENCE, SLICES, opened, visit
 from tests.ws_server.fake_worker import FakeWorker
 from turnstream.turns import keys
 from turnstream.turns.connection import connect
 
-#: Wraps the page's sockets: a test decides what happens to the fourth slice of an answer.
-AT_THE_FOURTH_SLICE = """
-let slices = 0;
+#: A tab's own socket: Playwright can't take a shared worker offline, nor change its socket.
+ALONE = "delete window.SharedWorker;"
+
+#: Wraps the page's sockets: one is cut, an event is lost, one comes twice, the network goes away.
+FAULTS = (
+    ALONE
+    + """
+window.faults = {
+  Once(socket, event) { event.stopImmediatePropagation(); socket.close(); },
+  upon(socket, event) { event.stopImmediatePropagation(); },
+  time(socket, event) { socket.dispatchEvent(new MessageEvent("message", { data: event.data })); },
+  the() { dispatchEvent(new Event("offline")); },
+};
 window.WebSocket = class extends WebSocket {
   constructor(...args) {
     super(...args);
     this.addEventListener("message", (event) => {
-      if (!event.isTrusted || !event.data.includes('"response.output_text.delta"')) return;
-      if (++slices === 4) { %s }
+      const { delta = "" } = JSON.parse(event.data);
+      const slice = Object.keys(faults).find((word) => delta.includes(word));
+      if (!event.isTrusted || !slice) return;
+      const fault = faults[slice];
+      delete faults[slice];
+      fault(this, event);
     });
   }
 };
 """
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        pytest.param("event.stopImmediatePropagation(); this.close();", id="the socket is cut"),
-        pytest.param("event.stopImmediatePropagation();", id="an event is lost"),
-        pytest.param(
-            "this.dispatchEvent(new MessageEvent('message', { data: event.data }));",
-            id="an event comes twice",
-        ),
-        pytest.param("dispatchEvent(new Event('offline'));", id="the network goes away"),
-        pytest.param(
-            """this.dispatchEvent(new MessageEvent("message", {
-              data: '{"type":"turnstream:server.draining","retry_after_ms":5}' }));""",
-            id="the server says something of its own",
-        ),
-    ],
 )
-async def test_no_character_is_lost_or_repeated_when(
-    browser: Browser, node: str, worker: FakeWorker, fault: str
-) -> None:
-    async with visit(browser, node, before=AT_THE_FOURTH_SLICE % fault) as opened:
-        turn = await opened.ask("One?")
-        await worker.claim()
-        for text in SLICES[:5]:
-            worker.say(text)
-        # The rest is written only when the page has caught up, so it must have resumed.
-        await expect(turn.locator(".answer")).to_have_text("".join(SLICES[:5]))
-        worker.say(*SLICES[5:])
-        worker.end()
-
-        assert await opened.becomes(turn, "completed") == "".join(SLICES)
-
-        again = await opened.ask("Two?")
-        await worker.claim()
-        worker.say("Still here.")
-        worker.end()
-        assert await opened.becomes(again, "completed") == "Still here."
-        opened.assert_nothing_went_wrong()
 
 
-#: Wraps the page's sockets: a test decides what happens to the first frame that is sent.
-AT_THE_FIRST_TURN = """
-let turns = 0;
-window.WebSocket = class extends WebSocket {
-  send(text) {
-    if (++turns === 1) { %s } else super.send(text);
-  }
-};
-"""
-
-
-@pytest.mark.parametrize(
-    "fault",
-    [
-        pytest.param("this.close();", id="before it was sent"),
-        pytest.param("super.send(text); this.close();", id="after it was sent"),
-        pytest.param(
-            "super.send(text); setTimeout(() => this.close(), 0); this.onmessage = null;",
-            id="before the page heard of it",
-        ),
-    ],
-)
-async def test_a_turn_whose_socket_is_lost_is_submitted_once(
-    browser: Browser, node: str, worker: FakeWorker, fault: str
-) -> None:
-    async with visit(browser, node, before=AT_THE_FIRST_TURN % fault) as opened:
-        turn = await opened.ask("One?")
-        claimed = await worker.claim()
-        worker.say("Once.")
-        worker.end()
-
-        assert await opened.becomes(turn, "completed") == "Once."
-        assert await turn.get_attribute("data-response") == claimed.id
-        assert worker.queue.claim(1) is None
-        opened.assert_nothing_went_wrong()
-
-
-async def test_a_page_without_a_network_shows_it_and_reconnects(
+async def test_no_character_is_lost_or_repeated_by_faults_of_the_connection(
     browser: Browser, node: str, worker: FakeWorker
 ) -> None:
-    async with visit(browser, node) as opened:
-        turn = await opened.ask("One?")
+    async with visit(browser, node, before=FAULTS) as seen:
+        turn = await seen.ask("One?")
         await worker.claim()
-        worker.say("Half")
-        await opened.becomes(turn, "writing")
-
-        await opened.page.context.set_offline(True)
-        await opened.connection("offline")
-        worker.say(" and half")
+        worker.say(FENCE)
+        for first, last in ((0, 1), (1, 4), (4, 7)):
+            worker.say(*SLICES[first:last])
+            # The next are written only when the page has caught up, so it must have resumed.
+            await expect(turn.locator(".answer pre")).to_have_text("".join(SLICES[:last]))
         worker.end()
-        await opened.page.context.set_offline(False)
 
-        await opened.connection("connected")
-        assert await opened.becomes(turn, "completed") == "Half and half"
+        assert await seen.becomes(turn, "completed") == "".join(SLICES)
+        assert await seen.page.evaluate("Object.keys(faults)") == []
+        seen.assert_nothing_went_wrong()
 
 
-async def test_an_answer_whose_events_expired_is_still_shown_whole(
+async def test_what_is_asked_offline_is_sent_by_another_tab_once(
     browser: Browser, node: str, worker: FakeWorker, redis_url: str
 ) -> None:
-    async with visit(browser, node) as opened:
-        turn = await opened.ask("One?")
-        claimed = await worker.claim()
+    async with visit(browser, node, before=ALONE) as seen:
+        await seen.connection("connected")
+        context = seen.page.context
+        await context.set_offline(True)
+        await seen.connection("offline")
+        await seen.page.get_by_label("Your message").fill("One?")
+        await seen.page.keyboard.press("Enter")
+        turn = seen.page.locator(".turn")
+        await expect(turn.locator(".note")).to_contain_text("Kept in this browser")
+        # The tab is closed before there is a network again.
+        page = await context.new_page()
+        await seen.page.close()
+        await context.set_offline(False)
+        async with opened(page, node) as other:
+            await page.get_by_role("link", name="One?").click()
+            claimed = await worker.claim()
+            assert [message.text for message in claimed.messages] == ["One?"]
+            worker.say("Once.")
+            worker.end()
+            turn = page.locator(".turn")
+            assert await other.becomes(turn, "completed") == "Once."
+            assert await turn.get_attribute("data-response") == claimed.id
+            assert worker.queue.claim(1) is None
+
+            # And an answer that ended while the page was offline is read, its events gone or not.
+            turn = await other.ask("Two?")
+            claimed = await worker.claim()
+            worker.say("Half")
+            await other.becomes(turn, "writing")
+            await context.set_offline(True)
+            await other.connection("offline")
+            await expect(turn.locator(".note")).to_contain_text("goes on")
+            worker.say(" and half")
+            worker.end()
+            with connect(redis_url) as client:
+                client.delete(keys.log(claimed.id))
+            await context.set_offline(False)
+            await other.connection("connected")
+            assert await other.becomes(turn, "completed") == "Half and half"
+            other.assert_nothing_went_wrong()
+
+
+async def test_a_reload_in_mid_answer_and_a_second_tab_show_each_word_once(
+    browser: Browser, node: str, worker: FakeWorker
+) -> None:
+    async with visit(browser, node) as first:
+        tab = first.page
+        turn = await first.ask("One?")
+        await worker.claim()
+        worker.say(FENCE, *SLICES[:3])
+        await first.becomes(turn, "writing")
+        await tab.get_by_label("Your message").fill("Not sent yet")
+
+        await tab.reload()
+        await expect(turn.locator(".answer pre")).to_have_text("".join(SLICES[:3]))
+        await expect(turn.locator(".question")).to_have_text("One?")
+        await expect(tab.get_by_label("Your message")).to_have_value("Not sent yet")
+
+        async with await tab.context.new_page() as page, opened(page, tab.url) as second:
+            mirror = second.page.locator(".turn")
+            await expect(mirror.locator(".answer pre")).to_have_text("".join(SLICES[:3]))
+            worker.say(*SLICES[3:])
+            for seen, shown in ((first, turn), (second, mirror)):
+                await expect(shown.locator(".answer pre")).to_have_text("".join(SLICES))
+                assert seen.errors == []
+            await second.page.get_by_role("button", name="Stop").click()
+            await worker.cancelled()
+            worker.end("cancelled")
+            for seen, shown in ((first, turn), (second, mirror)):
+                assert await seen.becomes(shown, "cancelled") == "".join(SLICES)
+
+            # What one tab asks, the other shows.
+            await second.ask("Two?")
+            await worker.claim()
+            worker.say("Two.")
+            worker.end()
+            assert await first.becomes(tab.locator(".turn").last, "completed") == "Two."
+        first.assert_nothing_went_wrong()
+
+
+async def test_another_device_goes_on_with_an_answer_by_its_link(
+    browser: Browser, node: str, worker: FakeWorker
+) -> None:
+    async with visit(browser, node) as first:
+        tab = first.page
+        for text in ("One?", "Two?"):
+            turn = await first.ask(text)
+            await worker.claim()
+            worker.say(f"{text[:-1]} and")
+            if text == "One?":
+                worker.end()
+                await first.ends(turn)
+        await first.becomes(turn, "writing")
+        await tab.get_by_role("button", name="Link").click()
+        link = await tab.get_by_label("Link to this conversation").input_value()
+        await tab.keyboard.press("Escape")
+
+        async with visit(browser, link, alone=True) as device:
+            shown = device.page.locator(".turn")
+            await expect(shown.locator(".question")).to_have_text(["One?", "Two?"])
+            await expect(shown.locator(".answer")).to_have_text(["One and", "Two and"])
+            worker.say(" three")
+            worker.end()
+            assert await device.becomes(shown.last, "completed") == "Two and three"
+            assert await first.becomes(turn, "completed") == "Two and three"
+            await expect(device.page.locator("#conversations a")).to_have_text(["One?"])
+            device.assert_nothing_went_wrong()
+
+
+async def test_a_frozen_tab_catches_up(browser: Browser, node: str, worker: FakeWorker) -> None:
+    async with visit(browser, node) as seen:
+        tab = seen.page
+        turn = await seen.ask("One?")
+        await worker.claim()
         worker.say("Half")
-        await opened.becomes(turn, "writing")
-        await opened.page.context.set_offline(True)
-        await opened.connection("offline")
+        await seen.becomes(turn, "writing")
+        devtools = await tab.context.new_cdp_session(tab)
+        await devtools.send("Page.setWebLifecycleState", {"state": "frozen"})
         worker.say(" and half")
         worker.end()
-        with connect(redis_url) as client:
-            client.delete(keys.log(claimed.id))
-        await opened.page.context.set_offline(False)
+        await devtools.send("Page.setWebLifecycleState", {"state": "active"})
 
-        assert await opened.becomes(turn, "completed") == "Half and half"
+        assert await seen.becomes(turn, "completed") == "Half and half"
+        seen.assert_nothing_went_wrong()

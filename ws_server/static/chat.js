@@ -1,165 +1,234 @@
-// Connects the page's elements to the connection: one conversation, one running turn at a time.
-//
-// Answers arrive on the socket in the order of their requests, so an event belongs to the oldest
-// answer that has not ended.
+// The page's actions: it opens conversations, asks, stops, and keeps what is shown in step with the
+// records and the connection. Each part has a file of its own.
 
-import { Answer, ends, refuses } from "./answer.js";
-import { Connection, Refusal, backOff } from "./connection.js";
-import { showModels } from "./models.js";
+import { unlocked } from "./access.js";
+import { Answers } from "./answers.js";
+import { Composer } from "./composer.js";
+import {
+  addTurn,
+  continued,
+  ENDED,
+  isRunning,
+  newConversation,
+  newKey,
+  path,
+  show,
+  siblings,
+  turnOf,
+} from "./conversation.js";
+import { deleteOnServer } from "./deletions.js";
+import { conversationOf, showLink } from "./link.js";
+import { Menu } from "./menu.js";
+import { Options } from "./options.js";
+import { Scroll } from "./scroll.js";
+import { Sidebar } from "./sidebar.js";
+import { showConnection } from "./status.js";
+import { Store } from "./store.js";
 import { Transcript } from "./transcript.js";
+import { connect } from "./turnstream/shared.js";
 
 const $ = (id) => document.getElementById(id);
-const question = $("question");
-const transcript = new Transcript($("turns"));
-const connection = new Connection({ onState, onEvent, askKey });
+const RESPONSE = /^#(resp_[0-9a-f]{32})$/;
 
-let state = "connecting";
-/** Answers that have not ended on this socket, oldest first. */
-let owed = [];
-/** The running answer of this conversation, and the response that the next turn continues. */
-let running = null;
-let previous = null;
+/** The conversation that is shown, as its record is; one without a turn is not kept yet. */
+let shown = newConversation();
 
-function ask(text) {
-  const show = transcript.add(text);
-  const answer = new Answer((changed) => {
-    show(changed);
-    if (changed.ended && running === changed) end(changed, text);
-  });
-  answer.create = {
-    type: "response.create",
-    input: text,
-    // Nothing for the server's default, which may have changed since the list was read.
-    model: $("model").hidden ? undefined : $("model").value,
+const key = await unlocked();
+const client = connect({ url: new URL(".", location.href).href, key });
+const store = new Store(changed);
+const answers = new Answers(client, store, changed);
+const menu = new Menu();
+const scroll = new Scroll($("main"), $("turns"));
+const options = new Options((chosen) => change((conversation) => void (conversation.options = chosen)));
+const transcript = new Transcript($("turns"), answers, { again, edit, step, announce, connected });
+const sidebar = new Sidebar({ rename, remove });
+const composer = new Composer({ ask: (text) => ask(text, continued(shown)), stop, editLast });
+
+function connected() {
+  return client.state === "open";
+}
+
+/** Ask, after a turn or, without one, as the first question. */
+async function ask(input, after) {
+  const request = {
+    ...options.chosen,
+    input,
     truncation: "auto",
-    previous_response_id: previous,
-    // A request repeated under the same key is the same turn, not a second one.
-    idempotency_key: Array.from(crypto.getRandomValues(new Uint32Array(4)), String).join("-"),
+    previous_response_id: after?.id ?? undefined,
   };
-  running = answer;
-  owed.push(answer);
-  connection.send(answer.create);
-  question.value = "";
-  refresh();
-  show(answer);
-}
-
-function end(answer, text) {
-  running = null;
-  if (answer.state !== "failed") previous = answer.id;
-  else if (!answer.text && !question.value) question.value = text;
-  $("announcement").textContent = `${answer.text} ${answer.note}`.trim();
-  refresh();
-}
-
-function stop(answer) {
-  answer.stopping = true;
-  if (answer.id) connection.send({ type: "response.cancel", response_id: answer.id });
-  refresh();
-}
-
-function startOver() {
-  if (running) stop(running);
-  running = previous = null;
-  transcript.clear();
-  refresh();
-  question.focus();
-}
-
-function onEvent(event) {
-  const answer = owed[0] ?? running;
-  if (!answer || isCancelRefusal(event, answer)) return;
-  if (!answer.take(event)) resume(answer);
-  if (event.type === "response.created" && answer.stopping) stop(answer);
-  if (ends(event)) owed.shift();
-}
-
-// A cancel that arrives after the end is ignored; any other refusal of a cancel is shown.
-function isCancelRefusal(event, answer) {
-  if (!refuses(event)) return false;
-  if (/^response_not_/.test(event.error.code)) return true;
-  if (!answer.id) return false;
-  answer.stopping = false;
-  answer.remark(`Not stopped: ${event.error.message}`);
-  refresh();
-  return true;
-}
-
-function onState(now, problem) {
-  const lost = state === "connected" && now !== "connected";
-  state = now;
-  $("problem").textContent = problem;
-  $("problem").hidden = !problem;
-  if (lost) {
-    for (const answer of owed) if (answer.id) resume(answer);
-    owed = owed.filter((answer) => !answer.id);
+  const asked = { key: newKey(), parent: after?.key ?? null, request };
+  const add = (conversation) => void addTurn(conversation, asked);
+  // Kept before it is sent, so that no failure after this can lose it.
+  if (!shown.turns.length || !(await store.change(shown.id, add))) {
+    add(shown);
+    await store.add(shown);
+    history.replaceState(null, "", `#c=${shown.id}`);
   }
-  if (now === "connected") {
-    // Their requests may or may not have arrived; the idempotency key makes sending them again safe.
-    for (const answer of owed) connection.send(answer.create);
-    if (running?.stopping) stop(running);
-    // Read again on the next connection if it fails.
-    connection.models().then((models) => showModels($("model"), models), () => {});
-  }
-  refresh();
+  await refresh();
+  scroll.toEnd();
 }
 
-/** Read the rest of an answer from the server's log, and retry until it has ended. */
-async function resume(answer) {
-  if (answer.resuming || answer.ended) return;
-  answer.resuming = true;
-  for (let failures = 0; !answer.ended && answer === running; failures++) {
-    try {
-      for await (const event of connection.replay(answer.id, answer.last)) {
-        if (!answer.take(event) || answer !== running) break;
-      }
-    } catch (problem) {
-      if (problem instanceof Refusal) answer.fail(problem.message);
+/** Ask the same once more, as a sibling. */
+async function again(turnKey) {
+  const turn = turnOf(shown, turnKey);
+  const input = transcript.view(turnKey)?.input;
+  if (input === undefined) return;
+  await ask(typeof input === "string" ? input : input.map(asInput), turnOf(shown, turn.parent));
+  $("question").focus();
+}
+
+/** Return an item as a request has it, without what the server added. */
+function asInput({ id, status, ...item }) {
+  return item;
+}
+
+async function edit(turnKey, text) {
+  await ask(text, turnOf(shown, turnOf(shown, turnKey).parent));
+  $("question").focus();
+}
+
+function editLast() {
+  const last = path(shown).at(-1);
+  if (last) transcript.view(last.key)?.edit();
+}
+
+async function step(turnKey, by) {
+  const turn = turnOf(shown, turnKey);
+  const all = siblings(shown, turn);
+  const to = all[all.indexOf(turn) + by];
+  await change((conversation) => show(conversation, to.key));
+  transcript.view(to.key)?.focus();
+}
+
+/** Return the turn that is being answered in what is shown. */
+const running = () => path(shown).find(({ state }) => !ENDED.has(state));
+
+function stop() {
+  const turn = running();
+  if (turn) answers.stop(shown, turn);
+  composer.stopping(turn?.key);
+}
+
+async function rename(id, title) {
+  await store.change(id, (conversation) => void (conversation.title = title));
+  await changed(id);
+}
+
+async function remove({ id, title }) {
+  $("sure-text").textContent = `“${title}” and its answers are deleted here and on the server.`;
+  $("sure").returnValue = "";
+  $("sure").showModal();
+  await new Promise((closed) => ($("sure").onclose = closed));
+  if ($("sure").returnValue !== "delete") return;
+  const { turns } = await store.get(id);
+  await store.remove(
+    id,
+    turns.flatMap((turn) => turn.id ?? []),
+  );
+  for (const turn of turns) if (!ENDED.has(turn.state)) answers.stop({ id }, turn);
+  await changed(id);
+  await deleteOnServer(client, store);
+  $("question").focus();
+}
+
+/** Change the record of the conversation that is shown, if it is kept, and show it. */
+async function change(apply) {
+  if (shown.turns.length) await store.change(shown.id, apply);
+  else apply(shown);
+  await refresh();
+}
+
+/** A record has changed, here or in another tab. */
+async function changed(id) {
+  if (id === shown.id && shown.turns.length && !(await store.get(id))) location.hash = "";
+  await refresh();
+}
+
+/** Show everything as the records are now. */
+async function refresh() {
+  const all = await store.all();
+  const current = all.find(({ id }) => id === shown.id);
+  if (current) shown = current;
+  // Whichever is shown: what was kept in this browser is sent, and what goes on is followed.
+  for (const conversation of all.filter(isRunning)) {
+    for (const turn of conversation.turns) {
+      // Without a connection it is tried at the next one.
+      if (!ENDED.has(turn.state)) answers.answer(conversation, turn).catch(() => {});
     }
-    if (!answer.ended) await new Promise((go) => setTimeout(go, backOff(failures)));
+  }
+  sidebar.show(all, shown.id);
+  transcript.show(shown);
+  options.show(shown.options);
+  composer.show(shown.id, running());
+  $("title").textContent = shown.title;
+  $("title").hidden = !shown.title;
+  document.title = shown.title
+    ? `${shown.title} – ${document.body.dataset.title}`
+    : document.body.dataset.title;
+  $("welcome").hidden = shown.turns.length > 0;
+  $("link-button").hidden = !path(shown).some(({ id }) => id);
+}
+
+/** Open what the address names: a conversation of this browser, or one by a response's id. */
+async function open() {
+  menu.close();
+  const code = RESPONSE.exec(location.hash)?.[1];
+  if (code) await openLink(code);
+  else {
+    const { model } = shown.options;
+    shown = (await store.get(location.hash.replace("#c=", ""))) ?? newConversation({ model });
+  }
+  transcript.clear();
+  await refresh();
+  scroll.toEnd();
+}
+
+async function openLink(code) {
+  const known = (await store.all()).find(({ turns }) => turns.some(({ id }) => id === code));
+  try {
+    shown = known ?? (await conversationOf(client, code));
+    if (!known) await store.add(shown);
+    history.replaceState(null, "", `#c=${shown.id}`);
+  } catch (error) {
+    composer.problem(`The conversation can't be opened: ${error.message}`);
   }
 }
 
-function askKey(reason) {
-  $("locked-reason").textContent = reason;
-  $("key").value = "";
-  $("locked").showModal();
-  return new Promise((resolve) => {
-    $("locked").onclose = () => ($("key").value ? resolve($("key").value) : $("locked").showModal());
-  });
+function announce(text) {
+  $("announcement").textContent = text;
 }
 
-function refresh() {
-  const chip = $("connection");
-  chip.dataset.state = state;
-  chip.textContent = state === "locked" ? "key needed" : state;
-  $("welcome").hidden = $("turns").hasChildNodes();
-  $("new").hidden = !$("turns").hasChildNodes();
-  $("send").hidden = Boolean(running);
-  $("send").disabled = state !== "connected" || !question.value.trim();
-  $("stop").hidden = !running;
-  $("stop").disabled = Boolean(running?.stopping);
-  question.style.height = "auto";
-  question.style.height = `${question.scrollHeight}px`;
+let wasConnected = false;
+
+function connection() {
+  showConnection(client);
+  transcript.refresh(connected());
+  if (client.state === "closed" && client.error?.status === 401) location.reload();
+  if (connected() && !wasConnected) {
+    // Read again at the next connection if they fail.
+    client.http("models").then(
+      ({ data }) => {
+        options.models(data.map(({ id }) => id));
+        options.show(shown.options);
+      },
+      () => {},
+    );
+    deleteOnServer(client, store).catch(console.error);
+    refresh();
+  }
+  wasConnected = connected();
 }
 
-$("composer").onsubmit = (event) => {
-  event.preventDefault();
-  const text = question.value.trim();
-  if (text && !running && state === "connected") ask(text);
+addEventListener("hashchange", open);
+$("new").onclick = () => {
+  if (location.hash) location.hash = "";
+  menu.close();
+  $("question").focus();
 };
-question.oninput = refresh;
-question.onkeydown = (event) => {
-  // During IME composition, Enter confirms a word and must not send the message.
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-  event.preventDefault();
-  $("composer").requestSubmit();
-};
-document.addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && running && !running.stopping) stop(running);
-});
-$("stop").onclick = () => running && stop(running);
-$("new").onclick = startOver;
-
-refresh();
-connection.run();
+$("link-button").onclick = () => showLink(path(shown).findLast(({ id }) => id).id);
+for (const button of $("examples").querySelectorAll("button"))
+  button.onclick = () => ask(button.textContent, null);
+await open().catch((error) => composer.problem(`This browser keeps no conversations: ${error.message}`));
+client.subscribe(connection);
+connection();
+$("question").focus();

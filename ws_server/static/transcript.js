@@ -1,53 +1,77 @@
-// Shows questions and answers. The page changes at most once per animation frame, however fast
-// events arrive.
+// Shows the path of one conversation as turns. A turn's elements are made once, however often the
+// record changes; what can't be loaded now is loaded when there is a connection again.
+
+import { path, siblings } from "./conversation.js";
+import { TurnView } from "./turn_view.js";
 
 export class Transcript {
-  #list;
+  /** Views by the turn's key, in the order in which they are shown. */
+  #views = new Map();
+  #unloaded = new Set();
+  #conversation = null;
 
-  constructor(list) {
-    this.#list = list;
+  constructor(element, answers, actions) {
+    Object.assign(this, { element, answers, actions });
   }
 
-  /** Add a question and an empty answer; return a function that shows the answer's state. */
-  add(question) {
-    const turn = element("article", "turn");
-    const text = document.createTextNode("");
-    const answer = element("div", "answer");
-    const note = element("p", "note");
-    answer.append(text);
-    turn.append(element("p", "question", question), answer, note);
-    this.#list.append(turn);
-    toEnd();
-
-    let shown = 0;
-    let frame = 0;
-    return (state) => {
-      frame ||= requestAnimationFrame(() => {
-        frame = 0;
-        const follow = atEnd();
-        text.appendData(state.text.slice(shown));
-        shown = state.text.length;
-        note.textContent = state.note;
-        turn.dataset.state = state.state;
-        turn.ariaBusy = String(!state.ended);
-        if (state.id) turn.dataset.response = state.id;
-        if (follow) toEnd();
-      });
-    };
+  /** Show a conversation as its record is now. */
+  show(conversation) {
+    if (conversation.id !== this.#conversation?.id) this.clear();
+    this.#conversation = conversation;
+    const turns = path(conversation);
+    const keys = new Set(turns.map(({ key }) => key));
+    for (const [key, view] of this.#views) if (!keys.has(key)) this.#remove(key, view);
+    for (const turn of turns) {
+      const view = this.#views.get(turn.key) ?? this.#add(turn);
+      // Its place changes only when a view before it was removed, and then those after it were too.
+      this.element.append(...(view.element.isConnected ? [] : [view.element]));
+      const others = siblings(conversation, turn);
+      view.place(others.indexOf(turn), others.length);
+      view.turn = turn;
+    }
   }
 
   clear() {
-    this.#list.replaceChildren();
+    for (const [key, view] of this.#views) this.#remove(key, view);
+    this.#conversation = null;
+  }
+
+  view(key) {
+    return this.#views.get(key);
+  }
+
+  /** The connection has changed: say so beside turns that wait, and load what is missing. */
+  refresh(connected) {
+    for (const view of this.#views.values()) view.refresh();
+    if (connected) for (const view of this.#unloaded) this.#load(view);
+  }
+
+  #add(turn) {
+    const view = new TurnView(turn, this.actions);
+    this.#views.set(turn.key, view);
+    this.#load(view);
+    return view;
+  }
+
+  #remove(key, view) {
+    this.#views.delete(key);
+    this.#unloaded.delete(view);
+    view.close();
+  }
+
+  async #load(view) {
+    this.#unloaded.delete(view);
+    const { turn } = view;
+    const conversation = this.#conversation;
+    const asked = this.answers.question(turn).then((input) => view.ask(input));
+    const answered = this.answers.answer(conversation, turn).then((answer) => view.follow(answer));
+    const results = await Promise.allSettled([answered, asked]);
+    const failed = results.find(({ status }) => status === "rejected");
+    if (!failed || this.#views.get(turn.key) !== view) return;
+    const gone = failed.reason.status === 404;
+    if (!gone) this.#unloaded.add(view);
+    if (results[0] !== failed) return;
+    if (gone) view.missing("The server no longer keeps this turn.");
+    else view.missing("Not loaded yet; it is tried again when there is a connection.");
   }
 }
-
-function element(tag, className, text = "") {
-  const made = document.createElement(tag);
-  made.className = className;
-  made.textContent = text;
-  return made;
-}
-
-// The page scrolls along only while the reader is at its end.
-const atEnd = () => innerHeight + scrollY > document.documentElement.scrollHeight - 60;
-const toEnd = () => scrollTo(0, document.documentElement.scrollHeight);

@@ -1,0 +1,129 @@
+// Finds what a turn asked and what was answered. Turns that have not ended are followed by
+// turnstream.js, in whichever conversation they are; of others the server has the texts.
+
+import { ENDED, turnOf } from "./conversation.js";
+
+/**
+ * An answer, one that goes on or one that has ended; a `Turn` of turnstream.js is one.
+ *
+ * @typedef {{id: string | null, state: string, text: string, ended: boolean, response: object | null,
+ *   error: {message: string} | null, subscribe?: Function}} Answer
+ */
+
+export class Answers {
+  /** Turns of turnstream.js that have not ended, by key. */
+  #live = new Map();
+  /** Promises of what has ended, and of what was asked, by key. */
+  #ended = new Map();
+  #questions = new Map();
+
+  /** @param onChange called with a conversation's id when one of its records was changed here */
+  constructor(client, store, onChange) {
+    Object.assign(this, { client, store, onChange });
+  }
+
+  /** Return what a turn asked: a text, or items. */
+  question({ key, id, request }) {
+    return once(this.#questions, key, async () => {
+      if (request) return request.input;
+      const { data } = await this.client.http(`responses/${id}/input_items?order=asc&limit=100`);
+      return data;
+    });
+  }
+
+  /** Return a turn's answer. */
+  async answer(conversation, turn) {
+    const { key, id, state, problem } = turn;
+    if (this.#live.has(key)) return this.#live.get(key);
+    // What the server refused, it does not have.
+    if (!id && ENDED.has(state))
+      return { id, state, text: "", ended: true, response: null, error: { message: problem } };
+    const ended = id && (await once(this.#ended, key, () => this.#get(turn)));
+    if (!ended) return this.follow(conversation, turn);
+    // It ended while no tab followed it.
+    if (!ENDED.has(state)) await this.#write(conversation.id, key, ended);
+    return ended;
+  }
+
+  /** Follow a turn to its end: send it, under its key, or resume it. */
+  follow(conversation, { key, id, request }) {
+    if (this.#live.has(key)) return this.#live.get(key);
+    const turn = id ? this.client.resume(id) : this.client.create(request, { idempotencyKey: key });
+    this.#live.set(key, turn);
+    let written = "";
+    const write = () => {
+      // The record changes when the response gets its id, and when it ends.
+      const now = `${turn.id} ${turn.ended}`;
+      if (now === written) return;
+      written = now;
+      if (turn.ended) {
+        this.#live.delete(key);
+        if (turn.response) this.#ended.set(key, Promise.resolve(answerOf(turn.response, turn)));
+      }
+      this.#write(conversation.id, key, turn).catch(console.error);
+    };
+    turn.subscribe(write);
+    if (turn.ended) write();
+    return turn;
+  }
+
+  /** Stop a turn, in the queue or in the middle of its answer. */
+  stop(conversation, turn) {
+    this.follow(conversation, turn).cancel();
+  }
+
+  async #get({ id, state }) {
+    try {
+      const response = await this.client.http(`responses/${id}`);
+      return ENDED.has(response.status) ? answerOf(response) : undefined;
+    } catch (error) {
+      if (error.status !== 404 || ENDED.has(state)) throw error;
+      // Nothing will ever end it.
+      const lost = { message: "The server does not have this turn any more." };
+      return { id, state: "failed", text: "", ended: true, response: null, error: lost };
+    }
+  }
+
+  async #write(conversationId, key, { id, ended, state, error }) {
+    let known = false;
+    await this.store.change(conversationId, (conversation) => {
+      const turn = turnOf(conversation, key);
+      known = Boolean(turn);
+      if (!turn || (turn.id === id && ENDED.has(turn.state))) return false;
+      turn.id = id;
+      turn.state = ended ? state : "in_progress";
+      if (id) turn.request = null;
+      if (error) turn.problem = error.message;
+    });
+    // Deleted in the meantime, here or in another tab: then the server's copy goes too.
+    if (id && !known) await this.store.deletion(id);
+    this.onChange(conversationId);
+  }
+}
+
+/** Return a promise that all callers share; one that fails, or finds nothing, is made anew. */
+function once(promises, key, find) {
+  let promise = promises.get(key);
+  if (!promise) {
+    promise = find();
+    promises.set(key, promise);
+    promise.then(
+      (found) => found ?? promises.delete(key),
+      () => promises.delete(key),
+    );
+  }
+  return promise;
+}
+
+/** Return the answer that a response has, once it has ended. */
+function answerOf(
+  response,
+  { text = textOf(response), error = response.error, state = response.status } = {},
+) {
+  return { id: response.id, state, text, ended: true, response, error };
+}
+
+function textOf({ output }) {
+  const parts = output.filter(({ type }) => type === "message").flatMap(({ content }) => content);
+  return parts.map((part) => part.text ?? part.refusal ?? "").join("");
+}

@@ -1,0 +1,74 @@
+// A conversation is a tree: an answer that is asked for again, and a question that is edited, are
+// siblings of the first. What is shown is one path of it. Nothing here touches the page or the server.
+
+const TITLE_CHARACTERS = 80;
+
+/** Return a new conversation, without a turn. */
+export function newConversation(options = {}) {
+  return {
+    id: crypto.randomUUID?.() ?? newKey(),
+    title: "",
+    updated: Date.now(),
+    turns: [],
+    leaf: null,
+    options,
+  };
+}
+
+/** Return a key that nobody else has; also on a page without HTTPS. */
+export function newKey() {
+  return Array.from(crypto.getRandomValues(new Uint32Array(4)), (part) =>
+    part.toString(16).padStart(8, "0"),
+  ).join("");
+}
+
+export const turnOf = ({ turns }, key) => turns.find((turn) => turn.key === key);
+
+/** Return the turns that are shown, first to last. */
+export function path(conversation) {
+  const turns = [];
+  for (let turn = turnOf(conversation, conversation.leaf); turn; turn = turnOf(conversation, turn.parent))
+    turns.unshift(turn);
+  return turns;
+}
+
+/** Return a turn and those that were asked in its place. */
+export const siblings = ({ turns }, { parent }) => turns.filter((turn) => turn.parent === parent);
+
+/** Show a turn, and what was asked after it last. */
+export function show(conversation, key) {
+  conversation.leaf = key;
+  for (;;) {
+    const children = conversation.turns.filter(({ parent }) => parent === conversation.leaf);
+    if (!children.length) return;
+    conversation.leaf = children.at(-1).key;
+  }
+}
+
+/** Add a turn after `parent` and show it; return it. */
+export function addTurn(conversation, { key, parent, request }) {
+  const turn = { key, parent, id: null, request, state: "waiting" };
+  conversation.turns.push(turn);
+  conversation.leaf = key;
+  conversation.updated = Date.now();
+  conversation.title ||= titleOf(request.input);
+  return turn;
+}
+
+/** Return the turn that the next question continues: the last one shown, or what a failed one continued. */
+export function continued(conversation) {
+  let turn = turnOf(conversation, conversation.leaf);
+  while (turn && (turn.state === "failed" || !turn.id)) turn = turnOf(conversation, turn.parent);
+  return turn ?? null;
+}
+
+/** Return a title for a first question. */
+export function titleOf(text) {
+  const line = text.trim().replace(/\s+/g, " ");
+  return line.length > TITLE_CHARACTERS ? `${line.slice(0, TITLE_CHARACTERS - 1)}…` : line;
+}
+
+export const ENDED = new Set(["completed", "incomplete", "cancelled", "failed"]);
+
+/** Return whether a turn of the conversation is still to be answered. */
+export const isRunning = ({ turns }) => turns.some(({ state }) => !ENDED.has(state));
