@@ -181,6 +181,10 @@ class Up:
             # Otherwise output through a pipe appears only when a buffer is full.
             "PYTHONUNBUFFERED": "1",
         }
+        workers = settings.workers * len(settings.models)
+        if not environ.get("TURNSTREAM_MEMORY_SHARE", "").strip():
+            # They have the same device.
+            environ["TURNSTREAM_MEMORY_SHARE"] = str(max(100 // workers, 1))
         python = (sys.executable, "-P", "-m", "turnstream")
         commands = [Command(name="front-end", argv=(*python, "serve"), environ=environ)]
         index = settings.first_worker

@@ -55,6 +55,7 @@ class FakeEngine:
 
     context = 100
     cached_tokens = 0
+    short_of_memory = False
 
     def __init__(self) -> None:
         self.low_priority: list[bool] = []
