@@ -64,6 +64,10 @@ class SlotTurn:
         #: Whether `on_step` was called with the finish.
         self.finished = False
         self.logit_changes: LogitChanges | None = None
+        #: Whether its draws sort all tokens from now on; see `sampler.UNDECIDED`.
+        self.sort_all = False
+        #: Whether a step was launched whose token for this turn means nothing.
+        self.skips_next = False
         #: How many of the prompt's tokens were in the cache when the turn got its slot.
         self.cached_tokens = 0
 
@@ -86,6 +90,16 @@ class SlotTurn:
         self.prompt = list(slot.ids)
         self.put_back = True
         return slot
+
+    def choose_again(self) -> None:
+        """Have the next token chosen again, for which not enough tokens were sorted."""
+        slot = self.slot
+        assert slot is not None
+        # A step that ran ahead has taken the token that was not chosen.
+        self.skips_next = slot.pending > 1
+        slot.pending = 0
+        slot.written = len(slot.ids) - 1
+        self.sort_all = True
 
     def completes(self, new: NewTokens) -> bool:
         """Return whether these are the last tokens before the next one of the answer."""

@@ -30,7 +30,7 @@ from turnstream.workers.engines.next_tokens import choose_next
 from turnstream.workers.engines.placed_turns import PlacedTurns
 from turnstream.workers.engines.prepared import prepared
 from turnstream.workers.engines.recorded_steps import Recorder
-from turnstream.workers.engines.sampler import NOT_A_NUMBER
+from turnstream.workers.engines.sampler import NOT_A_NUMBER, UNDECIDED
 from turnstream.workers.engines.scheduler import PendingStep, Scheduler, SlotTurn
 from turnstream.workers.engines.steps import start_steps
 from turnstream.workers.engines.to_device import to_device
@@ -203,10 +203,8 @@ class SlotEngine:
         self._after_step()
 
     def _drop_cancelled(self) -> None:
-        waiting = [turn for turn in self._waiting.all() if turn.cancelled]
-        for turn in waiting:
-            self._waiting.remove(turn)
-        for turn in (*(turn for turn in self._turns.running if turn.cancelled), *waiting):
+        running = [turn for turn in self._turns.running if turn.cancelled]
+        for turn in (*running, *self._waiting.take(lambda turn: turn.cancelled)):
             self._finish(turn, [], Finish(FinishReason.CANCELLED))
 
     def _begin(self, turn: SlotTurn) -> None:
@@ -257,7 +255,11 @@ class SlotEngine:
         """Deliver to every turn the token that a step chose for it."""
         ids, logprobs = pending.ids(), pending.logprobs()
         for n, ((turn, slot), id) in enumerate(zip(pending.answered, ids, strict=True)):
-            if turn.finished:
+            if turn.finished or turn.skips_next:
+                turn.skips_next = False
+                continue
+            if id == UNDECIDED:
+                turn.choose_again()
                 continue
             slot.pending -= 1
             turn.logprobs = logprobs.get(n)
@@ -289,10 +291,7 @@ class SlotEngine:
 
     def _die(self, message: str) -> None:
         self._waiting.close(message)
-        waiting = self._waiting.all()
-        for turn in waiting:
-            self._waiting.remove(turn)
-        for turn in (*self._turns.running, *waiting):
+        for turn in (*self._turns.running, *self._waiting.take(lambda _: True)):
             self._finish(turn, [], Finish(FinishReason.ERROR, message))
         try:
             self._after_step()

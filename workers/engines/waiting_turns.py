@@ -5,6 +5,7 @@ Turns that had to give their slot up are put back here.
 
 import threading
 import time
+from collections.abc import Callable
 
 from turnstream.workers.engine import EngineDead
 from turnstream.workers.engines.scheduler import SlotTurn
@@ -48,7 +49,7 @@ class WaitingTurns:
         """Take no more turns; the first reason stands.
 
         Args:
-            drain_seconds: `draining` is over after this time.
+            drain_seconds: after this time the turns are `drained`.
         """
         with self._changed:
             self._closed = self._closed or reason
@@ -82,6 +83,13 @@ class WaitingTurns:
             return list(self._turns)
 
     def remove(self, turn: SlotTurn) -> None:
-        """Remove a turn, which gets a slot or is over."""
+        """Remove a turn, which gets a slot."""
         with self._changed:
             self._turns.remove(turn)
+
+    def take(self, which: Callable[[SlotTurn], bool]) -> list[SlotTurn]:
+        """Remove some turns, which are over, and return them."""
+        with self._changed:
+            taken = [turn for turn in self._turns if which(turn)]
+            self._turns = [turn for turn in self._turns if turn not in taken]
+        return taken
