@@ -115,6 +115,7 @@ class Slots:
         if source in self._free and 2 * kept >= source.written:
             # Most of what the slot holds is reused; otherwise it is kept for its own conversation.
             slot = source
+        if slot is source:
             # The page that the prompt goes on in must be the slot's own.
             reused = full + (begun > 0 and not self._pool.shared(held[-1]))
         else:

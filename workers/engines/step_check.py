@@ -120,7 +120,9 @@ class StepCheck:
             cache.page_tokens + 1,
             *(3 + 11 * n % 40 for n in range(cache.slots)),
         ]
-        self._lengths = [min(pair) - 1 for pair in zip(wanted, self._room, strict=False)]
+        self._lengths = [
+            min(length, room - 1) for length, room in zip(wanted, self._room, strict=False)
+        ]
         for slot, length in enumerate(self._lengths):
             for start in range(0, length, _PIECE):
                 size = min(_PIECE, length - start)

@@ -6,6 +6,7 @@ from itertools import chain
 import pytest
 
 from tests.workers.engines.noted_cache import NotedCache
+from turnstream.workers.engines.kv_cache import Copy
 from turnstream.workers.engines.slots import Slot, Slots
 
 PAGE = 8
@@ -64,6 +65,21 @@ def test_the_end_of_the_slot_released_first_is_forgotten_first(shares_pages: boo
     again = slots.assign(text(7, 40))
     assert again is old
     assert again.written == 24
+
+
+def test_a_prefix_that_is_to_be_copied_is_not_forgotten_before() -> None:
+    cache = NotedCache(3, page_tokens=PAGE, context=80, pages=13)
+    slots = Slots(cache)
+    old, new = slots.assign(text(7, 79)), slots.assign(text(8, 24))
+    assert old
+    assert new
+    for slot in (old, new):
+        slot.written = len(slot.ids)
+        slots.release(slot)
+    taking = slots.assign([*text(7, 24), *range(90, 130)])
+    assert taking
+    assert (taking.written, cache.copies) == (24, [Copy(old.index, taking.index, 24)])
+    assert (cache.held[old.index], cache.held[new.index]) == (3, 2)
 
 
 def test_a_prefix_is_given_up_where_its_pages_are_all_that_can_be_had() -> None:

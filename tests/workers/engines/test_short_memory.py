@@ -11,6 +11,7 @@ from tests.workers.listener import Listener, answer, start
 from tests.workers.plain_recorder import PlainRecorder
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.workers.engine import Finish, FinishReason
+from turnstream.workers.engines.recorded_steps import PagedSteps
 from turnstream.workers.engines.scheduler import SlotTurn
 from turnstream.workers.engines.slot_cache import PAGE_TOKENS
 from turnstream.workers.engines.slot_engine import SlotEngine
@@ -28,7 +29,9 @@ def page(way: dict[str, Any]) -> int:
 @pytest.fixture
 def short(make_engine: MakeEngine, page: int) -> SlotEngine:
     """An engine with four slots and memory for a context and a few pages."""
-    return make_engine(slots=4, context=CONTEXT, kv_tokens=CONTEXT + 3 * page)
+    engine = make_engine(slots=4, context=CONTEXT, kv_tokens=CONTEXT + 3 * page)
+    assert isinstance(engine.steps, PagedSteps) is (page != PAGE_TOKENS)
+    return engine
 
 
 def text(length: int, seed: int) -> list[int]:
