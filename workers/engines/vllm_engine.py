@@ -85,6 +85,7 @@ class VllmEngine:
             )
         self.capacity = slots
         self.context = context
+        self.short_of_memory = False  # vLLM puts turns back itself.
         self._vocabulary = vocabulary
         self._eos_ids = eos_ids
         self._grammars = grammars
@@ -118,9 +119,6 @@ class VllmEngine:
         except Exception as exc:
             self._thread.join()
             raise CheckpointError(f"vLLM cannot start with {folder}: {exc}") from exc
-
-    #: vLLM makes room itself: it puts turns of low priority back first.
-    short_of_memory = False
 
     @property
     def free_slots(self) -> int:
