@@ -21,7 +21,9 @@ def choose_next(answered: Sequence[tuple[SlotTurn, Slot]], logits: Tensor) -> Pe
     ids = sampler.choose(
         logits,
         [
-            TokenRequest(turn.sampling, len(slot.ids) + slot.pending, turn.logit_changes)
+            TokenRequest(
+                turn.sampling, len(slot.ids) + slot.pending, turn.logit_changes, turn.sort_all
+            )
             for turn, slot in answered
         ],
     )

@@ -5,7 +5,7 @@ logits give equal answers, in any batch and in any attempt; a difference in the 
 matters only where two tokens are that close.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,8 +20,14 @@ from turnstream.workers.engines.to_device import to_device
 CPU_ROWS = 4
 #: The lowest temperature that a float32 logit can be divided by.
 MIN_TEMPERATURE = 1e-30
+#: How many of the likeliest tokens a GPU sorts first; sorting all of them takes as long as a part
+#: of the step.
+FIRST_SORTED = 1024
 #: Returned where logits are NaN or infinite.
 NOT_A_NUMBER = -1
+#: Returned where `top_p` leaves more tokens than were sorted. The token is to be chosen again, with
+#: `TokenRequest.sort_all`: only the host can decide that, and it knows one step late.
+UNDECIDED = -2
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +38,8 @@ class TokenRequest:
     #: The token's position in prompt plus output.
     position: int
     changes: LogitChanges | None = None
+    #: Never `UNDECIDED`.
+    sort_all: bool = False
 
 
 def choose(logits: Tensor, requests: Sequence[TokenRequest]) -> Tensor:
@@ -41,7 +49,7 @@ def choose(logits: Tensor, requests: Sequence[TokenRequest]) -> Tensor:
         logits: ``(turns, vocabulary)``.
 
     Returns:
-        ``(turns,)`` int64: token ids, or `NOT_A_NUMBER`.
+        ``(turns,)`` int64: token ids, `NOT_A_NUMBER`, or `UNDECIDED`, the last on a GPU only.
     """
     best, ids = logits.max(dim=-1)
     # Greedy turns whose logits stay as they are need no more than the argmax.
@@ -64,12 +72,12 @@ def _choose(logits: Tensor, requests: Sequence[TokenRequest]) -> Tensor:
         if request.changes:
             request.changes.apply(row, request.position)
     ids = logits.argmax(dim=-1)
-    size = logits.shape[-1]
-    for limited, draw in ((False, _draw_from_all), (True, _draw_from_likeliest)):
+    sorts = [_sort_of(request, logits) for request in requests]
+    for sort in (None, _sort_candidates, _sort_first, _sort_all):
         rows = [
             n
             for n, request in enumerate(requests)
-            if request.sampling.temperature > 0 and _limited(request.sampling, size) is limited
+            if request.sampling.temperature > 0 and sorts[n] is sort
         ]
         if rows:
             samplings = [requests[n].sampling for n in rows]
@@ -78,28 +86,52 @@ def _choose(logits: Tensor, requests: Sequence[TokenRequest]) -> Tensor:
             drawing = logits if len(rows) == len(requests) else logits[at]
             scaled = (drawing - drawing.amax(dim=-1, keepdim=True)).div_(temperatures)
             draws = ((requests[n].sampling.seed, requests[n].position) for n in rows)
-            ids[at] = draw(scaled, gumbel.draw_keys(draws, logits.device), samplings)
+            keys = gumbel.draw_keys(draws, logits.device)
+            if sort is None:
+                ids[at] = _draw_from_all(scaled, keys)
+            else:
+                ids[at] = _draw_from_likeliest(scaled, keys, samplings, sort)
     return ids
 
 
-def _limited(sampling: SamplingParams, size: int) -> bool:
-    return 0 < sampling.top_k < size or sampling.top_p < 1
+#: Takes ``(draws, vocabulary)`` values, each draw's `top_k`, and the least weight of a candidate.
+#: Returns the values of the candidates, the largest first, and their ids; of equal ones the lower
+#: id first.
+_Sort = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
-def _draw_from_all(scaled: Tensor, keys: Tensor, _: Sequence[SamplingParams]) -> Tensor:
+def _sort_of(request: TokenRequest, logits: Tensor) -> _Sort | None:
+    """Return what sorts a turn's candidates; None if all tokens are candidates."""
+    sampling, size = request.sampling, logits.shape[-1]
+    ruled = 0 < sampling.top_k < size
+    if not (ruled or sampling.top_p < 1):
+        return None
+    if _known_at_once(logits):
+        return _sort_candidates
+    if ruled:
+        return _sort_first if sampling.top_k <= FIRST_SORTED else _sort_all
+    # Penalties would count a token twice that is chosen again.
+    return _sort_all if request.sort_all or request.changes else _sort_first
+
+
+def _known_at_once(tensor: Tensor) -> bool:
+    """Return whether the host can read a tensor without waiting for other work."""
+    return tensor.device.type == "cpu"
+
+
+def _draw_from_all(scaled: Tensor, keys: Tensor) -> Tensor:
     every = torch.arange(scaled.shape[-1], dtype=torch.int32, device=scaled.device)
     return _noisy(scaled, keys, every).argmax(dim=-1)
 
 
 def _draw_from_likeliest(
-    scaled: Tensor, keys: Tensor, samplings: Sequence[SamplingParams]
+    scaled: Tensor, keys: Tensor, samplings: Sequence[SamplingParams], sort: _Sort
 ) -> Tensor:
     """Sample from the ``top_k`` tokens, and of these from the fewest that sum to ``top_p``."""
     size = scaled.shape[-1]
     top_p = _column([sampling.top_p for sampling in samplings], scaled).double()
     top_k = to_device([[min(s.top_k or size, size)] for s in samplings], scaled.device)
     whole = scaled.exp().sum(dim=-1, keepdim=True, dtype=torch.float64)
-    sort = _sort_candidates if scaled.device.type == "cpu" else _sort_all
     values, known = sort(scaled, top_k, (1 - top_p) * whole / size)
 
     rank = torch.arange(values.shape[-1], device=values.device)
@@ -109,11 +141,28 @@ def _draw_from_likeliest(
     left_out = (rank >= top_k) | (sums - weights >= top_p * whole)
     left_out[:, 0] = False
     noisy = _noisy(values, keys, known).masked_fill_(left_out, float("-inf"))
-    return known.gather(-1, noisy.argmax(dim=-1, keepdim=True))[:, 0].long()
+    drawn = known.gather(-1, noisy.argmax(dim=-1, keepdim=True))[:, 0].long()
+    if sort is _sort_first:
+        more = (top_k > values.shape[-1]) & (sums[:, -1:] < top_p * whole)
+        drawn.masked_fill_(more[:, 0], UNDECIDED)
+    return drawn
+
+
+def _sort_first(scaled: Tensor, top_k: Tensor, least: Tensor) -> tuple[Tensor, Tensor]:
+    """Sort the largest values of each row only, of which there are always equally many."""
+    size = scaled.shape[-1]
+    # One number of value and id, so that of equal values the same ones are taken each time. The
+    # bits of negative floats are in the opposite order; a 0 must not be a negative one.
+    bits = (scaled + 0.0).view(torch.int32)
+    order = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).long()
+    numbers = (order << 32) | torch.arange(size - 1, -1, -1, device=scaled.device)
+    largest = numbers.topk(min(FIRST_SORTED, size), dim=-1).values
+    ids = size - 1 - (largest & 0xFFFFFFFF)
+    return scaled.gather(-1, ids), ids.int()
 
 
 def _sort_all(scaled: Tensor, top_k: Tensor, least: Tensor) -> tuple[Tensor, Tensor]:
-    """Sort each row by weight, ties by id; return values and ids."""
+    """Sort each row."""
     values, ids = scaled.sort(dim=-1, descending=True, stable=True)
     return values, ids.int()
 

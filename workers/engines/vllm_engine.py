@@ -72,6 +72,7 @@ class VllmEngine:
         assert args.max_model_len
         self.capacity = args.max_num_seqs
         self.context = args.max_model_len
+        self.short_of_memory = False  # vLLM puts turns back itself.
         self._vocabulary = vocabulary
         self._eos_ids = eos_ids
         self._grammars = grammars

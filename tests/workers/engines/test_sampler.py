@@ -1,6 +1,7 @@
 """Choosing tokens: greedy, or a fair and repeatable draw from the candidates."""
 
 from collections import Counter
+from dataclasses import replace
 
 import pytest
 import torch
@@ -123,6 +124,41 @@ def test_a_gpu_has_the_same_candidates_as_a_cpu(monkeypatch: pytest.MonkeyPatch)
     # A GPU sorts whole vocabularies, which is fast there; counting candidates would synchronise.
     monkeypatch.setattr(sampler, "_sort_candidates", sampler._sort_all)
     assert choose(logits, requested) == on_a_cpu
+
+
+def some_requests(count: int) -> tuple[torch.Tensor, list[TokenRequest]]:
+    generator = torch.Generator().manual_seed(4)
+    # Rounded, so that many are equally likely.
+    logits = (torch.randn(count, 300, generator=generator) * 3).to(torch.bfloat16)
+    samplings = [
+        SamplingParams(
+            max_tokens=1,
+            top_k=(0, 0, 3, 17, 18, 150, 300)[n % 7],
+            top_p=1 - n % 11 / 10,
+            temperature=0.3 + n % 5 / 4,
+            seed=n,
+        )
+        for n in range(count)
+    ]
+    return logits, [TokenRequest(sampling, n) for n, sampling in enumerate(samplings)]
+
+
+@pytest.mark.parametrize("first", [1, 17, 120, 1024])
+def test_a_gpu_sorts_the_likeliest_only_and_draws_the_same(
+    first: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logits, requested = some_requests(280)
+    on_a_cpu = choose(logits, requested)
+    monkeypatch.setattr(sampler, "_known_at_once", lambda _: False)
+    monkeypatch.setattr(sampler, "FIRST_SORTED", first)
+    found = choose(logits, requested)
+    undecided = [n for n, id in enumerate(found) if id == sampler.UNDECIDED]
+    assert bool(undecided) is (first < 100)
+    # Nothing that top_k decides is left open.
+    assert all(requested[n].sampling.top_k in (0, 300) for n in undecided)
+    again = [replace(requested[n], sort_all=True) for n in undecided]
+    chosen = iter(choose(logits[undecided], again))
+    assert [next(chosen) if id == sampler.UNDECIDED else id for id in found] == on_a_cpu
 
 
 def test_nan_logits_give_not_a_number() -> None:

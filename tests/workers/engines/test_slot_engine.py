@@ -2,7 +2,7 @@
 
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from tests.workers.conftest import MakeEngine
 from tests.workers.listener import Listener, answer, start
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.workers.engine import FinishReason
+from turnstream.workers.engines import sampler
 from turnstream.workers.engines.scheduler import SlotTurn
 from turnstream.workers.engines.slot_engine import SlotEngine
 
@@ -198,6 +199,34 @@ def test_an_engine_without_memory_for_any_step_dies(
     assert "out of memory" in finish.message
 
 
+def test_a_draw_from_more_tokens_than_were_sorted_is_made_again(
+    make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = [history(20 + 9 * n, seed=n) for n in range(4)]
+    samplings = [
+        SamplingParams(max_tokens=25, temperature=0.9, top_p=0.5 + n / 8, seed=n) for n in range(4)
+    ]
+    expected = [
+        listener.ids
+        for listener in _together(make_engine(slots=4), zip(prompts, samplings, strict=True))
+    ]
+    monkeypatch.setattr(sampler, "_known_at_once", lambda _: False)
+    # About half of the draws need more.
+    monkeypatch.setattr(sampler, "FIRST_SORTED", 20)
+    undecided: list[int] = []
+    choose = sampler.choose
+
+    def watched(logits: torch.Tensor, requests: Sequence[sampler.TokenRequest]) -> torch.Tensor:
+        ids = choose(logits, requests)
+        undecided.append(int((ids == sampler.UNDECIDED).sum()))
+        return ids
+
+    monkeypatch.setattr(sampler, "choose", watched)
+    again = _together(make_engine(slots=4), zip(prompts, samplings, strict=True))
+    assert [listener.ids for listener in again] == expected
+    assert 0 < sum(undecided) <= 4
+
+
 def test_an_idle_engine_runs_no_steps(make_engine: MakeEngine) -> None:
     steps: list[None] = []
     # An engine that runs ahead has one more step, which only delivers the last ids.
@@ -214,6 +243,15 @@ def test_bfloat16_runs_too(make_engine: MakeEngine, tiny_llama_folder: Path) -> 
     for listener in turns:
         assert listener.wait().reason is FinishReason.LENGTH
         assert max(listener.ids) < tiny_llama.VOCABULARY
+
+
+def _together(
+    engine: SlotEngine, turns: Iterable[tuple[list[int], SamplingParams]]
+) -> list[Listener]:
+    listeners = [start(engine, *asked) for asked in turns]
+    for listener in listeners:
+        assert listener.wait().reason is FinishReason.LENGTH
+    return listeners
 
 
 def _watched(model: LlamaForCausalLM, tell: Callable[[int], None]) -> LlamaForCausalLM:
