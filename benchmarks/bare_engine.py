@@ -61,7 +61,7 @@ def main() -> None:
         model=settings.model,
         device=settings.device,
         dtype=settings.dtype,
-        slots=settings.slots,
+        slots=settings.slots or None,
         context=settings.context,
         cache=settings.cache,
         compile_cache=settings.compile_cache,

@@ -183,6 +183,9 @@ class Up:
         }
         python = (sys.executable, "-P", "-m", "turnstream")
         commands = [Command(name="front-end", argv=(*python, "serve"), environ=environ)]
+        # They have the same device.
+        share = max(100 // (settings.workers * len(settings.models)), 1)
+        memory = environ.get("TURNSTREAM_MEMORY_SHARE", "").strip() or str(share)
         index = settings.first_worker
         for model in settings.models:
             log(
@@ -190,7 +193,11 @@ class Up:
                 f"starting {settings.workers} worker(s) with model {model}, from worker-{index} on",
             )
             for _ in range(settings.workers):
-                own = {"TURNSTREAM_MODEL": model, "TURNSTREAM_WORKER_INDEX": str(index)}
+                own = {
+                    "TURNSTREAM_MODEL": model,
+                    "TURNSTREAM_WORKER_INDEX": str(index),
+                    "TURNSTREAM_MEMORY_SHARE": memory,
+                }
                 commands.append(
                     Command(
                         name=f"worker-{index}",

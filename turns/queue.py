@@ -95,6 +95,10 @@ class TurnQueue:
         self._newer.report(newer.decode())
         return _claimed(claimed) if claimed else None
 
+    def note_full(self) -> None:
+        """Note that this worker has no slot free until its next claim."""
+        self._client.hset(keys.free_slots(self._model), self._worker, "0")
+
     def heartbeat(
         self, running: Sequence[tuple[str, int]], about: Mapping[str, object], *, slots: int
     ) -> list[LeaseStatus]:

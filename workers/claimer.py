@@ -74,6 +74,8 @@ class Claimer:
         #: Turns that the control channel's thread has claimed; guarded by the same lock.
         self._unstarted: deque[Claimed] = deque()
         self._unreachable = False
+        #: Whether Redis was told that no slot is free, for lack of memory.
+        self._noted_full = False
         self._wake = Event()
         self._callbacks = Callbacks(
             write_after_step=publisher.write_after_step,
@@ -141,11 +143,18 @@ class Claimer:
             self._start(self._unstarted.popleft())
 
     def _claim_next(self) -> Claimed | None:
-        """Claim the next turn if a slot is free."""
+        """Claim the next turn if a slot is free and the engine has memory for more turns."""
         slots = self._active.free_slots() - len(self._unstarted)
         if slots < 1 or self._stopping.is_set():
             return None
+        if self._engine.short_of_memory:
+            if not self._noted_full:
+                # So that other workers are woken up, and turns of batches are preempted here.
+                self._queue.note_full()
+                self._noted_full = True
+            return None
         claimed = self._queue.claim(slots)
+        self._noted_full = False
         if self._unreachable:
             log.info("Redis can be used again, claims continue")
             self._unreachable = False

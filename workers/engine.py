@@ -87,6 +87,14 @@ class Engine(Protocol):
         """How many tokens a prompt and its answer may have together."""
         ...
 
+    @property
+    def short_of_memory(self) -> bool:
+        """Whether it should be given no more turns now: those that it has may need all memory.
+
+        A turn that it is given nevertheless waits in the engine. Thread-safe.
+        """
+        ...
+
     def submit(
         self,
         prompt_ids: Sequence[int],
@@ -99,8 +107,9 @@ class Engine(Protocol):
         constraint: Constraint | None = None,
         cache: CacheScope = NO_OWNER,
     ) -> Handle:
-        """Take a turn; it starts at the next step with a free slot, in the order of submission.
+        """Take a turn; it starts at the next step with a free slot and memory for it.
 
+        Turns start in the order of submission, those of low priority after the others.
         An answer that reaches the end of the context finishes with LENGTH. Thread-safe.
 
         Args:

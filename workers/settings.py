@@ -108,7 +108,19 @@ class WorkerSettings:
         " whatever its template knows",
     ).field()
     slots: int = Setting(
-        "SLOTS", whole(1, 4096), 8, "turns that one engine answers at once"
+        "SLOTS",
+        whole(0, 4096),
+        0,
+        "turns that one engine answers at once; 0 takes as many as are likely to fit the memory, up"
+        " to 64 on a GPU and 8 on a CPU",
+    ).field()
+    memory_share: int = Setting(
+        "MEMORY_SHARE",
+        whole(1, 100),
+        100,
+        "percent of the device's memory that one worker may take, its weights included, with the"
+        " engine `slot`",
+        shown="`100`; with `turnstream up`, 100 divided by the number of its workers",
     ).field()
     #: Of prompt and answer together; 0: the model's own, or what fits the memory.
     context_tokens: int = Setting(

@@ -3,13 +3,14 @@
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from turnstream.cli.main import main
 from turnstream.cli.ports import FIRST, PAST_LAST, free_port
 from turnstream.cli.supervisor import GiveUp
-from turnstream.cli.up import free_to_listen
+from turnstream.cli.up import Up, free_to_listen
 from turnstream.cli.up_settings import UpSettings
 
 
@@ -70,3 +71,16 @@ def test_a_redis_that_does_not_answer_is_reported(
 
     assert code == 1
     assert "TURNSTREAM_REDIS_URL" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(("given", "expected"), [("", "25"), ("60", "60")])
+def test_workers_divide_the_memory_unless_their_share_is_set(
+    given: str, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TURNSTREAM_MEMORY_SHARE", given)
+    settings = UpSettings.read({"TURNSTREAM_WORKERS": "2", "TURNSTREAM_MODEL": "a,b"})
+    commands = Up(settings, 8000, cast(Any, None)).commands("redis://127.0.0.1:1")
+    shares = [
+        each.environ.get("TURNSTREAM_MEMORY_SHARE") for each in commands if "worker" in each.name
+    ]
+    assert shares == [expected] * 4

@@ -14,6 +14,21 @@ from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
 
 
+async def test_a_worker_without_memory_for_more_turns_is_not_woken_up(
+    turn_client: TurnClient, make_queue: object, make_turn: MakeTurn, redis: Redis
+) -> None:
+    for worker, slots in (("w0", 1), ("w1", 3)):
+        queue = make_queue(worker)  # type: ignore[operator]
+        queue.heartbeat([], {}, slots=4)
+        queue.claim(slots)
+    queue.note_full()
+
+    await submitted(turn_client, make_turn())
+
+    rung = [await redis.llen(f"turns.{MODEL}.{worker}") for worker in ("w0", "w1")]
+    assert rung == [1, 0]
+
+
 async def test_the_worker_with_most_free_slots_is_woken_up(
     turn_client: TurnClient, make_queue: object, make_turn: MakeTurn, redis: Redis
 ) -> None:

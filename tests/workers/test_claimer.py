@@ -55,6 +55,7 @@ class FakeEngine:
 
     context = 100
     cached_tokens = 0
+    short_of_memory = False
 
     def __init__(self) -> None:
         self.low_priority: list[bool] = []
@@ -158,6 +159,43 @@ def test_what_the_control_channel_claims_is_started_by_the_claimers_own_thread()
     assert left is None
     assert queue.claim(1) is not None
     assert started_by == ["claimer"]
+
+
+def test_an_engine_that_is_short_of_memory_is_given_no_turn() -> None:
+    noted: list[str] = []
+
+    class Queue(OneTurn):
+        def claim(self, free_slots: int) -> Claimed | None:
+            noted.append("claim")
+            return super().claim(free_slots)
+
+        def note_full(self) -> None:
+            noted.append("full")
+
+    engine, idle = FakeEngine(), cast(Any, Idle())
+    table = ByteTable.from_tokens(["<s>", "a", "b"], {0})
+    claimer = Claimer(
+        cast(Any, Queue()),
+        ActiveTurns(4),
+        idle,
+        cast(Any, engine),
+        idle,
+        lambda ids, stop, *, begun=False: Slicer(table, stop=stop),
+        Vocabulary(table, []),
+        no_tools(table),
+    )
+
+    engine.short_of_memory = True
+    claimer.wake_up()
+    claimer.wake_up()
+    assert noted == ["full"]
+    engine.short_of_memory = False
+    claimer.wake_up()
+    assert noted == ["full", "claim", "claim"]
+    assert len(engine.low_priority) == 1
+    engine.short_of_memory = True
+    claimer.wake_up()
+    assert noted[3:] == ["full"]
 
 
 @pytest.mark.parametrize(

@@ -51,7 +51,8 @@ class PrefillChunk:
     """Several tokens of one prompt."""
 
     tokens: slice
-    slot: int
+    #: One slot.
+    slots: slice
     #: The slot's tokens, the chunk included.
     length: int
     #: ``(size, length)`` bool: the positions that each token attends to; None at a prompt's start.
@@ -131,21 +132,24 @@ class PackedStep(Step):
 
     def store(self, layer: int, key: Tensor, value: Tensor) -> None:
         """Write keys and values to their slots; see `Step.store`."""
-        self.cache.keys[layer][self.slots, :, self.positions] = key
-        self.cache.values[layer][self.slots, :, self.positions] = value
+        self.cache.write(layer, self.slots, self.positions, key, value)
 
     def attend(self, layer: int, query: Tensor, scaling: float) -> Tensor:
         """Attend from every token to its own slot; see `Step.attend`."""
-        keys, values = self.cache.keys[layer], self.cache.values[layer]
         out = torch.empty_like(query, memory_format=torch.contiguous_format)
         for some in self.ranges:
-            at = (some.slots, slice(None), slice(some.length))
+            keys, values = self.cache.read(layer, some.slots, some.length)
             out[some.tokens] = _attend_decode(
-                query[some.tokens], keys[at], values[at], some.masked, scaling
+                query[some.tokens], keys, values, some.masked, scaling
             )
-        for chunk in self.chunks:
-            out[chunk.tokens] = attend_chunk(chunk, query, keys, values, scaling)
+        self.attend_chunks(layer, query, scaling, out)
         return out
+
+    def attend_chunks(self, layer: int, query: Tensor, scaling: float, out: Tensor) -> None:
+        """Attend from the tokens of prompts only; write the results to their places in ``out``."""
+        for chunk in self.chunks:
+            keys, values = self.cache.read(layer, chunk.slots, chunk.length)
+            out[chunk.tokens] = attend_chunk(chunk, query, keys, values, scaling)
 
     def last_tokens(self, slots: Sequence[int]) -> Tensor:
         """Return the index in the step of each slot's last token, ``(slots,)`` int64."""
@@ -198,7 +202,8 @@ def _prefill_chunks(
         if new.start:
             visible = torch.ones(size, length, dtype=torch.bool, device=device).tril(new.start)
         tokens = slice(first, first + size)
-        chunks.append(PrefillChunk(tokens=tokens, slot=new.slot, length=length, visible=visible))
+        slots = slice(new.slot, new.slot + 1)
+        chunks.append(PrefillChunk(tokens=tokens, slots=slots, length=length, visible=visible))
         first += size
     return chunks
 
@@ -238,13 +243,11 @@ def attend_chunk(
 
     Args:
         query: ``(tokens, heads, head_dim)``, of the whole step.
-        keys: ``(slots, kv_heads, context, head_dim)``, like ``values``.
+        keys: ``(1, kv_heads, length, head_dim)``, like ``values``.
 
     Returns:
         ``(size, heads, head_dim)``.
     """
-    at = (slice(chunk.slot, chunk.slot + 1), slice(None), slice(chunk.length))
-    keys, values = keys[at], values[at]
     shared = query.shape[1] // keys.shape[1]
     if shared > 1 and keys.device.type != "cpu":
         # torch's GPU kernels that take a mask have no shared heads: it would compute all scores in

@@ -13,6 +13,10 @@ from turnstream.workers.engines.recorded_steps import Recorder
 #: Models up to this size run on one thread: waking a second one takes longer than a step.
 ONE_THREAD_BYTES = 16 * 2**20
 
+#: How many prompt tokens a step takes at most. On a GPU fewer cost as much as the launches.
+GPU_PROMPT_TOKENS = 2048
+CPU_PROMPT_TOKENS = 512
+
 
 def choose_threads(checkpoint: Checkpoint) -> None:
     """Let torch use one thread for a small model, unless the environment says how many."""
@@ -34,6 +38,28 @@ def pick_decode_op(
     return None
 
 
+def prompt_tokens(device: torch.device) -> int:
+    """Return how many prompt tokens a step takes at most on a device."""
+    return GPU_PROMPT_TOKENS if device.type == "cuda" else CPU_PROMPT_TOKENS
+
+
+def room(device: torch.device, *, percent: int, used: int) -> int:
+    """Return how much memory a worker may still take of a device.
+
+    Args:
+        percent: the worker's part of the whole memory.
+        used: what the worker has taken of that.
+    """
+    return min(free_bytes(device), total_bytes(device) * percent // 100 - used)
+
+
+def total_bytes(device: torch.device) -> int:
+    """Return how much memory a device has."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[1]
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
 def free_bytes(device: torch.device) -> int:
     """Return how much of a device's memory is free."""
     if device.type == "cuda":
@@ -43,4 +69,4 @@ def free_bytes(device: torch.device) -> int:
     if meminfo.exists():
         lines = dict(line.split(":") for line in meminfo.read_text().splitlines())
         return int(lines["MemAvailable"].split()[0]) * 1024
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 2
+    return total_bytes(device) // 2

@@ -11,9 +11,10 @@ from torch import Tensor, nn
 from transformers import LlamaForCausalLM
 from transformers.models.llama.modeling_llama import LlamaAttention
 
-from turnstream.workers.engines.attention import PackedStep, attend_chunk
+from turnstream.workers.engines.attention import PackedStep
 from turnstream.workers.engines.decode_op import DTYPES, DecodeOp
 from turnstream.workers.engines.joined_layers import joined
+from turnstream.workers.engines.slot_cache import SlotCache
 
 
 class FusedAttention(nn.Module):
@@ -41,6 +42,7 @@ class FusedAttention(nn.Module):
         tokens = hidden_states.shape[1]
         qkv = self.qkv_proj(hidden_states).view(tokens, -1, self._width)
         cos, sin = position_embeddings
+        assert isinstance(step.cache, SlotCache)
         keys, values = step.cache.keys[self._layer], step.cache.values[self._layer]
         out = self._op(
             qkv,
@@ -54,9 +56,7 @@ class FusedAttention(nn.Module):
             decode_tokens=step.decode_tokens,
             scaling=self._scaling,
         )
-        query = qkv[:, : self._heads]
-        for chunk in step.chunks:
-            out[chunk.tokens] = attend_chunk(chunk, query, keys, values, self._scaling)
+        step.attend_chunks(self._layer, qkv[:, : self._heads], self._scaling, out)
         return self.o_proj(out.view(1, tokens, -1)), None
 
 

@@ -1,77 +1,97 @@
-"""The keys and values of all slots, in one block per layer that is allocated at start.
+"""What every cache of keys and values can do, whatever its layout.
 
-Past its written tokens a slot holds values of earlier turns, which attention masks. A masked NaN
-would still make a weighted sum NaN, so a slot that may hold one is cleared.
+Its memory is counted in pages of some tokens, and a slot has as many as its text needs. Past its
+written tokens a slot holds values of earlier turns, which attention masks. A masked NaN would still
+make a weighted sum NaN, so a slot that may hold one is cleared.
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from transformers import LlamaConfig
 
 
-class KvCache:
-    """Keys and values, each ``(slots, kv_heads, context, head_dim)`` per layer, and last tokens.
+class Copy(NamedTuple):
+    """Tokens to copy within a cache before a turn starts."""
+
+    #: A page where slots share pages, else a slot; like `target`.
+    source: int
+    target: int
+    #: How many tokens, the first ones.
+    tokens: int
+
+
+class KvCache(ABC):
+    """Keys and values of the turns in all slots.
 
     Args:
-        page_tokens: page size for kernels that read pages; tokens are then contiguous in memory
-            instead of each head's tokens, and slots have whole pages.
+        page_tokens: tokens of a page.
+        pages: how many there are; None has enough for a whole context in every slot.
     """
+
+    #: Whether a page may belong to several slots.
+    shares_pages: bool
 
     def __init__(
         self,
-        config: LlamaConfig,
         *,
         slots: int,
         context: int,
-        dtype: torch.dtype,
+        page_tokens: int,
+        pages: int | None,
         device: torch.device,
-        page_tokens: int | None = None,
     ) -> None:
-        heads, width = kv_shape(config)
-        pages = slot_tokens(context, page_tokens) // page_tokens if page_tokens else 0
-
-        def block() -> tuple[Tensor, Tensor]:
-            if not page_tokens:
-                plain = torch.zeros((slots, heads, context, width), dtype=dtype, device=device)
-                return plain, plain
-            shape = (slots * pages + 1, page_tokens, heads, width)
-            paged = torch.zeros(shape, dtype=dtype, device=device)
-            return paged[:-1].view(slots, -1, heads, width).transpose(1, 2), paged
-
         self.slots = slots
         self.context = context
-        layers = range(config.num_hidden_layers)
-        self.keys: Sequence[Tensor]
-        self.values: Sequence[Tensor]
-        #: The same memory in pages, ``(pages, page_tokens, kv_heads, head_dim)`` per layer.
-        self.paged_keys: Sequence[Tensor]
-        self.paged_values: Sequence[Tensor]
-        self.keys, self.paged_keys = zip(*(block() for _ in layers), strict=True)
-        self.values, self.paged_values = zip(*(block() for _ in layers), strict=True)
-        #: ``(slots + 1, pages of a slot)`` int32: the pages of each slot, and of `scratch`.
-        self.table = torch.arange((slots + 1) * pages, dtype=torch.int32, device=device).view(
-            slots + 1, pages
-        )
-        self.table[slots] = slots * pages
-        #: The slot that padding writes to; it has one page, and only in a cache with pages.
-        self.scratch = slots
-        #: How many tokens a slot has room for.
-        self.slot_tokens = slot_tokens(context, page_tokens)
+        self.page_tokens = page_tokens
+        #: How many pages a whole context has.
+        self.slot_pages = math.ceil(context / page_tokens)
+        #: How many pages all slots have together.
+        self.pages = slots * self.slot_pages if pages is None else pages
+        if self.pages < self.slot_pages + slots - 1:
+            # One turn can always have a whole context, and each other at least a page.
+            raise ValueError(f"{self.pages} pages for {slots} slots and a context of {context}")
+        self.device = device
         #: ``(slots + 1,)`` int64: the last token chosen for each slot.
         self.last_ids = torch.zeros(slots + 1, dtype=torch.int64, device=device)
 
-    def copy(self, *, source: int, target: int, length: int) -> None:
-        """Copy the first ``length`` tokens from one slot to another."""
-        for block in (*self.keys, *self.values):
-            block[target, :, :length] = block[source, :, :length]
+    @abstractmethod
+    def write(
+        self, layer: int, slots: Tensor, positions: Tensor, keys: Tensor, values: Tensor
+    ) -> None:
+        """Write the keys and values of some tokens, each ``(tokens, kv_heads, head_dim)``.
 
-    def clear(self, slot: int) -> None:
-        """Set all keys and values of a slot to 0."""
-        for block in (*self.keys, *self.values):
-            block[slot] = 0
+        Args:
+            slots: ``(tokens,)`` int64: the slot of each, like ``positions`` in it.
+        """
+
+    @abstractmethod
+    def read(self, layer: int, slots: slice, length: int) -> tuple[Tensor, Tensor]:
+        """Return the first keys and values of neighbouring slots.
+
+        Returns:
+            Each ``(slots, kv_heads, length, head_dim)``; to be read only.
+        """
+
+    @abstractmethod
+    def copy(self, copy: Copy) -> None:
+        """Copy tokens to another slot or page."""
+
+    @abstractmethod
+    def place(self, slot: int, pages: Sequence[int]) -> None:
+        """Note that a slot has these pages, in the order of its tokens."""
+
+    @abstractmethod
+    def shrink(self, slot: int, pages: int) -> None:
+        """Note that a slot keeps only so many of its pages, the first ones."""
+
+    @abstractmethod
+    def clear(self, slot: int, pages: Sequence[int]) -> None:
+        """Set all keys and values of a slot to 0; these pages are its own only."""
 
 
 def kv_shape(config: LlamaConfig) -> tuple[int, int]:
@@ -79,11 +99,6 @@ def kv_shape(config: LlamaConfig) -> tuple[int, int]:
     # Qwen 2's config has no width at all, since it is never anything else.
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     return config.num_key_value_heads or config.num_attention_heads, width
-
-
-def slot_tokens(context: int, page_tokens: int | None) -> int:
-    """Return how many tokens are allocated for a slot: whole pages, if there are pages."""
-    return math.ceil(context / page_tokens) * page_tokens if page_tokens else context
 
 
 def bytes_per_token(config: LlamaConfig, dtype: torch.dtype) -> int:

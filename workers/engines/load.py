@@ -22,16 +22,18 @@ from turnstream.workers.engines.checkpoint import (
 from turnstream.workers.engines.device_choice import name_of, pick_device, pick_dtype
 from turnstream.workers.engines.device_setup import (
     choose_threads,
-    free_bytes,
     pick_decode_op,
     pick_recorder,
+    prompt_tokens,
+    room,
 )
 from turnstream.workers.engines.families import window
 from turnstream.workers.engines.generation_defaults import read_generation_defaults
 from turnstream.workers.engines.kv_cache import bytes_per_token
 from turnstream.workers.engines.quantised_linear import Quantise, quantise, quantised_dtype
 from turnstream.workers.engines.quiet_loading import reporting
-from turnstream.workers.engines.sizing import fit
+from turnstream.workers.engines.sizing import fit, most_slots
+from turnstream.workers.engines.slot_cache import PAGE_TOKENS
 from turnstream.workers.engines.slot_engine import SlotEngine
 from turnstream.workers.engines.tokenizer import LlamaTokenizer, load_tokenizer
 from turnstream.workers.engines.vllm_setup import start_vllm
@@ -73,9 +75,10 @@ def load_engine(
     model: str,
     device: str,
     dtype: str,
-    slots: int,
+    slots: int | None,
     context: int | None,
     after_step: Callable[[], None],
+    memory_percent: int = 100,
     cache: Path | None = None,
     compile_cache: Path | None = None,
     engine: str = "slot",
@@ -91,10 +94,12 @@ def load_engine(
         model: what `checkpoint.find` takes.
         device: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
         dtype: ``auto``, ``float32``, ``bfloat16`` or ``float16``.
-        slots: how many turns run at once.
+        slots: how many turns run at once; None takes as many as are likely to fit the memory.
         context: tokens of prompt and answer together; None takes the model's maximum, or as much
             of it as fits the memory.
         after_step: called on the engine's thread after each step.
+        memory_percent: how much of the device's memory this engine may take, weights included;
+            for `slot` only.
         cache: the user's folder for what can be made again, such as unpacked models;
             None refuses models that need one.
         compile_cache: the folder of the compiled attention for CPUs; None compiles nothing.
@@ -156,6 +161,7 @@ def load_engine(
                 dtype=torch_dtype,
                 slots=slots,
                 context=context,
+                memory_percent=memory_percent,
                 tokenizer=tokenizer,
                 after_step=after_step,
                 compile_cache=compile_cache,
@@ -163,14 +169,13 @@ def load_engine(
                 on_progress=on_progress,
             ).result()
     log.info(
-        "model %s on %s in %s%s: %d slots × %d tokens, %.1f MiB of keys and values",
+        "model %s on %s in %s%s: %d slots, context %d",
         checkpoint.name,
         torch_device,
         name_of(torch_dtype),
         " by vLLM" if engine == "vllm" else "",
         running.capacity,
         running.context,
-        running.capacity * running.context * bytes_per_token(config, torch_dtype) / 2**20,
     )
     return LoadedModel(
         name=checkpoint.name,
@@ -189,8 +194,9 @@ def _start_slot(
     *,
     device: torch.device,
     dtype: torch.dtype,
-    slots: int,
+    slots: int | None,
     context: int | None,
+    memory_percent: int,
     tokenizer: LlamaTokenizer,
     after_step: Callable[[], None],
     compile_cache: Path | None,
@@ -198,11 +204,11 @@ def _start_slot(
     on_progress: Callable[[float], None],
 ) -> Engine:
     log.info(
-        "loading model %s: %.2f GiB of weights; %.1f GiB are free for it and %d slots × %d tokens",
+        "loading model %s: %.2f GiB of weights; %.1f GiB are free for it and %s slots, context %d",
         checkpoint.name,
         checkpoint.weight_bytes / 2**30,
-        free_bytes(device) / 2**30,
-        slots,
+        room(device, percent=memory_percent, used=0) / 2**30,
+        slots or f"up to {most_slots(device)}",
         context or config.max_position_embeddings,
     )
     with reporting(on_progress):
@@ -213,16 +219,26 @@ def _start_slot(
         dtype,
         slots=slots,
         context=context,
-        free=free_bytes(device),
-        page_tokens=recorder.page_tokens if recorder else None,
+        free=room(device, percent=memory_percent, used=llama.get_memory_footprint()),
+        page_tokens=recorder.page_tokens if recorder else PAGE_TOKENS,
+        most_slots=most_slots(device),
+        whole_slots=recorder is None and device.type != "cpu",
         reach=window(config),
+    )
+    log.info(
+        "model %s: keys and values of %d tokens may take %.1f MiB",
+        checkpoint.name,
+        size.tokens,
+        size.tokens * bytes_per_token(config, dtype) / 2**20,
     )
     return SlotEngine(
         llama,
         slots=size.slots,
         context=size.context,
         eos_ids=tokenizer.eos_ids,
+        kv_tokens=size.tokens,
         after_step=after_step,
+        prompt_tokens=prompt_tokens(device),
         decode_op=pick_decode_op(device, dtype, compile_cache),
         recorder=recorder,
         grammars=tokenizer.grammars(config.vocab_size),

@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import LlamaForCausalLM
 
 from turnstream.workers.engines.attention import PENDING_ID, NewTokens, Step, packed
-from turnstream.workers.engines.kv_cache import KvCache
+from turnstream.workers.engines.paged_cache import PagedCache
 
 
 class PagedAttention(Protocol):
@@ -115,17 +115,21 @@ class PagedStep(Step):
         row: ``(sum of the layout's parts,)`` int64, on the device.
     """
 
-    def __init__(self, cache: KvCache, row: Tensor, layout: Layout, attend: PagedAttention) -> None:
+    cache: PagedCache
+
+    def __init__(
+        self, cache: PagedCache, row: Tensor, layout: Layout, attend: PagedAttention
+    ) -> None:
         ids, self.positions, slots, starts, lengths, turn_slots, self._last = row.split(
             layout.parts
         )
         self.cache = cache
         self.ids = torch.where(ids == PENDING_ID, cache.last_ids[slots], ids)
         # All of these are the same for every layer.
-        self._where = slots * cache.slot_tokens + self.positions
+        self._rows = cache.rows(slots, self.positions)
         self._starts, self._lengths = starts.int(), lengths.int()
         self._table = cache.table[turn_slots]
-        self._room = slot_room(self._table, cache.slot_tokens)
+        self._room = slot_room(self._table, cache.page_tokens)
         self._longest = layout.longest
         self._attend = attend
 
@@ -136,15 +140,14 @@ class PagedStep(Step):
 
     def store(self, layer: int, key: Tensor, value: Tensor) -> None:
         """Write keys and values to their pages; see `Step.store`."""
-        self.cache.paged_keys[layer].flatten(0, 1).index_copy_(0, self._where, key)
-        self.cache.paged_values[layer].flatten(0, 1).index_copy_(0, self._where, value)
+        self.cache.write_rows(layer, self._rows, key, value)
 
     def attend(self, layer: int, query: Tensor, scaling: float) -> Tensor:
         """Attend from every token to its own slot; see `Step.attend`."""
         return self._attend(
             query,
-            self.cache.paged_keys[layer],
-            self.cache.paged_values[layer],
+            self.cache.keys[layer],
+            self.cache.values[layer],
             starts=self._starts,
             longest=self._longest,
             table=self._table,
@@ -154,7 +157,8 @@ class PagedStep(Step):
         )
 
 
-def slot_room(table: Tensor, slot_tokens: int) -> Tensor:
+def slot_room(table: Tensor, page_tokens: int) -> Tensor:
     """Return the argument `room` of `PagedAttention`."""
-    turns = len(table)
-    return torch.arange(turns + 1, dtype=torch.int32, device=table.device) * slot_tokens
+    turns, pages = table.shape
+    multiples = torch.arange(turns + 1, dtype=torch.int32, device=table.device)
+    return multiples * pages * page_tokens

@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import LlamaForCausalLM
 
 from turnstream.workers.engines.attention import NewTokens
-from turnstream.workers.engines.kv_cache import KvCache
+from turnstream.workers.engines.paged_cache import PagedCache
 from turnstream.workers.engines.paged_step import Layout, PagedAttention, PagedStep
 from turnstream.workers.engines.to_device import to_device
 
@@ -43,7 +43,7 @@ class Recorder(Protocol):
 class PagedSteps:
     """Computes steps over a cache with pages; `record` makes them faster."""
 
-    def __init__(self, model: LlamaForCausalLM, cache: KvCache, recorder: Recorder) -> None:
+    def __init__(self, model: LlamaForCausalLM, cache: PagedCache, recorder: Recorder) -> None:
         self._model = model
         self.cache = cache
         self._recorder = recorder
@@ -91,7 +91,7 @@ class PagedSteps:
     def plain(self, new_tokens: Sequence[NewTokens]) -> Tensor:
         """Return the logits at each turn's last token, without a recording."""
         exact = Layout.of(new_tokens)
-        row = to_device(exact.row(new_tokens, scratch=self.cache.scratch), self.cache.table.device)
+        row = to_device(exact.row(new_tokens, scratch=self.cache.scratch), self.cache.device)
         return PagedStep(self.cache, row, exact, self._recorder.attend).logits(self._model)
 
 
@@ -99,7 +99,7 @@ class Recording:
     """A step of one layout."""
 
     def __init__(
-        self, model: LlamaForCausalLM, cache: KvCache, recorder: Recorder, layout: Layout
+        self, model: LlamaForCausalLM, cache: PagedCache, recorder: Recorder, layout: Layout
     ) -> None:
         self.layout = layout
         self._scratch = cache.scratch

@@ -56,6 +56,10 @@ class SlotTurn:
         #: It skips steps in which other turns compute their first token.
         self.low_priority = low_priority
         self.slot: Slot | None = None
+        #: How many turns were submitted before it.
+        self.number = 0
+        #: Whether it had a slot before and was put back.
+        self.put_back = False
         self.cancelled = False
         #: Whether `on_step` was called with the finish.
         self.finished = False
@@ -68,6 +72,20 @@ class SlotTurn:
         """Whether the turn has a slot and no token of its answer."""
         slot = self.slot
         return slot is not None and len(slot.ids) + slot.pending == len(self.prompt)
+
+    @property
+    def rank(self) -> tuple[bool, int]:
+        """The turn's place among all: those before it are not to wait for it."""
+        return self.low_priority, self.number
+
+    def leave_slot(self) -> Slot:
+        """Give the slot up; the answer continues from its own tokens, which the host knows all."""
+        slot, self.slot = self.slot, None
+        assert slot is not None
+        assert not slot.pending
+        self.prompt = list(slot.ids)
+        self.put_back = True
+        return slot
 
     def completes(self, new: NewTokens) -> bool:
         """Return whether these are the last tokens before the next one of the answer."""

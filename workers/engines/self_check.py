@@ -13,7 +13,6 @@ import torch
 import transformers
 from transformers import LlamaConfig
 
-from turnstream.workers.engine import CheckpointError
 from turnstream.workers.engines.check_answers import compare, generate
 from turnstream.workers.engines.check_report import Part, Report, Speed, Verdict
 from turnstream.workers.engines.check_speed import answers, bandwidth, bytes_of_a_step
@@ -28,6 +27,7 @@ from turnstream.workers.engines.device_setup import (
     free_bytes,
     pick_decode_op,
     pick_recorder,
+    prompt_tokens,
 )
 from turnstream.workers.engines.kv_cache import bytes_per_token
 from turnstream.workers.engines.load import load_weights
@@ -35,6 +35,7 @@ from turnstream.workers.engines.paged_step import PagedAttention
 from turnstream.workers.engines.recorded_steps import PagedSteps, Recorder
 from turnstream.workers.engines.sizing import Size, fit
 from turnstream.workers.engines.slot_attention_check import SlotAttention
+from turnstream.workers.engines.slot_cache import PAGE_TOKENS as SLOT_PAGE_TOKENS
 from turnstream.workers.engines.slot_engine import SlotEngine
 from turnstream.workers.engines.step_check import TOLERANCE, attention_differences
 from turnstream.workers.engines.steps import Steps
@@ -103,6 +104,8 @@ def check_engine(
         llama,
         slots=size.slots,
         context=size.context,
+        kv_tokens=size.tokens,
+        prompt_tokens=prompt_tokens(where),
         eos_ids=frozenset(),
         after_step=lambda: None,
         decode_op=decode_op,
@@ -193,21 +196,18 @@ def check_recordings(steps: Steps) -> list[Part]:
 def _size(
     config: LlamaConfig, dtype: torch.dtype, device: torch.device, recorder: Recorder | None
 ) -> Size:
-    """Return room for as many turns as are measured, or as fit."""
-    context = min(_CONTEXT, config.max_position_embeddings)
-    for slots in reversed(TURNS):
-        try:
-            return fit(
-                config,
-                dtype,
-                slots=slots,
-                context=context,
-                free=free_bytes(device),
-                page_tokens=recorder.page_tokens if recorder else None,
-            )
-        except CheckpointError as exc:
-            refusal = exc
-    raise refusal
+    """Return room for as many turns as are measured, or as fit with a whole context."""
+    size = fit(
+        config,
+        dtype,
+        slots=max(TURNS),
+        context=min(_CONTEXT, config.max_position_embeddings),
+        free=free_bytes(device),
+        page_tokens=recorder.page_tokens if recorder else SLOT_PAGE_TOKENS,
+        # Turns that wait for memory would be measured as slow ones.
+        whole_slots=True,
+    )
+    return size._replace(slots=max(turns for turns in TURNS if turns <= size.slots))
 
 
 def _machine(device: torch.device) -> dict[str, str]:

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 from transformers import LlamaConfig
 
-from turnstream.workers.engines.attention import NewTokens, PackedStep, attend_chunk
+from turnstream.workers.engines.attention import NewTokens, PackedStep
 from turnstream.workers.engines.decode_op import DecodeOp
-from turnstream.workers.engines.kv_cache import KvCache
+from turnstream.workers.engines.slot_cache import SlotCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class SlotAttention:
         scaling: float,
     ) -> Tensor:
         """Copy the pages into slots and attend there; each turn has ``longest`` queries."""
-        cache = KvCache(
+        cache = SlotCache(
             LlamaConfig(
                 num_hidden_layers=1,
                 num_attention_heads=queries.shape[1],
@@ -67,8 +67,5 @@ class SlotAttention:
             decode_tokens=step.decode_tokens,
             scaling=scaling,
         )
-        for chunk in step.chunks:
-            out[chunk.tokens] = attend_chunk(
-                chunk, queries, cache.keys[0], cache.values[0], scaling
-            )
+        step.attend_chunks(0, queries, scaling, out)
         return out

@@ -5,14 +5,14 @@ so a long prompt delays other turns by one prefill chunk per step. A turn joins 
 its submission; its slot is assigned again at the step after its end.
 
 On a GPU the next step is launched before the ids of the last one are known to the host.
+
+A turn takes memory as its text grows. Where that is short, the youngest turn is put back until
+there is some again, low-priority turns first; it then continues from its own tokens.
 """
 
 import logging
 import threading
-import time
-from collections import deque
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import torch
 from transformers import LlamaForCausalLM
@@ -21,19 +21,20 @@ from turnstream.turns.constraint import Constraint
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.workers.cache_scope import NO_OWNER, CacheScope
 from turnstream.workers.check_turn import check_turn
-from turnstream.workers.engine import EngineDead, Finish, FinishReason, OnLogprobs, OnStep
+from turnstream.workers.engine import Finish, FinishReason, OnLogprobs, OnStep
 from turnstream.workers.engines.attention import NewTokens
 from turnstream.workers.engines.decode_op import DecodeOp
 from turnstream.workers.engines.grammars import Grammars, matcher_of
 from turnstream.workers.engines.logit_changes import logit_changes
 from turnstream.workers.engines.next_tokens import choose_next
+from turnstream.workers.engines.placed_turns import PlacedTurns
 from turnstream.workers.engines.prepared import prepared
 from turnstream.workers.engines.recorded_steps import Recorder
 from turnstream.workers.engines.sampler import NOT_A_NUMBER
 from turnstream.workers.engines.scheduler import PendingStep, Scheduler, SlotTurn
-from turnstream.workers.engines.slots import Slots
 from turnstream.workers.engines.steps import start_steps
 from turnstream.workers.engines.to_device import to_device
+from turnstream.workers.engines.waiting_turns import WaitingTurns
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +45,7 @@ class SlotEngine:
     Args:
         model: in evaluation mode, on its device; used by this engine only.
         slots: how many turns run at once.
-        context: tokens per slot; the memory for ``slots × context`` is allocated here.
+        context: tokens of a prompt and its answer.
         eos_ids: tokens that end an answer.
         after_step: called on the engine's thread once all ``on_step`` calls of a step are made.
         prompt_tokens: how many prompt tokens one step takes at most.
@@ -53,6 +54,8 @@ class SlotEngine:
             computed for a finished turn are discarded.
         recorder: records decode steps on a GPU; None launches each step.
         grammars: compiles what answers must follow; None refuses turns with a constraint.
+        kv_tokens: how many tokens of all turns the memory has room for; None has room for
+            ``slots × context``.
     """
 
     def __init__(
@@ -68,33 +71,30 @@ class SlotEngine:
         ahead: bool | None = None,
         recorder: Recorder | None = None,
         grammars: Grammars | None = None,
+        kv_tokens: int | None = None,
     ) -> None:
         on_gpu = model.device.type == "cuda"
         prepared(model, decode_op, joined=on_gpu or recorder is not None)
         self._device = model.device
         self._vocabulary = model.config.vocab_size
         self._eos_ids = eos_ids
-        self._changes = partial(
-            logit_changes, eos_ids=eos_ids, vocabulary=self._vocabulary, device=model.device
-        )
         self._grammars = grammars
         self._after_step = after_step
         self._scheduler = Scheduler(prompt_tokens)
         #: How it computes its steps.
         self.steps = start_steps(
-            model, recorder, slots=slots, context=context, prompt_tokens=prompt_tokens
+            model,
+            recorder,
+            slots=slots,
+            context=context,
+            prompt_tokens=prompt_tokens,
+            kv_tokens=kv_tokens,
         )
         self._cache = self.steps.cache
-        self._slots = Slots(slots)
-        self._running: list[SlotTurn] = []
         self._ahead = on_gpu if ahead is None else ahead
         self._pending: PendingStep | None = None
-        # Shared with other threads, under the condition.
-        self._work = threading.Condition()
-        self._waiting: deque[SlotTurn] = deque()
-        self._closed = ""
-        self._drained_by = float("inf")
-
+        self._waiting = WaitingTurns()
+        self._turns = PlacedTurns(self._cache, self._waiting, self._begin)
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
 
@@ -111,7 +111,12 @@ class SlotEngine:
     @property
     def free_slots(self) -> int:
         """How many slots are free."""
-        return self._slots.free
+        return self._turns.free_slots
+
+    @property
+    def short_of_memory(self) -> bool:
+        """Whether it should be given no more turns now; see `workers.engine.Engine`."""
+        return self._turns.short_of_memory
 
     def submit(
         self,
@@ -141,23 +146,16 @@ class SlotEngine:
             matcher=matcher_of(self._grammars, constraint, prompt[len(prompt) - generated :]),
             cache=cache,
         )
-        with self._work:
-            if self._closed:
-                raise EngineDead(self._closed)
-            self._waiting.append(turn)
-            self._work.notify()
+        self._waiting.add(turn)
         return turn
 
     def healthy(self) -> bool:
         """Return whether the engine takes turns."""
-        return not self._closed and self._thread.is_alive()
+        return not self._waiting.closed and self._thread.is_alive()
 
     def stop(self, drain_seconds: float) -> None:
         """Let the running turns continue for this long, cancel the rest, and join the thread."""
-        with self._work:
-            self._closed = self._closed or "the engine was stopped"
-            self._drained_by = min(self._drained_by, time.monotonic() + drain_seconds)
-            self._work.notify()
+        self._waiting.close("the engine was stopped", drain_seconds=drain_seconds)
         self._thread.join()
 
     def _run(self) -> None:
@@ -171,20 +169,20 @@ class SlotEngine:
 
     def _has_work(self) -> bool:
         """Wait for a turn; return False if the engine was stopped and no turn is left."""
-        with self._work:
-            while not (self._running or self._waiting or self._pending):
-                if self._closed:
-                    return False
-                self._work.wait()
-            if time.monotonic() >= self._drained_by:
-                for turn in (*self._running, *self._waiting):
-                    turn.cancel()
-            return True
+        if not (self._turns.running or self._pending or self._waiting.wait()):
+            return False
+        if self._waiting.drained:
+            for turn in (*self._turns.running, *self._waiting.all()):
+                turn.cancel()
+        return True
 
     def _step(self) -> None:
         self._drop_cancelled()
-        self._assign_slots()
-        step = self._scheduler.next_step(self._running)
+        self._turns.place()
+        step = self._scheduler.next_step(self._turns.running)
+        if not self._turns.take_memory(step):
+            self._free_memory()
+            return
         try:
             pending = self._launch(step) if step else None
             failure = ""
@@ -205,27 +203,32 @@ class SlotEngine:
         self._after_step()
 
     def _drop_cancelled(self) -> None:
-        with self._work:
-            gone = [turn for turn in (*self._running, *self._waiting) if turn.cancelled]
-            self._waiting = deque(turn for turn in self._waiting if turn not in gone)
-        for turn in gone:
+        waiting = [turn for turn in self._waiting.all() if turn.cancelled]
+        for turn in waiting:
+            self._waiting.remove(turn)
+        for turn in (*(turn for turn in self._turns.running if turn.cancelled), *waiting):
             self._finish(turn, [], Finish(FinishReason.CANCELLED))
 
-    def _assign_slots(self) -> None:
-        while self._slots.free:
-            with self._work:
-                if not self._waiting:
-                    return
-                turn = self._waiting.popleft()
-            slot, source = self._slots.assign(turn.prompt, turn.cache)
-            if source:
-                self._cache.copy(source=source.index, target=slot.index, length=slot.written)
-            turn.slot = slot
-            turn.cached_tokens = slot.written
-            turn.logit_changes = self._changes(
-                turn.sampling, turn.prompt, generated=turn.generated, matcher=turn.matcher
-            )
-            self._running.append(turn)
+    def _begin(self, turn: SlotTurn) -> None:
+        turn.logit_changes = logit_changes(
+            turn.sampling,
+            turn.prompt,
+            generated=turn.generated,
+            matcher=turn.matcher,
+            eos_ids=self._eos_ids,
+            vocabulary=self._vocabulary,
+            device=self._device,
+        )
+
+    def _free_memory(self) -> None:
+        """Put a turn back, unless some may be over by now."""
+        if self._pending:
+            # The host must know all tokens of a turn that is put back.
+            pending, self._pending = self._pending, None
+            self._settle(pending)
+            self._after_step()
+        else:
+            self._turns.put_back_last()
 
     def _launch(self, new_tokens: list[tuple[SlotTurn, NewTokens]]) -> PendingStep | None:
         """Run the model once; every turn whose prompt is complete gets its next token.
@@ -261,8 +264,7 @@ class SlotEngine:
             new, finish = turn.take(id, self._eos_ids)
             if id == NOT_A_NUMBER:
                 # The slot may hold NaN, which would spread to its next turn.
-                self._cache.clear(slot.index)
-                slot.written = 0
+                self._turns.clear(slot)
             if finish:
                 self._finish(turn, new, finish)
             else:
@@ -279,19 +281,18 @@ class SlotEngine:
     def _finish(self, turn: SlotTurn, ids: Sequence[int], finish: Finish) -> None:
         """Release the turn's slot and deliver its finish; called once per turn."""
         turn.finished = True
-        if turn.slot:
-            self._slots.release(turn.slot)
-            self._running.remove(turn)
+        self._turns.remove(turn)
         try:
             turn.deliver(ids, finish)
         except Exception:
             log.exception("a turn's on_step failed at its finish")
 
     def _die(self, message: str) -> None:
-        with self._work:
-            self._closed = message
-            waiting, self._waiting = self._waiting, deque()
-        for turn in (*self._running, *waiting):
+        self._waiting.close(message)
+        waiting = self._waiting.all()
+        for turn in waiting:
+            self._waiting.remove(turn)
+        for turn in (*self._turns.running, *waiting):
             self._finish(turn, [], Finish(FinishReason.ERROR, message))
         try:
             self._after_step()

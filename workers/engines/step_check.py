@@ -13,7 +13,8 @@ from torch import Tensor
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from turnstream.workers.engines.attention import NewTokens, PackedStep
-from turnstream.workers.engines.kv_cache import KvCache, kv_shape
+from turnstream.workers.engines.kv_cache import kv_shape
+from turnstream.workers.engines.paged_cache import PagedCache
 from turnstream.workers.engines.paged_step import Layout, PagedAttention, slot_room
 
 #: The largest mean difference of a row, in standard deviations of the row.
@@ -77,7 +78,7 @@ def attention_differences(
                 longest=size,
                 table=table,
                 lengths=torch.tensor(used, dtype=torch.int32, device=device),
-                room=slot_room(table, pages * page_tokens),
+                room=slot_room(table, page_tokens),
                 scaling=width**-0.5,
             )
             expected = torch.cat(
@@ -107,14 +108,19 @@ class StepCheck:
     It writes to the cache, so it is used before the first turn.
     """
 
-    def __init__(self, model: LlamaForCausalLM, cache: KvCache) -> None:
+    def __init__(self, model: LlamaForCausalLM, cache: PagedCache) -> None:
         self._model = model
         self._cache = cache
-        page = cache.slot_tokens // cache.table.shape[1]
-        # The first slot has more than half of the context, the second more than a page.
-        wanted = [cache.context // 2 + 3, page + 1, *(3 + 11 * n % 40 for n in range(cache.slots))]
-        self._lengths = [min(length, cache.context - 1) for length in wanted[: cache.slots]]
         ids = random.Random(0)
+        #: For how many tokens each slot has pages.
+        self._room = _place(cache, ids)
+        # The first slot has more than half of the context, the second more than a page if it can.
+        wanted = [
+            cache.context // 2 + 3,
+            cache.page_tokens + 1,
+            *(3 + 11 * n % 40 for n in range(cache.slots)),
+        ]
+        self._lengths = [min(pair) - 1 for pair in zip(wanted, self._room, strict=False)]
         for slot, length in enumerate(self._lengths):
             for start in range(0, length, _PIECE):
                 size = min(_PIECE, length - start)
@@ -129,7 +135,7 @@ class StepCheck:
             start = self._lengths[slot]
             size = 1
             if layout.longest > 1:
-                size += min(spare, layout.longest - 1, self._cache.context - start - 1)
+                size += min(spare, layout.longest - 1, self._room[slot] - start - 1)
                 spare -= size - 1
             new_tokens.append(NewTokens(slot=slot, start=start, ids=self._draw(ids, size)))
         step = PackedStep(self._cache, new_tokens, self._model.device)
@@ -144,6 +150,24 @@ class StepCheck:
 
     def _draw(self, ids: random.Random, count: int) -> list[int]:
         return [ids.randrange(self._model.config.vocab_size) for _ in range(count)]
+
+
+def _place(cache: PagedCache, order: random.Random) -> list[int]:
+    """Give the first slot pages for a whole context and the others equally many of the rest.
+
+    Returns:
+        The tokens that each slot has pages for.
+    """
+    pages = list(range(cache.pages))
+    order.shuffle(pages)
+    others = (cache.pages - cache.slot_pages) // max(cache.slots - 1, 1)
+    room = []
+    for slot in range(cache.slots):
+        count = min(others, cache.slot_pages) if slot else cache.slot_pages
+        cache.place(slot, pages[:count])
+        del pages[:count]
+        room.append(min(count * cache.page_tokens, cache.context))
+    return room
 
 
 def _attention(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:

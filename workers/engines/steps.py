@@ -10,7 +10,10 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from turnstream.workers.engines.attention import NewTokens, PackedStep
 from turnstream.workers.engines.kv_cache import KvCache
+from turnstream.workers.engines.paged_cache import PagedCache
 from turnstream.workers.engines.recorded_steps import PagedSteps, Recorder, layouts
+from turnstream.workers.engines.slot_cache import PAGE_TOKENS as SLOT_PAGE_TOKENS
+from turnstream.workers.engines.slot_cache import SlotCache
 from turnstream.workers.engines.step_check import (
     StepCheck,
     attention_differences,
@@ -69,26 +72,51 @@ def start_steps(
     slots: int,
     context: int,
     prompt_tokens: int,
+    kv_tokens: int | None = None,
 ) -> Steps:
     """Allocate a cache and return what computes steps over it.
 
     Args:
         recorder: None, or what is used for slots in pages if it computes the right thing.
+        kv_tokens: how many tokens the cache has memory for; None has a context for every slot.
     """
-
-    sizes = {"slots": slots, "context": context}
     if recorder:
         try:
-            return _start_paged(model, recorder, prompt_tokens=prompt_tokens, **sizes)
+            return _start_paged(
+                model,
+                recorder,
+                slots=slots,
+                context=context,
+                prompt_tokens=prompt_tokens,
+                kv_tokens=kv_tokens,
+            )
         except Exception as exc:  # drivers and kernels may fail in any way
             log.warning("slots have no pages, and each step is launched separately: %s", str(exc))
         # Both caches together would not fit.
         torch.cuda.empty_cache()
-    return PlainSteps(model, _cache(model, None, **sizes))
+    if kv_tokens is not None and model.device.type != "cpu":
+        # There each slot has room for a whole context from the start.
+        slots = min(slots, max(kv_tokens // context, 1))
+        kv_tokens = None
+    cache = SlotCache(
+        model.config,
+        slots=slots,
+        context=context,
+        dtype=model.dtype,
+        device=model.device,
+        pages=_pages(kv_tokens, SLOT_PAGE_TOKENS),
+    )
+    return PlainSteps(model, cache)
 
 
 def _start_paged(
-    model: LlamaForCausalLM, recorder: Recorder, *, slots: int, context: int, prompt_tokens: int
+    model: LlamaForCausalLM,
+    recorder: Recorder,
+    *,
+    slots: int,
+    context: int,
+    prompt_tokens: int,
+    kv_tokens: int | None,
 ) -> PagedSteps:
     """Return steps over pages; raise if they compute something else than the model."""
     with torch.inference_mode():
@@ -102,23 +130,22 @@ def _start_paged(
                 turns=[turns for turns in _CHECKED_TURNS if turns <= slots],
             )
         )
-        cache = _cache(model, recorder.page_tokens, slots=slots, context=context)
+        cache = PagedCache(
+            model.config,
+            slots=slots,
+            context=context,
+            dtype=model.dtype,
+            device=model.device,
+            page_tokens=recorder.page_tokens,
+            pages=_pages(kv_tokens, recorder.page_tokens),
+        )
         paged = PagedSteps(model, cache, recorder)
         _check_and_record(model, paged, prompt_tokens=prompt_tokens)
     return paged
 
 
-def _cache(
-    model: LlamaForCausalLM, page_tokens: int | None, *, slots: int, context: int
-) -> KvCache:
-    return KvCache(
-        model.config,
-        slots=slots,
-        context=context,
-        dtype=model.dtype,
-        device=model.device,
-        page_tokens=page_tokens,
-    )
+def _pages(tokens: int | None, page_tokens: int) -> int | None:
+    return None if tokens is None else tokens // page_tokens
 
 
 def _check_and_record(model: LlamaForCausalLM, paged: PagedSteps, *, prompt_tokens: int) -> None:

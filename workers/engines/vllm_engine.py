@@ -119,6 +119,9 @@ class VllmEngine:
             self._thread.join()
             raise CheckpointError(f"vLLM cannot start with {folder}: {exc}") from exc
 
+    #: vLLM makes room itself: it puts turns of low priority back first.
+    short_of_memory = False
+
     @property
     def free_slots(self) -> int:
         """How many slots are free."""

@@ -4,7 +4,6 @@ This imports vllm only when it is called: everything else runs without it.
 """
 
 import importlib
-import math
 import os
 import sys
 from collections.abc import Callable
@@ -20,7 +19,7 @@ from turnstream.workers.engines.device_setup import free_bytes
 from turnstream.workers.engines.grammars import Grammars
 from turnstream.workers.engines.kv_cache import bytes_per_token
 from turnstream.workers.engines.merged_checkpoint import merged
-from turnstream.workers.engines.sizing import fit
+from turnstream.workers.engines.sizing import fit, most_slots
 
 #: vLLM's own settings; values in the worker's environment take precedence.
 SETTINGS = {
@@ -57,7 +56,7 @@ def start_vllm(
     *,
     device: torch.device,
     dtype: torch.dtype,
-    slots: int,
+    slots: int | None,
     context: int | None,
     tensor_parallel: int,
     cache: Path | None,
@@ -81,27 +80,30 @@ def start_vllm(
     from turnstream.workers.engines.vllm_engine import VllmEngine
     from turnstream.workers.engines.vllm_start import CPU_BLOCK_TOKENS
 
-    if device.type == "cpu":
-        # vLLM will load the weights, with up to twice their stored size.
-        free = free_bytes(device) - 2 * checkpoint.weight_bytes
-        slots, context = fit(config, dtype, slots=slots, context=context, free=free)
-        # vLLM keeps one block unused.
-        blocks = slots * math.ceil(context / CPU_BLOCK_TOKENS) + 1
-        kv_bytes = blocks * CPU_BLOCK_TOKENS * bytes_per_token(config, dtype) // tensor_parallel
-    else:
-        # vLLM measures the free memory of its GPUs itself.
-        free, kv_bytes = sys.maxsize, None
-        slots, context = fit(config, dtype, slots=slots, context=context, free=free)
+    # vLLM measures the free memory of its GPUs itself. On a CPU it will load the weights, with up
+    # to twice their stored size.
+    on_cpu = device.type == "cpu"
+    size = fit(
+        config,
+        dtype,
+        slots=slots,
+        context=context,
+        free=free_bytes(device) - 2 * checkpoint.weight_bytes if on_cpu else sys.maxsize,
+        page_tokens=CPU_BLOCK_TOKENS,
+        most_slots=most_slots(device),
+    )
+    # vLLM keeps one block unused.
+    kv_bytes = (size.tokens + CPU_BLOCK_TOKENS) * bytes_per_token(config, dtype) // tensor_parallel
     return VllmEngine(
         checkpoint.folder,
         device=device.type,
         dtype=name_of(dtype),
-        slots=slots,
-        context=context,
+        slots=size.slots,
+        context=size.context,
         vocabulary=config.vocab_size,
         eos_ids=eos_ids,
         after_step=after_step,
-        kv_bytes=kv_bytes,
+        kv_bytes=kv_bytes if on_cpu else None,
         tensor_parallel=tensor_parallel,
         grammars=grammars,
     )

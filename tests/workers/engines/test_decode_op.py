@@ -14,7 +14,7 @@ from turnstream.workers.engines import attention, decode_op
 from turnstream.workers.engines.attention import NewTokens, PackedStep
 from turnstream.workers.engines.decode_op import DecodeOp, load_decode_op
 from turnstream.workers.engines.fused_attention import fuse
-from turnstream.workers.engines.kv_cache import KvCache
+from turnstream.workers.engines.slot_cache import SlotCache
 
 CONTEXT, SLOTS = 50, 6
 #: Decode tokens and the tokens of a prefill chunk: slot and position of each.
@@ -141,7 +141,7 @@ def test_a_fused_model_computes_what_the_plain_one_computes(op: DecodeOp, bias: 
         torch.nn.init.normal_(parameter, std=0.3)
 
     def hidden() -> Tensor:
-        cache = KvCache(config, slots=3, context=64, dtype=torch.float32, device=model.device)
+        cache = SlotCache(config, slots=3, context=64, dtype=torch.float32, device=model.device)
         with torch.inference_mode():
             for new_tokens in (
                 [NewTokens(slot=0, start=0, ids=range(20)), NewTokens(slot=1, start=0, ids=[7])],

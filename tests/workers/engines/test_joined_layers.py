@@ -15,7 +15,7 @@ from turnstream.workers.engines.joined_layers import (
     fuse_norms,
     join,
 )
-from turnstream.workers.engines.kv_cache import KvCache
+from turnstream.workers.engines.slot_cache import SlotCache
 
 
 def loaded(folder: Path) -> LlamaForCausalLM:
@@ -26,7 +26,7 @@ def loaded(folder: Path) -> LlamaForCausalLM:
 
 def hidden(model: LlamaForCausalLM) -> torch.Tensor:
     """Return the last hidden states of a prompt, and of a step with its next token."""
-    cache = KvCache(model.config, slots=2, context=64, dtype=model.dtype, device=model.device)
+    cache = SlotCache(model.config, slots=2, context=64, dtype=model.dtype, device=model.device)
     steps = (
         [NewTokens(slot=1, start=0, ids=range(3, 33))],
         [NewTokens(slot=0, start=0, ids=range(9, 40)), NewTokens(slot=1, start=30, ids=[7])],

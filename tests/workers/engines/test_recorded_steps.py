@@ -15,6 +15,7 @@ from turnstream.workers.engines import attention
 from turnstream.workers.engines.attention import PENDING_ID, NewTokens, PackedStep
 from turnstream.workers.engines.cuda_recorder import PAGE_TOKENS, flash_attention
 from turnstream.workers.engines.kv_cache import KvCache
+from turnstream.workers.engines.paged_cache import PagedCache
 from turnstream.workers.engines.paged_step import Layout, PagedStep
 from turnstream.workers.engines.prepared import prepared
 from turnstream.workers.engines.recorded_steps import PagedSteps, layouts
@@ -108,10 +109,11 @@ def test_slots_outside_a_step_are_not_written(model: LlamaForCausalLM, sizes: li
     steps = paged(model)
     cache = steps.cache
     new = after_prompts(model, cache, [1, 2, 4], sizes)
-    rest = [0, 3, 5]
-    before = [block[rest].clone() for block in (*cache.keys, *cache.values)]
+    rest = cache.table[[0, 3, 5]].flatten()
+    before = [block[rest] for block in (*cache.keys, *cache.values)]
     steps.logits(new, 3)
     after = [block[rest] for block in (*cache.keys, *cache.values)]
+    assert len(rest.unique()) == 3 * cache.slot_pages
     assert all(torch.equal(*pair) for pair in zip(before, after, strict=True))
 
 
@@ -244,7 +246,7 @@ def test_a_recorded_step_waits_for_no_value_on_the_device(layout: Layout, kv_hea
     with meta:
         model = LlamaForCausalLM(config).to(torch.bfloat16).eval()
     prepared(model, None, joined=True)
-    cache = KvCache(
+    cache = PagedCache(
         config, slots=4, context=600, dtype=torch.bfloat16, device=meta, page_tokens=PAGE_TOKENS
     )
     row = torch.empty(sum(layout.parts), dtype=torch.int64, device=meta)

@@ -2,6 +2,7 @@
 
 import logging
 import weakref
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,9 @@ from tests.workers.plain_recorder import PlainRecorder, paged_attention
 from turnstream.workers.engines import attention, cuda_recorder, steps
 from turnstream.workers.engines.attention import PrefillChunk, attend_chunk
 from turnstream.workers.engines.kv_cache import KvCache
+from turnstream.workers.engines.paged_cache import PagedCache
 from turnstream.workers.engines.paged_step import PagedAttention
+from turnstream.workers.engines.slot_cache import SlotCache
 from turnstream.workers.engines.step_check import (
     TOLERANCE,
     attention_differences,
@@ -135,8 +138,10 @@ def test_an_engine_has_plain_slots_if_attention_is_wrong(
         started = start_steps(model, Wrong(), slots=3, context=100, prompt_tokens=32)
     assert isinstance(started, PlainSteps)
     assert "slots have no pages" in caplog.text
+    cache = started.cache
+    assert isinstance(cache, SlotCache)
     # Each head's tokens are contiguous again: no step has to copy them.
-    assert all(block.is_contiguous() for block in (*started.cache.keys, *started.cache.values))
+    assert all(block.is_contiguous() for block in (*cache.keys, *cache.values))
 
 
 def test_a_cache_that_is_not_used_is_freed_before_the_next_is_allocated(
@@ -144,16 +149,20 @@ def test_a_cache_that_is_not_used_is_freed_before_the_next_is_allocated(
 ) -> None:
     alive: list[weakref.ref[KvCache]] = []
 
-    def allocate(*given: Any, **others: Any) -> KvCache:
-        assert all(cache() is None for cache in alive)
-        made = KvCache(*given, **others)
-        alive.append(weakref.ref(made))
-        return made
+    def watched(kind: type[PagedCache] | type[SlotCache]) -> Callable[..., KvCache]:
+        def allocate(*given: Any, **others: Any) -> KvCache:
+            assert all(cache() is None for cache in alive)
+            made = kind(*given, **others)
+            alive.append(weakref.ref(made))
+            return made
+
+        return allocate
 
     def differs(*_: object) -> None:
         raise ValueError("logits are off by 1.00")
 
-    monkeypatch.setattr(steps, "KvCache", allocate)
+    monkeypatch.setattr(steps, "PagedCache", watched(PagedCache))
+    monkeypatch.setattr(steps, "SlotCache", watched(SlotCache))
     monkeypatch.setattr(steps.StepCheck, "check", differs)
     assert isinstance(
         start_steps(model, PlainRecorder(), slots=3, context=100, prompt_tokens=32), PlainSteps
@@ -216,9 +225,9 @@ def test_a_gpu_gets_no_shared_heads_with_a_mask(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", attend)
     meta = torch.device("meta")
-    cache = KvCache(SHARED, slots=1, context=64, dtype=torch.float16, device=meta)
+    cache = SlotCache(SHARED, slots=1, context=64, dtype=torch.float16, device=meta)
     visible = torch.ones(8, 30, dtype=torch.bool, device=meta)
-    chunk = PrefillChunk(tokens=slice(0, 8), slot=0, length=30, visible=visible)
+    chunk = PrefillChunk(tokens=slice(0, 8), slots=slice(0, 1), length=30, visible=visible)
     query = torch.empty(8, 4, 16, dtype=torch.float16, device=meta)
-    attend_chunk(chunk, query, cache.keys[0], cache.values[0], 1.0)
+    attend_chunk(chunk, query, *cache.read(0, chunk.slots, chunk.length), 1.0)
     assert asked == [(4, 4, False)]
