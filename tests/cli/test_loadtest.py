@@ -83,18 +83,7 @@ def test_people_on_the_real_service_lose_nothing_and_a_report_is_written(
     wanted = "--reconnecting 1 --first-slice-seconds 60 --gap-seconds 60 --batch-lines 2"
 
     files = ["--json", str(figures), "--report", str(report)]
-    code = main(
-        [
-            "loadtest",
-            "--url",
-            service.url,
-            "--json",
-            str(figures),
-            "--report",
-            str(report),
-            *f"{arguments} {wanted}".split(),
-        ]
-    )
+    code = main(["loadtest", "--url", service.url, *files, *f"{arguments} {wanted}".split()])
 
     assert code == 0
     [run] = json.loads(figures.read_text())["runs"]
