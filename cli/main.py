@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from turnstream.cli.console import BAD_SETTING
 from turnstream.cli.keys_parser import add_keys
 from turnstream.cli.loadtest.options import add_loadtest
+from turnstream.cli.plan_parser import add_plan
 from turnstream.turns.environment import PREFIX, SettingError
 
 
@@ -72,6 +73,10 @@ def start(command: str, options: Mapping[str, Any]) -> int:
             from turnstream.cli.loadtest.options import Options
 
             return loadtest.run(Options.of(dict(options)))
+        case "plan":
+            from turnstream.cli import plan
+
+            return plan.run(plan.Options(**options))
         case "keys":
             from turnstream.cli import keys
 
@@ -131,6 +136,9 @@ def make_parser() -> argparse.ArgumentParser:
     add_server_options(loadtest)
     add_loadtest(loadtest)
 
+    add_plan(
+        commands.add_parser("plan", help="what a model takes and serves, from its config alone")
+    )
     add_keys(commands.add_parser("keys", help="make, list and revoke API keys while it runs"))
 
     chat = commands.add_parser("chat", help="talk to a running server from the terminal")

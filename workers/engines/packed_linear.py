@@ -39,6 +39,10 @@ def pack(model: nn.Module) -> bool:
                     _compare(layer, packed)
                 # One by one, so that only one weight is in memory twice.
                 model.set_submodule(name, packed)
+            layers.clear()
+            for kept in model.parameters():
+                # While one of them is part of the mapped file, all of the file stays in memory.
+                kept.data = kept.data.clone()
     except Exception as exc:  # private calls may fail in any way
         log.info("linear layers are not packed: %s", exc)
         return False
