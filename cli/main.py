@@ -108,7 +108,7 @@ def make_parser() -> argparse.ArgumentParser:
         worker,
         "--worker-index",
         "N",
-        "the number of this worker, unique among those of its model",
+        "the number of this worker among those of its model (one that no other has)",
         whole(0, 9999),
     )
     add_engine_options(worker)

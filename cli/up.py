@@ -183,14 +183,19 @@ class Up:
         }
         python = (sys.executable, "-P", "-m", "turnstream")
         commands = [Command(name="front-end", argv=(*python, "serve"), environ=environ)]
-        index = settings.first_worker
+        # With a fixed index a worker that is started again has its name at once.
+        fixed = settings.redis_url is None or settings.first_worker is not None
+        index = settings.first_worker or 0
         for model in settings.models:
             log(
                 "turnstream",
                 f"starting {settings.workers} worker(s) with model {model}, from worker-{index} on",
             )
             for _ in range(settings.workers):
-                own = {"TURNSTREAM_MODEL": model, "TURNSTREAM_WORKER_INDEX": str(index)}
+                own = {
+                    "TURNSTREAM_MODEL": model,
+                    "TURNSTREAM_WORKER_INDEX": str(index) if fixed else "",
+                }
                 commands.append(
                     Command(
                         name=f"worker-{index}",

@@ -55,8 +55,9 @@ class UpSettings:
     models: tuple[str, ...] = replace(
         MODEL, form=_models, default=("demo",), shown="`demo`"
     ).field()
-    #: The index of the first worker; the others follow it.
-    first_worker: int = WORKER_INDEX.field()
+    #: The index of the first worker; the others follow it. None: they lease theirs, or in a private
+    #: Redis, where no others are, begin with 0.
+    first_worker: int | None = WORKER_INDEX.field()
     #: Where the front end stores files.
     files: str = replace(FILES, default="").field()
     #: None: a private Redis.

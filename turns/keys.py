@@ -82,6 +82,11 @@ def heartbeats(model: str) -> str:
     return f"ts:heartbeats:{model}"
 
 
+def worker_indexes(model: str) -> str:
+    """Hash: for each index of a worker, until when it is leased, in milliseconds, and to whom."""
+    return f"ts:worker-indexes:{model}"
+
+
 def loading(model: str) -> str:
     """Text: how much of the weights a worker of a model has loaded, in percent; it expires."""
     return f"ts:loading:{model}"
@@ -232,6 +237,7 @@ _FUNCTIONS: tuple[Callable[..., str], ...] = (
     free_slots,
     slots,
     heartbeats,
+    worker_indexes,
     preemptible,
     preempted,
     leases,
