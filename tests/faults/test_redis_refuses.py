@@ -56,7 +56,8 @@ def programs(server: RedisServer, directory: Path, port: int) -> Iterator[tuple[
                 directory,
                 tls,
                 TURNSTREAM_DRAIN_SECONDS="0",
-                TURNSTREAM_WORKER_INDEX="0",
+                # It leases its index; the name of the variable makes the sabotage possible.
+                TURNSTREAM_WORKER_INDEX="",
                 SABOTAGE=str(directory),
                 PYTHONPATH=f"{SABOTEUR}:{ROOT}",
             )
