@@ -6,20 +6,18 @@ and not its port. Redis starts first and ends last.
 
 import asyncio
 import os
-import signal
-import socket
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 
 from turnstream.cli.child import Command, Groups
 from turnstream.cli.console import BAD_SETTING, announce, log
 from turnstream.cli.data_dir import DataDirInUse, DataDirUnusable, locked
+from turnstream.cli.front_ends import TURNSTREAM, child_environ, free_to_listen, front_ends
 from turnstream.cli.memory import redis_share
-from turnstream.cli.ports import free_port, listen_once
 from turnstream.cli.readiness import readiness_problem, wait_for_redis
 from turnstream.cli.redis_server import NoRedis, PrivateRedis, find_program
 from turnstream.cli.supervisor import GiveUp, keep_running
+from turnstream.cli.until_signal import until_signal
 from turnstream.cli.up_settings import UpSettings
 from turnstream.turns.model_name import served_name
 from turnstream.turns.redis_version import version_warning
@@ -60,23 +58,6 @@ def check_settings(environ: Mapping[str, str]) -> None:
     WorkerSettings.read(environ)
 
 
-def free_to_listen(host: str, port: int) -> int:
-    """Return the port if it is not in use; for 0 return one that is free.
-
-    Raises:
-        GiveUp: the port is in use, or this machine has no such address.
-    """
-    try:
-        if port == 0:
-            return free_port(host)
-        listen_once(host, port)
-    except socket.gaierror as exc:
-        raise GiveUp(f"--host {host}: {exc.strerror}", code=BAD_SETTING) from exc
-    except OSError as exc:
-        raise GiveUp(f"cannot listen on {host} port {port}: {exc.strerror}") from exc
-    return port
-
-
 class Up:
     """One run of `turnstream up`."""
 
@@ -94,29 +75,7 @@ class Up:
             NoRedis: there is no Redis server program to start.
             GiveUp: a process cannot run.
         """
-        this = asyncio.current_task()
-        assert this is not None
-        stopping = False
-
-        def stop() -> None:
-            nonlocal stopping
-            if stopping:
-                return self.groups.kill()
-            stopping = True
-            log("turnstream", "stopping; a second signal kills all processes at once")
-            this.cancel()
-            return None
-
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            asyncio.get_running_loop().add_signal_handler(number, stop)
-        try:
-            await self.serve()
-        except asyncio.CancelledError:
-            if not stopping:
-                raise
-            log("turnstream", "stopped")
-        except BaseExceptionGroup as group:
-            raise first_of(group) from None
+        await until_signal(self.serve(), self.groups)
         return 0
 
     async def serve(self) -> None:
@@ -172,17 +131,14 @@ class Up:
         """Return the commands to run beside Redis."""
         settings = self.settings
         environ = {
-            **from_source(os.environ),
+            **child_environ(os.environ),
             "TURNSTREAM_REDIS_URL": redis_url,
             "TURNSTREAM_HOST": settings.host,
             "TURNSTREAM_PORT": str(self.port),
             "TURNSTREAM_MODEL": settings.models[0],
             "TURNSTREAM_FILES": settings.files,
-            # Otherwise output through a pipe appears only when a buffer is full.
-            "PYTHONUNBUFFERED": "1",
         }
-        python = (sys.executable, "-P", "-m", "turnstream")
-        commands = [Command(name="front-end", argv=(*python, "serve"), environ=environ)]
+        commands = list(front_ends(environ, processes=settings.processes, port=self.port))
         # With a fixed index a worker that is started again has its name at once.
         fixed = settings.redis_url is None or settings.first_worker is not None
         index = settings.first_worker or 0
@@ -199,7 +155,7 @@ class Up:
                 commands.append(
                     Command(
                         name=f"worker-{index}",
-                        argv=(*python, "worker"),
+                        argv=(*TURNSTREAM, "worker"),
                         environ={**environ, **own},
                     )
                 )
@@ -218,25 +174,3 @@ class Up:
                 await asyncio.sleep(CHECK_SECONDS)
         host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
         announce(f"ready http://{host}:{self.port}")
-
-
-def from_source(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment with the source tree, if this is one, on `PYTHONPATH`.
-
-    Children run with -P, which keeps the current folder off their path, and the tree need not be
-    installed.
-    """
-    source = Path(__file__).parents[2]
-    if not (source / "pyproject.toml").is_file():
-        return dict(environ)
-    path = os.pathsep.join(filter(None, [str(source), environ.get("PYTHONPATH")]))
-    return {**environ, "PYTHONPATH": path}
-
-
-def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the first error of a group, or its first `GiveUp` if it has one."""
-    mine, others = group.split(GiveUp)
-    exc: BaseException = mine or others or group
-    while isinstance(exc, BaseExceptionGroup):
-        exc = exc.exceptions[0]
-    return exc

@@ -14,7 +14,7 @@ from turnstream.turns.environment import Setting, read_all, whole
 from turnstream.turns.model_name import served_name
 from turnstream.turns.settings import MODEL, REDIS_URL, blob_store
 from turnstream.workers.settings import WORKER_INDEX
-from turnstream.ws_server.settings import FILES, HOST, PORT
+from turnstream.ws_server.settings import FILES, HOST, PORT, PROCESSES
 
 
 def _models(value: str) -> tuple[str, ...]:
@@ -48,6 +48,7 @@ class UpSettings:
     workers: int = Setting(
         "WORKERS", whole(1, 64), 1, "worker processes that `turnstream up` starts for each model"
     ).field()
+    processes: int = PROCESSES.field()
     host: str = HOST.field()
     #: 0: any free port.
     port: int = replace(PORT, form=whole(0, 65535)).field()

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from socket import gethostname
 
-from turnstream.turns.environment import Setting, SettingError, read_all, text, whole
+from turnstream.turns.environment import Setting, SettingError, choice, read_all, text, whole
 from turnstream.turns.settings import DAY, MODEL, TurnSettings, blob_store
 from turnstream.ws_server.connections.limits import ConnectionLimits
 from turnstream.ws_server.connections.proxies import Networks, networks
@@ -39,6 +39,13 @@ HOST = Setting(
 )
 PORT = Setting(
     "PORT", whole(1, 65535), 8000, "port to listen on; `turnstream up` accepts 0 for any free one"
+)
+PROCESSES = Setting(
+    "PROCESSES",
+    whole(1, 256),
+    1,
+    "front-end processes on one port, each a node of its own with its own limits; `turnstream"
+    " serve` and `up` start them again when they end. Linux only",
 )
 FILES = Setting(
     "FILES",
@@ -100,6 +107,14 @@ class ServerSettings:
     connections: ConnectionLimits = field(default_factory=ConnectionLimits)
     host: str = HOST.field()
     port: int = PORT.field()
+    processes: int = PROCESSES.field()
+    reuse_port: str = Setting(
+        "REUSE_PORT",
+        choice("off", "on"),
+        "off",
+        "`on`: other front ends of this user may listen on the same port, and the system spreads"
+        " connections over them (SO_REUSEPORT)",
+    ).field()
     #: Owner by SHA-256 of the key, in lower-case hex. Empty: authentication is off, loopback only.
     api_keys: Mapping[str, str] = Setting(
         "API_KEYS",

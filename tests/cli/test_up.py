@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from turnstream.cli.child import Groups
+from turnstream.cli.front_ends import free_to_listen
 from turnstream.cli.main import main
 from turnstream.cli.ports import FIRST, PAST_LAST, free_port
 from turnstream.cli.supervisor import GiveUp
-from turnstream.cli.up import Up, free_to_listen
+from turnstream.cli.up import Up
 from turnstream.cli.up_settings import UpSettings
 
 
