@@ -20,6 +20,7 @@ from turnstream.cli.supervisor import GiveUp, keep_running
 from turnstream.cli.until_signal import until_signal
 from turnstream.cli.up_settings import UpSettings
 from turnstream.turns.model_name import served_name
+from turnstream.turns.redis_problem import RedisProblem
 from turnstream.turns.redis_version import version_warning
 
 #: Interval of readiness checks, and of log lines while the service is not ready.
@@ -107,7 +108,7 @@ class Up:
         tasks.create_task(
             keep_running(Command(name="redis", argv=private.argv, environ={}), self.groups)
         )
-        problem = await wait_for_redis(private.url, self.models[0], REDIS_SECONDS)
+        problem = await self.redis_problem(private.url)
         if problem is not None:
             raise GiveUp(f"{problem.summary}; {private.log}: {private.last_line()}")
         return private.url
@@ -119,13 +120,18 @@ class Up:
             GiveUp: it can't be reached, or does not let us in. One that only refuses writes is
                 logged: it may take them again while the service runs.
         """
-        problem = await wait_for_redis(url, self.models[0], REDIS_SECONDS)
+        problem = await self.redis_problem(url)
         if problem is None:
             return
         if not problem.cause.refuses_writes_only:
             code = BAD_SETTING if problem.cause.is_setting else 1
             raise GiveUp(f"Redis can't be used: {problem}", code=code)
         log("turnstream", f"Redis can't be used yet: {problem}")
+
+    async def redis_problem(self, url: str) -> RedisProblem | None:
+        """Wait for Redis; return why it can't be used."""
+        prefix = self.settings.key_prefix
+        return await wait_for_redis(url, self.models[0], REDIS_SECONDS, key_prefix=prefix)
 
     def commands(self, redis_url: str) -> list[Command]:
         """Return the commands to run beside Redis."""

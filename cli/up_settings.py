@@ -12,7 +12,7 @@ from turnstream.cli.data_dir import default_data_dir
 from turnstream.cli.memory import LEAST, SHARE
 from turnstream.turns.environment import Setting, read_all, whole
 from turnstream.turns.model_name import served_name
-from turnstream.turns.settings import MODEL, REDIS_URL, blob_store
+from turnstream.turns.settings import KEY_PREFIX, MODEL, REDIS_URL, blob_store
 from turnstream.workers.settings import WORKER_INDEX
 from turnstream.ws_server.settings import FILES, HOST, PORT, PROCESSES
 
@@ -61,6 +61,7 @@ class UpSettings:
     first_worker: int | None = WORKER_INDEX.field()
     #: Where the front end stores files.
     files: str = replace(FILES, default="").field()
+    key_prefix: str = KEY_PREFIX.field()
     #: None: a private Redis.
     redis_url: str | None = replace(REDIS_URL, default=None).field()
 

@@ -53,8 +53,8 @@ class TurnClient:
         self.conversation_bytes = settings.conversation_bytes
         self._node = node
         self._wake_up = WakeUp()
-        self._redis = connect_async(settings.redis_url)
-        self._subscriber = subscribe_async(settings.redis_url)
+        self._redis = connect_async(settings.redis_url, key_prefix=settings.key_prefix)
+        self._subscriber = subscribe_async(settings.redis_url, key_prefix=settings.key_prefix)
         self._problems = ProblemLog(settings.redis_url)
         #: The model that `redis_problem` was last asked about.
         self._probed: str | None = None

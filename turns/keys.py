@@ -2,6 +2,8 @@
 
 The Lua scripts use the same names: `lua_functions` writes the functions below as Lua functions, so
 that a key is spelled in this file and nowhere else. Queue names of Celery are in `turns.wake_up`.
+An installation's prefix is not part of the names: clients (`turns.prefixed_clients`) and the Lua
+functions put it before them.
 """
 
 import inspect
@@ -267,18 +269,21 @@ _FUNCTIONS: tuple[Callable[..., str], ...] = (
 )
 
 
-def lua_functions(body: str) -> str:
-    """Return those functions above that a script uses, as Lua functions called `NAME_key`."""
+def lua_functions(body: str, prefix: str) -> str:
+    """Return those functions above that a script uses, as Lua functions called `NAME_key`.
+
+    What they return begins with the prefix.
+    """
     used = set(re.findall(r"\b(\w+_key)\(", body))
-    return "".join(text for name, text in _lua_functions().items() if name in used)
+    return "".join(text for name, text in _lua_functions(prefix).items() if name in used)
 
 
 @cache
-def _lua_functions() -> dict[str, str]:
+def _lua_functions(prefix: str) -> dict[str, str]:
     written = {}
     for function in _FUNCTIONS:
         names = list(inspect.signature(function).parameters)
-        key = function(*(f"' .. {name} .. '" for name in names))
+        key = prefix + function(*(f"' .. {name} .. '" for name in names))
         lua_name = f"{function.__name__}_key"
         written[lua_name] = f"local function {lua_name}({', '.join(names)}) return '{key}' end\n"
     return written

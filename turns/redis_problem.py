@@ -54,6 +54,7 @@ class Cause(StrEnum):
     CANNOT_PERSIST = "cannot_persist"
     TOO_FEW_REPLICAS = "too_few_replicas"
     CLUSTER = "cluster"
+    NO_PRIMARY = "no_primary"
     OTHER = "other"
 
     @property
@@ -163,12 +164,19 @@ _WORDS = {
         "Redis is a cluster, and turns need a single one",
         f"{_URL} must lead to a Redis without cluster-enabled",
     ),
+    Cause.NO_PRIMARY: (
+        "no Sentinel knows the primary",
+        f"do the Sentinels run, is the name in {_URL} one of SENTINEL MASTERS, and do they need"
+        " the option sentinel_password?",
+    ),
     Cause.OTHER: ("Redis refused a command", "look at the log of Redis"),
 }
 #: What is in the text of an error, and its cause; the first that matches.
 _TEXTS = tuple(
     (re.compile(pattern, re.IGNORECASE), cause)
     for pattern, cause in (
+        # Also when a Sentinel refuses the password or its certificate is not trusted.
+        (r"^No (master|primary) found for", Cause.NO_PRIMARY),
         (r"CERTIFICATE_VERIFY_FAILED", Cause.CERTIFICATE_NOT_TRUSTED),
         (r"WRONG_VERSION_NUMBER|record layer failure", Cause.NOT_TLS),
         (r"READONLY|read.only replica|MASTERDOWN|Link with MASTER is down", Cause.READ_ONLY),
@@ -228,7 +236,7 @@ def problem_of(exc: BaseException, url: str = "") -> RedisProblem:
     """
     chain = tuple(_chain(exc))
     cause = next(_causes(chain), Cause.OTHER)
-    if cause is Cause.NO_REPLY and url.startswith("rediss://") and "connecting" in str(exc):
+    if cause is Cause.NO_REPLY and url.startswith("rediss") and "connecting" in str(exc):
         # A server without TLS waits for the rest of what it takes for a command.
         cause = Cause.NOT_TLS
     return RedisProblem(cause, _said(cause, chain))

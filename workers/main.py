@@ -35,12 +35,13 @@ def run() -> int:
     model = served_name(settings.model)
     # Celery warns about pickled messages when run as root; only JSON is accepted here.
     warnings.filterwarnings("ignore", category=SecurityWarning)
-    problem = redis_problem_now(settings.turns.redis_url, model)
+    turns = settings.turns
+    problem = redis_problem_now(turns.redis_url, model, key_prefix=turns.key_prefix)
     if problem is not None:
         logging.warning("Redis can't be used yet, the worker waits for it: %s", problem)
-    if warning := version_warning_of(settings.turns.redis_url):
+    if warning := version_warning_of(turns.redis_url):
         logging.warning(warning)
-    with leased_index(settings.turns.redis_url, model, settings.index) as index:
+    with leased_index(turns, model, settings.index) as index:
         if index is None:
             return 0
         # Whatever reads the settings from here on has the name.

@@ -14,6 +14,7 @@ from threading import Event, Thread
 from turnstream.turns.connection import connect
 from turnstream.turns.queue import RETRYABLE_ERRORS
 from turnstream.turns.redis_problem import ProblemLog
+from turnstream.turns.settings import TurnSettings
 from turnstream.turns.worker_index import WorkerIndex
 from turnstream.workers.stop_signals import stop_signals
 
@@ -27,14 +28,14 @@ RETRY_SECONDS = 0.25
 
 
 @contextmanager
-def leased_index(url: str, model: str, index: int | None) -> Iterator[int | None]:
+def leased_index(settings: TurnSettings, model: str, index: int | None) -> Iterator[int | None]:
     """Give the index of this worker, and hold it until the block ends.
 
     Waits for Redis, unless the index is given. None: a signal told the worker to end meanwhile.
     """
-    with connect(url) as client:
+    with connect(settings.redis_url, key_prefix=settings.key_prefix) as client:
         lease = WorkerIndex(client, model=model, index=index)
-        if index is None and not _take(lease, url):
+        if index is None and not _take(lease, settings.redis_url):
             yield None
             return
         ended = Event()
