@@ -1,5 +1,6 @@
 """Runs a Redis of a test's own, to be broken."""
 
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -56,6 +57,14 @@ class RedisServer:
     ) -> None:
         self.admin.close()
         self.kill()
+
+    def pause(self) -> None:
+        """Stop it, with its connections open."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it go on after a pause."""
+        self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         """Kill it; entered again, it starts empty."""

@@ -25,12 +25,12 @@ PATIENCE_SECONDS = 30.0
 class Sentinels:
     """Two Redis servers and their Sentinels; a context manager."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *options: str) -> None:
         self._directory = directory
         self._stack = ExitStack()
         self.servers = [
             # A replica gets all data at once, and not after five seconds.
-            RedisServer(directory, "--repl-diskless-sync-delay", "0", password=PASSWORD)
+            RedisServer(directory, "--repl-diskless-sync-delay", "0", *options, password=PASSWORD)
             for _ in range(2)
         ]
         self._ports = [free_port() for _ in range(3)]

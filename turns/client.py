@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+from redis.exceptions import ResponseError
+
 from turnstream.turns.connection import connect_async, subscribe_async
 from turnstream.turns.conversations import Conversations
 from turnstream.turns.errors import (
@@ -21,9 +23,10 @@ from turnstream.turns.follower import PAGE_BYTES, Follower, Page, ReadLog
 from turnstream.turns.lua import Script
 from turnstream.turns.migration import migrate
 from turnstream.turns.probe import Probe
+from turnstream.turns.problem_log import ProblemLog
 from turnstream.turns.reader_room import ReaderRoom
 from turnstream.turns.redis_calls import RedisCalls, translated_errors
-from turnstream.turns.redis_problem import ProblemLog, RedisProblem
+from turnstream.turns.redis_problem import RedisProblem
 from turnstream.turns.relay import Relay
 from turnstream.turns.served_models import ServedModels
 from turnstream.turns.settings import TurnSettings
@@ -37,6 +40,8 @@ from turnstream.turns.wake_up import WakeUp
 
 #: How often a node renews the watches of its readers and sweeps.
 MAINTAIN_SECONDS = 1.0
+#: How long a replica may take to get a turn.
+REPLICA_MS = 1000
 #: Turns in one call, so that no call delays others for long.
 MAINTAIN_BATCH = 200
 #: How long a turn that is not stored goes on after a reader left for good. It is longer than
@@ -126,7 +131,21 @@ class TurnClient:
             if not turn.generate:
                 return await self._reply(self._warm_up(**warm_up(turn, self._settings)))
             args = submission(turn, self._settings, self._wake_up, node=self._node)
-            return await self._reply(self._submit(**args))
+            return await self._reply(self._replicated(args))
+
+    async def _replicated(self, args: dict[str, Any]) -> Any:
+        """Submit a turn; return the reply once so many replicas have it as the settings want."""
+        replicas = self._settings.wait_replicas
+        if not replicas:
+            return await self._submit(**args)
+        # WAIT is about what its own connection wrote.
+        async with self._redis.pipeline(transaction=False) as pipe:
+            await self._submit(pipe=pipe, **args)
+            pipe.wait(replicas, REPLICA_MS)
+            reply, reached = await pipe.execute()
+        if reached < replicas:
+            raise ResponseError(f"NOREPLICAS {reached} of {replicas} replicas have the turn")
+        return reply
 
     @asynccontextmanager
     async def follow(
@@ -247,7 +266,7 @@ class TurnClient:
                 case [b"kept", seq, *record]:
                     fields = [field.decode() for field in record]
                     events = [event.encode() for event in kept(seq, *fields)]
-                    return Page(events[max(0, after - seq + len(events)) :], ends=True)
+                    return Page(events[max(0, after - seq + len(events)) :], ends=True, kept=True)
                 case [state, seq, events]:
                     more = after + len(events) < seq
                     return Page(events, ends=state == b"ended" and not more, more=more)

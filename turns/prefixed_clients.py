@@ -25,7 +25,7 @@ ONE_KEY = frozenset(
 #: Commands of which every argument is one.
 ALL_KEYS = frozenset(("DEL", "SUBSCRIBE", "UNSUBSCRIBE"))
 #: Commands without keys; scripts name theirs themselves.
-NO_KEY = frozenset(("EVALSHA", "INFO", "PING", "SCRIPT", "TIME"))
+NO_KEY = frozenset(("EVALSHA", "INFO", "PING", "SCRIPT", "TIME", "WAIT"))
 
 
 def prefixed(prefix: str, arguments: tuple[Any, ...]) -> tuple[Any, ...]:

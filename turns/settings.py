@@ -72,6 +72,13 @@ class TurnSettings:
 
     redis_url: str = REDIS_URL.field()
     key_prefix: str = KEY_PREFIX.field()
+    wait_replicas: int = Setting(
+        "WAIT_REPLICAS",
+        whole(0, 16),
+        0,
+        "replicas of Redis that must have a turn before it is accepted (WAIT); see"
+        " [redis.md](redis.md#failover)",
+    ).field()
     lease_seconds: float = Setting(
         "LEASE_SECONDS",
         seconds(1.0),

@@ -14,7 +14,7 @@ from celery.worker.state import maybe_shutdown
 
 from turnstream.turns.model_name import served_name
 from turnstream.turns.probe import redis_problem_now
-from turnstream.turns.redis_problem import ProblemLog
+from turnstream.turns.problem_log import ProblemLog
 from turnstream.workers.settings import WorkerSettings
 
 log = logging.getLogger(__name__)

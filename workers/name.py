@@ -12,8 +12,8 @@ from contextlib import contextmanager, suppress
 from threading import Event, Thread
 
 from turnstream.turns.connection import connect
+from turnstream.turns.problem_log import ProblemLog
 from turnstream.turns.queue import RETRYABLE_ERRORS
-from turnstream.turns.redis_problem import ProblemLog
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.worker_index import WorkerIndex
 from turnstream.workers.stop_signals import stop_signals
