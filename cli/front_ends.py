@@ -33,7 +33,7 @@ def front_ends(environ: Mapping[str, str], *, processes: int, port: int) -> Sequ
             environ={
                 **environ,
                 "TURNSTREAM_PROCESSES": "1",
-                "TURNSTREAM_REUSE_PORT": "on",
+                "TURNSTREAM_REUSE_PORT": "yes",
                 "TURNSTREAM_NODE": f"{node}-{number}",
             },
         )

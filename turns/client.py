@@ -5,8 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from redis.exceptions import ResponseError
-
+from turnstream.turns.api_keys import ApiKeys
 from turnstream.turns.connection import connect_async, subscribe_async
 from turnstream.turns.conversations import Conversations
 from turnstream.turns.errors import (
@@ -20,14 +19,17 @@ from turnstream.turns.errors import (
 from turnstream.turns.events import kept
 from turnstream.turns.fair_gate import READS, FairGate
 from turnstream.turns.follower import PAGE_BYTES, Follower, Page, ReadLog
+from turnstream.turns.limits import Limits
 from turnstream.turns.lua import Script
 from turnstream.turns.migration import migrate
+from turnstream.turns.owner_limits import StoredLimits
 from turnstream.turns.probe import Probe
 from turnstream.turns.problem_log import ProblemLog
 from turnstream.turns.reader_room import ReaderRoom
 from turnstream.turns.redis_calls import RedisCalls, translated_errors
 from turnstream.turns.redis_problem import RedisProblem
 from turnstream.turns.relay import Relay
+from turnstream.turns.replication import submit_to
 from turnstream.turns.served_models import ServedModels
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.stored import Stored
@@ -40,8 +42,6 @@ from turnstream.turns.wake_up import WakeUp
 
 #: How often a node renews the watches of its readers and sweeps.
 MAINTAIN_SECONDS = 1.0
-#: How long a replica may take to get a turn.
-REPLICA_MS = 1000
 #: Turns in one call, so that no call delays others for long.
 MAINTAIN_BATCH = 200
 #: How long a turn that is not stored goes on after a reader left for good. It is longer than
@@ -74,6 +74,9 @@ class TurnClient:
         self.stored = Stored(self._redis, calls, alive_ms=settings.alive_ms)
         #: Conversations with an id.
         self.conversations = Conversations(self._redis, calls, settings)
+        #: Keys that were made at run time.
+        self.api_keys = ApiKeys(self._redis, calls)
+        self._stored_limits = StoredLimits(self._redis, calls)
         #: Token counts of conversations.
         self.counts = TokenCounter(self._redis, calls, self.relay, settings, node)
         self._submit = Script(self._redis, "submit")
@@ -131,21 +134,8 @@ class TurnClient:
             if not turn.generate:
                 return await self._reply(self._warm_up(**warm_up(turn, self._settings)))
             args = submission(turn, self._settings, self._wake_up, node=self._node)
-            return await self._reply(self._replicated(args))
-
-    async def _replicated(self, args: dict[str, Any]) -> Any:
-        """Submit a turn; return the reply once so many replicas have it as the settings want."""
-        replicas = self._settings.wait_replicas
-        if not replicas:
-            return await self._submit(**args)
-        # WAIT is about what its own connection wrote.
-        async with self._redis.pipeline(transaction=False) as pipe:
-            await self._submit(pipe=pipe, **args)
-            pipe.wait(replicas, REPLICA_MS)
-            reply, reached = await pipe.execute()
-        if reached < replicas:
-            raise ResponseError(f"NOREPLICAS {reached} of {replicas} replicas have the turn")
-        return reply
+            replicas = self._settings.wait_replicas
+            return await self._reply(submit_to(self._redis, self._submit, args, replicas=replicas))
 
     @asynccontextmanager
     async def follow(
@@ -166,6 +156,10 @@ class TurnClient:
         finally:
             self.relay.remove(follower)
             follower.close()
+
+    def limits_of(self, owner: str) -> Limits:
+        """Return what an owner may ask for."""
+        return self._settings.limits.of(owner)
 
     async def cancel(self, turn_id: str, owner: str) -> None:
         """Cancel a turn, whether it waits or runs; return before it has ended.
@@ -229,6 +223,7 @@ class TurnClient:
         while True:
             await asyncio.sleep(MAINTAIN_SECONDS)
             try:
+                await self._stored_limits.refresh(self._settings.limits)
                 if self._probed is not None:
                     await self.redis_problem(self._probed)
                 await self.migrate()

@@ -15,7 +15,7 @@ import msgspec
 import redis
 import redis.asyncio
 
-from turnstream.turns import keys
+from turnstream.turns.lua_keys import lua_functions
 from turnstream.turns.prefixed_clients import prefix_of
 from turnstream.turns.record import VERSION
 
@@ -53,7 +53,7 @@ def source(name: str, prefix: str = "") -> str:
     """
     body = "".join(_read(part) for part in _included(name))
     constants = f"local VERSION, PREFIX = {VERSION}, '{prefix}'\n"
-    return constants + keys.lua_functions(body, prefix) + body
+    return constants + lua_functions(body, prefix) + body
 
 
 @cache

@@ -16,8 +16,8 @@ import redis.client
 #: Commands whose first argument is a key or a channel, and that have no other.
 ONE_KEY = frozenset(
     (
-        *("GET", "SET", "GETRANGE"),
-        *("HDEL", "HGETALL", "HINCRBY", "HMGET"),
+        *("GET", "SET", "GETRANGE", "INCRBY"),
+        *("HDEL", "HGET", "HGETALL", "HINCRBY", "HMGET", "HSET"),
         *("LRANGE", "XREVRANGE", "ZRANGE", "ZRANK", "ZREM", "ZREVRANGE", "ZREVRANK"),
         "PUBLISH",
     )

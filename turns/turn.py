@@ -163,6 +163,10 @@ class Turn:
     fingerprint: str = ""
     #: What the request says without effect on the answer.
     hints: Hints = Hints()
+    #: Id of the key that it came with, and how many requests a minute that key may make; 0: as many
+    #: as its owner may.
+    api_key: str = ""
+    requests_per_minute: int = 0
     #: The batch line that this turn is made of; None: an interactive turn.
     batch: "BatchLine | None" = None
 

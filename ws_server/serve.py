@@ -46,7 +46,7 @@ def run() -> int:
             settings.host,
             settings.port,
             settings.connections.stalled_seconds,
-            reuse_port=settings.reuse_port == "on",
+            reuse_port=settings.reuse_port,
         )
     except (SettingError, OSError) as exc:
         print(exc, file=sys.stderr)  # noqa: T201  for the terminal

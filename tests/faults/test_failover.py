@@ -141,7 +141,7 @@ async def test_readers_of_what_was_not_replicated_are_told_and_the_others_read_o
 async def test_a_turn_is_refused_that_no_replica_has_in_time(
     sentinels: Sentinels, settings: TurnSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("turnstream.turns.client.REPLICA_MS", 50)
+    monkeypatch.setattr("turnstream.turns.replication.REPLICA_MS", 50)
     careful = replace(settings, wait_replicas=1)
     primary, replica = sentinels.primary, sentinels.other
     async with open_client(careful, "node-2") as node:

@@ -10,16 +10,21 @@ from tests.turns.batch_values import PLAN
 from tests.turns.conftest import MakeTurn, ending, slices
 from tests.turns.test_follow import rest_of
 from turnstream.turns import keys
+from turnstream.turns.api_keys import ApiKeys
 from turnstream.turns.batch_store import BatchStore
 from turnstream.turns.client import open_client
 from turnstream.turns.commands import commands
 from turnstream.turns.connection import connect, connect_async
 from turnstream.turns.environment import SettingError
 from turnstream.turns.files import Files
+from turnstream.turns.limits import OwnerLimits
 from turnstream.turns.loading import LoadingProgress
 from turnstream.turns.log import Log
+from turnstream.turns.owner_limits import StoredLimits
 from turnstream.turns.prefixed_clients import prefixed
+from turnstream.turns.problem_log import ProblemLog
 from turnstream.turns.queue import TurnQueue
+from turnstream.turns.redis_calls import RedisCalls
 from turnstream.turns.settings import TurnSettings
 
 PREFIX = "ours:"
@@ -58,6 +63,15 @@ async def test_a_turn_of_a_prefixed_installation_touches_no_other_keys(
     assert await batches.parts(batch) == []
     assert await batches.count_failure(batch) == 1
     assert await Files(store).expired(time.time()) == []
+    calls = RedisCalls(ProblemLog(ours.redis_url))
+    api_keys, limits = ApiKeys(store, calls), StoredLimits(store, calls)
+    _, key = await api_keys.create("ann")
+    await api_keys.note_use(key.id)
+    assert [each.id for each in await api_keys.all()] == [key.id]
+    assert await api_keys.revoke(key.id)
+    await limits.set("ann", "requests_per_minute=60")
+    assert list(await limits.all()) == ["ann"]
+    await limits.refresh(OwnerLimits())
     await store.aclose()
 
     assert sorted(channels) == [b"ours:ts:node:n", f"ours:ts:worker:{turn.model}:w0".encode()]
