@@ -29,7 +29,7 @@ WORKDIR /home/turnstream
 CMD ["worker"]
 
 FROM base AS web
-RUN pip install -c constraints.txt . && rm -rf /src/*
+RUN pip install -c constraints.txt ".[uvloop]" && rm -rf /src/*
 USER turnstream
 WORKDIR /home/turnstream
 EXPOSE 8000

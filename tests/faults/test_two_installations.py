@@ -13,7 +13,7 @@ from tests.faults.own_redis import asked, documented_user, eventually, running
 pytestmark = pytest.mark.long
 
 PASSWORD = "a-secret-word"
-QUESTION = {"input": "Hi", "max_output_tokens": 4}
+QUESTION = {"input": "Hi", "instructions": "", "max_output_tokens": 4}
 
 
 def test_two_installations_share_one_redis_and_see_nothing_of_each_other(tmp_path: Path) -> None:
@@ -39,9 +39,10 @@ def test_two_installations_share_one_redis_and_see_nothing_of_each_other(tmp_pat
         for url in urls.values():
             eventually(lambda url=url: asked(f"{url}/readyz")[0] == 200, *programs)
         answers = {user: asked(f"{url}/v1/responses", QUESTION) for user, url in urls.items()}
+        assert [status for status, _ in answers.values()] == [200, 200], answers
         ids = {user: answer["id"] for user, (_, answer) in answers.items()}
         other = asked(f"{urls['two']}/v1/responses/{ids['one']}")
-        # The queue's count is Celery's too: both listen, each to its own keys.
+        # Celery listens at both, each to its own keys.
         blocked = {
             client["user"] for client in server.admin.client_list() if client["cmd"] == "brpop"
         }
@@ -50,7 +51,6 @@ def test_two_installations_share_one_redis_and_see_nothing_of_each_other(tmp_pat
         }
         found = server.admin.keys()
 
-    assert [status for status, _ in answers.values()] == [200, 200]
     assert other[0] == 404
     assert blocked == {"one", "two"}
     assert refused <= {"client", "client|setinfo", "auth", "AUTH"}

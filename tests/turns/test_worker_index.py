@@ -85,6 +85,14 @@ def test_a_worker_takes_its_index_again_from_a_redis_that_lost_its_data(worker: 
     assert worker().take() == 1
 
 
+def test_a_worker_of_an_earlier_release_keeps_the_index_that_was_set_for_it(
+    worker: Worker, make_queue: Callable[..., TurnQueue]
+) -> None:
+    make_queue("w0").heartbeat([], {}, slots=1)
+
+    assert worker().take() == 1
+
+
 def test_an_index_that_was_set_is_taken_from_whoever_has_it_and_not_given_to_others(
     worker: Worker,
 ) -> None:

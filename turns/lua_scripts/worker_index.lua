@@ -3,6 +3,7 @@
 -- Arguments: model, holder (text that no other process has), lease_ms (0 ends the lease), index (optional: the one that
 --   is wanted; else the lowest that is free), take (boolean: also from another holder).
 -- Returns the index, or -1 if another holder has the one that is wanted.
+local ALIVE_MS = 5000
 local key, now = worker_indexes_key(args.model), now_ms()
 
 -- Return who holds an index, and until when.
@@ -13,6 +14,12 @@ local function lease_of(index)
   return holder, tonumber(lapses)
 end
 
+-- Whether a worker of this index lives that has no lease: workers of an earlier release have none.
+local function lives(index)
+  local heartbeat = redis.call('ZSCORE', heartbeats_key(args.model), 'w' .. index)
+  return heartbeat and tonumber(heartbeat) > now - ALIVE_MS
+end
+
 local index = args.index
 if not index then
   index = -1
@@ -21,7 +28,7 @@ if not index then
   repeat
     index = index + 1
     holder, lapses = lease_of(index)
-  until not holder or (lapses < now and not away)
+  until (not holder and not lives(index)) or (holder and lapses < now and not away)
 end
 
 local holder, lapses = lease_of(index)
