@@ -13,7 +13,7 @@ from tests.faults.own_redis import asked, documented_user, eventually, running
 pytestmark = pytest.mark.long
 
 PASSWORD = "a-secret-word"
-QUESTION = {"input": "Hi", "instructions": "", "max_output_tokens": 4}
+QUESTION = {"input": "Hi", "instructions": "Talk.", "max_output_tokens": 4}
 
 
 def test_two_installations_share_one_redis_and_see_nothing_of_each_other(tmp_path: Path) -> None:
