@@ -172,6 +172,14 @@ class ServerSettings:
     ).field()
     #: The model of requests that name none.
     model: str = MODEL.field()
+    models: tuple[str, ...] = Setting(
+        "MODELS",
+        lambda value: tuple(value.replace(",", " ").split()),
+        (),
+        "names of further models whose turns are queued before they have had a worker, separated by"
+        " commas or spaces: for workers that are started on demand",
+        shown="none",
+    ).field()
     files: str = FILES.field()
     file_bytes: int = Setting(
         "FILE_BYTES", whole(1, 2**40), 2_000_000_000, "largest upload, in bytes"

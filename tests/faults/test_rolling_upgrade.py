@@ -22,6 +22,8 @@ from turnstream.turns import keys
 
 pytestmark = pytest.mark.long
 
+SHORT = {"input": "Hi", "max_output_tokens": 8}
+
 
 @pytest.fixture
 def previous(tmp_path: Path) -> Path:
@@ -67,7 +69,7 @@ async def test_workers_then_nodes_are_replaced_and_no_reader_notices(
         old_worker = start("worker", "old", TURNSTREAM_WORKER_INDEX="0")
         programs = [old_node, old_worker]
         await until_ready("old", 1)
-        _, first = await asyncio.to_thread(asked, f"{urls['old']}/v1/responses", QUESTION)
+        _, first = await asyncio.to_thread(asked, f"{urls['old']}/v1/responses", SHORT)
 
         programs.append(start("worker", "new"))
         await until_ready("old", 2)
@@ -88,7 +90,7 @@ async def test_workers_then_nodes_are_replaced_and_no_reader_notices(
             await asyncio.to_thread(asked, f"{urls['new']}/v1/responses/{reader.id}")
             for reader in readers
         ]
-        after = QUESTION | {"previous_response_id": first["id"]}
+        after = SHORT | {"previous_response_id": first["id"]}
         _, second = await asyncio.to_thread(asked, f"{urls['new']}/v1/responses", after)
 
     assert [text_of(answer) for _, answer in answers] == [reader.text for reader in readers]
