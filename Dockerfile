@@ -31,8 +31,9 @@ WORKDIR /home/turnstream
 CMD ["worker"]
 
 FROM base AS web
-RUN pip install -c constraints.txt . && rm -rf /src/*
+RUN pip install -c constraints.txt ".[uvloop]" && rm -rf /src/*
 USER turnstream
 WORKDIR /home/turnstream
 EXPOSE 8000
+HEALTHCHECK --interval=5s --timeout=3s CMD ["python", "-c", "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8000/healthz', timeout=2)"]
 CMD ["serve"]

@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from turnstream.cli.child import GUARD
-from turnstream.cli.up import from_source
+from turnstream.cli.front_ends import child_environ
 
 #: Variables of the environment that do not apply to the private service.
-OWN = ("API_KEYS", "FILES", "HOST", "NODE", "PORT", "REDIS_URL")
+OWN = ("API_KEYS", "FILES", "HOST", "NODE", "PORT", "PROCESSES", "REDIS_URL", "REUSE_PORT")
 #: Seconds between SIGTERM and SIGKILL: in this time workers finish or requeue their turns.
 GRACE_SECONDS = 20.0
 
@@ -52,7 +52,7 @@ def local_service(data_dir: Path, environ: Mapping[str, str]) -> Iterator[str]:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=output,
-            env=from_source(mine),
+            env=child_environ(mine),
             pass_fds=(lifeline_end,),
             # Ctrl-C reaches this process only, which then ends the service.
             start_new_session=True,

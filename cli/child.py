@@ -41,9 +41,9 @@ class Command:
 class Groups:
     """The process groups that run now, and a file that each of them keeps open."""
 
-    #: Descriptor of the data directory's lock. Every guard inherits it, so that after `up` was
-    #: killed the lock is held until its last child has ended.
-    lock: int
+    #: Descriptor of the data directory's lock, if there is one. Every guard inherits it, so that
+    #: after `up` was killed the lock is held until its last child has ended.
+    lock: int | None = None
     pids: set[int] = field(default_factory=set)
 
     def kill(self) -> None:
@@ -81,7 +81,7 @@ async def run(command: Command, groups: Groups) -> Ended:
             stdout=output_end,
             stderr=output_end,
             env=command.environ,
-            pass_fds=(lifeline_end, groups.lock),
+            pass_fds=(lifeline_end,) if groups.lock is None else (lifeline_end, groups.lock),
             start_new_session=True,
         )
     except BaseException:

@@ -22,8 +22,9 @@ from turnstream.turns.connection import connect_async
 from turnstream.turns.errors import TurnError
 from turnstream.turns.limits import tiers_of
 from turnstream.turns.owner_limits import StoredLimits
+from turnstream.turns.problem_log import ProblemLog
 from turnstream.turns.redis_calls import RedisCalls
-from turnstream.turns.redis_problem import ProblemLog
+from turnstream.turns.settings import KEY_PREFIX
 
 _OWNER = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _TIME = re.compile(r"(\d{1,6})([smhd])")
@@ -64,7 +65,7 @@ def run(options: Options) -> int:
 
 
 async def _run(url: str, options: Options) -> int:
-    client = connect_async(url)
+    client = connect_async(url, key_prefix=KEY_PREFIX.read(os.environ))
     try:
         calls = RedisCalls(ProblemLog(url))
         keys, limits = ApiKeys(client, calls), StoredLimits(client, calls)

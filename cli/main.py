@@ -53,7 +53,7 @@ def start(command: str, options: Mapping[str, Any]) -> int:
 
             return up.run()
         case "serve":
-            from turnstream.ws_server import serve
+            from turnstream.cli import serve
 
             return serve.run()
         case "worker":
@@ -124,7 +124,7 @@ def make_parser() -> argparse.ArgumentParser:
         worker,
         "--worker-index",
         "N",
-        "the number of this worker, unique among those of its model",
+        "the number of this worker among those of its model (one that no other has)",
         whole(0, 9999),
     )
     add_engine_options(worker)
@@ -212,6 +212,7 @@ def add_listen_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of a front end's address."""
     option(parser, "--host", "HOST", "the address to listen on (127.0.0.1)")
     option(parser, "--port", "PORT", "the port to listen on (8000)", whole(0, 65535))
+    option(parser, "--processes", "N", "front-end processes on that port (1)", whole(1, 256))
 
 
 def add_server_options(parser: argparse.ArgumentParser) -> None:

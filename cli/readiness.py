@@ -15,7 +15,9 @@ PAUSE_SECONDS = 0.05
 LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
-async def wait_for_redis(url: str, model: str, seconds: float) -> RedisProblem | None:
+async def wait_for_redis(
+    url: str, model: str, seconds: float, *, key_prefix: str = ""
+) -> RedisProblem | None:
     """Wait until Redis can take a turn; return why it does not within this time.
 
     The time starts again while Redis loads its files, however long that takes. What a setting has
@@ -23,7 +25,9 @@ async def wait_for_redis(url: str, model: str, seconds: float) -> RedisProblem |
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + seconds
-    while (problem := await redis_problem(url, model, celery=True)) is not None:
+    while (
+        problem := await redis_problem(url, model, key_prefix=key_prefix, celery=True)
+    ) is not None:
         if problem.cause is Cause.LOADING:
             deadline = loop.time() + seconds
         if problem.cause.is_setting or loop.time() >= deadline:

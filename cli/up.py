@@ -6,22 +6,21 @@ and not its port. Redis starts first and ends last.
 
 import asyncio
 import os
-import signal
-import socket
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 
 from turnstream.cli.child import Command, Groups
 from turnstream.cli.console import BAD_SETTING, announce, log
 from turnstream.cli.data_dir import DataDirInUse, DataDirUnusable, locked
+from turnstream.cli.front_ends import TURNSTREAM, child_environ, free_to_listen, front_ends
 from turnstream.cli.memory import redis_share
-from turnstream.cli.ports import free_port, listen_once
 from turnstream.cli.readiness import readiness_problem, wait_for_redis
 from turnstream.cli.redis_server import NoRedis, PrivateRedis, find_program
 from turnstream.cli.supervisor import GiveUp, keep_running
+from turnstream.cli.until_signal import until_signal
 from turnstream.cli.up_settings import UpSettings
 from turnstream.turns.model_name import served_name
+from turnstream.turns.redis_problem import RedisProblem
 from turnstream.turns.redis_version import version_warning
 
 #: Interval of readiness checks, and of log lines while the service is not ready.
@@ -60,23 +59,6 @@ def check_settings(environ: Mapping[str, str]) -> None:
     WorkerSettings.read(environ)
 
 
-def free_to_listen(host: str, port: int) -> int:
-    """Return the port if it is not in use; for 0 return one that is free.
-
-    Raises:
-        GiveUp: the port is in use, or this machine has no such address.
-    """
-    try:
-        if port == 0:
-            return free_port(host)
-        listen_once(host, port)
-    except socket.gaierror as exc:
-        raise GiveUp(f"--host {host}: {exc.strerror}", code=BAD_SETTING) from exc
-    except OSError as exc:
-        raise GiveUp(f"cannot listen on {host} port {port}: {exc.strerror}") from exc
-    return port
-
-
 class Up:
     """One run of `turnstream up`."""
 
@@ -94,29 +76,7 @@ class Up:
             NoRedis: there is no Redis server program to start.
             GiveUp: a process cannot run.
         """
-        this = asyncio.current_task()
-        assert this is not None
-        stopping = False
-
-        def stop() -> None:
-            nonlocal stopping
-            if stopping:
-                return self.groups.kill()
-            stopping = True
-            log("turnstream", "stopping; a second signal kills all processes at once")
-            this.cancel()
-            return None
-
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            asyncio.get_running_loop().add_signal_handler(number, stop)
-        try:
-            await self.serve()
-        except asyncio.CancelledError:
-            if not stopping:
-                raise
-            log("turnstream", "stopped")
-        except BaseExceptionGroup as group:
-            raise first_of(group) from None
+        await until_signal(self.serve(), self.groups)
         return 0
 
     async def serve(self) -> None:
@@ -148,7 +108,7 @@ class Up:
         tasks.create_task(
             keep_running(Command(name="redis", argv=private.argv, environ={}), self.groups)
         )
-        problem = await wait_for_redis(private.url, self.models[0], REDIS_SECONDS)
+        problem = await self.redis_problem(private.url)
         if problem is not None:
             raise GiveUp(f"{problem.summary}; {private.log}: {private.last_line()}")
         return private.url
@@ -160,7 +120,7 @@ class Up:
             GiveUp: it can't be reached, or does not let us in. One that only refuses writes is
                 logged: it may take them again while the service runs.
         """
-        problem = await wait_for_redis(url, self.models[0], REDIS_SECONDS)
+        problem = await self.redis_problem(url)
         if problem is None:
             return
         if not problem.cause.refuses_writes_only:
@@ -168,25 +128,29 @@ class Up:
             raise GiveUp(f"Redis can't be used: {problem}", code=code)
         log("turnstream", f"Redis can't be used yet: {problem}")
 
+    async def redis_problem(self, url: str) -> RedisProblem | None:
+        """Wait for Redis; return why it can't be used."""
+        prefix = self.settings.key_prefix
+        return await wait_for_redis(url, self.models[0], REDIS_SECONDS, key_prefix=prefix)
+
     def commands(self, redis_url: str) -> list[Command]:
         """Return the commands to run beside Redis."""
         settings = self.settings
         environ = {
-            **from_source(os.environ),
+            **child_environ(os.environ),
             "TURNSTREAM_REDIS_URL": redis_url,
             "TURNSTREAM_HOST": settings.host,
             "TURNSTREAM_PORT": str(self.port),
             "TURNSTREAM_MODEL": settings.models[0],
             "TURNSTREAM_FILES": settings.files,
-            # Otherwise output through a pipe appears only when a buffer is full.
-            "PYTHONUNBUFFERED": "1",
         }
-        python = (sys.executable, "-P", "-m", "turnstream")
-        commands = [Command(name="front-end", argv=(*python, "serve"), environ=environ)]
+        commands = list(front_ends(environ, processes=settings.processes, port=self.port))
+        # With a fixed index a worker that is started again has its name at once.
+        fixed = settings.redis_url is None or settings.first_worker is not None
+        index = settings.first_worker or 0
         # They have the same device.
         share = max(100 // (settings.workers * len(settings.models)), 1)
         memory = environ.get("TURNSTREAM_MEMORY_SHARE", "").strip() or str(share)
-        index = settings.first_worker
         for model in settings.models:
             log(
                 "turnstream",
@@ -195,13 +159,13 @@ class Up:
             for _ in range(settings.workers):
                 own = {
                     "TURNSTREAM_MODEL": model,
-                    "TURNSTREAM_WORKER_INDEX": str(index),
+                    "TURNSTREAM_WORKER_INDEX": str(index) if fixed else "",
                     "TURNSTREAM_MEMORY_SHARE": memory,
                 }
                 commands.append(
                     Command(
                         name=f"worker-{index}",
-                        argv=(*python, "worker"),
+                        argv=(*TURNSTREAM, "worker"),
                         environ={**environ, **own},
                     )
                 )
@@ -220,25 +184,3 @@ class Up:
                 await asyncio.sleep(CHECK_SECONDS)
         host = f"[{self.settings.host}]" if ":" in self.settings.host else self.settings.host
         announce(f"ready http://{host}:{self.port}")
-
-
-def from_source(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment with the source tree, if this is one, on `PYTHONPATH`.
-
-    Children run with -P, which keeps the current folder off their path, and the tree need not be
-    installed.
-    """
-    source = Path(__file__).parents[2]
-    if not (source / "pyproject.toml").is_file():
-        return dict(environ)
-    path = os.pathsep.join(filter(None, [str(source), environ.get("PYTHONPATH")]))
-    return {**environ, "PYTHONPATH": path}
-
-
-def first_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the first error of a group, or its first `GiveUp` if it has one."""
-    mine, others = group.split(GiveUp)
-    exc: BaseException = mine or others or group
-    while isinstance(exc, BaseExceptionGroup):
-        exc = exc.exceptions[0]
-    return exc

@@ -12,9 +12,9 @@ from turnstream.cli.data_dir import default_data_dir
 from turnstream.cli.memory import LEAST, SHARE
 from turnstream.turns.environment import Setting, read_all, whole
 from turnstream.turns.model_name import served_name
-from turnstream.turns.settings import MODEL, REDIS_URL, blob_store
+from turnstream.turns.settings import KEY_PREFIX, MODEL, REDIS_URL, blob_store
 from turnstream.workers.settings import WORKER_INDEX
-from turnstream.ws_server.settings import FILES, HOST, PORT
+from turnstream.ws_server.settings import FILES, HOST, PORT, PROCESSES
 
 
 def _models(value: str) -> tuple[str, ...]:
@@ -48,6 +48,7 @@ class UpSettings:
     workers: int = Setting(
         "WORKERS", whole(1, 64), 1, "worker processes that `turnstream up` starts for each model"
     ).field()
+    processes: int = PROCESSES.field()
     host: str = HOST.field()
     #: 0: any free port.
     port: int = replace(PORT, form=whole(0, 65535)).field()
@@ -55,10 +56,12 @@ class UpSettings:
     models: tuple[str, ...] = replace(
         MODEL, form=_models, default=("demo",), shown="`demo`"
     ).field()
-    #: The index of the first worker; the others follow it.
-    first_worker: int = WORKER_INDEX.field()
+    #: The index of the first worker; the others follow it. None: they lease theirs, or in a private
+    #: Redis, where no others are, begin with 0.
+    first_worker: int | None = WORKER_INDEX.field()
     #: Where the front end stores files.
     files: str = replace(FILES, default="").field()
+    key_prefix: str = KEY_PREFIX.field()
     #: None: a private Redis.
     redis_url: str | None = replace(REDIS_URL, default=None).field()
 

@@ -1,5 +1,6 @@
 """Runs a Redis of a test's own, to be broken."""
 
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -16,17 +17,20 @@ START_SECONDS = 20.0
 
 
 class RedisServer:
-    """A Redis without a password, that keeps nothing on disk; a context manager."""
+    """A Redis, by default without a password, that keeps nothing on disk; a context manager."""
 
-    def __init__(self, directory: Path, *options: str) -> None:
+    def __init__(self, directory: Path, *options: str, password: str = "") -> None:
         self.port = free_port()
         self._log = directory / f"redis-{self.port}.log"
         self._argv = (
             find_program().path,
             *("--port", str(self.port), "--bind", "127.0.0.1", "--save", ""),
             *("--dir", str(directory), "--logfile", str(self._log), *options),
+            *(("--requirepass", password, "--masterauth", password) if password else ()),
         )
-        self.admin = Redis(port=self.port, protocol=2, decode_responses=True)
+        self.admin = Redis(
+            port=self.port, password=password or None, protocol=2, decode_responses=True
+        )
 
     def url(self, login: str = "") -> str:
         """Return its URL, with `USER:PASSWORD@` if that is given."""
@@ -52,5 +56,17 @@ class RedisServer:
         traceback: TracebackType | None,
     ) -> None:
         self.admin.close()
+        self.kill()
+
+    def pause(self) -> None:
+        """Stop it, with its connections open."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        """Let it go on after a pause."""
+        self._process.send_signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """Kill it; entered again, it starts empty."""
         self._process.kill()
         self._process.wait()

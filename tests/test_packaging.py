@@ -1,13 +1,21 @@
 """What is shipped is whole: packages, pins and the compose file say what the tree says."""
 
 import ast
+import os
 import re
+import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
+from redis import Redis
+from redis.exceptions import RedisError
+
+from harness.ports import free_port
+from turnstream.cli.redis_server import find_program
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -98,23 +106,68 @@ def test_compose_listens_to_this_machine_only_without_keys(compose: dict) -> Non
 
 
 def test_compose_starts_no_redis_without_a_password(compose: dict) -> None:
-    redis = compose["services"]["redis"]
-    options = redis["command"]
-
-    assert options[options.index("--requirepass") + 1].startswith("${TURNSTREAM_REDIS_PASSWORD:?")
-    for name, service in compose["services"].items():
-        url = service["environment"].get("TURNSTREAM_REDIS_URL")
-        assert name == "redis" or url.startswith("redis://:${TURNSTREAM_REDIS_PASSWORD:?")
-
-
-def test_compose_gives_no_two_workers_one_index(compose: dict) -> None:
-    indexes = [
-        service["environment"]["TURNSTREAM_WORKER_INDEX"]
-        for service in compose["services"].values()
-        if service.get("command") == ["worker"]
+    services = compose["services"]
+    for name in ("redis", "redis-replica"):
+        options = services[name]["command"]
+        required = options[options.index("--requirepass") + 1]
+        assert required.startswith("${TURNSTREAM_REDIS_PASSWORD:?")
+        # Either may have to be the other's replica.
+        assert options[options.index("--masterauth") + 1] == "${TURNSTREAM_REDIS_PASSWORD}"
+        assert options[options.index("--replica-announce-ip") + 1] == name
+    urls = [
+        service["environment"]["TURNSTREAM_REDIS_URL"]
+        for service in services.values()
+        if "build" in service
     ]
+    assert len(urls) == 3
+    default = "${TURNSTREAM_REDIS_URL:-redis://:${TURNSTREAM_REDIS_PASSWORD:?"
+    assert all(url.startswith(default) for url in urls)
 
-    assert len(indexes) == len(set(indexes)) == 2
+
+def test_compose_runs_our_containers_without_rights(compose: dict) -> None:
+    for service in compose["services"].values():
+        if "build" in service:
+            assert service["read_only"]
+            assert service["cap_drop"] == ["ALL"]
+            assert "/tmp" in service["tmpfs"]
+
+
+def test_the_sentinels_of_compose_start_as_they_are_configured(
+    compose: dict, tmp_path: Path
+) -> None:
+    script = compose["services"]["sentinel-1"]["command"][2].replace("$$", "$")
+    port = free_port()
+    for before, after in (
+        ("/tmp", str(tmp_path)),
+        ("26379", str(port)),
+        ("monitor turnstream redis ", "monitor turnstream localhost "),
+        ("exec redis-server", f"exec {find_program().path}"),
+    ):
+        script = script.replace(before, after)
+    environ = {"HOSTNAME": "localhost", "REDISCLI_AUTH": "secret", "PATH": os.environ["PATH"]}
+    process = subprocess.Popen(["sh", "-c", script], env=environ, stdout=subprocess.PIPE)
+    try:
+        with Redis(port=port, protocol=2, decode_responses=True) as sentinel:
+            deadline = time.monotonic() + 20
+            while True:
+                try:
+                    masters = sentinel.sentinel_masters()
+                    break
+                except RedisError:
+                    assert time.monotonic() < deadline
+                    assert process.poll() is None, process.stdout and process.stdout.read()
+                    time.sleep(0.05)
+    finally:
+        process.kill()
+        process.communicate()
+    assert list(masters) == ["turnstream"]
+
+
+def test_compose_lets_workers_be_scaled(compose: dict) -> None:
+    workers = [s for s in compose["services"].values() if s.get("command") == ["worker"]]
+
+    assert len(workers) == 2
+    assert not any("TURNSTREAM_WORKER_INDEX" in worker["environment"] for worker in workers)
 
 
 def test_compose_builds_a_target_of_the_dockerfile(compose: dict) -> None:

@@ -24,10 +24,12 @@ from turnstream.turns.lua import Script
 from turnstream.turns.migration import migrate
 from turnstream.turns.owner_limits import StoredLimits
 from turnstream.turns.probe import Probe
+from turnstream.turns.problem_log import ProblemLog
 from turnstream.turns.reader_room import ReaderRoom
 from turnstream.turns.redis_calls import RedisCalls, translated_errors
-from turnstream.turns.redis_problem import ProblemLog, RedisProblem
+from turnstream.turns.redis_problem import RedisProblem
 from turnstream.turns.relay import Relay
+from turnstream.turns.replication import submit_to
 from turnstream.turns.served_models import ServedModels
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.stored import Stored
@@ -56,8 +58,8 @@ class TurnClient:
         self.conversation_bytes = settings.conversation_bytes
         self._node = node
         self._wake_up = WakeUp()
-        self._redis = connect_async(settings.redis_url)
-        self._subscriber = subscribe_async(settings.redis_url)
+        self._redis = connect_async(settings.redis_url, key_prefix=settings.key_prefix)
+        self._subscriber = subscribe_async(settings.redis_url, key_prefix=settings.key_prefix)
         self._problems = ProblemLog(settings.redis_url)
         #: The model that `redis_problem` was last asked about.
         self._probed: str | None = None
@@ -132,7 +134,8 @@ class TurnClient:
             if not turn.generate:
                 return await self._reply(self._warm_up(**warm_up(turn, self._settings)))
             args = submission(turn, self._settings, self._wake_up, node=self._node)
-            return await self._reply(self._submit(**args))
+            replicas = self._settings.wait_replicas
+            return await self._reply(submit_to(self._redis, self._submit, args, replicas=replicas))
 
     @asynccontextmanager
     async def follow(
@@ -258,7 +261,7 @@ class TurnClient:
                 case [b"kept", seq, *record]:
                     fields = [field.decode() for field in record]
                     events = [event.encode() for event in kept(seq, *fields)]
-                    return Page(events[max(0, after - seq + len(events)) :], ends=True)
+                    return Page(events[max(0, after - seq + len(events)) :], ends=True, kept=True)
                 case [state, seq, events]:
                     more = after + len(events) < seq
                     return Page(events, ends=state == b"ended" and not more, more=more)

@@ -32,6 +32,8 @@ class Page:
     ends: bool
     #: Whether the log has further events.
     more: bool = False
+    #: Whether the log has expired, and these were made from the record.
+    kept: bool = False
 
 
 ReadLog = Callable[[str, int], Awaitable[Page]]
@@ -49,6 +51,8 @@ class Follower:
         #: Number of the newest event taken.
         self.newest = after
         self._read = read
+        #: The newest event, if this follower has had any.
+        self._last: bytes | None = None
         self._ready: deque[bytes] = deque()
         self._room = room or ReaderRoom()
         #: How much of the room the events have that are ready or being sent.
@@ -84,6 +88,7 @@ class Follower:
         fresh = page.events[self.newest - after :]
         self._ready.extend(fresh)
         self.newest += len(fresh)
+        self._last = fresh[-1] if fresh else self._last
         self._ended = self._ended or page.ends
         if page.more:
             self._behind = True
@@ -103,7 +108,7 @@ class Follower:
         if is_next and (size := self._room.take(event)):
             self._held += size
             self._ready.append(event)
-            self.newest = seq
+            self.newest, self._last = seq, event
             self._ended = last
         else:
             self._behind = True
@@ -167,10 +172,28 @@ class Follower:
         self._behind = False
         after = self.newest
         try:
-            self.take(await self._read(self.turn_id, after), after=after)
+            self.take(await self._after(after, self._last), after=after)
         finally:
             if not self._ready:
                 self._sent(0)
+
+    async def _after(self, after: int, last: bytes | None) -> Page:
+        """Read the events after number `after`, which was this one.
+
+        A Redis that lost its last moments, as in a failover, may have another one there by now:
+        what follows does not continue what this reader has.
+
+        Raises:
+            ResponseLost: it is not that event, or is not there.
+        """
+        if last is not None:
+            page = await self._read(self.turn_id, after - 1)
+            if not page.kept:
+                if not page.events or page.events[0] != last:
+                    raise ResponseLost(self.turn_id)
+                if len(page.events) > 1 or not page.more:
+                    return Page(page.events[1:], ends=page.ends, more=page.more)
+        return await self._read(self.turn_id, after)
 
     def _sent(self, held: int) -> None:
         self._held -= held

@@ -2,6 +2,8 @@
 
 The Lua scripts use the same names: `turns.lua_keys` writes the functions below as Lua functions, so
 that a key is spelled in this file and nowhere else. Queue names of Celery are in `turns.wake_up`.
+An installation's prefix is not part of the names: clients (`turns.prefixed_clients`) and the Lua
+functions put it before them.
 """
 
 
@@ -105,6 +107,11 @@ def slots(model: str) -> str:
 def heartbeats(model: str) -> str:
     """Sorted set: time of each worker's last heartbeat, in milliseconds."""
     return f"ts:heartbeats:{model}"
+
+
+def worker_indexes(model: str) -> str:
+    """Hash: for each index of a worker, until when it is leased, in milliseconds, and to whom."""
+    return f"ts:worker-indexes:{model}"
 
 
 def loading(model: str) -> str:

@@ -16,6 +16,7 @@ import redis
 import redis.asyncio
 
 from turnstream.turns.lua_keys import lua_functions
+from turnstream.turns.prefixed_clients import prefix_of
 from turnstream.turns.record import VERSION
 
 _FOLDER = Path(__file__).parent / "lua_scripts"
@@ -37,7 +38,7 @@ class Script:
     """
 
     def __init__(self, client: "redis.Redis | redis.asyncio.Redis", name: str) -> None:
-        self._script: Any = client.register_script(source(name))
+        self._script: Any = client.register_script(source(name, prefix_of(client)))
 
     def __call__(self, *, payloads: Any = (), pipe: Any = None, **arguments: Any) -> Any:
         named = {name: value for name, value in arguments.items() if value is not None}
@@ -45,10 +46,14 @@ class Script:
 
 
 @cache
-def source(name: str) -> str:
-    """Return the whole text of a script: key functions, included files, the script itself."""
+def source(name: str, prefix: str = "") -> str:
+    """Return the whole text of a script: key functions, included files, the script itself.
+
+    PREFIX is for keys of others, such as Celery's.
+    """
     body = "".join(_read(part) for part in _included(name))
-    return f"local VERSION = {VERSION}\n" + lua_functions(body) + body
+    constants = f"local VERSION, PREFIX = {VERSION}, '{prefix}'\n"
+    return constants + lua_functions(body, prefix) + body
 
 
 @cache

@@ -10,18 +10,21 @@ from functools import cache
 from turnstream.turns import keys
 
 
-def lua_functions(body: str) -> str:
-    """Return the key functions that a script uses, as Lua functions called `NAME_key`."""
+def lua_functions(body: str, prefix: str) -> str:
+    """Return the key functions that a script uses, as Lua functions called `NAME_key`.
+
+    What they return begins with the prefix.
+    """
     used = set(re.findall(r"\b(\w+_key)\(", body))
-    return "".join(text for name, text in _lua_functions().items() if name in used)
+    return "".join(text for name, text in _lua_functions(prefix).items() if name in used)
 
 
 @cache
-def _lua_functions() -> dict[str, str]:
+def _lua_functions(prefix: str) -> dict[str, str]:
     written = {}
     for name, function in inspect.getmembers(keys, inspect.isfunction):
         parameters = list(inspect.signature(function).parameters)
-        key = function(*(f"' .. {parameter} .. '" for parameter in parameters))
+        key = prefix + function(*(f"' .. {parameter} .. '" for parameter in parameters))
         written[f"{name}_key"] = (
             f"local function {name}_key({', '.join(parameters)}) return '{key}' end\n"
         )

@@ -15,6 +15,7 @@ import redis.asyncio
 
 from turnstream.turns import keys
 from turnstream.turns.lua import Script
+from turnstream.turns.prefixed_clients import prefix_of
 from turnstream.turns.record import VERSION
 
 #: Keys that are migrated in one call, so that Redis has time for others in between.
@@ -32,7 +33,8 @@ async def migrate(client: "redis.asyncio.Redis") -> None:
     known = int(await client.get(keys.version()) or 0)
     if known >= VERSION:
         return
-    if known >= _NAMED:
+    # Releases without a record version had no prefix.
+    if known >= _NAMED or prefix_of(client):
         await client.set(keys.version(), VERSION)
         return
     script = Script(client, "migrate")

@@ -29,9 +29,11 @@ class Probe:
         return self._script(keys=self._keys)
 
 
-async def redis_problem(url: str, model: str, *, celery: bool = False) -> RedisProblem | None:
+async def redis_problem(
+    url: str, model: str, *, key_prefix: str = "", celery: bool = False
+) -> RedisProblem | None:
     """Return why Redis can't take a turn, or None if it can; tried once, on a new connection."""
-    client = connect_async(url)
+    client = connect_async(url, key_prefix=key_prefix)
     try:
         await Probe(client, model, celery=celery)()
     except REDIS_ERRORS as exc:
@@ -41,9 +43,9 @@ async def redis_problem(url: str, model: str, *, celery: bool = False) -> RedisP
     return None
 
 
-def redis_problem_now(url: str, model: str) -> RedisProblem | None:
+def redis_problem_now(url: str, model: str, *, key_prefix: str = "") -> RedisProblem | None:
     """Return why Redis can't take a worker's turns, or None if it can; for a thread."""
-    with connect(url) as client:
+    with connect(url, key_prefix=key_prefix) as client:
         try:
             Probe(client, model, celery=True)()
         except REDIS_ERRORS as exc:

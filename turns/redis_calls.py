@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from turnstream.turns.errors import RedisUnusable
-from turnstream.turns.redis_problem import REDIS_ERRORS, ProblemLog, problem_of
+from turnstream.turns.problem_log import ProblemLog
+from turnstream.turns.redis_problem import REDIS_ERRORS, problem_of
 
 #: A call fails this long after it began or, if that is later, after the last reply of Redis.
 REPLY_SECONDS = 2.5

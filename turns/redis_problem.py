@@ -5,11 +5,9 @@ log, at the start and at `/readyz`. None of them has the URL, which may hold a p
 read as well as the type, because an error inside a script arrives as that script's.
 """
 
-import logging
 import re
 import socket
 import ssl
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,12 +20,8 @@ from redis.exceptions import (
 )
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-log = logging.getLogger(__name__)
-
 #: What redis-py raises when Redis can't be used.
 REDIS_ERRORS = (RedisError, OSError, TimeoutError)
-#: A problem that lasts is logged again after so long.
-REPEAT_SECONDS = 60.0
 
 
 class Cause(StrEnum):
@@ -54,6 +48,7 @@ class Cause(StrEnum):
     CANNOT_PERSIST = "cannot_persist"
     TOO_FEW_REPLICAS = "too_few_replicas"
     CLUSTER = "cluster"
+    NO_PRIMARY = "no_primary"
     OTHER = "other"
 
     @property
@@ -163,12 +158,19 @@ _WORDS = {
         "Redis is a cluster, and turns need a single one",
         f"{_URL} must lead to a Redis without cluster-enabled",
     ),
+    Cause.NO_PRIMARY: (
+        "no Sentinel knows the primary",
+        f"do the Sentinels run, is the name in {_URL} one of SENTINEL MASTERS, and do they need"
+        " the option sentinel_password?",
+    ),
     Cause.OTHER: ("Redis refused a command", "look at the log of Redis"),
 }
 #: What is in the text of an error, and its cause; the first that matches.
 _TEXTS = tuple(
     (re.compile(pattern, re.IGNORECASE), cause)
     for pattern, cause in (
+        # Also when a Sentinel refuses the password or its certificate is not trusted.
+        (r"^No (master|primary) found for", Cause.NO_PRIMARY),
         (r"CERTIFICATE_VERIFY_FAILED", Cause.CERTIFICATE_NOT_TRUSTED),
         (r"WRONG_VERSION_NUMBER|record layer failure", Cause.NOT_TLS),
         (r"READONLY|read.only replica|MASTERDOWN|Link with MASTER is down", Cause.READ_ONLY),
@@ -228,7 +230,7 @@ def problem_of(exc: BaseException, url: str = "") -> RedisProblem:
     """
     chain = tuple(_chain(exc))
     cause = next(_causes(chain), Cause.OTHER)
-    if cause is Cause.NO_REPLY and url.startswith("rediss://") and "connecting" in str(exc):
+    if cause is Cause.NO_REPLY and url.startswith("rediss") and "connecting" in str(exc):
         # A server without TLS waits for the rest of what it takes for a command.
         cause = Cause.NOT_TLS
     return RedisProblem(cause, _said(cause, chain))
@@ -264,35 +266,3 @@ def _said(cause: Cause, chain: tuple[BaseException, ...]) -> str:
             return re.sub(r"^.*@user_script: ?\d+: ", "", str(chain[0])).rstrip(".")[:200]
         case _:
             return ""
-
-
-class ProblemLog:
-    """Logs why Redis can't be used: once when that changes, and now and then while it lasts.
-
-    The tasks of a node share one, so that an outage is one line and not one for each request.
-    """
-
-    def __init__(self, url: str) -> None:
-        self._url = url
-        #: The problem that was logged last, and when; None: Redis can be used.
-        self._logged: RedisProblem | None = None
-        self._at = 0.0
-
-    def report(self, exc: BaseException) -> RedisProblem:
-        """Log the cause of an exception, unless that was done just before, and return it."""
-        return self.log(problem_of(exc, self._url))
-
-    def log(self, problem: RedisProblem) -> RedisProblem:
-        """Log a problem, unless that was done just before, and return it."""
-        now = time.monotonic()
-        same = self._logged is not None and self._logged.cause is problem.cause
-        if not same or now - self._at > REPEAT_SECONDS:
-            log.warning("Redis can't be used: %s", problem)
-            self._logged, self._at = problem, now
-        return problem
-
-    def solved(self) -> None:
-        """Log that Redis can be used again, if it could not."""
-        if self._logged is not None:
-            self._logged = None
-            log.warning("Redis can be used again")

@@ -1,24 +1,27 @@
 """What nodes and workers must agree on: where Redis is and how long it keeps things."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from redis import ConnectionPool
 from redis.exceptions import RedisError
 
+from turnstream.turns.connection import check_url
 from turnstream.turns.environment import Setting, read_all, seconds, text, whole
 from turnstream.turns.limits import OwnerLimits
+from turnstream.turns.sentinel_url import SCHEMES, UnreadableSentinelUrl
 
 DAY = 24 * 3600
 
 
 def _redis_url(value: str) -> str:
-    if not value.startswith(("redis://", "rediss://")):
-        raise ValueError("must begin with redis:// or rediss://")
+    if value.partition("://")[0] not in ("redis", "rediss", *SCHEMES):
+        raise ValueError("must begin with redis://, rediss://, sentinel:// or rediss+sentinel://")
     try:
-        # Reads all of the URL, and does not connect.
-        ConnectionPool.from_url(value).make_connection()
+        check_url(value)
+    except UnreadableSentinelUrl:
+        raise
     except (TypeError, ValueError, RedisError):
         # Their texts may have a part of the password.
         raise ValueError(
@@ -28,11 +31,26 @@ def _redis_url(value: str) -> str:
     return value
 
 
+def _key_prefix(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9_.:-]{1,64}", value):
+        raise ValueError("must be up to 64 letters, digits, '_', '.', ':' or '-'")
+    return value
+
+
 REDIS_URL = Setting(
     "REDIS_URL",
     _redis_url,
     "redis://127.0.0.1:6379/0",
-    "where Redis is; when it is not set, `turnstream up` starts a private one",
+    "where Redis is, or the Sentinels that know it; when it is not set, `turnstream up` starts a"
+    " private one. See [redis.md](redis.md)",
+)
+KEY_PREFIX = Setting(
+    "KEY_PREFIX",
+    _key_prefix,
+    "",
+    "what every key and channel in Redis begins with, Celery's included, so that several"
+    " installations share one Redis; the same for nodes and workers",
+    shown="none",
 )
 MODEL = Setting(
     "MODEL",
@@ -53,6 +71,14 @@ class TurnSettings:
     """Settings of the `turns` room."""
 
     redis_url: str = REDIS_URL.field()
+    key_prefix: str = KEY_PREFIX.field()
+    wait_replicas: int = Setting(
+        "WAIT_REPLICAS",
+        whole(0, 16),
+        0,
+        "replicas of Redis that must have a turn before it is accepted (WAIT); see"
+        " [redis.md](redis.md#failover)",
+    ).field()
     lease_seconds: float = Setting(
         "LEASE_SECONDS",
         seconds(1.0),

@@ -14,9 +14,10 @@ from typing import Any
 from celery import Celery
 from celery.signals import worker_init, worker_ready, worker_shutdown, worker_shutting_down
 
+from turnstream.turns.settings import TurnSettings
 from turnstream.turns.wake_up import OLD_WAKE_UP_TASK, WAKE_UP_TASK
-from turnstream.workers.broker_transport import Transport
-from turnstream.workers.consumer import Consumer, broker_settings
+from turnstream.workers.broker_settings import broker_settings
+from turnstream.workers.consumer import Consumer
 from turnstream.workers.settings import WorkerSettings
 from turnstream.workers.worker import Worker
 
@@ -30,23 +31,16 @@ THREAD_DIED = 5
 CANNOT_LOAD = 3
 
 
-def celery_settings(redis_url: str) -> dict[str, Any]:
+def celery_settings(settings: TurnSettings) -> dict[str, Any]:
     """Return Celery's settings; tests/faults covers each of them."""
     return {
-        **broker_settings(redis_url),
-        "broker_transport": f"{Transport.__module__}:{Transport.__name__}",
+        **broker_settings(settings),
         # A worker waits for Redis without a limit, at its start and later.
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         # What Redis says during a failover, or when it takes no data, is no reason to end either.
         "broker_channel_error_retry": True,
         "worker_consumer": f"{Consumer.__module__}:{Consumer.__name__}",
-        "broker_transport_options": {
-            "socket_timeout": 3,
-            "socket_connect_timeout": 1,
-            "health_check_interval": 5,
-            "retry_on_timeout": False,
-        },
         # Acknowledged early: a wake-up that is lost or delivered twice does no harm.
         "task_acks_late": False,
         "task_ignore_result": True,
@@ -64,7 +58,7 @@ def make_app(process: "WorkerProcess") -> Celery:
     """Return the application, with its one task and the worker process behind it."""
     app = Celery("turnstream")
     # Settings are read when Celery first needs them, not when this module is imported.
-    app.add_defaults(lambda: celery_settings(WorkerSettings.read(os.environ).turns.redis_url))
+    app.add_defaults(lambda: celery_settings(WorkerSettings.read(os.environ).turns))
     worker_init.connect(process.open, weak=False)
     worker_ready.connect(process.begin, weak=False)
     # SIGTERM was received; Celery may take a second more until `worker_shutdown`.

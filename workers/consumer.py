@@ -1,7 +1,6 @@
 """Celery's consumer of wake-ups, which waits until Redis can be used and says why it can't.
 
-Stock Celery connects to a replica or a full Redis and fails at its first write, over and over; and
-it speaks TLS with any certificate unless it is told which to trust.
+Stock Celery connects to a replica or a full Redis and fails at its first write, over and over.
 """
 
 import logging
@@ -12,11 +11,10 @@ from typing import Any
 import kombu
 from celery.worker.consumer.consumer import Consumer as StockConsumer
 from celery.worker.state import maybe_shutdown
-from redis.connection import parse_url
 
 from turnstream.turns.model_name import served_name
 from turnstream.turns.probe import redis_problem_now
-from turnstream.turns.redis_problem import ProblemLog
+from turnstream.turns.problem_log import ProblemLog
 from turnstream.workers.settings import WorkerSettings
 
 log = logging.getLogger(__name__)
@@ -34,9 +32,9 @@ class Consumer(StockConsumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         settings = WorkerSettings.read(os.environ)
-        self._url = settings.turns.redis_url
+        self._settings = settings.turns
         self._model = served_name(settings.model)
-        self._problems = ProblemLog(self._url)
+        self._problems = ProblemLog(settings.turns.redis_url)
         self._connected_at = -RECONNECT_SECONDS
         super().__init__(*args, **kwargs)
         # After these Celery connects again; after any other error the worker would end.
@@ -52,7 +50,9 @@ class Consumer(StockConsumer):
             WorkerShutdown: a signal told the worker to stop.
         """
         while True:
-            problem = redis_problem_now(self._url, self._model)
+            problem = redis_problem_now(
+                self._settings.redis_url, self._model, key_prefix=self._settings.key_prefix
+            )
             if problem is not None:
                 self._problems.log(problem)
             elif time.monotonic() - self._connected_at >= RECONNECT_SECONDS:
@@ -70,15 +70,3 @@ class Consumer(StockConsumer):
         else:
             self._problems.report(exc)
         super().on_connection_error_after_connected(exc)
-
-
-def broker_settings(redis_url: str) -> dict[str, Any]:
-    """Return Celery's settings of the connection; its certificate is checked as redis-py does."""
-    parse: Any = parse_url
-    options = parse(redis_url)
-    # Celery takes options from a setting, and not all of redis-py's from the URL.
-    url = redis_url.partition("?")[0]
-    if not redis_url.startswith("rediss://"):
-        return {"broker_url": url}
-    tls = {name: value for name, value in options.items() if name.startswith("ssl_")}
-    return {"broker_url": url, "broker_use_ssl": {"ssl_cert_reqs": "required", **tls}}

@@ -15,6 +15,7 @@ from turnstream.turns.probe import redis_problem_now
 from turnstream.turns.redis_version import version_warning_of
 from turnstream.turns.wake_up import queue_of
 from turnstream.workers import openmp
+from turnstream.workers.name import leased_index
 from turnstream.workers.settings import WorkerSettings
 
 #: Celery threads that receive wake-ups; their claims are serialised, so more would only wait.
@@ -32,14 +33,24 @@ def run() -> int:
         print(exc, file=sys.stderr)  # noqa: T201  the command line's error output
         return 2
     model = served_name(settings.model)
-    queues = f"{queue_of(model)},{queue_of(model, settings.name)}"
     # Celery warns about pickled messages when run as root; only JSON is accepted here.
     warnings.filterwarnings("ignore", category=SecurityWarning)
-    problem = redis_problem_now(settings.turns.redis_url, model)
+    turns = settings.turns
+    problem = redis_problem_now(turns.redis_url, model, key_prefix=turns.key_prefix)
     if problem is not None:
         logging.warning("Redis can't be used yet, the worker waits for it: %s", problem)
-    if warning := version_warning_of(settings.turns.redis_url):
+    if warning := version_warning_of(turns.redis_url):
         logging.warning(warning)
+    with leased_index(turns, model, settings.index) as index:
+        if index is None:
+            return 0
+        # Whatever reads the settings from here on has the name.
+        os.environ["TURNSTREAM_WORKER_INDEX"] = str(index)
+        return _serve(WorkerSettings.read(os.environ), model)
+
+
+def _serve(settings: WorkerSettings, model: str) -> int:
+    queues = f"{queue_of(model)},{queue_of(model, settings.name)}"
     # Collecting garbage during imports takes a quarter of the start and finds nothing. The
     # collector is enabled again once the model is loaded.
     gc.disable()

@@ -31,8 +31,10 @@ def _file(value: str) -> Path:
 WORKER_INDEX = Setting(
     "WORKER_INDEX",
     whole(0, 9999),
-    0,
-    "a worker's number among the workers of its model; the first one's for `turnstream up`",
+    None,
+    "a worker's number among the workers of its model, for those who give each its own; the first"
+    " one's for `turnstream up`",
+    shown="the lowest that no other worker has",
 )
 
 
@@ -49,8 +51,8 @@ class WorkerSettings:
         "the model that a LoRA adapter is merged into",
         shown="what its `adapter_config.json` names",
     ).field()
-    #: Names the worker, and so its Celery queue.
-    index: int = WORKER_INDEX.field()
+    #: Names the worker, and so its Celery queue. None until `workers.main` has leased one.
+    index: int | None = WORKER_INDEX.field()
     engine: str = Setting(
         "ENGINE",
         choice(*ENGINES),
@@ -139,6 +141,7 @@ class WorkerSettings:
     @property
     def name(self) -> str:
         """The worker's name in Redis and in Celery."""
+        assert self.index is not None
         return f"w{self.index}"
 
     @property

@@ -48,7 +48,7 @@ class Worker:
     def __init__(self, settings: WorkerSettings) -> None:
         self._settings = settings
         self._draining = False
-        redis = connect(settings.turns.redis_url)
+        redis = connect(settings.turns.redis_url, key_prefix=settings.turns.key_prefix)
         self.model = served_name(settings.model)
         with loading_bar(LoadingProgress(redis, self.model).report) as progress:
             loaded = load_engine(

@@ -46,7 +46,7 @@ def create_app(settings: ServerSettings) -> Starlette:
         async with open_client(settings.turns, settings.node) as turn_client:
             # Logs what is the matter; the node waits for Redis.
             await turn_client.redis_problem(model)
-            directory = Directory(turn_client, model)
+            directory = Directory(turn_client, model, settings.models)
             grammars = GrammarCheck()
             async with open_batches(settings, directory, grammars) as batch_service:
                 node = app.state.node = NodeState(

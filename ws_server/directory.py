@@ -30,19 +30,23 @@ class Model:
 class Directory:
     """The models that are served, cached for a moment."""
 
-    def __init__(self, turn_client: TurnClient, default: str) -> None:
+    def __init__(
+        self, turn_client: TurnClient, default: str, declared: tuple[str, ...] = ()
+    ) -> None:
         self._turn_client = turn_client
         self._default = default
+        #: Known before their first worker.
+        self._declared = (default, *declared)
         self._models: dict[str, Model] = {}
         self._looked = -FRESH_SECONDS
         #: Held by the one who reads it: a burst of requests asks Redis once.
         self._looking = asyncio.Lock()
 
     async def find(self, name: str | None) -> Model:
-        """Return the model of a name; None is the default one, known before its first worker.
+        """Return the model of a name; None is the default one.
 
         Raises:
-            ModelNotFound: no worker has served it.
+            ModelNotFound: it is not declared, and no worker has served it.
             Overloaded: Redis is unavailable.
         """
         wanted = name or self._default
@@ -79,5 +83,5 @@ class Directory:
             )
             for name, about in (await self._turn_client.models.all()).items()
         }
-        self._models = {self._default: Model(name=self._default)} | served
+        self._models = {name: Model(name=name) for name in self._declared} | served
         self._looked = asked

@@ -35,12 +35,15 @@ async def healthz(request: Request) -> Response:
 async def readyz(request: Request) -> Response:
     """`GET /readyz`: 200 if a turn can be written and a worker of the model is alive.
 
-    The model is the one that `?model=` names, or the default one.
+    The model is the one that `?model=` names, or the default one. With `?workers=0` a turn need
+    only be written: it waits for a worker that is started on demand.
     """
     state = state_of(request)
     model = request.query_params.get("model") or state.model
     if (problem := await state.turn_client.redis_problem(state.model)) is not None:
         return _redis_away(problem)
+    if request.query_params.get("workers") == "0":
+        return json_response(bodies.Health(status="ready"))
     try:
         served = await state.turn_client.models.is_served(model)
         percent = None if served else await state.turn_client.models.loaded_percent(model)

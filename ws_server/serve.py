@@ -42,7 +42,12 @@ def run() -> int:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     try:
         settings = ServerSettings.read(os.environ)
-        listening = listen(settings.host, settings.port, settings.connections.stalled_seconds)
+        listening = listen(
+            settings.host,
+            settings.port,
+            settings.connections.stalled_seconds,
+            reuse_port=settings.reuse_port,
+        )
     except (SettingError, OSError) as exc:
         print(exc, file=sys.stderr)  # noqa: T201  for the terminal
         return 2
@@ -116,11 +121,14 @@ class _Server(Server):
         await super().shutdown(sockets)
 
 
-def listen(host: str, port: int, stalled_seconds: float = 30.0) -> socket.socket:
+def listen(
+    host: str, port: int, stalled_seconds: float = 30.0, *, reuse_port: bool = False
+) -> socket.socket:
     """Return the listening socket; accepted sockets inherit its options.
 
     Args:
         stalled_seconds: a client that acknowledges nothing for this long is disconnected.
+        reuse_port: whether other processes may listen there as well.
 
     Raises:
         OSError: the address cannot be bound; the message names it.
@@ -128,6 +136,8 @@ def listen(host: str, port: int, stalled_seconds: float = 30.0) -> socket.socket
     family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     listening = socket.socket(family, kind, protocol)
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if reuse_port:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     # Linux only; elsewhere only pings find a stalled client.
     stalled_ms = int(stalled_seconds * 1000)
     for option, value in (("TCP_USER_TIMEOUT", stalled_ms), ("TCP_NOTSENT_LOWAT", UNSENT_BYTES)):

@@ -41,6 +41,13 @@ HOST = Setting(
 PORT = Setting(
     "PORT", whole(1, 65535), 8000, "port to listen on; `turnstream up` accepts 0 for any free one"
 )
+PROCESSES = Setting(
+    "PROCESSES",
+    whole(1, 256),
+    1,
+    "front-end processes on one port, each a node of its own with its own limits; `turnstream"
+    " serve` and `up` start them again when they end. Linux only",
+)
 FILES = Setting(
     "FILES",
     blob_store,
@@ -102,6 +109,14 @@ class ServerSettings:
     page: PageSettings = field(default_factory=PageSettings)
     host: str = HOST.field()
     port: int = PORT.field()
+    processes: int = PROCESSES.field()
+    reuse_port: bool = Setting(
+        "REUSE_PORT",
+        yes_or_no,
+        False,
+        "`yes`: other front ends of this user may listen on the same port, and the system spreads"
+        " connections over them (SO_REUSEPORT)",
+    ).field()
     #: Owner by SHA-256 of the key, in lower-case hex. Empty: authentication is off, loopback only.
     api_keys: Mapping[str, str] = Setting(
         "API_KEYS",
@@ -159,6 +174,14 @@ class ServerSettings:
     ).field()
     #: The model of requests that name none.
     model: str = MODEL.field()
+    models: tuple[str, ...] = Setting(
+        "MODELS",
+        lambda value: tuple(value.replace(",", " ").split()),
+        (),
+        "names of further models whose turns are queued before they have had a worker, separated by"
+        " commas or spaces: for workers that are started on demand",
+        shown="none",
+    ).field()
     files: str = FILES.field()
     file_bytes: int = Setting(
         "FILE_BYTES", whole(1, 2**40), 2_000_000_000, "largest upload, in bytes"

@@ -142,7 +142,14 @@ def paths() -> Json:
                 "readyz",
                 "Whether a worker serves a model.",
                 503,
-                parameters=[query("model", {"type": "string"}, "The default model, if not given.")],
+                parameters=[
+                    query("model", {"type": "string"}, "The default model, if not given."),
+                    query(
+                        "workers",
+                        {"type": "integer"},
+                        "0: only whether a turn can be written, to wait for a worker.",
+                    ),
+                ],
             )
         },
     }

@@ -7,10 +7,12 @@ from typing import Any, cast
 
 import pytest
 
+from turnstream.cli.child import Groups
+from turnstream.cli.front_ends import free_to_listen
 from turnstream.cli.main import main
 from turnstream.cli.ports import FIRST, PAST_LAST, free_port
 from turnstream.cli.supervisor import GiveUp
-from turnstream.cli.up import Up, free_to_listen
+from turnstream.cli.up import Up
 from turnstream.cli.up_settings import UpSettings
 
 
@@ -56,6 +58,24 @@ def test_redis_never_gets_the_front_ends_port(monkeypatch: pytest.MonkeyPatch) -
 
 def test_an_empty_redis_url_means_a_private_redis() -> None:
     assert UpSettings.read({"TURNSTREAM_REDIS_URL": ""}).redis_url is None
+
+
+@pytest.mark.parametrize(
+    ("environ", "indexes"),
+    [
+        ({}, ["0", "1"]),
+        ({"TURNSTREAM_REDIS_URL": "redis://h"}, ["", ""]),
+        ({"TURNSTREAM_REDIS_URL": "redis://h", "TURNSTREAM_WORKER_INDEX": "4"}, ["4", "5"]),
+    ],
+)
+def test_workers_lease_their_indexes_where_the_redis_may_have_others(
+    environ: dict[str, str], indexes: list[str]
+) -> None:
+    settings = UpSettings.read({"TURNSTREAM_WORKERS": "2", **environ})
+    commands = Up(settings, 8000, Groups(0)).commands("redis://h")
+
+    workers = [command for command in commands if command.argv[-1] == "worker"]
+    assert [worker.environ["TURNSTREAM_WORKER_INDEX"] for worker in workers] == indexes
 
 
 def test_a_redis_that_does_not_answer_is_reported(

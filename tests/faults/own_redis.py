@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 import time
@@ -60,6 +62,18 @@ def running(command: str, directory: Path, redis_url: str, **environ: str) -> It
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def documented_user(password: str, *, key_prefix: str = "") -> str:
+    """Return the command of docs/redis.md that makes the user of an installation."""
+    text = (ROOT / "docs" / "redis.md").read_text(encoding="utf-8")
+    [rule] = re.findall(r"^ +redis-cli (ACL SETUSER turnstream (?:.*\\\n)*.*)$", text, re.MULTILINE)
+    words = shlex.split(rule.replace("PASSWORD", password))
+    if key_prefix:
+        commands = [word for word in words if word[0] not in "~&"]
+        words = [*commands, f"~{key_prefix}*", f"&{key_prefix}*"]
+        words[2] = key_prefix.rstrip(":")
+    return " ".join(words)
 
 
 def asked(url: str, body: dict[str, Any] | None = None) -> tuple[int, dict[str, Any]]:

@@ -33,6 +33,7 @@ def worker(redis_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
     environ = {
         "TURNSTREAM_REDIS_URL": redis_url,
         "TURNSTREAM_MODEL": str(model),
+        "TURNSTREAM_WORKER_INDEX": "0",
         "TURNSTREAM_PROMPT": "llama-2-chat",
         "TURNSTREAM_DEVICE": "cpu",
         "TURNSTREAM_DRAIN_SECONDS": "0",

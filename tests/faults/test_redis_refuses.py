@@ -16,7 +16,7 @@ from harness.redis_server import RedisServer
 from harness.service import ROOT
 from harness.tls import TlsProxy
 from tests.faults.conftest import SABOTEUR
-from tests.faults.own_redis import Program, asked, eventually, running
+from tests.faults.own_redis import Program, asked, documented_user, eventually, running
 
 PASSWORD = "a-secret-word"
 QUESTION = {"input": "Do you know the movie Titanic?", "max_output_tokens": 8}
@@ -56,14 +56,15 @@ def programs(server: RedisServer, directory: Path, port: int) -> Iterator[tuple[
                 directory,
                 tls,
                 TURNSTREAM_DRAIN_SECONDS="0",
-                TURNSTREAM_WORKER_INDEX="0",
+                # It leases its index; the name of the variable makes the sabotage possible.
+                TURNSTREAM_WORKER_INDEX="",
                 SABOTAGE=str(directory),
                 PYTHONPATH=f"{SABOTEUR}:{ROOT}",
             )
         )
         for program in (node, worker):
             eventually(lambda program=program: program.says("refuses the user"), node, worker)
-        server.admin.execute_command(*documented_user().split())
+        server.admin.execute_command(*documented_user(PASSWORD).split())
         eventually(lambda: asked(f"http://127.0.0.1:{port}/readyz")[0] == 200, node, worker)
         yield node, worker
 
@@ -86,12 +87,6 @@ def url(port: int, node: Program, worker: Program) -> str:
     return url
 
 
-def documented_user() -> str:
-    text = (ROOT / "docs" / "redis.md").read_text(encoding="utf-8")
-    [rule] = re.findall(r"^ +(ACL SETUSER turnstream .*)$", text, re.MULTILINE)
-    return rule.replace("PASSWORD", PASSWORD)
-
-
 def test_a_user_with_the_documented_permissions_and_no_more_can_serve_everything(
     url: str, server: RedisServer
 ) -> None:
@@ -106,7 +101,7 @@ def test_a_user_with_the_documented_permissions_and_no_more_can_serve_everything
     refused = [
         entry[entry.index("object") + 1] for entry in server.admin.execute_command("ACL", "LOG")
     ]
-    assert set(refused) <= {"client", "auth", "AUTH"}, refused
+    assert set(refused) <= {"client", "client|setinfo", "auth", "AUTH"}, refused
 
 
 def break_full(server: RedisServer, directory: Path) -> None:

@@ -17,7 +17,11 @@ def test_an_empty_variable_counts_as_not_set() -> None:
 @pytest.mark.parametrize(
     ("name", "value", "problem"),
     [
-        ("REDIS_URL", "http://x", "must begin with redis:// or rediss://"),
+        (
+            "REDIS_URL",
+            "http://x",
+            "must begin with redis://, rediss://, sentinel:// or rediss+sentinel://",
+        ),
         ("LOG_SECONDS", "soon", "must be a whole number, not 'soon'"),
         ("LOG_SECONDS", "0", "must be from 1 to 2592000, not 0"),
         ("LEASE_SECONDS", "nan", "must be at least 1.0 seconds, not nan"),

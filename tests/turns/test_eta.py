@@ -39,8 +39,8 @@ def clock(settings: TurnSettings, monkeypatch: pytest.MonkeyPatch) -> Iterator[R
     """A client whose Redis uses `NOW` as its time."""
     real = lua.source
 
-    def simulated(name: str) -> str:
-        before, _, after = real(name).partition("local function now_ms()")
+    def simulated(name: str, prefix: str = "") -> str:
+        before, _, after = real(name, prefix).partition("local function now_ms()")
         mine = f"local function now_ms() return tonumber(redis.call('GET', '{NOW}')) end\n"
         return before + mine + "local function real_ms()" + after
 

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from turnstream.turns.errors import Overloaded
+from turnstream.turns.errors import Overloaded, ResponseLost
 from turnstream.turns.follower import Follower, Page
 
 
@@ -68,7 +68,34 @@ async def test_a_gap_is_filled_from_the_log_before_any_later_event() -> None:
     follower.deliver(2, b"c", last=True)
 
     assert await taken(follower, 3) == [b"a", b"b", b"c"]
-    assert log.reads == [0]
+    # From the last event on, which it must still have.
+    assert log.reads == [-1]
+
+
+@pytest.mark.parametrize("kept", [[b"a"], [b"a", b"other"], [b"a", b"other", b"c"]])
+async def test_a_log_that_lost_what_was_read_is_not_continued(kept: list[bytes]) -> None:
+    follower = Follower("t", after=-1, read=Kept(*kept).read)
+    follower.deliver(0, b"a", last=False)
+    follower.deliver(1, b"b", last=False)
+    follower.resync()
+
+    with pytest.raises(ResponseLost):
+        await taken(follower, 3)
+
+
+async def test_an_event_that_fills_a_page_does_not_hold_up_the_next() -> None:
+    class Small(Kept):
+        async def read(self, turn_id: str, after: int) -> Page:
+            page = await super().read(turn_id, after)
+            more = len(page.events) > 1
+            return Page(page.events[:1], ends=page.ends and not more, more=more)
+
+    log = Small(b"a", b"b", b"c", ends=True)
+    follower = Follower("t", after=-1, read=log.read)
+    follower.deliver(0, b"a", last=False)
+    follower.resync()
+
+    assert await taken(follower, 3) == [b"a", b"b", b"c"]
 
 
 async def test_events_published_while_the_log_is_read_are_not_repeated() -> None:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from turnstream.turns.settings import TurnSettings
 from turnstream.workers import celery
 from turnstream.workers.settings import WorkerSettings
 
@@ -80,7 +81,20 @@ def test_the_exit_code_is_not_zero_when_celery_gives_up_after_a_signal() -> None
 def test_celery_checks_a_certificate_as_the_other_connections_do(
     url: str, tls: dict[str, str] | None
 ) -> None:
-    settings = celery.celery_settings(url)
+    settings = celery.celery_settings(TurnSettings(redis_url=url))
 
     assert settings.get("broker_use_ssl") == tls
     assert settings["broker_url"] == url.partition("?")[0]
+
+
+def test_celery_asks_the_same_sentinels_for_the_same_primary() -> None:
+    url = "rediss+sentinel://u:p%2Fw@h1,h2:7/prime/3?ssl_ca_certs=/ca.pem&sentinel_password=s%40"
+    settings = celery.celery_settings(TurnSettings(redis_url=url, key_prefix="a:"))
+    options = settings["broker_transport_options"]
+
+    assert settings["broker_url"] == "sentinel://u:p%2Fw@h1:26379/3;sentinel://u:p%2Fw@h2:7/3"
+    assert settings["broker_transport"].endswith(":SentinelTransport")
+    assert settings["broker_use_ssl"] == {"ssl_cert_reqs": "required", "ssl_ca_certs": "/ca.pem"}
+    assert (options["master_name"], options["global_keyprefix"]) == ("prime", "a:")
+    theirs = {"password": "s@", "ssl": True, "ssl_ca_certs": "/ca.pem"}
+    assert theirs.items() <= options["sentinel_kwargs"].items()

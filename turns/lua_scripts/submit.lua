@@ -130,7 +130,7 @@ if best then
   -- kept while the worker does not listen. Whichever comes second finds nothing to claim.
   redis.call('PUBLISH', worker_channel_key(model, best), WAKE_UP)
   local queue_name = 'turns.' .. model .. '.' .. best
-  redis.call('LPUSH', queue_name, (string.gsub(wake_up, '@queue@', (string.gsub(queue_name, '%%', '%%%%')))))
+  redis.call('LPUSH', PREFIX .. queue_name, (string.gsub(wake_up, '@queue@', (string.gsub(queue_name, '%%', '%%%%')))))
 end
 if not best and tier ~= 'batch' then preempt(model, now, capacity) end
 if batch then return {'ok', 'queued'} end

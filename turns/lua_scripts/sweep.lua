@@ -1,4 +1,4 @@
--- include: ending
+-- include: ending, outage
 -- Handle turns that are overdue: their worker was lost, their readers left, their time is over, or no worker serves
 -- their model. Turns whose record a newer release wrote are left to nodes and workers of that release.
 -- Arguments: max_attempts, unserved_ms (how long a turn waits for a model without workers), log_seconds,
@@ -7,10 +7,6 @@
 
 -- Turns handled in one call for each reason, and records looked at for them.
 local MAX_HANDLED, MAX_READ = 100, 1000
--- After a gap between sweeps of more than this, Redis or all processes were down.
-local OUTAGE_MS = 5000
--- Then leases are left alone for so long, in which the workers that are still alive renew them.
-local GRACE_MS = 1500
 
 local now, moved, newer = now_ms(), {}, ''
 
@@ -33,12 +29,10 @@ local function each_overdue(key, handle)
   end
 end
 
-local sweep = read_fields(sweep_key(), 'last', 'grace_until')
-local grace_until = tonumber(sweep.grace_until or 0)
-if now - tonumber(sweep.last or now) > OUTAGE_MS then grace_until = now + GRACE_MS end
-redis.call('HSET', sweep_key(), 'last', now, 'grace_until', grace_until)
+local grace = grace_until(now)
+redis.call('HSET', sweep_key(), 'last', now, 'grace_until', grace)
 
-if now >= grace_until then
+if now >= grace then
   each_overdue(leases_key(), function(id, record)
     if not record then return end
     leave_slot(id, record.model)

@@ -43,7 +43,7 @@ async def open_batches(
     settings: ServerSettings, directory: Directory, grammars: GrammarCheck
 ) -> AsyncIterator[BatchService]:
     """Open files and batches, and run batches until the context ends."""
-    client = connect_async(settings.turns.redis_url)
+    client = connect_async(settings.turns.redis_url, key_prefix=settings.turns.key_prefix)
     blobs, files, store = Blobs(settings.files), Files(client), BatchStore(client, settings.turns)
     limits = BatchLimits(
         window=settings.batch_window,

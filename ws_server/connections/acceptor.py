@@ -14,6 +14,7 @@ from contextlib import suppress
 
 from turnstream.turns.errors import Overloaded
 from turnstream.ws_server.connections.admission import Admission
+from turnstream.ws_server.connections.bounded_reads import BoundedReads, read_buffer
 from turnstream.ws_server.connections.counts import Permits
 from turnstream.ws_server.connections.limits import LINGER_SECONDS
 from turnstream.ws_server.connections.refusal import refusal
@@ -47,6 +48,7 @@ class Acceptor:
         self._admission = admission
         self._make = make
         self._loop = asyncio.get_running_loop()
+        self._buffer = read_buffer()
         self._tasks: set[asyncio.Task[object]] = set()
         self._refused: deque[socket.socket] = deque()
         self._pause: asyncio.TimerHandle | None = None
@@ -92,7 +94,9 @@ class Acceptor:
 
     async def _connect(self, connection: socket.socket, permits: Permits) -> None:
         try:
-            await self._loop.connect_accepted_socket(lambda: self._make(permits), connection)
+            await self._loop.connect_accepted_socket(
+                lambda: BoundedReads(self._make(permits), self._buffer), connection
+            )
         except OSError:
             # It has gone already.
             permits.release()

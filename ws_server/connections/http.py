@@ -2,7 +2,6 @@
 
 import asyncio
 import re
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -17,7 +16,7 @@ from turnstream.turns.errors import BadRequest, TurnError
 from turnstream.ws_server.connections.admission import ADDRESS, Admission
 from turnstream.ws_server.connections.closing import Closing, Stall
 from turnstream.ws_server.connections.counts import Permits
-from turnstream.ws_server.connections.limits import PIPELINED, READ_BYTES
+from turnstream.ws_server.connections.limits import PIPELINED
 from turnstream.ws_server.connections.progress import Progress
 from turnstream.ws_server.connections.refusal import refusal, secure
 from turnstream.ws_server.connections.websocket import SocketConnection
@@ -67,9 +66,6 @@ class HttpConnection(HttpProtocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        # Only asyncio's own transports have this: uvloop's refuse it.
-        with suppress(AttributeError):
-            transport.max_size = READ_BYTES  # type: ignore[attr-defined]
         self._stall = Stall(transport, self._limits.stalled_seconds)
         self._timer = self.loop.call_later(self._limits.head_seconds, self._head_is_late)
 

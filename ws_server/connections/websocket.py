@@ -17,6 +17,7 @@ from websockets.http11 import Request
 
 from turnstream.turns.errors import Overloaded
 from turnstream.ws_server.connections.admission import ADDRESS, Admission
+from turnstream.ws_server.connections.bounded_reads import BoundedReads
 from turnstream.ws_server.connections.byte_room import Share
 from turnstream.ws_server.connections.closing import Stall
 from turnstream.ws_server.connections.counts import Permits
@@ -86,7 +87,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
         self.server, self.client = scope["server"], scope["client"]
         self.scheme = "wss" if scope["scheme"] == "https" else "ws"
         self.connections.add(self)
-        transport.set_protocol(self)
+        cast(BoundedReads, transport.get_protocol()).protocol = self
         version = f"HTTP/{scope['http_version']}"
         self.handle_connect(Request(url.decode("ascii"), headers, scope["method"], version))
         if self.handshake_complete:
