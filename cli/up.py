@@ -184,13 +184,18 @@ class Up:
         python = (sys.executable, "-P", "-m", "turnstream")
         commands = [Command(name="front-end", argv=(*python, "serve"), environ=environ)]
         index = settings.first_worker
+        metrics_port = settings.worker_metrics_port
         for model in settings.models:
             log(
                 "turnstream",
                 f"starting {settings.workers} worker(s) with model {model}, from worker-{index} on",
             )
             for _ in range(settings.workers):
-                own = {"TURNSTREAM_MODEL": model, "TURNSTREAM_WORKER_INDEX": str(index)}
+                own = {
+                    "TURNSTREAM_MODEL": model,
+                    "TURNSTREAM_WORKER_INDEX": str(index),
+                    "TURNSTREAM_WORKER_METRICS_PORT": str(metrics_port),
+                }
                 commands.append(
                     Command(
                         name=f"worker-{index}",
@@ -199,6 +204,7 @@ class Up:
                     )
                 )
                 index += 1
+                metrics_port += bool(metrics_port)
         return commands
 
     async def wait_until_ready(self) -> None:

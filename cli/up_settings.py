@@ -13,7 +13,7 @@ from turnstream.cli.memory import LEAST, SHARE
 from turnstream.turns.environment import Setting, read_all, whole
 from turnstream.turns.model_name import served_name
 from turnstream.turns.settings import MODEL, REDIS_URL, blob_store
-from turnstream.workers.settings import WORKER_INDEX
+from turnstream.workers.settings import WORKER_INDEX, WORKER_METRICS_PORT
 from turnstream.ws_server.settings import FILES, HOST, PORT
 
 
@@ -57,6 +57,8 @@ class UpSettings:
     ).field()
     #: The index of the first worker; the others follow it.
     first_worker: int = WORKER_INDEX.field()
+    #: The port of the first worker's metrics; the others follow it.
+    worker_metrics_port: int = WORKER_METRICS_PORT.field()
     #: Where the front end stores files.
     files: str = replace(FILES, default="").field()
     #: None: a private Redis.

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+from turnstream.turns import metrics
 from turnstream.turns.connection import connect_async, subscribe_async
 from turnstream.turns.conversations import Conversations
 from turnstream.turns.errors import (
@@ -20,6 +21,7 @@ from turnstream.turns.fair_gate import READS, FairGate
 from turnstream.turns.follower import PAGE_BYTES, Follower, Page, ReadLog
 from turnstream.turns.lua import Script
 from turnstream.turns.migration import migrate
+from turnstream.turns.overview import Overview, ReadOverview, overview
 from turnstream.turns.probe import Probe
 from turnstream.turns.reader_room import ReaderRoom
 from turnstream.turns.redis_calls import RedisCalls, translated_errors
@@ -77,6 +79,7 @@ class TurnClient:
         self._watch = Script(self._redis, "watch")
         self._sweep = Script(self._redis, "sweep")
         self._announce = Script(self._redis, "announce")
+        self._overview = ReadOverview(self._redis, settings)
         self._migrated = False
         self._watch_ms = settings.unread_seconds * 1000
         self._cancel = Script(self._redis, "cancel")
@@ -189,6 +192,14 @@ class TurnClient:
         self._problems.solved()
         return self.relay.problem
 
+    async def overview(self) -> Overview:
+        """Return what operators look at.
+
+        Raises:
+            Overloaded: Redis is away.
+        """
+        return overview(await self._reply(self._overview()))
+
     async def migrate(self) -> None:
         """Migrate what an older release stored, once.
 
@@ -213,7 +224,8 @@ class TurnClient:
                 if self._probed is not None:
                     await self.redis_problem(self._probed)
                 await self.migrate()
-                _, newer = await self._reply(self._sweep(**self._settings.sweep_arguments))
+                moved, newer = await self._reply(self._sweep(**self._settings.sweep_arguments))
+                metrics.taken_over(len(moved))
                 self._newer.report(newer.decode())
                 followed = self.relay.followed()
                 for i in range(0, len(followed), MAINTAIN_BATCH):
@@ -247,7 +259,8 @@ class TurnClient:
                 case [b"kept", seq, *record]:
                     fields = [field.decode() for field in record]
                     events = [event.encode() for event in kept(seq, *fields)]
-                    return Page(events[max(0, after - seq + len(events)) :], ends=True)
+                    left = events[max(0, after - seq + len(events)) :]
+                    return Page(left, ends=True, from_record=True)
                 case [state, seq, events]:
                     more = after + len(events) < seq
                     return Page(events, ends=state == b"ended" and not more, more=more)

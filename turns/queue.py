@@ -9,7 +9,7 @@ from uuid import uuid4
 import redis
 from redis.exceptions import RedisError
 
-from turnstream.turns import keys
+from turnstream.turns import keys, metrics
 from turnstream.turns.history import conversation
 from turnstream.turns.lua import Script
 from turnstream.turns.settings import TurnSettings
@@ -120,6 +120,7 @@ class TurnQueue:
         """Handle overdue turns; return the ids of those whose worker was lost."""
         moved, newer = self._sweep(**self._settings.sweep_arguments)
         self._newer.report(newer.decode())
+        metrics.taken_over(len(moved))
         return [id.decode() for id in moved]
 
     def requeue(self, unfinished: Sequence[tuple[str, int]]) -> None:
@@ -143,7 +144,7 @@ RETRYABLE_ERRORS = (RedisError,)
 
 def _claimed(reply: Sequence[Any]) -> Claimed:
     id, attempt, seq, request, input, response, token_ids, *others = reply
-    history, unread, tier, logprobs, owner, system, cut, broken_after = others
+    history, unread, tier, logprobs, owner, system, cut, broken_after, waited_ms = others
     return Claimed(
         id=id.decode(),
         attempt=attempt,
@@ -158,4 +159,5 @@ def _claimed(reply: Sequence[Any]) -> Claimed:
         unread=bool(unread),
         cut=bool(cut),
         broken_after=broken_after.decode(),
+        waited_seconds=waited_ms / 1000,
     )

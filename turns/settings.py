@@ -42,6 +42,13 @@ MODEL = Setting(
     " before it is what clients call it. `turnstream up` takes several, separated by commas: each"
     " gets its own workers, and requests that name none get the first",
 )
+METRICS_HOST = Setting(
+    "METRICS_HOST",
+    text,
+    "127.0.0.1",
+    "address of the ports that answer nothing but `/metrics`, of a worker and of a node that has"
+    " one; whoever reaches them may read the metrics",
+)
 
 
 def _limits(value: str) -> OwnerLimits:

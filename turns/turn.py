@@ -205,6 +205,8 @@ class Claimed:
     broken_after: str = ""
     #: Whether no node follows it, as for a batch line.
     unread: bool = False
+    #: Time from its submit to this claim; of a later attempt all earlier ones included.
+    waited_seconds: float = 0.0
 
 
 def spoken_at(items: Sequence[Item]) -> int | None:

@@ -28,6 +28,7 @@ from turnstream.workers.attempt_state import (
 )
 from turnstream.workers.engine import Finish, FinishReason, Handle
 from turnstream.workers.shown_tokens import Vocabulary
+from turnstream.workers.turn_clock import TurnClock
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +64,7 @@ class Attempt:
         vocabulary: Vocabulary | None = None,
     ) -> None:
         self.claimed = claimed
+        self.clock = TurnClock(claimed)
         self._callbacks = callbacks
         self._events = AnswerEvents(
             claimed, reader, input_tokens=input_tokens, vocabulary=vocabulary

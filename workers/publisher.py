@@ -95,8 +95,9 @@ class Publisher:
         if verdict not in (Verdict.OK, Verdict.REPEATED):
             log.warning("%s attempt %d: append refused: %s", part.id, part.attempt, verdict)
             attempt.drop()
-        elif part.final is not None:
-            attempt.written()
         else:
-            return
+            attempt.clock.written(part)
+            if part.final is None:
+                return
+            attempt.written()
         self._active.remove(attempt)

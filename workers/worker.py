@@ -18,6 +18,7 @@ from turnstream.turns.model_name import checkpoint_of, served_name
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.record import DESCRIPTION_VERSION, SelfDescription
 from turnstream.turns.token_count import CountQueue
+from turnstream.workers import metrics
 from turnstream.workers.active_turns import ActiveTurns
 from turnstream.workers.bounded_prompter import BoundedPrompter
 from turnstream.workers.claimer import Claimer
@@ -120,6 +121,12 @@ class Worker:
         self._control.start()
         self._claimer.start()
         self._counter.start()
+        metrics.serve(
+            self._active,
+            model=self.model,
+            host=self._settings.metrics_host,
+            port=self._settings.metrics_port,
+        )
 
     def wake_up(self) -> None:
         """Claim waiting turns if slots are free."""

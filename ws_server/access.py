@@ -39,6 +39,7 @@ class Access:
     def __init__(self, settings: ServerSettings) -> None:
         self._owners: Mapping[str, str] = settings.api_keys
         self._origins = settings.origins
+        self._metrics_key = settings.metrics_key
         self._brake = KeyBrake(settings.connections.wrong_keys)
 
     def admit(self, connection: HTTPConnection) -> Visitor:
@@ -58,6 +59,30 @@ class Access:
         if key is None:
             raise Unauthorized("No API key was given: send `Authorization: Bearer KEY`.")
         return Visitor(self._owner(key, connection.scope.get(ADDRESS, "")), subprotocol)
+
+    def check_metrics(self, connection: HTTPConnection) -> None:
+        """Check that the client may read the metrics.
+
+        Raises:
+            Forbidden: the request comes from a page of another host.
+            Unauthorized: there are API keys, and the key is not the one for the metrics.
+            TooManyWrongKeys: its address has sent many unknown ones.
+        """
+        self._check_origin(connection)
+        if not self._owners:
+            return
+        if not self._metrics_key:
+            raise Unauthorized(
+                "The metrics are not served here: TURNSTREAM_METRICS_KEY is not set."
+            )
+        key = _key(connection, []) or ""
+        address = connection.scope.get(ADDRESS, "")
+        for digest in _digests(key):
+            self._brake.check(address, digest)
+            if digest == self._metrics_key:
+                return
+        self._brake.unknown(address)
+        raise Unauthorized("The metrics need a key of their own: `Authorization: Bearer KEY`.")
 
     def _owner(self, key: str, address: str) -> str:
         for digest in _digests(key):

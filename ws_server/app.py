@@ -14,7 +14,7 @@ from starlette.staticfiles import StaticFiles
 from turnstream.turns.client import open_client
 from turnstream.turns.fair_gate import FairGate
 from turnstream.turns.model_name import served_name
-from turnstream.ws_server import conversations, counting, http, models, stored
+from turnstream.ws_server import conversations, counting, http, models, scrape, stored
 from turnstream.ws_server.access import Access
 from turnstream.ws_server.answer_headers import AnswerHeaders
 from turnstream.ws_server.batches import files
@@ -68,7 +68,8 @@ def create_app(settings: ServerSettings) -> Starlette:
                     ),
                     owner_sockets=Counts(settings.connections.owner_sockets),
                 )
-                yield
+                with scrape.metrics_port(app.state.node, settings):
+                    yield
 
     app = Starlette(
         routes=[
@@ -78,6 +79,7 @@ def create_app(settings: ServerSettings) -> Starlette:
             Route("/healthz", models.healthz),
             Route("/health", models.healthz),
             Route("/readyz", models.readyz),
+            Route("/metrics", scrape.metrics),
             WebSocketRoute("/v1/responses", responses_socket),
             Route("/v1/responses", http.create_response, methods=["POST"]),
             Route("/v1/responses/input_tokens", counting.count_input_tokens, methods=["POST"]),

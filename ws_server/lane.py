@@ -16,6 +16,7 @@ from turnstream.turns.event_json import with_stream_id
 from turnstream.turns.follower import Follower
 from turnstream.turns.reader_room import ReaderRoom
 from turnstream.turns.turn import Turn
+from turnstream.ws_server import metrics
 from turnstream.ws_server.create import Create
 from turnstream.ws_server.frames import Refusal, Resume
 from turnstream.ws_server.references import CountBytes
@@ -150,6 +151,8 @@ class Lane:
     async def _follow(self, request: Create | Resume) -> None:
         async with await self._following(request) as follower:
             self.running = follower.turn_id
+            if isinstance(request, Resume):
+                metrics.resumed("websocket", follower)
             if self._stop_next:
                 with suppress(BadRequest):  # it has ended already
                     await self._connection.turn_client.cancel(self.running, self._connection.owner)

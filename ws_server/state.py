@@ -1,5 +1,6 @@
 """What the request handlers of a node share; it exists while the application runs."""
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -40,6 +41,8 @@ class NodeState:
     requests: ByteRoom
     #: The open sockets of each owner.
     owner_sockets: Counts
+    #: Held while the metrics are read.
+    scraping: asyncio.Lock = field(default_factory=asyncio.Lock)
     #: The open sockets.
     sessions: set["Session"] = field(default_factory=set)
 

@@ -9,7 +9,8 @@
 -- Returns a list: id of a turn that was skipped because of its version, or ''; and when a turn is given also id,
 --   attempt, seq, request, input, response, token ids (comma-separated) of its log, texts of its history, 1 if it has
 --   no readers, tier, list of the log probabilities (JSON) of these token ids, owner, system messages of its history,
---   1 if its history is cut, the turn that it continues if an earlier one was deleted, else ''.
+--   1 if its history is cut, the turn that it continues if an earlier one was deleted, else '', milliseconds since its
+--   submit.
 
 -- Newer records that one claim passes over, at most: this bounds its time.
 local MAX_SKIPPED = 1000
@@ -81,4 +82,4 @@ local before = history(record.previous_response_id, args.most_bytes)
 return {newer, id, tonumber(record.attempt), tonumber(record.seq), record.request, record.input, record.response,
   table.concat(token_ids, ','), before.texts, record.nodes == NO_READERS and 1 or 0,
   record.tier, logprobs, record.owner, before.system, before.cut and 1 or 0,
-  before.missing and record.previous_response_id or ''}
+  before.missing and record.previous_response_id or '', now_ms() - tonumber(record.queued_at or now_ms())}

@@ -8,6 +8,7 @@ slot of its owner is not computed again; of other owners' slots only what is nob
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from turnstream.workers import metrics
 from turnstream.workers.cache_scope import NO_OWNER, CacheScope
 
 #: A shorter common prefix is not reused: every prompt shares its BOS.
@@ -60,6 +61,7 @@ class Slots:
         elif nearest in self._free and 2 * kept >= nearest.written:
             # Most of what the slot holds is reused; otherwise it is kept for its own conversation.
             slot = nearest
+        metrics.prefix_cache(len(prompt), hits=kept)
         self._free.remove(slot)
         slot.ids = list(prompt)
         slot.salt = cache.salt

@@ -1,0 +1,58 @@
+"""When what happened to one attempt at a turn, for the metrics.
+
+Belongs to the publisher's thread. An event counts when it is in the log, which is when readers see
+it.
+"""
+
+import time
+
+from turnstream.turns.log import Append, Final, Requeued
+from turnstream.turns.turn import Claimed
+from turnstream.workers import metrics
+
+
+class TurnClock:
+    """The times of one attempt, and what is counted with them."""
+
+    __slots__ = ("_claimed", "_claimed_at", "_last_slice")
+
+    def __init__(self, claimed: Claimed) -> None:
+        self._claimed = claimed
+        self._claimed_at = time.monotonic()
+        #: None until this attempt has written text.
+        self._last_slice: float | None = None
+        if claimed.attempt == 1:
+            metrics.claimed(claimed.tier, claimed.waited_seconds)
+
+    def written(self, part: Append) -> None:
+        """Count what was written to the log."""
+        now = time.monotonic()
+        if part.final is None:
+            # A slice has its ids at its last event.
+            if part.entries[-1].token_ids:
+                self._wrote_text(now)
+            return
+        if any(entry.token_ids for entry in part.entries):
+            self._wrote_text(now)
+        match part.final:
+            case Requeued():
+                metrics.preempted()
+            case Final(status=status, input_tokens=prompt) as final:
+                metrics.ended(
+                    self._claimed.tier,
+                    status,
+                    self._since_submit(now),
+                    prompt=prompt,
+                    cached=final.cached_tokens,
+                    generated=final.tokens - prompt,
+                )
+
+    def _wrote_text(self, now: float) -> None:
+        if self._last_slice is not None:
+            metrics.SLICE_GAP.observe(now - self._last_slice)
+        elif not self._claimed.token_ids:
+            metrics.began(self._claimed.tier, self._since_submit(now))
+        self._last_slice = now
+
+    def _since_submit(self, now: float) -> float:
+        return self._claimed.waited_seconds + now - self._claimed_at
