@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from turnstream.cli.console import BAD_SETTING
+from turnstream.cli.operator_options import add_operator_commands
 from turnstream.turns.environment import PREFIX, SettingError
 
 
@@ -70,6 +71,18 @@ def start(command: str, options: Mapping[str, Any]) -> int:
 
             device = "cuda" if command == "check-gpu" else "cpu"
             return check_engine.run(check_engine.Options(**options), device=device)
+        case "status":
+            from turnstream.cli import status
+
+            return status.run(status.Options(**options))
+        case "turns":
+            from turnstream.cli import turns
+
+            return turns.run(turns.Options(**options))
+        case "workers":
+            from turnstream.cli import workers
+
+            return workers.run(workers.Options(**options))
     raise AssertionError(command)
 
 
@@ -171,6 +184,7 @@ def make_parser() -> argparse.ArgumentParser:
         "the API key; better set TURNSTREAM_KEY, which the process list does not show",
     )
     option(bulk, "--model", "demo|PATH|NAME", "with --local: the model to answer with (demo)")
+    add_operator_commands(commands, option, whole)
     return parser
 
 

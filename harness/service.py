@@ -141,9 +141,14 @@ class Service:
 
     def ask(self, text: str) -> dict[str, Any]:
         """Ask for one short turn over HTTP and return the response."""
+        body = json.dumps({"input": text, "max_output_tokens": 8})
+        return self.post("/v1/responses", body.encode())
+
+    def post(self, path: str, body: bytes) -> dict[str, Any]:
+        """POST JSON to a path and return the JSON that comes back."""
         request = urllib.request.Request(
-            f"{self.url}/v1/responses",
-            data=json.dumps({"input": text, "max_output_tokens": 8}).encode(),
+            self.url + path,
+            data=body,
             headers={"Content-Type": "application/json", "Authorization": "Bearer test"},
         )
         with urllib.request.urlopen(request, timeout=READY_SECONDS) as response:

@@ -82,6 +82,11 @@ def heartbeats(model: str) -> str:
     return f"ts:heartbeats:{model}"
 
 
+def draining(model: str) -> str:
+    """Hash: workers that finish their turns and claim no more, and since when, in milliseconds."""
+    return f"ts:draining:{model}"
+
+
 def loading(model: str) -> str:
     """Text: how much of the weights a worker of a model has loaded, in percent; it expires."""
     return f"ts:loading:{model}"
@@ -232,6 +237,7 @@ _FUNCTIONS: tuple[Callable[..., str], ...] = (
     free_slots,
     slots,
     heartbeats,
+    draining,
     preemptible,
     preempted,
     leases,

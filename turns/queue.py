@@ -128,12 +128,17 @@ class TurnQueue:
         if unfinished:
             self._requeue(worker=self._worker, turns=unfinished)
 
+    def register(self) -> None:
+        """Begin as a worker that claims turns, whatever was asked of one with the same name."""
+        self._client.hdel(keys.draining(self._model), self._worker)
+
     def unregister(self) -> None:
         """Remove this worker from the model's live workers, so that no wake-up is sent to it."""
         with self._client.pipeline() as pipe:
             pipe.zrem(keys.heartbeats(self._model), self._worker)
             pipe.hdel(keys.free_slots(self._model), self._worker)
             pipe.hdel(keys.slots(self._model), self._worker)
+            pipe.hdel(keys.draining(self._model), self._worker)
             pipe.execute()
 
 

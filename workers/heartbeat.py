@@ -5,6 +5,7 @@ Each heartbeat also requeues turns that other workers lost, and fails turns that
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from threading import Event, Thread
 
 from turnstream.turns.queue import RETRYABLE_ERRORS, LeaseStatus, TurnQueue
@@ -41,6 +42,8 @@ class Heartbeat:
 
     def start(self) -> None:
         """Send the first heartbeat, on the caller's thread, and start the thread."""
+        with suppress(*RETRYABLE_ERRORS):
+            self._queue.register()
         self._send()
         self._thread.start()
 
