@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
-from turnstream.turns import metrics
+from turnstream.turns import lost_turns
 from turnstream.turns.connection import connect_async, subscribe_async
 from turnstream.turns.conversations import Conversations
 from turnstream.turns.errors import (
@@ -225,7 +225,7 @@ class TurnClient:
                     await self.redis_problem(self._probed)
                 await self.migrate()
                 moved, newer = await self._reply(self._sweep(**self._settings.sweep_arguments))
-                metrics.taken_over(len(moved))
+                lost_turns.report(moved)
                 self._newer.report(newer.decode())
                 followed = self.relay.followed()
                 for i in range(0, len(followed), MAINTAIN_BATCH):

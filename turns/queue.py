@@ -9,9 +9,10 @@ from uuid import uuid4
 import redis
 from redis.exceptions import RedisError
 
-from turnstream.turns import keys, metrics
+from turnstream.turns import keys, lost_turns
 from turnstream.turns.history import conversation
 from turnstream.turns.lua import Script
+from turnstream.turns.origin import Origin
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.token_logprobs import from_json
 from turnstream.turns.turn import Claimed, Request
@@ -120,8 +121,7 @@ class TurnQueue:
         """Handle overdue turns; return the ids of those whose worker was lost."""
         moved, newer = self._sweep(**self._settings.sweep_arguments)
         self._newer.report(newer.decode())
-        metrics.taken_over(len(moved))
-        return [id.decode() for id in moved]
+        return lost_turns.report(moved)
 
     def requeue(self, unfinished: Sequence[tuple[str, int]]) -> None:
         """Requeue turns, each by id and attempt, that this worker will not finish."""
@@ -149,7 +149,7 @@ RETRYABLE_ERRORS = (RedisError,)
 
 def _claimed(reply: Sequence[Any]) -> Claimed:
     id, attempt, seq, request, input, response, token_ids, *others = reply
-    history, unread, tier, logprobs, owner, system, cut, broken_after, waited_ms = others
+    history, unread, tier, logprobs, owner, system, cut, broken_after, waited_ms, *origin = others
     return Claimed(
         id=id.decode(),
         attempt=attempt,
@@ -165,4 +165,5 @@ def _claimed(reply: Sequence[Any]) -> Claimed:
         cut=bool(cut),
         broken_after=broken_after.decode(),
         waited_seconds=waited_ms / 1000,
+        origin=Origin(*(each.decode() for each in origin)),
     )

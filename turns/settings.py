@@ -9,6 +9,7 @@ from redis.exceptions import RedisError
 
 from turnstream.turns.environment import Setting, read_all, seconds, text, whole
 from turnstream.turns.limits import OwnerLimits
+from turnstream.turns.log_lines import LOG
 
 DAY = 24 * 3600
 
@@ -60,6 +61,7 @@ class TurnSettings:
     """Settings of the `turns` room."""
 
     redis_url: str = REDIS_URL.field()
+    log: str = LOG.field()
     lease_seconds: float = Setting(
         "LEASE_SECONDS",
         seconds(1.0),

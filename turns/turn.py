@@ -8,6 +8,7 @@ from typing import Any, Literal, assert_never
 from turnstream.prompts.tools import Offer, Tool, ToolChoice, offer
 from turnstream.turns import tools_json
 from turnstream.turns.constraint import Constraint
+from turnstream.turns.origin import Origin
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.shapes import Hints
 from turnstream.turns.token_logprobs import TokenLogprobs
@@ -165,6 +166,7 @@ class Turn:
     hints: Hints = Hints()
     #: The batch line that this turn is made of; None: an interactive turn.
     batch: "BatchLine | None" = None
+    origin: Origin = Origin()
 
     @property
     def asks(self) -> bool:
@@ -207,6 +209,12 @@ class Claimed:
     unread: bool = False
     #: Time from its submit to this claim; of a later attempt all earlier ones included.
     waited_seconds: float = 0.0
+    origin: Origin = Origin()
+
+    @property
+    def log_fields(self) -> dict[str, str | int]:
+        """What a log line about it says beside its message."""
+        return self.origin.log_fields(self.id, self.attempt)
 
 
 def spoken_at(items: Sequence[Item]) -> int | None:

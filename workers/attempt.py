@@ -138,7 +138,8 @@ class Attempt:
                 self._callbacks.write_after_step()
             return
         if finish.reason is FinishReason.ERROR:
-            log.error("%s: the engine failed: %s", self.claimed.id, finish.message)
+            about = self.claimed.log_fields
+            log.error("%s: the engine failed: %s", self.claimed.id, finish.message, extra=about)
             if not self._callbacks.engine_healthy():
                 # The process will end, and another attempt continue from the log.
                 self.drop()

@@ -162,7 +162,8 @@ class Claimer:
             self._unreachable = True
 
     def _start(self, claimed: Claimed) -> None:
-        log.info("%s attempt %d: claimed", claimed.id, claimed.attempt)
+        fields = claimed.log_fields
+        log.info("%s attempt %d: claimed", claimed.id, claimed.attempt, extra=fields)
         try:
             if claimed.broken_after:
                 raise PreviousResponseNotFound(claimed.broken_after)

@@ -70,9 +70,9 @@ class ControlListener:
                 self._claim_one()
             case Cancel(turn_id):
                 for attempt in self._active.of_turn(turn_id):
-                    log.info("%s: cancelled", turn_id)
+                    log.info("%s: cancelled", turn_id, extra=attempt.claimed.log_fields)
                     attempt.cancel()
             case Preempt(turn_id):
                 for attempt in self._active.of_turn(turn_id):
-                    log.info("%s: preempted", turn_id)
+                    log.info("%s: preempted", turn_id, extra=attempt.claimed.log_fields)
                     attempt.preempt()

@@ -71,8 +71,7 @@ class Heartbeat:
         running = [(attempt.claimed.id, attempt.claimed.attempt) for attempt in attempts]
         try:
             statuses = self._queue.heartbeat(running, self._about, slots=self._active.slots)
-            for id in self._queue.sweep():
-                log.warning("%s: its lease expired, requeued", id)
+            self._queue.sweep()
         except RETRYABLE_ERRORS:
             return
         for attempt, status in zip(attempts, statuses, strict=True):
@@ -82,5 +81,9 @@ class Heartbeat:
                 case LeaseStatus.PREEMPT:
                     attempt.preempt()
                 case LeaseStatus.LOST if attempt in self._active.attempts():
-                    log.warning("%s: the lease is lost, the attempt is dropped", attempt.claimed.id)
+                    log.warning(
+                        "%s: the lease is lost, the attempt is dropped",
+                        attempt.claimed.id,
+                        extra=attempt.claimed.log_fields,
+                    )
                     attempt.drop()

@@ -93,7 +93,10 @@ class Publisher:
         # REPEATED: the append had run, but its answer was lost. redis-py, too, repeats a call when
         # its connection ends.
         if verdict not in (Verdict.OK, Verdict.REPEATED):
-            log.warning("%s attempt %d: append refused: %s", part.id, part.attempt, verdict)
+            about = attempt.claimed.log_fields
+            log.warning(
+                "%s attempt %d: append refused: %s", part.id, part.attempt, verdict, extra=about
+            )
             attempt.drop()
         else:
             attempt.clock.written(part)

@@ -4,11 +4,14 @@ Belongs to the publisher's thread. An event counts when it is in the log, which 
 it.
 """
 
+import logging
 import time
 
 from turnstream.turns.log import Append, Final, Requeued
 from turnstream.turns.turn import Claimed
 from turnstream.workers import metrics
+
+log = logging.getLogger(__name__)
 
 
 class TurnClock:
@@ -36,8 +39,10 @@ class TurnClock:
             self._wrote_text(now)
         match part.final:
             case Requeued():
+                self._log("requeued")
                 metrics.preempted()
             case Final(status=status, input_tokens=prompt) as final:
+                self._log(status)
                 metrics.ended(
                     self._claimed.tier,
                     status,
@@ -53,6 +58,10 @@ class TurnClock:
         elif not self._claimed.token_ids:
             metrics.began(self._claimed.tier, self._since_submit(now))
         self._last_slice = now
+
+    def _log(self, end: str) -> None:
+        claimed = self._claimed
+        log.info("%s attempt %d: %s", claimed.id, claimed.attempt, end, extra=claimed.log_fields)
 
     def _since_submit(self, now: float) -> float:
         return self._claimed.waited_seconds + now - self._claimed_at

@@ -13,6 +13,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from turnstream.turns.origin import Origin
+
 #: Messages that carry the headers of an answer, or of an accepted or refused handshake.
 _HEADS = ("http.response.start", "websocket.accept", "websocket.http.response.start")
 #: Ids that are taken over: short, and printable without spaces.
@@ -23,6 +25,11 @@ _NOTED = "answer_headers"
 def note(request: HTTPConnection, headers: Mapping[str, str]) -> None:
     """Add headers to the answer of a request, which has not begun."""
     request.scope[_NOTED].update(headers)
+
+
+def origin_of(request: HTTPConnection) -> Origin:
+    """Return where the turns of a request, or of a socket, come from."""
+    return Origin(request_id=request.scope["request_id"])
 
 
 class AnswerHeaders:

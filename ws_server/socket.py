@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import replace
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -18,6 +19,7 @@ from turnstream.turns.fair_gate import FairGate
 from turnstream.turns.reader_room import ReaderRoom
 from turnstream.turns.tasks import Start, background
 from turnstream.turns.turn import Turn
+from turnstream.ws_server.answer_headers import origin_of
 from turnstream.ws_server.connections.byte_room import Share
 from turnstream.ws_server.control_queue import ControlQueue, Say, Stop
 from turnstream.ws_server.create import Create
@@ -114,6 +116,7 @@ class Session:
         self.room = ReaderRoom()
         self.unanswered = Unanswered(limits.bytes, share)
         self._socket = socket
+        self._origin = origin_of(socket)
         self._directory = directory
         self._grammars = grammars
         self._reading = reading
@@ -168,7 +171,8 @@ class Session:
         create = await resolved(create, self.turn_client, self.owner, count)
         latest = {lane.latest for lane in self._lanes.values()}
         cached = create.previous_response_id in latest
-        return create.turn(self.owner, model, previous_cached=cached)
+        turn = create.turn(self.owner, model, previous_cached=cached)
+        return replace(turn, origin=self._origin)
 
     def _take(self, frame: Frame, start: Start) -> None:
         lane = self._lanes.get(frame.stream_id)
