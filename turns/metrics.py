@@ -5,6 +5,8 @@ Each function counts one thing. No label is an owner or an id: their number has 
 
 from prometheus_client import Counter, Histogram
 
+from turnstream.turns.redis_problem import Cause
+
 _ROUND_TRIPS = Histogram(
     "turnstream_redis_round_trip_seconds",
     "Time from a call of Redis to its reply, as the caller waits for it.",
@@ -26,6 +28,8 @@ _HOLES = Counter(
 # So that each series begins at 0: a rate needs two values.
 for _reason in ("gap", "resync", "slow"):
     _HOLES.labels(_reason)
+for _cause in Cause:
+    _FAILURES.labels(_cause)
 
 
 def redis_replied(seconds: float) -> None:
