@@ -1,4 +1,4 @@
-"""Where a turn came from, as its record carries it for the logs of its worker."""
+"""Where a turn came from, as its record carries it for logs and traces of its worker."""
 
 from dataclasses import dataclass
 
@@ -11,6 +11,8 @@ class Origin:
     node: str = ""
     #: Id of the HTTP request, or of the WebSocket's handshake.
     request_id: str = ""
+    #: Context of the trace that it is part of, as W3C Trace Context writes it.
+    traceparent: str = ""
 
     def log_fields(self, turn_id: str, attempt: int) -> dict[str, str | int]:
         """Return what a log line about an attempt says beside its message."""

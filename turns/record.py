@@ -116,6 +116,9 @@ class TurnRecord(TypedDict):
     cancel_requested: NotRequired[bool]
     #: Id of the HTTP request, or of the WebSocket's handshake; absent for a batch line.
     request_id: NotRequired[str]
+    #: The span whose children its workers' spans are, as W3C Trace Context writes it; absent if it
+    #: is in no trace.
+    traceparent: NotRequired[str]
     #: JSON: null, or code and message. Written at its end.
     error: NotRequired[str]
     #: The answer's text. Written at its end.

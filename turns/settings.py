@@ -10,6 +10,7 @@ from redis.exceptions import RedisError
 from turnstream.turns.environment import Setting, read_all, seconds, text, whole
 from turnstream.turns.limits import OwnerLimits
 from turnstream.turns.log_lines import LOG
+from turnstream.turns.traces import TRACES
 
 DAY = 24 * 3600
 
@@ -62,6 +63,7 @@ class TurnSettings:
 
     redis_url: str = REDIS_URL.field()
     log: str = LOG.field()
+    traces: str = TRACES.field()
     lease_seconds: float = Setting(
         "LEASE_SECONDS",
         seconds(1.0),

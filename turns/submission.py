@@ -37,6 +37,7 @@ def submission(turn: Turn, settings: TurnSettings, wake_up: WakeUp, *, node: str
         "tokens": cost(turn),
         "siblings": turn.siblings,
         "request_id": turn.origin.request_id or None,
+        "traceparent": turn.origin.traceparent or None,
         "payloads": [*_payloads(turn), new_response(turn), wake_up.text(turn.id)],
     }
     if turn.idempotency_key:

@@ -11,9 +11,11 @@ from threading import Event, Thread
 from turnstream.turns.log import Append, Log, Verdict
 from turnstream.turns.queue import RETRYABLE_ERRORS
 from turnstream.turns.redis_problem import problem_of
+from turnstream.turns.traces import NO_TRACES, Outcome, Traces
 from turnstream.workers.active_turns import ActiveTurns
 from turnstream.workers.answer_events import IN_PROGRESS_SECONDS
 from turnstream.workers.attempt import Attempt
+from turnstream.workers.turn_clock import outcome_of
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +29,9 @@ RETRY_SECONDS = 0.1
 class Publisher:
     """Writes the events of all active turns."""
 
-    def __init__(self, active: ActiveTurns, turns_log: Log) -> None:
+    def __init__(self, active: ActiveTurns, turns_log: Log, traces: Traces = NO_TRACES) -> None:
         self._active = active
+        self._traces = traces
         self._log = turns_log
         self._wake = Event()
         self._write_after_step = False
@@ -98,9 +101,11 @@ class Publisher:
                 "%s attempt %d: append refused: %s", part.id, part.attempt, verdict, extra=about
             )
             attempt.drop()
+            self._traces.ended(attempt.claimed, attempt.clock.times(), Outcome("dropped"))
         else:
             attempt.clock.written(part)
             if part.final is None:
                 return
+            self._traces.ended(attempt.claimed, attempt.clock.times(), outcome_of(part.final))
             attempt.written()
         self._active.remove(attempt)

@@ -1,4 +1,4 @@
-"""When what happened to one attempt at a turn, for the metrics.
+"""When what happened to one attempt at a turn, for metrics and traces.
 
 Belongs to the publisher's thread. An event counts when it is in the log, which is when readers see
 it.
@@ -8,6 +8,7 @@ import logging
 import time
 
 from turnstream.turns.log import Append, Final, Requeued
+from turnstream.turns.traces import AttemptTimes, Outcome
 from turnstream.turns.turn import Claimed
 from turnstream.workers import metrics
 
@@ -17,12 +18,13 @@ log = logging.getLogger(__name__)
 class TurnClock:
     """The times of one attempt, and what is counted with them."""
 
-    __slots__ = ("_claimed", "_claimed_at", "_last_slice")
+    __slots__ = ("_claimed", "_claimed_at", "_first_slice", "_last_slice")
 
     def __init__(self, claimed: Claimed) -> None:
         self._claimed = claimed
         self._claimed_at = time.monotonic()
         #: None until this attempt has written text.
+        self._first_slice: float | None = None
         self._last_slice: float | None = None
         if claimed.attempt == 1:
             metrics.claimed(claimed.tier, claimed.waited_seconds)
@@ -55,9 +57,19 @@ class TurnClock:
     def _wrote_text(self, now: float) -> None:
         if self._last_slice is not None:
             metrics.SLICE_GAP.observe(now - self._last_slice)
-        elif not self._claimed.token_ids:
-            metrics.began(self._claimed.tier, self._since_submit(now))
+        else:
+            self._first_slice = now
+            if not self._claimed.token_ids:
+                metrics.began(self._claimed.tier, self._since_submit(now))
         self._last_slice = now
+
+    def times(self) -> AttemptTimes:
+        """Return the times of an attempt that ends now."""
+        now = time.monotonic()
+        # The wall's clock is read once, so that its jumps are in no duration.
+        offset = time.time() - now
+        first = None if self._first_slice is None else self._first_slice + offset
+        return AttemptTimes(self._claimed_at + offset, first, now + offset)
 
     def _log(self, end: str) -> None:
         claimed = self._claimed
@@ -65,3 +77,17 @@ class TurnClock:
 
     def _since_submit(self, now: float) -> float:
         return self._claimed.waited_seconds + now - self._claimed_at
+
+
+def outcome_of(final: Final | Requeued) -> Outcome:
+    """Return how an attempt ended, from what was written at its end."""
+    match final:
+        case Requeued():
+            return Outcome("requeued")
+        case Final():
+            return Outcome(
+                final.status,
+                input_tokens=final.input_tokens,
+                cached_tokens=final.cached_tokens,
+                output_tokens=final.tokens - final.input_tokens,
+            )

@@ -8,12 +8,15 @@ import re
 import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from turnstream.turns.origin import Origin
+from turnstream.turns.traces import TRACEPARENT, traceparent_of
+from turnstream.turns.turn import Turn
 
 #: Messages that carry the headers of an answer, or of an accepted or refused handshake.
 _HEADS = ("http.response.start", "websocket.accept", "websocket.http.response.start")
@@ -27,9 +30,11 @@ def note(request: HTTPConnection, headers: Mapping[str, str]) -> None:
     request.scope[_NOTED].update(headers)
 
 
-def origin_of(request: HTTPConnection) -> Origin:
-    """Return where the turns of a request, or of a socket, come from."""
-    return Origin(request_id=request.scope["request_id"])
+def with_origin(turn: Turn, connection: HTTPConnection) -> Turn:
+    """Return a turn that says which request, or socket, it came with."""
+    traceparent = traceparent_of(connection.headers.get(TRACEPARENT), turn.metadata)
+    origin = Origin(request_id=connection.scope["request_id"], traceparent=traceparent)
+    return replace(turn, origin=origin)
 
 
 class AnswerHeaders:

@@ -14,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 from turnstream.turns.client import open_client
 from turnstream.turns.fair_gate import FairGate
 from turnstream.turns.model_name import served_name
+from turnstream.turns.traces import open_traces
 from turnstream.ws_server import conversations, counting, http, models, scrape, stored
 from turnstream.ws_server.access import Access
 from turnstream.ws_server.answer_headers import AnswerHeaders
@@ -67,6 +68,9 @@ def create_app(settings: ServerSettings) -> Starlette:
                         settings.connections.node_bytes, "The requests that are not answered yet"
                     ),
                     owner_sockets=Counts(settings.connections.owner_sockets),
+                    traces=open_traces(
+                        settings.turns.traces, service="turnstream-node", instance=settings.node
+                    ),
                 )
                 with scrape.metrics_port(app.state.node, settings):
                     yield

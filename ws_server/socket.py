@@ -8,7 +8,6 @@ import asyncio
 import random
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import replace
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -18,8 +17,9 @@ from turnstream.turns.event_json import encode
 from turnstream.turns.fair_gate import FairGate
 from turnstream.turns.reader_room import ReaderRoom
 from turnstream.turns.tasks import Start, background
+from turnstream.turns.traces import Traces
 from turnstream.turns.turn import Turn
-from turnstream.ws_server.answer_headers import origin_of
+from turnstream.ws_server.answer_headers import with_origin
 from turnstream.ws_server.connections.byte_room import Share
 from turnstream.ws_server.control_queue import ControlQueue, Say, Stop
 from turnstream.ws_server.create import Create
@@ -71,6 +71,7 @@ async def responses_socket(socket: WebSocket) -> None:
             owner=visitor.owner,
             model=socket.query_params.get("model"),
             limits=state.socket_limits,
+            traces=state.traces,
         )
         state.sessions.add(session)
         try:
@@ -109,14 +110,15 @@ class Session:
         owner: str,
         model: str | None,
         limits: SocketLimits,
+        traces: Traces,
     ) -> None:
         self.turn_client = turn_client
+        self.traces = traces
         #: Bounds the turns that run; further ones wait on their lanes.
         self.in_flight = asyncio.Semaphore(limits.turns)
         self.room = ReaderRoom()
         self.unanswered = Unanswered(limits.bytes, share)
         self._socket = socket
-        self._origin = origin_of(socket)
         self._directory = directory
         self._grammars = grammars
         self._reading = reading
@@ -172,7 +174,7 @@ class Session:
         latest = {lane.latest for lane in self._lanes.values()}
         cached = create.previous_response_id in latest
         turn = create.turn(self.owner, model, previous_cached=cached)
-        return replace(turn, origin=self._origin)
+        return with_origin(turn, self._socket)
 
     def _take(self, frame: Frame, start: Start) -> None:
         lane = self._lanes.get(frame.stream_id)

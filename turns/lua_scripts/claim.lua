@@ -10,7 +10,7 @@
 --   attempt, seq, request, input, response, token ids (comma-separated) of its log, texts of its history, 1 if it has
 --   no readers, tier, list of the log probabilities (JSON) of these token ids, owner, system messages of its history,
 --   1 if its history is cut, the turn that it continues if an earlier one was deleted, else '', milliseconds from its
---   submit to this claim, node that it was submitted at, request id.
+--   submit to this claim, node that it was submitted at, request id, traceparent.
 
 -- Newer records that one claim passes over, at most: this bounds its time.
 local MAX_SKIPPED = 1000
@@ -84,4 +84,4 @@ return {newer, id, tonumber(record.attempt), tonumber(record.seq), record.reques
   table.concat(token_ids, ','), before.texts, record.nodes == NO_READERS and 1 or 0,
   record.tier, logprobs, record.owner, before.system, before.cut and 1 or 0,
   before.missing and record.previous_response_id or '', record.claimed_at - (record.queued_at or record.claimed_at),
-  origin_node(record), record.request_id or ''}
+  origin_node(record), record.request_id or '', record.traceparent or ''}

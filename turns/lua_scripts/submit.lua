@@ -9,7 +9,7 @@
 --   batch), alive_ms, watch_ms (0: goes on without readers), max_queued (turns), turn_seconds, log_seconds,
 --   store_seconds, unstored_seconds, limits (see owner.lua), tokens (estimate, counted against them),
 --   siblings (turns of the same request that follow), system (JSON of its system messages, optional),
---   conversation_bytes, conversation_turns, request_id (optional, for logs).
+--   conversation_bytes, conversation_turns, request_id and traceparent (optional).
 -- ARGV[2...5]: request (JSON), input (JSON), response (JSON after status and error), wake-up (Celery message).
 -- Returns {'ok', first event, second event, requests, tokens} with what is used of the limits per minute, without these
 --   for a repeated id, or with a batch {'ok', status}; {'known', id} for a known idempotency key;
@@ -95,7 +95,9 @@ if conversation then
   set_last(conversation, id)
   redis.call('EXPIRE', conversation_key(conversation), math.max(args.store_seconds, kept_seconds))
 end
-if args.request_id then add('request_id', args.request_id) end
+for _, name in ipairs({'request_id', 'traceparent'}) do
+  if args[name] then add(name, args[name]) end
+end
 if batch then
   add('batch', batch)
   add('line', args.line)
