@@ -17,7 +17,7 @@ from turnstream.turns.event_json import encode
 from turnstream.turns.fair_gate import FairGate
 from turnstream.turns.reader_room import ReaderRoom
 from turnstream.turns.tasks import Start, background
-from turnstream.turns.traces import Traces
+from turnstream.turns.traces import NO_TRACES, Traces
 from turnstream.turns.turn import Turn
 from turnstream.ws_server.answer_headers import with_origin
 from turnstream.ws_server.connections.byte_room import Share
@@ -110,7 +110,7 @@ class Session:
         owner: str,
         model: str | None,
         limits: SocketLimits,
-        traces: Traces,
+        traces: Traces = NO_TRACES,
     ) -> None:
         self.turn_client = turn_client
         self.traces = traces
