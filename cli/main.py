@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from turnstream.cli.console import BAD_SETTING
+from turnstream.cli.keys_parser import add_keys
 from turnstream.cli.operator_options import add_operator_commands
 from turnstream.turns.environment import PREFIX, SettingError
 
@@ -66,6 +67,10 @@ def start(command: str, options: Mapping[str, Any]) -> int:
             from turnstream.cli import bulk
 
             return bulk.run(bulk.Options(**options))
+        case "keys":
+            from turnstream.cli import keys
+
+            return keys.run(keys.Options(**{**options, "limits": tuple(options.get("limits", ()))}))
         case "check-engine" | "check-gpu":
             from turnstream.cli import check_engine
 
@@ -128,6 +133,8 @@ def make_parser() -> argparse.ArgumentParser:
 
     add_check(commands.add_parser("check-gpu", help="check and measure the engine on a GPU"))
     add_check(commands.add_parser("check-engine", help="the same on a CPU"))
+
+    add_keys(commands.add_parser("keys", help="make, list and revoke API keys while it runs"))
 
     chat = commands.add_parser("chat", help="talk to a running server from the terminal")
     option(chat, "--url", "URL", "the server (http://127.0.0.1:8000)")

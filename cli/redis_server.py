@@ -82,11 +82,9 @@ maxmemory-policy noeviction
 hash-max-ziplist-value 1024
 """
         )
-        url = f"redis://:{password}@127.0.0.1:{port}/0"
-        write_private(url_file(directory), url + "\n")
         return cls(
             argv=(program.path, str(configuration)),
-            url=url,
+            url=f"redis://:{password}@127.0.0.1:{port}/0",
             port=port,
             log=log,
         )
@@ -98,18 +96,6 @@ hash-max-ziplist-value 1024
         except FileNotFoundError:
             return "it wrote no log"
         return lines[-1] if lines else "its log is empty"
-
-
-def url_file(directory: Path) -> Path:
-    """Return the file that has the URL of the Redis in a directory, for operators' commands."""
-    return directory / "url"
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a file that only its owner may read."""
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(text)
 
 
 def find_program() -> RedisProgram:

@@ -1,60 +1,35 @@
-"""Finds the Redis of a service: by its variable, or the private one of `turnstream up`."""
+"""Finds the Redis of a running service, for the commands of its operator.
 
-import sys
-from collections.abc import Callable, Mapping
+A private Redis has its port and password in a file that only the user of `turnstream up` can read.
+"""
+
+import re
+from collections.abc import Mapping
 from pathlib import Path
 
-from turnstream.cli.console import BAD_SETTING
-from turnstream.cli.data_dir import default_data_dir
-from turnstream.cli.redis_server import url_file
-from turnstream.turns.admin import Admin, UnknownWorker
-from turnstream.turns.connection import connect
-from turnstream.turns.environment import PREFIX
-from turnstream.turns.errors import TurnError
-from turnstream.turns.redis_problem import REDIS_ERRORS, problem_of
-from turnstream.turns.settings import TurnSettings
+from turnstream.cli.up_settings import UpSettings
+from turnstream.turns.environment import SettingError
+
+_LINE = re.compile(r"^(port|requirepass) (\S+)$", re.MULTILINE)
 
 
-class NoService(Exception):
-    """No variable names a Redis, and no `turnstream up` has left its URL."""
-
-
-def service_settings(environ: Mapping[str, str]) -> TurnSettings:
-    """Return the settings of the service that the environment, or else a data directory, names.
+def redis_of_service(environ: Mapping[str, str]) -> str:
+    """Return the URL of `TURNSTREAM_REDIS_URL`, or of the private Redis in the data directory.
 
     Raises:
-        NoService: there is none.
-        SettingError: naming the variable and what is wrong with it.
+        SettingError: there is neither.
     """
-    if environ.get(f"{PREFIX}REDIS_URL", "").strip():
-        return TurnSettings.read(environ)
-    named = environ.get(f"{PREFIX}DATA_DIR", "").strip()
-    directory = Path(named).expanduser() if named else default_data_dir(environ)
+    settings = UpSettings.read(environ)
+    return settings.redis_url or _private(settings.data_dir.resolve() / "redis" / "redis.conf")
+
+
+def _private(configuration: Path) -> str:
     try:
-        url = url_file(directory / "redis").read_text().strip()
-    except OSError as exc:
-        raise NoService(
-            f"no `turnstream up` has run with the data directory {directory}: name it by --data-dir"
-            f" or {PREFIX}DATA_DIR, or Redis by {PREFIX}REDIS_URL"
+        found = dict(_LINE.findall(configuration.read_text()))
+        return f"redis://:{found['requirepass']}@127.0.0.1:{found['port']}/0"
+    except (OSError, KeyError) as exc:
+        raise SettingError(
+            "REDIS_URL",
+            f"is not set, and {configuration.parent} has no private Redis of `turnstream up`"
+            " (TURNSTREAM_DATA_DIR or --data-dir names another directory)",
         ) from exc
-    return TurnSettings.read({**environ, f"{PREFIX}REDIS_URL": url})
-
-
-def with_admin(command: str, environ: Mapping[str, str], work: Callable[[Admin], int]) -> int:
-    """Do an operator's work; return the exit code. What goes wrong is one line."""
-    try:
-        settings = service_settings(environ)
-    except NoService as exc:
-        print(f"turnstream {command}: {exc}", file=sys.stderr)
-        return BAD_SETTING
-    try:
-        with connect(settings.redis_url) as client:
-            return work(Admin(client, settings))
-    except REDIS_ERRORS as exc:
-        problem = problem_of(exc, settings.redis_url)
-        print(f"turnstream {command}: Redis can't be used: {problem}", file=sys.stderr)
-    except TurnError as exc:
-        print(f"turnstream {command}: {exc.message}", file=sys.stderr)
-    except UnknownWorker as exc:
-        print(f"turnstream {command}: {exc}", file=sys.stderr)
-    return 1

@@ -11,7 +11,7 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 
-from turnstream.cli.service_redis import with_admin
+from turnstream.cli.with_admin import with_admin
 from turnstream.turns.admin import Admin, BatchStatus, ServiceStatus, WorkerStatus
 from turnstream.turns.overview import ModelOverview, WaitingTier
 

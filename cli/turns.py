@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 from rich.console import Console
 
-from turnstream.cli.service_redis import with_admin
 from turnstream.cli.status import duration, plain, print_json, table
+from turnstream.cli.with_admin import with_admin
 from turnstream.turns.admin import Admin
 
 #: Statuses of turns that wait or run.

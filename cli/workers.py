@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass
 
 from rich.console import Console
 
-from turnstream.cli.service_redis import with_admin
 from turnstream.cli.status import print_json, workers_table
+from turnstream.cli.with_admin import with_admin
 from turnstream.turns.admin import Admin, WorkerStatus
 
 #: Time between two looks while a worker finishes its turns.

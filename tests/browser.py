@@ -1,8 +1,9 @@
 """Opens the page in a real Chromium and records errors and requests that a person would not see.
 
-One Chromium and one Playwright driver serve all tests of a process (the fixture `browser`), since
-starting them costs more than most tests; each visit has a browser context of its own. Playwright's
-objects belong to one event loop, so tests that use `browser` run in the session's (conftest.py).
+One Chromium, one Playwright driver and one browser context serve all tests of a process (fixture
+`browser`), since starting each costs more than most tests; a visit has a tab of its own, and all
+that the page stores is stored for its tab. Playwright's objects belong to one event loop, so tests
+that use `browser` run in the session's (conftest.py).
 """
 
 import os
@@ -93,19 +94,21 @@ async def launch() -> AsyncIterator[Browser]:
     expect.set_options(timeout=PATIENCE_MS)
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=program, args=_OPTIONS)
+        # While a tab is open, the next one needs no process of its own.
+        await (await browser.new_context()).new_page()
         yield browser
         await browser.close()
 
 
 @asynccontextmanager
 async def visit(browser: Browser, url: str, *, before: str = "") -> AsyncIterator[Visit]:
-    """Open the page in a new browser context, which shares nothing with other visits.
+    """Open the page in a new tab, which shares nothing but the cache with other visits.
 
     Args:
         before: JavaScript to run in the tab before the page's own.
     """
-    async with await browser.new_context() as context:
-        page = await context.new_page()
+    [context] = browser.contexts
+    async with await context.new_page() as page:
         page.set_default_timeout(PATIENCE_MS)
         opened = Visit(page)
         page.on("pageerror", lambda error: opened.errors.append(str(error)))
@@ -115,4 +118,7 @@ async def visit(browser: Browser, url: str, *, before: str = "") -> AsyncIterato
         if before:
             await page.add_init_script(before)
         await page.goto(url)
-        yield opened
+        try:
+            yield opened
+        finally:
+            await context.set_offline(False)

@@ -32,7 +32,7 @@ from turnstream.turns.listing import ids_after
 from turnstream.turns.lua import Script
 from turnstream.turns.redis_calls import translated_errors
 from turnstream.turns.settings import TurnSettings
-from turnstream.turns.submission import submission
+from turnstream.turns.submission import limited, submission, today
 from turnstream.turns.turn import Turn
 from turnstream.turns.wake_up import WakeUp
 
@@ -77,7 +77,7 @@ class BatchStore:
             BadRequest: the key was used for another batch.
             RateLimited: the owner has too many batches that have not ended.
         """
-        most = self._settings.limits.of(owner).batches
+        limits = self._settings.limits.of(owner)
         name = secrets.token_hex(32) if key is None else f"{owner} {key}"
         id = "batch_" + hashlib.sha256(name.encode()).hexdigest()[:32]
         asked = (plan.endpoint, plan.input_file_id, plan.completion_window, plan.metadata)
@@ -88,7 +88,8 @@ class BatchStore:
                 owner=owner,
                 now=plan.created_at,
                 fingerprint=fingerprint,
-                most=most,
+                limits=limits.numbers,
+                day=today(),
                 payloads=[json.dumps(asdict(plan))],
             )
         if created == b"idempotency_key_reused":
@@ -98,7 +99,9 @@ class BatchStore:
                 param="idempotency_key",
             )
         if created == b"limited":
-            raise RateLimited("batches", most, RETRY_MS)
+            raise RateLimited("batches", limits.batches, RETRY_MS)
+        if created not in (b"ok", b"known"):
+            raise limited(created.decode(), limits, RETRY_MS)
         return await self.get(id, owner)
 
     async def get(self, id: str, owner: str) -> Batch:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from turnstream.turns import lost_turns
+from turnstream.turns.api_keys import ApiKeys
 from turnstream.turns.connection import connect_async, subscribe_async
 from turnstream.turns.conversations import Conversations
 from turnstream.turns.errors import (
@@ -19,9 +20,11 @@ from turnstream.turns.errors import (
 from turnstream.turns.events import kept
 from turnstream.turns.fair_gate import READS, FairGate
 from turnstream.turns.follower import PAGE_BYTES, Follower, Page, ReadLog
+from turnstream.turns.limits import Limits
 from turnstream.turns.lua import Script
 from turnstream.turns.migration import migrate
 from turnstream.turns.overview import Overview, ReadOverview, overview
+from turnstream.turns.owner_limits import StoredLimits
 from turnstream.turns.probe import Probe
 from turnstream.turns.reader_room import ReaderRoom
 from turnstream.turns.redis_calls import RedisCalls, translated_errors
@@ -71,6 +74,9 @@ class TurnClient:
         self.stored = Stored(self._redis, calls, alive_ms=settings.alive_ms)
         #: Conversations with an id.
         self.conversations = Conversations(self._redis, calls, settings)
+        #: Keys that were made at run time.
+        self.api_keys = ApiKeys(self._redis, calls)
+        self._stored_limits = StoredLimits(self._redis, calls)
         #: Token counts of conversations.
         self.counts = TokenCounter(self._redis, calls, self.relay, settings, node)
         self._submit = Script(self._redis, "submit")
@@ -151,6 +157,10 @@ class TurnClient:
             self.relay.remove(follower)
             follower.close()
 
+    def limits_of(self, owner: str) -> Limits:
+        """Return what an owner may ask for."""
+        return self._settings.limits.of(owner)
+
     async def cancel(self, turn_id: str, owner: str) -> None:
         """Cancel a turn, whether it waits or runs; return before it has ended.
 
@@ -221,6 +231,7 @@ class TurnClient:
         while True:
             await asyncio.sleep(MAINTAIN_SECONDS)
             try:
+                await self._stored_limits.refresh(self._settings.limits)
                 if self._probed is not None:
                     await self.redis_problem(self._probed)
                 await self.migrate()

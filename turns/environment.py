@@ -103,6 +103,14 @@ def choice(*choices: str) -> Form:
     return form
 
 
+def yes_or_no(value: str) -> bool:
+    """Accept yes or no, also as true, false, 1 and 0."""
+    words = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+    if value.lower() not in words:
+        raise ValueError(f"must be yes or no, not {value!r}")
+    return words[value.lower()]
+
+
 def whole(least: int, most: int) -> Form:
     """Accept a whole number within bounds."""
 

@@ -20,6 +20,7 @@ The rest of the tree is in `ws_server/request_errors.py`: errors of a request th
     * ResponseLost               500, Redis lost its data while the response was being read
     * TierNotAllowed             403, the key is limited to other tiers
     * RateLimited                429, the owner has reached a limit
+        * QuotaExceeded          its budget of tokens is used up
     * NewerVersion               503, a newer release wrote the record: this node can't read it
     * Overloaded                 503, the queue is full
         * RedisUnusable          Redis is away, refuses this service, or takes no data
@@ -250,6 +251,14 @@ class RateLimited(TurnError):
         super().__init__(
             f"The limit {limit}={most} is reached. Try again in {self.retry_seconds} s."
         )
+
+
+class QuotaExceeded(RateLimited):
+    """The owner's budget of tokens is used up; the turn was not submitted."""
+
+    code = "insufficient_quota"
+    # Clients that retry by themselves would wait for hours.
+    headers: Mapping[str, str] = {"x-should-retry": "false"}
 
 
 class Overloaded(TurnError):

@@ -1,13 +1,8 @@
 """Every Redis key and channel, one function each.
 
-The Lua scripts use the same names: `lua_functions` writes the functions below as Lua functions, so
+The Lua scripts use the same names: `turns.lua_keys` writes the functions below as Lua functions, so
 that a key is spelled in this file and nowhere else. Queue names of Celery are in `turns.wake_up`.
 """
-
-import inspect
-import re
-from collections.abc import Callable
-from functools import cache
 
 
 def version() -> str:
@@ -49,6 +44,36 @@ def clocks(model: str) -> str:
 def owner(owner: str) -> str:
     """Hash: an owner's active and waiting turns, and how much of its limits per minute is used."""
     return f"ts:owner:{owner}"
+
+
+def usage(owner: str) -> str:
+    """Hash: tokens that an owner with a budget has used of a day and of a month, and which."""
+    return f"ts:usage:{owner}"
+
+
+def owner_limits() -> str:
+    """Hash: limits that were set at run time, as text, by owner."""
+    return "ts:owner-limits"
+
+
+def owner_limits_version() -> str:
+    """Counter: how often they were set."""
+    return "ts:owner-limits-version"
+
+
+def api_key(digest: str) -> str:
+    """Hash: a key that was created at run time, or a client token, by the SHA-256 of its text."""
+    return f"ts:api-key:{digest}"
+
+
+def api_keys() -> str:
+    """Hash: digest of each key by its id; client tokens are not listed."""
+    return "ts:api-keys"
+
+
+def api_key_uses() -> str:
+    """Hash: when each key was last used, in seconds since 1970, by its id."""
+    return "ts:api-key-uses"
 
 
 def stored_bytes(owner: str) -> str:
@@ -220,65 +245,3 @@ def worker_channel(model: str, worker: str) -> str:
 def node_channel(node: str) -> str:
     """Channel: events for one node."""
     return f"ts:node:{node}"
-
-
-_FUNCTIONS: tuple[Callable[..., str], ...] = (
-    version,
-    probe,
-    turn,
-    log,
-    queue,
-    tags,
-    clocks,
-    owner,
-    stored_bytes,
-    arrivals,
-    statistics,
-    free_slots,
-    slots,
-    heartbeats,
-    draining,
-    preemptible,
-    preempted,
-    leases,
-    claim,
-    watches,
-    deadlines,
-    idempotency,
-    sweep,
-    requested_models,
-    count_requests,
-    models,
-    conversation,
-    batch,
-    batches,
-    active_batches,
-    batch_leases,
-    batch_ended,
-    batch_commits,
-    batch_parts,
-    file,
-    files,
-    file_sizes,
-    uploads,
-    file_expiries,
-    worker_channel,
-    node_channel,
-)
-
-
-def lua_functions(body: str) -> str:
-    """Return those functions above that a script uses, as Lua functions called `NAME_key`."""
-    used = set(re.findall(r"\b(\w+_key)\(", body))
-    return "".join(text for name, text in _lua_functions().items() if name in used)
-
-
-@cache
-def _lua_functions() -> dict[str, str]:
-    written = {}
-    for function in _FUNCTIONS:
-        names = list(inspect.signature(function).parameters)
-        key = function(*(f"' .. {name} .. '" for name in names))
-        lua_name = f"{function.__name__}_key"
-        written[lua_name] = f"local function {lua_name}({', '.join(names)}) return '{key}' end\n"
-    return written

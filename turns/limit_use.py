@@ -1,11 +1,11 @@
-"""What an owner has used of its limits per minute, as the script that counts a turn tells it."""
+"""What an owner has used of its limits per minute and budgets, as the script of a turn tells it."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What is left of a limit per minute."""
+    """What is left of a limit per minute or of a budget."""
 
     limit: int
     remaining: int
@@ -19,6 +19,11 @@ class Left:
             return None
         return cls(limit, max(0, limit - used), -(-used * 60_000 // limit))
 
+    @classmethod
+    def of_budget(cls, limit: int, used: int, ends_ms: int) -> "Left | None":
+        """Return what is left of a budget that begins anew then; None without one."""
+        return cls(limit, max(0, limit - used), ends_ms) if limit else None
+
 
 @dataclass(frozen=True, slots=True)
 class LimitUse:
@@ -26,6 +31,8 @@ class LimitUse:
 
     requests: Left | None = None
     tokens: Left | None = None
+    day: Left | None = None
+    month: Left | None = None
 
 
 #: What is left where nothing is limited per minute.

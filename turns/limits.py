@@ -6,6 +6,7 @@ Turns of batches are not counted: a runner keeps a bounded number of them in the
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from datetime import UTC, datetime, timedelta
 from typing import assert_never
 
 from turnstream.turns import environment
@@ -18,7 +19,7 @@ from turnstream.turns.turn import FunctionCall, FunctionCallOutput, Item, Messag
 ANSWER_TOKENS = 256
 _CHARACTERS_PER_TOKEN = 4
 _TIERS: tuple[Tier, ...] = ("priority", "default", "flex", "batch")
-_ENTRY = re.compile(r"(?:([A-Za-z0-9_.-]{1,64}):)?([a-z_]+)=([a-z0-9+]+)")
+_ENTRY = re.compile(r"(?:([A-Za-z0-9_.-]{1,64}):)?([a-z_]+=[a-z0-9+]+)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,9 +32,13 @@ class Limits:
     queued: int = 0
     requests_per_minute: int = 0
     tokens_per_minute: int = 0
+    #: Budgets: tokens of prompts and answers in a day and in a month, UTC. Those of batches count.
+    tokens_per_day: int = 0
+    tokens_per_month: int = 0
     #: Requests that are answered without a turn in the queue: warm-ups; counts and compactions.
     warm_ups_per_minute: int = 1200
     counts_per_minute: int = 1200
+    client_tokens_per_minute: int = 600
     #: Bytes of turns that are kept in Redis: what was asked and answered.
     stored_bytes: int = 2**30
     #: Bytes of uploaded files and of the results of batches.
@@ -51,11 +56,29 @@ class Limits:
         if tier not in self.tiers:
             raise TierNotAllowed(tier, [name for name in _TIERS if name in self.tiers])
 
-    def use(self, requests: int, tokens: int) -> LimitUse:
-        """Return what is left after so much was used within the last minute."""
+    def use(self, requests: int, tokens: int, today: int = 0, this_month: int = 0) -> LimitUse:
+        """Return what is left after so much was used within the last minute, and of budgets."""
+        left = budget_ends_ms()
         return LimitUse(
-            Left.of(self.requests_per_minute, requests), Left.of(self.tokens_per_minute, tokens)
+            Left.of(self.requests_per_minute, requests),
+            Left.of(self.tokens_per_minute, tokens),
+            Left.of_budget(self.tokens_per_day, today, left["tokens_per_day"]),
+            Left.of_budget(self.tokens_per_month, this_month, left["tokens_per_month"]),
         )
+
+    def changed(self, text: str) -> "Limits":
+        """Return these limits with those of a text, such as `queued=10 tiers=default+flex`.
+
+        Raises:
+            ValueError: one of them can't be read; it says which.
+        """
+        values: dict[str, int | frozenset[Tier]] = {}
+        for entry in text.replace(",", " ").split():
+            name, equals, value = entry.partition("=")
+            if not equals:
+                raise ValueError(f"must be a list of NAME=VALUE, not {entry!r}")
+            values[name] = _value(name, value)
+        return replace(self, **values)  # type: ignore[arg-type]
 
     @property
     def numbers(self) -> dict[str, int]:
@@ -72,10 +95,12 @@ class OwnerLimits:
 
     default: Limits = Limits()
     own: Mapping[str, Limits] = field(default_factory=dict)
+    #: Those that were set at run time, which `turns.owner_limits` keeps up to date; they go before.
+    at_run_time: dict[str, Limits] = field(default_factory=dict)
 
     def of(self, owner: str) -> Limits:
         """Return the limits of an owner."""
-        return self.own.get(owner, self.default)
+        return self.at_run_time.get(owner) or self.own.get(owner, self.default)
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "OwnerLimits":
@@ -85,19 +110,20 @@ class OwnerLimits:
         Raises:
             SettingError: an entry can't be read; it says which.
         """
-        default: dict[str, int | frozenset[Tier]] = {}
-        own: dict[str, dict[str, int | frozenset[Tier]]] = {}
+        written: dict[str | None, str] = {}
         for entry in environ.get(environment.PREFIX + "LIMITS", "").replace(",", " ").split():
             match = _ENTRY.fullmatch(entry)
             if match is None:
                 raise SettingError("LIMITS", f"must be a list of [OWNER:]NAME=VALUE, not {entry!r}")
-            owner, name, value = match.groups()
-            (default if owner is None else own.setdefault(owner, {}))[name] = _value(name, value)
-        for_all = replace(Limits(), **default)  # type: ignore[arg-type]
-        return cls(
-            for_all,
-            {owner: replace(for_all, **some) for owner, some in own.items()},  # type: ignore[arg-type]
-        )
+            owner, limit = match.groups()
+            written[owner] = f"{written.get(owner, '')} {limit}"
+        try:
+            for_all = Limits().changed(written.pop(None, ""))
+            return cls(
+                for_all, {str(owner): for_all.changed(text) for owner, text in written.items()}
+            )
+        except ValueError as exc:
+            raise SettingError("LIMITS", str(exc)) from exc
 
 
 def cost(turn: Turn) -> int:
@@ -122,14 +148,32 @@ def _characters(item: Item) -> int:
             assert_never(item)
 
 
+def tiers_of(text: str) -> frozenset[Tier]:
+    """Read tiers, `TIER+TIER`.
+
+    Raises:
+        ValueError: there is another name among them.
+    """
+    named = frozenset(tier for tier in _TIERS if tier in text.split("+"))
+    if len(named) != len(text.split("+")):
+        raise ValueError(f"tiers are some of {'+'.join(_TIERS)}, not {text!r}")
+    return named
+
+
+def budget_ends_ms() -> dict[str, int]:
+    """Return in how many milliseconds the budgets of today and of this month begin anew, UTC."""
+    now = datetime.now(UTC)
+    day = now.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    month = (day.replace(day=1) + timedelta(days=31)).replace(day=1) if day.day > 1 else day
+    ends = {"tokens_per_day": day, "tokens_per_month": month}
+    return {name: int((end - now).total_seconds() * 1000) for name, end in ends.items()}
+
+
 def _value(name: str, value: str) -> int | frozenset[Tier]:
     if name == "tiers":
-        named = frozenset(tier for tier in _TIERS if tier in value.split("+"))
-        if len(named) != len(value.split("+")):
-            raise SettingError("LIMITS", f"tiers are some of {'+'.join(_TIERS)}, not {value!r}")
-        return named
-    if name not in {field.name for field in fields(Limits)}:
-        raise SettingError("LIMITS", f"has no limit {name!r}")
+        return tiers_of(value)
+    if name not in _NUMBERS:
+        raise ValueError(f"has no limit {name!r}")
     if not value.isdigit():
-        raise SettingError("LIMITS", f"{name} must be a whole number, not {value!r}")
+        raise ValueError(f"{name} must be a whole number, not {value!r}")
     return int(value)

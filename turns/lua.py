@@ -16,7 +16,8 @@ import msgspec
 import redis
 import redis.asyncio
 
-from turnstream.turns import keys, metrics
+from turnstream.turns import metrics
+from turnstream.turns.lua_keys import lua_functions
 from turnstream.turns.record import VERSION
 from turnstream.turns.redis_problem import REDIS_ERRORS, problem_of
 
@@ -61,7 +62,7 @@ class Script:
 def source(name: str) -> str:
     """Return the whole text of a script: key functions, included files, the script itself."""
     body = "".join(_read(part) for part in _included(name))
-    return f"local VERSION = {VERSION}\n" + keys.lua_functions(body) + body
+    return f"local VERSION = {VERSION}\n" + lua_functions(body) + body
 
 
 @cache

@@ -1,6 +1,10 @@
 """Where a turn came from, as its record carries it for logs and traces of its worker."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from turnstream.turns.turn import Claimed
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,11 +18,12 @@ class Origin:
     #: Context of the trace that it is part of, as W3C Trace Context writes it.
     traceparent: str = ""
 
-    def log_fields(self, turn_id: str, attempt: int) -> dict[str, str | int]:
-        """Return what a log line about an attempt says beside its message."""
-        return {
-            "turn_id": turn_id,
-            "attempt": attempt,
-            "node": self.node,
-            "request_id": self.request_id,
-        }
+
+def log_fields(claimed: "Claimed") -> dict[str, str | int]:
+    """Return what a log line about an attempt says beside its message."""
+    return {
+        "turn_id": claimed.id,
+        "attempt": claimed.attempt,
+        "node": claimed.origin.node,
+        "request_id": claimed.origin.request_id,
+    }

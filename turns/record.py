@@ -79,6 +79,8 @@ class TurnRecord(TypedDict):
     announced_at: NotRequired[int]
     #: Tokens counted against its owner's limit until its end is known.
     reserved_tokens: NotRequired[int]
+    #: The day (UTC) whose budget they were counted against; absent without a budget.
+    budget_day: NotRequired[str]
     #: Id of its batch and number of its line there.
     batch: NotRequired[str]
     line: NotRequired[int]
@@ -151,6 +153,30 @@ class ConversationRecord(TypedDict):
     #: Id of its last turn; absent while it has none. It may be active, or have failed and be left
     #: out by whoever reads it next. Also written by submit, warm_up, conversation_remove, delete.
     last: NotRequired[str]
+
+
+class ApiKeyRecord(TypedDict):
+    """Hash `keys.api_key(digest)`. Times are seconds since 1970. Written by api_key_create."""
+
+    version: int
+    id: str
+    owner: str
+    created_at: int
+    #: What its owner calls it.
+    name: NotRequired[str]
+    #: Absent: it does not expire.
+    expires_at: NotRequired[int]
+    #: `TIER+TIER`; absent: all that its owner may use.
+    tiers: NotRequired[str]
+    #: Requests a minute with this key; absent: as many as its owner may make.
+    requests_per_minute: NotRequired[int]
+    #: 1 for a client token; and the digest of the key that made it, without which it is worth
+    #: nothing. The second is absent where no keys are needed.
+    is_token: NotRequired[bool]
+    made_with: NotRequired[str]
+    #: Of a client token: all that it may be used for.
+    conversation: NotRequired[str]
+    response: NotRequired[str]
 
 
 class BatchRecord(TypedDict):

@@ -87,6 +87,19 @@ class Stored:
                         return call
         raise ResponseNotFound(turn_id)
 
+    async def conversation_of(self, turn_id: str, owner: str) -> str | None:
+        """Return the id of the conversation that a turn was made in; None: in none with an id.
+
+        Raises:
+            ResponseNotFound: there is no such turn for this owner.
+            Overloaded: Redis is away.
+        """
+        match await self._record(turn_id, "owner", "conversation"):
+            case [bytes(known), conversation] if known.decode() == owner:
+                return None if conversation is None else conversation.decode()
+            case _:
+                raise ResponseNotFound(turn_id)
+
     async def delete(self, turn_id: str, owner: str) -> None:
         """Delete a turn that has ended: its record and its log.
 

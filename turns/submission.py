@@ -1,6 +1,8 @@
 """Arguments of the scripts that create a turn, and the errors that their replies mean."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 from turnstream.turns.errors import (
@@ -13,11 +15,12 @@ from turnstream.turns.errors import (
     NothingToAnswer,
     Overloaded,
     PreviousResponseNotFound,
+    QuotaExceeded,
     RateLimited,
     TurnError,
 )
-from turnstream.turns.limit_use import NO_LIMITS
-from turnstream.turns.limits import cost
+from turnstream.turns.limit_use import NO_LIMITS, LimitUse
+from turnstream.turns.limits import Limits, budget_ends_ms, cost
 from turnstream.turns.response import finished_response, new_response
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Message, Turn, items_to_json, spoken_at, unmatched_outputs
@@ -35,11 +38,14 @@ def submission(turn: Turn, settings: TurnSettings, wake_up: WakeUp, *, node: str
         "max_queued": settings.max_queued,
         "turn_seconds": settings.turn_seconds,
         "tokens": cost(turn),
+        "day": today(),
         "siblings": turn.siblings,
         "request_id": turn.origin.request_id or None,
         "traceparent": turn.origin.traceparent or None,
         "payloads": [*_payloads(turn), new_response(turn), wake_up.text(turn.id)],
     }
+    if turn.requests_per_minute:
+        arguments |= {"api_key": turn.api_key, "requests_per_minute": turn.requests_per_minute}
     if turn.idempotency_key:
         arguments |= {"idempotency_key": turn.idempotency_key, "fingerprint": turn.fingerprint}
     if turn.previous_response_id is not None:
@@ -115,14 +121,29 @@ def refusal(reply: Sequence[Any], turn: Turn, settings: TurnSettings) -> TurnErr
         case [b"conversation_too_long", _]:
             return ConversationTooLong(f"{settings.conversation_bytes} bytes")
         case [b"limited", limit, wait_ms, *used]:
-            name, limits = limit.decode(), settings.limits.of(turn.owner)
+            limits = settings.limits.of(turn.owner)
+            if limit == b"requests_per_minute" and not used:
+                limits = replace(limits, requests_per_minute=turn.requests_per_minute)
             use = limits.use(*used) if used else NO_LIMITS
-            return RateLimited(name, getattr(limits, name), wait_ms, use)
+            return limited(limit.decode(), limits, wait_ms, use)
         case [word]:
             too_many = Overloaded("Too many turns are waiting. Try again later.")
             return refused_continuation(word, turn) or too_many
         case _:
             raise AssertionError("a script returned an unknown reply")
+
+
+def limited(limit: str, limits: Limits, wait_ms: int, use: LimitUse = NO_LIMITS) -> RateLimited:
+    """Return the error for a limit, or a budget, that is reached."""
+    most: int = getattr(limits, limit)
+    if (ends_ms := budget_ends_ms().get(limit)) is not None:
+        return QuotaExceeded(limit, most, ends_ms, use)
+    return RateLimited(limit, most, wait_ms, use)
+
+
+def today() -> str:
+    """Return the day whose budget is spent now."""
+    return datetime.now(UTC).date().isoformat()
 
 
 def refused_continuation(word: bytes, turn: Turn) -> TurnError | None:

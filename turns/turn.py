@@ -164,6 +164,10 @@ class Turn:
     fingerprint: str = ""
     #: What the request says without effect on the answer.
     hints: Hints = Hints()
+    #: Id of the key that it came with, and how many requests a minute that key may make; 0: as many
+    #: as its owner may.
+    api_key: str = ""
+    requests_per_minute: int = 0
     #: The batch line that this turn is made of; None: an interactive turn.
     batch: "BatchLine | None" = None
     origin: Origin = Origin()
@@ -210,11 +214,6 @@ class Claimed:
     #: Time from its submit to this claim; of a later attempt all earlier ones included.
     waited_seconds: float = 0.0
     origin: Origin = Origin()
-
-    @property
-    def log_fields(self) -> dict[str, str | int]:
-        """What a log line about it says beside its message."""
-        return self.origin.log_fields(self.id, self.attempt)
 
 
 def spoken_at(items: Sequence[Item]) -> int | None:

@@ -13,6 +13,7 @@ from threading import Lock
 
 from turnstream.turns.errors import BadRequest
 from turnstream.turns.log import Append
+from turnstream.turns.origin import log_fields
 from turnstream.turns.token_logprobs import TokenLogprobs
 from turnstream.turns.turn import Claimed
 from turnstream.workers.answer_events import AnswerEvents
@@ -138,7 +139,7 @@ class Attempt:
                 self._callbacks.write_after_step()
             return
         if finish.reason is FinishReason.ERROR:
-            about = self.claimed.log_fields
+            about = log_fields(self.claimed)
             log.error("%s: the engine failed: %s", self.claimed.id, finish.message, extra=about)
             if not self._callbacks.engine_healthy():
                 # The process will end, and another attempt continue from the log.

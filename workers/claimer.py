@@ -18,6 +18,7 @@ from turnstream.turns.errors import (
     ContextLengthExceeded,
     PreviousResponseNotFound,
 )
+from turnstream.turns.origin import log_fields
 from turnstream.turns.queue import RETRYABLE_ERRORS, TurnQueue
 from turnstream.turns.redis_problem import problem_of
 from turnstream.turns.traces import NO_TRACES, Traces
@@ -166,7 +167,7 @@ class Claimer:
 
     def _start(self, claimed: Claimed) -> None:
         self._traces.claimed(claimed)
-        fields = claimed.log_fields
+        fields = log_fields(claimed)
         log.info("%s attempt %d: claimed", claimed.id, claimed.attempt, extra=fields)
         try:
             if claimed.broken_after:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from threading import Event, Thread
 
+from turnstream.turns.origin import log_fields
 from turnstream.turns.queue import RETRYABLE_ERRORS, LeaseStatus, TurnQueue
 from turnstream.turns.redis_problem import problem_of
 from turnstream.workers.active_turns import ActiveTurns
@@ -84,6 +85,6 @@ class Heartbeat:
                     log.warning(
                         "%s: the lease is lost, the attempt is dropped",
                         attempt.claimed.id,
-                        extra=attempt.claimed.log_fields,
+                        extra=log_fields(attempt.claimed),
                     )
                     attempt.drop()

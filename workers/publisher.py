@@ -9,6 +9,7 @@ import logging
 from threading import Event, Thread
 
 from turnstream.turns.log import Append, Log, Verdict
+from turnstream.turns.origin import log_fields
 from turnstream.turns.queue import RETRYABLE_ERRORS
 from turnstream.turns.redis_problem import problem_of
 from turnstream.turns.traces import NO_TRACES, Outcome, Traces
@@ -96,7 +97,7 @@ class Publisher:
         # REPEATED: the append had run, but its answer was lost. redis-py, too, repeats a call when
         # its connection ends.
         if verdict not in (Verdict.OK, Verdict.REPEATED):
-            about = attempt.claimed.log_fields
+            about = log_fields(attempt.claimed)
             log.warning(
                 "%s attempt %d: append refused: %s", part.id, part.attempt, verdict, extra=about
             )

@@ -8,6 +8,7 @@ import logging
 import time
 
 from turnstream.turns.log import Append, Final, Requeued
+from turnstream.turns.origin import log_fields
 from turnstream.turns.traces import AttemptTimes, Outcome
 from turnstream.turns.turn import Claimed
 from turnstream.workers import metrics
@@ -73,7 +74,7 @@ class TurnClock:
 
     def _log(self, end: str) -> None:
         claimed = self._claimed
-        log.info("%s attempt %d: %s", claimed.id, claimed.attempt, end, extra=claimed.log_fields)
+        log.info("%s attempt %d: %s", claimed.id, claimed.attempt, end, extra=log_fields(claimed))
 
     def _since_submit(self, now: float) -> float:
         return self._claimed.waited_seconds + now - self._claimed_at

@@ -5,47 +5,45 @@ the Host is checked too: a foreign DNS name may point to this machine.
 """
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 
+from turnstream.turns.api_keys import TOKEN_PREFIX
 from turnstream.ws_server.connections.admission import ADDRESS
 from turnstream.ws_server.key_brake import KeyBrake
+from turnstream.ws_server.known_keys import KnownKeys, StoredKeys
 from turnstream.ws_server.request_errors import Forbidden, Unauthorized
 from turnstream.ws_server.settings import ServerSettings
+from turnstream.ws_server.visitor import Visitor
 
 #: Prefix of the subprotocol in which a browser sends its key, since it cannot set a header.
 KEY_PROTOCOL = "openai-insecure-api-key."
+#: The owner of all turns where no keys are needed.
+LOCAL = "local"
 #: Subprotocols without a key, in order of preference.
 PUBLIC_PROTOCOLS = ("responses", "realtime")
 
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-@dataclass(frozen=True, slots=True)
-class Visitor:
-    """An authenticated client."""
-
-    owner: str
-    #: The subprotocol to accept; never the one that carries the key.
-    subprotocol: str | None
-
-
 class Access:
     """Check keys and origins."""
 
-    def __init__(self, settings: ServerSettings) -> None:
-        self._owners: Mapping[str, str] = settings.api_keys
+    def __init__(self, settings: ServerSettings, stored: StoredKeys) -> None:
+        #: What keys stand for.
+        self.known = KnownKeys(settings.api_keys, stored)
+        self._needs_key = settings.needs_key
         self._origins = settings.origins
         self._metrics_key = settings.metrics_key
         self._brake = KeyBrake(settings.connections.wrong_keys)
 
-    def admit(self, connection: HTTPConnection) -> Visitor:
+    async def admit(self, connection: HTTPConnection) -> Visitor:
         """Return the client.
 
         Raises:
+            Overloaded: the key may be one that was made at run time, and Redis is away.
             Forbidden: the request comes from a page of another host.
             Unauthorized: the key is missing or unknown.
             TooManyWrongKeys: its address has sent many unknown ones.
@@ -53,12 +51,19 @@ class Access:
         self._check_origin(connection)
         offered = _offered(connection)
         subprotocol = next((name for name in PUBLIC_PROTOCOLS if name in offered), None)
-        if not self._owners:
-            return Visitor("local", subprotocol)
         key = _key(connection, offered)
-        if key is None:
+        address = connection.scope.get(ADDRESS, "")
+        if not self._needs_key:
+            # A client token is honoured, so that what it is bound to holds here too.
+            is_token = key is not None and key.startswith(TOKEN_PREFIX)
+            visitor = (
+                await self.identify(key, address) if key and is_token else Visitor(owner=LOCAL)
+            )
+        elif key is None:
             raise Unauthorized("No API key was given: send `Authorization: Bearer KEY`.")
-        return Visitor(self._owner(key, connection.scope.get(ADDRESS, "")), subprotocol)
+        else:
+            visitor = await self.identify(key, address)
+        return replace(visitor, subprotocol=subprotocol)
 
     def check_metrics(self, connection: HTTPConnection) -> None:
         """Check that the client may read the metrics.
@@ -69,7 +74,7 @@ class Access:
             TooManyWrongKeys: its address has sent many unknown ones.
         """
         self._check_origin(connection)
-        if not self._owners:
+        if not self._needs_key:
             return
         if not self._metrics_key:
             raise Unauthorized(
@@ -84,19 +89,31 @@ class Access:
         self._brake.unknown(address)
         raise Unauthorized("The metrics need a key of their own: `Authorization: Bearer KEY`.")
 
-    def _owner(self, key: str, address: str) -> str:
+    async def identify(self, key: str, address: str) -> Visitor:
+        """Return whose key it is.
+
+        Raises:
+            Unauthorized: nobody's.
+            TooManyWrongKeys: the address has sent many unknown ones.
+            Overloaded: it may be one that was made at run time, and Redis is away.
+        """
         for digest in _digests(key):
             self._brake.check(address, digest)
-            if (owner := self._owners.get(digest)) is not None:
-                self._brake.known(address, digest)
-                return owner
+            if (owner := self.known.owner_of(digest)) is not None:
+                visitor = Visitor(owner=owner, digest=digest)
+            elif (found := await self.known.find(digest)) is not None:
+                visitor = Visitor(owner=found.owner, digest=digest, key=found)
+            else:
+                continue
+            self._brake.known(address, digest)
+            return visitor
         self._brake.unknown(address)
         raise Unauthorized("The API key is not known here.")
 
     def _check_origin(self, connection: HTTPConnection) -> None:
         # Browsers always send a Host; only clients of HTTP/1.0 may not.
         host = connection.headers.get("host")
-        if not self._owners and host is not None and _host_name(host) not in _LOOPBACK:
+        if not self._needs_key and host is not None and _host_name(host) not in _LOOPBACK:
             raise Forbidden("Without API keys only requests to localhost are accepted.")
         origin = connection.headers.get("origin")
         if origin is None or origin.lower() in self._origins:

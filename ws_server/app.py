@@ -14,8 +14,17 @@ from starlette.staticfiles import StaticFiles
 from turnstream.turns.client import open_client
 from turnstream.turns.fair_gate import FairGate
 from turnstream.turns.model_name import served_name
+from turnstream.turns.tasks import background
 from turnstream.turns.traces import open_traces
-from turnstream.ws_server import conversations, counting, http, models, scrape, stored
+from turnstream.ws_server import (
+    client_tokens,
+    conversations,
+    counting,
+    http,
+    models,
+    scrape,
+    stored,
+)
 from turnstream.ws_server.access import Access
 from turnstream.ws_server.answer_headers import AnswerHeaders
 from turnstream.ws_server.batches import files
@@ -31,6 +40,7 @@ from turnstream.ws_server.grammar_check import GrammarCheck
 from turnstream.ws_server.prefix import Prefix
 from turnstream.ws_server.settings import ServerSettings
 from turnstream.ws_server.socket import no_such_socket, responses_socket
+from turnstream.ws_server.socket_key import watch_keys
 from turnstream.ws_server.state import NodeState
 
 _STATIC = Path(__file__).parent / "static"
@@ -55,8 +65,8 @@ def create_app(settings: ServerSettings) -> Starlette:
             directory = Directory(turn_client, model)
             grammars = GrammarCheck()
             async with open_batches(settings, directory, grammars) as batch_service:
-                app.state.node = NodeState(
-                    access=Access(settings),
+                node = app.state.node = NodeState(
+                    access=Access(settings, turn_client.api_keys),
                     turn_client=turn_client,
                     directory=directory,
                     grammars=grammars,
@@ -72,8 +82,10 @@ def create_app(settings: ServerSettings) -> Starlette:
                         settings.turns.traces, service="turnstream-node", instance=settings.node
                     ),
                 )
-                with scrape.metrics_port(app.state.node, settings):
-                    yield
+                watching = watch_keys(node.access.known, lambda: list(node.sessions))
+                with scrape.metrics_port(node, settings):
+                    async with background(keys=watching):
+                        yield
 
     app = Starlette(
         routes=[
@@ -95,6 +107,7 @@ def create_app(settings: ServerSettings) -> Starlette:
             Route("/v1/chat/completions", http.create_completion, methods=["POST"]),
             Route("/v1/completions", http.create_text_completion, methods=["POST"]),
             *conversations.ROUTES,
+            Route("/v1/client_tokens", client_tokens.create_client_token, methods=["POST"]),
             Route("/v1/models", models.list_models),
             Route("/v1/models/{name:path}", models.get_model),
             Route("/v1/files", files.create_file, methods=["POST"]),

@@ -8,6 +8,7 @@ from turnstream.turns.errors import BadRequest, ResponseNotFound, TurnError
 from turnstream.ws_server.frames import Refusal
 from turnstream.ws_server.lane import Connection, Lane
 from turnstream.ws_server.unexpected import confined
+from turnstream.ws_server.wire import error_frame
 
 #: Size of the queue; a client that exceeds it is disconnected.
 MOST = 64
@@ -30,19 +31,27 @@ class Say:
     size: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Renew:
+    """Go on with another token; an error is sent on the lane that it names."""
+
+    token: str
+    stream_id: str | None
+
+
 class ControlQueue:
     """Execute commands one after the other."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._waiting: asyncio.Queue[Stop | Say] | None = None
+        self._waiting: asyncio.Queue[Stop | Say | Renew] | None = None
         self._begin: Callable[[], None] | None = None
 
     def begin_with(self, begin: Callable[[], None]) -> None:
         """Call this at the first command, to run the queue: most sockets never need it."""
         self._begin = begin
 
-    def put(self, command: Stop | Say) -> None:
+    def put(self, command: Stop | Say | Renew) -> None:
         """Add a command without waiting.
 
         Raises:
@@ -67,12 +76,22 @@ class ControlQueue:
                 case Say(text=text, size=size):
                     await self._connection.send(text)
                     self._connection.unanswered.remove(size)
+                case Renew(token=token, stream_id=stream_id):
+                    await self._renew(token, stream_id)
                 case Stop(lane=lane, response_id=id):
                     await self._stop(lane, id)
+
+    async def _renew(self, token: str, stream_id: str | None) -> None:
+        try:
+            with confined("a refreshed token"):
+                await self._connection.refresh(token)
+        except TurnError as exc:
+            await self._connection.send(error_frame(exc, stream_id))
 
     async def _stop(self, lane: Lane, response_id: str) -> None:
         try:
             with confined("a cancel"):
+                await self._connection.check_response(response_id)
                 await self._connection.turn_client.cancel(response_id, self._connection.owner)
         except ResponseNotFound:
             # The same error whether it has ended, never existed, or belongs to another owner.

@@ -28,7 +28,7 @@ from turnstream.ws_server.conversation_bodies import (
 from turnstream.ws_server.decode import decode, read_json
 from turnstream.ws_server.input_items import Items
 from turnstream.ws_server.references import looked_up
-from turnstream.ws_server.state import NodeState, admit
+from turnstream.ws_server.state import NodeState, admit, admit_visitor
 from turnstream.ws_server.stored import input_item
 from turnstream.ws_server.wire import json_response
 
@@ -40,7 +40,7 @@ _TURNS_AT_ONCE = 50
 
 async def create_conversation(request: Request) -> Response:
     """`POST /v1/conversations`: make one, perhaps with items."""
-    state, owner = admit(request)
+    state, owner = await admit(request)
     text = await read_body(request)
     asked = decode(read_json(text or b"{}"), ConversationBody)
     messages = await _messages(state, owner, asked.items or [])
@@ -53,13 +53,13 @@ async def create_conversation(request: Request) -> Response:
 
 async def get_conversation(request: Request) -> Response:
     """`GET /v1/conversations/ID`."""
-    state, owner = admit(request)
+    state, owner = await _admit_reader(request)
     return json_response(_body(await state.turn_client.conversations.get(_id(request), owner)))
 
 
 async def update_conversation(request: Request) -> Response:
     """`POST /v1/conversations/ID`: replace its metadata."""
-    state, owner = admit(request)
+    state, owner = await admit(request)
     id, body = _id(request), read_json(await read_body(request))
     if body.get("metadata", {}) is None:
         # Elsewhere null counts as absent; here it removes what there is.
@@ -71,7 +71,7 @@ async def update_conversation(request: Request) -> Response:
 
 async def delete_conversation(request: Request) -> Response:
     """`DELETE /v1/conversations/ID`: delete it and what only it holds."""
-    state, owner = admit(request)
+    state, owner = await admit(request)
     id = _id(request)
     await state.turn_client.conversations.delete(id, owner)
     return json_response(ConversationDeleted(id=id))
@@ -79,7 +79,7 @@ async def delete_conversation(request: Request) -> Response:
 
 async def create_items(request: Request) -> Response:
     """`POST /v1/conversations/ID/items`: add items at its end."""
-    state, owner = admit(request)
+    state, owner = await admit(request)
     id = _id(request)
     asked = decode(read_json(await read_body(request)), ConversationItemsBody)
     messages = await _messages(state, owner, asked.items)
@@ -90,7 +90,7 @@ async def create_items(request: Request) -> Response:
 
 async def list_items(request: Request) -> Response:
     """`GET /v1/conversations/ID/items`: its items, latest first."""
-    state, owner = admit(request)
+    state, owner = await _admit_reader(request)
     query = request.query_params
     limit = field.whole_text(query.get("limit"), "limit", 20, least=1, most=100)
     newest_first = field.word(query, "order", "desc", ("asc", "desc")) == "desc"
@@ -116,7 +116,7 @@ async def list_items(request: Request) -> Response:
 
 async def get_item(request: Request) -> Response:
     """`GET /v1/conversations/ID/items/ITEM`."""
-    state, owner = admit(request)
+    state, owner = await _admit_reader(request)
     known, item_id = state.turn_client.conversations, request.path_params["item_id"]
     turns = await known.turns(_id(request), owner)
     return json_response(await _find(known, turns, item_id))
@@ -124,7 +124,7 @@ async def get_item(request: Request) -> Response:
 
 async def delete_item(request: Request) -> Response:
     """`DELETE /v1/conversations/ID/items/ITEM`: remove it; answers with the conversation."""
-    state, owner = admit(request)
+    state, owner = await admit(request)
     known, id, item_id = (
         state.turn_client.conversations,
         _id(request),
@@ -135,6 +135,13 @@ async def delete_item(request: Request) -> Response:
     if not await known.remove(id, owner, turn_id, name):
         raise ItemNotFound(item_id)
     return json_response(_body(await known.get(id, owner)))
+
+
+async def _admit_reader(request: Request) -> tuple[NodeState, str]:
+    """Admit a request that only reads one conversation; a client token may be bound to it."""
+    state, visitor = await admit_visitor(request)
+    visitor.check_conversation(_id(request))
+    return state, visitor.owner
 
 
 def _id(request: Request) -> str:

@@ -19,7 +19,7 @@ from turnstream.ws_server.wire import json_response
 
 async def count_input_tokens(request: Request) -> Response:
     """`POST /v1/responses/input_tokens`: count the prompt of such a response."""
-    state, owner = admit(request)
+    state, owner = await admit(request)
     create = read_create(read_json(await read_body(request)))
     count = await state.turn_client.counts.count(await _turn(state, create, owner))
     return json_response(bodies.InputTokens(input_tokens=count.tokens))
@@ -27,7 +27,7 @@ async def count_input_tokens(request: Request) -> Response:
 
 async def compact(request: Request) -> Response:
     """`POST /v1/responses/compact`: return the latest turns as one item."""
-    state, owner = admit(request)
+    state, owner = await admit(request)
     create = read_compact(read_json(await read_body(request)))
     count = await state.turn_client.counts.count(await _turn(state, create, owner), compact=True)
     name = secrets.token_hex(16)

@@ -44,6 +44,13 @@ class Steer:
 
 
 @dataclass(frozen=True, slots=True)
+class Refresh:
+    """Go on with another key or client token."""
+
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """The error of a frame that was refused."""
 
@@ -57,7 +64,7 @@ class Frame:
     """A frame's request and its lane."""
 
     stream_id: str | None
-    request: Create | Cancel | Resume | Steer | Refusal
+    request: Create | Cancel | Resume | Steer | Refresh | Refusal
     #: Bytes of its strings in memory, at most.
     size: int = 0
 
@@ -99,7 +106,7 @@ def read_resume(query: Mapping[str, str]) -> Frame | None:
         return Frame(stream_id, Refusal(exc))
 
 
-def _request(body: Body) -> Create | Cancel | Resume | Steer:
+def _request(body: Body) -> Create | Cancel | Resume | Steer | Refresh:
     match body.get("type"):
         case "response.create":
             return _create(_fields(body))
@@ -113,6 +120,8 @@ def _request(body: Body) -> Create | Cancel | Resume | Steer:
             resume = decode(body, requests.ResumeFrame)
             after = resume.starting_after
             return Resume(response_of(resume.response_id), -1 if after is None else after)
+        case "turnstream:token.refresh":
+            return Refresh(decode(body, requests.RefreshFrame).token)
         case other:
             raise BadRequest(
                 f"There is no event of type {str(other)[:80]!r}.",

@@ -26,7 +26,7 @@ from turnstream.ws_server.decode import read_json
 from turnstream.ws_server.event_stream import EventStream, ResponsesWire, client_left
 from turnstream.ws_server.references import resolved
 from turnstream.ws_server.sampling import LOGPROBS
-from turnstream.ws_server.state import admit, state_of
+from turnstream.ws_server.state import admit_visitor, state_of
 from turnstream.ws_server.submitted import submitted
 from turnstream.ws_server.wire import failure, json_response, refused
 
@@ -38,13 +38,14 @@ CANCEL_SECONDS = 15.0
 
 async def create_response(request: Request) -> Response:
     """`POST /v1/responses`: answer whole, as a stream, or at once in the background."""
-    state, owner = admit(request)
+    state, visitor = await admit_visitor(request)
     body = read_json(await read_body(request))
     create = with_key(read_create(body), request.headers.get("idempotency-key"))
+    visitor.check_create(create)
     await state.grammars.check(*create.grammars)
     model = await state.directory.find(create.model)
-    create = await resolved(create, state.turn_client, owner)
-    turn = create.turn(owner, model, previous_cached=False)
+    create = await resolved(create, state.turn_client, visitor.owner)
+    turn = visitor.submitting(create.turn(visitor.owner, model, previous_cached=False))
     if body.get("stream"):
         return EventStream(state.turn_client, submitted(request, turn), ResponsesWire())
     if create.background:
@@ -55,11 +56,13 @@ async def create_response(request: Request) -> Response:
 
 async def create_completion(request: Request) -> Response:
     """`POST /v1/chat/completions`: the same turn in the older protocol."""
-    state, owner = admit(request)
+    state, visitor = await admit_visitor(request)
     asked = read_chat(read_json(await read_body(request)))
     create = with_key(asked.create, request.headers.get("idempotency-key"))
+    visitor.check_create(create)
     await state.grammars.check(*create.grammars)
-    turns = choices.turns_of(create, owner, await state.directory.find(create.model))
+    turns = choices.turns_of(create, visitor.owner, await state.directory.find(create.model))
+    turns = [visitor.submitting(turn) for turn in turns]
     submit = partial(submitted, request)
     following = submit(turns[0])
     if len(turns) > 1:
@@ -82,11 +85,14 @@ async def create_completion(request: Request) -> Response:
 
 async def create_text_completion(request: Request) -> Response:
     """`POST /v1/completions`: a turn for each raw prompt."""
-    state, owner = admit(request)
+    state, visitor = await admit_visitor(request)
     asked = completions.read_completion(read_json(await read_body(request)))
+    for create in asked.creates:
+        visitor.check_create(create)
     key = request.headers.get("idempotency-key")
     model = await state.directory.find(asked.model)
-    turns = completions.turns_of(asked, key, owner, model)
+    turns = completions.turns_of(asked, key, visitor.owner, model)
+    turns = [visitor.submitting(turn) for turn in turns]
     following = choices.following(state.turn_client, turns, partial(submitted, request))
     wire = completions.TextWire(asked)
     if asked.stream:
@@ -153,8 +159,9 @@ async def _last(follower: Follower) -> list[bytes]:
 
 async def get_response(request: Request) -> Response:
     """`GET /v1/responses/ID`: as it is now, or with `stream=true` its events from a number on."""
-    state, owner = admit(request)
-    response_id = response_id_of(request)
+    state, visitor = await admit_visitor(request)
+    owner, response_id = visitor.owner, response_id_of(request)
+    await visitor.check_response(response_id, state.turn_client)
     if request.query_params.get("stream") != "true":
         found = await state.turn_client.stored.response(response_id, owner)
         # As the official client writes a list in a query, and as others do.
@@ -183,8 +190,9 @@ class _Status(msgspec.Struct, frozen=True):
 
 async def cancel_response(request: Request) -> Response:
     """`POST /v1/responses/ID/cancel`: cancel it; a repeated request gets the same answer."""
-    state, owner = admit(request)
-    response_id = response_id_of(request)
+    state, visitor = await admit_visitor(request)
+    owner, response_id = visitor.owner, response_id_of(request)
+    await visitor.check_response(response_id, state.turn_client)
     try:
         await state.turn_client.cancel(response_id, owner)
     except BadRequest:

@@ -54,6 +54,12 @@ class Connection(Protocol):
 
     async def turn(self, create: Create, count: CountBytes) -> Turn: ...
 
+    async def check_response(self, id: str) -> None:
+        """Check that the socket's key is good for a response."""
+
+    async def refresh(self, token: str) -> None:
+        """Go on with another key."""
+
 
 def _forget_request(error: BaseException) -> None:
     """Drop the stack of an error that waits: its frames would keep the request in memory."""
@@ -180,6 +186,7 @@ class Lane:
                 submit = partial(turn_client.submit, room=self._connection.room)
                 return traced(self._connection.traces, turn, submit)
             case Resume(response_id=id, starting_after=after):
+                await self._connection.check_response(id)
                 return turn_client.follow(
                     id, self._connection.owner, after=after, room=self._connection.room
                 )

@@ -7,19 +7,19 @@ from turnstream.turns.errors import RedisUnusable
 from turnstream.turns.redis_problem import RedisProblem
 from turnstream.ws_server import bodies
 from turnstream.ws_server.directory import Model
-from turnstream.ws_server.state import admit, state_of
+from turnstream.ws_server.state import admit_visitor, state_of
 from turnstream.ws_server.wire import json_response
 
 
 async def list_models(request: Request) -> Response:
     """`GET /v1/models`: all of them, the default one first."""
-    state, _ = admit(request)
+    state, _ = await admit_visitor(request)
     return json_response(bodies.ModelList(data=tuple(map(_object, await state.directory.all()))))
 
 
 async def get_model(request: Request) -> Response:
     """`GET /v1/models/NAME`: one of them."""
-    state, _ = admit(request)
+    state, _ = await admit_visitor(request)
     return json_response(_object(await state.directory.find(request.path_params["name"])))
 
 

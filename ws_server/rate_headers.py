@@ -5,7 +5,7 @@ from turnstream.turns.limit_use import Left, LimitUse
 #: Of each kind, what may be used at all, what is left, and when all of it will be.
 RATE_HEADERS = tuple(
     f"x-ratelimit-{fact}-{kind}"
-    for kind in ("requests", "tokens")
+    for kind in ("requests", "tokens", "tokens-day", "tokens-month")
     for fact in ("limit", "remaining", "reset")
 )
 
@@ -13,7 +13,13 @@ RATE_HEADERS = tuple(
 def rate_headers(use: LimitUse) -> dict[str, str]:
     """Return the headers; none of a kind that is not limited."""
     headers: dict[str, str] = {}
-    for kind, left in (("requests", use.requests), ("tokens", use.tokens)):
+    kinds = {
+        "requests": use.requests,
+        "tokens": use.tokens,
+        "tokens-day": use.day,
+        "tokens-month": use.month,
+    }
+    for kind, left in kinds.items():
         if left is not None:
             headers |= _headers(kind, left)
     return headers

@@ -2,7 +2,10 @@
 
 * TurnError
     * Unauthorized               401
+    * KeyEnded                   401, a client token has expired
     * Forbidden                  403
+    * BoundToken                 403, a client token is for something else
+    * TokensMakeNoTokens         403, a client token can't make client tokens
     * NotServed                  404, no route has this path
     * RequestTooSlow             408, a request did not arrive in time
     * FileTooLarge               413
@@ -127,6 +130,33 @@ class Unauthorized(TurnError):
     status = 401
     type = "invalid_request_error"
     code = "invalid_api_key"
+
+
+class BoundToken(TurnError):
+    """A client token is bound to one conversation or response, and the request is about more."""
+
+    status = 403
+    type = "invalid_request_error"
+    code = "token_bound"
+
+    def __init__(self, bound_to: str) -> None:
+        super().__init__(f"This client token is good for {bound_to} only.")
+
+
+class TokensMakeNoTokens(TurnError):
+    """A client token was asked for with a client token."""
+
+    status = 403
+    type = "invalid_request_error"
+    code = "server_key_required"
+
+
+class KeyEnded(TurnError):
+    """The client token that a socket was opened with has expired."""
+
+    status = 401
+    type = "invalid_request_error"
+    code = "token_expired"
 
 
 class Forbidden(TurnError):

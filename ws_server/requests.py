@@ -272,4 +272,12 @@ class ResumeFrame(
     starting_after: Annotated[int, Meta(ge=-1, le=10**15)] | None = None
 
 
-FRAMES = (CreateFrame, NestedCreateFrame, CancelFrame, SteerFrame, ResumeFrame)
+class RefreshFrame(
+    OnLane, frozen=True, kw_only=True, tag_field="type", tag="turnstream:token.refresh"
+):
+    """Go on with another key or client token of the same owner; answered with `TokenRefreshed`."""
+
+    token: Annotated[str, Meta(min_length=1, max_length=512)]
+
+
+FRAMES = (CreateFrame, NestedCreateFrame, CancelFrame, SteerFrame, ResumeFrame, RefreshFrame)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from socket import gethostname
 
-from turnstream.turns.environment import Setting, SettingError, read_all, text, whole
+from turnstream.turns.environment import Setting, SettingError, read_all, text, whole, yes_or_no
 from turnstream.turns.settings import DAY, METRICS_HOST, MODEL, TurnSettings, blob_store
 from turnstream.ws_server.connections.limits import ConnectionLimits
 from turnstream.ws_server.connections.proxies import Networks, networks
@@ -115,6 +115,14 @@ class ServerSettings:
         "accepted keys: `OWNER:SHA256` of each, separated by commas or spaces",
         shown="none",
     ).field()
+    require_key: bool = Setting(
+        "REQUIRE_KEY",
+        yes_or_no,
+        False,
+        "whether every request needs a key; with `TURNSTREAM_API_KEYS` it does anyway. Keys are"
+        " also made at run time, see [keys.md](keys.md)",
+        shown="`no`",
+    ).field()
     #: Lower case.
     origins: frozenset[str] = Setting(
         "ORIGINS",
@@ -202,6 +210,11 @@ class ServerSettings:
     ).field()
 
     @property
+    def needs_key(self) -> bool:
+        """Whether every request needs a key."""
+        return self.require_key or bool(self.api_keys)
+
+    @property
     def is_loopback(self) -> bool:
         if self.host == "localhost":
             return True
@@ -225,9 +238,11 @@ class ServerSettings:
             connections=connections,
             **read_all(cls, environ),
         )
-        if not settings.api_keys and not settings.is_loopback:
+        if not settings.needs_key and not settings.is_loopback:
             raise SettingError(
-                "API_KEYS", f"must be set to serve on {settings.host}: without keys only loopback"
+                "API_KEYS",
+                f"must be set to serve on {settings.host}: without keys only loopback;"
+                " or set TURNSTREAM_REQUIRE_KEY=yes and make them with `turnstream keys create`",
             )
         if not settings.node:
             return replace(settings, node=f"{gethostname()}:{settings.port}")

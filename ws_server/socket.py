@@ -11,36 +11,35 @@ from contextlib import suppress
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from turnstream.turns.client import TurnClient
 from turnstream.turns.errors import BadRequest, Overloaded, TurnError
 from turnstream.turns.event_json import encode
-from turnstream.turns.fair_gate import FairGate
 from turnstream.turns.reader_room import ReaderRoom
 from turnstream.turns.tasks import Start, background
-from turnstream.turns.traces import NO_TRACES, Traces
 from turnstream.turns.turn import Turn
 from turnstream.ws_server.answer_headers import with_origin
+from turnstream.ws_server.connections.admission import ADDRESS
 from turnstream.ws_server.connections.byte_room import Share
-from turnstream.ws_server.control_queue import ControlQueue, Say, Stop
+from turnstream.ws_server.control_queue import ControlQueue, Renew, Say, Stop
 from turnstream.ws_server.create import Create
-from turnstream.ws_server.directory import Directory
 from turnstream.ws_server.frames import (
     Cancel,
     Frame,
+    Refresh,
     Refusal,
     Resume,
     Steer,
     read_frame,
     read_resume,
 )
-from turnstream.ws_server.grammar_check import GrammarCheck
 from turnstream.ws_server.lane import Lane, TooManyWaiting
 from turnstream.ws_server.references import CountBytes, resolved
 from turnstream.ws_server.request_errors import NotServed, TooManyConnections
 from turnstream.ws_server.settings import SocketLimits
 from turnstream.ws_server.socket_bodies import Draining
-from turnstream.ws_server.state import state_of
+from turnstream.ws_server.socket_key import SocketKey
+from turnstream.ws_server.state import NodeState, state_of
 from turnstream.ws_server.unanswered import Unanswered, memory_of
+from turnstream.ws_server.visitor import Visitor
 from turnstream.ws_server.wire import error_frame, error_response, steer_failed
 
 #: When a node shuts down, its clients reconnect spread over this time.
@@ -52,7 +51,7 @@ async def responses_socket(socket: WebSocket) -> None:
     """Serve one client until it disconnects; its turns continue."""
     state = state_of(socket)
     try:
-        visitor = state.access.admit(socket)
+        visitor = await state.access.admit(socket)
         if not state.owner_sockets.take(visitor.owner):
             raise TooManyConnections("key's owner", state.owner_sockets.most)
     except TurnError as exc:
@@ -63,15 +62,11 @@ async def responses_socket(socket: WebSocket) -> None:
         await socket.accept(subprotocol=visitor.subprotocol)
         session = Session(
             socket,
-            state.turn_client,
-            state.directory,
-            state.grammars,
-            state.reading,
+            state,
             share,
-            owner=visitor.owner,
+            visitor,
             model=socket.query_params.get("model"),
             limits=state.socket_limits,
-            traces=state.traces,
         )
         state.sessions.add(session)
         try:
@@ -101,28 +96,26 @@ class Session:
     def __init__(
         self,
         socket: WebSocket,
-        turn_client: TurnClient,
-        directory: Directory,
-        grammars: GrammarCheck,
-        reading: FairGate,
+        state: NodeState,
         share: Share,
+        visitor: Visitor,
         *,
-        owner: str,
         model: str | None,
         limits: SocketLimits,
-        traces: Traces = NO_TRACES,
     ) -> None:
-        self.turn_client = turn_client
-        self.traces = traces
+        self.turn_client = state.turn_client
+        self.traces = state.traces
         #: Bounds the turns that run; further ones wait on their lanes.
         self.in_flight = asyncio.Semaphore(limits.turns)
         self.room = ReaderRoom()
         self.unanswered = Unanswered(limits.bytes, share)
         self._socket = socket
-        self._directory = directory
-        self._grammars = grammars
-        self._reading = reading
-        self.owner = owner
+        self._directory = state.directory
+        self._grammars = state.grammars
+        self._reading = state.reading
+        self._access = state.access
+        self.owner = visitor.owner
+        self.key = SocketKey(visitor, self.send, self._close)
         self._model = model
         self._limits = limits
         self._lanes: dict[str | None, Lane] = {}
@@ -168,13 +161,24 @@ class Session:
 
     async def turn(self, create: Create, count: CountBytes) -> Turn:
         """Make the turn of a request; count the answers that it names."""
+        visitor = self.key.current()
+        visitor.check_create(create)
         await self._grammars.check(*create.grammars)
         model = await self._directory.find(create.model or self._model)
         create = await resolved(create, self.turn_client, self.owner, count)
         latest = {lane.latest for lane in self._lanes.values()}
         cached = create.previous_response_id in latest
-        turn = create.turn(self.owner, model, previous_cached=cached)
+        turn = visitor.submitting(create.turn(self.owner, model, previous_cached=cached))
         return with_origin(turn, self._socket)
+
+    async def check_response(self, id: str) -> None:
+        """Check that the socket's key is good for a response."""
+        await self.key.current().check_response(id, self.turn_client)
+
+    async def refresh(self, token: str) -> None:
+        """Go on with another key of the same owner."""
+        address = self._socket.scope.get(ADDRESS, "")
+        await self.key.refresh(await self._access.identify(token, address))
 
     def _take(self, frame: Frame, start: Start) -> None:
         lane = self._lanes.get(frame.stream_id)
@@ -211,6 +215,8 @@ class Session:
             case Steer(response_id=response_id, input=said):
                 failed = steer_failed(response_id, said, self._lane_of(response_id))
                 self._say(failed, frame)
+            case Refresh(token=token):
+                self._control.put(Renew(token, frame.stream_id))
             case Create() | Resume() | Refusal() as request:
                 lane.put(request, frame.size)
 

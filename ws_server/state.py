@@ -16,6 +16,7 @@ from turnstream.ws_server.connections.counts import Counts
 from turnstream.ws_server.directory import Directory
 from turnstream.ws_server.grammar_check import GrammarCheck
 from turnstream.ws_server.settings import SocketLimits
+from turnstream.ws_server.visitor import Visitor
 
 if TYPE_CHECKING:
     from turnstream.ws_server.socket import Session
@@ -55,14 +56,27 @@ def state_of(connection: HTTPConnection) -> NodeState:
     return state
 
 
-def admit(request: HTTPConnection) -> tuple[NodeState, str]:
+async def admit(request: HTTPConnection) -> tuple[NodeState, str]:
     """Return the node's state, and the owner that a request's key belongs to.
+
+    Raises:
+        BoundToken: the key is a client token for one conversation or response.
+        TurnError: as `admit_visitor` does.
+    """
+    state, visitor = await admit_visitor(request)
+    visitor.check_unbound()
+    return state, visitor.owner
+
+
+async def admit_visitor(request: HTTPConnection) -> tuple[NodeState, Visitor]:
+    """Return the node's state, and the client, whose key the caller checks further.
 
     Raises:
         Forbidden: the request comes from a page of another host.
         Unauthorized: the key is missing or unknown.
+        Overloaded: Redis is needed to know, and away.
     """
     state = state_of(request)
-    owner = state.access.admit(request).owner
-    request.scope[OWNER] = owner
-    return state, owner
+    visitor = await state.access.admit(request)
+    request.scope[OWNER] = visitor.owner
+    return state, visitor

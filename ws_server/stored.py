@@ -18,13 +18,13 @@ from turnstream.ws_server.bodies import (
     SaidText,
 )
 from turnstream.ws_server.http import response_id_of
-from turnstream.ws_server.state import admit
+from turnstream.ws_server.state import admit, admit_visitor
 from turnstream.ws_server.wire import json_response
 
 
 async def delete_response(request: Request) -> Response:
     """`DELETE /v1/responses/ID`: delete it and its messages."""
-    state, owner = admit(request)
+    state, owner = await admit(request)
     id = response_id_of(request)
     await state.turn_client.stored.delete(id, owner)
     return json_response(Deleted(id=id))
@@ -32,12 +32,13 @@ async def delete_response(request: Request) -> Response:
 
 async def list_input_items(request: Request) -> Response:
     """`GET /v1/responses/ID/input_items`: the items of its request, latest first."""
-    state, owner = admit(request)
+    state, visitor = await admit_visitor(request)
     id = response_id_of(request)
+    await visitor.check_response(id, state.turn_client)
     query = request.query_params
     limit = field.whole_text(query.get("limit"), "limit", 20, least=1, most=100)
     order = field.word(query, "order", "desc", ("asc", "desc"))
-    items = await state.turn_client.stored.input_of(id, owner)
+    items = await state.turn_client.stored.input_of(id, visitor.owner)
     listed = [input_item(id, number, item) for number, item in enumerate(items)]
     if order == "desc":
         listed.reverse()

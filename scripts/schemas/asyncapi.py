@@ -4,12 +4,18 @@ from typing import Any
 
 from scripts.schemas.json_schema import components, ref
 from turnstream.turns import event_shapes
-from turnstream.ws_server import requests, socket_bodies
+from turnstream.ws_server import requests, socket_bodies, token_bodies
 
 Json = dict[str, Any]
 
 _RECEIVED = requests.FRAMES
-_SENT = (*event_shapes.EVENTS, socket_bodies.SteerFailed, socket_bodies.Draining)
+_SENT = (
+    *event_shapes.EVENTS,
+    socket_bodies.SteerFailed,
+    socket_bodies.Draining,
+    token_bodies.TokenExpired,
+    token_bodies.TokenRefreshed,
+)
 
 
 def document() -> Json:

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 from turnstream.turns import event_shapes, shapes
-from turnstream.ws_server import bodies, completion_bodies, requests, socket_bodies
+from turnstream.ws_server import bodies, completion_bodies, requests, socket_bodies, token_bodies
 from turnstream.ws_server import conversation_bodies as conversations
 from turnstream.ws_server.batches import bodies as batches
 
@@ -15,6 +15,9 @@ SENT: tuple[type, ...] = (
     *event_shapes.EVENTS,
     socket_bodies.SteerFailed,
     socket_bodies.Draining,
+    token_bodies.TokenExpired,
+    token_bodies.TokenRefreshed,
+    token_bodies.ClientToken,
     shapes.Response,
     bodies.ErrorBody,
     bodies.Deleted,
@@ -41,6 +44,7 @@ ASKED: tuple[type, ...] = (
     conversations.ConversationBody,
     conversations.ConversationUpdateBody,
     conversations.ConversationItemsBody,
+    token_bodies.ClientTokenBody,
     requests.BatchRequest,
     requests.FileForm,
     *requests.FRAMES,

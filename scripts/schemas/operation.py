@@ -15,7 +15,7 @@ _ANYWHERE = (401, 403, 500, 503)
 _WRONG = {
     400: "The request is wrong; the error says where.",
     401: "The key is missing or unknown.",
-    403: "The request comes from a page of another host.",
+    403: "It comes from a page of another host, or the key is not good for it.",
     413: "The body, or the file, is too large.",
     415: "The body has a content coding that is not supported.",
     404: "Not found, or it belongs to another owner.",

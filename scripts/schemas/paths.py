@@ -6,7 +6,7 @@ from scripts.schemas.batch_paths import batch_paths
 from scripts.schemas.conversation_paths import conversation_paths
 from scripts.schemas.operation import health, idempotency_key, operation, page_of_items, path, query
 from turnstream.turns import event_shapes, shapes
-from turnstream.ws_server import bodies, completion_bodies, requests
+from turnstream.ws_server import bodies, completion_bodies, requests, token_bodies
 
 Json = dict[str, Any]
 
@@ -112,6 +112,15 @@ def paths() -> Json:
                 streams=(completion_bodies.TextCompletion, bodies.ErrorBody),
                 wrong=(400, 404, 429),
                 leads_to=("get_response", "cancel_response", "delete_response"),
+            )
+        },
+        "/v1/client_tokens": {
+            "post": operation(
+                "create_client_token",
+                "Make a short-lived key for a browser or a phone.",
+                token_bodies.ClientToken,
+                body=token_bodies.ClientTokenBody,
+                wrong=(400, 404, 429),
             )
         },
         "/v1/models": {"get": operation("list_models", "List the models.", bodies.ModelList)},

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,12 +39,6 @@ class Film(BaseModel):
     mood: Literal["happy", "sad"] | None
     tags: list[Literal["a", "b"]] = Field(max_length=3)
     animal: Cat | Dog
-
-
-@pytest.fixture
-def client(service: Service) -> Iterator[OpenAI]:
-    with OpenAI(base_url=f"{service.url}/v1", api_key="any", max_retries=0) as client:
-        yield client
 
 
 def test_a_response_is_parsed_into_a_model(client: OpenAI) -> None:

@@ -1,14 +1,12 @@
 """Calls of tools with the official Python SDK, unpatched: forced, chosen, streamed."""
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from openai import BadRequestError, OpenAI
 
 from harness.json_schemas import validate
-from harness.service import Service
 
 PARAMETERS: dict[str, Any] = {
     "type": "object",
@@ -29,12 +27,6 @@ CHAT_TOOLS: Any = [
 NAMED: Any = {"type": "function", "name": "get_weather"}
 CHAT_NAMED: Any = {"type": "function", "function": {"name": "get_weather"}}
 MESSAGES: Any = [{"role": "user", "content": "What is the weather in Paris?"}]
-
-
-@pytest.fixture
-def client(service: Service) -> Iterator[OpenAI]:
-    with OpenAI(base_url=f"{service.url}/v1", api_key="any", max_retries=0) as client:
-        yield client
 
 
 def test_a_forced_call_is_valid_and_a_conversation_goes_on_from_its_output(

@@ -6,8 +6,7 @@ it asks for too, are not for a text model: they get a clear error.
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import httpx2
 import pytest
@@ -18,8 +17,8 @@ from websockets.asyncio.client import ClientConnection, connect
 
 from harness.service import Service
 from tests.end_to_end.test_socket import TERMINAL, answer, rest
+from tests.end_to_end.transports import WAIT_SECONDS, Event, Transport, over_http, over_socket
 
-WAIT_SECONDS = 60
 UNKNOWN = "resp_" + 32 * "e"
 #: Required fields of a response; each may be null.
 KEYS = set(
@@ -40,44 +39,6 @@ TITANIC = [
     },
     {"type": "message", "role": "user", "content": "Who is the director of the movie?"},
 ]
-
-Event = dict[str, Any]
-
-
-class Transport(Protocol):
-    """Asks over HTTP or a socket: yields the events of one turn, or the one error."""
-
-    async def __call__(self, **fields: Any) -> list[Event]: ...
-
-
-@asynccontextmanager
-async def over_http(service: Service) -> AsyncIterator[Transport]:
-    async with httpx2.AsyncClient(base_url=service.url, timeout=WAIT_SECONDS) as client:
-
-        async def ask(**fields: Any) -> list[Event]:
-            reply = await client.post("/v1/responses", json=fields | {"stream": True})
-            if reply.status_code != 200:
-                return [{"type": "error", "status": reply.status_code} | reply.json()]
-            blocks = reply.text.split("\n\n")
-            assert blocks[-2:] == ["data: [DONE]", ""]
-            events = []
-            for block in blocks[:-2]:
-                name, data = block.split("\n")
-                events.append(json.loads(data.removeprefix("data: ")))
-                assert name == f"event: {events[-1]['type']}"
-            return events
-
-        yield ask
-
-
-@asynccontextmanager
-async def over_socket(service: Service) -> AsyncIterator[Transport]:
-    async with connect(service.url.replace("http", "ws", 1) + "/v1/responses") as socket:
-
-        async def ask(**fields: Any) -> list[Event]:
-            return await answer(socket, **fields)
-
-        yield ask
 
 
 @pytest.fixture(params=[over_http, over_socket])

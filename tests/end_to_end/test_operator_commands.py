@@ -86,13 +86,6 @@ def test_a_drained_worker_answers_nobody_until_it_is_resumed(service: Service) -
         time.sleep(0.05)
 
 
-def test_only_its_owner_can_read_the_url_of_the_private_redis(service: Service) -> None:
-    file = service.data_dir / "redis" / "url"
-
-    assert file.read_text().startswith("redis://:")
-    assert file.stat().st_mode & 0o777 == 0o600
-
-
 @pytest.mark.parametrize("command", [("status",), ("turns", "list"), ("workers", "list")])
 def test_without_a_service_the_error_is_one_line(
     command: tuple[str, ...], tmp_path_factory: pytest.TempPathFactory

@@ -13,6 +13,10 @@ from websockets.sync.client import connect
 
 from harness.collector import ReceivedSpan, collector
 from harness.service import Service
+from turnstream.cli.service_redis import redis_of_service
+from turnstream.turns.admin import Admin
+from turnstream.turns.connection import connect as connect_redis
+from turnstream.turns.settings import TurnSettings
 
 SECONDS = 60.0
 
@@ -99,13 +103,9 @@ def ask(socket: Any, traceparent: str, *, tokens: int) -> str:
 
 
 def admin_show(service: Service, id: str) -> dict[str, str]:
-    from turnstream.cli.service_redis import service_settings
-    from turnstream.turns.admin import Admin
-    from turnstream.turns.connection import connect as connect_redis
-
-    settings = service_settings({"TURNSTREAM_DATA_DIR": str(service.data_dir)})
-    with connect_redis(settings.redis_url) as client:
-        return Admin(client, settings).turn(id)
+    url = redis_of_service({"TURNSTREAM_DATA_DIR": str(service.data_dir)})
+    with connect_redis(url) as client:
+        return Admin(client, TurnSettings(redis_url=url)).turn(id)
 
 
 def check(spans: list[ReceivedSpan], id: str) -> None:

@@ -1,4 +1,4 @@
-"""The published documents, and validators of what they say."""
+"""The published documents, validators of what they say, and a turn that does not end by itself."""
 
 import json
 from typing import Any
@@ -17,6 +17,14 @@ ASYNCAPI: Json = yaml.safe_load((ROOT / "docs" / "asyncapi.yaml").read_text(enco
 RECEIVED = [
     message["$ref"].rpartition("/")[2] for message in ASYNCAPI["operations"]["send"]["messages"]
 ]
+
+#: Repeats itself (a negative penalty), so that it does not end before its limit.
+LONG: dict[str, Any] = {
+    "input": "Write a long story.",
+    "temperature": 0,
+    "frequency_penalty": -2,
+    "max_output_tokens": 1500,
+}
 
 
 def wrong(document: Json, name: str, value: object) -> str | None:

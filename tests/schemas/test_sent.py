@@ -1,6 +1,6 @@
-"""What is really sent is as published and as the official SDK has it, without additional fields.
+"""What a socket sends is as published and as the official SDK has it, without additional fields.
 
-Nothing here is made up: every frame, event and body comes from turns of the running service.
+Nothing here is made up: every frame comes from turns of the running service.
 """
 
 import asyncio
@@ -10,16 +10,8 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import httpx2
 import pytest
-from openai.types import Model
-from openai.types.chat import ChatCompletion, ChatCompletionChunk
-from openai.types.responses import (
-    CompactedResponse,
-    InputTokenCountResponse,
-    Response,
-    ResponseItem,
-)
+from openai.types.responses import Response
 from openai.types.responses.responses_server_event import ResponsesServerEvent
 from pydantic import TypeAdapter
 from redis import Redis
@@ -28,7 +20,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from benchmarks.processes import answers_http, python, running
 from harness.ports import free_port
 from harness.service import Service
-from tests.schemas.published import ASYNCAPI, OPENAPI, RECEIVED, name_of, wrong
+from tests.schemas.published import ASYNCAPI, LONG, RECEIVED, Json, name_of, wrong
 from turnstream.prompts.tools import Tool
 from turnstream.turns import keys
 from turnstream.turns.client import open_client
@@ -39,16 +31,6 @@ from turnstream.turns.turn import Message, Request, Turn
 
 WAIT_SECONDS = 60
 TERMINAL = {"response.completed", "response.incomplete", "response.failed", "error"}
-#: Repeats itself (a negative penalty), so that it does not end before its limit.
-LONG: dict[str, Any] = {
-    "input": "Write a long story.",
-    "temperature": 0,
-    "frequency_penalty": -2,
-    "max_output_tokens": 1500,
-}
-MESSAGES = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 4}
-
-Json = dict[str, Any]
 
 
 def redis_url(service: Service) -> str:
@@ -59,12 +41,6 @@ def redis_url(service: Service) -> str:
 def redis(service: Service) -> Iterator["Redis[bytes]"]:
     with Redis.from_url(redis_url(service), protocol=2) as redis:
         yield redis
-
-
-@pytest.fixture
-async def http(service: Service) -> AsyncIterator[httpx2.AsyncClient]:
-    async with httpx2.AsyncClient(base_url=service.url, timeout=WAIT_SECONDS) as client:
-        yield client
 
 
 @asynccontextmanager
@@ -91,7 +67,7 @@ def received(
     service: Service, redis: "Redis[bytes]", tmp_path_factory: pytest.TempPathFactory
 ) -> list[Json]:
     """Cause every kind of frame on a socket and return all that were received."""
-    frames = asyncio.run(on_socket(service, redis))
+    frames = asyncio.run(on_socket(service, redis)) + asyncio.run(with_token(service))
     port = free_port()
     environ = {"TURNSTREAM_REDIS_URL": redis_url(service), "TURNSTREAM_PORT": str(port)}
     directory = tmp_path_factory.mktemp("node")
@@ -191,6 +167,25 @@ async def on_socket(service: Service, redis: "Redis[bytes]") -> list[Json]:
             worker.resume()
 
 
+async def with_token(service: Service) -> list[Json]:
+    """Use a socket until its client token expires, and go on with another one."""
+    url = redis_url(service)
+    async with open_client(TurnSettings(redis_url=url), "node-of-tests") as client:
+        text, _ = await client.api_keys.create_token(
+            None, 0, owner="local", expires_at=int(time.time()) + 1
+        )
+        another, _ = await client.api_keys.create_token(
+            None, 0, owner="local", expires_at=int(time.time()) + 600
+        )
+    address = service.url.replace("http", "ws", 1) + "/v1/responses"
+    headers = {"authorization": f"Bearer {text}"}
+    async with connect(address, additional_headers=headers) as socket:
+        frames = await receive(socket, {"turnstream:token.expired"})
+        refresh = {"type": "turnstream:token.refresh", "token": another}
+        await socket.send(json.dumps(refresh))
+        return frames + await receive(socket, {"turnstream:token.refreshed"})
+
+
 async def draining(url: str, stop: Any) -> list[Json]:
     async with socket_at(url) as socket:
         stop()
@@ -226,118 +221,3 @@ def test_an_additional_field_is_not_as_published(received: list[Json]) -> None:
         if "response" in frame:
             wider = frame | {"response": frame["response"] | {"more": 1}}
             assert wrong(ASYNCAPI, name_of(frame), wider)
-
-
-async def test_responses_over_http_are_as_published(http: httpx2.AsyncClient) -> None:
-    whole = (await http.post("/v1/responses", json={"input": "Hello"})).json()
-    path = f"/v1/responses/{whole['id']}"
-    waiting = (await http.post("/v1/responses", json=LONG | {"background": True})).json()
-    seen = [
-        whole,
-        waiting,
-        (await http.get(path)).json(),
-        (await http.get(f"/v1/responses/{waiting['id']}")).json(),
-        (await http.post(f"/v1/responses/{waiting['id']}/cancel")).json(),
-    ]
-    items = (await http.get(f"{path}/input_items")).json()
-    deleted = (await http.delete(path)).json()
-
-    for response in seen:
-        assert wrong(OPENAPI, "Response", response) is None
-        Response.model_validate(response, strict=True)
-    assert wrong(OPENAPI, "InputItemList", items) is None
-    for item in items["data"]:
-        TypeAdapter(ResponseItem).validate_python(item, strict=True)
-    assert wrong(OPENAPI, "Deleted", deleted) is None
-
-
-async def test_input_items_of_each_role_are_as_published(http: httpx2.AsyncClient) -> None:
-    said = [("system", "Be brief."), ("user", "Hi"), ("assistant", "Hello"), ("user", "Bye")]
-    asked = {"input": [{"role": role, "content": text} for role, text in said]}
-    made = (await http.post("/v1/responses", json=asked | {"max_output_tokens": 1})).json()
-
-    items = (await http.get(f"/v1/responses/{made['id']}/input_items?order=asc&limit=3")).json()
-
-    assert wrong(OPENAPI, "InputItemList", items) is None
-    assert [item["role"] for item in items["data"]] == ["system", "user", "assistant"]
-
-
-async def test_counts_and_compactions_are_as_published(http: httpx2.AsyncClient) -> None:
-    asked = {"model": "demo", "input": "Hello"}
-    counted = (await http.post("/v1/responses/input_tokens", json=asked)).json()
-    compacted = (await http.post("/v1/responses/compact", json=asked)).json()
-
-    assert wrong(OPENAPI, "InputTokens", counted) is None
-    InputTokenCountResponse.model_validate(counted, strict=True)
-    assert wrong(OPENAPI, "Compaction", compacted) is None
-    CompactedResponse.model_validate(compacted, strict=True)
-
-
-async def test_events_over_http_are_as_published(http: httpx2.AsyncClient) -> None:
-    answer = await http.post("/v1/responses", json={"input": "Hello", "stream": True})
-    events = [json.loads(data) for data in data_of(answer.text) if data != "[DONE]"]
-
-    assert events[-1]["type"] == "response.completed"
-    for event in events:
-        assert wrong(OPENAPI, name_of(event), event) is None
-
-
-async def test_completions_are_as_published_and_as_the_official_sdk_has_them(
-    http: httpx2.AsyncClient,
-) -> None:
-    whole = (await http.post("/v1/chat/completions", json=MESSAGES)).json()
-    assert wrong(OPENAPI, "Completion", whole) is None
-    ChatCompletion.model_validate(whole, strict=True)
-
-    for options in ({}, {"stream_options": {"include_usage": True}}):
-        asked = MESSAGES | {"stream": True} | options
-        answer = await http.post("/v1/chat/completions", json=asked)
-        chunks = [json.loads(data) for data in data_of(answer.text) if data != "[DONE]"]
-        assert len(chunks) > 2
-        for chunk in chunks:
-            assert wrong(OPENAPI, "Chunk", chunk) is None
-            ChatCompletionChunk.model_validate(chunk, strict=True)
-
-
-async def test_models_are_as_published_and_as_the_official_sdk_has_them(
-    http: httpx2.AsyncClient,
-) -> None:
-    models = (await http.get("/v1/models")).json()
-    one = (await http.get("/v1/models/demo")).json()
-
-    assert wrong(OPENAPI, "ModelList", models) is None
-    assert wrong(OPENAPI, "Model", one) is None
-    Model.model_validate(one, strict=True)
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "body"),
-    [
-        ("POST", "/v1/responses", "{"),
-        ("POST", "/v1/responses", json.dumps({"input": "many words " * 9_000})),
-        ("POST", "/v1/responses", json.dumps({"input": "Hi", "model": "nobody's"})),
-        ("POST", "/v1/chat/completions", "{}"),
-        ("GET", "/v1/responses/x", ""),
-        ("GET", "/v1/nothing", ""),
-        ("PUT", "/v1/responses", ""),
-        ("GET", "/v1/models/nobody's", ""),
-    ],
-)
-async def test_errors_are_as_published(
-    http: httpx2.AsyncClient, method: str, path: str, body: str
-) -> None:
-    answer = await http.request(method, path, content=body)
-
-    assert answer.status_code >= 400
-    assert wrong(OPENAPI, "ErrorBody", answer.json()) is None
-
-
-async def test_the_document_is_served(http: httpx2.AsyncClient) -> None:
-    answer = await http.get("/openapi.json")
-
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.json() == OPENAPI
-
-
-def data_of(stream: str) -> list[str]:
-    return [line[6:] for line in stream.splitlines() if line.startswith("data: ")]

@@ -12,7 +12,7 @@ from turnstream.turns import keys
 from turnstream.turns.batch import Batch
 from turnstream.turns.batch_store import BatchStore
 from turnstream.turns.client import TurnClient
-from turnstream.turns.origin import Origin
+from turnstream.turns.origin import Origin, log_fields
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.turn import Turn
 
@@ -26,7 +26,7 @@ async def test_a_worker_learns_the_node_and_the_request_of_a_turn(
     claimed = queue.claim(1)
 
     assert claimed is not None
-    assert claimed.log_fields == {
+    assert log_fields(claimed) == {
         "turn_id": turn.id,
         "attempt": 1,
         "node": "node-1",

@@ -1,28 +1,46 @@
 """Which API keys and origins are accepted, and which owner a key belongs to."""
 
+import asyncio
 import hashlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from starlette.requests import HTTPConnection
 
+from turnstream.turns.api_key import ApiKey
 from turnstream.turns.environment import SettingError
-from turnstream.ws_server.access import Access, Visitor
+from turnstream.ws_server.access import Access
 from turnstream.ws_server.request_errors import Forbidden, TooManyWrongKeys, Unauthorized
 from turnstream.ws_server.settings import ServerSettings
+from turnstream.ws_server.visitor import Visitor
 
 KEY = "sk-ann"
 KEYS = "ann:" + hashlib.sha256(KEY.encode()).hexdigest()
 
 
+class NoStoredKeys:
+    """No key was made at run time."""
+
+    async def find(self, digests: Sequence[str]) -> list[ApiKey | None]:
+        return [None for _ in digests]
+
+    async def note_use(self, id: str) -> None: ...
+
+
+def access_of(environ: dict[str, str]) -> Callable[[HTTPConnection], Visitor]:
+    settings = ServerSettings.read({f"TURNSTREAM_{k}": v for k, v in environ.items()})
+    access = Access(settings, NoStoredKeys())
+    return lambda connection: asyncio.run(access.admit(connection))
+
+
 def admit(environ: dict[str, str], **headers: str) -> Visitor:
-    access = Access(ServerSettings.read({f"TURNSTREAM_{k}": v for k, v in environ.items()}))
     headers = {"host": "127.0.0.1:8000"} | headers
     scope: dict[str, Any] = {
         "type": "http",
         "headers": [(k.replace("_", "-").encode(), v.encode()) for k, v in headers.items()],
     }
-    return access.admit(HTTPConnection(scope))
+    return access_of(environ)(HTTPConnection(scope))
 
 
 def test_without_keys_all_local_clients_are_one_owner() -> None:
@@ -38,7 +56,7 @@ def test_a_browsers_key_is_a_subprotocol_that_is_not_echoed() -> None:
 
     visitor = admit({"API_KEYS": KEYS}, sec_websocket_protocol=offered)
 
-    assert visitor == Visitor("ann", "responses")
+    assert (visitor.owner, visitor.subprotocol) == ("ann", "responses")
 
 
 @pytest.mark.parametrize(
@@ -72,13 +90,13 @@ def test_a_page_of_the_same_host_and_a_listed_one_are_admitted() -> None:
 
 
 def test_only_a_client_that_is_no_browser_may_leave_its_host_out() -> None:
-    access = Access(ServerSettings.read({}))
+    access = access_of({})
     old: dict[str, Any] = {"type": "http", "headers": []}
     page: dict[str, Any] = {"type": "http", "headers": [(b"origin", b"null")]}
 
-    assert access.admit(HTTPConnection(old)).owner == "local"
+    assert access(HTTPConnection(old)).owner == "local"
     with pytest.raises(Forbidden):
-        access.admit(HTTPConnection(page))
+        access(HTTPConnection(page))
 
 
 @pytest.mark.parametrize("host", ["evil@127.0.0.1", "[", "127.0.0.1@evil.example", "[::1"])
@@ -103,19 +121,18 @@ def test_a_key_beyond_ascii_is_accepted_in_both_codings_of_headers(coding: str) 
         "type": "http",
         "headers": [(b"host", b"x"), (b"authorization", f"Bearer {sent}".encode("latin-1"))],
     }
-    access = Access(ServerSettings.read({"TURNSTREAM_API_KEYS": keys}))
+    access = access_of({"API_KEYS": keys})
 
-    assert access.admit(HTTPConnection(scope)).owner == "ann"
+    assert access(HTTPConnection(scope)).owner == "ann"
 
 
 def test_an_address_that_guesses_keys_is_told_to_wait_and_a_used_key_goes_on() -> None:
-    settings = {"TURNSTREAM_API_KEYS": KEYS, "TURNSTREAM_WRONG_KEYS_PER_MINUTE": "3"}
-    access = Access(ServerSettings.read(settings))
+    access = access_of({"API_KEYS": KEYS, "WRONG_KEYS_PER_MINUTE": "3"})
 
     def admit_from(address: str, key: str) -> str:
         headers = [(b"host", b"x"), (b"authorization", f"Bearer {key}".encode())]
         scope = {"type": "http", "headers": headers, "address": address}
-        return access.admit(HTTPConnection(scope)).owner
+        return access(HTTPConnection(scope)).owner
 
     admit_from("a", KEY)
     for number in range(3):
@@ -153,6 +170,14 @@ def test_a_key_given_plainly_by_mistake_is_not_repeated_in_the_error() -> None:
         ServerSettings.read({"TURNSTREAM_API_KEYS": "ann:sk-plain"})
 
     assert "sk-plain" not in str(refused.value)
+
+
+def test_keys_made_at_run_time_allow_every_address_too() -> None:
+    environ = {"TURNSTREAM_HOST": "0.0.0.0", "TURNSTREAM_REQUIRE_KEY": "yes"}
+
+    assert ServerSettings.read(environ).needs_key
+    with pytest.raises(Unauthorized):
+        admit({"REQUIRE_KEY": "yes"})
 
 
 def test_with_keys_every_address_can_be_served() -> None:

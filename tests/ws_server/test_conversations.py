@@ -5,53 +5,26 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
-from openai import APIStatusError, AsyncOpenAI
-from openai.types.conversations import ConversationItem
+from openai import AsyncOpenAI
 from websockets.asyncio.client import ClientConnection
 
+from tests.ws_server.conversation_client import (
+    answered,
+    code_of_refusal,
+    sdk_at,
+    text_of,
+    texts,
+    user,
+)
 from tests.ws_server.fake_worker import FakeWorker
 from tests.ws_server.wire_client import code_of, create, end, event
-
-UNKNOWN = "conv_" + 32 * "0"
 
 
 @pytest.fixture
 async def client(node: str, worker: FakeWorker) -> AsyncIterator[AsyncOpenAI]:
     worker.heartbeat()
-    async with AsyncOpenAI(base_url=f"{node}/v1", api_key="any", max_retries=0) as client:
+    async with sdk_at(node) as client:
         yield client
-
-
-def user(text: str) -> Any:
-    return {"role": "user", "content": text}
-
-
-def text_of(item: ConversationItem) -> str:
-    assert item.type == "message"
-    return "".join(part.text for part in item.content)  # type: ignore[union-attr]
-
-
-async def texts(client: AsyncOpenAI, id: str, **query: Any) -> list[str]:
-    """Read a conversation by the SDK's pages, two items in each."""
-    listed = client.conversations.items.list(id, limit=2, **({"order": "asc"} | query))
-    return [text_of(item) async for item in listed]
-
-
-async def answered(
-    client: AsyncOpenAI, worker: FakeWorker, id: str, text: Any, **fields: Any
-) -> Any:
-    """Have a turn of a conversation answered by hand with the same text and a full stop."""
-    asking = asyncio.create_task(client.responses.create(input=text, conversation=id, **fields))
-    await worker.claim()
-    worker.say(f"{text}.")
-    worker.end()
-    return await asking
-
-
-async def code_of_refusal(request: Any) -> tuple[int, str | None, str | None]:
-    with pytest.raises(APIStatusError) as refused:
-        await request
-    return refused.value.status_code, refused.value.code, refused.value.param
 
 
 async def test_a_conversation_is_created_read_changed_and_deleted(client: AsyncOpenAI) -> None:
@@ -271,42 +244,3 @@ async def test_a_question_that_was_added_by_hand_is_answered_without_repeating_i
 
     assert worker.claimed is not None
     assert [m.text for m in worker.claimed.messages if m.text] == ["One"]
-
-
-@pytest.mark.parametrize(
-    ("asked", "refusal"),
-    [
-        ({"conversation": UNKNOWN}, (404, "conversation_not_found", None)),
-        ({"conversation": "../x"}, (404, "conversation_not_found", None)),
-        ({"conversation": {"id": 5}}, (400, "invalid_value", "conversation.id")),
-        ({"conversation": 5}, (400, "invalid_value", "conversation")),
-        (
-            {"conversation": UNKNOWN, "previous_response_id": "resp_" + 32 * "0"},
-            (400, "mutually_exclusive_parameters", "conversation"),
-        ),
-    ],
-)
-async def test_what_is_no_conversation_is_refused_by_name(
-    client: AsyncOpenAI, asked: dict[str, Any], refusal: tuple[int, str, str | None]
-) -> None:
-    assert await code_of_refusal(client.responses.create(input="One", **asked)) == refusal
-
-
-async def test_wrong_items_and_pages_are_refused_by_name(client: AsyncOpenAI) -> None:
-    made = await client.conversations.create()
-    listed, added = client.conversations.items.list, client.conversations.items.create
-
-    async def refused(request: Any) -> Any:
-        return (await code_of_refusal(request))[1:]
-
-    assert await refused(added(made.id, items=[])) == ("invalid_value", "items")
-    assert await refused(added(made.id, items=21 * [user("One")])) == ("invalid_value", "items")
-    assert await refused(added(UNKNOWN, items=[user("One")])) == ("conversation_not_found", None)
-    assert await refused(listed(made.id, after="msg_x")) == ("invalid_value", "after")
-    assert await refused(listed(made.id, limit=0)) == ("invalid_value", "limit")
-    assert await refused(client.conversations.update(made.id, metadata=5)) == (  # type: ignore[arg-type]
-        "invalid_value",
-        "metadata",
-    )
-    nothing = client.post(f"/conversations/{made.id}", cast_to=object, body={})
-    assert await refused(nothing) == ("missing_required_parameter", "metadata")

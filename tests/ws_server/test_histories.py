@@ -5,25 +5,11 @@ from typing import Any
 
 import pytest
 
+from tests.ws_server.history_readers import ASKED, HI, READERS, chat, responses
 from turnstream.turns.errors import BadRequest
-from turnstream.turns.turn import FunctionCall, FunctionCallOutput, Item, Message
+from turnstream.turns.turn import FunctionCall, FunctionCallOutput, Message
 from turnstream.ws_server.batches.request import CHAT, RESPONSES, read_request
-from turnstream.ws_server.chat_request import read_chat
 from turnstream.ws_server.create import read_create
-
-HI = {"role": "user", "content": "Hi"}
-ASKED = Message("user", "Hi")
-
-
-def chat(*messages: Any, **fields: Any) -> tuple[Item, ...]:
-    return read_chat({"messages": list(messages)} | fields).create.messages
-
-
-def responses(*items: Any, **fields: Any) -> tuple[Item, ...]:
-    return read_create({"input": list(items)} | fields).messages
-
-
-READERS = pytest.mark.parametrize("read", [chat, responses])
 
 
 @READERS
@@ -186,20 +172,6 @@ def test_an_empty_message_of_a_user_is_taken_before_the_last(read: Any) -> None:
     assert read({"role": "user", "content": ""}, {"role": "assistant", "content": "Hello"}, HI)
 
 
-@READERS
-@pytest.mark.parametrize(
-    "messages",
-    [
-        [HI, {"role": "assistant", "content": "I am"}],
-        [{"role": "assistant", "content": "I am"}],
-        [{"role": "system", "content": "Greet."}],
-        [HI, {"role": "system", "content": "Greet."}],
-    ],
-)
-def test_what_ends_in_a_reply_or_is_the_systems_alone_is_taken(read: Any, messages: Any) -> None:
-    assert read(*messages)
-
-
 def test_instructions_alone_can_be_answered() -> None:
     assert responses(instructions="Greet.") == ()
     with pytest.raises(BadRequest):
@@ -224,55 +196,6 @@ def test_a_call_at_the_end_is_refused_because_it_has_no_output(call: Any) -> Non
     assert refused.value.param == "messages"
 
 
-REPLY = {"role": "assistant", "content": "I am"}
-
-
-@pytest.mark.parametrize(
-    ("fields", "asks"),
-    [
-        ({}, False),
-        ({"continue_final_message": True}, False),
-        ({"continue_final_message": True, "add_generation_prompt": False}, False),
-        ({"add_generation_prompt": False}, False),
-        ({"continue_final_message": False}, True),
-        ({"add_generation_prompt": True}, True),
-        ({"continue_final_message": False, "add_generation_prompt": True}, True),
-    ],
-)
-def test_a_reply_at_the_end_is_continued_unless_a_new_one_is_wanted(
-    fields: dict[str, Any], asks: bool
-) -> None:
-    said = chat(HI, REPLY, **fields)
-
-    assert said == (ASKED, Message("assistant", "I am"), *([Message("user", "")] if asks else []))
-
-
-@pytest.mark.parametrize(
-    ("messages", "fields", "param"),
-    [
-        (
-            [HI, REPLY],
-            {"continue_final_message": True, "add_generation_prompt": True},
-            "continue_final_message",
-        ),
-        ([HI], {"continue_final_message": True}, "continue_final_message"),
-        ([HI], {"add_generation_prompt": False}, "add_generation_prompt"),
-        ([HI], {"continue_final_message": "yes"}, "continue_final_message"),
-    ],
-)
-def test_a_wish_to_continue_that_makes_no_sense_is_refused(
-    messages: list[Any], fields: dict[str, Any], param: str
-) -> None:
-    with pytest.raises(BadRequest) as refused:
-        chat(*messages, **fields)
-
-    assert refused.value.param == param
-
-
-def test_a_user_message_may_say_both_fields_defaults() -> None:
-    assert chat(HI, continue_final_message=False, add_generation_prompt=True) == (ASKED,)
-
-
 @pytest.mark.parametrize("mark", ["[INST]", "[/INST]", "<<SYS>>", "<</SYS>>"])
 @READERS
 def test_marks_stay_as_they_were_typed(read: Any, mark: str) -> None:
@@ -284,7 +207,8 @@ def test_marks_stay_as_they_were_typed(read: Any, mark: str) -> None:
 
 @pytest.mark.parametrize(("endpoint", "field"), [(CHAT, "messages"), (RESPONSES, "input")])
 def test_a_batch_line_may_have_such_a_history(endpoint: str, field: str) -> None:
-    history = [{"role": "assistant", "content": "[INST]"}, HI, REPLY]
+    reply = {"role": "assistant", "content": "I am"}
+    history = [{"role": "assistant", "content": "[INST]"}, HI, reply]
     line = {"custom_id": "1", "method": "POST", "url": endpoint, "body": {field: history}}
 
     _, create = read_request(json.dumps(line).encode(), endpoint)

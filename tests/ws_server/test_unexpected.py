@@ -37,6 +37,10 @@ class FailingConnection:
     async def send(self, text: str) -> None:
         self.sent.put_nowait(json.loads(text))
 
+    async def check_response(self, id: str) -> None: ...
+
+    async def refresh(self, token: str) -> None: ...
+
     async def turn(self, create: Create, count: CountBytes) -> Turn:
         raise ZeroDivisionError(create.instructions)
 

@@ -43,7 +43,7 @@ for _, part in ipairs(args.parts) do
       redis.call('HSET', turn_key(id), 'seq', first + count - 1)
     else
       local record = fields(id, 'model', 'tier', 'queue_member', 'claimed_at', 'running_ms', 'store', 'batch', 'owner',
-        'reserved_tokens', 'conversation', 'bytes')
+        'reserved_tokens', 'budget_day', 'conversation', 'bytes')
       if ends then
         redis.call('HSET', turn_key(id), 'seq', first + count - 1, 'status', final, 'error', ARGV[last],
           'response', ARGV[last + 1], 'output', ARGV[last + 2])

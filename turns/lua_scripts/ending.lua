@@ -14,14 +14,14 @@ local function expire_turn(id, record)
 end
 
 -- Release all that a turn held while it was active. `used` is its number of tokens. `record` has model, store, batch,
--- owner, conversation and reserved_tokens.
+-- owner, conversation, reserved_tokens and budget_day.
 local function release(id, record, used)
   leave_slot(id, record.model)
   redis.call('ZREM', watches_key(), id)
   redis.call('ZREM', deadlines_key(), id)
   expire_turn(id, record)
   if record.conversation then redis.call('EXPIRE', conversation_key(record.conversation), args.store_seconds) end
-  give_room(record.owner, record.batch, record.reserved_tokens, used)
+  give_room(record, used)
   if record.batch then
     redis.call('RPUSH', batch_ended_key(record.batch), id)
     -- Longer than any turn on it is kept; a batch that has ended itself leaves nothing behind.

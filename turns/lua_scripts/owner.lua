@@ -6,18 +6,49 @@ local function left_in(bucket, at, per_minute, now)
   return math.max(0, tonumber(bucket or 0) - per_minute * (now - tonumber(at or now)) / 60000)
 end
 
+-- Whether an owner has a budget at all.
+local function has_budget(limits)
+  return limits.tokens_per_day > 0 or limits.tokens_per_month > 0
+end
+
+-- An owner's tokens of one day and of one month, UTC. `day` is that of now, such as 2026-11-28.
+local function spent_of(owner, day)
+  local used = read_fields(usage_key(owner), 'day', 'day_tokens', 'month', 'month_tokens')
+  local month = string.sub(day, 1, 7)
+  local today = used.day == day and tonumber(used.day_tokens) or 0
+  local this_month = used.month == month and tonumber(used.month_tokens) or 0
+  return {day = day, today = today, month = month, this_month = this_month}
+end
+
+-- Count tokens that are about to be used. They may be more than is left: who calls has checked that or does not mind.
+local function spend(owner, spent, tokens)
+  spent.today, spent.this_month = spent.today + tokens, spent.this_month + tokens
+  redis.call('HSET', usage_key(owner), 'day', spent.day, 'day_tokens', spent.today, 'month', spent.month, 'month_tokens',
+    spent.this_month)
+  redis.call('EXPIRE', usage_key(owner), 32 * 86400)
+end
+
+-- The name of an owner's budget that so many more tokens would exceed. One that is not used up at all takes any turn.
+local function exceeded(limits, spent, tokens)
+  local function too_many(most, used) return most > 0 and used > 0 and used + math.min(tokens, most) > most end
+  if too_many(limits.tokens_per_day, spent.today) then return 'tokens_per_day' end
+  if too_many(limits.tokens_per_month, spent.this_month) then return 'tokens_per_month' end
+end
+
 -- Count one more turn of an owner against its limits. `limits` has in_flight (turns that have not ended), queued,
 -- requests_per_minute and tokens_per_minute; 0 is no limit. There must also be room for `siblings` turns that come next.
--- Returns what is used of the last two now; and then, if a limit is reached, its name and after how many milliseconds it
--- may not be any more.
-local function take_room(owner, model, limits, tokens, now, siblings)
+-- Of tokens_per_day and tokens_per_month, which are for `day` and its month, there must be enough too.
+-- Returns what is used of the last four now; and then, if a limit is reached, its name and after how many milliseconds
+-- it may not be any more (of a budget: 0).
+local function take_room(owner, model, limits, tokens, now, siblings, day)
   local key = owner_key(owner)
   local used = read_fields(key, 'live', 'waiting', 'requests', 'tokens', 'at')
   local live, waiting = tonumber(used.live or 0), tonumber(used.waiting or 0)
   local per_minute, tokens_per_minute = limits.requests_per_minute, limits.tokens_per_minute
   local requests = left_in(used.requests, used.at, per_minute, now)
   local spent = left_in(used.tokens, used.at, tokens_per_minute, now)
-  local use = {math.ceil(requests), math.ceil(spent)}
+  local budget = has_budget(limits) and spent_of(owner, day)
+  local use = {math.ceil(requests), math.ceil(spent), budget and budget.today or 0, budget and budget.this_month or 0}
   local too_many = limits.in_flight > 0 and live + siblings >= limits.in_flight
   if too_many or (limits.queued > 0 and waiting + siblings >= limits.queued) then
     local stats = statistics_of(model, now)
@@ -32,9 +63,13 @@ local function take_room(owner, model, limits, tokens, now, siblings)
   if tokens_per_minute > 0 and spent + needs > tokens_per_minute then
     return use, 'tokens_per_minute', (spent + needs - tokens_per_minute) * 60000 / tokens_per_minute
   end
+  local over = budget and exceeded(limits, budget, tokens * (1 + siblings))
+  if over then return use, over, 0 end
+  if budget then spend(owner, budget, tokens) end
   redis.call('HSET', key, 'live', live + 1, 'waiting', waiting + 1, 'requests', per_minute > 0 and requests + 1 or 0,
     'tokens', tokens_per_minute > 0 and spent + tokens or 0, 'at', now)
-  return {per_minute > 0 and math.ceil(requests + 1) or 0, tokens_per_minute > 0 and math.ceil(spent + tokens) or 0}
+  return {per_minute > 0 and math.ceil(requests + 1) or 0, tokens_per_minute > 0 and math.ceil(spent + tokens) or 0,
+    budget and budget.today or 0, budget and budget.this_month or 0}
 end
 
 -- After how many milliseconds a client is told to try again whose owner has stored all that it may: when something
@@ -59,10 +94,19 @@ local function stop_waiting(owner, batch)
   if not batch then redis.call('HINCRBY', owner_key(owner), 'waiting', -1) end
 end
 
--- Note that a turn has ended. `reserved` is what was counted for its tokens, nil if they are not limited; `used` is
--- how many they were.
-local function give_room(owner, batch, reserved, used)
-  if batch then return end
+-- Note that a turn has ended. `record` has owner, batch, reserved_tokens (what was counted for its tokens, nil if they
+-- are not limited) and budget_day (the day whose budget they were counted against); `used` is how many they were.
+local function give_room(record, used)
+  local owner, reserved, day = record.owner, record.reserved_tokens, record.budget_day
+  if day then
+    -- A day that is over, or a month, is not corrected any more.
+    local spent = read_fields(usage_key(owner), 'day', 'month')
+    if spent.day == day then redis.call('HINCRBY', usage_key(owner), 'day_tokens', used - reserved) end
+    if spent.month == string.sub(day, 1, 7) then
+      redis.call('HINCRBY', usage_key(owner), 'month_tokens', used - reserved)
+    end
+  end
+  if record.batch then return end
   redis.call('HINCRBY', owner_key(owner), 'live', -1)
   if reserved then redis.call('HINCRBYFLOAT', owner_key(owner), 'tokens', used - reserved) end
 end

@@ -8,14 +8,16 @@
 --   batch (optional; then no node follows the turn, and its end goes onto the batch's list), epoch and line (with a
 --   batch), alive_ms, watch_ms (0: goes on without readers), max_queued (turns), turn_seconds, log_seconds,
 --   store_seconds, unstored_seconds, limits (see owner.lua), tokens (estimate, counted against them),
---   siblings (turns of the same request that follow), system (JSON of its system messages, optional),
---   conversation_bytes, conversation_turns, request_id and traceparent (optional).
+--   day (of now, UTC, such as 2026-11-28), siblings (turns of the same request that follow), system (JSON of its system
+--   messages, optional), conversation_bytes, conversation_turns, api_key (optional: id of the key that it came with),
+--   requests_per_minute (with an api_key that has such a limit of its own), request_id and traceparent (optional).
 -- ARGV[2...5]: request (JSON), input (JSON), response (JSON after status and error), wake-up (Celery message).
--- Returns {'ok', first event, second event, requests, tokens} with what is used of the limits per minute, without these
---   for a repeated id, or with a batch {'ok', status}; {'known', id} for a known idempotency key;
---   {'limited', limit, milliseconds, requests, tokens}; or one of {queue_full}, {batch_lost}, {idempotency_key_reused},
---   {no_question}, {'call_not_found', id}, {newer_version}, {previous_response_not_found}, {previous_response_running},
---   {conversation_not_found}, {conversation_locked}, {'conversation_too_long', 'bytes' or 'turns'}.
+-- Returns {'ok', first event, second event, requests, tokens, tokens of the day, of the month} with what is used of the
+--   limits per minute and of the budgets, without these for a repeated id, or with a batch {'ok', status};
+--   {'known', id} for a known idempotency key; {'limited', limit, milliseconds} and the same four numbers, or without
+--   them; or one of {queue_full}, {batch_lost}, {idempotency_key_reused}, {no_question}, {'call_not_found', id},
+--   {newer_version}, {previous_response_not_found}, {previous_response_running}, {conversation_not_found},
+--   {conversation_locked}, {'conversation_too_long', 'bytes' or 'turns'}.
 local request, input, response, wake_up = ARGV[2], ARGV[3], ARGV[4], ARGV[5]
 local id, owner, model, tier, batch = args.id, args.owner, args.model, args.tier, args.batch
 local key, conversation = args.idempotency_key, args.conversation
@@ -57,9 +59,16 @@ local now, use = now_ms(), nil
 if not batch then
   local stored = record_bytes(#request, #input, #response) * (1 + args.siblings)
   if not has_room(owner, stored, args.limits.stored_bytes) then return {'limited', 'stored_bytes', FULL_MS} end
+  if args.requests_per_minute then
+    local wait = take_one('key:' .. args.api_key, 'requests', args.requests_per_minute, now)
+    if wait then return {'limited', 'requests_per_minute', math.ceil(wait)} end
+  end
   local limit, wait
-  use, limit, wait = take_room(owner, model, args.limits, args.tokens, now, args.siblings)
-  if limit then return {'limited', limit, math.ceil(wait), use[1], use[2]} end
+  use, limit, wait = take_room(owner, model, args.limits, args.tokens, now, args.siblings, args.day)
+  if limit then return {'limited', limit, math.ceil(wait), unpack(use)} end
+elseif has_budget(args.limits) then
+  -- A batch was accepted as a whole: its lines are counted, and none is refused.
+  spend(owner, spent_of(owner, args.day), args.tokens)
 end
 
 -- Start-time fair queueing: an owner's next turn comes one tag after its last, and never before the clock.
@@ -102,7 +111,9 @@ if batch then
   add('batch', batch)
   add('line', args.line)
 end
-if args.limits.tokens_per_minute > 0 then add('reserved_tokens', args.tokens) end
+local budgeted = has_budget(args.limits)
+if budgeted or args.limits.tokens_per_minute > 0 then add('reserved_tokens', args.tokens) end
+if budgeted then add('budget_day', args.day) end
 -- The record may not expire while the turn is active; `release` sets what comes after.
 local seconds = math.max(args.store_seconds, kept_seconds)
 if not batch then
@@ -127,4 +138,4 @@ end
 if not best and tier ~= 'batch' then preempt(model, now, capacity) end
 if batch then return {'ok', 'queued'} end
 local events = waiting_events({response = response, announced = announced})
-return {'ok', events[1], events[2], use[1], use[2]}
+return {'ok', events[1], events[2], unpack(use)}

@@ -36,7 +36,7 @@ from turnstream.workers.engines.grammars import Grammars, matcher_of
 from turnstream.workers.engines.orphans import ended_with_us
 from turnstream.workers.engines.vllm_grammars import grammar_args
 from turnstream.workers.engines.vllm_start import engine_args, started
-from turnstream.workers.engines.vllm_turn import VllmTurn, sampling_params
+from turnstream.workers.engines.vllm_turn import VllmTurn, finish_of, sampling_params
 
 log = logging.getLogger(__name__)
 
@@ -220,20 +220,16 @@ class VllmEngine:
         [completion] = output.outputs
         ids, turn.logprobs = list(completion.token_ids), completion.logprobs
         turn.cached_tokens = output.num_cached_tokens or turn.cached_tokens
-        if not turn.follows(ids, ended=completion.finish_reason == "stop"):
+        ended = completion.finish_reason == "stop"
+        if not turn.follows(ids, ended=ended):
             message = "the answer's grammar is too complex"
             self._finish(turn, [], Finish(FinishReason.ERROR, message))
             return
-        match completion.finish_reason:
-            case None:
-                self._deliver(turn, ids)
-            case "stop":
-                self._finish(turn, ids[:-1], Finish(FinishReason.STOP))
-            case "length":
-                self._finish(turn, ids, Finish(FinishReason.LENGTH))
-            case reason:
-                message = f"vLLM ended the turn: {reason}"
-                self._finish(turn, ids, Finish(FinishReason.ERROR, message))
+        finish = finish_of(completion.finish_reason)
+        if finish is None:
+            self._deliver(turn, ids)
+        else:
+            self._finish(turn, ids[:-1] if ended else ids, finish)
 
     def _deliver(self, turn: VllmTurn, ids: Sequence[int]) -> None:
         try:

@@ -11,7 +11,7 @@ from vllm.sampling_params import RequestOutputKind
 
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.token_logprobs import TokenLogprobs
-from turnstream.workers.engine import Finish, OnLogprobs, OnStep
+from turnstream.workers.engine import Finish, FinishReason, OnLogprobs, OnStep
 from turnstream.workers.engines.grammars import Matcher
 
 #: The smallest top_p above 0, which vLLM refuses: either leaves only the likeliest token.
@@ -73,6 +73,18 @@ class VllmTurn:
     def cancel(self) -> None:
         """End the turn within a step; a second call, or one after its end, changes nothing."""
         self._cancel(self)
+
+
+def finish_of(reason: str | None) -> Finish | None:
+    """Return how a turn ends, by vLLM's reason; None: it does not end yet."""
+    match reason:
+        case None:
+            return None
+        case "stop":
+            return Finish(FinishReason.STOP)
+        case "length":
+            return Finish(FinishReason.LENGTH)
+    return Finish(FinishReason.ERROR, f"vLLM ended the turn: {reason}")
 
 
 def token_logprobs(id: int, by_id: Mapping[int, Logprob], count: int) -> TokenLogprobs:

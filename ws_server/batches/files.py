@@ -43,7 +43,7 @@ def file_body(file: File) -> FileBody:
 
 async def create_file(request: Request) -> Response:
     """`POST /v1/files`: take a file of requests."""
-    state, owner = admit(request)
+    state, owner = await admit(request)
     _check_charset(request)
     service = state.batches
     length = min(_length(request), service.file_bytes + _FORM_BYTES)
@@ -96,7 +96,7 @@ async def _store(request: Request, service: BatchService, owner: str, upload: Up
 
 async def list_files(request: Request) -> Response:
     """`GET /v1/files`: the owner's, newest first unless asked otherwise."""
-    state, owner = admit(request)
+    state, owner = await admit(request)
     service = state.batches
     query = request.query_params
     found, more = await service.files.page(
@@ -143,7 +143,7 @@ async def delete_file(request: Request) -> Response:
 
 
 async def _file(request: Request) -> File:
-    state, owner = admit(request)
+    state, owner = await admit(request)
     service = state.batches
     return await service.files.get(request.path_params["id"], owner)
 

@@ -19,7 +19,7 @@ from turnstream.ws_server.bodies import PromptTokensDetails
 from turnstream.ws_server.body import read_body
 from turnstream.ws_server.decode import decode, read_json
 from turnstream.ws_server.requests import BatchRequest
-from turnstream.ws_server.state import admit
+from turnstream.ws_server.state import admit, admit_visitor
 from turnstream.ws_server.wire import json_response
 
 _WINDOW = re.compile(r"([1-9]\d{0,5})([mhd])")
@@ -65,8 +65,10 @@ def batch_body(batch: Batch) -> BatchBody:
 
 async def create_batch(request: Request) -> Response:
     """`POST /v1/batches`: have a file's requests answered."""
-    state, owner = admit(request)
-    service = state.batches
+    state, visitor = await admit_visitor(request)
+    visitor.check_unbound()
+    visitor.check_tier("batch")
+    owner, service = visitor.owner, state.batches
     service.owners.of(owner).check_tier("batch")
     asked = decode(read_json(await read_body(request)), BatchRequest)
     plan = _plan(asked, service.file_seconds)
@@ -80,7 +82,7 @@ async def create_batch(request: Request) -> Response:
 
 async def list_batches(request: Request) -> Response:
     """`GET /v1/batches`: the owner's, newest first."""
-    state, owner = admit(request)
+    state, owner = await admit(request)
     service = state.batches
     query = request.query_params
     limit = field.whole_text(query.get("limit"), "limit", 20, least=1, most=100)
@@ -90,14 +92,14 @@ async def list_batches(request: Request) -> Response:
 
 async def get_batch(request: Request) -> Response:
     """`GET /v1/batches/ID`: how it stands."""
-    state, owner = admit(request)
+    state, owner = await admit(request)
     service = state.batches
     return json_response(batch_body(await service.store.get(request.path_params["id"], owner)))
 
 
 async def cancel_batch(request: Request) -> Response:
     """`POST /v1/batches/ID/cancel`: answer no further request; finished ones are kept."""
-    state, owner = admit(request)
+    state, owner = await admit(request)
     service = state.batches
     return json_response(batch_body(await service.store.cancel(request.path_params["id"], owner)))
 

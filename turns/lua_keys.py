@@ -1,0 +1,28 @@
+"""Writes the functions of `turns.keys` as Lua functions, for the scripts.
+
+A key function of Python is called the same in Lua, with `_key` behind it.
+"""
+
+import inspect
+import re
+from functools import cache
+
+from turnstream.turns import keys
+
+
+def lua_functions(body: str) -> str:
+    """Return the key functions that a script uses, as Lua functions called `NAME_key`."""
+    used = set(re.findall(r"\b(\w+_key)\(", body))
+    return "".join(text for name, text in _lua_functions().items() if name in used)
+
+
+@cache
+def _lua_functions() -> dict[str, str]:
+    written = {}
+    for name, function in inspect.getmembers(keys, inspect.isfunction):
+        parameters = list(inspect.signature(function).parameters)
+        key = function(*(f"' .. {parameter} .. '" for parameter in parameters))
+        written[f"{name}_key"] = (
+            f"local function {name}_key({', '.join(parameters)}) return '{key}' end\n"
+        )
+    return written
