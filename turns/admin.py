@@ -156,8 +156,7 @@ class Admin:
     def turn(self, id: str) -> dict[str, str]:
         """Return what an operator may know of a turn, by the names of its record.
 
-        `place` is its queue place, "position size eta_seconds workers", while it waits; `events` is
-        the number of entries in its log.
+        `place` is its queue place, "position size eta_seconds workers", while it waits.
 
         Raises:
             ResponseNotFound: there is no such turn.
@@ -165,10 +164,10 @@ class Admin:
         match self._show(id=id, alive_ms=self._settings.alive_ms):
             case []:
                 raise ResponseNotFound(id)
-            case [flat, place, events]:
+            case [flat, place]:
                 texts = [each.decode() for each in flat]
                 record = dict(zip(texts[::2], texts[1::2], strict=True))
-                return {"id": id, **record, "place": place.decode(), "events": str(events)}
+                return {"id": id, **record, "place": place.decode()}
         raise AssertionError("turn_show.lua returned an unknown reply")
 
     def cancel(self, id: str) -> None:

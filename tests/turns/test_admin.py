@@ -157,7 +157,7 @@ async def test_a_turn_is_shown_without_what_was_said(
     assert shown["status"] == "completed"
     assert shown["owner"] == "ann"
     assert shown["place"] == ""
-    assert shown["events"] == "4"
+    assert shown["seq"] == "3"
     assert "secret" not in str(shown)
     with pytest.raises(ResponseNotFound):
         admin.turn("resp_nobody")

@@ -6,7 +6,8 @@
 --   total, completed, failed}.
 local now, workers, nodes, batches = now_ms(), {}, {}, {}
 
-local models = redis.call('HKEYS', models_key())
+local models, served = {}, redis.call('HGETALL', models_key())
+for i = 1, #served, 2 do models[#models + 1] = served[i] end
 table.sort(models)
 for i = 1, math.min(#models, args.max_models) do
   local model = models[i]
@@ -19,9 +20,9 @@ for i = 1, math.min(#models, args.max_models) do
   end
 end
 
--- A node listens to its own channel for as long as it runs.
+-- A node listens to its own channel for as long as it runs. A user whom Redis does not let see channels sees no nodes.
 local before = #node_channel_key('')
-for _, channel in ipairs(redis.call('PUBSUB', 'CHANNELS', node_channel_key('*'))) do
+for _, channel in ipairs(redis.pcall('PUBSUB', 'CHANNELS', node_channel_key('*'))) do
   nodes[#nodes + 1] = string.sub(channel, before + 1)
 end
 table.sort(nodes)

@@ -42,14 +42,11 @@ local function tiers_of(model, capacity)
   return tiers
 end
 
-local names, known = {}, {}
-for _, some in ipairs({redis.call('HKEYS', models_key()), redis.call('SMEMBERS', requested_models_key())}) do
-  for _, name in ipairs(some) do
-    if not known[name] then
-      known[name] = true
-      names[#names + 1] = name
-    end
-  end
+local names, known = redis.call('SMEMBERS', requested_models_key()), {}
+for _, name in ipairs(names) do known[name] = true end
+local served = redis.call('HGETALL', models_key())
+for i = 1, #served, 2 do
+  if not known[served[i]] then names[#names + 1] = served[i] end
 end
 table.sort(names)
 

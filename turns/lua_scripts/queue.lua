@@ -9,10 +9,10 @@ local MINIMUM_SHARE_INTERVAL = 8
 -- Return the live workers of a model that claim turns: not those that are draining.
 local function claiming_workers(model, now)
   local live = redis.call('ZRANGEBYSCORE', heartbeats_key(model), now - args.alive_ms, '+inf')
-  local draining = redis.call('HKEYS', draining_key(model))
+  local draining = redis.call('HGETALL', draining_key(model))
   if #draining == 0 then return live end
   local left, claiming = {}, {}
-  for _, name in ipairs(draining) do left[name] = true end
+  for i = 1, #draining, 2 do left[draining[i]] = true end
   for _, name in ipairs(live) do
     if not left[name] then claiming[#claiming + 1] = name end
   end

@@ -2,7 +2,7 @@
 -- Read what an operator may know of a turn: its record without what was said. Changes nothing.
 -- Arguments: id, alive_ms.
 -- Returns {} if there is no such turn; else {record as names and values in turn, its queue place ("position size
---   eta_seconds workers") or '', entries of its log}.
+--   eta_seconds workers") or ''}.
 
 -- The fields that are shown. A new one is not shown before somebody has looked at what it holds.
 local SHOWN = {'version', 'owner', 'model', 'tier', 'status', 'attempt', 'worker', 'queued_at', 'claimed_at', 'requeues',
@@ -22,4 +22,4 @@ local place, queue = '', record.queue_member and queue_key(record.model, record.
 if queue and redis.call('ZRANK', queue, record.queue_member) then
   place = queue_place(record.model, record.tier, record.queue_member, capacity_of(record.model, now_ms()), now_ms())
 end
-return {flat, place, redis.call('XLEN', log_key(args.id))}
+return {flat, place}
