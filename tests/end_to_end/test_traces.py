@@ -67,6 +67,8 @@ def test_a_turn_is_one_trace_over_http_on_a_socket_and_over_a_lost_worker(tmp_pa
                 while "response.output_text.delta" not in socket.recv(SECONDS):
                     pass
                 record = admin_show(service, id)
+                # What was not sent yet is lost with the worker.
+                wait_until(lambda: named(received.of_trace(over_takeover), "wait"))
                 worker = next(
                     each
                     for each in service.family()
@@ -80,10 +82,10 @@ def test_a_turn_is_one_trace_over_http_on_a_socket_and_over_a_lost_worker(tmp_pa
                     pass
             spans = wait_until(lambda: whole(over_takeover))
             check(spans, id)
-            [attempt] = [span for span in spans if span.name == "attempt"]
+            [attempt] = named(spans, "attempt")
             assert attempt.instance != f"demo/{record['worker']}"
             assert "int_value: 2" in attempt.attributes["turnstream.attempt"]
-            [wait] = [span for span in spans if span.name == "wait"]
+            [wait] = named(spans, "wait")
             assert wait.instance == f"demo/{record['worker']}"
             assert "my secret" not in repr(received.spans)
 
@@ -108,9 +110,13 @@ def admin_show(service: Service, id: str) -> dict[str, str]:
         return Admin(client, TurnSettings(redis_url=url)).turn(id)
 
 
+def named(spans: list[ReceivedSpan], name: str) -> list[ReceivedSpan]:
+    return [span for span in spans if span.name == name]
+
+
 def check(spans: list[ReceivedSpan], id: str) -> None:
     """Check whose children the spans of a turn are, and which processes reported them."""
-    [node] = [span for span in spans if span.name == "chat demo"]
+    [node] = named(spans, "chat demo")
     assert (node.service, node.parent_id) == ("turnstream-node", "00f067aa0ba902b7")
     assert id in node.attributes["gen_ai.response.id"]
     for span in spans:
