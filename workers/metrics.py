@@ -1,25 +1,18 @@
-"""Metrics of a worker, and the port on which it answers `/metrics`.
+"""Metrics that a worker counts as things happen; `metrics_port` answers scrapes with them.
 
 A worker has one model, so metrics are declared without it; a scrape adds the label `model_name` to
 all of them. Names are vLLM's where they mean the same.
 """
 
-import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import get_args
 
-from prometheus_client import REGISTRY, Counter, Histogram, start_http_server
-from prometheus_client.metrics_core import GaugeMetricFamily, Metric
-from prometheus_client.registry import CollectorRegistry
+from prometheus_client import Counter, Histogram
 
 from turnstream.turns.turn import Tier
-from turnstream.workers.active_turns import ActiveTurns
 from turnstream.workers.histogram import StepHistogram
 
-log = logging.getLogger(__name__)
-
-_PREFIX = "turnstream_"
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600, 1800)
 
 #: Written by the engine's thread.
@@ -126,48 +119,3 @@ def prefix_cache(tokens: int, *, hits: int) -> None:
     """Count tokens that an engine looked for in its cache, and those that it found."""
     _CACHE_QUERIES.inc(tokens)
     _CACHE_HITS.inc(hits)
-
-
-class WorkerRegistry(CollectorRegistry):
-    """All metrics of this process, those of ours with the label `model_name`."""
-
-    def __init__(self, active: ActiveTurns, model: str) -> None:
-        super().__init__()
-        self._active = active
-        self._model = model
-
-    def collect(self) -> Iterable[Metric]:
-        """Return the metrics for a scrape."""
-        for metric in (*REGISTRY.collect(), *self._gauges()):
-            if metric.name.startswith(_PREFIX):
-                metric.samples = [
-                    sample._replace(labels={**sample.labels, "model_name": self._model})
-                    for sample in metric.samples
-                ]
-            yield metric
-
-    def _gauges(self) -> Iterable[Metric]:
-        free = self._active.free_slots()
-        yield GaugeMetricFamily(
-            "turnstream_num_requests_running",
-            "Slots of the engine that a turn uses.",
-            self._active.slots - free,
-        )
-        yield GaugeMetricFamily(
-            "turnstream_engine_slots", "Slots of the engine.", self._active.slots
-        )
-
-
-def serve(active: ActiveTurns, *, model: str, host: str, port: int) -> None:
-    """Answer `/metrics` on a port, on threads of its own; 0 is no port.
-
-    A port that can't be used is logged: a worker answers turns without metrics too.
-    """
-    if not port:
-        return
-    try:
-        start_http_server(port, addr=host, registry=WorkerRegistry(active, model))
-    except OSError as exc:
-        log.warning("no metrics: %s port %d can't be used: %s", host, port, exc.strerror)
-    else:
-        log.info("metrics at http://%s:%d/metrics", host, port)

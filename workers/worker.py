@@ -19,7 +19,7 @@ from turnstream.turns.queue import TurnQueue
 from turnstream.turns.record import DESCRIPTION_VERSION, SelfDescription
 from turnstream.turns.token_count import CountQueue
 from turnstream.turns.traces import open_traces
-from turnstream.workers import metrics
+from turnstream.workers import metrics_port
 from turnstream.workers.active_turns import ActiveTurns
 from turnstream.workers.bounded_prompter import BoundedPrompter
 from turnstream.workers.claimer import Claimer
@@ -129,7 +129,7 @@ class Worker:
         self._control.start()
         self._claimer.start()
         self._counter.start()
-        metrics.serve(
+        metrics_port.serve(
             self._active,
             model=self.model,
             host=self._settings.metrics_host,

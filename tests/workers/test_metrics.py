@@ -12,7 +12,7 @@ from turnstream.turns.log import Append, Entry, Final, Requeued
 from turnstream.turns.turn import Claimed
 from turnstream.workers.active_turns import ActiveTurns
 from turnstream.workers.histogram import StepHistogram
-from turnstream.workers.metrics import WorkerRegistry
+from turnstream.workers.metrics_port import WorkerRegistry
 from turnstream.workers.turn_clock import TurnClock
 
 CLAIMED = make_attempt().claimed
