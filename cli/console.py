@@ -5,7 +5,13 @@ stdout gets the `ready` line and nothing else, so that a script can wait for it.
 """
 
 import contextlib
+import json
+import os
 import sys
+import time
+
+from turnstream.turns.environment import PREFIX
+from turnstream.turns.log_lines import LOG, utc
 
 #: The command line or a variable is invalid; a restart would not help.
 BAD_SETTING = 2
@@ -31,8 +37,21 @@ NAME_WIDTH = 10
 
 def log(name: str, line: str) -> None:
     """Print a line to stderr under the name of its process."""
+    shown = f"{name:<{NAME_WIDTH}} | {line}"
+    if os.environ.get(f"{PREFIX}{LOG.name}", "").strip() == "json":
+        shown = json_line(name, line)
     with contextlib.suppress(BrokenPipeError):  # the reader of stderr is gone; the service goes on
-        print(f"{name:<{NAME_WIDTH}} | {line}", file=sys.stderr, flush=True)
+        print(shown, file=sys.stderr, flush=True)
+
+
+def json_line(name: str, line: str) -> str:
+    """Return a line as JSON that names its process; one that is JSON already keeps its fields."""
+    try:
+        said = json.loads(line)
+        entry = {**said, "time": said["time"], "process": name}
+    except (ValueError, TypeError, KeyError):
+        entry = {"process": name, "time": utc(time.time()), "message": line}
+    return json.dumps(entry)
 
 
 def announce(line: str) -> None:

@@ -26,6 +26,7 @@ def front_ends(environ: Mapping[str, str], *, processes: int, port: int) -> Sequ
     if processes == 1:
         return [Command(name="front-end", argv=argv, environ=environ)]
     node = environ.get("TURNSTREAM_NODE") or f"{socket.gethostname()}:{port}"
+    metrics = int(environ.get("TURNSTREAM_METRICS_PORT") or 0)
     return [
         Command(
             name=f"front-end-{number}",
@@ -35,6 +36,8 @@ def front_ends(environ: Mapping[str, str], *, processes: int, port: int) -> Sequ
                 "TURNSTREAM_PROCESSES": "1",
                 "TURNSTREAM_REUSE_PORT": "yes",
                 "TURNSTREAM_NODE": f"{node}-{number}",
+                # The shared port is answered by any of them.
+                "TURNSTREAM_METRICS_PORT": str(metrics and metrics + number),
             },
         )
         for number in range(processes)

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from turnstream.cli.console import BAD_SETTING
 from turnstream.cli.keys_parser import add_keys
 from turnstream.cli.loadtest.options import add_loadtest
+from turnstream.cli.operator_options import add_operator_commands
 from turnstream.cli.plan_parser import add_plan
 from turnstream.turns.environment import PREFIX, SettingError
 
@@ -86,6 +87,18 @@ def start(command: str, options: Mapping[str, Any]) -> int:
 
             device = "cuda" if command == "check-gpu" else "cpu"
             return check_engine.run(check_engine.Options(**options), device=device)
+        case "status":
+            from turnstream.cli import status
+
+            return status.run(status.Options(**options))
+        case "turns":
+            from turnstream.cli import turns
+
+            return turns.run(turns.Options(**options))
+        case "workers":
+            from turnstream.cli import workers
+
+            return workers.run(workers.Options(**options))
     raise AssertionError(command)
 
 
@@ -205,6 +218,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add_server_options(bulk)
     option(bulk, "--model", "demo|PATH|NAME", "with --local: the model to answer with (demo)")
+    add_operator_commands(commands, option, whole)
     return parser
 
 

@@ -151,6 +151,7 @@ class Up:
         # They have the same device.
         share = max(100 // (settings.workers * len(settings.models)), 1)
         memory = environ.get("TURNSTREAM_MEMORY_SHARE", "").strip() or str(share)
+        metrics_port = settings.worker_metrics_port
         for model in settings.models:
             log(
                 "turnstream",
@@ -161,6 +162,7 @@ class Up:
                     "TURNSTREAM_MODEL": model,
                     "TURNSTREAM_WORKER_INDEX": str(index) if fixed else "",
                     "TURNSTREAM_MEMORY_SHARE": memory,
+                    "TURNSTREAM_WORKER_METRICS_PORT": str(metrics_port),
                 }
                 commands.append(
                     Command(
@@ -170,6 +172,7 @@ class Up:
                     )
                 )
                 index += 1
+                metrics_port += bool(metrics_port)
         return commands
 
     async def wait_until_ready(self) -> None:

@@ -13,7 +13,7 @@ from turnstream.cli.memory import LEAST, SHARE
 from turnstream.turns.environment import Setting, read_all, whole
 from turnstream.turns.model_name import served_name
 from turnstream.turns.settings import KEY_PREFIX, MODEL, REDIS_URL, blob_store
-from turnstream.workers.settings import WORKER_INDEX
+from turnstream.workers.settings import WORKER_INDEX, WORKER_METRICS_PORT
 from turnstream.ws_server.settings import FILES, HOST, PORT, PROCESSES
 
 
@@ -59,6 +59,8 @@ class UpSettings:
     #: The index of the first worker; the others follow it. None: they lease theirs, or in a private
     #: Redis, where no others are, begin with 0.
     first_worker: int | None = WORKER_INDEX.field()
+    #: The port of the first worker's metrics; the others follow it.
+    worker_metrics_port: int = WORKER_METRICS_PORT.field()
     #: Where the front end stores files.
     files: str = replace(FILES, default="").field()
     key_prefix: str = KEY_PREFIX.field()

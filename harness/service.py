@@ -15,6 +15,8 @@ from typing import Any, Self
 
 import psutil
 
+from harness.ports import free_port
+
 ROOT = Path(__file__).parents[1]
 #: Longest time to become ready; loading torch on a busy machine is slow.
 READY_SECONDS = 180.0
@@ -40,7 +42,11 @@ class Service:
         self.arguments += arguments
         #: Settings of the person who runs the tests have no effect.
         self.environ = {k: v for k, v in os.environ.items() if not k.startswith("TURNSTREAM_")}
-        self.environ |= {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT), **(environ or {})}
+        self.environ |= {"HF_HUB_OFFLINE": "1", "PYTHONPATH": str(ROOT)}
+        #: Of its first worker.
+        self.worker_metrics_port = free_port()
+        self.environ["TURNSTREAM_WORKER_METRICS_PORT"] = str(self.worker_metrics_port)
+        self.environ |= environ or {}
         self.url = ""
 
     def start(self) -> None:
@@ -135,9 +141,14 @@ class Service:
 
     def ask(self, text: str) -> dict[str, Any]:
         """Ask for one short turn over HTTP and return the response."""
+        body = json.dumps({"input": text, "max_output_tokens": 8})
+        return self.post("/v1/responses", body.encode())
+
+    def post(self, path: str, body: bytes) -> dict[str, Any]:
+        """POST JSON to a path and return the JSON that comes back."""
         request = urllib.request.Request(
-            f"{self.url}/v1/responses",
-            data=json.dumps({"input": text, "max_output_tokens": 8}).encode(),
+            self.url + path,
+            data=body,
             headers={"Content-Type": "application/json", "Authorization": "Bearer test"},
         )
         with urllib.request.urlopen(request, timeout=READY_SECONDS) as response:

@@ -16,6 +16,7 @@ from redis.exceptions import RedisError
 
 from harness.ports import free_port
 from turnstream.cli.redis_server import find_program
+from turnstream.workers.settings import WORKER_METRICS_PORT
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -168,6 +169,32 @@ def test_compose_lets_workers_be_scaled(compose: dict) -> None:
 
     assert len(workers) == 2
     assert not any("TURNSTREAM_WORKER_INDEX" in worker["environment"] for worker in workers)
+
+
+def test_compose_starts_prometheus_and_grafana_only_to_observe_and_for_this_machine_only(
+    compose: dict,
+) -> None:
+    for name in ("prometheus", "grafana"):
+        service = compose["services"][name]
+        assert service["profiles"] == ["observe"]
+        assert all(port.startswith("127.0.0.1:") for port in service["ports"])
+        sources = [volume.split(":")[0] for volume in service["volumes"]]
+        assert all((ROOT / source).exists() for source in sources if source.startswith("./"))
+
+
+def test_compose_lets_prometheus_read_the_ports_that_nodes_and_workers_answer_at(
+    compose: dict,
+) -> None:
+    scraped = yaml.safe_load((ROOT / "docs/grafana/prometheus.yml").read_text())["scrape_configs"]
+    [nodes], [workers] = (config["dns_sd_configs"] for config in scraped)
+    services = compose["services"]
+
+    assert nodes["names"] == ["web"]
+    assert str(nodes["port"]) == services["web"]["environment"]["TURNSTREAM_METRICS_PORT"]
+    assert set(workers["names"]) == {name for name in services if name.startswith("worker")}
+    assert workers["port"] == WORKER_METRICS_PORT.default
+    for name in (*nodes["names"], *workers["names"]):
+        assert services[name]["environment"]["TURNSTREAM_METRICS_HOST"] == "0.0.0.0"
 
 
 def test_compose_builds_a_target_of_the_dockerfile(compose: dict) -> None:

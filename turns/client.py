@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
+from turnstream.turns import lost_turns
 from turnstream.turns.api_keys import ApiKeys
 from turnstream.turns.connection import connect_async, subscribe_async
 from turnstream.turns.conversations import Conversations
@@ -22,6 +23,7 @@ from turnstream.turns.follower import PAGE_BYTES, Follower, Page, ReadLog
 from turnstream.turns.limits import Limits
 from turnstream.turns.lua import Script
 from turnstream.turns.migration import migrate
+from turnstream.turns.overview import Overview, ReadOverview, overview
 from turnstream.turns.owner_limits import StoredLimits
 from turnstream.turns.probe import Probe
 from turnstream.turns.problem_log import ProblemLog
@@ -85,6 +87,7 @@ class TurnClient:
         self._watch = Script(self._redis, "watch")
         self._sweep = Script(self._redis, "sweep")
         self._announce = Script(self._redis, "announce")
+        self._overview = ReadOverview(self._redis, settings)
         self._migrated = False
         self._watch_ms = settings.unread_seconds * 1000
         self._cancel = Script(self._redis, "cancel")
@@ -202,6 +205,14 @@ class TurnClient:
         self._problems.solved()
         return self.relay.problem
 
+    async def overview(self) -> Overview:
+        """Return what operators look at.
+
+        Raises:
+            Overloaded: Redis is away.
+        """
+        return overview(await self._reply(self._overview()))
+
     async def migrate(self) -> None:
         """Migrate what an older release stored, once.
 
@@ -227,7 +238,8 @@ class TurnClient:
                 if self._probed is not None:
                     await self.redis_problem(self._probed)
                 await self.migrate()
-                _, newer = await self._reply(self._sweep(**self._settings.sweep_arguments))
+                moved, newer = await self._reply(self._sweep(**self._settings.sweep_arguments))
+                lost_turns.report(moved)
                 self._newer.report(newer.decode())
                 followed = self.relay.followed()
                 for i in range(0, len(followed), MAINTAIN_BATCH):
@@ -261,7 +273,8 @@ class TurnClient:
                 case [b"kept", seq, *record]:
                     fields = [field.decode() for field in record]
                     events = [event.encode() for event in kept(seq, *fields)]
-                    return Page(events[max(0, after - seq + len(events)) :], ends=True, kept=True)
+                    left = events[max(0, after - seq + len(events)) :]
+                    return Page(left, ends=True, from_record=True)
                 case [state, seq, events]:
                     more = after + len(events) < seq
                     return Page(events, ends=state == b"ended" and not more, more=more)

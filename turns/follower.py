@@ -9,7 +9,9 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
+from turnstream.turns import metrics
 from turnstream.turns.errors import Overloaded, ResponseLost, ResponseNotFound
 from turnstream.turns.limit_use import LimitUse
 from turnstream.turns.reader_room import ReaderRoom
@@ -32,11 +34,25 @@ class Page:
     ends: bool
     #: Whether the log has further events.
     more: bool = False
-    #: Whether the log has expired, and these were made from the record.
-    kept: bool = False
+    #: Whether they were made from the record, because the log has expired.
+    from_record: bool = False
 
 
 ReadLog = Callable[[str, int], Awaitable[Page]]
+
+
+class Missed(StrEnum):
+    """Why the log is to be read; '' (false) if it is not."""
+
+    NOTHING = ""
+    #: The log has more than was read.
+    MORE = "more"
+    #: The number of a live event was not the next one.
+    GAP = "gap"
+    #: The reader's room was full.
+    SLOW = "slow"
+    #: The subscription was renewed, or there was no event for a while.
+    RESYNC = "resync"
 
 
 class Follower:
@@ -58,12 +74,19 @@ class Follower:
         #: How much of the room the events have that are ready or being sent.
         self._held = 0
         self._has_page = False
-        self._behind = False
+        self._behind = Missed.NOTHING
+        #: Whether its first events were made from the record, because the log has expired.
+        self.from_record = False
         self._ended = False
         self._wake = asyncio.Event()
         #: Whether an event was delivered since the last check.
         self._delivered = True
         self._timer: asyncio.TimerHandle
+
+    @property
+    def outbox(self) -> tuple[int, int]:
+        """How many events wait to be sent, and the memory of all that are not sent yet."""
+        return len(self._ready), self._held
 
     @property
     def ended(self) -> bool:
@@ -90,8 +113,9 @@ class Follower:
         self.newest += len(fresh)
         self._last = fresh[-1] if fresh else self._last
         self._ended = self._ended or page.ends
+        self.from_record = self.from_record or page.from_record
         if page.more:
-            self._behind = True
+            self._behind = Missed.MORE
         self._wake.set()
 
     def deliver(self, seq: int, event: bytes, *, last: bool) -> None:
@@ -104,20 +128,20 @@ class Follower:
             self._ended = last
             self._wake.set()
             return
-        is_next = seq == self.newest + 1 and not self._behind
-        if is_next and (size := self._room.take(event)):
+        is_next = seq == self.newest + 1
+        if is_next and not self._behind and (size := self._room.take(event)):
             self._held += size
             self._ready.append(event)
             self.newest, self._last = seq, event
             self._ended = last
         else:
-            self._behind = True
+            self._behind = self._behind or (Missed.SLOW if is_next else Missed.GAP)
         self._wake.set()
 
     def resync(self) -> None:
         """Read the log before waiting again, since live events may have been missed."""
         if not self._ended:
-            self._behind = True
+            self._behind = self._behind or Missed.RESYNC
             self._wake.set()
 
     async def batches(self) -> AsyncGenerator[list[bytes], None]:
@@ -157,19 +181,22 @@ class Follower:
         self._timer = loop.call_later(SILENCE_SECONDS, self._check_silence)
 
     async def _catch_up(self) -> None:
+        missed, newest = self._behind, self.newest
         try:
             await self._read_page()
         except ResponseNotFound as exc:
             raise ResponseLost(self.turn_id) from exc
         except Overloaded:
-            self._behind = True
+            self._behind = missed
             await asyncio.sleep(RETRY_SECONDS)
+        if self.newest > newest and missed is not Missed.MORE:
+            metrics.hole_filled(missed)
 
     async def _read_page(self) -> None:
         await self._room.page.acquire()
         self._has_page = True
         # An event that is published from here on is in the page or has a higher number than it.
-        self._behind = False
+        self._behind = Missed.NOTHING
         after = self.newest
         try:
             self.take(await self._after(after, self._last), after=after)
@@ -188,7 +215,7 @@ class Follower:
         """
         if last is not None:
             page = await self._read(self.turn_id, after - 1)
-            if not page.kept:
+            if not page.from_record:
                 if not page.events or page.events[0] != last:
                     raise ResponseLost(self.turn_id)
                 if len(page.events) > 1 or not page.more:

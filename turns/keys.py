@@ -114,6 +114,11 @@ def worker_indexes(model: str) -> str:
     return f"ts:worker-indexes:{model}"
 
 
+def draining(model: str) -> str:
+    """Hash: workers that finish their turns and claim no more, and since when, in milliseconds."""
+    return f"ts:draining:{model}"
+
+
 def loading(model: str) -> str:
     """Text: how much of the weights a worker of a model has loaded, in percent; it expires."""
     return f"ts:loading:{model}"

@@ -51,6 +51,9 @@ class Final:
     calls: str = ""
     #: Of prompt and response together.
     tokens: int = 0
+    #: Of the prompt, and how many of these were in the engine's cache; not kept.
+    input_tokens: int = 0
+    cached_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ that it uses come from `turns.keys`.
 """
 
 import re
+import time
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
@@ -15,9 +16,11 @@ import msgspec
 import redis
 import redis.asyncio
 
+from turnstream.turns import metrics
 from turnstream.turns.lua_keys import lua_functions
 from turnstream.turns.prefixed_clients import prefix_of
 from turnstream.turns.record import VERSION
+from turnstream.turns.redis_problem import REDIS_ERRORS, problem_of
 
 _FOLDER = Path(__file__).parent / "lua_scripts"
 _INCLUDE = re.compile(r"-- include: (.*)\n")
@@ -39,10 +42,21 @@ class Script:
 
     def __init__(self, client: "redis.Redis | redis.asyncio.Redis", name: str) -> None:
         self._script: Any = client.register_script(source(name, prefix_of(client)))
+        #: A node counts the calls that it awaits in `turns.redis_calls`.
+        self._counts = isinstance(client, redis.Redis)
 
     def __call__(self, *, payloads: Any = (), pipe: Any = None, **arguments: Any) -> Any:
         named = {name: value for name, value in arguments.items() if value is not None}
-        return self._script(args=[_encode(named), *payloads], client=pipe)
+        if pipe is not None or not self._counts:
+            return self._script(args=[_encode(named), *payloads], client=pipe)
+        begun = time.monotonic()
+        try:
+            reply = self._script(args=[_encode(named), *payloads])
+        except REDIS_ERRORS as exc:
+            metrics.redis_failed(problem_of(exc).cause)
+            raise
+        metrics.redis_replied(time.monotonic() - begun)
+        return reply
 
 
 @cache

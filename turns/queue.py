@@ -9,9 +9,10 @@ from uuid import uuid4
 import redis
 from redis.exceptions import RedisError
 
-from turnstream.turns import keys
+from turnstream.turns import keys, lost_turns
 from turnstream.turns.history import conversation
 from turnstream.turns.lua import Script
+from turnstream.turns.origin import Origin
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.token_logprobs import from_json
 from turnstream.turns.turn import Claimed, Request
@@ -124,12 +125,16 @@ class TurnQueue:
         """Handle overdue turns; return the ids of those whose worker was lost."""
         moved, newer = self._sweep(**self._settings.sweep_arguments)
         self._newer.report(newer.decode())
-        return [id.decode() for id in moved]
+        return lost_turns.report(moved)
 
     def requeue(self, unfinished: Sequence[tuple[str, int]]) -> None:
         """Requeue turns, each by id and attempt, that this worker will not finish."""
         if unfinished:
             self._requeue(worker=self._worker, turns=unfinished)
+
+    def register(self) -> None:
+        """Begin as a worker that claims turns, whatever was asked of one with the same name."""
+        self._client.hdel(keys.draining(self._model), self._worker)
 
     def unregister(self) -> None:
         """Remove this worker from the model's live workers, so that no wake-up is sent to it."""
@@ -137,6 +142,7 @@ class TurnQueue:
             pipe.zrem(keys.heartbeats(self._model), self._worker)
             pipe.hdel(keys.free_slots(self._model), self._worker)
             pipe.hdel(keys.slots(self._model), self._worker)
+            pipe.hdel(keys.draining(self._model), self._worker)
             pipe.execute()
 
 
@@ -147,7 +153,7 @@ RETRYABLE_ERRORS = (RedisError,)
 
 def _claimed(reply: Sequence[Any]) -> Claimed:
     id, attempt, seq, request, input, response, token_ids, *others = reply
-    history, unread, tier, logprobs, owner, system, cut, broken_after = others
+    history, unread, tier, logprobs, owner, system, cut, broken_after, waited_ms, *origin = others
     return Claimed(
         id=id.decode(),
         attempt=attempt,
@@ -162,4 +168,6 @@ def _claimed(reply: Sequence[Any]) -> Claimed:
         unread=bool(unread),
         cut=bool(cut),
         broken_after=broken_after.decode(),
+        waited_seconds=waited_ms / 1000,
+        origin=Origin(*(each.decode() for each in origin)),
     )

@@ -116,6 +116,11 @@ class TurnRecord(TypedDict):
     running_ms: NotRequired[int]
     #: Set by cancel and sweep for a turn that a worker is to end.
     cancel_requested: NotRequired[bool]
+    #: Id of the HTTP request, or of the WebSocket's handshake; absent for a batch line.
+    request_id: NotRequired[str]
+    #: The span whose children its workers' spans are, as W3C Trace Context writes it; absent if it
+    #: is in no trace.
+    traceparent: NotRequired[str]
     #: JSON: null, or code and message. Written at its end.
     error: NotRequired[str]
     #: The answer's text. Written at its end.

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from turnstream.turns import metrics
 from turnstream.turns.errors import RedisUnusable
 from turnstream.turns.problem_log import ProblemLog
 from turnstream.turns.redis_problem import REDIS_ERRORS, problem_of
@@ -41,10 +42,13 @@ class RedisCalls:
                 if (await asyncio.wait({calling}, timeout=left))[0]:
                     reply = calling.result()
                     self._last_reply = time.monotonic()
+                    metrics.redis_replied(self._last_reply - begun)
                     return reply
             raise TimeoutError
         except REDIS_ERRORS as exc:
-            raise RedisUnusable(self._problems.report(exc)) from exc
+            problem = self._problems.report(exc)
+            metrics.redis_failed(problem.cause)
+            raise RedisUnusable(problem) from exc
         finally:
             if calling.cancel():
                 # The call returns its connection before the pool may be closed.

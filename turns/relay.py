@@ -36,6 +36,9 @@ class Listener(Protocol):
 
     def resync(self) -> None: ...
 
+    @property
+    def outbox(self) -> tuple[int, int]: ...
+
 
 class Relay:
     """Dispatches published events to followers."""
@@ -73,6 +76,11 @@ class Relay:
     def followed(self) -> list[str]:
         """Return the ids of turns with followers on this node."""
         return list(self._followers)
+
+    def outbox(self) -> tuple[int, int]:
+        """Return how many events of all followers wait to be sent, and their memory in bytes."""
+        waiting = [each.outbox for group in self._followers.values() for each in group]
+        return sum(events for events, _ in waiting), sum(held for _, held in waiting)
 
     async def listen(self) -> None:
         """Receive and dispatch for as long as the node runs, across outages of Redis."""

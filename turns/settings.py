@@ -10,7 +10,9 @@ from redis.exceptions import RedisError
 from turnstream.turns.connection import check_url
 from turnstream.turns.environment import Setting, read_all, seconds, text, whole
 from turnstream.turns.limits import OwnerLimits
+from turnstream.turns.log_lines import LOG
 from turnstream.turns.sentinel_url import SCHEMES, UnreadableSentinelUrl
+from turnstream.turns.traces import TRACES
 
 DAY = 24 * 3600
 
@@ -60,6 +62,13 @@ MODEL = Setting(
     " before it is what clients call it. `turnstream up` takes several, separated by commas: each"
     " gets its own workers, and requests that name none get the first",
 )
+METRICS_HOST = Setting(
+    "METRICS_HOST",
+    text,
+    "127.0.0.1",
+    "address of the ports that answer nothing but `/metrics`, of a worker and of a node that has"
+    " one; whoever reaches them may read the metrics",
+)
 
 
 def _limits(value: str) -> OwnerLimits:
@@ -79,6 +88,8 @@ class TurnSettings:
         "replicas of Redis that must have a turn before it is accepted (WAIT); see"
         " [redis.md](redis.md#failover)",
     ).field()
+    log: str = LOG.field()
+    traces: str = TRACES.field()
     lease_seconds: float = Setting(
         "LEASE_SECONDS",
         seconds(1.0),

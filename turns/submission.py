@@ -40,6 +40,8 @@ def submission(turn: Turn, settings: TurnSettings, wake_up: WakeUp, *, node: str
         "tokens": cost(turn),
         "day": today(),
         "siblings": turn.siblings,
+        "request_id": turn.origin.request_id or None,
+        "traceparent": turn.origin.traceparent or None,
         "payloads": [*_payloads(turn), new_response(turn), wake_up.text(turn.id)],
     }
     if turn.requests_per_minute:

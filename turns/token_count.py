@@ -185,6 +185,11 @@ class _Listener:
         if not self.reply.done():
             self.reply.set_result(event)
 
+    @property
+    def outbox(self) -> tuple[int, int]:
+        """Nothing: it is not sent to a client."""
+        return 0, 0
+
     def resync(self) -> None:
         """Do nothing: a lost answer is not repeated, so the request times out."""
 

@@ -8,6 +8,7 @@ from typing import Any, Literal, assert_never
 from turnstream.prompts.tools import Offer, Tool, ToolChoice, offer
 from turnstream.turns import tools_json
 from turnstream.turns.constraint import Constraint
+from turnstream.turns.origin import Origin
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.shapes import Hints
 from turnstream.turns.token_logprobs import TokenLogprobs
@@ -169,6 +170,7 @@ class Turn:
     requests_per_minute: int = 0
     #: The batch line that this turn is made of; None: an interactive turn.
     batch: "BatchLine | None" = None
+    origin: Origin = Origin()
 
     @property
     def asks(self) -> bool:
@@ -209,6 +211,9 @@ class Claimed:
     broken_after: str = ""
     #: Whether no node follows it, as for a batch line.
     unread: bool = False
+    #: Time from its submit to this claim; of a later attempt all earlier ones included.
+    waited_seconds: float = 0.0
+    origin: Origin = Origin()
 
 
 def spoken_at(items: Sequence[Item]) -> int | None:

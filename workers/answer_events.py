@@ -99,7 +99,14 @@ class AnswerEvents:
         finished = self._finished_response(output=(), reason=None, completed=False, cached_tokens=0)
         return self._append(
             [Entry(events.refused(self._next, error))],
-            Final(status="failed", error=body, response=finished, text="", tokens=self._tokens),
+            Final(
+                status="failed",
+                error=body,
+                response=finished,
+                text="",
+                tokens=self._tokens,
+                input_tokens=self._input_tokens,
+            ),
         )
 
     def end(self, finish: Finish, *, cached_tokens: int) -> Append:
@@ -151,7 +158,9 @@ class AnswerEvents:
         )
         seq = self._next + len(entries) + len(closing)
         end = events.terminal(seq, status, _NO_ERROR, finished)
-        return self._ended([*entries, *map(Entry, closing), Entry(end)], status, finished)
+        return self._ended(
+            [*entries, *map(Entry, closing), Entry(end)], status, finished, cached_tokens
+        )
 
     def _failed(self, entries: list[Entry], message: str, cached_tokens: int) -> Append:
         error = response.error_json("server_error", message)
@@ -162,10 +171,16 @@ class AnswerEvents:
             cached_tokens=cached_tokens,
         )
         end = events.terminal(self._next + len(entries), "failed", error, finished)
-        return self._ended([*entries, Entry(end)], "failed", finished, error=error)
+        return self._ended([*entries, Entry(end)], "failed", finished, cached_tokens, error=error)
 
     def _ended(
-        self, entries: list[Entry], status: str, finished: str, *, error: str = _NO_ERROR
+        self,
+        entries: list[Entry],
+        status: str,
+        finished: str,
+        cached_tokens: int,
+        *,
+        error: str = _NO_ERROR,
     ) -> Append:
         return self._append(
             entries,
@@ -176,6 +191,9 @@ class AnswerEvents:
                 text=self._items.text,
                 calls=self._items.calls_json(),
                 tokens=self._tokens,
+                input_tokens=self._input_tokens,
+                # The engine's prompt includes ids of earlier attempts, which may be cached too.
+                cached_tokens=min(cached_tokens, self._input_tokens),
             ),
         )
 

@@ -13,6 +13,7 @@ from threading import Lock
 
 from turnstream.turns.errors import BadRequest
 from turnstream.turns.log import Append
+from turnstream.turns.origin import log_fields
 from turnstream.turns.token_logprobs import TokenLogprobs
 from turnstream.turns.turn import Claimed
 from turnstream.workers.answer_events import AnswerEvents
@@ -28,6 +29,7 @@ from turnstream.workers.attempt_state import (
 )
 from turnstream.workers.engine import Finish, FinishReason, Handle
 from turnstream.workers.shown_tokens import Vocabulary
+from turnstream.workers.turn_clock import TurnClock
 
 log = logging.getLogger(__name__)
 
@@ -63,6 +65,7 @@ class Attempt:
         vocabulary: Vocabulary | None = None,
     ) -> None:
         self.claimed = claimed
+        self.clock = TurnClock(claimed)
         self._callbacks = callbacks
         self._events = AnswerEvents(
             claimed, reader, input_tokens=input_tokens, vocabulary=vocabulary
@@ -136,7 +139,8 @@ class Attempt:
                 self._callbacks.write_after_step()
             return
         if finish.reason is FinishReason.ERROR:
-            log.error("%s: the engine failed: %s", self.claimed.id, finish.message)
+            about = log_fields(self.claimed)
+            log.error("%s: the engine failed: %s", self.claimed.id, finish.message, extra=about)
             if not self._callbacks.engine_healthy():
                 # The process will end, and another attempt continue from the log.
                 self.drop()

@@ -67,7 +67,7 @@ def make_app(process: "WorkerProcess") -> Celery:
 
     @app.task(name=WAKE_UP_TASK)
     def wake_up(turn_id: str) -> None:
-        log.debug("%s: wake-up received", turn_id)
+        log.debug("%s: wake-up received", turn_id, extra={"turn_id": turn_id})
         process.wake_up()
 
     # Messages of an older release may still be in the queue, and its nodes still send them while an

@@ -18,8 +18,10 @@ from turnstream.turns.errors import (
     ContextLengthExceeded,
     PreviousResponseNotFound,
 )
+from turnstream.turns.origin import log_fields
 from turnstream.turns.queue import RETRYABLE_ERRORS, TurnQueue
 from turnstream.turns.redis_problem import problem_of
+from turnstream.turns.traces import NO_TRACES, Traces
 from turnstream.turns.turn import Claimed
 from turnstream.workers.active_turns import ActiveTurns
 from turnstream.workers.answer_reader import AnswerReader
@@ -59,8 +61,10 @@ class Claimer:
         make_slicer: MakeSlicer,
         vocabulary: Vocabulary,
         tool_use: ToolUse,
+        traces: Traces = NO_TRACES,
     ) -> None:
         self._queue = queue
+        self._traces = traces
         self._active = active
         self._publisher = publisher
         self._engine = engine
@@ -171,7 +175,9 @@ class Claimer:
             self._unreachable = True
 
     def _start(self, claimed: Claimed) -> None:
-        log.info("%s attempt %d: claimed", claimed.id, claimed.attempt)
+        self._traces.claimed(claimed)
+        fields = log_fields(claimed)
+        log.info("%s attempt %d: claimed", claimed.id, claimed.attempt, extra=fields)
         try:
             if claimed.broken_after:
                 raise PreviousResponseNotFound(claimed.broken_after)

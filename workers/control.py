@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from threading import Event, Thread
 
 from turnstream.turns.commands import Cancel, Command, Preempt, WakeUp
+from turnstream.turns.origin import log_fields
 from turnstream.turns.queue import RETRYABLE_ERRORS
 from turnstream.turns.redis_problem import problem_of
 from turnstream.workers.active_turns import ActiveTurns
@@ -70,9 +71,9 @@ class ControlListener:
                 self._claim_one()
             case Cancel(turn_id):
                 for attempt in self._active.of_turn(turn_id):
-                    log.info("%s: cancelled", turn_id)
+                    log.info("%s: cancelled", turn_id, extra=log_fields(attempt.claimed))
                     attempt.cancel()
             case Preempt(turn_id):
                 for attempt in self._active.of_turn(turn_id):
-                    log.info("%s: preempted", turn_id)
+                    log.info("%s: preempted", turn_id, extra=log_fields(attempt.claimed))
                     attempt.preempt()

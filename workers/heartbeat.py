@@ -5,8 +5,10 @@ Each heartbeat also requeues turns that other workers lost, and fails turns that
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from threading import Event, Thread
 
+from turnstream.turns.origin import log_fields
 from turnstream.turns.queue import RETRYABLE_ERRORS, LeaseStatus, TurnQueue
 from turnstream.turns.redis_problem import problem_of
 from turnstream.workers.active_turns import ActiveTurns
@@ -41,6 +43,8 @@ class Heartbeat:
 
     def start(self) -> None:
         """Send the first heartbeat, on the caller's thread, and start the thread."""
+        with suppress(*RETRYABLE_ERRORS):
+            self._queue.register()
         self._send()
         self._thread.start()
 
@@ -68,8 +72,7 @@ class Heartbeat:
         running = [(attempt.claimed.id, attempt.claimed.attempt) for attempt in attempts]
         try:
             statuses = self._queue.heartbeat(running, self._about, slots=self._active.slots)
-            for id in self._queue.sweep():
-                log.warning("%s: its lease expired, requeued", id)
+            self._queue.sweep()
         except RETRYABLE_ERRORS:
             return
         for attempt, status in zip(attempts, statuses, strict=True):
@@ -79,5 +82,9 @@ class Heartbeat:
                 case LeaseStatus.PREEMPT:
                     attempt.preempt()
                 case LeaseStatus.LOST if attempt in self._active.attempts():
-                    log.warning("%s: the lease is lost, the attempt is dropped", attempt.claimed.id)
+                    log.warning(
+                        "%s: the lease is lost, the attempt is dropped",
+                        attempt.claimed.id,
+                        extra=log_fields(attempt.claimed),
+                    )
                     attempt.drop()

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from celery.exceptions import SecurityWarning
 
+from turnstream.turns import log_lines
 from turnstream.turns.environment import SettingError
 from turnstream.turns.model_name import served_name
 from turnstream.turns.probe import redis_problem_now
@@ -20,13 +21,12 @@ from turnstream.workers.settings import WorkerSettings
 
 #: Celery threads that receive wake-ups; their claims are serialised, so more would only wait.
 WAKE_UP_THREADS = 4
+#: Of log lines as text.
+LOG_FORMAT = "%(asctime)s %(levelname)s %(threadName)s %(message)s"
 
 
 def run() -> int:
     """Serve one model's queue until SIGTERM or SIGINT; return the exit code."""
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(threadName)s %(message)s"
-    )
     try:
         settings = WorkerSettings.read(os.environ)
     except SettingError as exc:
@@ -50,6 +50,7 @@ def run() -> int:
 
 
 def _serve(settings: WorkerSettings, model: str) -> int:
+    log_lines.configure(settings.turns.log, LOG_FORMAT, worker=settings.name, model=model)
     queues = f"{queue_of(model)},{queue_of(model, settings.name)}"
     # Collecting garbage during imports takes a quarter of the start and finds nothing. The
     # collector is enabled again once the model is loaded.

@@ -9,11 +9,14 @@ import logging
 from threading import Event, Thread
 
 from turnstream.turns.log import Append, Log, Verdict
+from turnstream.turns.origin import log_fields
 from turnstream.turns.queue import RETRYABLE_ERRORS
 from turnstream.turns.redis_problem import problem_of
+from turnstream.turns.traces import NO_TRACES, Outcome, Traces
 from turnstream.workers.active_turns import ActiveTurns
 from turnstream.workers.answer_events import IN_PROGRESS_SECONDS
 from turnstream.workers.attempt import Attempt
+from turnstream.workers.turn_clock import outcome_of
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +30,9 @@ RETRY_SECONDS = 0.1
 class Publisher:
     """Writes the events of all active turns."""
 
-    def __init__(self, active: ActiveTurns, turns_log: Log) -> None:
+    def __init__(self, active: ActiveTurns, turns_log: Log, traces: Traces = NO_TRACES) -> None:
         self._active = active
+        self._traces = traces
         self._log = turns_log
         self._wake = Event()
         self._write_after_step = False
@@ -93,10 +97,16 @@ class Publisher:
         # REPEATED: the append had run, but its answer was lost. redis-py, too, repeats a call when
         # its connection ends.
         if verdict not in (Verdict.OK, Verdict.REPEATED):
-            log.warning("%s attempt %d: append refused: %s", part.id, part.attempt, verdict)
+            about = log_fields(attempt.claimed)
+            log.warning(
+                "%s attempt %d: append refused: %s", part.id, part.attempt, verdict, extra=about
+            )
             attempt.drop()
-        elif part.final is not None:
-            attempt.written()
+            self._traces.ended(attempt.claimed, attempt.clock.times(), Outcome("dropped"))
         else:
-            return
+            attempt.clock.written(part)
+            if part.final is None:
+                return
+            self._traces.ended(attempt.claimed, attempt.clock.times(), outcome_of(part.final))
+            attempt.written()
         self._active.remove(attempt)

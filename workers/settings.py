@@ -7,7 +7,7 @@ from pathlib import Path
 from turnstream.prompts.registry import PROMPTS
 from turnstream.prompts.tools import TOOL_FORMATS
 from turnstream.turns.environment import Setting, SettingError, choice, read_all, seconds, whole
-from turnstream.turns.settings import MODEL, TurnSettings
+from turnstream.turns.settings import METRICS_HOST, MODEL, TurnSettings
 from turnstream.workers.prompt_choice import PromptChoice
 
 ENGINES = ("slot", "vllm")
@@ -35,6 +35,13 @@ WORKER_INDEX = Setting(
     "a worker's number among the workers of its model, for those who give each its own; the first"
     " one's for `turnstream up`",
     shown="the lowest that no other worker has",
+)
+WORKER_METRICS_PORT = Setting(
+    "WORKER_METRICS_PORT",
+    whole(0, 65535),
+    9464,
+    "port on which a worker answers `/metrics`; 0: on none. With `turnstream up` the first"
+    " worker's, and each further one has the next",
 )
 
 
@@ -137,6 +144,9 @@ class WorkerSettings:
         5.0,
         "how long a worker that is told to stop finishes its turns before others get them",
     ).field()
+
+    metrics_host: str = METRICS_HOST.field()
+    metrics_port: int = WORKER_METRICS_PORT.field()
 
     @property
     def name(self) -> str:

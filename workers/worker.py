@@ -18,6 +18,8 @@ from turnstream.turns.model_name import checkpoint_of, served_name
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.record import DESCRIPTION_VERSION, SelfDescription
 from turnstream.turns.token_count import CountQueue
+from turnstream.turns.traces import open_traces
+from turnstream.workers import metrics_port
 from turnstream.workers.active_turns import ActiveTurns
 from turnstream.workers.bounded_prompter import BoundedPrompter
 from turnstream.workers.claimer import Claimer
@@ -87,7 +89,13 @@ class Worker:
             CountQueue(redis, model=self.model), prompter, context=loaded.engine.context
         )
         self._active = ActiveTurns(loaded.engine.capacity)
-        self._publisher = Publisher(self._active, Log(redis, settings.turns, worker=settings.name))
+        traces = open_traces(
+            settings.turns.traces,
+            service="turnstream-worker",
+            instance=f"{self.model}/{settings.name}",
+        )
+        turns_log = Log(redis, settings.turns, worker=settings.name)
+        self._publisher = Publisher(self._active, turns_log, traces)
         self._claimer = Claimer(
             queue(),
             self._active,
@@ -97,6 +105,7 @@ class Worker:
             slicers(loaded.tokenizer),
             Vocabulary(table, loaded.tokenizer.tokens),
             tool_use(loaded.tokenizer, CALL_FORMATS[tool_format]),
+            traces,
         )
         about: SelfDescription = {
             "version": DESCRIPTION_VERSION,
@@ -121,6 +130,12 @@ class Worker:
         self._control.start()
         self._claimer.start()
         self._counter.start()
+        metrics_port.serve(
+            self._active,
+            model=self.model,
+            host=self._settings.metrics_host,
+            port=self._settings.metrics_port,
+        )
 
     def wake_up(self) -> None:
         """Claim waiting turns if slots are free."""

@@ -36,6 +36,7 @@ class Access:
         self.known = KnownKeys(settings.api_keys, stored)
         self._needs_key = settings.needs_key
         self._origins = settings.origins
+        self._metrics_key = settings.metrics_key
         self._brake = KeyBrake(settings.connections.wrong_keys)
 
     async def admit(self, connection: HTTPConnection) -> Visitor:
@@ -63,6 +64,30 @@ class Access:
         else:
             visitor = await self.identify(key, address)
         return replace(visitor, subprotocol=subprotocol)
+
+    def check_metrics(self, connection: HTTPConnection) -> None:
+        """Check that the client may read the metrics.
+
+        Raises:
+            Forbidden: the request comes from a page of another host.
+            Unauthorized: there are API keys, and the key is not the one for the metrics.
+            TooManyWrongKeys: its address has sent many unknown ones.
+        """
+        self._check_origin(connection)
+        if not self._needs_key:
+            return
+        if not self._metrics_key:
+            raise Unauthorized(
+                "The metrics are not served here: TURNSTREAM_METRICS_KEY is not set."
+            )
+        key = _key(connection, []) or ""
+        address = connection.scope.get(ADDRESS, "")
+        for digest in _digests(key):
+            self._brake.check(address, digest)
+            if digest == self._metrics_key:
+                return
+        self._brake.unknown(address)
+        raise Unauthorized("The metrics need a key of their own: `Authorization: Bearer KEY`.")
 
     async def identify(self, key: str, address: str) -> Visitor:
         """Return whose key it is.

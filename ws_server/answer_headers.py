@@ -8,10 +8,15 @@ import re
 import secrets
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from turnstream.turns.origin import Origin
+from turnstream.turns.traces import TRACEPARENT, traceparent_of
+from turnstream.turns.turn import Turn
 
 #: Messages that carry the headers of an answer, or of an accepted or refused handshake.
 _HEADS = ("http.response.start", "websocket.accept", "websocket.http.response.start")
@@ -23,6 +28,13 @@ _NOTED = "answer_headers"
 def note(request: HTTPConnection, headers: Mapping[str, str]) -> None:
     """Add headers to the answer of a request, which has not begun."""
     request.scope[_NOTED].update(headers)
+
+
+def with_origin(turn: Turn, connection: HTTPConnection) -> Turn:
+    """Return a turn that says which request, or socket, it came with."""
+    traceparent = traceparent_of(connection.headers.get(TRACEPARENT), turn.metadata)
+    origin = Origin(request_id=connection.scope["request_id"], traceparent=traceparent)
+    return replace(turn, origin=origin)
 
 
 class AnswerHeaders:

@@ -14,7 +14,17 @@ from turnstream.turns.client import open_client
 from turnstream.turns.fair_gate import FairGate
 from turnstream.turns.model_name import served_name
 from turnstream.turns.tasks import background
-from turnstream.ws_server import client_tokens, conversations, counting, http, models, page, stored
+from turnstream.turns.traces import open_traces
+from turnstream.ws_server import (
+    client_tokens,
+    conversations,
+    counting,
+    http,
+    models,
+    page,
+    scrape,
+    stored,
+)
 from turnstream.ws_server.access import Access
 from turnstream.ws_server.answer_headers import AnswerHeaders
 from turnstream.ws_server.batches import files
@@ -62,10 +72,14 @@ def create_app(settings: ServerSettings) -> Starlette:
                         settings.connections.node_bytes, "The requests that are not answered yet"
                     ),
                     owner_sockets=Counts(settings.connections.owner_sockets),
+                    traces=open_traces(
+                        settings.turns.traces, service="turnstream-node", instance=settings.node
+                    ),
                 )
                 watching = watch_keys(node.access.known, lambda: list(node.sessions))
-                async with background(keys=watching):
-                    yield
+                with scrape.metrics_port(node, settings):
+                    async with background(keys=watching):
+                        yield
 
     app = Starlette(
         routes=[
@@ -74,6 +88,7 @@ def create_app(settings: ServerSettings) -> Starlette:
             Route("/healthz", models.healthz),
             Route("/health", models.healthz),
             Route("/readyz", models.readyz),
+            Route("/metrics", scrape.metrics),
             WebSocketRoute("/v1/responses", responses_socket),
             Route("/v1/responses", http.create_response, methods=["POST"]),
             Route("/v1/responses/input_tokens", counting.count_input_tokens, methods=["POST"]),

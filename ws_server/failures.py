@@ -95,7 +95,13 @@ class Failures:
             if begun:
                 raise
             request_id = scope["request_id"]
-            log.exception("%s: %s %s failed", request_id, scope["method"], scope["path"])
+            log.exception(
+                "%s: %s %s failed",
+                request_id,
+                scope["method"],
+                scope["path"],
+                extra={"request_id": request_id},
+            )
             await _broken(request_id)(scope, receive, send)
 
 

@@ -18,7 +18,7 @@ from turnstream.turns.ids import is_response_id, response_of
 from turnstream.turns.response import without_logprobs
 from turnstream.turns.tasks import end
 from turnstream.turns.turn import Turn
-from turnstream.ws_server import chat, choices, completions, field
+from turnstream.ws_server import chat, choices, completions, field, metrics
 from turnstream.ws_server.body import read_body
 from turnstream.ws_server.chat_request import read_chat
 from turnstream.ws_server.create import read_create, with_key
@@ -177,7 +177,7 @@ async def get_response(request: Request) -> Response:
         return Response(media_type="text/event-stream", headers={"cache-control": "no-cache"})
     return EventStream(
         state.turn_client,
-        state.turn_client.follow(response_id, owner, after=after),
+        metrics.resuming(state.turn_client.follow(response_id, owner, after=after)),
         ResponsesWire(),
         # These are a known response's events, its refusal included.
         decision_seconds=0,

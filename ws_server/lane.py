@@ -6,6 +6,7 @@ of a second request may be sent before the first has ended.
 
 import asyncio
 from contextlib import AbstractAsyncContextManager, suppress
+from functools import partial
 from typing import Protocol
 
 from starlette.websockets import WebSocketDisconnect
@@ -15,10 +16,13 @@ from turnstream.turns.errors import BadRequest, Overloaded, TurnError
 from turnstream.turns.event_json import with_stream_id
 from turnstream.turns.follower import Follower
 from turnstream.turns.reader_room import ReaderRoom
+from turnstream.turns.traces import Traces
 from turnstream.turns.turn import Turn
+from turnstream.ws_server import metrics
 from turnstream.ws_server.create import Create
 from turnstream.ws_server.frames import Refusal, Resume
 from turnstream.ws_server.references import CountBytes
+from turnstream.ws_server.traced import traced
 from turnstream.ws_server.unanswered import Unanswered, memory_of
 from turnstream.ws_server.unexpected import confined
 from turnstream.ws_server.wire import error_frame
@@ -37,6 +41,7 @@ class Connection(Protocol):
     """What a lane uses of its socket."""
 
     turn_client: TurnClient
+    traces: Traces
     #: Bounds the turns that run on all lanes together.
     in_flight: asyncio.Semaphore
     #: What the lanes keep of events that are not sent yet.
@@ -156,6 +161,8 @@ class Lane:
     async def _follow(self, request: Create | Resume) -> None:
         async with await self._following(request) as follower:
             self.running = follower.turn_id
+            if isinstance(request, Resume):
+                metrics.resumed("websocket", follower)
             if self._stop_next:
                 with suppress(BadRequest):  # it has ended already
                     await self._connection.turn_client.cancel(self.running, self._connection.owner)
@@ -176,7 +183,8 @@ class Lane:
         match request:
             case Create() as create:
                 turn = await self._connection.turn(create, self._count)
-                return turn_client.submit(turn, self._connection.room)
+                submit = partial(turn_client.submit, room=self._connection.room)
+                return traced(self._connection.traces, turn, submit)
             case Resume(response_id=id, starting_after=after):
                 await self._connection.check_response(id)
                 return turn_client.follow(

@@ -14,13 +14,13 @@ from dataclasses import replace
 import uvicorn
 from starlette.applications import Starlette
 
+from turnstream.turns import log_lines
 from turnstream.turns.environment import SettingError
 from turnstream.turns.redis_version import version_warning_of
 from turnstream.ws_server.app import create_app
 from turnstream.ws_server.connections.admission import Admission
 from turnstream.ws_server.connections.limits import UNSENT_BYTES
 from turnstream.ws_server.connections.server import Server, connections_allowed
-from turnstream.ws_server.log_lines import EscapingFormatter
 from turnstream.ws_server.settings import ServerSettings
 from turnstream.ws_server.socket import announce_drain
 
@@ -37,11 +37,11 @@ APP_DIED = 1
 
 def run() -> int:
     """Serve until a signal; return the exit code."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(EscapingFormatter("%(asctime)s %(levelname)s %(message)s"))
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
     try:
         settings = ServerSettings.read(os.environ)
+        log_lines.configure(
+            settings.turns.log, "%(asctime)s %(levelname)s %(message)s", node=settings.node
+        )
         listening = listen(
             settings.host,
             settings.port,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from socket import gethostname
 
 from turnstream.turns.environment import Setting, SettingError, read_all, text, whole, yes_or_no
-from turnstream.turns.settings import DAY, MODEL, TurnSettings, blob_store
+from turnstream.turns.settings import DAY, METRICS_HOST, MODEL, TurnSettings, blob_store
 from turnstream.ws_server.connections.limits import ConnectionLimits
 from turnstream.ws_server.connections.proxies import Networks, networks
 from turnstream.ws_server.origins import origins
@@ -26,6 +26,13 @@ def _api_keys(value: str) -> dict[str, str]:
             raise ValueError("must be a list of OWNER:SHA256-OF-KEY, in hex")
         keys[match[2].lower()] = match[1]
     return keys
+
+
+def _sha256(value: str) -> str:
+    if re.fullmatch(r"[0-9a-fA-F]{64}", value) is None:
+        # The value is not repeated in the error: it may be the key itself.
+        raise ValueError("must be the SHA-256 of a key, in hex")
+    return value.lower()
 
 
 def _root_path(value: str) -> str:
@@ -209,6 +216,22 @@ class ServerSettings:
         whole(1, 10_000),
         256,
         "requests of one batch that wait or run at a time",
+    ).field()
+
+    metrics_host: str = METRICS_HOST.field()
+    metrics_port: int = Setting(
+        "METRICS_PORT",
+        whole(0, 65535),
+        0,
+        "port on which a node answers nothing but `/metrics`; 0: on its own port only",
+    ).field()
+    metrics_key: str = Setting(
+        "METRICS_KEY",
+        _sha256,
+        "",
+        "SHA-256 of the key, in hex, with which `/metrics` is read at a node's own port; not needed"
+        " where there are no API keys",
+        shown="none",
     ).field()
 
     @property

@@ -1,5 +1,6 @@
 """What the request handlers of a node share; it exists while the application runs."""
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -7,6 +8,7 @@ from starlette.requests import HTTPConnection
 
 from turnstream.turns.client import TurnClient
 from turnstream.turns.fair_gate import FairGate
+from turnstream.turns.traces import NO_TRACES, Traces
 from turnstream.ws_server.access import Access
 from turnstream.ws_server.batches.service import BatchService
 from turnstream.ws_server.connections.byte_room import ByteRoom
@@ -41,6 +43,9 @@ class NodeState:
     requests: ByteRoom
     #: The open sockets of each owner.
     owner_sockets: Counts
+    traces: Traces = NO_TRACES
+    #: Held while the metrics are read.
+    scraping: asyncio.Lock = field(default_factory=asyncio.Lock)
     #: The open sockets.
     sessions: set["Session"] = field(default_factory=set)
 

@@ -8,9 +8,10 @@ from starlette.requests import Request
 from turnstream.turns.errors import RateLimited
 from turnstream.turns.follower import Follower
 from turnstream.turns.turn import Turn
-from turnstream.ws_server.answer_headers import note
+from turnstream.ws_server.answer_headers import note, with_origin
 from turnstream.ws_server.rate_headers import rate_headers
 from turnstream.ws_server.state import state_of
+from turnstream.ws_server.traced import traced
 
 
 @asynccontextmanager
@@ -21,7 +22,9 @@ async def submitted(request: Request, turn: Turn) -> AsyncIterator[Follower]:
         TurnError: as `TurnClient.submit` does.
     """
     try:
-        async with state_of(request).turn_client.submit(turn) as follower:
+        state = state_of(request)
+        turn = with_origin(turn, request)
+        async with traced(state.traces, turn, state.turn_client.submit) as follower:
             if follower.limit_use is not None:
                 note(request, rate_headers(follower.limit_use))
             yield follower

@@ -39,6 +39,7 @@ def confined(what: str) -> Iterator[None]:
         at = traceback.extract_tb(exc.__traceback__)[-1]
         kind = type(exc).__name__
         # The text of an exception may repeat what a person wrote, so it is not logged.
-        log.error("%s: %s failed: %s at %s:%s", id, what, kind, at.filename, at.lineno)
+        place = f"{at.filename}:{at.lineno}"
+        log.error("%s: %s failed: %s at %s", id, what, kind, place, extra={"request_id": id})
         log.debug("%s", id, exc_info=exc)
         raise Unexpected(f"The server failed. Its log tells why under {id}.") from exc

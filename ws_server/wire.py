@@ -10,6 +10,7 @@ from turnstream.turns.errors import TurnError, error_body
 from turnstream.turns.event_json import encode, event_type
 from turnstream.turns.event_shapes import ErrorEvent
 from turnstream.turns.shapes import Error
+from turnstream.ws_server import metrics
 from turnstream.ws_server.bodies import ErrorBody
 from turnstream.ws_server.socket_bodies import Steered, SteerFailed
 
@@ -23,6 +24,8 @@ def json_response(
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Return an HTTP answer; text is JSON already."""
+    if isinstance(body, ErrorBody):
+        metrics.refused(body.error.code)
     content = body if isinstance(body, str) else encode(body)
     return Response(content, status, headers, media_type="application/json")
 
@@ -30,6 +33,7 @@ def json_response(
 def error_frame(error: TurnError, stream_id: str | None) -> str:
     """Return an error for the socket."""
     retry = error.retry_seconds
+    metrics.refused(error.code)
     return encode(
         ErrorEvent(
             status=error.status,

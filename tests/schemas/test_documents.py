@@ -16,8 +16,8 @@ from turnstream.ws_server.app import create_app
 from turnstream.ws_server.settings import ServerSettings
 
 DOCUMENTS = {"openapi": OPENAPI, "asyncapi": ASYNCAPI}
-#: Served, and no part of what is published: the page, and the document itself.
-PAGES = {"/", "/static/{path:path}", "/openapi.json"}
+#: Served, and not published: the page, the document itself, and what Prometheus reads.
+PAGES = {"/", "/static/{path:path}", "/openapi.json", "/metrics"}
 
 
 def test_generating_the_documents_again_changes_nothing() -> None:

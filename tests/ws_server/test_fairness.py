@@ -10,11 +10,13 @@ import redis.asyncio
 from turnstream.turns.client import open_client
 from turnstream.turns.fair_gate import FairGate
 from turnstream.turns.settings import TurnSettings
+from turnstream.turns.traces import NO_TRACES
 from turnstream.ws_server.connections.byte_room import ByteRoom
 from turnstream.ws_server.directory import Directory
 from turnstream.ws_server.grammar_check import GrammarCheck
 from turnstream.ws_server.settings import SocketLimits
 from turnstream.ws_server.socket import Session
+from turnstream.ws_server.visitor import Visitor
 
 
 class FullSocket:
@@ -46,15 +48,19 @@ async def test_the_messages_of_an_owner_are_not_all_read_before_anothers() -> No
 
     def session(owner: str, messages: int) -> Session:
         socket: Any = FullSocket(owner, messages, answered)
-        nothing: Any = SimpleNamespace()
+        state: Any = SimpleNamespace(
+            turn_client=None,
+            directory=None,
+            grammars=GrammarCheck(),
+            reading=reading,
+            access=None,
+            traces=NO_TRACES,
+        )
         return Session(
             socket,
-            nothing,
-            nothing,
-            GrammarCheck(),
-            reading,
+            state,
             ByteRoom(10**6, "All").begin(owner),
-            owner=owner,
+            Visitor(owner=owner),
             model=None,
             limits=SocketLimits(),
         )

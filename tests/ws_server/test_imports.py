@@ -15,7 +15,15 @@ def loaded() -> set[str]:
 
 
 @pytest.mark.parametrize(
-    "heavy", ["torch", "transformers", "turnstream.workers", "sentencepiece", "openai"]
+    "heavy",
+    [
+        "torch",
+        "transformers",
+        "turnstream.workers",
+        "sentencepiece",
+        "openai",
+        "turnstream.turns.otel_traces",
+    ],
 )
 def test_importing_the_application_does_not_load(loaded: set[str], heavy: str) -> None:
     assert "turnstream.ws_server.app" in loaded

@@ -9,7 +9,8 @@
 -- Returns a list: id of a turn that was skipped because of its version, or ''; and when a turn is given also id,
 --   attempt, seq, request, input, response, token ids (comma-separated) of its log, texts of its history, 1 if it has
 --   no readers, tier, list of the log probabilities (JSON) of these token ids, owner, system messages of its history,
---   1 if its history is cut, the turn that it continues if an earlier one was deleted, else ''.
+--   1 if its history is cut, the turn that it continues if an earlier one was deleted, else '', milliseconds from its
+--   submit to this claim, node that it was submitted at, request id, traceparent.
 
 -- Newer records that one claim passes over, at most: this bounds its time.
 local MAX_SKIPPED = 1000
@@ -43,7 +44,8 @@ if previous.nonce == args.nonce then
   id = previous.id ~= '' and previous.id or nil
   -- Given before, and since ended or claimed by another worker: there is nothing to give again.
   if id and redis.call('HGET', turn_key(id), 'worker') ~= worker then id = nil end
-elseif not preempted or redis.call('ZSCORE', preemptible_key(model), preempted) then
+elseif redis.call('HEXISTS', draining_key(model), worker) == 0
+  and (not preempted or redis.call('ZSCORE', preemptible_key(model), preempted)) then
   id, status, tier = pop_turn()
   for _, turn in ipairs(skipped) do redis.call('ZADD', queue_key(model, turn.tier), turn.tag, turn.member) end
   redis.call('HSET', claim_key(model, worker), 'nonce', args.nonce, 'id', id or '')
@@ -81,4 +83,5 @@ local before = history(record.previous_response_id, args.most_bytes)
 return {newer, id, tonumber(record.attempt), tonumber(record.seq), record.request, record.input, record.response,
   table.concat(token_ids, ','), before.texts, record.nodes == NO_READERS and 1 or 0,
   record.tier, logprobs, record.owner, before.system, before.cut and 1 or 0,
-  before.missing and record.previous_response_id or ''}
+  before.missing and record.previous_response_id or '', record.claimed_at - (record.queued_at or record.claimed_at),
+  origin_node(record), record.request_id or '', record.traceparent or ''}

@@ -14,9 +14,10 @@ redis.call('HSET', models_key(), model, ARGV[2])
 preempt(model, now, capacity_of(model, now))
 for _, turn in ipairs(args.turns) do
   local id = turn[1]
-  local record = fields(id, 'attempt', 'status', 'cancel_requested')
+  local record = fields(id, 'attempt', 'status', 'cancel_requested', 'worker')
   local verdict = 'lost'
-  if tonumber(record.attempt) == turn[2] and record.status == 'in_progress' then
+  -- A turn that an operator put back has no worker.
+  if tonumber(record.attempt) == turn[2] and record.status == 'in_progress' and record.worker == args.worker then
     redis.call('ZADD', leases_key(), now + args.lease_ms, id)
     verdict = record.cancel_requested and 'cancel'
       or redis.call('ZSCORE', preempted_key(model), id) and 'preempt' or 'ok'

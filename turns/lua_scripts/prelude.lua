@@ -53,6 +53,11 @@ local function is_active(record)
   return record ~= nil and (record.status == 'queued' or record.status == 'in_progress')
 end
 
+-- Return the node that a turn was submitted at, or '' if it has no readers.
+local function origin_node(record)
+  return record.nodes ~= NO_READERS and string.match(record.nodes or '', '^[^\n]*') or ''
+end
+
 -- Whether a newer release wrote a record, by its `version`. Such a record is left alone: it may mean something else.
 local function is_newer(record)
   return record ~= nil and tonumber(record.version or 0) > VERSION

@@ -6,10 +6,23 @@
 -- was served longest ago. Each such claim takes one slot, so the interval is at least the model's number of slots.
 local MINIMUM_SHARE_INTERVAL = 8
 
+-- Return the live workers of a model that claim turns: not those that are draining.
+local function claiming_workers(model, now)
+  local live = redis.call('ZRANGEBYSCORE', heartbeats_key(model), now - args.alive_ms, '+inf')
+  local draining = redis.call('HGETALL', draining_key(model))
+  if #draining == 0 then return live end
+  local left, claiming = {}, {}
+  for i = 1, #draining, 2 do left[draining[i]] = true end
+  for _, name in ipairs(live) do
+    if not left[name] then claiming[#claiming + 1] = name end
+  end
+  return claiming
+end
+
 -- Return how many live workers a model has, their slots, how many of those are free, and the name of the worker that
 -- has the most free slots (`freest`); nil when none has one.
 local function capacity_of(model, now)
-  local workers = redis.call('ZRANGEBYSCORE', heartbeats_key(model), now - args.alive_ms, '+inf')
+  local workers = claiming_workers(model, now)
   local slots, free, freest, most = 0, 0, nil, 0
   if #workers > 0 then
     for _, number in ipairs(redis.call('HMGET', slots_key(model), unpack(workers))) do

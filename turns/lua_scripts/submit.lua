@@ -10,7 +10,7 @@
 --   store_seconds, unstored_seconds, limits (see owner.lua), tokens (estimate, counted against them),
 --   day (of now, UTC, such as 2026-11-28), siblings (turns of the same request that follow), system (JSON of its system
 --   messages, optional), conversation_bytes, conversation_turns, api_key (optional: id of the key that it came with),
---   requests_per_minute (with an api_key that has such a limit of its own).
+--   requests_per_minute (with an api_key that has such a limit of its own), request_id and traceparent (optional).
 -- ARGV[2...5]: request (JSON), input (JSON), response (JSON after status and error), wake-up (Celery message).
 -- Returns {'ok', first event, second event, requests, tokens, tokens of the day, of the month} with what is used of the
 --   limits per minute and of the budgets, without these for a repeated id, or with a batch {'ok', status};
@@ -103,6 +103,9 @@ if conversation then
   add('conversation', conversation)
   set_last(conversation, id)
   redis.call('EXPIRE', conversation_key(conversation), math.max(args.store_seconds, kept_seconds))
+end
+for _, name in ipairs({'request_id', 'traceparent'}) do
+  if args[name] then add(name, args[name]) end
 end
 if batch then
   add('batch', batch)

@@ -4,6 +4,7 @@ A matcher follows the ids of one answer and says which tokens may come next. It 
 each grammar is compiled once and every answer gets a copy.
 """
 
+import time
 from collections import OrderedDict
 from collections.abc import Sequence
 from threading import Lock
@@ -16,6 +17,7 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from turnstream.turns.constraint import Constraint
+from turnstream.workers import metrics
 from turnstream.workers.engine import BadConstraint
 
 #: Compiled grammars that are kept; a further one takes the place of the one used longest ago.
@@ -31,7 +33,9 @@ class Matcher:
 
     def restrict(self, logits: Tensor) -> None:
         """Make the tokens that may not come next impossible, in place; ``(vocabulary,)``."""
+        begun = time.perf_counter()
         bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
+        metrics.CONSTRAINT_MASK.observe(time.perf_counter() - begun)
         allowed = np.unpackbits(bits, count=self._vocabulary, bitorder="little").view(bool)
         barred = torch.from_numpy(~allowed).to(logits.device, non_blocking=True)
         logits.masked_fill_(barred, float("-inf"))

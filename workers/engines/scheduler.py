@@ -9,6 +9,7 @@ from torch import Tensor
 
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.token_logprobs import TokenLogprobs
+from turnstream.workers import metrics
 from turnstream.workers.cache_scope import CacheScope
 from turnstream.workers.engine import Finish, FinishReason, OnLogprobs, OnStep
 from turnstream.workers.engines.attention import PENDING_ID, NewTokens
@@ -183,6 +184,8 @@ class Scheduler:
                 ids = slot.ids[slot.written : slot.written + size] or [PENDING_ID]
                 step.append((turn, NewTokens(slot=slot.index, start=slot.written, ids=ids)))
                 room -= 0 if decoding else size
+        if step:
+            metrics.ENGINE_BATCH_SIZE.observe(len(step))
         return step
 
 

@@ -19,6 +19,7 @@ from transformers import LlamaForCausalLM
 
 from turnstream.turns.constraint import Constraint
 from turnstream.turns.sampling_params import SamplingParams
+from turnstream.workers import metrics
 from turnstream.workers.cache_scope import NO_OWNER, CacheScope
 from turnstream.workers.check_turn import check_turn
 from turnstream.workers.engine import Finish, FinishReason, OnLogprobs, OnStep
@@ -162,7 +163,7 @@ class SlotEngine:
         try:
             with torch.inference_mode():
                 while self._has_work():
-                    self._step()
+                    metrics.timed_step(self._step)
         except Exception as exc:
             log.exception("the engine's step loop died")
             self._die(f"the engine died: {type(exc).__name__}: {exc}")

@@ -10,6 +10,7 @@ import math
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
+from turnstream.workers import metrics
 from turnstream.workers.cache_scope import NO_OWNER, CacheScope
 from turnstream.workers.engines.kv_cache import Copy, KvCache
 from turnstream.workers.engines.page_pool import PagePool
@@ -79,6 +80,7 @@ class Slots:
         slot = slot or self._assign(prompt, None, 0, spare)
         if slot:
             slot.salt = scope.salt
+            metrics.prefix_cache(len(prompt), hits=slot.written)
         return slot
 
     def grow(self, slot: Slot, tokens: int) -> bool:

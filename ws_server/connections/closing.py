@@ -6,6 +6,7 @@ closed with unread data resets the connection, which may cost the client the ans
 
 import asyncio
 
+from turnstream.ws_server import metrics
 from turnstream.ws_server.connections.limits import LINGER_SECONDS, UNWANTED_BYTES
 
 
@@ -61,6 +62,7 @@ class Stall:
     def _look(self) -> None:
         # Nothing is added meanwhile, so what is taken shows.
         if self._transport.get_write_buffer_size() >= self._unsent:
+            metrics.reader_cut("stalled")
             self._transport.abort()
         else:
             self.begin()

@@ -16,6 +16,7 @@ from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
 
 from turnstream.turns.errors import Overloaded
+from turnstream.ws_server import metrics
 from turnstream.ws_server.connections.admission import ADDRESS, Admission
 from turnstream.ws_server.connections.bounded_reads import BoundedReads
 from turnstream.ws_server.connections.byte_room import Share
@@ -262,6 +263,7 @@ class SocketConnection(WebSocketsSansIOProtocol):
 
     def keepalive_timeout(self) -> None:
         super().keepalive_timeout()
+        metrics.reader_cut("no_pong")
         self._cut_if_stuck()
 
     def shutdown(self) -> None:

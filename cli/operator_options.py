@@ -1,0 +1,68 @@
+"""The options of the commands that look at a running service and change it."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+#: Which turns a list has: those that wait or run, those with a status, or all that are kept.
+STATES = (
+    *("active", "queued", "in_progress"),
+    *("completed", "incomplete", "cancelled", "failed", "all"),
+)
+#: Adds an option that sets a variable.
+AddVariable = Callable[..., None]
+
+
+def add_operator_commands(commands: Any, option: AddVariable, whole: Callable[..., Any]) -> None:
+    """Add `status`, `turns` and `workers`."""
+    status = commands.add_parser("status", help="what runs and what waits in a running service")
+    status.add_argument("--watch", action="store_true", help="again each second, until Ctrl-C")
+    _add_common(status, option)
+
+    turns = commands.add_parser("turns", help="list turns, show, cancel or requeue one")
+    actions = turns.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listing = actions.add_parser("list", help="turns that wait or run, or others")
+    listing.add_argument("--owner", metavar="NAME", help="only of this owner")
+    listing.add_argument("--model", dest="name", metavar="NAME", help="only for this model")
+    listing.add_argument("--state", choices=STATES, default="active", help="which turns (active)")
+    listing.add_argument(
+        "--limit", metavar="N", type=whole(1, 100_000), default=50, help="at most so many (50)"
+    )
+    _add_common(listing, option)
+    for action, meaning in (
+        ("show", "what is known of a turn, but for what was said"),
+        ("cancel", "end a turn; what was said so far is kept"),
+        ("requeue", "take a turn from its worker; another goes on with it"),
+    ):
+        one = actions.add_parser(action, help=meaning)
+        one.add_argument("id", metavar="ID", help="the response's id")
+        _add_common(one, option)
+
+    workers = commands.add_parser("workers", help="list workers, drain or resume one")
+    actions = workers.add_subparsers(dest="action", required=True, metavar="ACTION")
+    for action, meaning in (
+        ("list", "all workers"),
+        ("drain", "let a worker finish its turns and claim no more"),
+        ("resume", "let it claim turns again"),
+    ):
+        one = actions.add_parser(action, help=meaning)
+        if action != "list":
+            one.add_argument("worker", metavar="WORKER", help="its name, such as w0")
+        if action == "drain":
+            one.add_argument(
+                "--wait",
+                metavar="SECONDS",
+                type=whole(0, 86400),
+                default=0,
+                help="wait so long until it has no turns; exit code 1 if it still has some",
+            )
+        one.add_argument("--model", dest="name", metavar="NAME", help="only of this model")
+        _add_common(one, option)
+
+
+def _add_common(parser: argparse.ArgumentParser, option: AddVariable) -> None:
+    parser.add_argument("--json", action="store_true", help="JSON, one object a line")
+    option(parser, "--redis-url", "URL", "where Redis is")
+    option(
+        parser, "--data-dir", "DIR", "the data directory of `turnstream up`, which has its Redis"
+    )
