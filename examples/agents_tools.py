@@ -8,14 +8,15 @@ from agents import Agent, ModelSettings, OpenAIProvider, RunConfig, Runner, func
 @function_tool
 def get_weather(city: str) -> str:
     """Get the weather in a city."""
-    print(f"get_weather({city!r})")
+    # In one piece: the SDK runs functions on threads.
+    print(f"get_weather({city!r})\n", end="")
     return f"The weather in {city} is sunny."
 
 
 @function_tool
 def add(a: int, b: int) -> int:
     """Add two numbers."""
-    print(f"add({a}, {b})")
+    print(f"add({a}, {b})\n", end="")
     return a + b
 
 

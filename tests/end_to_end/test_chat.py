@@ -174,6 +174,7 @@ def test_a_response_that_was_made_elsewhere_is_opened_by_its_id(
         terminal.expect("not found")
 
 
+@pytest.mark.long
 def test_a_pipe_is_stopped_by_ctrl_c(service: Service) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "turnstream", "chat", "--url", service.url],

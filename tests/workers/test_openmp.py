@@ -18,9 +18,11 @@ from turnstream.cli.console import CANNOT_LOAD
     ],
 )
 def test_the_spin_count_is_set_unless_the_environment_sets_it(
-    asked: dict[str, str], told: str
+    asked: dict[str, str], told: str, redis_url: str
 ) -> None:
     environ = os.environ | {"OMP_DISPLAY_ENV": "verbose", "TURNSTREAM_MODEL": "/nowhere"} | asked
+    # A worker gets its name from Redis before it loads.
+    environ["TURNSTREAM_REDIS_URL"] = redis_url
     worker = subprocess.run(
         [sys.executable, "-m", "turnstream", "worker"],
         env=environ,

@@ -17,8 +17,8 @@ from tests.ws_server.fake_worker import FakeWorker
 from turnstream.turns.api_keys import ApiKeys, digest_of
 from turnstream.turns.connection import connect_async
 from turnstream.turns.owner_limits import StoredLimits
+from turnstream.turns.problem_log import ProblemLog
 from turnstream.turns.redis_calls import RedisCalls
-from turnstream.turns.redis_problem import ProblemLog
 
 ENVIRON = {"TURNSTREAM_API_KEYS": "ann:" + hashlib.sha256(b"ann").hexdigest()}
 WAIT_SECONDS = 20.0

@@ -12,8 +12,6 @@ from tests.workers.plain_recorder import PlainRecorder
 from turnstream.workers.engines.decode_op import DecodeOp
 from turnstream.workers.engines.families import SLOT_FAMILIES
 
-pytest.register_assert_rewrite("tests.workers.contract")
-
 
 @pytest.fixture(scope="session", params=sorted(SLOT_FAMILIES.keys() - {"llama"}))
 def tiny_llama_folder(
