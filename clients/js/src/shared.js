@@ -26,6 +26,8 @@ class WorkerSession {
   #port = null;
   /** @type {Session | null} */
   #own = null;
+  /** @type {string | null} */
+  #lock = null;
   #end = new AbortController();
   #options;
   #share;
@@ -74,6 +76,13 @@ class WorkerSession {
     else this.#listener.onState({ state: "closed", error: null, retryAt: null });
   }
 
+  #reopen(/** @type {MessagePort} */ port) {
+    // A worker that lives would go on to report here.
+    port.postMessage({ bye: true });
+    port.close();
+    this.#open();
+  }
+
   #open() {
     try {
       const worker = new SharedWorker(new URL("./shared-worker.js", import.meta.url), { type: "module" });
@@ -102,10 +111,12 @@ class WorkerSession {
       this.#listener.report(message.ref, message.report);
     } else if (message.state) {
       this.#listener.onState({ ...message.state, error: revived(message.state.error) });
-    } else if (message.lock) {
-      // It is free when the worker has ended.
+    } else if (message.lock && message.lock !== this.#lock) {
+      // It is free when the worker has ended, or when the site's data was cleared under a living
+      // one: then the same worker names it again, and opening once more would never end.
+      this.#lock = message.lock;
       const { signal } = this.#end;
-      navigator.locks.request(message.lock, { signal }, () => this.#open()).catch(() => {});
+      navigator.locks.request(message.lock, { signal }, () => this.#reopen(port)).catch(() => {});
     } else {
       const answer = await this.#options.token(revived(message.refused)).then(
         (token) => ({ token }),
