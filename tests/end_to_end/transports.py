@@ -34,6 +34,8 @@ async def over_http(service: Service) -> AsyncIterator[Transport]:
             assert blocks[-2:] == ["data: [DONE]", ""]
             events = []
             for block in blocks[:-2]:
+                if block.startswith(":"):
+                    continue  # a comment: the turn still waits
                 name, data = block.split("\n")
                 events.append(json.loads(data.removeprefix("data: ")))
                 assert name == f"event: {events[-1]['type']}"
