@@ -111,9 +111,9 @@ async def _list(keys: ApiKeys, options: Options) -> int:
         (
             key.id,
             key.owner,
-            _day(key.created_at),
-            _day(key.last_used, "never"),
-            _day(key.expires_at, "never"),
+            _moment(key.created_at),
+            _moment(key.last_used, "never"),
+            _moment(key.expires_at, "never"),
             "all" if key.tiers is None else "+".join(sorted(key.tiers)),
             str(key.requests_per_minute or "-"),
             key.name,
@@ -166,7 +166,7 @@ def _expiry(text: str | None) -> int | None:
     return int(time.time()) + int(match[1]) * _UNIT_SECONDS[match[2]]
 
 
-def _day(seconds: int | None, absent: str = "") -> str:
+def _moment(seconds: int | None, absent: str = "") -> str:
     if seconds is None:
         return absent
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%MZ")

@@ -9,10 +9,11 @@ from typing import Any, cast
 
 import redis
 
-from turnstream.turns.errors import BadRequest, NewerVersion, ResponseNotFound
+from turnstream.turns.errors import BadRequest, ResponseNotFound
 from turnstream.turns.lua import Script
 from turnstream.turns.overview import MAX_MODELS, Overview, ReadOverview, overview
 from turnstream.turns.settings import TurnSettings
+from turnstream.turns.submission import refused_cancel
 
 #: Batches that are reported.
 MAX_BATCHES = 100
@@ -179,13 +180,9 @@ class Admin:
             NewerVersion: a newer release wrote it.
         """
         owner = self.turn(id)["owner"]
-        match self._cancel(id=id, owner=owner, **self._settings.retention):
-            case b"response_not_found":
-                raise ResponseNotFound(id)
-            case b"newer_version":
-                raise NewerVersion(id)
-            case b"response_not_active":
-                raise BadRequest(f"Response '{id}' has ended already.", code="response_not_active")
+        reply = self._cancel(id=id, owner=owner, **self._settings.retention)
+        if (refused := refused_cancel(cast(bytes, reply), id)) is not None:
+            raise refused
 
     def requeue(self, id: str) -> None:
         """Take a turn from its worker: another goes on with it from its log.

@@ -9,6 +9,7 @@ from turnstream.turns.turn import Tier
 class ApiKey:
     """A key of an owner. Times are seconds since 1970."""
 
+    #: '' of a client token that was made with a key of the settings.
     id: str
     owner: str
     created_at: int
@@ -26,7 +27,6 @@ class ApiKey:
     response: str | None = None
     #: When it was last used, to a minute; None: never. Not of client tokens.
     last_used: int | None = None
-
     #: Whether it is a client token.
     is_token: bool = False
 

@@ -59,7 +59,7 @@ class ApiKeys:
         """Make a client token; return its text and what it stands for.
 
         Args:
-            parent: what the key of the request stands for.
+            parent: what the key of the request stands for; None: it is one of the settings.
             per_minute: how many the owner may make; 0 is no limit.
             settings: `owner`, `expires_at`, `made_with`, `conversation`, `response` of `ApiKey`.
 
@@ -67,16 +67,15 @@ class ApiKeys:
             RateLimited: the owner has made too many.
             Overloaded: Redis is away.
         """
-        id = f"token_{secrets.token_hex(8)}"
-        token = ApiKey(id=id, created_at=int(time.time()), is_token=True, **settings)
-        if parent is not None:
-            # It may do no more than the key that made it, and counts as that.
-            token = replace(
-                token,
-                id=parent.id,
-                tiers=parent.tiers,
-                requests_per_minute=parent.requests_per_minute,
-            )
+        # It may do no more than the key that made it, and counts as that.
+        token = ApiKey(
+            id="" if parent is None else parent.id,
+            tiers=None if parent is None else parent.tiers,
+            requests_per_minute=0 if parent is None else parent.requests_per_minute,
+            created_at=int(time.time()),
+            is_token=True,
+            **settings,
+        )
         text = TOKEN_PREFIX + secrets.token_urlsafe(32)
         wait_ms = await self._store(text, token, per_minute=per_minute or None)
         if wait_ms != b"ok":
@@ -173,7 +172,7 @@ def _read(record: dict[bytes, bytes]) -> ApiKey | None:
     if expires_at is not None and expires_at <= time.time():
         return None
     return ApiKey(
-        id=fields["id"],
+        id=fields.get("id", ""),
         owner=fields["owner"],
         created_at=int(fields["created_at"]),
         name=fields.get("name", ""),

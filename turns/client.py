@@ -10,7 +10,6 @@ from turnstream.turns.api_keys import ApiKeys
 from turnstream.turns.connection import connect_async, subscribe_async
 from turnstream.turns.conversations import Conversations
 from turnstream.turns.errors import (
-    BadRequest,
     NewerVersion,
     Overloaded,
     RedisUnusable,
@@ -35,7 +34,7 @@ from turnstream.turns.replication import submit_to
 from turnstream.turns.served_models import ServedModels
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.stored import Stored
-from turnstream.turns.submission import refusal, submission, warm_up
+from turnstream.turns.submission import refusal, refused_cancel, submission, warm_up
 from turnstream.turns.tasks import background
 from turnstream.turns.token_count import TokenCounter
 from turnstream.turns.turn import Turn
@@ -173,17 +172,8 @@ class TurnClient:
             Overloaded: Redis is away.
         """
         call = self._cancel(id=turn_id, owner=owner, **self._settings.retention)
-        match await self._reply(call):
-            case b"newer_version":
-                raise NewerVersion(turn_id)
-            case b"response_not_found":
-                raise ResponseNotFound(turn_id)
-            case b"response_not_active":
-                raise BadRequest(
-                    f"Response '{turn_id}' has ended already.",
-                    code="response_not_active",
-                    param="response_id",
-                )
+        if (refused := refused_cancel(await self._reply(call), turn_id)) is not None:
+            raise refused
 
     async def abandon(self, turn_id: str) -> None:
         """Note that a reader left for good: a turn that is not stored is cancelled soon.

@@ -36,12 +36,7 @@ def connect_async(url: str, *, key_prefix: str = "") -> "redis.asyncio.Redis":
         "socket_connect_timeout": CONNECT_SECONDS,
         "retry": AsyncRetry(NoBackoff(), 1, supported_errors=(RedisConnectionError,)),
     }
-    pool: redis.asyncio.ConnectionPool
-    if (sentinels := sentinel_url(url)) is not None:
-        pool = sentinel_pools.async_pool(sentinels, blocking=True, **options)
-    else:
-        pool = redis.asyncio.BlockingConnectionPool.from_url(url, **options)
-    return _async_client(pool, key_prefix)
+    return _async_client(url, key_prefix, options, blocking=True)
 
 
 def subscribe_async(url: str, *, key_prefix: str = "") -> "redis.asyncio.Redis":
@@ -52,11 +47,7 @@ def subscribe_async(url: str, *, key_prefix: str = "") -> "redis.asyncio.Redis":
         "socket_connect_timeout": CONNECT_SECONDS,
         "retry": AsyncRetry(NoBackoff(), 0),
     }
-    if (sentinels := sentinel_url(url)) is not None:
-        pool = sentinel_pools.async_pool(sentinels, blocking=False, **options)
-    else:
-        pool = redis.asyncio.ConnectionPool.from_url(url, **options)
-    return _async_client(pool, key_prefix)
+    return _async_client(url, key_prefix, options, blocking=False)
 
 
 def connect(url: str, *, key_prefix: str = "") -> "redis.Redis":
@@ -85,5 +76,13 @@ def check_url(url: str) -> None:
     redis.ConnectionPool.from_url(plain).make_connection()
 
 
-def _async_client(pool: "redis.asyncio.ConnectionPool", key_prefix: str) -> "redis.asyncio.Redis":
+def _async_client(
+    url: str, key_prefix: str, options: dict[str, Any], *, blocking: bool
+) -> "redis.asyncio.Redis":
+    kind = redis.asyncio.BlockingConnectionPool if blocking else redis.asyncio.ConnectionPool
+    pool: redis.asyncio.ConnectionPool
+    if (sentinels := sentinel_url(url)) is not None:
+        pool = sentinel_pools.async_pool(sentinels, blocking=blocking, **options)
+    else:
+        pool = kind.from_url(url, **options)
     return AsyncClient.of(pool, key_prefix) if key_prefix else redis.asyncio.Redis.from_pool(pool)

@@ -159,7 +159,8 @@ class ApiKeyRecord(TypedDict):
     """Hash `keys.api_key(digest)`. Times are seconds since 1970. Written by api_key_create."""
 
     version: int
-    id: str
+    #: Of a client token that of the key that made it; absent if that is one of the settings.
+    id: NotRequired[str]
     owner: str
     created_at: int
     #: What its owner calls it.

@@ -1,4 +1,4 @@
-"""Arguments of the scripts that create a turn, and the errors that their replies mean."""
+"""Arguments of the scripts that create a turn, and the errors that these and a cancel reply."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,6 +17,7 @@ from turnstream.turns.errors import (
     PreviousResponseNotFound,
     QuotaExceeded,
     RateLimited,
+    ResponseNotFound,
     TurnError,
 )
 from turnstream.turns.limit_use import NO_LIMITS, LimitUse
@@ -144,6 +145,23 @@ def limited(limit: str, limits: Limits, wait_ms: int, use: LimitUse = NO_LIMITS)
 def today() -> str:
     """Return the day whose budget is spent now."""
     return datetime.now(UTC).date().isoformat()
+
+
+def refused_cancel(reply: bytes, id: str) -> TurnError | None:
+    """Return the error of a cancel that was refused, from the script's reply; else None."""
+    match reply:
+        case b"newer_version":
+            return NewerVersion(id)
+        case b"response_not_found":
+            return ResponseNotFound(id)
+        case b"response_not_active":
+            return BadRequest(
+                f"Response '{id}' has ended already.",
+                code="response_not_active",
+                param="response_id",
+            )
+        case _:
+            return None
 
 
 def refused_continuation(word: bytes, turn: Turn) -> TurnError | None:

@@ -4,12 +4,14 @@ A page on another host can make a browser connect here, so its Origin is checked
 the Host is checked too: a foreign DNS name may point to this machine.
 """
 
+import asyncio
 import hashlib
 from dataclasses import replace
 from urllib.parse import urlsplit
 
 from starlette.requests import HTTPConnection
 
+from turnstream.turns.api_key import ApiKey
 from turnstream.turns.api_keys import TOKEN_PREFIX
 from turnstream.ws_server.connections.admission import ADDRESS
 from turnstream.ws_server.key_brake import KeyBrake
@@ -37,6 +39,7 @@ class Access:
         self._needs_key = settings.needs_key
         self._origins = settings.origins
         self._metrics_key = settings.metrics_key
+        self._looking = asyncio.Lock()
         self._brake = KeyBrake(settings.connections.wrong_keys)
 
     async def admit(self, connection: HTTPConnection) -> Visitor:
@@ -85,6 +88,7 @@ class Access:
         for digest in _digests(key):
             self._brake.check(address, digest)
             if digest == self._metrics_key:
+                self._brake.known(address, digest)
                 return
         self._brake.unknown(address)
         raise Unauthorized("The metrics need a key of their own: `Authorization: Bearer KEY`.")
@@ -101,7 +105,7 @@ class Access:
             self._brake.check(address, digest)
             if (owner := self.known.owner_of(digest)) is not None:
                 visitor = Visitor(owner=owner, digest=digest)
-            elif (found := await self.known.find(digest)) is not None:
+            elif (found := await self._look(digest, address)) is not None:
                 visitor = Visitor(owner=found.owner, digest=digest, key=found)
             else:
                 continue
@@ -109,6 +113,14 @@ class Access:
             return visitor
         self._brake.unknown(address)
         raise Unauthorized("The API key is not known here.")
+
+    async def _look(self, digest: str, address: str) -> ApiKey | None:
+        if self.known.is_known(digest):
+            return await self.known.find(digest)
+        # One at a time, so that each guess of a burst is counted before the next is looked up.
+        async with self._looking:
+            self._brake.check(address, digest)
+            return await self.known.find(digest)
 
     def _check_origin(self, connection: HTTPConnection) -> None:
         # Browsers always send a Host; only clients of HTTP/1.0 may not.

@@ -55,6 +55,11 @@ class KnownKeys:
         """Return the owner of a key of the settings."""
         return self._owners.get(digest)
 
+    def is_known(self, digest: str) -> bool:
+        """Return whether a key was found when it was last looked up."""
+        known = self._known.get(digest)
+        return known is not None and known.key is not None
+
     async def find(self, digest: str) -> ApiKey | None:
         """Return what a key that was made at run time stands for; None: there is no such key.
 
@@ -99,7 +104,7 @@ class KnownKeys:
 
     async def _note_use(self, known: _Known) -> None:
         now = time.monotonic()
-        if known.key is None or now - known.noted_at < NOTED_SECONDS:
+        if known.key is None or not known.key.id or now - known.noted_at < NOTED_SECONDS:
             return
         known.noted_at = now
         try:

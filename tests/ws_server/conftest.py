@@ -23,9 +23,12 @@ from tests.ws_server.batch_harness import BatchHarness, own_database
 from tests.ws_server.edge import KEY, Edge, pages, settings
 from tests.ws_server.fake_worker import MODEL, FakeWorker
 from tests.ws_server.wire_client import socket_url
+from turnstream.turns.api_keys import ApiKeys
 from turnstream.turns.connection import connect, connect_async
 from turnstream.turns.log import Log
+from turnstream.turns.problem_log import ProblemLog
 from turnstream.turns.queue import TurnQueue
+from turnstream.turns.redis_calls import RedisCalls
 from turnstream.turns.settings import TurnSettings
 from turnstream.ws_server.app import create_app
 from turnstream.ws_server.batches import output
@@ -190,3 +193,27 @@ def local_node(redis_url: str, redis: "redis.asyncio.Redis", tmp_path: Path) -> 
             yield client
 
     return run
+
+
+@pytest.fixture(scope="session")
+def keyed_node(redis_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A front end that needs keys; ann's is in its settings."""
+    settings = {"TURNSTREAM_API_KEYS": "ann:" + hashlib.sha256(b"ann").hexdigest()}
+    with serving(redis_url, tmp_path_factory.mktemp("keyed"), **settings) as url:
+        yield url
+
+
+@pytest.fixture
+async def keyed_http(keyed_node: str, worker: FakeWorker) -> AsyncIterator[httpx2.AsyncClient]:
+    """Give a client of it without a key; a worker has just sent a heartbeat."""
+    worker.heartbeat()
+    async with httpx2.AsyncClient(base_url=keyed_node, timeout=20) as client:
+        yield client
+
+
+@pytest.fixture
+async def stored_keys(redis_url: str, redis: "redis.asyncio.Redis") -> AsyncIterator[ApiKeys]:
+    """Make keys as `turnstream keys` does."""
+    client = connect_async(redis_url)
+    yield ApiKeys(client, RedisCalls(ProblemLog(redis_url)))
+    await client.aclose()

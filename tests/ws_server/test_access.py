@@ -172,6 +172,25 @@ def test_a_key_given_plainly_by_mistake_is_not_repeated_in_the_error() -> None:
     assert "sk-plain" not in str(refused.value)
 
 
+async def test_a_burst_of_guesses_is_counted_before_all_of_it_is_looked_up() -> None:
+    settings = {"TURNSTREAM_API_KEYS": KEYS, "TURNSTREAM_WRONG_KEYS_PER_MINUTE": "3"}
+    looked_up = 0
+
+    class SlowKeys(NoStoredKeys):
+        async def find(self, digests: Sequence[str]) -> list[ApiKey | None]:
+            nonlocal looked_up
+            looked_up += 1
+            await asyncio.sleep(0)
+            return await super().find(digests)
+
+    access = Access(ServerSettings.read(settings), SlowKeys())
+    guesses = (access.identify(f"guess {number}", "a") for number in range(50))
+    refused = await asyncio.gather(*guesses, return_exceptions=True)
+
+    assert looked_up == 3
+    assert sum(isinstance(each, TooManyWrongKeys) for each in refused) == 47
+
+
 def test_keys_made_at_run_time_allow_every_address_too() -> None:
     environ = {"TURNSTREAM_HOST": "0.0.0.0", "TURNSTREAM_REQUIRE_KEY": "yes"}
 

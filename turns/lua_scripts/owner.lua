@@ -76,15 +76,21 @@ end
 -- expires or is deleted.
 local FULL_MS = 60000
 
+-- Return how many of an owner's requests of a kind count now, of which it may have so many per minute; and after how
+-- many milliseconds there is room for so many more, nil if there is.
+local function count_of(owner, kind, per_minute, now, more)
+  local used = read_fields(owner_key(owner), kind, kind .. '_at')
+  local spent = left_in(used[kind], used[kind .. '_at'], per_minute, now)
+  return spent, spent + more > per_minute and (spent + more - per_minute) * 60000 / per_minute or nil
+end
+
 -- Count one more of an owner's requests of a kind, of which it may have so many per minute; 0 is no limit. Returns nil,
 -- or after how many milliseconds there is room for another.
 local function take_one(owner, kind, per_minute, now)
   if per_minute == 0 then return nil end
-  local key = owner_key(owner)
-  local used = read_fields(key, kind, kind .. '_at')
-  local spent = left_in(used[kind], used[kind .. '_at'], per_minute, now) + 1
-  if spent > per_minute then return (spent - per_minute) * 60000 / per_minute end
-  redis.call('HSET', key, kind, spent, kind .. '_at', now)
+  local key, spent, wait = owner_key(owner), count_of(owner, kind, per_minute, now, 1)
+  if wait then return wait end
+  redis.call('HSET', key, kind, spent + 1, kind .. '_at', now)
   -- The bucket is empty after a minute. An owner with turns has a longer life.
   if redis.call('TTL', key) < 120 then redis.call('EXPIRE', key, 120) end
 end

@@ -59,13 +59,16 @@ local now, use = now_ms(), nil
 if not batch then
   local stored = record_bytes(#request, #input, #response) * (1 + args.siblings)
   if not has_room(owner, stored, args.limits.stored_bytes) then return {'limited', 'stored_bytes', FULL_MS} end
-  if args.requests_per_minute then
-    local wait = take_one('key:' .. args.api_key, 'requests', args.requests_per_minute, now)
+  -- The key's own limit is counted like an owner's. A turn that the owner may not have does not count.
+  local holder = args.requests_per_minute and 'key:' .. args.api_key
+  if holder then
+    local _, wait = count_of(holder, 'requests', args.requests_per_minute, now, 1 + args.siblings)
     if wait then return {'limited', 'requests_per_minute', math.ceil(wait)} end
   end
   local limit, wait
   use, limit, wait = take_room(owner, model, args.limits, args.tokens, now, args.siblings, args.day)
   if limit then return {'limited', limit, math.ceil(wait), unpack(use)} end
+  if holder then take_one(holder, 'requests', args.requests_per_minute, now) end
 elseif has_budget(args.limits) then
   -- A batch was accepted as a whole: its lines are counted, and none is refused.
   spend(owner, spent_of(owner, args.day), args.tokens)
