@@ -33,13 +33,13 @@ def pack(model: nn.Module) -> bool:
     layers = {name: part for name, part in model.named_modules() if type(part) is nn.Linear}
     try:
         with torch.inference_mode():
-            for name, layer in layers.items():
+            for number, name in enumerate(list(layers)):
+                # Taken out one by one, so that only one weight is in memory twice.
+                layer = layers.pop(name)
                 packed = PackedLinear(layer)
-                if name == next(iter(layers)):
+                if number == 0:
                     _compare(layer, packed)
-                # One by one, so that only one weight is in memory twice.
                 model.set_submodule(name, packed)
-            layers.clear()
             for kept in model.parameters():
                 # While one of them is part of the mapped file, all of the file stays in memory.
                 kept.data = kept.data.clone()

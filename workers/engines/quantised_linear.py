@@ -101,7 +101,9 @@ def quantise(model: nn.Module, to: Quantise, device: torch.device) -> None:
         if type(part) is nn.Linear and name != "lm_head"
     }
     with torch.inference_mode():
-        for name, layer in layers.items():
+        for name in list(layers):
+            # Taken out one by one, so that only one weight is in memory twice.
+            layer = layers.pop(name)
             if to is Quantise.INT8:
                 model.set_submodule(name, Int8Linear(layer, device))
             elif to is Quantise.INT4 and _fits(layer, device):
