@@ -59,15 +59,17 @@ def sentinel_url(url: str) -> SentinelUrl | None:
     scheme, _, rest = url.partition("://")
     if scheme not in SCHEMES:
         return None
-    parts = urlsplit(f"//{rest}")
-    login, _, hosts = parts.netloc.rpartition("@")
-    name, _, database = parts.path.lstrip("/").partition("/")
+    # Not by urlsplit: some releases of Python take several hosts with brackets for a wrong one.
+    location, _, query = rest.partition("?")
+    authority, _, path = location.partition("/")
+    login, _, hosts = authority.rpartition("@")
+    name, _, database = path.partition("/")
     if not name or not (database or "0").isdecimal():
         raise UnreadableSentinelUrl(
             "must end with the primary's name and its database: sentinel://HOST1,HOST2/NAME/0"
         )
-    theirs = {key: value for key, value in parse_qsl(parts.query) if key in _THEIR_OPTIONS}
-    ours = urlencode([each for each in parse_qsl(parts.query) if each[0] not in _THEIR_OPTIONS])
+    theirs = {key: value for key, value in parse_qsl(query) if key in _THEIR_OPTIONS}
+    ours = urlencode([each for each in parse_qsl(query) if each[0] not in _THEIR_OPTIONS])
     plain = "rediss" if scheme == "rediss+sentinel" else "redis"
     return SentinelUrl(
         hosts=tuple(map(_host, hosts.split(","))),
