@@ -1,6 +1,9 @@
-"""Benchmarks, scripts and harness import nothing from the tests."""
+"""Benchmarks, scripts and harness import nothing from the tests; and what tests import is there."""
 
+import ast
 import re
+from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -30,3 +33,25 @@ def test_a_folder_imports_nothing_from_the_tests(folder: str) -> None:
 )
 def test_an_import_from_the_tests_is_found(code: str) -> None:
     assert IMPORT.search(code)
+
+
+def taken_from_tests(folder: Path) -> Iterator[tuple[str, str]]:
+    """Yield each module of `tests` that the files of a folder import from, and what they take."""
+    for file in folder.glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tests."):
+                for each in node.names:
+                    yield str(node.module), each.name
+
+
+def test_what_vllms_tests_take_from_others_is_there() -> None:
+    # They run by themselves, where nobody who moves a test sees them.
+    needed = [
+        (module, name)
+        for module, name in taken_from_tests(ROOT / "tests" / "vllm")
+        if not module.startswith("tests.vllm")
+    ]
+
+    assert needed
+    for module, name in needed:
+        assert hasattr(import_module(module), name), f"{module} has no {name}"

@@ -9,10 +9,9 @@ import pytest
 from openai import OpenAI
 
 from harness.service import Service
-from tests.clients.test_openai_python import (  # noqa: F401
-    LONG,
-    aclient,
-    client,
+from tests.clients.conftest import aclient, client  # noqa: F401
+from tests.clients.openai_turns import LONG
+from tests.clients.test_openai_socket import (  # noqa: F401
     test_a_sync_socket_carries_a_conversation,
     test_an_async_socket_cancels_a_turn_and_continues_from_its_text,
 )
