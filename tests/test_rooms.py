@@ -54,4 +54,5 @@ def test_what_vllms_tests_take_from_others_is_there() -> None:
 
     assert needed
     for module, name in needed:
-        assert hasattr(import_module(module), name), f"{module} has no {name}"
+        found = import_module(module)
+        assert name == "*" or hasattr(found, name), f"{module} has no {name}"

@@ -5,6 +5,7 @@ folder is as PEFT writes it. What would be wrong when only added to the weights 
 """
 
 import json
+import logging
 import math
 import re
 from collections.abc import Mapping
@@ -14,10 +15,12 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import PreTrainedModel
+from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
 from turnstream.workers.engine import CheckpointError
 from turnstream.workers.engines.quiet_loading import first_line
+
+log = logging.getLogger(__name__)
 
 CONFIG, WEIGHTS = "adapter_config.json", "adapter_model.safetensors"
 #: How weights begin; others change the base as well, which the adapter does not have.
@@ -69,15 +72,7 @@ def merge(model: PreTrainedModel, folder: Path) -> None:
     """
     config = read_config(folder)
     file = folder / WEIGHTS
-    try:
-        weights = load_file(file)
-    except Exception as exc:  # many libraries, many errors
-        raise CheckpointError(f"{file}: cannot be read: {first_line(exc)}") from exc
-    pairs: dict[str, dict[str, Tensor]] = {}
-    for key, weight in weights.items():
-        if (found := _KEY.fullmatch(key)) is None:
-            raise CheckpointError(f"{file}: {key} is no part of a LoRA of linear layers")
-        pairs.setdefault(found[1], {})[found[2]] = weight
+    pairs = _read_pairs(file)
     if "lm_head" in pairs and getattr(model.config, "tie_word_embeddings", False):
         raise CheckpointError(
             f"{file}: cannot merge into lm_head, which this model embeds with too"
@@ -89,6 +84,48 @@ def merge(model: PreTrainedModel, folder: Path) -> None:
             except (AttributeError, KeyError, RuntimeError) as exc:
                 why = first_line(exc)
                 raise CheckpointError(f"{file}: {name} does not fit the model: {why}") from exc
+
+
+def check_fits(folder: Path, config: PreTrainedConfig) -> None:
+    """Check the layers of an adapter, for an engine that adds it as it is: vLLM takes any sizes.
+
+    Raises:
+        CheckpointError: its files cannot be read, or do not fit a model of this config.
+    """
+    read_config(folder)
+    file = folder / WEIGHTS
+    try:
+        with torch.device("meta"):
+            model: PreTrainedModel = AutoModelForCausalLM.from_config(config)
+    except ValueError:
+        log.warning("%s is used unchecked: only the engine knows this model's layers", file)
+        return
+    for name, pair in _read_pairs(file).items():
+        try:
+            outputs, inputs = model.get_parameter(f"{name}.weight").shape
+            down, up = pair["A"].shape, pair["B"].shape
+        except (AttributeError, KeyError, ValueError) as exc:
+            why = first_line(exc)
+            raise CheckpointError(f"{file}: {name} does not fit the model: {why}") from exc
+        if (up[0], down[1]) != (outputs, inputs) or up[1] != down[0]:
+            raise CheckpointError(
+                f"{file}: {name} does not fit the model: it is for {down[1]} × {up[0]}, and the"
+                f" model has {inputs} × {outputs}"
+            )
+
+
+def _read_pairs(file: Path) -> dict[str, dict[str, Tensor]]:
+    """Read the two matrices, A and B, of each layer of an adapter."""
+    try:
+        weights = load_file(file)
+    except Exception as exc:  # many libraries, many errors
+        raise CheckpointError(f"{file}: cannot be read: {first_line(exc)}") from exc
+    pairs: dict[str, dict[str, Tensor]] = {}
+    for key, weight in weights.items():
+        if (found := _KEY.fullmatch(key)) is None:
+            raise CheckpointError(f"{file}: {key} is no part of a LoRA of linear layers")
+        pairs.setdefault(found[1], {})[found[2]] = weight
+    return pairs
 
 
 def _add(

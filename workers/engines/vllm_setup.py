@@ -12,6 +12,7 @@ import torch
 from transformers import LlamaConfig
 
 from turnstream.workers.engine import CheckpointError, Engine
+from turnstream.workers.engines import lora
 from turnstream.workers.engines.checkpoint import Checkpoint, read_config
 from turnstream.workers.engines.device_choice import name_of
 from turnstream.workers.engines.device_setup import free_bytes
@@ -90,6 +91,8 @@ def start_vllm(
         raise CheckpointError(
             f"device {device}: vLLM uses the first GPUs; choose them by CUDA_VISIBLE_DEVICES"
         )
+    if checkpoint.adapter is not None:
+        lora.check_fits(checkpoint.adapter, config)
     prepare()
     # vLLM reads its settings when it is imported.
     from turnstream.workers.engines.vllm_engine import VllmEngine

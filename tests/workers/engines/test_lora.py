@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import save_file
-from transformers import LlamaForCausalLM
+from transformers import AutoConfig, LlamaForCausalLM
 
 from harness import tiny_llama
 from tests.workers.engines.test_quantised import with_quantisation
@@ -114,6 +114,21 @@ def test_an_adapters_folder_is_a_model_under_its_own_name(
     assert loaded.name == "poet"
     assert ids == generated(merged(tiny_llama_folder, adapter))
     assert ids != generated(reference)
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [{LAYERS[0]: (32, 9)}, {LAYERS[0]: (31, 32)}, {"model.layers.9.self_attn.q_proj": (32, 32)}],
+)
+def test_an_adapter_whose_layers_are_not_the_models_is_refused_for_any_engine(
+    tiny_llama_folder: Path, tmp_path: Path, sizes: dict[str, tuple[int, int]]
+) -> None:
+    config = AutoConfig.from_pretrained(tiny_llama_folder)
+    lora.check_fits(write(tmp_path / "fits", tiny_llama_folder), config)
+    adapter = write(tmp_path / "poet", tiny_llama_folder, sizes=sizes)
+
+    with pytest.raises(CheckpointError, match=f"{next(iter(sizes))} does not fit the model"):
+        lora.check_fits(adapter, config)
 
 
 def test_a_setting_names_another_base(tiny_llama_folder: Path, tmp_path: Path) -> None:
