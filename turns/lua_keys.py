@@ -1,4 +1,4 @@
-"""Writes the functions of `turns.keys` as Lua functions, for the scripts.
+"""Writes the functions of `turns.keys` and `turns.webhook_keys` as Lua functions, for the scripts.
 
 A key function of Python is called the same in Lua, with `_key` behind it.
 """
@@ -6,8 +6,9 @@ A key function of Python is called the same in Lua, with `_key` behind it.
 import inspect
 import re
 from functools import cache
+from itertools import chain
 
-from turnstream.turns import keys
+from turnstream.turns import keys, webhook_keys
 
 
 def lua_functions(body: str, prefix: str) -> str:
@@ -22,7 +23,10 @@ def lua_functions(body: str, prefix: str) -> str:
 @cache
 def _lua_functions(prefix: str) -> dict[str, str]:
     written = {}
-    for name, function in inspect.getmembers(keys, inspect.isfunction):
+    for name, function in chain(
+        inspect.getmembers(keys, inspect.isfunction),
+        inspect.getmembers(webhook_keys, inspect.isfunction),
+    ):
         parameters = list(inspect.signature(function).parameters)
         key = prefix + function(*(f"' .. {parameter} .. '" for parameter in parameters))
         written[f"{name}_key"] = (
