@@ -69,6 +69,11 @@ class Endpoint:
         return self.secrets[0][0]
 
     @property
+    def secret_hint(self) -> str:
+        """What tells the newest secret from others without giving it away."""
+        return f"whsec_…{self.secret[-4:]}"
+
+    @property
     def secrets_in_use(self) -> tuple[str, ...]:
         """The newest secret, and those it replaced that are used further."""
         return usable(self.secrets)
@@ -118,7 +123,7 @@ class Webhooks:
             updated_at=int(now),
             dropped={},
         )
-        fields = {
+        fields: dict[str, str | int | None] = {
             "name": name,
             "url": url,
             "event_types": _json(made.event_types),
@@ -177,7 +182,7 @@ class Webhooks:
         if changed == endpoint:
             return endpoint
         changed = replace(changed, updated_at=int(time.time()))
-        fields = {
+        fields: dict[str, str | int | None] = {
             "name": name,
             "url": url,
             "event_types": None if event_types is None else _json(changed.event_types),
