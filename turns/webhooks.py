@@ -9,7 +9,7 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Any
 
 import msgspec
 import redis.asyncio
@@ -21,18 +21,6 @@ from turnstream.turns.lua import Script
 from turnstream.turns.record import VERSION
 from turnstream.turns.redis_calls import translated_errors
 
-EventType = Literal[
-    "batch.cancelled",
-    "batch.completed",
-    "batch.expired",
-    "batch.failed",
-    "response.cancelled",
-    "response.completed",
-    "response.failed",
-    "response.incomplete",
-]
-#: All events that endpoints may ask for.
-EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
 #: Endpoints that an owner may have.
 MOST_ENDPOINTS = 8
 #: How long a secret that was replaced is used further, if its owner wishes that.

@@ -18,8 +18,9 @@ from turnstream.turns.errors import BadRequest, NewerVersion
 from turnstream.turns.log import Log, Verdict
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.turn import Turn
+from turnstream.turns.webhook_events import EVENT_TYPES
 from turnstream.turns.webhook_outbox import WebhookOutbox, back_off
-from turnstream.turns.webhooks import EVENT_TYPES, MOST_ENDPOINTS, Endpoint, Webhooks
+from turnstream.turns.webhooks import MOST_ENDPOINTS, Endpoint, Webhooks
 
 URL = "https://example.com/hook"
 
@@ -221,8 +222,8 @@ async def test_a_delivery_that_failed_for_a_day_is_a_dead_letter_until_it_is_sen
 
     assert await outbox.failed(replace(delivery, attempts=tried), None, "no answer") is True
 
-    [letter] = await outbox.dead_letters(endpoint.id, 10)
-    assert (letter.event, letter.attempts.error) == (event, "no answer")
+    [dead] = await outbox.dead_letters(endpoint.id, 10)
+    assert (dead.event, dead.attempts.error) == (event, "no answer")
     assert await outbox.waiting(endpoint.id, 10) == []
     assert await outbox.send_again(endpoint.id, ["evt_none"]) == 0
     assert await outbox.send_again(endpoint.id, None) == 1

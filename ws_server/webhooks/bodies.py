@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct
 
 from turnstream.turns.shapes import Seconds
-from turnstream.turns.webhooks import EventType
+from turnstream.turns.webhook_events import EventType
 from turnstream.ws_server.bodies import ListPage
 
 EndpointId = Annotated[str, Meta(pattern="^we_[0-9a-f]{32}$")]

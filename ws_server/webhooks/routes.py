@@ -5,7 +5,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from turnstream.turns.errors import BadRequest, RateLimited
-from turnstream.turns.webhooks import EVENT_TYPES, Endpoint
+from turnstream.turns.webhook_events import EVENT_TYPES
+from turnstream.turns.webhooks import Endpoint
 from turnstream.ws_server import field
 from turnstream.ws_server.body import read_body
 from turnstream.ws_server.decode import decode, read_json
