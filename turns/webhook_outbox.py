@@ -22,6 +22,8 @@ from turnstream.turns.webhooks import usable_of
 LEASE_MS = 30_000
 #: Attempts at one endpoint at a time, over all nodes; one while the endpoint fails.
 EACH = 4
+#: Deliveries that one call leases: Redis serves other clients between calls.
+MOST_PER_CALL = 64
 #: How long to wait after each failed attempt but the last: about a day in all.
 BACK_OFF_SECONDS = (5, 30, 120, 600, 1800, 3600, 7200, 14_400, 21_600, 36_000)
 #: A wait is longer or shorter by up to this part of it, so that what failed together is spread.
@@ -109,9 +111,9 @@ class WebhookOutbox:
         self._backlog = Script(client, "webhook_backlog")
 
     async def claim(self, most: int) -> list[Delivery]:
-        """Lease deliveries that are due."""
+        """Lease deliveries that are due, as many as `MOST_PER_CALL`."""
         with translated_errors():
-            found = await self._claim(lease_ms=LEASE_MS, most=most, each=EACH)
+            found = await self._claim(lease_ms=LEASE_MS, most=min(most, MOST_PER_CALL), each=EACH)
         return [
             Delivery(
                 endpoint=endpoint.decode(),

@@ -11,7 +11,12 @@ from contextlib import suppress
 
 from turnstream.turns.errors import Overloaded
 from turnstream.turns.tasks import end
-from turnstream.turns.webhook_outbox import LEASE_MS, Delivery, WebhookOutbox
+from turnstream.turns.webhook_outbox import (
+    LEASE_MS,
+    MOST_PER_CALL,
+    Delivery,
+    WebhookOutbox,
+)
 from turnstream.ws_server import metrics
 from turnstream.ws_server.webhooks.sender import (
     ATTEMPT_SECONDS,
@@ -45,10 +50,14 @@ class Deliverer:
             self._running = {task for task in self._running if not task.done()}
             self._ended.clear()
             asked = time.monotonic()
-            for delivery in await self._claim(MOST_CONNECTIONS - len(self._running)):
+            claimed = await self._claim(MOST_CONNECTIONS - len(self._running))
+            for delivery in claimed:
                 task = asyncio.create_task(self._deliver(delivery, asked), name=delivery.event)
                 task.add_done_callback(lambda _: self._ended.set())
                 self._running.add(task)
+            if len(claimed) == MOST_PER_CALL:
+                # There may be more.
+                continue
             with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_SECONDS):
                     await self._ended.wait()
