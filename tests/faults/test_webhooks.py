@@ -127,6 +127,7 @@ async def test_each_of_a_thousand_ends_arrives_while_node_and_redis_are_killed(
     service: Service, redis: Redis, endpoint: str, receiver: WebhookReceiver
 ) -> None:
     asking = asyncio.Semaphore(AT_ONCE)
+    killed: list[str] = []
     body = {"input": "Hi", "max_output_tokens": 2, "background": True, "model": "demo"}
 
     async def one(http: httpx2.AsyncClient, number: int) -> str:
@@ -139,6 +140,7 @@ async def test_each_of_a_thousand_ends_arrives_while_node_and_redis_are_killed(
                 await asyncio.sleep(FAULT_SECONDS)
                 try:
                     service.child(name).kill()
+                    killed.append(name)
                 except AssertionError:
                     # It has not been started again yet.
                     continue
@@ -158,3 +160,4 @@ async def test_each_of_a_thousand_ends_arrives_while_node_and_redis_are_killed(
         bodies[each.id].add(each.body)
     assert all(len(said) == 1 for said in bodies.values())
     assert set(bodies) == events
+    assert {"serve", "redis"} <= set(killed)
