@@ -35,6 +35,8 @@ class WebhookReceiver:
         self.answer = answer
         #: Further headers of its answers.
         self.headers = ""
+        #: How long it takes to answer.
+        self.delay_seconds = 0.0
         self.received: list[Received] = []
         self._changed = asyncio.Condition()
         self._stopped = asyncio.Event()
@@ -76,6 +78,7 @@ class WebhookReceiver:
             async with self._changed:
                 self.received.append(request)
                 self._changed.notify_all()
+            await asyncio.sleep(self.delay_seconds)
             status = self.answer(request)
             if status is None:
                 await self._stopped.wait()
