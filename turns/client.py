@@ -7,7 +7,11 @@ from typing import Any
 
 from turnstream.turns import lost_turns
 from turnstream.turns.api_keys import ApiKeys
-from turnstream.turns.connection import connect_async, subscribe_async
+from turnstream.turns.connection import (
+    connect_async,
+    connect_direct_async,
+    subscribe_async,
+)
 from turnstream.turns.conversations import Conversations
 from turnstream.turns.errors import (
     NewerVersion,
@@ -60,6 +64,7 @@ class TurnClient:
         self._node = node
         self._wake_up = WakeUp()
         self._redis = connect_async(settings.redis_url, key_prefix=settings.key_prefix)
+        self._direct = connect_direct_async(settings.redis_url, key_prefix=settings.key_prefix)
         self._subscriber = subscribe_async(settings.redis_url, key_prefix=settings.key_prefix)
         self._problems = ProblemLog(settings.redis_url)
         #: The model that `redis_problem` was last asked about.
@@ -80,8 +85,8 @@ class TurnClient:
         self._stored_limits = StoredLimits(self._redis, calls)
         #: Token counts of conversations.
         self.counts = TokenCounter(self._redis, calls, self.relay, settings, node)
-        self._submit = Script(self._redis, "submit")
-        self._warm_up = Script(self._redis, "warm_up")
+        self._submit = Script(self._direct, "submit")
+        self._warm_up = Script(self._direct, "warm_up")
         self._follow = Script(self._redis, "follow")
         self._watch = Script(self._redis, "watch")
         self._sweep = Script(self._redis, "sweep")
@@ -216,6 +221,7 @@ class TurnClient:
 
     async def aclose(self) -> None:
         """Close the connections to Redis."""
+        await self._direct.aclose()
         await self._redis.aclose()
         await self._subscriber.aclose()
 

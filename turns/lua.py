@@ -1,9 +1,9 @@
 """Loads the Lua scripts and calls them with arguments by name.
 
 A script runs atomically in Redis: no other client sees a half-done change. Its first line names the
-files it includes (`-- include: events, owner`), each of which may include others; the key functions
-that it uses come from `turns.keys`. Redis makes every function of a script anew at each call, so those
-that a script does not use are left out.
+files it includes (`-- include: events, owner`), each of which may include others; `turns.lua_keys`
+writes its keys. Redis makes every function of a script anew at each call, so those that a script
+does not use are left out.
 """
 
 import re
@@ -18,7 +18,7 @@ import redis
 import redis.asyncio
 
 from turnstream.turns import metrics
-from turnstream.turns.lua_keys import lua_functions
+from turnstream.turns.lua_keys import with_keys
 from turnstream.turns.prefixed_clients import prefix_of
 from turnstream.turns.record import VERSION
 from turnstream.turns.redis_problem import REDIS_ERRORS, problem_of
@@ -63,13 +63,13 @@ class Script:
 
 @cache
 def source(name: str, prefix: str = "") -> str:
-    """Return the whole text of a script: key functions, what it uses of included files, itself.
+    """Return the whole text of a script: what it uses of the files that it includes, and itself.
 
     PREFIX is for keys of others, such as Celery's.
     """
-    body = _without_unused("".join(_read(part) for part in _included(name)))
+    body = "".join(_read(part) for part in _included(name))
     constants = f"local VERSION, PREFIX = {VERSION}, '{prefix}'\n"
-    return constants + lua_functions(body, prefix) + body
+    return constants + with_keys(_without_unused(body), prefix)
 
 
 @cache

@@ -11,7 +11,7 @@ import time
 from turnstream.prompts import PromptFormat
 from turnstream.prompts.tools import CALL_FORMATS, CallFormat, ToolFormat, format_of_template
 from turnstream.turns.commands import commands
-from turnstream.turns.connection import connect
+from turnstream.turns.connection import connect, direct
 from turnstream.turns.loading import LoadingProgress
 from turnstream.turns.log import Log
 from turnstream.turns.model_name import checkpoint_of, served_name
@@ -75,7 +75,7 @@ class Worker:
 
         def queue() -> TurnQueue:
             return TurnQueue(
-                redis,
+                direct(redis),
                 settings.turns,
                 model=self.model,
                 worker=settings.name,
@@ -94,7 +94,7 @@ class Worker:
             service="turnstream-worker",
             instance=f"{self.model}/{settings.name}",
         )
-        turns_log = Log(redis, settings.turns, worker=settings.name)
+        turns_log = Log(direct(redis), settings.turns, worker=settings.name)
         self._publisher = Publisher(self._active, turns_log, traces)
         self._claimer = Claimer(
             queue(),
