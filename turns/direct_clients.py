@@ -24,7 +24,7 @@ class ThreadClient(Client):
 
     def execute_command(self, *arguments: Any, **_: Any) -> Any:
         """Send a command; repeat it once if the connection was closed."""
-        command = prefixed(self.key_prefix, arguments)
+        command = prefixed(self.key_prefix, arguments) if self.key_prefix else arguments
         if self._own is None:
             self._own = self.connection_pool.make_connection()
         try:
@@ -55,7 +55,7 @@ class LoopClient(AsyncClient):
 
     async def execute_command(self, *arguments: Any, **_: Any) -> Any:
         """Send a command; repeat it once if the connection was closed."""
-        command = prefixed(self.key_prefix, arguments)
+        command = prefixed(self.key_prefix, arguments) if self.key_prefix else arguments
         try:
             return await self._sent(command)
         except RedisConnectionError:
@@ -77,7 +77,8 @@ class LoopClient(AsyncClient):
     async def _new_link(self) -> "_Link":
         async with self._linking:
             if self._link is None or self._link.closed:
-                connection: Any = self.connection_pool.make_connection()
+                pool: Any = self.connection_pool
+                connection = pool.make_connection()
                 try:
                     await connection.connect()
                 except BaseException:

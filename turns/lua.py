@@ -78,7 +78,7 @@ def _read(name: str) -> str:
 
 
 def _without_unused(body: str) -> str:
-    """Leave out each function that the rest does not call, and that no function calls which stays."""
+    """Leave out each function that neither the rest calls nor a function that stays."""
     functions = {found[1]: found[0] for found in _FUNCTION.finditer(body)}
     used: set[str] = set()
     unread = [_FUNCTION.sub("", body)]
