@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 from turnstream.turns import lost_turns
@@ -21,7 +22,7 @@ from turnstream.turns.errors import (
     StreamExpired,
 )
 from turnstream.turns.events import kept
-from turnstream.turns.fair_gate import READS, FairGate
+from turnstream.turns.fair_gate import FairGate
 from turnstream.turns.follower import PAGE_BYTES, Follower, Page, ReadLog
 from turnstream.turns.limits import Limits
 from turnstream.turns.lua import Script
@@ -72,8 +73,8 @@ class TurnClient:
         self.relay = Relay(node, self._subscriber, self._redis, settings.redis_url)
         calls = RedisCalls(self._problems)
         self._newer = NewerVersionLog()
-        self._submits, self._reads = FairGate(), FairGate(total=READS, each=READS)
-        self._reply = calls.reply
+        self._submits = FairGate()
+        self._reply, self._reply_to = calls.reply, calls.reply_to
         #: What workers say of themselves.
         self.models = ServedModels(self._redis, calls, self._newer, settings)
         #: Records of turns.
@@ -246,16 +247,16 @@ class TurnClient:
                 continue
 
     async def _read_log(self, turn_id: str, owner: str, after: int) -> Any:
-        async with self._reads.admitted(owner):
-            call = self._follow(
-                id=turn_id,
-                owner=owner,
-                node=self._node,
-                after=after,
-                bytes=PAGE_BYTES,
-                watch_ms=self._watch_ms,
-            )
-            return await self._reply(call)
+        call = partial(
+            self._follow,
+            id=turn_id,
+            owner=owner,
+            node=self._node,
+            after=after,
+            bytes=PAGE_BYTES,
+            watch_ms=self._watch_ms,
+        )
+        return await self._reply_to(owner, call)
 
     def _reader(self, owner: str) -> ReadLog:
         async def read(turn_id: str, after: int) -> Page:

@@ -6,6 +6,7 @@ by hand is a turn of one message without an answer. See `lua_scripts/last_turn.l
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -102,7 +103,8 @@ class Conversations:
         self, id: str, owner: str, items: Sequence[Item], created: Conversation | None
     ) -> tuple[TurnItems, ...]:
         turns = [(new_response_id(), item) for item in items]
-        call = self._add(
+        call = partial(
+            self._add,
             id=id,
             owner=owner,
             created_at=created.created_at if created else None,
@@ -122,7 +124,7 @@ class Conversations:
                 *(items_to_json((item,)) for item in items),
             ],
         )
-        match await self._calls.reply(call):
+        match await self._calls.reply_to(owner, call):
             case b"too_many_bytes":
                 raise ConversationTooLong(f"{self._settings.conversation_bytes} bytes")
             case b"too_many_turns":
@@ -157,8 +159,8 @@ class Conversations:
     async def _chain(
         self, id: str, owner: str, *, with_turns: bool
     ) -> tuple[Conversation, list[str]]:
-        call = self._read(id=id, owner=owner, with_turns=with_turns, **self._life)
-        match await self._calls.reply(call):
+        call = partial(self._read, id=id, owner=owner, with_turns=with_turns, **self._life)
+        match await self._calls.reply_to(owner, call):
             case [b"ok", created_at, metadata, turns]:
                 conversation = Conversation(
                     id=id,
@@ -170,7 +172,7 @@ class Conversations:
                 _check(word, id)
         raise AssertionError("conversation_read.lua returned an unknown reply")
 
-    async def items(self, turn_ids: Sequence[str]) -> list[TurnItems]:
+    async def items(self, turn_ids: Sequence[str], owner: str) -> list[TurnItems]:
         """Return the items of turns, which are known to be the owner's; deleted ones have none.
 
         Raises:
@@ -179,7 +181,7 @@ class Conversations:
         pipe = self._redis.pipeline(transaction=False)
         for turn_id in turn_ids:
             pipe.hmget(keys.turn(turn_id), ["input", "response", "removed"])
-        found = await self._calls.reply(pipe.execute())
+        found = await self._calls.reply_to(owner, pipe.execute)
         return [_items(turn_id, *values) for turn_id, values in zip(turn_ids, found, strict=True)]
 
     async def update(self, id: str, owner: str, metadata: dict[str, str]) -> None:
@@ -189,8 +191,9 @@ class Conversations:
             ConversationNotFound: there is no such conversation for this owner.
             Overloaded: Redis is away.
         """
-        call = self._update(id=id, owner=owner, payloads=[msgspec.json.encode(metadata)])
-        _check(await self._calls.reply(call), id)
+        payloads = [msgspec.json.encode(metadata)]
+        call = partial(self._update, id=id, owner=owner, payloads=payloads)
+        _check(await self._calls.reply_to(owner, call), id)
 
     async def delete(self, id: str, owner: str) -> None:
         """Delete a conversation and what only it holds; stored responses stay.
@@ -200,7 +203,8 @@ class Conversations:
             ConversationLocked: a turn of it is active.
             Overloaded: Redis is away.
         """
-        _check(await self._calls.reply(self._delete(id=id, owner=owner)), id)
+        call = partial(self._delete, id=id, owner=owner)
+        _check(await self._calls.reply_to(owner, call), id)
 
     async def remove(self, id: str, owner: str, turn_id: str, item: str) -> bool:
         """Remove an item, and return whether there was one.
@@ -213,7 +217,8 @@ class Conversations:
             ConversationLocked: a turn of it is active.
             Overloaded: Redis is away.
         """
-        reply = await self._calls.reply(self._remove(id=id, owner=owner, turn=turn_id, item=item))
+        call = partial(self._remove, id=id, owner=owner, turn=turn_id, item=item)
+        reply = await self._calls.reply_to(owner, call)
         if reply == b"item_not_found":
             return False
         _check(reply, id)

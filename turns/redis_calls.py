@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from turnstream.turns import metrics
 from turnstream.turns.errors import RedisUnusable
+from turnstream.turns.fair_gate import READS, FairGate
 from turnstream.turns.problem_log import ProblemLog
 from turnstream.turns.redis_problem import REDIS_ERRORS, problem_of
 
@@ -23,9 +24,23 @@ class RedisCalls:
     """
 
     def __init__(self, problems: ProblemLog) -> None:
+        self._reads = FairGate(total=READS, each=READS)
         self._problems = problems
         #: When Redis last replied to any call.
         self.last_reply = 0.0
+
+    async def reply_to(self, owner: str, call: Callable[[], Awaitable[Any]]) -> Any:
+        """Make an owner's call when it is the owner's turn, and wait for the reply.
+
+        Raises:
+            RateLimited: too many calls of this owner wait already.
+            RedisUnusable: as `reply`, also while the call waits for its turn.
+        """
+        return await self.reply(self._in_turn(owner, call))
+
+    async def _in_turn(self, owner: str, call: Callable[[], Awaitable[Any]]) -> Any:
+        async with self._reads.admitted(owner):
+            return await call()
 
     async def reply(self, call: Awaitable[Any]) -> Any:
         """Wait for the reply to one call.

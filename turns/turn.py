@@ -1,10 +1,9 @@
 """A turn as a node submits it and as a worker claims it, and its JSON in the record."""
 
 import json
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
-from functools import cache
-from typing import Any, Literal, assert_never, cast
+from typing import Any, Literal, assert_never
 
 from turnstream.prompts.tools import Offer, Tool, ToolChoice, offer
 from turnstream.turns import tools_json
@@ -115,13 +114,14 @@ class Request:
 
 def _stated(value: "Request | SamplingParams") -> dict[str, object]:
     # Defaults are left out to save memory for each turn that waits.
-    of_kind = _defaults(type(value)).items()
+    of_kind = _DEFAULTS[type(value)].items()
     return {k: each for k, default in of_kind if (each := getattr(value, k)) not in (None, default)}
 
 
-@cache
-def _defaults(kind: Hashable) -> dict[str, object]:
-    return {field.name: field.default for field in fields(cast(Any, kind))}
+_DEFAULTS: dict[type, dict[str, object]] = {
+    kind: {field.name: field.default for field in fields(kind)}
+    for kind in (Request, SamplingParams)
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
