@@ -109,7 +109,7 @@ class Usage(Struct, frozen=True, kw_only=True):
     total_tokens: Count
 
 
-Cut = Literal["max_output_tokens"]
+Cut = Literal["max_output_tokens", "steered"]
 
 
 class IncompleteDetails(Struct, frozen=True, kw_only=True):
@@ -255,6 +255,17 @@ class ResponseFields(Hints, frozen=True, kw_only=True):
     frequency_penalty: float
 
 
+class Steering(Struct, frozen=True, kw_only=True):
+    """What became of the input of `response.steer`; an addition to the protocol.
+
+    `continued`: the response `response_id` goes on with it. `pending`: it goes in front of the
+    input that the outputs of the called tools are sent with. `failed`: it was not used.
+    """
+
+    outcome: Literal["continued", "pending", "failed"]
+    response_id: ResponseId | UnsetType = UNSET
+
+
 class Response(ResponseFields, frozen=True, kw_only=True):
     """A response at one moment."""
 
@@ -262,6 +273,8 @@ class Response(ResponseFields, frozen=True, kw_only=True):
     error: ResponseError | None
     #: Only while it is queued.
     queue: Queue | UnsetType = UNSET
+    #: Only if it was steered, and has ended.
+    steering: Steering | UnsetType = UNSET
 
 
 class Problem(Struct, frozen=True, kw_only=True):
