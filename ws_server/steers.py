@@ -30,11 +30,11 @@ from turnstream.ws_server.socket_key import SocketKey
 from turnstream.ws_server.unexpected import confined
 
 
-class _Answer(Struct):
+class _Answer(Struct, frozen=True):
     output: tuple[OutputItem, ...] = ()
 
 
-class _Last(Struct):
+class _Last(Struct, frozen=True):
     """What is read of the last event of a response."""
 
     response: _Answer = _Answer()

@@ -59,7 +59,7 @@ local function continue_turn(id, steers)
     reserved_tokens = steers.reserved_tokens, budget_day = steers.budget_day,
   }, {
     previous = id, bytes = bytes + #input, turns = turns + 1, turn_seconds = tonumber(steers.turn_seconds),
-    watch_ms = tonumber(steers.watch_ms), tag = steers.tag,
+    watch_ms = tonumber(steers.watch_ms), tag = tonumber(steers.tag),
   }, now)
 end
 
