@@ -12,6 +12,8 @@ class TakenSteer(Struct, frozen=True, kw_only=True):
 
     id: SteerId
     previous_response_id: ResponseId
+    #: In the answer to a frame that had one.
+    idempotency_key: str | UnsetType = UNSET
 
 
 class ReturnedSteer(Struct, frozen=True, kw_only=True):
@@ -22,6 +24,8 @@ class ReturnedSteer(Struct, frozen=True, kw_only=True):
     previous_response_id: str
     #: As the client sent it.
     input: Raw
+    #: In the answer to a frame that had one.
+    idempotency_key: str | UnsetType = UNSET
 
 
 class SteerError(Struct, frozen=True, kw_only=True, tag_field="type", tag="invalid_request_error"):

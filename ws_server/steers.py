@@ -90,12 +90,11 @@ async def steer(
             taken = await turn_client.steering.steer(target, said)
     except TurnError as exc:
         known = exc.steer_id if isinstance(exc, SteerRefused) else None
-        return _failed(id, _json(asked.input), exc, known, stream_id)
-    return encode(
-        SteerAccepted(
-            steer=TakenSteer(id=taken, previous_response_id=id), stream_id=_lane(stream_id)
-        )
+        return _failed(id, _json(asked.input), exc, known, stream_id, asked.idempotency_key)
+    accepted = TakenSteer(
+        id=taken, previous_response_id=id, idempotency_key=_unless_none(asked.idempotency_key)
     )
+    return encode(SteerAccepted(steer=accepted, stream_id=_unless_none(stream_id)))
 
 
 async def unused(
@@ -132,23 +131,29 @@ def _pending(
         SteerPending(
             steer=TakenSteer(id=queued.id, previous_response_id=response_id),
             required_input=required,
-            stream_id=_lane(stream_id),
+            stream_id=_unless_none(stream_id),
         )
     )
 
 
 def _failed(
-    response_id: str, input: str, error: TurnError, steer_id: str | None, stream_id: str | None
+    response_id: str,
+    input: str,
+    error: TurnError,
+    steer_id: str | None,
+    stream_id: str | None,
+    key: str | None = None,
 ) -> str:
     return encode(
         SteerFailed(
             steer=ReturnedSteer(
-                id=UNSET if steer_id is None else steer_id,
+                id=_unless_none(steer_id),
                 previous_response_id=response_id,
                 input=Raw(input.encode()),
+                idempotency_key=_unless_none(key),
             ),
             error=SteerError(code=error.code, message=error.message),
-            stream_id=_lane(stream_id),
+            stream_id=_unless_none(stream_id),
         )
     )
 
@@ -158,5 +163,5 @@ def _json(input: object) -> str:
     return json.dumps(input)
 
 
-def _lane(stream_id: str | None) -> str | UnsetType:
-    return UNSET if stream_id is None else stream_id
+def _unless_none(value: str | None) -> str | UnsetType:
+    return UNSET if value is None else value
