@@ -73,6 +73,8 @@ def test_ctrl_c_stops_the_answer_and_twice_leaves(service: Service, tmp_path: Pa
         terminal.type("\x03")
         terminal.type(f"{FILM}\r")
         terminal.expect("iceberg.")
+        # Before that it would stop the answer, which need not have ended.
+        terminal.expect_at_cursor(PROMPT)
         terminal.type("\x03")
         terminal.expect("Ctrl-C again leaves")
         terminal.type("\x03")
