@@ -1,4 +1,4 @@
-"""Every Redis key and channel, one function each.
+"""Every Redis key and channel, one function each; those of webhooks are in `turns.webhook_keys`.
 
 The Lua scripts use the same names: `turns.lua_keys` writes the keys into them, so that a key is
 spelled in this file and nowhere else. Queue names of Celery are in `turns.wake_up`.
