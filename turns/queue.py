@@ -15,6 +15,7 @@ from turnstream.turns.lua import Script
 from turnstream.turns.origin import Origin
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.token_logprobs import from_json
+from turnstream.turns.traces import NO_TRACES, Traces
 from turnstream.turns.turn import Claimed, Request
 from turnstream.turns.versions import NewerVersionLog
 
@@ -45,13 +46,16 @@ class TurnQueue:
         model: str,
         worker: str,
         most_bytes: int = MOST_BYTES,
+        traces: Traces = NO_TRACES,
     ) -> None:
         """Create a client.
 
         Args:
             most_bytes: of a conversation that a claim reads; more does not fit into a prompt.
+            traces: what reports attempts that a sweep finds lost.
         """
         self._most_bytes = most_bytes
+        self._traces = traces
         self._client = client
         self._settings = settings
         self._model = model
@@ -125,7 +129,7 @@ class TurnQueue:
         """Handle overdue turns; return the ids of those whose worker was lost."""
         moved, newer = self._sweep(**self._settings.sweep_arguments)
         self._newer.report(newer.decode())
-        return lost_turns.report(moved)
+        return lost_turns.report(moved, self._traces)
 
     def requeue(self, unfinished: Sequence[tuple[str, int]]) -> None:
         """Requeue turns, each by id and attempt, that this worker will not finish."""

@@ -72,6 +72,11 @@ class Worker:
             )
         self._engine = loaded.engine
         table = byte_table(loaded.tokenizer)
+        traces = open_traces(
+            settings.turns.traces,
+            service="turnstream-worker",
+            instance=f"{self.model}/{settings.name}",
+        )
 
         def queue() -> TurnQueue:
             return TurnQueue(
@@ -80,6 +85,7 @@ class Worker:
                 model=self.model,
                 worker=settings.name,
                 most_bytes=table.most_bytes(loaded.engine.context),
+                traces=traces,
             )
 
         tool_format = _tool_format(loaded, settings.tool_parser)
@@ -89,11 +95,6 @@ class Worker:
             CountQueue(redis, model=self.model), prompter, context=loaded.engine.context
         )
         self._active = ActiveTurns(loaded.engine.capacity)
-        traces = open_traces(
-            settings.turns.traces,
-            service="turnstream-worker",
-            instance=f"{self.model}/{settings.name}",
-        )
         turns_log = Log(redis, settings.turns, worker=settings.name)
         self._publisher = Publisher(self._active, turns_log, traces)
         self._claimer = Claimer(

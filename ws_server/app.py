@@ -53,7 +53,10 @@ def create_app(settings: ServerSettings) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with open_client(settings.turns, settings.node) as turn_client:
+        traces = open_traces(
+            settings.turns.traces, service="turnstream-node", instance=settings.node
+        )
+        async with open_client(settings.turns, settings.node, traces) as turn_client:
             # Logs what is the matter; the node waits for Redis.
             await turn_client.redis_problem(model)
             directory = Directory(turn_client, model, settings.models)
@@ -72,9 +75,7 @@ def create_app(settings: ServerSettings) -> Starlette:
                         settings.connections.node_bytes, "The requests that are not answered yet"
                     ),
                     owner_sockets=Counts(settings.connections.owner_sockets),
-                    traces=open_traces(
-                        settings.turns.traces, service="turnstream-node", instance=settings.node
-                    ),
+                    traces=traces,
                 )
                 watching = watch_keys(node.access.known, lambda: list(node.sessions))
                 with scrape.metrics_port(node, settings):
