@@ -23,7 +23,7 @@ from turnstream.turns.limits import Limits
 from turnstream.turns.lua import Script
 from turnstream.turns.migration import migrate
 from turnstream.turns.overview import Overview, ReadOverview, overview
-from turnstream.turns.owner_limits import StoredLimits
+from turnstream.turns.owner_limits import CurrentLimits, StoredLimits
 from turnstream.turns.probe import Probe
 from turnstream.turns.problem_log import ProblemLog
 from turnstream.turns.reader_room import ReaderRoom
@@ -58,6 +58,8 @@ class TurnClient:
         self._settings, self._traces = settings, traces
         #: What a conversation may have.
         self.conversation_bytes = settings.conversation_bytes
+        #: What each owner may ask for, kept up to date.
+        self.limits = CurrentLimits(settings.limits)
         self._node = node
         self._wake_up = WakeUp()
         self._redis = connect_async(settings.redis_url, key_prefix=settings.key_prefix)
@@ -75,12 +77,12 @@ class TurnClient:
         #: Records of turns.
         self.stored = Stored(self._redis, calls, alive_ms=settings.alive_ms)
         #: Conversations with an id.
-        self.conversations = Conversations(self._redis, calls, settings)
+        self.conversations = Conversations(self._redis, calls, settings, self.limits)
         #: Keys that were made at run time.
         self.api_keys = ApiKeys(self._redis, calls)
         self._stored_limits = StoredLimits(self._redis, calls)
         #: Token counts of conversations.
-        self.counts = TokenCounter(self._redis, calls, self.relay, settings, node)
+        self.counts = TokenCounter(self._redis, calls, self.relay, settings, self.limits, node)
         self._submit = Script(self._redis, "submit")
         self._warm_up = Script(self._redis, "warm_up")
         self._follow = Script(self._redis, "follow")
@@ -111,13 +113,13 @@ class TurnClient:
             TierNotAllowed, RateLimited: the owner may not use this tier, or has reached a limit.
             Overloaded: the queue is full, or Redis is away.
         """
-        limits = self._settings.limits.of(turn.owner)
+        limits = self.limits.of(turn.owner)
         limits.check_tier(turn.tier)
         follower = Follower(turn.id, after=-1, read=self._reader(turn.owner), room=room)
         # Added before the turn exists, so that its first event is not missed.
         self.relay.add(follower)
         try:
-            match await self._submit_turn(turn):
+            match await self._submit_turn(turn, limits):
                 case [b"ok", *reply]:
                     follower.take(Page(reply[:2], ends=not turn.generate), after=-1)
                     follower.limit_use = limits.use(*reply[2:]) if reply[2:] else None
@@ -126,17 +128,17 @@ class TurnClient:
                         yield known
                     return
                 case reply:
-                    raise refusal(reply, turn, self._settings)
+                    raise refusal(reply, turn, self._settings, limits)
             yield follower
         finally:
             self.relay.remove(follower)
             follower.close()
 
-    async def _submit_turn(self, turn: Turn) -> Any:
+    async def _submit_turn(self, turn: Turn, limits: Limits) -> Any:
         async with self._submits.admitted(turn.owner):
             if not turn.generate:
-                return await self._reply(self._warm_up(**warm_up(turn, self._settings)))
-            args = submission(turn, self._settings, self._wake_up, node=self._node)
+                return await self._reply(self._warm_up(**warm_up(turn, self._settings, limits)))
+            args = submission(turn, self._settings, limits, self._wake_up, node=self._node)
             replicas = self._settings.wait_replicas
             return await self._reply(submit_to(self._redis, self._submit, args, replicas=replicas))
 
@@ -159,10 +161,6 @@ class TurnClient:
         finally:
             self.relay.remove(follower)
             follower.close()
-
-    def limits_of(self, owner: str) -> Limits:
-        """Return what an owner may ask for."""
-        return self._settings.limits.of(owner)
 
     async def cancel(self, turn_id: str, owner: str) -> None:
         """Cancel a turn, whether it waits or runs; return before it has ended.
@@ -225,7 +223,7 @@ class TurnClient:
         while True:
             await asyncio.sleep(MAINTAIN_SECONDS)
             try:
-                await self._stored_limits.refresh(self._settings.limits)
+                await self._stored_limits.refresh(self.limits)
                 if self._probed is not None:
                     await self.redis_problem(self._probed)
                 await self.migrate()

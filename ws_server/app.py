@@ -61,7 +61,9 @@ def create_app(settings: ServerSettings) -> Starlette:
             await turn_client.redis_problem(model)
             directory = Directory(turn_client, model, settings.models)
             grammars = GrammarCheck()
-            async with open_batches(settings, directory, grammars) as batch_service:
+            async with open_batches(
+                settings, turn_client.limits, directory, grammars
+            ) as batch_service:
                 node = app.state.node = NodeState(
                     access=Access(settings, turn_client.api_keys),
                     turn_client=turn_client,
