@@ -1,6 +1,7 @@
 """A worker's client of the queue: claim turns, send heartbeats, sweep, requeue."""
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, cast
@@ -139,6 +140,10 @@ class TurnQueue:
     def register(self) -> None:
         """Begin as a worker that claims turns, whatever was asked of one with the same name."""
         self._client.hdel(keys.draining(self._model), self._worker)
+
+    def drain(self) -> None:
+        """Note that this worker claims no more turns, so that nobody counts on it."""
+        self._client.hset(keys.draining(self._model), self._worker, str(int(time.time() * 1000)))
 
     def unregister(self) -> None:
         """Remove this worker from the model's live workers, so that no wake-up is sent to it."""

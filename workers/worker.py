@@ -149,6 +149,7 @@ class Worker:
     def stop(self) -> None:
         """Let running turns continue for the drain time, requeue the rest, and end the threads."""
         self._draining = True
+        self._heartbeat.drain()
         self._counter.stop_counting()
         self._claimer.stop()
         deadline = time.monotonic() + self._settings.drain_seconds
