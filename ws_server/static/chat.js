@@ -40,7 +40,7 @@ const answers = new Answers(client, store, changed);
 const menu = new Menu();
 const scroll = new Scroll($("main"), $("turns"));
 const options = new Options((chosen) => change((conversation) => void (conversation.options = chosen)));
-const transcript = new Transcript($("turns"), answers, { again, edit, step, announce, connected });
+const transcript = new Transcript($("turns"), answers, { client, again, goOn, edit, step, announce });
 const sidebar = new Sidebar({ rename, remove });
 const composer = new Composer({ ask: (text) => ask(text, continued(shown)), stop, editLast });
 
@@ -80,6 +80,12 @@ async function again(turnKey) {
 /** Return an item as a request has it, without what the server added. */
 function asInput({ id, status, ...item }) {
   return item;
+}
+
+/** Ask for the rest of an answer that was cut. */
+async function goOn(turnKey) {
+  await ask("Continue.", turnOf(shown, turnKey));
+  $("question").focus();
 }
 
 async function edit(turnKey, text) {

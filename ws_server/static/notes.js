@@ -7,13 +7,18 @@ export function stateOf({ id, state, text }) {
   return text ? "writing" : "thinking";
 }
 
+/** Why a turn waits, by the code of the refusal or of the connection's end. */
+const REASONS = {
+  overloaded: "The server is full at the moment",
+  rate_limit_exceeded: "You are at your limit at the moment",
+  restarting: "The server is restarting",
+};
+
 /** Return the line beside an answer. */
-export function noteOf({ id, state, text, response, error, queue }, connected) {
+export function noteOf({ id, state, text, response, error, queue, refusal }, client) {
   switch (state) {
     case "waiting":
-      if (id) return "The server goes on with this answer; it is read when there is a connection.";
-      if (!connected) return "Kept in this browser; it is sent as soon as there is a connection.";
-      return "The server can't take it at the moment; it is asked again.";
+      return waiting(id, client.state === "open", REASONS[(refusal ?? client.error)?.code]);
     case "queued":
       return queue ? "" : "In the queue";
     case "in_progress":
@@ -29,6 +34,13 @@ export function noteOf({ id, state, text, response, error, queue }, connected) {
     default:
       return "";
   }
+}
+
+function waiting(id, connected, reason) {
+  if (connected) return `${reason ?? "The server can't take it at the moment"}; it is asked again.`;
+  const then = "when there is a connection.";
+  if (id) return `${reason ? `${reason}. It` : "The server"} goes on with this answer; it is read ${then}`;
+  return `${reason ? `${reason}. It is kept` : "Kept"} in this browser; it is sent ${then}`;
 }
 
 function cut(reason) {

@@ -80,6 +80,8 @@ export interface Turn {
   /** The response as the latest event showed it. */
   readonly response: ResponseObject | null;
   readonly error: TurnstreamError | null;
+  /** Why the server did not take it when it was sent last, while it waits to be sent again. */
+  readonly refusal: TurnstreamError | null;
   /** Grows with every change. */
   readonly version: number;
   /**
@@ -138,7 +140,7 @@ export interface SharedOptions extends ConnectOptions {
 /** One connection, or one shared by tabs, with its turns. */
 export interface Client {
   readonly state: ConnectionState;
-  /** Why the state is `closed` or `waiting`, if that is known. */
+  /** Why the state is `closed` or `waiting`, if that is known: `restarting`, `overloaded`, `no_connection` … */
   readonly error: TurnstreamError | null;
   /** When the next attempt is, as `Date.now()` has it, in the state `waiting`. */
   readonly retryAt: number | null;

@@ -24,7 +24,7 @@ export const ends = (/** @type {{type: string}} */ event) => ENDS.has(event.type
  * @typedef {{create?: Record<string, unknown>, id: string | null, last: number, lane: string | null, maybeSent?: boolean}} Request
  *
  * @typedef {{code: string, message: string, param?: string | null, status?: number}} Problem
- * @typedef {{event: any} | {sent: boolean} | {error: Problem}} Report
+ * @typedef {{event: any} | {sent: boolean, refusal?: Problem} | {error: Problem}} Report
  *
  * @typedef {Request & {ref: string, wire: string | null, sent: boolean, answered: boolean, size: number,
  *   cancelling: boolean, dropped: boolean, tries: number, delayed: boolean}} Job
@@ -177,11 +177,12 @@ export class Session {
     const passing = expired || status === 429 || status >= 500 || error.code === "conversation_locked";
     // An answer that exists is waited for as long as it takes, and a token is renewed or the socket ends.
     const most = expired || (job.id !== null && error.code === "overloaded") ? Infinity : this.#retries;
+    const plain = { code: problem.code, message: problem.message, param: problem.param, status };
     if (!passing || error.code === "insufficient_quota" || error.code === "response_lost" || job.tries >= most) {
-      this.#fail(job, { code: problem.code, message: problem.message, param: problem.param, status });
+      this.#fail(job, plain);
       return this.#fill();
     }
-    this.#unplace(job);
+    this.#unplace(job, plain);
     job.delayed = true;
     const again = () => {
       job.delayed = false;
@@ -212,10 +213,16 @@ export class Session {
     for (const job of this.#jobs.values()) if (job.cancelling && job.wire) this.#sendCancel(job);
   }
 
-  #unplace(/** @type {Job} */ job) {
+  /**
+   * Take a request from its lane; it is sent again later.
+   *
+   * @param {Job} job
+   * @param {Problem} [refusal] why the server did not take it
+   */
+  #unplace(job, refusal) {
     if (job.wire !== null && this.#wires.get(job.wire) === job) this.#wires.set(job.wire, null);
     job.wire = null;
-    this.#report(job.ref, { sent: false });
+    this.#report(job.ref, { sent: false, refusal });
   }
 
   #free(/** @type {Job} */ job) {

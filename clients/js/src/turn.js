@@ -30,6 +30,8 @@ export class Turn {
   response = null;
   /** @type {TurnstreamError | null} */
   error = null;
+  /** @type {TurnstreamError | null} */
+  refusal = null;
   version = 0;
   /** Each event, with the text that it adds. @type {{event: TurnEvent, added: string}[]} */
   #events = [];
@@ -99,7 +101,10 @@ export class Turn {
     if (this.ended) return;
     if ("error" in report) this.fail(new TurnstreamError(report.error));
     else if ("event" in report) this.#apply(report.event);
-    else this.state = report.sent ? this.#known : "waiting";
+    else {
+      this.state = report.sent ? this.#known : "waiting";
+      this.refusal = report.refusal ? new TurnstreamError(report.refusal) : null;
+    }
     this.#changed();
   }
 
