@@ -34,7 +34,8 @@ const RESPONSE = /^#(resp_[0-9a-f]{32})$/;
 let shown = newConversation();
 
 const key = await unlocked();
-const client = connect({ url: new URL(".", location.href).href, key });
+// A person waits for a server that is full, and may stop that.
+const client = connect({ url: new URL(".", location.href).href, key, retries: 10 });
 const store = new Store(changed);
 const answers = new Answers(client, store, changed);
 const menu = new Menu();
@@ -201,7 +202,8 @@ async function openLink(code) {
 }
 
 function announce(text) {
-  $("announcement").textContent = text;
+  // In a frame of its own: a long answer takes as long to be laid out again as the frame that ends it.
+  setTimeout(() => ($("announcement").textContent = text), 50);
 }
 
 let wasConnected = false;
