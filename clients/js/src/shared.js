@@ -112,8 +112,8 @@ class WorkerSession {
     } else if (message.state) {
       this.#listener.onState({ ...message.state, error: revived(message.state.error) });
     } else if (message.lock && message.lock !== this.#lock) {
-      // It is free when the worker has ended, or when the site's data was cleared under a living
-      // one: then the same worker names it again, and opening once more would never end.
+      // It is free when the worker has ended, or has lost it while it lives: then the same worker may
+      // name it once more before it has another, and to open again for that would never end.
       this.#lock = message.lock;
       const { signal } = this.#end;
       navigator.locks.request(message.lock, { signal }, () => this.#reopen(port)).catch(() => {});
