@@ -38,9 +38,10 @@ export function noteOf({ id, state, text, response, error, queue, refusal }, cli
 
 function waiting(id, connected, reason) {
   if (connected) return `${reason ?? "The server can't take it at the moment"}; it is asked again.`;
-  const then = "when there is a connection.";
-  if (id) return `${reason ? `${reason}. It` : "The server"} goes on with this answer; it is read ${then}`;
-  return `${reason ? `${reason}. It is kept` : "Kept"} in this browser; it is sent ${then}`;
+  const kept = id
+    ? "The answer goes on at the server, and is read when there is a connection."
+    : "Kept in this browser, and sent as soon as there is a connection.";
+  return reason ? `${reason}. ${kept}` : kept;
 }
 
 function cut(reason) {
