@@ -1,6 +1,6 @@
 // The SharedWorker: one session for all tabs of one person at one service.
 //
-// From a tab: {open}, {start, request}, {cancel}, {wake}, {answer, token or problem}, {bye}. To a tab:
+// From a tab: {open}, {start, request}, {cancel}, {ref, steer}, {wake}, {answer, token or problem}, {bye}. To a tab:
 // {state}, {ref, report}, {ask, refused}: give the key, {lock}: the name of one that is held as long as
 // the worker lives. A tab that crashes says nothing, so a key is
 // asked of all tabs, and one answer is enough.
@@ -64,6 +64,7 @@ class Group {
   #take(/** @type {number} */ number, /** @type {any} */ message) {
     if (message.start !== undefined) this.#session.start(`${number}:${message.start}`, message.request);
     else if (message.cancel !== undefined) this.#session.cancel(`${number}:${message.cancel}`);
+    else if (message.steer) this.#session.steer(`${number}:${message.ref}`, message.steer);
     else if (message.wake) this.#session.wake();
     else if (message.answer !== undefined) this.#asked.get(message.answer)?.settle(message);
     else if (message.bye) {
