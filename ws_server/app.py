@@ -55,13 +55,16 @@ def create_app(settings: ServerSettings) -> Starlette:
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
-        async with open_client(settings.turns, settings.node) as turn_client:
+        traces = open_traces(
+            settings.turns.traces, service="turnstream-node", instance=settings.node
+        )
+        async with open_client(settings.turns, settings.node, traces) as turn_client:
             # Logs what is the matter; the node waits for Redis.
             await turn_client.redis_problem(model)
             directory = Directory(turn_client, model, settings.models)
             grammars = GrammarCheck()
             async with (
-                open_batches(settings, directory, grammars) as batch_service,
+                open_batches(settings, turn_client.limits, directory, grammars) as batch_service,
                 open_webhooks(settings.turns, settings.webhooks) as webhook_service,
             ):
                 node = app.state.node = NodeState(
@@ -78,9 +81,7 @@ def create_app(settings: ServerSettings) -> Starlette:
                         settings.connections.node_bytes, "The requests that are not answered yet"
                     ),
                     owner_sockets=Counts(settings.connections.owner_sockets),
-                    traces=open_traces(
-                        settings.turns.traces, service="turnstream-node", instance=settings.node
-                    ),
+                    traces=traces,
                 )
                 watching = watch_keys(node.access.known, lambda: list(node.sessions))
                 with scrape.metrics_port(node, settings):

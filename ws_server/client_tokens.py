@@ -43,7 +43,7 @@ async def create_client_token(request: Request) -> Response:
         expires_at = min(expires_at, visitor.key.expires_at)
     text, token = await client.api_keys.create_token(
         visitor.key,
-        client.limits_of(visitor.owner).client_tokens_per_minute,
+        client.limits.of(visitor.owner).client_tokens_per_minute,
         owner=visitor.owner,
         expires_at=expires_at,
         made_with=visitor.digest,

@@ -21,7 +21,7 @@ from turnstream.turns.files import Files
 from turnstream.turns.limits import OwnerLimits
 from turnstream.turns.loading import LoadingProgress
 from turnstream.turns.log import Log
-from turnstream.turns.owner_limits import StoredLimits
+from turnstream.turns.owner_limits import CurrentLimits, StoredLimits
 from turnstream.turns.prefixed_clients import prefixed
 from turnstream.turns.problem_log import ProblemLog
 from turnstream.turns.queue import TurnQueue
@@ -64,7 +64,7 @@ async def test_a_turn_of_a_prefixed_installation_touches_no_other_keys(
     webhooks, outbox = Webhooks(store), WebhookOutbox(store)
     hook = await webhooks.create("ann", name="x", url="https://a.b/", event_types=EVENT_TYPES)
     assert (await webhooks.page("ann", after="we_0", limit=9))[0] == [hook]
-    batches = BatchStore(store, ours)
+    batches = BatchStore(store, ours, CurrentLimits(ours.limits))
     batch = await batches.create("ann", PLAN, None)
     assert (await batches.page("ann", after=None, limit=9))[0] == [batch]
     assert await batches.parts(batch) == []
@@ -83,7 +83,7 @@ async def test_a_turn_of_a_prefixed_installation_touches_no_other_keys(
     assert await api_keys.revoke(key.id)
     await limits.set("ann", "requests_per_minute=60")
     assert list(await limits.all()) == ["ann"]
-    await limits.refresh(OwnerLimits())
+    await limits.refresh(CurrentLimits(OwnerLimits()))
     await store.aclose()
 
     assert sorted(channels) == [b"ours:ts:node:n", f"ours:ts:worker:{turn.model}:w0".encode()]
