@@ -10,6 +10,7 @@ import redis.asyncio
 from redis.asyncio import Redis
 
 from tests.turns.conftest import MakeTurn, ending, submitted
+from tests.turns.test_steering import steer
 from turnstream.turns import keys, webhook_keys, webhook_outbox
 from turnstream.turns.batch import Batch, Status
 from turnstream.turns.batch_store import BatchStore
@@ -105,6 +106,17 @@ async def test_a_cancelled_turn_and_one_that_ran_out_of_time_are_announced(
     [delivery] = await outbox.claim(10)
     expected = "response.failed" if late else "response.cancelled"
     assert json.loads(delivery.body)["type"] == expected
+
+
+async def test_a_turn_that_ends_because_it_is_steered_is_announced_and_its_successor_is_not_yet(
+    turn_client: TurnClient, make_turn: MakeTurn, endpoint: Endpoint, outbox: WebhookOutbox
+) -> None:
+    turn = await submitted(turn_client, make_turn())
+    await steer(turn_client, turn)
+
+    [delivery] = await outbox.claim(10)
+    body = json.loads(delivery.body)
+    assert (body["type"], body["data"]["id"]) == ("response.incomplete", turn.id)
 
 
 async def test_a_batch_is_announced_once_and_its_lines_are_not(
