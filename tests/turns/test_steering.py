@@ -206,3 +206,38 @@ async def test_texts_of_a_steer_are_not_kept_twice(
     assert 0 < await redis.ttl(keys.steers(turn.id)) <= await redis.ttl(keys.turn(turn.id))
     await turn_client.stored.delete(turn.id, "ann")
     assert not await redis.exists(keys.steers(turn.id))
+
+
+async def test_bytes_of_steers_count_for_their_owner_while_they_are_kept(
+    node: Node, queue: TurnQueue, log: Log, make_turn: MakeTurn, redis: Redis
+) -> None:
+    async def stored() -> int:
+        return int(await redis.hget(keys.stored_bytes("ann"), "total") or 0)  # type: ignore[misc]
+
+    async with node("stored_bytes=20000") as turn_client:
+        turn = await running(turn_client, queue, make_turn())
+        alone = await stored()
+        await steer(turn_client, turn, "a" * 4000)
+        assert await stored() > alone + 8000
+        with pytest.raises(RateLimited, match="stored_bytes=20000"):
+            await steer(turn_client, turn, "b" * 4000)
+        log.append([ending(turn.id, first=3)])
+        successor = queue.claim(1)
+        assert successor is not None
+        with_successor = await stored()
+        log.append([ending(successor.id, first=3)])
+        for id in (successor.id, turn.id):
+            await turn_client.stored.delete(id, "ann")
+
+        # The text is kept once, in the successor's record.
+        assert with_successor < alone + 4000 + 8000
+        failing = await running(turn_client, queue, make_turn())
+        before = await stored()
+        await steer(turn_client, failing, "c" * 2000)
+        await turn_client.cancel(failing.id, "ann")
+        log.append([ending(failing.id, first=3)])
+        assert await stored() > before + 4000
+        await turn_client.stored.delete(failing.id, "ann")
+
+    # What is left are the logs, which expire by themselves.
+    assert await stored() < 4000
