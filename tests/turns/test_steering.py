@@ -11,7 +11,12 @@ from tests.turns.conftest import MakeTurn, ending, submitted
 from turnstream.turns import keys
 from turnstream.turns.batch import Batch
 from turnstream.turns.client import TurnClient, open_client
-from turnstream.turns.errors import ConversationTooLong, RateLimited, ResponseNotFound
+from turnstream.turns.errors import (
+    ConversationTooLong,
+    RateLimited,
+    ResponseNotFound,
+    TierNotAllowed,
+)
 from turnstream.turns.limits import OwnerLimits
 from turnstream.turns.log import Log, Verdict
 from turnstream.turns.queue import LeaseStatus, TurnQueue
@@ -242,3 +247,27 @@ async def test_bytes_of_steers_count_for_their_owner_while_they_are_kept(
 
         # With the record; the log expires by itself.
         assert await stored() < kept - 4000 - 1536
+
+
+async def test_a_turn_in_a_tier_that_its_owner_may_not_use_any_more_is_not_steered(
+    turn_client: TurnClient, node: Node, queue: TurnQueue, make_turn: MakeTurn
+) -> None:
+    turn = await running(turn_client, queue, make_turn(tier="flex"))
+    async with node("tiers=default") as limited:
+        with pytest.raises(TierNotAllowed):
+            await steer(limited, turn)
+
+
+async def test_a_successor_keeps_the_conversation_before_it_alive(
+    turn_client: TurnClient, queue: TurnQueue, log: Log, make_turn: MakeTurn, redis: Redis
+) -> None:
+    turn = await running(turn_client, queue, make_turn(store=False))
+    log.append([ending(turn.id, first=3)])
+    after = make_turn(previous_response_id=turn.id, previous_cached=True)
+    await running(turn_client, queue, after)
+    await steer(turn_client, after)
+    await redis.expire(keys.turn(turn.id), 5)
+    await redis.hdel(keys.turn(turn.id), "held")  # type: ignore[misc]
+    log.append([ending(after.id, first=3)])
+
+    assert await redis.ttl(keys.turn(turn.id)) > 60
