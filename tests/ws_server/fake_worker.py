@@ -15,6 +15,7 @@ from turnstream.turns.turn import Claimed
 from turnstream.workers.output_items import OutputItems
 
 MODEL = "tiny"
+ABOUT = {"created": 0, "context": 64, "temperature": 1.0, "top_p": 1.0}
 
 
 @dataclass(slots=True)
@@ -40,8 +41,7 @@ class FakeWorker:
 
     def heartbeat(self) -> None:
         """Send one heartbeat."""
-        about = {"created": 0, "context": 64, "temperature": 1.0, "top_p": 1.0}
-        self.queue.heartbeat([], about, slots=1)
+        self.queue.heartbeat([], ABOUT, slots=1)
 
     async def cancelled(self) -> None:
         """Wait until the turn is to be cancelled."""
@@ -56,7 +56,7 @@ class FakeWorker:
         assert self.claimed is not None
         mine = [(self.claimed.id, self.claimed.attempt)]
         async with asyncio.timeout(20):
-            while self.queue.heartbeat(mine, {}, slots=4) != [word]:
+            while self.queue.heartbeat(mine, ABOUT, slots=4) != [word]:
                 await asyncio.sleep(0.02)
 
     def say(self, *slices: str) -> None:
