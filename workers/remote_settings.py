@@ -32,7 +32,7 @@ class RemoteSettings:
         _urls,
         (),
         "with the engine `remote`: the base URLs of vLLM's servers, separated by commas",
-        shown="",
+        shown="none",
     ).field()
     #: One for all servers, or one for each.
     keys: tuple[str, ...] = Setting(
@@ -40,7 +40,7 @@ class RemoteSettings:
         _keys,
         (),
         "the API key of these servers; or one for each of them, separated by commas",
-        shown="",
+        shown="none",
     ).field()
     model: str = Setting(
         "REMOTE_MODEL",

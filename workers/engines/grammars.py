@@ -11,10 +11,8 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-import torch
 from llguidance import LLMatcher, LLTokenizer, hf
 from numpy.typing import NDArray
-from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
 from turnstream.turns.constraint import Constraint
@@ -32,14 +30,12 @@ class Matcher:
         self._matcher = matcher
         self._vocabulary = vocabulary
 
-    def restrict(self, logits: Tensor) -> None:
-        """Make the tokens that may not come next impossible, in place; ``(vocabulary,)``."""
-        barred = torch.from_numpy(~self._allowed()).to(logits.device, non_blocking=True)
-        logits.masked_fill_(barred, float("-inf"))
-
-    def allowed_ids(self) -> list[int]:
-        """Return the tokens that may come next, in ascending order."""
-        return [int(id) for id in np.flatnonzero(self._allowed())]
+    def allowed(self) -> NDArray[np.bool_]:
+        """Return which tokens may come next; ``(vocabulary,)``."""
+        begun = time.perf_counter()
+        bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
+        metrics.CONSTRAINT_MASK.observe(time.perf_counter() - begun)
+        return np.unpackbits(bits, count=self._vocabulary, bitorder="little").view(np.bool_)
 
     def accept(self, id: int) -> bool:
         """Follow a token; return False if it may not come here."""
@@ -55,12 +51,6 @@ class Matcher:
         """Whether the answer so far is a whole one."""
         # Past its limits the compiler allows the end, and only that, anywhere.
         return bool(self._matcher.is_accepting()) and not self._matcher.is_error()
-
-    def _allowed(self) -> NDArray[np.bool_]:
-        begun = time.perf_counter()
-        bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
-        metrics.CONSTRAINT_MASK.observe(time.perf_counter() - begun)
-        return np.unpackbits(bits, count=self._vocabulary, bitorder="little").view(np.bool_)
 
 
 class Grammars:

@@ -108,7 +108,7 @@ class RemoteTurn:
             params["logit_bias"] = {str(id): bias for id, bias in sampling.logit_bias}
         if self.stepwise:
             assert self._matcher is not None
-            params["allowed_token_ids"] = self._matcher.allowed_ids()
+            params["allowed_token_ids"] = self._matcher.allowed().nonzero()[0].tolist()
         elif self._constraint is not None:
             params["structured_outputs"] = {"grammar": _LLGUIDANCE + self._constraint.grammar}
         return params
