@@ -107,7 +107,8 @@ class VllmServer:
         traceback: TracebackType | None,
     ) -> None:
         family = self._family()
-        self.process.terminate()
+        if family:
+            self.process.terminate()
         for process in psutil.wait_procs(family, timeout=STOP_SECONDS)[1]:
             process.kill()
         psutil.wait_procs(family, timeout=STOP_SECONDS)

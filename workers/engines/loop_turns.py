@@ -92,6 +92,8 @@ class LoopTurns(Generic[T]):
 
     def deliver(self, turn: T, ids: Sequence[int]) -> None:
         """Deliver new ids; a worker that fails to take them ends its turn."""
+        if turn.finished:
+            return
         try:
             turn.deliver(ids, None)
         except Exception as exc:

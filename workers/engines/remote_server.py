@@ -198,6 +198,8 @@ class RemoteServer:
                             raise ServerFailed(f"it failed with an answer: {chunk.error}")
                         self._failures = 0
                         yield chunk
+                        # Several messages may come at once; between them turns are cancelled.
+                        await asyncio.sleep(0)
         except TimeoutError as exc:
             raise ServerFailed(self.problem) from exc
         except httpx2.TransportError as exc:
