@@ -161,7 +161,9 @@ class RemoteServer:
         probe = protocol.body([0], {"max_tokens": 1, "temperature": 0.0}, more - 1, more)
         self.abilities = Abilities(
             model=model.id,
-            context=model.max_model_len,
+            # An adapter has that of its base.
+            context=model.max_model_len
+            or next((each.max_model_len for each in models if each.id == model.parent), None),
             protocol=protocol,
             logprobs=more if await self._takes(protocol, model.id, probe) else MAX_TOP_LOGPROBS,
             priorities=await self._takes(
