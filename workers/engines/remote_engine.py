@@ -200,6 +200,8 @@ class RemoteEngine:
             async with self._pool.place(
                 turn.ids, turn.salt, low_priority=turn.low_priority
             ) as server:
+                # Also for the other choices of a request, which have the same prompt.
+                self._pool.remember(server, turn.ids, turn.salt)
                 try:
                     await self._go_on(turn, server)
                 except RequestRefused as exc:

@@ -130,11 +130,11 @@ class RemoteServer:
             wait.reschedule(0.0)
 
     async def check(self) -> None:
-        """Raise ServerFailed if it does not answer a question about its health."""
+        """Raise ServerFailed if it does not say that it is well."""
         answer = await self._ask("GET", "/health")
         # Others than vLLM may have no such endpoint; but they answered.
-        if answer.status_code != 404:
-            _raise_for(answer)
+        if not (answer.is_success or answer.status_code == 404):
+            raise ServerFailed(f"its health is HTTP {answer.status_code}")
 
     async def look(self) -> None:
         """Find out what it can do, and make it usable.
@@ -204,7 +204,7 @@ class RemoteServer:
                         await asyncio.sleep(0)
         except TimeoutError as exc:
             raise ServerFailed(self.problem) from exc
-        except httpx2.TransportError as exc:
+        except httpx2.HTTPError as exc:
             raise ServerFailed(_said(exc)) from exc
         except msgspec.DecodeError as exc:
             raise ServerFailed(f"its stream has another form than vLLM's: {exc}") from exc
@@ -237,7 +237,10 @@ class RemoteServer:
         if answer.status_code in _REFUSED | _MISSING:
             return False
         _raise_for(answer)
-        return bool(protocol.chunk(answer.content, None).ids)
+        try:
+            return bool(protocol.chunk(answer.content, None).ids)
+        except msgspec.DecodeError:
+            return False
 
     async def _takes(self, protocol: RemoteProtocol, model: str, body: dict[str, Any]) -> bool:
         answer = await self._ask("POST", protocol.path, body | {"model": model})
@@ -273,7 +276,7 @@ class RemoteServer:
                     ANSWER_SECONDS if body is None else self._timeout, connect=ANSWER_SECONDS
                 ),
             )
-        except httpx2.TransportError as exc:
+        except httpx2.HTTPError as exc:
             raise ServerFailed(_said(exc)) from exc
 
 
@@ -300,7 +303,7 @@ def _reason(answer: httpx2.Response) -> str:
     return next(iter(str(text).strip().splitlines()), answer.reason_phrase)
 
 
-def _said(exc: httpx2.TransportError) -> str:
+def _said(exc: httpx2.HTTPError) -> str:
     match exc:
         case httpx2.ConnectError() | httpx2.ConnectTimeout():
             return "it cannot be connected to"

@@ -14,7 +14,6 @@ from contextlib import asynccontextmanager
 from turnstream.workers.engines.prefix_memory import PrefixMemory
 from turnstream.workers.engines.remote_server import (
     RemoteServer,
-    RequestRefused,
     ServerFailed,
     ServerUnfit,
 )
@@ -171,9 +170,9 @@ class ServerPool:
         for last in (False, True):
             try:
                 await server.check()
-            except (ServerFailed, RequestRefused) as exc:
+            except ServerFailed as exc:
                 if last:
-                    server.lose(f"it does not answer questions about its health: {exc}")
+                    server.lose(exc)
                     log.warning("%s: lost: %s", server.url, server.problem)
             else:
                 return
