@@ -15,6 +15,7 @@ import httpx2
 import msgspec
 
 from turnstream.turns.sampling_params import MAX_TOP_LOGPROBS
+from turnstream.workers import metrics
 from turnstream.workers.engines.remote_protocols import (
     Chunk,
     Completions,
@@ -120,6 +121,8 @@ class RemoteServer:
 
     def fail(self, problem: object) -> None:
         """Give it no turns until it was looked at again; streams that run go on."""
+        if self.usable:
+            metrics.server_failed()
         self._failures += 1
         self.problem = str(problem) or type(problem).__name__
 
