@@ -26,13 +26,9 @@ from turnstream.workers.engine import (
 )
 from turnstream.workers.engines.grammars import Grammars, matcher_of
 from turnstream.workers.engines.loop_turns import LoopTurns
+from turnstream.workers.engines.remote_errors import RequestRefused, ServerFailed, ServerUnfit
 from turnstream.workers.engines.remote_protocols import Chunk
-from turnstream.workers.engines.remote_server import (
-    RemoteServer,
-    RequestRefused,
-    ServerFailed,
-    ServerUnfit,
-)
+from turnstream.workers.engines.remote_server import RemoteServer
 from turnstream.workers.engines.remote_turn import RemoteTurn
 from turnstream.workers.engines.server_pool import ServerPool
 from turnstream.workers.remote_settings import RemoteSettings
@@ -174,7 +170,7 @@ class RemoteEngine:
             )
             try:
                 await pool.found()
-                self.context = pool.context = _common_context(pool, context, longest)
+                self.context = pool.agree_on_context(context, longest)
             except Exception as exc:
                 ready.set_exception(exc)
                 return
@@ -232,6 +228,7 @@ class RemoteEngine:
         try:
             async with aclosing(chunks):
                 async for chunk in chunks:
+                    self._check(chunk.ids)
                     if chunk.cached_tokens is not None:
                         turn.cached_tokens = chunk.cached_tokens
                     elif chunk.finish is not None:
@@ -250,6 +247,12 @@ class RemoteEngine:
             self._take(turn, last)
         else:
             self._end(turn, last)
+
+    def _check(self, ids: Sequence[int]) -> None:
+        """Raise ServerFailed for ids that the model here does not have."""
+        for id in ids:
+            if not 0 <= id < self._vocabulary:
+                raise ServerFailed(f"it has another model: it sent the token {id}")
 
     def _take(self, turn: RemoteTurn, chunk: Chunk) -> None:
         """Deliver new ids after which the answer goes on."""
@@ -279,19 +282,3 @@ class RemoteEngine:
         message = "the server's answer does not follow its grammar"
         self._turns.finish(turn, [], Finish(FinishReason.ERROR, message))
         return False
-
-
-def _common_context(pool: ServerPool, wanted: int | None, longest: int | None) -> int:
-    """Return the context that all servers have which can be used.
-
-    Raises:
-        ServerUnfit: it is shorter than what is wanted, or nobody says how long it is.
-    """
-    known = [server.abilities.context for server in pool.servers if server.usable]
-    shortest = min([each for each in known if each is not None], default=longest)
-    if wanted is not None and shortest is not None and wanted > shortest:
-        raise ServerUnfit(f"context {wanted}: the servers take {shortest} tokens")
-    context = wanted or shortest
-    if context is None:
-        raise ServerUnfit("the servers name no longest context; set TURNSTREAM_CONTEXT")
-    return context

@@ -1,8 +1,4 @@
-"""One vLLM server: what it can do, whether it answers, and streams of tokens from it.
-
-Each failure of a server is a `ServerFailed`; what another server would refuse as well is a
-`RequestRefused`.
-"""
+"""One vLLM server: what it can do, whether it answers, and streams of tokens from it."""
 
 import asyncio
 import random
@@ -16,6 +12,14 @@ import msgspec
 
 from turnstream.turns.sampling_params import MAX_TOP_LOGPROBS
 from turnstream.workers import metrics
+from turnstream.workers.engines.remote_errors import (
+    REFUSED,
+    RequestRefused,
+    ServerFailed,
+    ServerUnfit,
+    raise_for,
+    said,
+)
 from turnstream.workers.engines.remote_protocols import (
     Chunk,
     Completions,
@@ -27,24 +31,10 @@ from turnstream.workers.engines.remote_protocols import (
 ANSWER_SECONDS = 5.0
 #: The first and the longest pause before a server that failed is looked at again.
 PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.5, 30.0
-#: Statuses of an answer that say that the request is at fault.
-_REFUSED = frozenset({400, 413, 422})
 #: Statuses of an endpoint that a server does not have, or was not started with; a wrong key would
 #: have been noticed before.
 _MISSING = frozenset({403, 404, 405, 501})
 _DONE = "[DONE]"
-
-
-class ServerFailed(Exception):
-    """A server cannot be used now, or stopped in the middle of an answer."""
-
-
-class ServerUnfit(ServerFailed):
-    """A server answers, but not for our model or not with token ids; a person must mend that."""
-
-
-class RequestRefused(Exception):
-    """A server finds fault with the request itself."""
 
 
 class _Model(msgspec.Struct):
@@ -149,7 +139,7 @@ class RemoteServer:
         await self.check()
         answer = await self._ask("GET", "/v1/models")
         try:
-            _raise_for(answer)
+            raise_for(answer)
             models = msgspec.json.decode(answer.content, type=_Models).data
         except (msgspec.DecodeError, RequestRefused) as exc:
             raise ServerUnfit("its /v1/models is not that of a vLLM server") from exc
@@ -208,7 +198,7 @@ class RemoteServer:
         except TimeoutError as exc:
             raise ServerFailed(self.problem) from exc
         except httpx2.HTTPError as exc:
-            raise ServerFailed(_said(exc)) from exc
+            raise ServerFailed(said(exc)) from exc
         except msgspec.DecodeError as exc:
             raise ServerFailed(f"its stream has another form than vLLM's: {exc}") from exc
         finally:
@@ -224,7 +214,7 @@ class RemoteServer:
         ) as answer:
             if answer.status_code != 200:
                 await answer.aread()
-                _raise_for(answer)
+                raise_for(answer)
             async for line in answer.aiter_lines():
                 if line.startswith("data:"):
                     data = line.removeprefix("data:").strip()
@@ -237,9 +227,9 @@ class RemoteServer:
         """Return whether an endpoint exists and returns ids."""
         body = protocol.body([0], {"max_tokens": 1}, None, 0) | {"model": model}
         answer = await self._ask("POST", protocol.path, body)
-        if answer.status_code in _REFUSED | _MISSING:
+        if answer.status_code in REFUSED | _MISSING:
             return False
-        _raise_for(answer)
+        raise_for(answer)
         try:
             return bool(protocol.chunk(answer.content, None).ids)
         except msgspec.DecodeError:
@@ -247,9 +237,9 @@ class RemoteServer:
 
     async def _takes(self, protocol: RemoteProtocol, model: str, body: dict[str, Any]) -> bool:
         answer = await self._ask("POST", protocol.path, body | {"model": model})
-        if answer.status_code in _REFUSED:
+        if answer.status_code in REFUSED:
             return False
-        _raise_for(answer)
+        raise_for(answer)
         return True
 
     def _named(self, models: Sequence[_Model]) -> _Model:
@@ -280,36 +270,4 @@ class RemoteServer:
                 ),
             )
         except httpx2.HTTPError as exc:
-            raise ServerFailed(_said(exc)) from exc
-
-
-def _raise_for(answer: httpx2.Response) -> None:
-    """Raise what the status of an answer means, if it is not a success."""
-    status = answer.status_code
-    if status < 300:
-        return
-    said = f"HTTP {status}: {_reason(answer)}"
-    if status in _REFUSED:
-        raise RequestRefused(said)
-    if status in (401, 403):
-        raise ServerUnfit(f"{said}; TURNSTREAM_REMOTE_API_KEYS has its key")
-    raise ServerFailed(said)
-
-
-def _reason(answer: httpx2.Response) -> str:
-    """Return the first line of what an answer says is wrong."""
-    try:
-        error = answer.json()["error"]
-        text = error["message"] if isinstance(error, dict) else error
-    except (ValueError, KeyError, TypeError):
-        text = answer.text
-    return next(iter(str(text).strip().splitlines()), answer.reason_phrase)
-
-
-def _said(exc: httpx2.HTTPError) -> str:
-    match exc:
-        case httpx2.ConnectError() | httpx2.ConnectTimeout():
-            return "it cannot be connected to"
-        case httpx2.TimeoutException():
-            return "it does not answer in time"
-    return f"the connection broke: {exc}" if str(exc) else "the connection broke"
+            raise ServerFailed(said(exc)) from exc

@@ -12,11 +12,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from turnstream.workers.engines.prefix_memory import PrefixMemory
-from turnstream.workers.engines.remote_server import (
-    RemoteServer,
-    ServerFailed,
-    ServerUnfit,
-)
+from turnstream.workers.engines.remote_errors import ServerFailed, ServerUnfit
+from turnstream.workers.engines.remote_server import RemoteServer
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +45,8 @@ class ServerPool:
         timeout: float,
     ) -> None:
         self.servers = servers
-        #: The context that every server must have; 0 before it is known.
-        self.context = 0
+        #: What every server must take; 0 before it is known.
+        self._context = 0
         self._concurrency = concurrency
         self._capacity = capacity
         self._timeout = timeout
@@ -82,6 +79,26 @@ class ServerPool:
             if all(isinstance(problem, ServerUnfit) for problem in problems):
                 raise ServerUnfit("; ".join(f"{s.url}: {s.problem}" for s in self.servers))
             await asyncio.sleep(min(server.pause for server in self.servers))
+
+    def agree_on_context(self, wanted: int | None, longest: int | None) -> int:
+        """Return the context of all servers that can be used; later ones must have it, too.
+
+        Args:
+            wanted: None: as long as possible.
+            longest: what the model itself has, if its config says it.
+
+        Raises:
+            ServerUnfit: it is shorter than what is wanted, or nobody says how long it is.
+        """
+        known = [server.abilities.context for server in self.servers if server.usable]
+        shortest = min([each for each in known if each is not None], default=longest)
+        if wanted is not None and shortest is not None and wanted > shortest:
+            raise ServerUnfit(f"context {wanted}: the servers take {shortest} tokens")
+        context = wanted or shortest
+        if context is None:
+            raise ServerUnfit("the servers name no longest context; set TURNSTREAM_CONTEXT")
+        self._context = context
+        return context
 
     async def watch(self) -> None:
         """Look after all servers for ever.
@@ -183,8 +200,8 @@ class ServerPool:
         try:
             await server.look()
             context = server.abilities.context
-            if context is not None and context < self.context:
-                raise ServerUnfit(f"its context is {context}, shorter than {self.context}")
+            if context is not None and context < self._context:
+                raise ServerUnfit(f"its context is {context}, shorter than {self._context}")
         except ServerFailed as exc:
             server.fail(exc)
             if server.problem != before:

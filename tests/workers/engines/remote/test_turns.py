@@ -1,69 +1,16 @@
-"""The engine `remote` in front of stand-ins for vLLM's servers; tests/vllm has the real one."""
+"""Turns of the engine `remote`, with stand-ins for vLLM's servers; tests/vllm has real ones."""
 
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from typing import Any
+from collections.abc import Callable
 
 import pytest
 
 from tests.workers.contract.asking import CANCELLED, LENGTH, greedy
-from tests.workers.engines.stand_in_vllm import VOCABULARY, StandIn, answer_to
+from tests.workers.engines.remote import stand_in_vllm
+from tests.workers.engines.remote.bench import PROMPT, MakeEngine, wait_until
+from tests.workers.engines.remote.stand_in_vllm import StandIn, answer_to
 from tests.workers.listener import TIMEOUT_SECONDS, Listener, start
 from turnstream.workers.cache_scope import CacheScope
-from turnstream.workers.engine import CheckpointError, EngineDead, FinishReason
-from turnstream.workers.engines import remote_server, server_pool
-from turnstream.workers.engines.remote_engine import RemoteEngine
-from turnstream.workers.remote_settings import RemoteSettings
-
-MakeEngine = Callable[..., RemoteEngine]
-PROMPT = [1, 5, 6]
-
-
-@pytest.fixture(autouse=True)
-def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Look at servers more often than they are in earnest."""
-    monkeypatch.setattr(server_pool, "HEALTH_SECONDS", 0.05)
-    monkeypatch.setattr(remote_server, "PAUSE_SECONDS", 0.02)
-
-
-@pytest.fixture
-def servers() -> Iterator[Callable[..., StandIn]]:
-    """Start a stand-in."""
-    with ExitStack() as stack:
-        yield lambda **settings: stack.enter_context(StandIn(**settings))
-
-
-@pytest.fixture
-def make_engine() -> Iterator[MakeEngine]:
-    """Start an engine in front of some stand-ins."""
-    made: list[RemoteEngine] = []
-
-    def make(*servers: StandIn, slots: int | None = None, **settings: Any) -> RemoteEngine:
-        engine = RemoteEngine(
-            RemoteSettings(urls=tuple(server.url for server in servers), **settings),
-            name="tiny",
-            vocabulary=VOCABULARY,
-            eos_ids=frozenset(),
-            after_step=lambda: None,
-            slots=slots,
-        )
-        made.append(engine)
-        return engine
-
-    yield make
-    for engine in made:
-        engine.stop(0)
-
-
-def wait_until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + TIMEOUT_SECONDS
-    while not holds():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+from turnstream.workers.engine import FinishReason
 
 
 def test_a_server_has_the_parameters_of_a_turn_and_its_owner_as_salt(
@@ -127,7 +74,7 @@ def test_a_server_that_is_slower_than_the_timeout_loses_its_turns(
     servers: Callable[..., StandIn], make_engine: MakeEngine
 ) -> None:
     silent, other = servers(), servers()
-    engine = make_engine(silent, other, timeout=1.0)
+    engine = make_engine(silent, other, timeout=0.5)
     silent.flowing.clear()
     turns = [start(engine, [1, n], greedy(10)) for n in range(2)]
 
@@ -159,6 +106,15 @@ def test_what_a_server_refuses_fails_at_once_and_the_server_stays(
     assert finish.message == f"{server.url} refused the turn: HTTP 400: so it is"
     assert start(engine, PROMPT, greedy(2)).wait() == LENGTH
     assert len(server.asked) == 2
+
+
+def test_ids_that_the_model_does_not_have_fail_the_turn(
+    servers: Callable[..., StandIn], make_engine: MakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stand_in_vllm, "VOCABULARY", 10**6)
+    finish = start(make_engine(servers()), [99] * 9, greedy(10)).wait()
+
+    assert "it has another model: it sent the token" in finish.message
 
 
 def test_cancelling_closes_the_connection(
@@ -226,100 +182,3 @@ def test_turns_of_low_priority_wait_for_the_others(
 
     assert [each["token_ids"] for each in server.asked] == [[1, 1], [1, 3], [1, 2]]
     assert [each.get("priority") for each in server.asked] == [None, None, 1]
-
-
-def test_the_engine_dies_when_no_server_can_be_used_for_long(
-    servers: Callable[..., StandIn], make_engine: MakeEngine
-) -> None:
-    server = servers()
-    engine = make_engine(server, timeout=1.0)
-    server.flowing.clear()
-    turn = start(engine, PROMPT, greedy(10))
-    server.healthy = False
-    finish = turn.wait()
-
-    assert finish.reason is FinishReason.ERROR
-    assert "no server could be used for 1 s" in finish.message
-    assert server.url in finish.message
-    assert not engine.healthy()
-    with pytest.raises(EngineDead):
-        start(engine, PROMPT, greedy(10))
-
-
-def test_a_server_that_comes_back_is_used_again(
-    servers: Callable[..., StandIn], make_engine: MakeEngine
-) -> None:
-    server = servers()
-    engine = make_engine(server)
-    server.healthy = False
-    wait_until(lambda: engine.short_of_memory)
-    turn = start(engine, PROMPT, greedy(10))
-    server.healthy = True
-
-    assert turn.wait() == LENGTH
-    assert engine.healthy()
-
-
-def test_an_engine_waits_for_its_first_server(
-    servers: Callable[..., StandIn], make_engine: MakeEngine
-) -> None:
-    server = servers()
-    server.healthy = False
-    timer = threading.Timer(0.2, lambda: setattr(server, "healthy", True))
-    timer.start()
-
-    assert start(make_engine(server), PROMPT, greedy(2)).wait() == LENGTH
-    timer.join()
-
-
-@pytest.mark.parametrize(
-    ("server", "settings", "reason"),
-    [
-        ({}, {"model": "other"}, "it has no model other, but tiny; TURNSTREAM_REMOTE_MODEL can"),
-        ({"key": "secret"}, {"keys": ("wrong",)}, "HTTP 401: Unauthorized; TURNSTREAM_REMOTE_API"),
-        ({"generate": False, "completions": False}, {}, "returns no token ids for the model tiny"),
-    ],
-)
-def test_a_server_that_does_not_fit_is_refused_at_start(
-    servers: Callable[..., StandIn],
-    make_engine: MakeEngine,
-    server: dict[str, Any],
-    settings: dict[str, Any],
-    reason: str,
-) -> None:
-    running = servers(**server)
-    with pytest.raises(CheckpointError, match=f"^engine remote: {running.url}: .*{reason}"):
-        make_engine(running, **settings)
-
-
-def test_each_server_gets_its_key_and_an_adapter_is_found_by_its_name(
-    servers: Callable[..., StandIn], make_engine: MakeEngine
-) -> None:
-    both = [servers(key="a"), servers(key="b")]
-    for server in both:
-        server.models = [
-            {"id": "base", "max_model_len": 500},
-            {"id": "tiny", "parent": "base"},
-        ]
-    engine = make_engine(*both, keys=("a", "b"))
-
-    assert engine.context == 500
-    assert all(server.usable for server in engine._pool.servers)
-    assert engine._pool.servers[0].abilities.model == "tiny"
-
-
-@pytest.mark.long
-def test_the_worker_is_imported_and_reads_a_model_without_torch() -> None:
-    program = """
-import sys
-for name in ("torch", "safetensors.torch"):
-    sys.modules[name] = None
-import turnstream.workers.worker
-from turnstream.workers.engines import load_remote
-load_remote.RemoteEngine = lambda *_, **settings: sys.exit(f"reached with {settings['name']}")
-load_remote.load_remote(
-    load_remote.RemoteSettings(urls=("http://127.0.0.1:1",)),
-    model="demo", name="demo", slots=None, context=None, after_step=lambda: None)
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.stderr.splitlines()[-1] == "reached with demo", done.stderr
