@@ -73,6 +73,8 @@ def test_ctrl_c_stops_the_answer_and_twice_leaves(service: Service, tmp_path: Pa
         terminal.type("\x03")
         terminal.type(f"{FILM}\r")
         terminal.expect("iceberg.")
+        # Until then it would stop the answer.
+        terminal.expect_at_cursor(PROMPT)
         terminal.type("\x03")
         terminal.expect("Ctrl-C again leaves")
         terminal.type("\x03")
