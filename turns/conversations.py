@@ -23,6 +23,7 @@ from turnstream.turns.errors import (
 from turnstream.turns.history import removed_items
 from turnstream.turns.ids import new_response_id, turn_of_item
 from turnstream.turns.lua import Script
+from turnstream.turns.owner_limits import CurrentLimits
 from turnstream.turns.redis_calls import RedisCalls
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.shapes import OutputItem
@@ -62,11 +63,16 @@ class Conversations:
     """A node's client of conversations. Each owner sees only their own."""
 
     def __init__(
-        self, client: "redis.asyncio.Redis", calls: RedisCalls, settings: TurnSettings
+        self,
+        client: "redis.asyncio.Redis",
+        calls: RedisCalls,
+        settings: TurnSettings,
+        limits: CurrentLimits,
     ) -> None:
         self._redis = client
         self._calls = calls
         self._settings = settings
+        self._limits = limits
         self._life = {
             "store_seconds": settings.store_seconds,
             "unstored_seconds": settings.unstored_seconds,
@@ -118,7 +124,7 @@ class Conversations:
             ],
             **self._life,
             **self._settings.conversation,
-            stored_bytes=self._settings.limits.of(owner).stored_bytes,
+            stored_bytes=self._limits.of(owner).stored_bytes,
             payloads=[
                 msgspec.json.encode(created.metadata if created else {}),
                 *(items_to_json((item,)) for item in items),
@@ -130,7 +136,7 @@ class Conversations:
             case b"too_many_turns":
                 raise ConversationTooLong(f"{self._settings.conversation_turns} turns")
             case b"limited":
-                most = self._settings.limits.of(owner).stored_bytes
+                most = self._limits.of(owner).stored_bytes
                 raise RateLimited("stored_bytes", most, FULL_MS)
             case word:
                 _check(word, id)

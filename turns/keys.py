@@ -1,4 +1,4 @@
-"""Every Redis key and channel, one function each.
+"""Every Redis key and channel, one function each; those of webhooks are in `turns.webhook_keys`.
 
 The Lua scripts use the same names: `turns.lua_keys` writes the keys into them, so that a key is
 spelled in this file and nowhere else. Queue names of Celery are in `turns.wake_up`.
@@ -20,6 +20,11 @@ def probe() -> str:
 def turn(id: str) -> str:
     """Hash: the record of a turn."""
     return f"ts:turn:{id}"
+
+
+def steers(id: str) -> str:
+    """Hash: the input that was queued for a turn while it was answered."""
+    return f"ts:steers:{id}"
 
 
 def log(id: str) -> str:

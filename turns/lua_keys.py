@@ -1,4 +1,6 @@
-"""Writes the keys of `turns.keys` into the scripts: `turn_key(id)` becomes `('ts:turn:' .. (id))`.
+"""Writes the keys of `turns.keys` and `turns.webhook_keys` into the scripts.
+
+`turn_key(id)` becomes `('ts:turn:' .. (id))`.
 
 A key function of Python is called the same in Lua, with `_key` behind it. It is no function there:
 Redis would make it anew at each call of a script, and every function that uses it would hold it.
@@ -6,9 +8,10 @@ Redis would make it anew at each call of a script, and every function that uses 
 
 import inspect
 import re
+from collections.abc import Callable
 from functools import cache
 
-from turnstream.turns import keys
+from turnstream.turns import keys, webhook_keys
 
 _CALL = re.compile(r"\b(\w+)_key\(")
 
@@ -53,8 +56,18 @@ def _arguments(body: str, begin: int) -> tuple[list[str], int]:
 @cache
 def _pieces(name: str, arguments: int) -> list[str]:
     """Return the pieces of a key: texts and, between these, the places of arguments."""
-    function = dict(inspect.getmembers(keys, inspect.isfunction))[name]
+    function = _key_functions()[name]
     parameters = inspect.signature(function).parameters
     if len(parameters) != arguments:
         raise ValueError(f"{name}_key takes {len(parameters)} arguments, not {arguments}")
     return str(function(*(f"\0{i}\0" for i in range(arguments)))).split("\0")
+
+
+@cache
+def _key_functions() -> dict[str, Callable[..., str]]:
+    """Return the functions of both modules by their names."""
+    return {
+        name: function
+        for module in (keys, webhook_keys)
+        for name, function in inspect.getmembers(module, inspect.isfunction)
+    }

@@ -72,6 +72,11 @@ class Worker:
             )
         self._engine = loaded.engine
         table = byte_table(loaded.tokenizer)
+        traces = open_traces(
+            settings.turns.traces,
+            service="turnstream-worker",
+            instance=f"{self.model}/{settings.name}",
+        )
 
         def queue() -> TurnQueue:
             return TurnQueue(
@@ -80,6 +85,7 @@ class Worker:
                 model=self.model,
                 worker=settings.name,
                 most_bytes=table.most_bytes(loaded.engine.context),
+                traces=traces,
             )
 
         tool_format = _tool_format(loaded, settings.tool_parser)
@@ -89,11 +95,6 @@ class Worker:
             CountQueue(redis, model=self.model), prompter, context=loaded.engine.context
         )
         self._active = ActiveTurns(loaded.engine.capacity)
-        traces = open_traces(
-            settings.turns.traces,
-            service="turnstream-worker",
-            instance=f"{self.model}/{settings.name}",
-        )
         turns_log = Log(direct(redis), settings.turns, worker=settings.name)
         self._publisher = Publisher(self._active, turns_log, traces)
         self._claimer = Claimer(
@@ -148,6 +149,7 @@ class Worker:
     def stop(self) -> None:
         """Let running turns continue for the drain time, requeue the rest, and end the threads."""
         self._draining = True
+        self._heartbeat.drain()
         self._counter.stop_counting()
         self._claimer.stop()
         deadline = time.monotonic() + self._settings.drain_seconds
