@@ -18,6 +18,7 @@ from turnstream.turns.errors import (
 )
 from turnstream.turns.events import kept
 from turnstream.turns.fair_gate import READS, FairGate
+from turnstream.turns.feeds import Feeds
 from turnstream.turns.follower import PAGE_BYTES, Follower, Page, ReadLog
 from turnstream.turns.limits import Limits
 from turnstream.turns.lua import Script
@@ -75,6 +76,8 @@ class TurnClient:
         self.stored = Stored(self._redis, calls, alive_ms=settings.alive_ms)
         #: Conversations with an id.
         self.conversations = Conversations(self._redis, calls, settings)
+        #: What happens in conversations.
+        self.feeds = Feeds(self._redis, calls, self.relay, settings, node=node, reads=self._reads)
         #: Keys that were made at run time.
         self.api_keys = ApiKeys(self._redis, calls)
         self._stored_limits = StoredLimits(self._redis, calls)
@@ -231,6 +234,7 @@ class TurnClient:
                 moved, newer = await self._reply(self._sweep(**self._settings.sweep_arguments))
                 lost_turns.report(moved)
                 self._newer.report(newer.decode())
+                await self.feeds.renew()
                 followed = self.relay.followed()
                 for i in range(0, len(followed), MAINTAIN_BATCH):
                     some = followed[i : i + MAINTAIN_BATCH]

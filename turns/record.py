@@ -88,6 +88,9 @@ class TurnRecord(TypedDict):
     #: a record with this, and only version, owner, status, store, input, output, awaits_answer,
     #: previous_response_id. Written by submit, warm_up and conversation_add.
     conversation: NotRequired[str]
+    #: The first turn of the tree that it is in, which continues no other or one of a conversation;
+    #: absent in a conversation and of the first turn itself. Written by submit and warm_up.
+    root: NotRequired[str]
     #: Items that were removed from that conversation, as `turns.ids.turn_of_item` names them, with
     #: a comma before, between and after them. Written by conversation_remove.
     removed: NotRequired[str]

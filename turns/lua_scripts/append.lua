@@ -43,7 +43,7 @@ for _, part in ipairs(args.parts) do
       redis.call('HSET', turn_key(id), 'seq', first + count - 1)
     else
       local record = fields(id, 'model', 'tier', 'queue_member', 'claimed_at', 'running_ms', 'store', 'batch', 'owner',
-        'reserved_tokens', 'budget_day', 'conversation', 'bytes')
+        'reserved_tokens', 'budget_day', 'conversation', 'root', 'bytes')
       if ends then
         redis.call('HSET', turn_key(id), 'seq', first + count - 1, 'status', final, 'error', ARGV[last],
           'response', ARGV[last + 1], 'output', ARGV[last + 2])
@@ -52,7 +52,7 @@ for _, part in ipairs(args.parts) do
           redis.call('HINCRBY', turn_key(id), 'bytes', #ARGV[last + 2] + (part.calls and #ARGV[last + 3] or 0))
         end
         record_duration(record.model, record.tier, now - record.claimed_at + (record.running_ms or 0))
-        release(id, record, part.tokens)
+        release(id, record, part.tokens, final)
       else
         redis.call('HSET', turn_key(id), 'seq', first + count - 1)
         if requeue(id, record, now) then

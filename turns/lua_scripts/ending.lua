@@ -1,4 +1,4 @@
--- include: events, slots, owner, conversation
+-- include: feed, slots, owner
 -- Ends turns. Arguments: args.log_seconds, args.store_seconds and args.unstored_seconds (retention of a log, of
 -- a stored record and of one that is not stored).
 
@@ -13,15 +13,16 @@ local function expire_turn(id, record)
   if log then count_bytes(record.owner, log, counted_until(args.log_seconds)) end
 end
 
--- Release all that a turn held while it was active. `used` is its number of tokens. `record` has model, store, batch,
--- owner, conversation, reserved_tokens and budget_day.
-local function release(id, record, used)
+-- Release all that a turn held while it was active, and note its end in its feed. `used` is its number of tokens.
+-- `record` has model, store, batch, owner, conversation, root, reserved_tokens and budget_day.
+local function release(id, record, used, status)
   leave_slot(id, record.model)
   redis.call('ZREM', watches_key(), id)
   redis.call('ZREM', deadlines_key(), id)
   expire_turn(id, record)
   if record.conversation then redis.call('EXPIRE', conversation_key(record.conversation), args.store_seconds) end
   give_room(record, used)
+  add_to_feed(feed_of(id, record), record.owner, 'response.ended', ended_fields(id, status))
   if record.batch then
     redis.call('RPUSH', batch_ended_key(record.batch), id)
     -- Longer than any turn on it is kept; a batch that has ended itself leaves nothing behind.
@@ -38,7 +39,7 @@ local function finish(id, record, type, status, error)
   local seq = tonumber(record.seq) + 1
   redis.call('HSET', turn_key(id), 'seq', seq, 'status', status, 'error', error)
   emit(id, seq, lifecycle(type, seq, status, error, '', record.response), '', true, record.nodes)
-  release(id, record, 0)
+  release(id, record, 0, status)
 end
 
 -- Cancel a turn. One that waits ends at once, and its tag goes back to its owner if none of the owner's turns came

@@ -1,4 +1,4 @@
--- include: events, last_turn, slots, owner
+-- include: feed, last_turn, slots, owner
 -- Create a turn: its record and its place in the queue; and wake up a worker with a free slot. Repeated with the same
 -- id it creates nothing and returns the same.
 -- Arguments: id, owner, model, tier, node (that follows the turn), previous_response_id (optional),
@@ -107,6 +107,8 @@ if conversation then
   set_last(conversation, id)
   redis.call('EXPIRE', conversation_key(conversation), math.max(args.store_seconds, kept_seconds))
 end
+local root = not conversation and previous and root_of(previous)
+if root then add('root', root) end
 for _, name in ipairs({'request_id', 'traceparent'}) do
   if args[name] then add(name, args[name]) end
 end
@@ -127,6 +129,10 @@ redis.call('HSET', turn_key(id), unpack(record))
 join_conversation(id, previous, bytes, turns, args.system)
 redis.call('EXPIRE', turn_key(id), seconds)
 redis.call('EXPIRE', owner_key(owner), kept_seconds)
+if conversation or root then
+  add_to_feed(conversation or root, owner, 'response.created', created_fields(id, root and previous))
+  publish_outbox()
+end
 
 -- Wake up the live worker with the most free slots. With none free, a worker claims when a slot becomes free.
 local best = capacity.freest
