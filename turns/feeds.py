@@ -22,7 +22,7 @@ from turnstream.turns.errors import (
 from turnstream.turns.event_json import encode
 from turnstream.turns.fair_gate import FairGate
 from turnstream.turns.feed_shapes import ConversationGone
-from turnstream.turns.follower import PAGE_BYTES, Follower, Page, ReadLog
+from turnstream.turns.follower import Follower, Page, ReadLog
 from turnstream.turns.lua import Script
 from turnstream.turns.reader_room import ReaderRoom
 from turnstream.turns.redis_calls import RedisCalls
@@ -33,6 +33,8 @@ from turnstream.turns.settings import TurnSettings
 LEASE_MS = 30_000
 #: How often it renews that.
 RENEW_SECONDS = 10.0
+#: Bytes of entries that a reader has in memory: live ones, and as many of a page of the list.
+READER_BYTES = 8 * 1024
 #: Feeds that are renewed in one call.
 RENEWED_AT_ONCE = 200
 
@@ -71,7 +73,7 @@ class Feeds:
         self._node = node
         self._arguments = {
             "node": node,
-            "bytes": PAGE_BYTES,
+            "bytes": READER_BYTES,
             "lease_ms": LEASE_MS,
             "store_seconds": settings.store_seconds,
             "unstored_seconds": settings.unstored_seconds,
@@ -81,14 +83,11 @@ class Feeds:
         self._renewed_at = float("-inf")
 
     @asynccontextmanager
-    async def follow(
-        self, id: str, owner: str, *, after: int, room: ReaderRoom | None = None
-    ) -> AsyncIterator[Feed]:
+    async def follow(self, id: str, owner: str, *, after: int) -> AsyncIterator[Feed]:
         """Follow a feed from the entry after number `after`; -1: from the first that is kept.
 
         Args:
             id: of a conversation, or of any response of a tree of turns.
-            room: shared by the readers of one connection; None: this reader has its own.
 
         Raises:
             ConversationNotFound, ResponseNotFound: the owner has none.
@@ -104,7 +103,9 @@ class Feeds:
             f"feed:{feed_id}",
             after=first - 1 if after == -1 else after,
             read=self._reader(feed_id, owner),
-            room=room,
+            # Not the room of its connection: while an entry waits for a response to be read to its
+            # end, the response's reader has to find room there.
+            room=ReaderRoom(live_bytes=READER_BYTES),
             lost=lambda _: StreamExpired(feed_id, "conversation"),
         )
         self._open[feed_id] += 1

@@ -178,9 +178,10 @@ class ApiKeyRecord(TypedDict):
     #: nothing. The second is absent where no keys are needed.
     is_token: NotRequired[bool]
     made_with: NotRequired[str]
-    #: Of a client token: all that it may be used for.
+    #: Of a client token: all that it may be used for; and 1 if it may only follow and read that.
     conversation: NotRequired[str]
     response: NotRequired[str]
+    follows: NotRequired[bool]
 
 
 class BatchRecord(TypedDict):

@@ -54,8 +54,8 @@ class Connection(Protocol):
 
     async def turn(self, create: Create, count: CountBytes) -> Turn: ...
 
-    async def check_response(self, id: str) -> None:
-        """Check that the socket's key is good for a response."""
+    async def check_response(self, id: str, *, changes: bool = False) -> None:
+        """Check that the socket's key is good for a response, perhaps for changing it."""
 
     async def refresh(self, token: str) -> None:
         """Go on with another key."""

@@ -19,6 +19,7 @@ from turnstream.ws_server.settings import SocketLimits
 from turnstream.ws_server.visitor import Visitor
 
 if TYPE_CHECKING:
+    from turnstream.ws_server.feed_stream import FeedStream
     from turnstream.ws_server.socket import Session
 
 #: Key of the owner in the scope of a request that was admitted.
@@ -43,11 +44,15 @@ class NodeState:
     requests: ByteRoom
     #: The open sockets of each owner.
     owner_sockets: Counts
+    #: What each owner follows.
+    owner_feeds: Counts
     traces: Traces = NO_TRACES
     #: Held while the metrics are read.
     scraping: asyncio.Lock = field(default_factory=asyncio.Lock)
     #: The open sockets.
     sessions: set["Session"] = field(default_factory=set)
+    #: The feeds that are followed over HTTP.
+    feed_streams: set["FeedStream"] = field(default_factory=set)
 
 
 def state_of(connection: HTTPConnection) -> NodeState:
