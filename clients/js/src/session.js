@@ -13,15 +13,17 @@ const MOST_BYTES = 16 * 1024 * 1024;
 const TOO_LARGE = { code: "request_too_large", message: "The request is too large for the server.", status: 413 };
 // What the server says of a message whose lane it could not see.
 const UNREAD = new Set(["request_too_large", "invalid_json"]);
-const ENDS = new Set(["response.completed", "response.incomplete", "response.failed", "error"]);
+const DELETED = "turnstream:conversation.deleted";
+const ENDS = new Set(["response.completed", "response.incomplete", "response.failed", "error", DELETED]);
 
-/** Return whether an event is the last one of its turn. */
+/** Return whether an event is the last one of its turn, or an entry that of its feed. */
 export const ends = (/** @type {{type: string}} */ event) => ENDS.has(event.type);
 
 /**
- * What is to be asked: a new turn (`create`, with its idempotency key), or a response by its `id`.
+ * What is to be asked: a new turn (`create`, with its idempotency key), a response by its `id`, or a
+ * conversation to follow (`feed`, its id).
  *
- * @typedef {{create?: Record<string, unknown>, id: string | null, last: number, lane: string | null, maybeSent?: boolean}} Request
+ * @typedef {{create?: Record<string, unknown>, feed?: string, id: string | null, last: number, lane: string | null, maybeSent?: boolean}} Request
  *
  * @typedef {{code: string, message: string, param?: string | null, status?: number}} Problem
  * @typedef {{event: any} | {sent: boolean} | {error: Problem}} Report
@@ -30,7 +32,12 @@ export const ends = (/** @type {{type: string}} */ event) => ENDS.has(event.type
  *   cancelling: boolean, dropped: boolean, tries: number, delayed: boolean}} Job
  */
 
+/** @typedef {{ref: string, feed: string, last: number, known: boolean, tries: number}} Watch */
+
 export class Session {
+  /** What is followed, by the `stream_id` of its entries. @type {Map<string, Watch>} */
+  #feeds = new Map();
+  #feedNames = 0;
   /** Requests that have not ended, in their order. @type {Map<string, Job>} */
   #jobs = new Map();
   /** What runs on each lane of the socket; least recently used first. @type {Map<string, Job | null>} */
@@ -51,16 +58,25 @@ export class Session {
     this.#retries = options.retries ?? 2;
     this.#connection = new Connection(options, {
       onState: () => this.#connection && onState(this.#connection),
-      onOpen: () => this.#fill(),
+      onOpen: () => {
+        for (const name of this.#feeds.keys()) this.#follow(name);
+        this.#fill();
+      },
       onMessage: (message) => this.#take(message),
       onLost: (code) => this.#lost(code),
-      busy: () => [...this.#wires.values()].some(Boolean),
+      busy: () => this.#feeds.size > 0 || [...this.#wires.values()].some(Boolean),
     });
     onState(this.#connection);
   }
 
   /** Send a request, now or once there is a connection and a lane; report on it under `ref`. */
   start(/** @type {string} */ ref, /** @type {Request} */ request) {
+    const { feed, last } = request;
+    if (feed) {
+      const name = `feed-${this.#feedNames++}`;
+      this.#feeds.set(name, { ref, feed, last, known: false, tries: 0 });
+      return this.#follow(name);
+    }
     this.#jobs.set(ref, {
       ...request, ref, wire: null, sent: request.maybeSent ?? false, answered: false, size: 0,
       cancelling: false, dropped: false, tries: 0, delayed: false,
@@ -68,8 +84,9 @@ export class Session {
     this.#fill();
   }
 
-  /** Stop a turn. One that certainly was not sent ends here. */
+  /** Stop a turn, or follow a conversation no more. A turn that certainly was not sent ends here. */
   cancel(/** @type {string} */ ref) {
+    this.#unfollow((other) => other === ref);
     const job = this.#jobs.get(ref);
     if (!job || job.cancelling) return;
     job.cancelling = true;
@@ -79,6 +96,7 @@ export class Session {
 
   /** Report no more on the requests whose `ref` begins so; the server goes on with them. */
   drop(/** @type {string} */ prefix) {
+    this.#unfollow((ref) => ref.startsWith(prefix));
     for (const job of this.#jobs.values()) {
       if (!job.ref.startsWith(prefix)) continue;
       if (!job.wire) this.#jobs.delete(job.ref);
@@ -92,6 +110,46 @@ export class Session {
 
   close() {
     this.#connection.close();
+  }
+
+  #follow(/** @type {string} */ name) {
+    const watch = this.#feeds.get(name);
+    if (!watch) return;
+    // Turns are read on lanes of their own, by who wants them.
+    const asked = { conversation: watch.feed, starting_after: watch.last, responses: false };
+    this.#connection?.send({ type: "turnstream:conversation.follow", ...asked, stream_id: name });
+  }
+
+  #unfollow(/** @type {(ref: string) => boolean} */ which) {
+    for (const [name, { ref }] of this.#feeds) {
+      if (!which(ref)) continue;
+      this.#feeds.delete(name);
+      this.#connection.send({ type: "turnstream:conversation.unfollow", stream_id: name });
+    }
+  }
+
+  /** Take an entry, or why there is none. */
+  #takeEntry(/** @type {string} */ name, /** @type {Watch} */ watch, /** @type {any} */ event) {
+    const { error, sequence_number: number, status, headers } = event;
+    if (error) {
+      const { code, message, param, retryAfter } = errorOf(status, error, headers?.["retry-after"]);
+      if (status >= 500 || code === "token_expired" || (status === 429 && watch.tries < this.#retries)) {
+        return void setTimeout(() => this.#follow(name), Math.max(backOff(++watch.tries), (retryAfter ?? 0) * 1000));
+      }
+      // It was there, and was deleted while nobody listened.
+      if (!watch.known || status !== 404) {
+        this.#feeds.delete(name);
+        return this.#report(watch.ref, { error: { code, message, param, status } });
+      }
+      event = { type: DELETED, sequence_number: watch.last + 1, conversation: watch.feed };
+    } else {
+      watch.known = true;
+      watch.tries = 0;
+      if (!(number > watch.last)) return;
+    }
+    watch.last = event.sequence_number;
+    if (ends(event)) this.#feeds.delete(name);
+    this.#report(watch.ref, { event });
   }
 
   /** Send what waits, as far as there are lanes. */
@@ -148,6 +206,8 @@ export class Session {
     if (wire === undefined && UNREAD.has(event.error?.code)) {
       return this.#unread({ ...event.error, status: event.status });
     }
+    const watch = this.#feeds.get(wire);
+    if (watch) return this.#takeEntry(wire, watch, event);
     const job = this.#wires.get(wire);
     // A cancel that came too late is refused like this, and nothing else is.
     if (!job || event.error?.code === "response_not_active") return;
