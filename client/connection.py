@@ -19,8 +19,10 @@ from turnstream.client.address import Address
 from turnstream.client.errors import ClientClosed, ClientError, Unreachable
 from turnstream.client.event import ENDS, Json
 from turnstream.client.failures import refusal_of, too_large, words
+from turnstream.client.feed import AsyncFeed
 from turnstream.client.options import Options, pauses
 from turnstream.client.turn import AsyncTurn
+from turnstream.client.watched import Watched
 
 #: Of one event; the last one of an answer has all of it, and of the request its instructions.
 EVENT_BYTES = 64 * 1024 * 1024
@@ -58,6 +60,7 @@ class Connection:
         self._once = False
         #: Lanes in use. None: what comes on it is not wanted any more.
         self._lanes: dict[str, AsyncTurn | None] = {}
+        self._watched = Watched()
         self._free = [f"lane-{number}" for number in reversed(range(options.turns))]
         self._freed = asyncio.Condition()
         #: When the service wants to be asked again, after it has said that it shuts down.
@@ -102,9 +105,25 @@ class Connection:
         """Send that a turn is to be cancelled; a turn without a socket is cancelled on the next."""
         for lane, on_lane in self._lanes.items():
             if on_lane is turn and self._socket is not None:
-                with contextlib.suppress(ConnectionClosed):
-                    await self._socket.send(_cancel(lane, turn))
+                await self._send_all(self._socket, _cancel(lane, turn))
                 return
+
+    async def watch(self, feed: AsyncFeed) -> None:
+        """Send what gets the rest of a feed, now or after the next reconnect.
+
+        Raises:
+            ClientClosed
+        """
+        self._want()
+        name = self._watched.add(feed)
+        if self._socket is not None:
+            await self._send_all(self._socket, self._watched.frame(name))
+
+    async def unwatch(self, feed: AsyncFeed) -> None:
+        """Want no more of a feed."""
+        told = self._watched.remove(feed)
+        if told is not None and self._socket is not None:
+            await self._send_all(self._socket, told)
 
     async def close(self) -> None:
         """Close the socket; turns that have not ended fail here, and go on at the service."""
@@ -183,11 +202,13 @@ class Connection:
         """Ask for all turns, then yield what the socket says until it is closed."""
         sent: set[str] = set()
         # Turns may come while others are sent.
-        while unsent := self._lanes.keys() - sent:
-            for lane in unsent:
-                sent.add(lane)
-                if (turn := self._lanes[lane]) is not None:
-                    await self._send(socket, lane, turn)
+        while unsent := (self._lanes.keys() | self._watched.names) - sent:
+            for name in unsent:
+                sent.add(name)
+                if (turn := self._lanes.get(name)) is not None:
+                    await self._send(socket, name, turn)
+                elif name in self._watched.names:
+                    await self._send_all(socket, self._watched.frame(name))
         self._socket = socket
         self._once = False
         for waiter in self._take_waiters():
@@ -198,19 +219,22 @@ class Connection:
             raise too_large()
 
     async def _send(self, socket: ClientConnection, lane: str, turn: AsyncTurn) -> None:
-        frame = {**turn.frame(), "stream_id": lane}
+        frames = [{**turn.frame(), "stream_id": lane}]
+        await self._send_all(socket, *frames, *([_cancel(lane, turn)] if turn.cancelled else []))
+
+    async def _send_all(self, socket: ClientConnection, *frames: Json) -> None:
         with contextlib.suppress(ConnectionClosed):  # then it is sent on the next socket
-            await socket.send(msgspec.json.encode(frame).decode())
-            if turn.cancelled:
-                await socket.send(_cancel(lane, turn))
+            for frame in frames:
+                await socket.send(msgspec.json.encode(frame).decode())
 
     async def _dispatch(self, text: str | bytes) -> None:
         data: Json = _decode(text)
         kind = data["type"]
         if kind == "turnstream:server.draining":
             self._not_before = time.monotonic() + data["retry_after_ms"] / 1000
-        lane = data.get("stream_id")
-        if lane not in self._lanes or "sequence_number" not in data:
+        lane = data.get("stream_id") or ""
+        is_event = lane in self._lanes and "sequence_number" in data
+        if self._watched.receive(lane, data) or not is_event:
             return
         if kind == "error" and data["error"]["code"] == _NOT_ACTIVE:
             return
@@ -227,7 +251,7 @@ class Connection:
         for lane in [lane for lane, turn in self._lanes.items() if turn is None]:
             del self._lanes[lane]
             self._free.append(lane)
-        if not (self._lanes or self._waiters):
+        if not (self._lanes or self._watched.names or self._waiters):
             self._wanted.clear()
         return self._wanted.is_set()
 
@@ -255,6 +279,7 @@ class Connection:
         for turn in self._lanes.values():
             if turn is not None:
                 turn.fail(error)
+        self._watched.fail(error)
         self._free += self._lanes
         self._lanes.clear()
         for waiter in self._take_waiters():
@@ -269,7 +294,7 @@ class Connection:
             self._freed.notify_all()
 
 
-def _cancel(lane: str, turn: AsyncTurn) -> str:
+def _cancel(lane: str, turn: AsyncTurn) -> Json:
     frame = {"type": "response.cancel", "stream_id": lane}
     # Without an id it is for the turn that runs on the lane, or begins on it next.
-    return msgspec.json.encode(frame | ({"response_id": turn.id} if turn.id else {})).decode()
+    return frame | ({"response_id": turn.id} if turn.id else {})

@@ -19,7 +19,7 @@ from turnstream.turns.errors import (
     ResponseNotFound,
     StreamExpired,
 )
-from turnstream.turns.event_json import encode
+from turnstream.turns.event_json import encode, event_type
 from turnstream.turns.fair_gate import FairGate
 from turnstream.turns.feed_shapes import ConversationGone
 from turnstream.turns.follower import Follower, Page, ReadLog
@@ -37,6 +37,7 @@ RENEW_SECONDS = 10.0
 READER_BYTES = 8 * 1024
 #: Feeds that are renewed in one call.
 RENEWED_AT_ONCE = 200
+_DELETED = b"turnstream:conversation.deleted"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +48,8 @@ class Feed:
     id: str
     #: Number of the newest entry when it was opened.
     newest: int
-    #: The turns that were active then.
+    #: Number of the entry after which the reader wants all; and the turns that were active then.
+    since: int
     active: tuple[str, ...]
     follower: Follower
 
@@ -115,6 +117,7 @@ class Feeds:
             yield Feed(
                 id=feed_id,
                 newest=newest,
+                since=newest if after == -1 else after,
                 active=tuple(turn.decode() for turn in active),
                 follower=follower,
             )
@@ -148,9 +151,11 @@ class Feeds:
         async def read(_: str, after: int) -> Page:
             match await self._read(owner, feed=feed, after=after):
                 case [b"ok", _, _, newest, entries, _]:
-                    return Page(entries, ends=False, more=after + len(entries) < newest)
+                    more = after + len(entries) < newest
+                    ends = bool(entries) and event_type(entries[-1]) == _DELETED
+                    return Page(entries, ends=ends and not more, more=more)
                 case [b"deleted"]:
-                    # Its last entry was published and not kept.
+                    # Its last entries are not kept any more.
                     gone = ConversationGone(sequence_number=after + 1, conversation=feed)
                     return Page([encode(gone).encode()], ends=True, from_record=True)
                 case [word]:

@@ -77,7 +77,8 @@ class FeedReader:
         """Read from the entry after number `after` on, until the feed ends.
 
         Args:
-            responses: whether the events of its responses are wanted.
+            responses: whether the events of its responses are wanted: of those that had not ended
+                by entry `after`; from the beginning of those that run.
             opened: called before the first entry.
 
         Raises:
@@ -98,7 +99,7 @@ class FeedReader:
                         if not batch:
                             await self._send([], None)
                         for text in batch:
-                            await self._take(text, after=feed.newest if responses else None)
+                            await self._take(text, after=feed.since if responses else None)
         except (ConversationNotFound, ResponseNotFound):
             # A bound key learns nothing of others.
             self._visitor.check_feed(id)

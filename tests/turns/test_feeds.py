@@ -1,4 +1,4 @@
-"""Feeds tell of all that happens in a conversation: in order, each entry once, to its owner only."""
+"""Feeds tell their owner of all that happens in a conversation, in order, each entry once."""
 
 import asyncio
 import dataclasses
@@ -147,9 +147,9 @@ async def test_a_turn_that_runs_is_named_when_its_feed_is_opened(
     turn_client: TurnClient, make_turn: MakeTurn, conversation: str
 ) -> None:
     turn = await submitted(turn_client, in_conversation(make_turn(), conversation))
-    for after in (-1, 1, 2):
+    for after, active in ((-1, (turn.id,)), (1, ()), (2, (turn.id,))):
         async with turn_client.feeds.follow(conversation, "ann", after=after) as feed:
-            assert feed.active == (turn.id,)
+            assert feed.active == active
 
 
 async def test_a_feed_is_not_found_by_anybody_else(
@@ -203,12 +203,17 @@ async def test_entries_that_were_not_heard_are_read_once_the_subscription_is_ren
         assert [kind for kind, _, _ in said(await read(feed, 3))][2:] == ["item.created"]
 
 
+@pytest.mark.parametrize("late", [False, True])
 async def test_a_deletion_that_was_not_heard_ends_the_feed_all_the_same(
-    turn_client: TurnClient, redis: "Redis", conversation: str
+    turn_client: TurnClient, redis: "Redis", conversation: str, late: bool
 ) -> None:
     async with turn_client.feeds.follow(conversation, "ann", after=-1) as feed:
         await read(feed, 2)
         await redis.delete(keys.feed_nodes(conversation))
+        await turn_client.conversations.add(conversation, "ann", [Message("user", "x")])
         await turn_client.conversations.delete(conversation, "ann")
+        if late:
+            await redis.delete(keys.feed(conversation))
         feed.follower.resync()
-        assert said(await read(feed, 9)) == [("deleted", "", "")]
+        kinds = [kind for kind, _, _ in said(await read(feed, 9))]
+    assert kinds == (["deleted"] if late else ["item.created", "deleted"])

@@ -215,7 +215,7 @@ async def test_over_http_a_tree_is_a_stream_that_goes_on_after_the_last_id(
     assert [each["sequence_number"] for each in before] == [0, 1, 2]
     assert (seen[0]["response_id"], seen[0]["previous_response_id"]) == (second, root)
     assert {each["stream_id"] for each in seen[1:-1]} == {second}
-    assert rest == seen[-1:]
+    assert rest == seen[1:]
     assert [each["type"] for each in last] == [f"{PREFIX}deleted"]
 
 

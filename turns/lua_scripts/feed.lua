@@ -6,6 +6,8 @@
 
 -- Entries that a feed keeps.
 local FEED_ENTRIES = 1000
+-- How long it is kept after its end.
+local FEED_END_SECONDS = 60
 
 -- Return the feed of a turn: its conversation's, or that of the tree of turns that continue the same first turn.
 local function feed_of(id, record)
@@ -66,21 +68,27 @@ local function post_entry(feed, seq, entry, last)
   if #nodes > 0 then post('feed:' .. feed, string.format('%.0f', seq), entry, last, table.concat(nodes, '\n')) end
 end
 
+-- Return the number of a feed's next entry; nil if nobody has followed it, or it has ended.
+local function next_number(feed)
+  local last = redis.call('LINDEX', feed_key(feed), -1)
+  if last and not string.find(last, '{"type":"turnstream:conversation.deleted"', 1, true) then return number_of(last) + 1 end
+end
+
 -- Add an entry to a feed that somebody has followed.
 local function add_to_feed(feed, owner, type, more)
-  local last = redis.call('LINDEX', feed_key(feed), -1)
-  if not last then return end
-  local seq = number_of(last) + 1
+  local seq = next_number(feed)
+  if not seq then return end
   local entry = feed_entry(feed, seq, type, more)
   write_feed(feed, owner, {entry})
   post_entry(feed, seq, entry, false)
 end
 
--- End a feed: what it is about was deleted.
+-- End a feed: what it is about was deleted. Its followers can read it to its end for a while.
 local function end_feed(feed)
-  local last = redis.call('LINDEX', feed_key(feed), -1)
-  if not last then return end
-  local seq = number_of(last) + 1
-  post_entry(feed, seq, feed_entry(feed, seq, 'deleted', ''), true)
-  redis.call('DEL', feed_key(feed), feed_nodes_key(feed))
+  local seq = next_number(feed)
+  if not seq then return end
+  local entry = feed_entry(feed, seq, 'deleted', '')
+  redis.call('RPUSH', feed_key(feed), entry)
+  redis.call('EXPIRE', feed_key(feed), FEED_END_SECONDS)
+  post_entry(feed, seq, entry, true)
 end

@@ -4,8 +4,8 @@
 -- Arguments: id (of a conversation, or of a response of a tree) or feed (as returned), owner, node, after (number of an
 --   entry, -1 for none), bytes (of entries; at least one is returned), lease_ms (until the node has to renew this),
 --   store_seconds, unstored_seconds.
--- Returns {'ok', feed, number of the first entry, of the last one, entries, with `id` those of its turns that are active
---   and not among the entries after the last one}; {conversation_not_found}, {response_not_found}, {newer_version},
+-- Returns {'ok', feed, number of the first entry, of the last one, entries, with `id` those of its turns that had not
+--   ended by entry `after` (-1: by now)}; {conversation_not_found}, {response_not_found}, {newer_version},
 --   {stream_expired}, {deleted}.
 -- Entries that are read at a time.
 local CHUNK = 64
@@ -73,7 +73,8 @@ end
 local active = {}
 if args.id then
   local running, order = {}, {}
-  for _, entry in ipairs(redis.call('LRANGE', key, 0, -1)) do
+  local until_entry = args.after == -1 and last or args.after
+  for _, entry in ipairs(redis.call('LRANGE', key, 0, until_entry - first)) do
     local kind, id = string.match(entry, '^{"type":"turnstream:conversation%.response%.(%a+)".*"response_id":"(resp_%x+)"')
     if kind == 'created' then
       running[id] = true
