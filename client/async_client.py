@@ -109,8 +109,8 @@ class AsyncClient:
         Raises:
             ClientClosed
         """
-        feed = AsyncFeed(self._connection, conversation, starting_after)
-        await self._connection.watch(feed)
+        feed = AsyncFeed(self._connection.watched, conversation, starting_after)
+        await self._connection.watched.watch(feed)
         return feed
 
     async def retrieve(self, response_id: str) -> Response:

@@ -17,10 +17,10 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 
 from turnstream.client.address import Address
 from turnstream.client.errors import ClientClosed, ClientError, Unreachable
-from turnstream.client.event import ENDS, Json
-from turnstream.client.failures import refusal_of, too_large, words
-from turnstream.client.feed import AsyncFeed
+from turnstream.client.event import ENDS, Json, Response
+from turnstream.client.failures import check_handshake, refusal_of, too_large, words
 from turnstream.client.options import Options, pauses
+from turnstream.client.steers import Steers
 from turnstream.client.turn import AsyncTurn
 from turnstream.client.watched import Watched
 
@@ -60,7 +60,9 @@ class Connection:
         self._once = False
         #: Lanes in use. None: what comes on it is not wanted any more.
         self._lanes: dict[str, AsyncTurn | None] = {}
-        self._watched = Watched()
+        self._steers = Steers()
+        #: What is followed.
+        self.watched = Watched(options.retry_seconds, self._want, self._say)
         self._free = [f"lane-{number}" for number in reversed(range(options.turns))]
         self._freed = asyncio.Condition()
         #: When the service wants to be asked again, after it has said that it shuts down.
@@ -104,26 +106,23 @@ class Connection:
     async def cancel(self, turn: AsyncTurn) -> None:
         """Send that a turn is to be cancelled; a turn without a socket is cancelled on the next."""
         for lane, on_lane in self._lanes.items():
-            if on_lane is turn and self._socket is not None:
-                await self._send_all(self._socket, _cancel(lane, turn))
+            if on_lane is turn:
+                await self._say(turn.cancel_frame(lane))
                 return
 
-    async def watch(self, feed: AsyncFeed) -> None:
-        """Send what gets the rest of a feed, now or after the next reconnect.
+    async def steer(self, frame: Json) -> str:
+        """Send what is said to a running turn, now and after each reconnect; return its id.
 
         Raises:
-            ClientClosed
+            RequestRefused, Unreachable, ClientClosed
         """
         self._want()
-        name = self._watched.add(feed)
-        if self._socket is not None:
-            await self._send_all(self._socket, self._watched.frame(name))
-
-    async def unwatch(self, feed: AsyncFeed) -> None:
-        """Want no more of a feed."""
-        told = self._watched.remove(feed)
-        if told is not None and self._socket is not None:
-            await self._send_all(self._socket, told)
+        text, answer = self._steers.add(frame)
+        try:
+            await self._say(text)
+            return await answer
+        finally:
+            self._steers.remove(frame["idempotency_key"])
 
     async def close(self) -> None:
         """Close the socket; turns that have not ended fail here, and go on at the service."""
@@ -173,7 +172,7 @@ class Connection:
                         waits, lost_at = pauses(), 0.0
                         await self._dispatch(text)
             except InvalidStatus as exc:
-                self._check(exc)
+                check_handshake(exc)
                 reason = exc
             except _LOST as exc:
                 reason = exc
@@ -202,14 +201,14 @@ class Connection:
         """Ask for all turns, then yield what the socket says until it is closed."""
         sent: set[str] = set()
         # Turns may come while others are sent.
-        while unsent := (self._lanes.keys() | self._watched.names) - sent:
-            for name in unsent:
-                sent.add(name)
-                if (turn := self._lanes.get(name)) is not None:
-                    await self._send(socket, name, turn)
-                elif name in self._watched.names:
-                    await self._send_all(socket, self._watched.frame(name))
+        while unsent := self._lanes.keys() - sent:
+            for lane in unsent:
+                sent.add(lane)
+                if (turn := self._lanes[lane]) is not None:
+                    await self._send(socket, lane, turn)
         self._socket = socket
+        for frame in (*self._steers.frames(), *self.watched.frames()):
+            await socket.send(frame)
         self._once = False
         for waiter in self._take_waiters():
             waiter.set_result(None)
@@ -218,30 +217,40 @@ class Connection:
         if socket.close_code == TOO_LARGE:
             raise too_large()
 
-    async def _send(self, socket: ClientConnection, lane: str, turn: AsyncTurn) -> None:
-        frames = [{**turn.frame(), "stream_id": lane}]
-        await self._send_all(socket, *frames, *([_cancel(lane, turn)] if turn.cancelled else []))
+    async def _say(self, frame: str) -> None:
+        """Send a frame if there is a socket; if there is none, the next one is told."""
+        if self._socket is not None:
+            with contextlib.suppress(ConnectionClosed):
+                await self._socket.send(frame)
 
-    async def _send_all(self, socket: ClientConnection, *frames: Json) -> None:
+    async def _send(self, socket: ClientConnection, lane: str, turn: AsyncTurn) -> None:
+        frame = {**turn.frame(), "stream_id": lane}
         with contextlib.suppress(ConnectionClosed):  # then it is sent on the next socket
-            for frame in frames:
-                await socket.send(msgspec.json.encode(frame).decode())
+            await socket.send(msgspec.json.encode(frame).decode())
+            if turn.cancelled:
+                await socket.send(turn.cancel_frame(lane))
 
     async def _dispatch(self, text: str | bytes) -> None:
         data: Json = _decode(text)
         kind = data["type"]
         if kind == "turnstream:server.draining":
             self._not_before = time.monotonic() + data["retry_after_ms"] / 1000
+        if kind.startswith("response.steer."):
+            self._steers.answered(data)
+            return
         lane = data.get("stream_id") or ""
         is_event = lane in self._lanes and "sequence_number" in data
-        if self._watched.receive(lane, data) or not is_event:
+        if self.watched.receive(lane, data) or not is_event:
             return
         if kind == "error" and data["error"]["code"] == _NOT_ACTIVE:
             return
         turn = self._lanes[lane]
         if turn is not None and not turn.receive(data):
             self._lanes[lane] = None
-        if kind in ENDS or kind == "error":
+        if kind in ENDS and Response.of(data["response"]).successor_id is not None:
+            # Its events are the next on this lane, wanted or not.
+            self._lanes[lane] = turn.next_on_lane if turn is not None else None
+        elif kind in ENDS or kind == "error":
             del self._lanes[lane]
             self._free.append(lane)
             await self._notify()
@@ -251,7 +260,7 @@ class Connection:
         for lane in [lane for lane, turn in self._lanes.items() if turn is None]:
             del self._lanes[lane]
             self._free.append(lane)
-        if not (self._lanes or self._watched.names or self._waiters):
+        if not (self._lanes or self._waiters or self._steers or self.watched):
             self._wanted.clear()
         return self._wanted.is_set()
 
@@ -267,19 +276,14 @@ class Connection:
             raise Unreachable(f"cannot connect to {self._address.url}: {said}") from reason
         await asyncio.sleep(pause)
 
-    def _check(self, answer: InvalidStatus) -> None:
-        """Raise what a refused handshake says, unless a retry may help."""
-        error = refusal_of(answer)
-        if error.retry_after is None and error.status < 500:
-            raise error from answer
-
     def _fail(self, error: ClientError) -> None:
         self._wanted.clear()
         self._once = False
         for turn in self._lanes.values():
             if turn is not None:
                 turn.fail(error)
-        self._watched.fail(error)
+        self._steers.fail(error)
+        self.watched.fail(error)
         self._free += self._lanes
         self._lanes.clear()
         for waiter in self._take_waiters():
@@ -292,9 +296,3 @@ class Connection:
     async def _notify(self) -> None:
         async with self._freed:
             self._freed.notify_all()
-
-
-def _cancel(lane: str, turn: AsyncTurn) -> Json:
-    frame = {"type": "response.cancel", "stream_id": lane}
-    # Without an id it is for the turn that runs on the lane, or begins on it next.
-    return frame | ({"response_id": turn.id} if turn.id else {})

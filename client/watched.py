@@ -1,6 +1,9 @@
 """What a connection follows, each feed under a name; a new socket is told all of them again."""
 
+from collections.abc import Awaitable, Callable, Iterator
 from itertools import count
+
+import msgspec
 
 from turnstream.client.errors import ClientError
 from turnstream.client.event import Json
@@ -8,34 +11,46 @@ from turnstream.client.feed import AsyncFeed
 
 
 class Watched:
-    """The feeds of one connection."""
+    """The feeds of one connection.
 
-    def __init__(self) -> None:
+    Args:
+        want: called when a socket is needed; raises `ClientClosed`.
+        say: sends a frame if there is a socket.
+    """
+
+    def __init__(
+        self, retry_seconds: float, want: Callable[[], None], say: Callable[[str], Awaitable[None]]
+    ) -> None:
+        self.retry_seconds = retry_seconds
+        self._want = want
+        self._say = say
         self._feeds: dict[str, AsyncFeed] = {}
         self._numbers = count()
 
-    @property
-    def names(self) -> set[str]:
-        """The names of the feeds."""
-        return set(self._feeds)
+    def __bool__(self) -> bool:
+        return bool(self._feeds)
 
-    def add(self, feed: AsyncFeed) -> str:
-        """Keep a feed, and return its name."""
-        if (name := self._name_of(feed)) is None:
-            name = f"feed-{next(self._numbers)}"
-            self._feeds[name] = feed
-        return name
+    async def watch(self, feed: AsyncFeed) -> None:
+        """Send what gets the rest of a feed, now or after the next reconnect.
 
-    def remove(self, feed: AsyncFeed) -> Json | None:
-        """Forget a feed; return the frame that tells the service; None: it was not kept."""
-        if (name := self._name_of(feed)) is None:
-            return None
-        del self._feeds[name]
-        return {"type": "turnstream:conversation.unfollow", "stream_id": name}
+        Raises:
+            ClientClosed
+        """
+        self._want()
+        name = self._name_of(feed) or f"feed-{next(self._numbers)}"
+        self._feeds[name] = feed
+        await self._say(_frame(name, feed.frame()))
 
-    def frame(self, name: str) -> Json:
-        """Return the frame that gets the rest of a feed."""
-        return {**self._feeds[name].frame(), "stream_id": name}
+    async def unwatch(self, feed: AsyncFeed) -> None:
+        """Want no more of a feed."""
+        if (name := self._name_of(feed)) is not None:
+            del self._feeds[name]
+            await self._say(_frame(name, {"type": "turnstream:conversation.unfollow"}))
+
+    def frames(self) -> Iterator[str]:
+        """Yield what is to be sent on a new socket."""
+        for name, feed in list(self._feeds.items()):
+            yield _frame(name, feed.frame())
 
     def receive(self, name: str, data: Json) -> bool:
         """Take a message; return whether it was for a feed."""
@@ -53,3 +68,7 @@ class Watched:
 
     def _name_of(self, feed: AsyncFeed) -> str | None:
         return next((name for name, other in self._feeds.items() if other is feed), None)
+
+
+def _frame(name: str, frame: Json) -> str:
+    return msgspec.json.encode({**frame, "stream_id": name}).decode()

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import redis.asyncio
@@ -20,7 +21,6 @@ from turnstream.turns.errors import (
     StreamExpired,
 )
 from turnstream.turns.event_json import encode, event_type
-from turnstream.turns.fair_gate import FairGate
 from turnstream.turns.feed_shapes import ConversationGone
 from turnstream.turns.follower import Follower, Page, ReadLog
 from turnstream.turns.lua import Script
@@ -65,11 +65,9 @@ class Feeds:
         settings: TurnSettings,
         *,
         node: str,
-        reads: FairGate,
     ) -> None:
         self._calls = calls
         self._relay = relay
-        self._reads = reads
         self._follow = Script(client, "feed_follow")
         self._renew = Script(client, "feed_renew")
         self._node = node
@@ -143,9 +141,8 @@ class Feeds:
         self._renewed_at = now
 
     async def _read(self, owner: str, **arguments: Any) -> Any:
-        async with self._reads.admitted(owner):
-            call = self._follow(owner=owner, **arguments, **self._arguments)
-            return await self._calls.reply(call)
+        call = partial(self._follow, owner=owner, **arguments, **self._arguments)
+        return await self._calls.reply_to(owner, call)
 
     def _reader(self, feed: str, owner: str) -> ReadLog:
         async def read(_: str, after: int) -> Page:

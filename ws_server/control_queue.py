@@ -1,11 +1,11 @@
-"""The control queue of a socket: cancels, feeds, and messages out of a lane's order."""
+"""The control queue of a socket: cancels, steers, feeds, and messages that no lane orders."""
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from turnstream.turns.errors import BadRequest, ResponseNotFound, TurnError
-from turnstream.ws_server.frames import Follow, Refusal, Unfollow
+from turnstream.ws_server.frames import Follow, Refusal, Steer, Unfollow
 from turnstream.ws_server.lane import Connection, Lane
 from turnstream.ws_server.socket_feeds import SocketFeeds
 from turnstream.ws_server.unexpected import confined
@@ -33,6 +33,16 @@ class Say:
 
 
 @dataclass(frozen=True, slots=True)
+class Add:
+    """Add input to a running response; the answer is sent on the lane `stream_id`."""
+
+    steer: Steer
+    stream_id: str | None
+    #: Bytes that it was counted for.
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Renew:
     """Go on with another token; an error is sent on the lane that it names."""
 
@@ -48,7 +58,7 @@ class Watch:
     stream_id: str | None
 
 
-Command = Stop | Say | Renew | Watch
+Command = Stop | Say | Add | Renew | Watch
 
 
 class ControlQueue:
@@ -88,6 +98,13 @@ class ControlQueue:
             match await self._waiting.get():
                 case Say(text=text, size=size):
                     await self._connection.send(text)
+                    self._connection.unanswered.remove(size)
+                case Add(steer=steer, stream_id=stream_id, size=size):
+                    try:
+                        answer = await self._connection.steer(steer, stream_id)
+                        await self._connection.send(answer)
+                    finally:
+                        self._connection.steers.remove()
                     self._connection.unanswered.remove(size)
                 case Renew(token=token, stream_id=stream_id):
                     await self._renew(token, stream_id)

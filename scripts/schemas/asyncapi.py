@@ -14,6 +14,8 @@ _SENT = (
     *feed_shapes.ENTRIES,
     feed_bodies.Followed,
     feed_bodies.Unfollowed,
+    socket_bodies.SteerAccepted,
+    socket_bodies.SteerPending,
     socket_bodies.SteerFailed,
     socket_bodies.Draining,
     token_bodies.TokenExpired,

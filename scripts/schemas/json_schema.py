@@ -15,6 +15,7 @@ from turnstream.ws_server import (
 )
 from turnstream.ws_server import conversation_bodies as conversations
 from turnstream.ws_server.batches import bodies as batches
+from turnstream.ws_server.webhooks import bodies as webhooks
 
 Json = dict[str, Any]
 
@@ -23,6 +24,8 @@ SENT: tuple[type, ...] = (
     *feed_shapes.ENTRIES,
     feed_bodies.Followed,
     feed_bodies.Unfollowed,
+    socket_bodies.SteerAccepted,
+    socket_bodies.SteerPending,
     socket_bodies.SteerFailed,
     socket_bodies.Draining,
     token_bodies.TokenExpired,
@@ -45,6 +48,11 @@ SENT: tuple[type, ...] = (
     batches.FileList,
     batches.FileDeleted,
     batches.BatchList,
+    webhooks.WebhookEndpointWithSecret,
+    webhooks.WebhookEndpointList,
+    webhooks.WebhookEndpointDeleted,
+    webhooks.WebhookTestResult,
+    webhooks.WebhookEventTypeList,
 )
 ASKED: tuple[type, ...] = (
     requests.ResponseBody,
@@ -56,6 +64,10 @@ ASKED: tuple[type, ...] = (
     conversations.ConversationItemsBody,
     token_bodies.ClientTokenBody,
     requests.BatchRequest,
+    webhooks.WebhookEndpointBody,
+    webhooks.WebhookEndpointUpdateBody,
+    webhooks.RotateSecretBody,
+    webhooks.WebhookTestBody,
     requests.FileForm,
     *requests.FRAMES,
 )

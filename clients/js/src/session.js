@@ -6,6 +6,8 @@
 
 import { backOff, Connection, CONTROL } from "./connection.js";
 import { errorOf } from "./http.js";
+import { Steers } from "./steers.js";
+import { DELETED, Watches } from "./watches.js";
 
 // As many turns of a socket run at once; further ones would wait at the server.
 const LANES = 16;
@@ -13,11 +15,16 @@ const MOST_BYTES = 16 * 1024 * 1024;
 const TOO_LARGE = { code: "request_too_large", message: "The request is too large for the server.", status: 413 };
 // What the server says of a message whose lane it could not see.
 const UNREAD = new Set(["request_too_large", "invalid_json"]);
-const DELETED = "turnstream:conversation.deleted";
 const ENDS = new Set(["response.completed", "response.incomplete", "response.failed", "error", DELETED]);
 
 /** Return whether an event is the last one of its turn, or an entry that of its feed. */
 export const ends = (/** @type {{type: string}} */ event) => ENDS.has(event.type);
+
+/** Return what the last event of a turn says of the input that was added to it. */
+export const steeringOf = (/** @type {any} */ event) => event.response?.steering ?? event.steering;
+
+/** Return the `ref` of what goes on from a turn with that input: nobody has to start it. */
+export const next = (/** @type {string} */ ref) => `${ref}>`;
 
 /**
  * What is to be asked: a new turn (`create`, with its idempotency key), a response by its `id`, or a
@@ -26,18 +33,13 @@ export const ends = (/** @type {{type: string}} */ event) => ENDS.has(event.type
  * @typedef {{create?: Record<string, unknown>, feed?: string, id: string | null, last: number, lane: string | null, maybeSent?: boolean}} Request
  *
  * @typedef {{code: string, message: string, param?: string | null, status?: number}} Problem
- * @typedef {{event: any} | {sent: boolean} | {error: Problem}} Report
+ * @typedef {{event: any} | {sent: boolean, refusal?: Problem} | {error: Problem}} Report
  *
  * @typedef {Request & {ref: string, wire: string | null, sent: boolean, answered: boolean, size: number,
  *   cancelling: boolean, dropped: boolean, tries: number, delayed: boolean}} Job
  */
 
-/** @typedef {{ref: string, feed: string, last: number, known: boolean, tries: number}} Watch */
-
 export class Session {
-  /** What is followed, by the `stream_id` of its entries. @type {Map<string, Watch>} */
-  #feeds = new Map();
-  #feedNames = 0;
   /** Requests that have not ended, in their order. @type {Map<string, Job>} */
   #jobs = new Map();
   /** What runs on each lane of the socket; least recently used first. @type {Map<string, Job | null>} */
@@ -46,37 +48,37 @@ export class Session {
   #usual = new Map();
   #report;
   #retries;
+  #steers;
+  #watches;
   #connection;
 
   /**
    * @param {{base: string, token: import("./http.js").Token, WebSocket?: any, retries?: number}} options
-   * @param {(ref: string, report: Report) => void} report
+   * @param {(ref: string, report: Report | import("./steers.js").SteerReport) => void} report
    * @param {(connection: Connection) => void} onState
    */
   constructor(options, report, onState) {
     this.#report = report;
     this.#retries = options.retries ?? 2;
+    const send = (/** @type {object} */ message) => this.#connection?.send(message) ?? false;
+    this.#steers = new Steers(send, report, this.#retries);
+    this.#watches = new Watches(send, report, this.#retries);
     this.#connection = new Connection(options, {
       onState: () => this.#connection && onState(this.#connection),
       onOpen: () => {
-        for (const name of this.#feeds.keys()) this.#follow(name);
+        this.#watches.send();
         this.#fill();
       },
       onMessage: (message) => this.#take(message),
       onLost: (code) => this.#lost(code),
-      busy: () => this.#feeds.size > 0 || [...this.#wires.values()].some(Boolean),
+      busy: () => this.#steers.busy || this.#watches.busy || [...this.#wires.values()].some(Boolean),
     });
     onState(this.#connection);
   }
 
   /** Send a request, now or once there is a connection and a lane; report on it under `ref`. */
   start(/** @type {string} */ ref, /** @type {Request} */ request) {
-    const { feed, last } = request;
-    if (feed) {
-      const name = `feed-${this.#feedNames++}`;
-      this.#feeds.set(name, { ref, feed, last, known: false, tries: 0 });
-      return this.#follow(name);
-    }
+    if (request.feed) return this.#watches.add(ref, request.feed, request.last);
     this.#jobs.set(ref, {
       ...request, ref, wire: null, sent: request.maybeSent ?? false, answered: false, size: 0,
       cancelling: false, dropped: false, tries: 0, delayed: false,
@@ -86,7 +88,7 @@ export class Session {
 
   /** Stop a turn, or follow a conversation no more. A turn that certainly was not sent ends here. */
   cancel(/** @type {string} */ ref) {
-    this.#unfollow((other) => other === ref);
+    this.#watches.remove((other) => other === ref);
     const job = this.#jobs.get(ref);
     if (!job || job.cancelling) return;
     job.cancelling = true;
@@ -94,14 +96,20 @@ export class Session {
     else if (!job.sent && !job.id) this.#fail(job, { code: "cancelled", message: "It was cancelled before it was sent." });
   }
 
+  /** Add input to a response, now or once there is a connection; report on it under `ref`. */
+  steer(/** @type {string} */ ref, /** @type {import("./steers.js").SteerRequest} */ request) {
+    this.#steers.add(ref, request);
+  }
+
   /** Report no more on the requests whose `ref` begins so; the server goes on with them. */
   drop(/** @type {string} */ prefix) {
-    this.#unfollow((ref) => ref.startsWith(prefix));
     for (const job of this.#jobs.values()) {
       if (!job.ref.startsWith(prefix)) continue;
       if (!job.wire) this.#jobs.delete(job.ref);
       job.dropped = true;
     }
+    this.#steers.drop(prefix);
+    this.#watches.remove((ref) => ref.startsWith(prefix));
   }
 
   wake() {
@@ -112,49 +120,10 @@ export class Session {
     this.#connection.close();
   }
 
-  #follow(/** @type {string} */ name) {
-    const watch = this.#feeds.get(name);
-    if (!watch) return;
-    // Turns are read on lanes of their own, by who wants them.
-    const asked = { conversation: watch.feed, starting_after: watch.last, responses: false };
-    this.#connection?.send({ type: "turnstream:conversation.follow", ...asked, stream_id: name });
-  }
-
-  #unfollow(/** @type {(ref: string) => boolean} */ which) {
-    for (const [name, { ref }] of this.#feeds) {
-      if (!which(ref)) continue;
-      this.#feeds.delete(name);
-      this.#connection.send({ type: "turnstream:conversation.unfollow", stream_id: name });
-    }
-  }
-
-  /** Take an entry, or why there is none. */
-  #takeEntry(/** @type {string} */ name, /** @type {Watch} */ watch, /** @type {any} */ event) {
-    const { error, sequence_number: number, status, headers } = event;
-    if (error) {
-      const { code, message, param, retryAfter } = errorOf(status, error, headers?.["retry-after"]);
-      if (status >= 500 || code === "token_expired" || (status === 429 && watch.tries < this.#retries)) {
-        return void setTimeout(() => this.#follow(name), Math.max(backOff(++watch.tries), (retryAfter ?? 0) * 1000));
-      }
-      // It was there, and was deleted while nobody listened.
-      if (!watch.known || status !== 404) {
-        this.#feeds.delete(name);
-        return this.#report(watch.ref, { error: { code, message, param, status } });
-      }
-      event = { type: DELETED, sequence_number: watch.last + 1, conversation: watch.feed };
-    } else {
-      watch.known = true;
-      watch.tries = 0;
-      if (!(number > watch.last)) return;
-    }
-    watch.last = event.sequence_number;
-    if (ends(event)) this.#feeds.delete(name);
-    this.#report(watch.ref, { event });
-  }
-
   /** Send what waits, as far as there are lanes. */
   #fill() {
     if (this.#connection?.state !== "open") return;
+    this.#steers.send();
     const busy = new Set();
     for (const job of this.#jobs.values()) {
       const mayStart = !job.wire && !job.delayed && !busy.has(job.lane);
@@ -202,12 +171,12 @@ export class Session {
 
   #take(/** @type {any} */ message) {
     const { stream_id: wire, ...event } = message;
+    if (this.#steers.take(event)) return;
     if (wire === CONTROL && event.status >= 500) return void setTimeout(() => this.#cancelAgain(), backOff(1));
     if (wire === undefined && UNREAD.has(event.error?.code)) {
       return this.#unread({ ...event.error, status: event.status });
     }
-    const watch = this.#feeds.get(wire);
-    if (watch) return this.#takeEntry(wire, watch, event);
+    if (this.#watches.take(wire, event)) return;
     const job = this.#wires.get(wire);
     // A cancel that came too late is refused like this, and nothing else is.
     if (!job || event.error?.code === "response_not_active") return;
@@ -221,7 +190,19 @@ export class Session {
     job.id ??= event.response?.id ?? null;
     if (ends(event)) this.#free(job);
     this.#report(job.ref, { event });
-    if (ends(event)) this.#fill();
+    if (!ends(event)) return;
+    const id = steeringOf(event)?.response_id;
+    if (id) this.#follow({ ...job, ref: next(job.ref), id, last: -1, create: undefined });
+    this.#fill();
+  }
+
+  /** Go on with the successor of a steered turn, which the server sends on the same lane. */
+  #follow(/** @type {Job} */ job) {
+    this.#jobs.set(job.ref, job);
+    this.#wires.set(/** @type {string} */ (job.wire), job);
+    this.#report(job.ref, { sent: true });
+    // The turn that was to be stopped ended before.
+    if (job.cancelling) this.#sendCancel(job);
   }
 
   /** Deal with the refusal of a request: what may be mended by itself is sent again. */
@@ -237,11 +218,12 @@ export class Session {
     const passing = expired || status === 429 || status >= 500 || error.code === "conversation_locked";
     // An answer that exists is waited for as long as it takes, and a token is renewed or the socket ends.
     const most = expired || (job.id !== null && error.code === "overloaded") ? Infinity : this.#retries;
+    const plain = { code: problem.code, message: problem.message, param: problem.param, status };
     if (!passing || error.code === "insufficient_quota" || error.code === "response_lost" || job.tries >= most) {
-      this.#fail(job, { code: problem.code, message: problem.message, param: problem.param, status });
+      this.#fail(job, plain);
       return this.#fill();
     }
-    this.#unplace(job);
+    this.#unplace(job, plain);
     job.delayed = true;
     const again = () => {
       job.delayed = false;
@@ -253,6 +235,7 @@ export class Session {
 
   #lost(/** @type {number} */ code) {
     if (code === 1009) this.#unread(TOO_LARGE);
+    this.#steers.lost();
     for (const job of this.#wires.values()) {
       if (!job) continue;
       this.#unplace(job);
@@ -272,10 +255,16 @@ export class Session {
     for (const job of this.#jobs.values()) if (job.cancelling && job.wire) this.#sendCancel(job);
   }
 
-  #unplace(/** @type {Job} */ job) {
+  /**
+   * Take a request from its lane; it is sent again later.
+   *
+   * @param {Job} job
+   * @param {Problem} [refusal] why the server did not take it
+   */
+  #unplace(job, refusal) {
     if (job.wire !== null && this.#wires.get(job.wire) === job) this.#wires.set(job.wire, null);
     job.wire = null;
-    this.#report(job.ref, { sent: false });
+    this.#report(job.ref, { sent: false, refusal });
   }
 
   #free(/** @type {Job} */ job) {
