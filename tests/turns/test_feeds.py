@@ -193,7 +193,7 @@ async def test_nothing_is_kept_for_turns_that_nobody_follows(
     assert await redis.keys("ts:feed*") == []
 
 
-async def test_entries_that_were_not_heard_are_read_once_the_subscription_is_renewed(
+async def test_entries_that_were_missed_are_read_once_the_subscription_is_renewed(
     turn_client: TurnClient, redis: "Redis", conversation: str
 ) -> None:
     async with turn_client.feeds.follow(conversation, "ann", after=-1) as feed:
@@ -204,7 +204,7 @@ async def test_entries_that_were_not_heard_are_read_once_the_subscription_is_ren
 
 
 @pytest.mark.parametrize("late", [False, True])
-async def test_a_deletion_that_was_not_heard_ends_the_feed_all_the_same(
+async def test_a_deletion_that_was_missed_ends_the_feed_all_the_same(
     turn_client: TurnClient, redis: "Redis", conversation: str, late: bool
 ) -> None:
     async with turn_client.feeds.follow(conversation, "ann", after=-1) as feed:
