@@ -33,6 +33,7 @@ from turnstream.turns.relay import Relay
 from turnstream.turns.replication import submit_to
 from turnstream.turns.served_models import ServedModels
 from turnstream.turns.settings import TurnSettings
+from turnstream.turns.steering import Steering
 from turnstream.turns.stored import Stored
 from turnstream.turns.submission import refusal, refused_cancel, submission, warm_up
 from turnstream.turns.tasks import background
@@ -75,6 +76,8 @@ class TurnClient:
         self.stored = Stored(self._redis, calls, alive_ms=settings.alive_ms)
         #: Conversations with an id.
         self.conversations = Conversations(self._redis, calls, settings)
+        #: Input that is added to running turns.
+        self.steering = Steering(self._redis, calls, settings)
         #: Keys that were made at run time.
         self.api_keys = ApiKeys(self._redis, calls)
         self._stored_limits = StoredLimits(self._redis, calls)

@@ -1,4 +1,4 @@
-"""A worker's control channel: cancel, preempt and wake up.
+"""A worker's control channel: cancel, steer, preempt and wake up.
 
 Published messages can be lost: a worker that missed one learns the same from its next heartbeat, or
 from Celery's message if it was a wake-up.
@@ -17,12 +17,20 @@ LISTEN_SECONDS = 1.0
 
 
 _PREEMPT = "preempt "
+_STEER = "steer "
 _WAKE_UP = "wake_up"
 
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
     """Cancel a turn."""
+
+    turn_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Steer:
+    """End a turn with its next slice: its successor goes on with new input."""
 
     turn_id: str
 
@@ -39,7 +47,7 @@ class WakeUp:
     """Claim turns: at least one waits, and a slot is free."""
 
 
-Command = Cancel | Preempt | WakeUp
+Command = Cancel | Steer | Preempt | WakeUp
 
 
 def commands(client: "redis.Redis", *, model: str, worker: str) -> Iterator[Command | None]:
@@ -61,4 +69,6 @@ def _command(text: str) -> Command:
         return WakeUp()
     if text.startswith(_PREEMPT):
         return Preempt(text.removeprefix(_PREEMPT))
+    if text.startswith(_STEER):
+        return Steer(text.removeprefix(_STEER))
     return Cancel(text)

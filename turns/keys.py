@@ -22,6 +22,11 @@ def turn(id: str) -> str:
     return f"ts:turn:{id}"
 
 
+def steers(id: str) -> str:
+    """Hash: the input that was queued for a turn while it was answered."""
+    return f"ts:steers:{id}"
+
+
 def log(id: str) -> str:
     """Stream: the events of a turn; event number n has the id (n + 1)-0."""
     return f"ts:log:{id}"

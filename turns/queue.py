@@ -28,6 +28,8 @@ class LeaseStatus(StrEnum):
     OK = "ok"
     #: Its cancellation was requested.
     CANCEL = "cancel"
+    #: There is new input: it is to end with its next slice.
+    STEER = "steer"
     #: Its slot is needed by a turn of a better tier.
     PREEMPT = "preempt"
     #: Another attempt has it, or it ended or was deleted.

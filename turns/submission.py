@@ -121,17 +121,25 @@ def refusal(reply: Sequence[Any], turn: Turn, settings: TurnSettings) -> TurnErr
             return ConversationTooLong(f"{settings.conversation_turns} turns")
         case [b"conversation_too_long", _]:
             return ConversationTooLong(f"{settings.conversation_bytes} bytes")
-        case [b"limited", limit, wait_ms, *used]:
-            limits = settings.limits.of(turn.owner)
-            if limit == b"requests_per_minute" and not used:
-                limits = replace(limits, requests_per_minute=turn.requests_per_minute)
-            use = limits.use(*used) if used else NO_LIMITS
-            return limited(limit.decode(), limits, wait_ms, use)
+        case [b"limited", *at]:
+            return limit_reached(at, settings.limits.of(turn.owner), turn.requests_per_minute)
         case [word]:
             too_many = Overloaded("Too many turns are waiting. Try again later.")
             return refused_continuation(word, turn) or too_many
         case _:
             raise AssertionError("a script returned an unknown reply")
+
+
+def limit_reached(at: Sequence[Any], limits: Limits, requests_per_minute: int) -> RateLimited:
+    """Return the error of a script's reply: limit, milliseconds, and what is used if it is known.
+
+    Args:
+        requests_per_minute: of the key, if that limit is not the owner's.
+    """
+    limit, wait_ms, *used = at
+    if limit == b"requests_per_minute" and not used:
+        limits = replace(limits, requests_per_minute=requests_per_minute)
+    return limited(limit.decode(), limits, wait_ms, limits.use(*used) if used else NO_LIMITS)
 
 
 def limited(limit: str, limits: Limits, wait_ms: int, use: LimitUse = NO_LIMITS) -> RateLimited:

@@ -79,6 +79,8 @@ class Heartbeat:
             match status:
                 case LeaseStatus.CANCEL:
                     attempt.cancel()
+                case LeaseStatus.STEER:
+                    attempt.steer()
                 case LeaseStatus.PREEMPT:
                     attempt.preempt()
                 case LeaseStatus.LOST if attempt in self._active.attempts():

@@ -13,6 +13,8 @@ Json = dict[str, Any]
 
 SENT: tuple[type, ...] = (
     *event_shapes.EVENTS,
+    socket_bodies.SteerAccepted,
+    socket_bodies.SteerPending,
     socket_bodies.SteerFailed,
     socket_bodies.Draining,
     token_bodies.TokenExpired,

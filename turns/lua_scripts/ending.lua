@@ -1,4 +1,4 @@
--- include: events, slots, owner, conversation
+-- include: events, slots, owner, conversation, steering
 -- Ends turns. Arguments: args.log_seconds, args.store_seconds and args.unstored_seconds (retention of a log, of
 -- a stored record and of one that is not stored).
 
@@ -29,16 +29,20 @@ local function release(id, record, used)
   end
 end
 
--- Write the terminal event of a turn that no worker runs.
-local function finish(id, record, type, status, error)
+-- Write the terminal event of a turn that no worker runs. `response` is the response's JSON at its end; nil: as it was.
+local function finish(id, record, type, status, error, response)
   if record.status == 'queued' then
     begin_log(id, record)
     stop_waiting(record.owner, record.batch)
   end
   local seq = tonumber(record.seq) + 1
+  local steering = steering_of(record, status, false)
+  response = with_steering(response or record.response, steering, record.successor)
   redis.call('HSET', turn_key(id), 'seq', seq, 'status', status, 'error', error)
-  emit(id, seq, lifecycle(type, seq, status, error, '', record.response), '', true, record.nodes)
+  if steering then redis.call('HSET', turn_key(id), 'response', response) end
+  emit(id, seq, lifecycle(type, seq, status, error, '', response), '', true, record.nodes)
   release(id, record, 0)
+  settle_steers(id, record.owner, steering)
 end
 
 -- Cancel a turn. One that waits ends at once, and its tag goes back to its owner if none of the owner's turns came
