@@ -6,6 +6,8 @@ import { Answers } from "./answers.js";
 import { Composer } from "./composer.js";
 import {
   addTurn,
+  isOpen,
+  requestOf,
   continued,
   ENDED,
   isRunning,
@@ -37,13 +39,13 @@ const key = await unlocked();
 // A person waits for a server that is full, and may stop that.
 const client = connect({ url: new URL(".", location.href).href, key, retries: 10 });
 const store = new Store(changed);
-const answers = new Answers(client, store, changed);
+const answers = new Answers(client, store, changed, (id, input, error) => composer.giveBack(id, input, error));
 const menu = new Menu();
 const scroll = new Scroll($("main"), $("turns"));
 const options = new Options((chosen) => change((conversation) => void (conversation.options = chosen)));
 const transcript = new Transcript($("turns"), answers, { client, again, goOn, edit, step, announce });
 const sidebar = new Sidebar({ rename, remove });
-const composer = new Composer({ ask: (text) => ask(text, continued(shown)), stop, editLast });
+const composer = new Composer({ ask: (text) => ask(text, continued(shown)), steer, stop, editLast });
 
 function connected() {
   return client.state === "open";
@@ -51,12 +53,7 @@ function connected() {
 
 /** Ask, after a turn or, without one, as the first question. */
 async function ask(input, after) {
-  const request = {
-    ...options.chosen,
-    input,
-    truncation: "auto",
-    previous_response_id: after?.id ?? undefined,
-  };
+  const request = requestOf(options.chosen, input, after);
   const asked = { key: newKey(), parent: after?.key ?? null, request };
   const add = (conversation) => void addTurn(conversation, asked);
   // Kept before it is sent, so that no failure after this can lose it.
@@ -66,6 +63,15 @@ async function ask(input, after) {
     history.replaceState(null, "", `#c=${shown.id}`);
   }
   await refresh();
+  scroll.toEnd();
+}
+
+/** Say more while a turn is answered: its answer ends, and the next one goes on with that. */
+async function steer(input) {
+  const { key } = running();
+  await change((conversation) => {
+    (turnOf(conversation, key).steers ??= []).push({ key: newKey(), input });
+  });
   scroll.toEnd();
 }
 
@@ -160,7 +166,7 @@ async function refresh() {
   for (const conversation of all.filter(isRunning)) {
     for (const turn of conversation.turns) {
       // Without a connection it is tried at the next one.
-      if (!ENDED.has(turn.state)) answers.answer(conversation, turn).catch(() => {});
+      if (isOpen(turn)) answers.answer(conversation, turn).catch(() => {});
     }
   }
   sidebar.show(all, shown.id);

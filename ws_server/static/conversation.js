@@ -55,6 +55,14 @@ export function addTurn(conversation, { key, parent, request }) {
   return turn;
 }
 
+/** Return what is asked after a turn, or as the first question, with the options of the conversation. */
+export const requestOf = (options, input, after) => ({
+  ...options,
+  input,
+  truncation: "auto",
+  previous_response_id: after?.id ?? undefined,
+});
+
 /** Return the turn that the next question continues: the last one shown, or what a failed one continued. */
 export function continued(conversation) {
   let turn = turnOf(conversation, conversation.leaf);
@@ -68,7 +76,18 @@ export function titleOf(text) {
   return line.length > TITLE_CHARACTERS ? `${line.slice(0, TITLE_CHARACTERS - 1)}…` : line;
 }
 
+/** Return whether there is still something to send or to read of a turn. */
+export const isOpen = ({ state, steers }) => !ENDED.has(state) || Boolean(steers);
+
+/** Add the turn that goes on from another with what was added to it, unless it is there. */
+export function addSuccessor(conversation, { key, steers }, id) {
+  if (conversation.turns.some((turn) => turn.id === id)) return;
+  const asked = steers?.map(({ input }) => ({ role: "user", content: input }));
+  conversation.turns.push({ key: `of-${id}`, parent: key, id, request: null, state: "in_progress", asked });
+  if (conversation.leaf === key) conversation.leaf = `of-${id}`;
+}
+
 export const ENDED = new Set(["completed", "incomplete", "cancelled", "failed"]);
 
 /** Return whether a turn of the conversation is still to be answered. */
-export const isRunning = ({ turns }) => turns.some(({ state }) => !ENDED.has(state));
+export const isRunning = ({ turns }) => turns.some(isOpen);

@@ -9,6 +9,8 @@
  * @property {object | null} request what was asked, until there is an id
  * @property {string} state as turnstream.js has it
  * @property {string} [problem] why the server refused it, in words
+ * @property {{key: string, input: string}[]} [steers] what was added to it, until that is part of a turn
+ * @property {object[]} [asked] items of a turn that goes on with what was added, as far as they are known here
  *
  * @typedef {object} Conversation
  * @property {string} id
