@@ -1,7 +1,7 @@
 // Finds what a turn asked and what was answered. Turns that have not ended are followed by
 // turnstream.js, in whichever conversation they are; of others the server has the texts.
 
-import { addSuccessor, addTurn, ENDED, requestOf, turnOf } from "./conversation.js";
+import { addSuccessor, addTurn, ENDED, joinTwin, requestOf, turnOf } from "./conversation.js";
 
 /**
  * An answer, one that goes on or one that has ended; a `Turn` of turnstream.js is one.
@@ -17,12 +17,9 @@ export class Answers {
   #ended = new Map();
   #questions = new Map();
 
-  /**
-   * @param onChange called with a conversation's id when one of its records was changed here
-   * @param onUnused called with a conversation's id and what was added to a turn and is not used, and why
-   */
-  constructor(client, store, onChange, onUnused) {
-    Object.assign(this, { client, store, onChange, onUnused });
+  /** @param onChange called with a conversation's id when one of its records was changed here */
+  constructor(client, store, onChange) {
+    Object.assign(this, { client, store, onChange });
   }
 
   /** Return what a turn asked: a text, or items. */
@@ -102,45 +99,44 @@ export class Answers {
     const { id, ended, state, error, steers = [], successor } = answer;
     const next = answer.response?.steering?.response_id;
     let known = false;
-    let unused = [];
     await this.store.change(conversationId, (conversation) => {
       const turn = turnOf(conversation, key);
-      known = Boolean(turn);
+      known = conversation.turns.some((each) => each.key === key || (id && each.id === id));
       if (!turn || (turn.id === id && ENDED.has(turn.state) && !turn.steers)) return false;
       turn.id = id;
       turn.state = ended ? state : "in_progress";
-      if (id) turn.request = null;
+      if (id) {
+        turn.request = null;
+        joinTwin(conversation, turn);
+      }
       if (ended) delete turn.asked;
       if (error) turn.problem = error.message;
       if (next) addSuccessor(conversation, turn, next);
-      unused = settle(conversation, turn, ended, steers);
+      settle(conversation, turn, ended, steers);
     });
     // Deleted in the meantime, here or in another tab: then the server's copies go too.
     if (!known) for (const each of [id, next]) if (each) await this.store.deletion(each);
     if (known && successor && !successor.ended) this.#watch(conversationId, `of-${next}`, successor);
-    for (const { input, error } of unused) this.onUnused(conversationId, input, error);
     this.onChange(conversationId);
   }
 }
 
 /**
- * Take from a turn's record what was added to it and is used, or never will be; return what won't.
- * What came after the turn's end is asked next: of the turn that goes on from it, or as a question.
+ * Take from a turn's record what was added to it and is used, or never will be. What came after the
+ * turn's end is asked next: of the turn that goes on from it, or as a question.
  */
 function settle(conversation, turn, ended, steers) {
-  const unused = [];
   const left = turn.steers?.filter(({ key, input }) => {
     const { state, error } = steers.find((steer) => steer.key === key) ?? {};
     if (state !== "failed") return !(ended && state === "accepted");
     const next = conversation.turns.find(({ parent, asked }) => parent === turn.key && asked);
-    if (error.code !== "response_already_completed") unused.push({ input, error });
+    if (error.code !== "response_already_completed") (conversation.unsent ??= []).push(input);
     else if (next) (next.steers ??= []).push({ key, input });
     else addTurn(conversation, { key, parent: turn.key, request: requestOf(conversation.options, input, turn) });
     return false;
   });
   if (left?.length) turn.steers = left;
   else delete turn.steers;
-  return unused;
 }
 
 /** Return a promise that all callers share; one that fails, or finds nothing, is made anew. */

@@ -19,6 +19,7 @@ import {
   turnOf,
 } from "./conversation.js";
 import { deleteOnServer } from "./deletions.js";
+import { Feeds } from "./feeds.js";
 import { conversationOf, showLink } from "./link.js";
 import { Menu } from "./menu.js";
 import { Options } from "./options.js";
@@ -39,7 +40,8 @@ const key = await unlocked();
 // A person waits for a server that is full, and may stop that.
 const client = connect({ url: new URL(".", location.href).href, key, retries: 10 });
 const store = new Store(changed);
-const answers = new Answers(client, store, changed, (id, input, error) => composer.giveBack(id, input, error));
+const answers = new Answers(client, store, changed);
+const feeds = new Feeds(client, store, changed);
 const menu = new Menu();
 const scroll = new Scroll($("main"), $("turns"));
 const options = new Options((chosen) => change((conversation) => void (conversation.options = chosen)));
@@ -169,10 +171,12 @@ async function refresh() {
       if (isOpen(turn)) answers.answer(conversation, turn).catch(() => {});
     }
   }
+  if (client.follow) feeds.show(shown);
   sidebar.show(all, shown.id);
   transcript.show(shown);
   options.show(shown.options);
   composer.show(shown.id, running());
+  if (shown.unsent && !document.hidden) await takeBack();
   $("title").textContent = shown.title;
   $("title").hidden = !shown.title;
   document.title = shown.title
@@ -180,6 +184,16 @@ async function refresh() {
     : document.body.dataset.title;
   $("welcome").hidden = shown.turns.length > 0;
   $("link-button").hidden = !path(shown).some(({ id }) => id);
+}
+
+/** Put into the field what was added to a turn and is not used; one tab does. */
+async function takeBack() {
+  let unsent = [];
+  await store.change(shown.id, (conversation) => {
+    ({ unsent = [] } = conversation);
+    return delete conversation.unsent;
+  });
+  composer.giveBack(unsent);
 }
 
 /** Open what the address names: a conversation of this browser, or one by a response's id. */
@@ -234,6 +248,7 @@ function connection() {
 }
 
 addEventListener("hashchange", open);
+document.addEventListener("visibilitychange", refresh);
 $("new").onclick = () => {
   if (location.hash) location.hash = "";
   menu.close();

@@ -1,6 +1,5 @@
 // The field in which people write, with a draft for each conversation that outlives a reload.
 
-const DRAFT = "turnstream-draft:";
 const $ = (id) => document.getElementById(id);
 
 export class Composer {
@@ -60,18 +59,13 @@ export class Composer {
   }
 
   /** Put back what was added to a turn and is not used. */
-  giveBack(conversation, input, { code, message }) {
-    const joined = (text) => [text, input].filter(Boolean).join("\n\n");
-    const draft = `${DRAFT}${conversation}`;
-    if (conversation !== this.#conversation)
-      return sessionStorage.setItem(draft, joined(sessionStorage.getItem(draft)));
-    this.#field.value = joined(this.#field.value);
-    if (code !== "response_not_active") this.problem(message);
+  giveBack(inputs) {
+    this.#field.value = [this.#field.value, ...inputs].filter(Boolean).join("\n\n");
     this.#refresh();
   }
 
   get #draft() {
-    return `${DRAFT}${location.hash ? this.#conversation : "new"}`;
+    return `turnstream-draft:${location.hash ? this.#conversation : "new"}`;
   }
 
   #send() {
@@ -95,7 +89,7 @@ export class Composer {
     $("send").hidden = Boolean(this.#running) && !text.trim();
     $("send").textContent = this.#running ? "Steer" : "Send";
     $("send").disabled = !text.trim();
-    this.#field.placeholder = this.#running ? "Say more, and the answer goes on with it" : "Ask something";
+    this.#field.placeholder = this.#running ? "Say more" : "Ask something";
     $("stop").hidden = !this.#running;
     $("stop").disabled = Boolean(this.#running) && this.#running.key === this.#stopping;
     this.#field.style.height = "auto";
