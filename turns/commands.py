@@ -11,6 +11,7 @@ from typing import Any
 import redis
 
 from turnstream.turns import keys
+from turnstream.turns.prefixed_clients import prefix_of
 
 #: How long one wait for a message may take.
 LISTEN_SECONDS = 1.0
@@ -56,12 +57,21 @@ def commands(client: "redis.Redis", *, model: str, worker: str) -> Iterator[Comm
     Raises:
         redis.RedisError: Redis is away; listen again.
     """
-    untyped: Any = client
-    with untyped.pubsub(ignore_subscribe_messages=True) as pubsub:
-        pubsub.subscribe(keys.worker_channel(model, worker))
+    pool: Any = client.connection_pool
+    connection = pool.get_connection()
+    try:
+        # Without redis-py's PubSub: a turn waits for what it does beside.
+        connection.send_command("SUBSCRIBE", prefix_of(client) + keys.worker_channel(model, worker))
         while True:
-            message = pubsub.get_message(timeout=LISTEN_SECONDS)
-            yield _command(message["data"].decode()) if message else None
+            if connection.can_read(timeout=LISTEN_SECONDS):
+                kind, _, data = connection.read_response()
+                if kind == b"message":
+                    yield _command(data.decode())
+            else:
+                yield None
+    finally:
+        connection.disconnect()
+        pool.release(connection)
 
 
 def _command(text: str) -> Command:

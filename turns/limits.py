@@ -99,16 +99,14 @@ _NUMBERS = tuple(each.name for each in fields(Limits) if each.name != "tiers")
 
 @dataclass(frozen=True, slots=True)
 class OwnerLimits:
-    """The default limits, and those of owners with limits of their own."""
+    """The limits of the settings: for all owners, and of those with limits of their own."""
 
     default: Limits = Limits()
     own: Mapping[str, Limits] = field(default_factory=dict)
-    #: Those that were set at run time, which `turns.owner_limits` keeps up to date; they go before.
-    at_run_time: dict[str, Limits] = field(default_factory=dict)
 
     def of(self, owner: str) -> Limits:
         """Return the limits of an owner."""
-        return self.at_run_time.get(owner) or self.own.get(owner, self.default)
+        return self.own.get(owner, self.default)
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "OwnerLimits":

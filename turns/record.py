@@ -213,6 +213,28 @@ class ApiKeyRecord(TypedDict):
     response: NotRequired[str]
 
 
+class WebhookEndpointRecord(TypedDict):
+    """Hash `keys.webhook_endpoint(id)`. Times are seconds since 1970. Written by webhook_endpoint.
+
+    For each event type whose deliveries were given up because the outbox was full it also has
+    `dropped:TYPE`, and `dropped:dead_letters`: how many. Written by whoever ends a turn or batch.
+    """
+
+    version: int
+    owner: str
+    name: str
+    url: str
+    #: JSON, list of strings: the event types that it wants.
+    event_types: str
+    #: JSON, newest first: list of a signing secret and until when it is used, 0 for the newest.
+    secrets: str
+    created_at: int
+    #: When any of these was last changed.
+    updated_at: int
+    #: 1 if its last attempt failed. Written by webhook_settle.
+    failing: NotRequired[bool]
+
+
 class BatchRecord(TypedDict):
     """Hash `keys.batch(id)`. Times are seconds since 1970. Written by batch_create, or as said."""
 

@@ -21,6 +21,7 @@ from turnstream.turns.errors import (
 from turnstream.turns.ids import new_response_id, new_steer_id
 from turnstream.turns.limits import cost_of
 from turnstream.turns.lua import Script
+from turnstream.turns.owner_limits import CurrentLimits
 from turnstream.turns.record import VERSION
 from turnstream.turns.redis_calls import RedisCalls
 from turnstream.turns.response import successor_response, unclaimed_response
@@ -84,11 +85,15 @@ class Steering:
     """Steers the turns of a node's clients. Each owner reaches only their own."""
 
     def __init__(
-        self, client: "redis.asyncio.Redis", calls: RedisCalls, settings: TurnSettings
+        self,
+        client: "redis.asyncio.Redis",
+        calls: RedisCalls,
+        settings: TurnSettings,
+        limits: CurrentLimits,
     ) -> None:
         self._redis = client
         self._calls = calls
-        self._settings = settings
+        self._settings, self._limits = settings, limits
         self._steer = Script(client, "steer")
 
     async def target(self, id: str, owner: str) -> Target:
@@ -129,7 +134,7 @@ class Steering:
             Overloaded: Redis is away; the input may have been taken.
         """
         settings, owner = self._settings, target.owner
-        limits = settings.limits.of(owner)
+        limits = self._limits.of(owner)
         limits.check_tier(target.tier)
         successor, items = new_response_id(), items_to_json(steer.items)
         waits = target.status == "queued"
@@ -197,7 +202,7 @@ class Steering:
             case [b"conversation_too_long", _]:
                 return ConversationTooLong(f"{settings.conversation_bytes} bytes")
             case [b"limited", *at]:
-                limits = settings.limits.of(target.owner)
+                limits = self._limits.of(target.owner)
                 return limit_reached(at, limits, steer.requests_per_minute)
             case [b"newer_version"]:
                 return NewerVersion(target.id)

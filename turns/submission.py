@@ -28,10 +28,12 @@ from turnstream.turns.turn import Message, Turn, items_to_json, spoken_at, unmat
 from turnstream.turns.wake_up import WakeUp
 
 
-def submission(turn: Turn, settings: TurnSettings, wake_up: WakeUp, *, node: str) -> dict[str, Any]:
+def submission(
+    turn: Turn, settings: TurnSettings, limits: Limits, wake_up: WakeUp, *, node: str
+) -> dict[str, Any]:
     """Return the arguments of submit.lua; `node` follows the turn."""
     arguments = {
-        **_common(turn, settings),
+        **_common(turn, settings, limits),
         "tier": turn.tier,
         "node": node,
         "alive_ms": settings.alive_ms,
@@ -57,7 +59,7 @@ def submission(turn: Turn, settings: TurnSettings, wake_up: WakeUp, *, node: str
     return arguments
 
 
-def warm_up(turn: Turn, settings: TurnSettings) -> dict[str, Any]:
+def warm_up(turn: Turn, settings: TurnSettings, limits: Limits) -> dict[str, Any]:
     """Return the arguments of warm_up.lua."""
     response = new_response(turn)
     finished = finished_response(
@@ -70,13 +72,13 @@ def warm_up(turn: Turn, settings: TurnSettings) -> dict[str, Any]:
         completed_at=turn.created_at,
     )
     return {
-        **_common(turn, settings),
+        **_common(turn, settings, limits),
         "has_messages": spoken_at(turn.input) is not None,
         "payloads": [*_payloads(turn), response, finished],
     }
 
 
-def _common(turn: Turn, settings: TurnSettings) -> dict[str, Any]:
+def _common(turn: Turn, settings: TurnSettings, limits: Limits) -> dict[str, Any]:
     system = [item for item in turn.input if isinstance(item, Message) and item.role == "system"]
     return {
         "id": turn.id,
@@ -88,7 +90,7 @@ def _common(turn: Turn, settings: TurnSettings) -> dict[str, Any]:
         **conversation_arguments(turn),
         **settings.retention,
         **settings.conversation,
-        "limits": settings.limits.of(turn.owner).numbers,
+        "limits": limits.numbers,
     }
 
 
@@ -104,7 +106,7 @@ def conversation_arguments(turn: Turn) -> dict[str, Any]:
     }
 
 
-def refusal(reply: Sequence[Any], turn: Turn, settings: TurnSettings) -> TurnError:
+def refusal(reply: Sequence[Any], turn: Turn, settings: TurnSettings, limits: Limits) -> TurnError:
     """Return the error of a submit or a warm-up that was refused, from the script's reply."""
     match reply:
         case [b"idempotency_key_reused"]:
@@ -122,7 +124,7 @@ def refusal(reply: Sequence[Any], turn: Turn, settings: TurnSettings) -> TurnErr
         case [b"conversation_too_long", _]:
             return ConversationTooLong(f"{settings.conversation_bytes} bytes")
         case [b"limited", *at]:
-            return limit_reached(at, settings.limits.of(turn.owner), turn.requests_per_minute)
+            return limit_reached(at, limits, turn.requests_per_minute)
         case [word]:
             too_many = Overloaded("Too many turns are waiting. Try again later.")
             return refused_continuation(word, turn) or too_many

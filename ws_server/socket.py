@@ -16,7 +16,7 @@ from turnstream.turns.event_json import encode
 from turnstream.turns.reader_room import ReaderRoom
 from turnstream.turns.tasks import Start, background
 from turnstream.turns.turn import Turn
-from turnstream.ws_server.answer_headers import with_origin
+from turnstream.ws_server.answer_headers import origin_of
 from turnstream.ws_server.connections.admission import ADDRESS
 from turnstream.ws_server.connections.byte_room import Share
 from turnstream.ws_server.control_queue import Add, ControlQueue, Renew, Say, Stop
@@ -170,8 +170,9 @@ class Session:
         create = await resolved(create, self.turn_client, self.owner, count)
         latest = {lane.latest for lane in self._lanes.values()}
         cached = create.previous_response_id in latest
-        turn = visitor.submitting(create.turn(self.owner, model, previous_cached=cached))
-        return with_origin(turn, self._socket)
+        origin = origin_of(self._socket, create.metadata)
+        turn = create.turn(self.owner, model, previous_cached=cached, origin=origin)
+        return visitor.submitting(turn)
 
     async def check_response(self, id: str) -> None:
         """Check that the socket's key is good for a response."""

@@ -48,7 +48,7 @@ def test_a_response_is_built_from_its_status_its_error_and_its_other_fields() ->
 
 
 def test_a_response_keeps_the_fields_of_a_newer_release_at_its_end() -> None:
-    rest = finished_response(
+    response = finished_response(
         '"id":"resp_1","new":[1],"output":[],"usage":null}',
         output=(),
         incomplete_reason="max_output_tokens",
@@ -58,7 +58,7 @@ def test_a_response_keeps_the_fields_of_a_newer_release_at_its_end() -> None:
         completed_at=None,
     )
 
-    response = json.loads("{" + rest)
+    response = json.loads("{" + response)
     assert (response["id"], response["new"]) == ("resp_1", [1])
     assert response["incomplete_details"] == {"reason": "max_output_tokens"}
     assert response["usage"]["total_tokens"] == 5

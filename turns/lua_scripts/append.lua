@@ -56,7 +56,7 @@ for _, part in ipairs(args.parts) do
           redis.call('HINCRBY', turn_key(id), 'bytes', #ARGV[last + 2] + (part.calls and #ARGV[last + 3] or 0))
         end
         record_duration(record.model, record.tier, now - record.claimed_at + (record.running_ms or 0))
-        release(id, record, part.tokens)
+        release(id, record, part.tokens, final)
         settle_steers(id, record.owner, steering)
       else
         redis.call('HSET', turn_key(id), 'seq', first + count - 1)
