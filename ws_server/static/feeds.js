@@ -7,7 +7,7 @@ const AGAIN_MS = 200;
 const MOST_TRIES = 25;
 
 export class Feeds {
-  /** What ends following, by the id of the first response. */
+  /** Feeds, by the id of the first response. */
   #followed = new Map();
 
   /** @param onChange called with a conversation's id when its record was changed or removed here */
@@ -21,7 +21,7 @@ export class Feeds {
     for (const [root, feed] of this.#followed) {
       if (roots.includes(root)) continue;
       this.#followed.delete(root);
-      feed.return();
+      feed.close();
     }
     for (const root of roots) {
       if (!this.#followed.has(root)) this.#follow(id, root, feeds[root]);
@@ -29,7 +29,7 @@ export class Feeds {
   }
 
   async #follow(id, root, after = -1) {
-    const feed = this.client.follow(root, { after, responses: false });
+    const feed = this.client.follow(root, { after });
     this.#followed.set(root, feed);
     try {
       for await (const entry of feed) {
