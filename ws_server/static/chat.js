@@ -171,7 +171,7 @@ async function refresh() {
       if (isOpen(turn)) answers.answer(conversation, turn).catch(() => {});
     }
   }
-  if (client.follow) feeds.show(shown);
+  feeds.show(shown);
   sidebar.show(all, shown.id);
   transcript.show(shown);
   options.show(shown.options);
