@@ -112,11 +112,13 @@ export class Answers {
       if (ended) delete turn.asked;
       if (error) turn.problem = error.message;
       if (next) addSuccessor(conversation, turn, next);
-      settle(conversation, turn, ended, steers);
+      settle(conversation, turn, ended ? steers : steers.filter(({ state }) => state === "failed"), next);
     });
     // Deleted in the meantime, here or in another tab: then the server's copies go too.
     if (!known) for (const each of [id, next]) if (each) await this.store.deletion(each);
-    if (known && successor && !successor.ended) this.#watch(conversationId, `of-${next}`, successor);
+    // It may have been followed already, by what the feed told.
+    const live = this.#live.has(`of-${next}`);
+    if (known && successor && !successor.ended && !live) this.#watch(conversationId, `of-${next}`, successor);
     this.onChange(conversationId);
   }
 }
@@ -125,13 +127,13 @@ export class Answers {
  * Take from a turn's record what was added to it and is used, or never will be. What came after the
  * turn's end is asked next: of the turn that goes on from it, or as a question.
  */
-function settle(conversation, turn, ended, steers) {
+function settle(conversation, turn, settled, next) {
+  const successor = conversation.turns.find(({ id }) => next && id === next);
   const left = turn.steers?.filter(({ key, input }) => {
-    const { state, error } = steers.find((steer) => steer.key === key) ?? {};
-    if (state !== "failed") return !(ended && state === "accepted");
-    const next = conversation.turns.find(({ parent, asked }) => parent === turn.key && asked);
-    if (error.code !== "response_already_completed") (conversation.unsent ??= []).push(input);
-    else if (next) (next.steers ??= []).push({ key, input });
+    const steer = settled.find((each) => each.key === key && each.state !== "waiting");
+    if (!steer?.error) return !steer;
+    if (steer.error.code !== "response_already_completed") (conversation.unsent ??= []).push(input);
+    else if (successor) (successor.steers ??= []).push({ key, input });
     else addTurn(conversation, { key, parent: turn.key, request: requestOf(conversation.options, input, turn) });
     return false;
   });
