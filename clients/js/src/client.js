@@ -3,9 +3,8 @@
 import { TurnstreamError } from "./error.js";
 import { Feed } from "./feed.js";
 import { baseOf, request, tokenOf } from "./http.js";
-import { Outbox } from "./outbox.js";
+import { memoryStorage, Outbox } from "./outbox.js";
 import { next, Session } from "./session.js";
-import { memoryStorage } from "./storage.js";
 import { newKey, Turn } from "./turn.js";
 
 const KEEP_MS = 1_000;
