@@ -117,7 +117,7 @@ async def measure(service: RunningService, directory: Path, *, turns: int, warm_
 def rows(times: Times) -> list[Row]:
     """Compare each path with the shortest of its kind, at the median and at the 99th percentile."""
     return [
-        _row("dispatch_client_p50", times, "client", 0.5, floor=1 / MOST_RAW_TRIPS),
+        _row("dispatch_client_p50", times, "client", 0.5, floor=round(1 / MOST_RAW_TRIPS, 2)),
         _row("dispatch_client_p99", times, "client", 0.99),
         _row("dispatch_socket_p50", times, "socket", 0.5),
         _row("dispatch_socket_p99", times, "socket", 0.99),
@@ -126,7 +126,7 @@ def rows(times: Times) -> list[Row]:
             times,
             "socket",
             0.5,
-            floor=1 / MOST_BARE_TRIPS,
+            floor=round(1 / MOST_BARE_TRIPS, 2),
             against="bare_socket",
         ),
     ]
