@@ -130,17 +130,13 @@ class AsyncTurn:
             RequestRefused: the turn has ended, or the input is not a text or messages of the user.
             Unreachable, ClientClosed
         """
-        await self._begun.wait()
-        if self._error is not None and not self.id:
-            raise self._error
-        frame = {
-            "type": "response.steer",
-            "previous_response_id": self.id,
-            "input": input,
-            "idempotency_key": uuid4().hex,
-        }
+        said = {"type": "response.steer", "input": input, "idempotency_key": uuid4().hex}
         try:
             async with asyncio.timeout(SILENT_SECONDS + self._lanes.retry_seconds):
+                await self._begun.wait()
+                if self._error is not None and not self.id:
+                    raise self._error
+                frame = {**said, "previous_response_id": self.id}
                 while True:
                     try:
                         return await self._lanes.steer(frame)
