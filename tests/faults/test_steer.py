@@ -91,7 +91,13 @@ async def until_answered(service: Service) -> None:
 
 
 @pytest.mark.parametrize(
-    "fault", ["node", "stopped worker", "redis", pytest.param("worker", marks=pytest.mark.long)]
+    "fault",
+    [
+        "node",
+        "redis",
+        pytest.param("worker", marks=pytest.mark.long),
+        pytest.param("stopped worker", marks=pytest.mark.long),
+    ],
 )
 async def test_accepted_input_has_one_successor_after_a_fault(
     service: Service, redis: Redis, workers: Workers, client: AsyncOpenAI, fault: str
