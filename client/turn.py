@@ -21,6 +21,8 @@ from turnstream.client.event import ENDS, Event, Json, QueuePlace, Response
 MOST_WAITING = 2048
 #: The service says something of each turn every 15 seconds.
 SILENT_SECONDS = 60.0
+#: After this a steer is sent again that was not taken for lack of Redis.
+OVERLOADED_SECONDS = 0.5
 
 
 class Lanes(Protocol):
@@ -122,26 +124,27 @@ class AsyncTurn:
     async def steer(self, input: str | Sequence[Mapping[str, Any]]) -> str:
         """Say more while the answer is written; return the id of that once the service has it.
 
-        The answer ends with its next slice, and `successor` goes on with what was said. Where the
-        turn fails or is cancelled first, it has none, and `Response.steering` is `failed`.
+        The answer ends with its next slice, and `successor` goes on with what was said.
 
         Raises:
             RequestRefused: the turn has ended, or the input is not a text or messages of the user.
             Unreachable, ClientClosed
         """
-        await self._begun.wait()
-        if self._error is not None and not self.id:
-            raise self._error
-        frame = {
-            "type": "response.steer",
-            "previous_response_id": self.id,
-            "input": input,
-            "idempotency_key": uuid4().hex,
-        }
-        seconds = SILENT_SECONDS + self._lanes.retry_seconds
+        said = {"type": "response.steer", "input": input, "idempotency_key": uuid4().hex}
         try:
-            async with asyncio.timeout(seconds):
-                return await self._lanes.steer(frame)
+            async with asyncio.timeout(SILENT_SECONDS + self._lanes.retry_seconds):
+                await self._begun.wait()
+                if self._error is not None and not self.id:
+                    raise self._error
+                frame = {**said, "previous_response_id": self.id}
+                while True:
+                    try:
+                        return await self._lanes.steer(frame)
+                    except RequestRefused as exc:
+                        if exc.code != "overloaded":
+                            raise
+                    # It may have been taken: sent again it is the same.
+                    await asyncio.sleep(OVERLOADED_SECONDS)
         except TimeoutError as exc:
             raise Unreachable("The server does not answer.") from exc
 

@@ -198,3 +198,27 @@ async def test_all_lanes_of_a_session_go_on_after_a_lost_connection(service: Ser
     assert resumed
     assert texts == whole
     assert all(whole)
+
+
+def test_a_lane_of_a_session_is_steered_and_has_the_successor_next(
+    session: ResponsesWebSocketSession,
+) -> None:
+    lane = session.lane("one")
+
+    def until(*types: str) -> Any:
+        while (event := lane.recv(timeout=TURN_SECONDS)).type not in types:
+            pass
+        return event
+
+    lane.send(asked(**LONG))
+    running = until("response.created").response.id
+    until("response.output_text.delta")
+    lane.send({"type": "response.steer", "previous_response_id": running, "input": TITANIC})
+    accepted = until("response.steer.accepted")
+    steered = until("response.incomplete").response
+    successor = lane.get_final_response(timeout=TURN_SECONDS)
+
+    assert accepted.stream_id == "one"
+    assert steered.incomplete_details.reason == "steered"
+    assert successor.previous_response_id == steered.id == running
+    assert successor.output_text

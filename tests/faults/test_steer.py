@@ -6,8 +6,9 @@ between the acceptance and the end.
 
 import asyncio
 import json
+import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import psutil
@@ -20,6 +21,7 @@ from harness.record import fetch
 from harness.service import Service
 from tests.faults.conftest import BACK_SECONDS, QUESTION
 from tests.faults.test_redis import until_redis_answers
+from turnstream.client import AsyncClient, Options, RequestRefused
 from turnstream.turns import keys
 
 # The SDK's own way to connect, which websockets 17 deprecates.
@@ -89,7 +91,13 @@ async def until_answered(service: Service) -> None:
 
 
 @pytest.mark.parametrize(
-    "fault", ["node", "stopped worker", "redis", pytest.param("worker", marks=pytest.mark.long)]
+    "fault",
+    [
+        "node",
+        "redis",
+        pytest.param("worker", marks=pytest.mark.long),
+        pytest.param("stopped worker", marks=pytest.mark.long),
+    ],
 )
 async def test_accepted_input_has_one_successor_after_a_fault(
     service: Service, redis: Redis, workers: Workers, client: AsyncOpenAI, fault: str
@@ -167,3 +175,51 @@ async def test_two_devices_that_steer_at_once_make_one_successor_with_all_that_t
     for device in ("phone", "tablet"):
         own = [text for text in texts if text.startswith(device)]
         assert own == [f"{device} {number}" for number in range(5)]
+
+
+@pytest.mark.long
+async def test_each_accepted_word_is_used_once_while_everything_is_killed(
+    service: Service, redis: Redis, workers: Workers
+) -> None:
+    talks: list[tuple[str, str | None, list[str]]] = []
+
+    async def talk(client: AsyncClient, number: int) -> None:
+        turn = await client.create(**QUESTION | {"seed": number})
+        accepted = []
+        for word in ("one", "two", "three"):
+            try:
+                await turn.steer(f"{number} {word}")
+            except RequestRefused as exc:
+                if exc.code != "response_already_completed":
+                    raise
+                break
+            accepted.append(f"{number} {word}")
+        await turn.response()
+        successor = turn.successor
+        if successor is not None:
+            assert (await successor.response()).status != "failed"
+        talks.append((turn.id, successor and successor.id, accepted))
+
+    async def break_things(draw: random.Random, talking: "asyncio.Task[None]") -> None:
+        while not talking.done():
+            await asyncio.sleep(draw.uniform(1, 3))
+            kind = draw.choice(("serve", "worker", "redis"))
+            with suppress(AssertionError, psutil.Error):
+                service.child(kind).kill()
+            await until_redis_answers(redis)
+
+    async def all_talks(client: AsyncClient) -> None:
+        for wave in range(2):
+            await asyncio.gather(*(talk(client, 8 * wave + number) for number in range(8)))
+
+    options = Options(retry_seconds=BACK_SECONDS, ping_seconds=2)
+    async with AsyncClient(service.url, options=options) as client:
+        talking = asyncio.create_task(all_talks(client))
+        await break_things(random.Random(5), talking)
+        await talking
+
+    assert len(talks) == 16
+    for parent, successor, accepted in talks:
+        used = {successor: accepted} if accepted else {}
+        assert await said(service, redis, parent) == used
+    assert sum(len(accepted) for *_, accepted in talks) > 16
