@@ -50,8 +50,9 @@ class RemoteTurn:
         self.task: asyncio.Task[None] | None = None
         #: How many of the prompt's tokens were cached at the server that ended the turn.
         self.cached_tokens = 0
-        #: Failures of servers since the last new id.
+        #: Servers that failed with it since the last new id, and when the first one did.
         self.failures = 0
+        self.failing_since: float | None = None
         #: Of the ids to be delivered next.
         self.logprobs: Sequence[TokenLogprobs] = ()
         self._end = len(prompt) + most
