@@ -25,7 +25,9 @@ class RedisServer:
         self._argv = (
             find_program().path,
             *("--port", str(self.port), "--bind", "127.0.0.1", "--save", ""),
-            *("--dir", str(directory), "--logfile", str(self._log), *options),
+            *("--dir", str(directory), "--logfile", str(self._log)),
+            # A replica gets all data at once, and not after five seconds.
+            *("--repl-diskless-sync-delay", "0", *options),
             *(("--requirepass", password, "--masterauth", password) if password else ()),
         )
         self.admin = Redis(

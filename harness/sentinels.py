@@ -28,11 +28,7 @@ class Sentinels:
     def __init__(self, directory: Path, *options: str) -> None:
         self._directory = directory
         self._stack = ExitStack()
-        self.servers = [
-            # A replica gets all data at once, and not after five seconds.
-            RedisServer(directory, "--repl-diskless-sync-delay", "0", *options, password=PASSWORD)
-            for _ in range(2)
-        ]
+        self.servers = [RedisServer(directory, *options, password=PASSWORD) for _ in range(2)]
         self._ports = [free_port() for _ in range(3)]
 
     @property

@@ -32,14 +32,16 @@ SHOWN_CHARACTERS = 20_000
 MOST_PROCESSES = 4
 
 
-#: Folders whose tests share a process, and so its service. At most two of the processes hold one,
-#: however many there are: tests of faults have deadlines that more services would make late.
+#: Folders whose tests share a process, and so what they start: a service, or front ends and a
+#: browser. At most two of the processes hold a service, however many there are: tests of faults
+#: have deadlines that more services would make late.
 GROUPS = {
     "faults": "faults",
     "end_to_end": "service",
     "clients": "service",
     "fuzz": "service",
     "schemas": "service",
+    "ws_server": "front ends",
 }
 
 

@@ -1,18 +1,14 @@
-"""`turnstream loadtest`: what it notices, what it finds, and a run on the real service."""
+"""`turnstream loadtest`: what it notices and what it finds."""
 
 import asyncio
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from harness.service import Service
 from turnstream.cli.loadtest.observed import Answer, Tally
 from turnstream.cli.loadtest.options import Target
 from turnstream.cli.loadtest.person import Reading
 from turnstream.cli.loadtest.search import find_rate
-from turnstream.cli.main import main
 from turnstream.client import Event
 
 TARGET = Target(first_slice_seconds=1.0, gap_seconds=0.5)
@@ -70,26 +66,3 @@ def test_where_no_rate_meets_the_target_none_is_found() -> None:
         return False
 
     assert asyncio.run(find_rate(meets, 10.0)) == 0
-
-
-def test_people_on_the_real_service_lose_nothing_and_a_report_is_written(
-    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TURNSTREAM_URL", "")
-    figures, report = tmp_path / "figures.json", tmp_path / "report.html"
-    arguments = (
-        "--people-per-minute 300 --seconds 1.5 --think-seconds 0 --answer-tokens 24 --seed 1"
-    )
-    wanted = "--reconnecting 1 --first-slice-seconds 60 --gap-seconds 60 --batch-lines 2"
-
-    files = ["--json", str(figures), "--report", str(report)]
-    code = main(["loadtest", "--url", service.url, *files, *f"{arguments} {wanted}".split()])
-
-    assert code == 0
-    [run] = json.loads(figures.read_text())["runs"]
-    assert run["people"] > 2
-    assert (run["damaged"], run["errors"]) == (0, {})
-    assert run["answers"] >= run["people"]
-    assert run["reconnected"] > 0
-    assert f"<td>{run['people']}" in report.read_text()
-    assert report.read_text().count("<svg") == 4

@@ -29,7 +29,7 @@ SMALL: dict[str, Any] = LLAMA_2_7B | {
     "hidden_size": 1024,
     "intermediate_size": 2816,
     "num_attention_heads": 16,
-    "num_hidden_layers": 8,
+    "num_hidden_layers": 3,
     "num_key_value_heads": 8,
     "vocab_size": 512,
     "max_position_embeddings": 512,

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 import httpx2
 import pytest
 
+from harness import tiny_llama
 from harness.service import Service
 
 ANSWER_SECONDS = 60
@@ -22,6 +23,12 @@ async def http(service: Service) -> AsyncIterator[httpx2.AsyncClient]:
 
 @pytest.fixture(scope="session")
 def broken_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service to break; each test waits until it has healed. The last in test_up.py ends it."""
-    with Service(tmp_path_factory.mktemp("broken")) as running:
+    """A service to break; each test waits until it has healed. The last in test_up.py ends it.
+
+    It has two models, the demo model and one that is called something else than its folder.
+    """
+    folder = tiny_llama.make(tmp_path_factory.mktemp("models") / "llama")
+    environ = {"TURNSTREAM_PROMPT": "llama-2-chat"}
+    models = ("--model", f"tiny={folder}")
+    with Service(tmp_path_factory.mktemp("broken"), *models, environ=environ) as running:
         yield running

@@ -37,14 +37,12 @@ def test_stdout_carries_the_ready_line_alone(broken_service: Service) -> None:
 
 @pytest.mark.parametrize("command", ["worker", "serve", "redis"])
 def test_a_killed_process_is_restarted(broken_service: Service, command: str) -> None:
-    killed = broken_service.child(command)
+    killed, before = broken_service.child(command), len(broken_service.family())
 
     killed.kill()
 
-    eventually(
-        lambda: all(process.pid != killed.pid for process in broken_service.family()),
-        broken_service,
-    )
+    eventually(lambda: killed not in broken_service.family(), broken_service)
+    eventually(lambda: len(broken_service.family()) == before, broken_service)
     eventually(lambda: present(broken_service, command), broken_service)
     eventually(broken_service.answers, broken_service)
     assert broken_service.ask("Are you well?")["status"] in ("completed", "incomplete")

@@ -17,7 +17,7 @@ STORY = {name: value for name, value in QUESTION.items() if name != "input"} | {
     "n": 3,
 }
 del STORY["max_output_tokens"]
-STORY["max_tokens"] = 300
+STORY["max_tokens"] = QUESTION["max_output_tokens"]
 
 
 async def test_every_answer_is_whole_though_a_worker_stopped(

@@ -168,7 +168,7 @@ def test_a_redis_that_takes_no_data_is_said_in_words_and_used_again_afterwards(
 def test_a_worker_whose_redis_became_a_replica_goes_on_when_there_is_a_primary_again(
     url: str, server: RedisServer, directory: Path, node: Program, worker: Program
 ) -> None:
-    long = QUESTION | {"max_output_tokens": 1500, "frequency_penalty": -2, "background": True}
+    long = QUESTION | {"max_output_tokens": 600, "frequency_penalty": -2, "background": True}
     with RedisServer(directory) as other:
         other.admin.replicaof("127.0.0.1", str(server.port))
         until_synced(other)

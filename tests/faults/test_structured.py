@@ -41,7 +41,7 @@ def question(count: int) -> Question:
 
 
 #: Long enough that a fault comes in the middle.
-ROWS = examples(12, 24)
+ROWS = examples(6, 24)
 QUESTION = question(ROWS)
 
 
@@ -72,7 +72,7 @@ async def test_json_of_a_batch_that_was_preempted_is_whole(
     service: Service, redis: Redis, undisturbed: Callable[[Question], str]
 ) -> None:
     await until_all_work(service, redis)
-    asking = question(examples(8, 24))
+    asking = question(examples(4, 24))
     expected = undisturbed(asking)
     later = asking | {"background": True, "background_options": {"completion_window": "8h"}}
     made = [fetch(service, "/v1/responses", later)["id"] for _ in range(18)]

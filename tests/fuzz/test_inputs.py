@@ -23,7 +23,7 @@ from turnstream.ws_server.decode import read_json
 from turnstream.ws_server.frames import Refusal, read_frame
 from turnstream.ws_server.unexpected import Unexpected
 
-SECONDS = float(os.environ.get("FUZZ_SECONDS", "5"))
+SECONDS = float(os.environ.get("FUZZ_SECONDS", "2"))
 #: How the time is divided: four readers here, and the forms of a running node.
 _SHARE = SECONDS / 5
 

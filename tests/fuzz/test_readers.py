@@ -5,9 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.effort import examples
 from tests.schemas.published import ASYNCAPI, OPENAPI
 from turnstream.turns.errors import BadRequest
 from turnstream.ws_server.chat_request import read_chat
@@ -15,6 +16,8 @@ from turnstream.ws_server.create import read_create
 from turnstream.ws_server.frames import Refusal, read_frame
 from turnstream.ws_server.settings import BODY_BYTES
 
+#: To draw a body of any fields takes longer than to read it.
+FEW = settings(max_examples=examples(35, 300), deadline=None)
 SCHEMAS = ASYNCAPI["components"]["schemas"] | OPENAPI["components"]["schemas"]
 #: Halves of characters too: JSON can carry them, UTF-8 can't.
 TEXT = st.text(st.characters(), max_size=20)
@@ -52,6 +55,7 @@ def bodies(*names: str) -> st.SearchStrategy[dict[str, Any]]:
 @pytest.mark.parametrize(
     ("name", "read"), [("ResponseBody", read_create), ("CompletionBody", read_chat)]
 )
+@FEW
 @given(data=st.data())
 def test_a_body_is_read_or_refused(
     name: str, read: Callable[[dict[str, Any]], object], data: st.DataObject
@@ -65,6 +69,7 @@ def test_a_body_is_read_or_refused(
     assert reason.encode()
 
 
+@FEW
 @given(
     frame=bodies("CreateFrame", "NestedCreateFrame", "CancelFrame", "ResumeFrame"),
     type=st.sampled_from(["response.create", "response.cancel", "turnstream:response.resume"])

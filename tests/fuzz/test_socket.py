@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from websockets.sync.client import connect
 
 from harness.service import Service
+from tests.effort import examples
 from tests.fuzz.test_readers import ANYTHING, bodies
 from tests.schemas.published import ASYNCAPI, name_of, wrong
 
@@ -49,7 +50,7 @@ def is_last(frame: dict[str, Any]) -> bool:
 
 
 @settings(
-    max_examples=40,
+    max_examples=examples(25, 100),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

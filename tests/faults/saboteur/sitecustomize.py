@@ -1,5 +1,8 @@
 """Makes a worker's engine or its Celery fail, once, after a file was put down for that.
 
+And `turnstream up` starts what has ended again after half a second each time: one test after the
+other kills the same processes, and would wait longer and longer for them.
+
 Python imports this by itself, at the start of every process that has this folder on its path.
 """
 
@@ -43,3 +46,8 @@ if "SABOTAGE" in os.environ and "TURNSTREAM_WORKER_INDEX" in os.environ:
     threading.Thread(
         target=_wait_for_celery, args=(_ORDER.with_name("celery"),), daemon=True
     ).start()
+
+if sys.orig_argv[1:5] == ["-P", "-m", "turnstream", "up"]:
+    from turnstream.cli import supervisor
+
+    supervisor.LONGEST_DELAY_SECONDS = supervisor.FIRST_DELAY_SECONDS

@@ -96,7 +96,7 @@ def test_an_answer_is_the_same_when_it_is_resumed_at_any_token(make_engine: Make
     sampling = seeded(150, 9)
     whole = start(engine, prompt, sampling, constraint=constraint)
     assert whole.wait() == STOP
-    for cut in range(len(whole.ids), 0, -examples(4, 1)):
+    for cut in range(len(whole.ids), 0, -examples(7, 1)):
         rest = start(
             engine,
             [*prompt, *whole.ids[:cut]],

@@ -102,6 +102,7 @@ def test_loading_leaves_no_openmp_threads_behind(
 ) -> None:
     # In a new process: this one has OpenMP threads already.
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    monkeypatch.setenv("GOMP_SPINCOUNT", "1000")  # as in a worker
     told = run(sys.executable, "-c", THREADS_OF_A_WORKER)
     assert told == "2 threads, helpers besides the engine's: 0\n"
 
