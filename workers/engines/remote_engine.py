@@ -5,7 +5,6 @@ from the tokens that it has. One thread runs the event loop, which owns servers 
 """
 
 import asyncio
-import hashlib
 import logging
 import threading
 from collections.abc import Callable, Sequence
@@ -230,7 +229,7 @@ class RemoteEngine:
 
     async def _go_on(self, turn: RemoteTurn, server: RemoteServer) -> None:
         """Deliver what one request to a server brings."""
-        others: dict[str, object] = {"cache_salt": _digest(turn.salt)} if turn.salt else {}
+        others: dict[str, object] = {"cache_salt": turn.salt} if turn.salt else {}
         if turn.low_priority and server.abilities.priorities:
             others["priority"] = 1
         stepwise, last = turn.stepwise, None
@@ -293,8 +292,3 @@ class RemoteEngine:
         message = "the server's answer does not follow its grammar"
         self._turns.finish(turn, [], Finish(FinishReason.ERROR, message))
         return False
-
-
-def _digest(salt: str) -> str:
-    """Return what stands for an owner at a server, which need not know the name."""
-    return hashlib.blake2b(salt.encode(), digest_size=16).hexdigest()

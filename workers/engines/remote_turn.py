@@ -1,6 +1,7 @@
 """A turn whose tokens are computed by a vLLM server, and what one of its requests asks for."""
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -45,7 +46,8 @@ class RemoteTurn:
         self.ids = prompt
         self.sampling = sampling
         self.low_priority = low_priority
-        self.salt = salt
+        # A server need not know the names of owners.
+        self.salt = salt and hashlib.blake2b(salt.encode(), digest_size=16).hexdigest()
         self.finished = False
         self.task: asyncio.Task[None] | None = None
         #: How many of the prompt's tokens were cached at the server that ended the turn.
