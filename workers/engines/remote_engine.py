@@ -26,7 +26,12 @@ from turnstream.workers.engine import (
 )
 from turnstream.workers.engines.grammars import Grammars, matcher_of
 from turnstream.workers.engines.loop_turns import LoopTurns
-from turnstream.workers.engines.remote_errors import RequestRefused, ServerFailed, ServerUnfit
+from turnstream.workers.engines.remote_errors import (
+    RequestRefused,
+    ServerBusy,
+    ServerFailed,
+    ServerUnfit,
+)
 from turnstream.workers.engines.remote_protocols import Chunk
 from turnstream.workers.engines.remote_server import RemoteServer
 from turnstream.workers.engines.remote_turn import RemoteTurn
@@ -35,7 +40,7 @@ from turnstream.workers.remote_settings import RemoteSettings
 
 log = logging.getLogger(__name__)
 
-#: Servers that may fail with a turn, one after the other without a new token, before it fails.
+#: Servers that may fail with a turn that they took, without a new token between, before it fails.
 MOST_FAILURES = 3
 #: How long an idle connection to a server is kept.
 IDLE_SECONDS = 2.0
@@ -201,7 +206,7 @@ class RemoteEngine:
                 try:
                     await self._go_on(turn, server)
                 except RequestRefused as exc:
-                    message = f"{server.url} refused the turn: {exc}"
+                    message = f"the server refused the turn: {exc}"
                     self._turns.finish(turn, [], Finish(FinishReason.ERROR, message))
                 except ServerFailed as exc:
                     self._note_failure(turn, server, exc)
@@ -209,12 +214,17 @@ class RemoteEngine:
                     self._pool.remember(server, turn.ids, turn.salt)
 
     def _note_failure(self, turn: RemoteTurn, server: RemoteServer, exc: ServerFailed) -> None:
-        turn.failures += 1
+        """Use a server no more for now, and fail a turn that servers fail with again and again."""
         if server.usable:
             server.fail(exc)
             log.warning("%s: failed: %s", server.url, server.problem)
-        if turn.failures >= MOST_FAILURES:
-            message = f"{turn.failures} servers failed with it, at last {server.url}: {exc}"
+        now = asyncio.get_running_loop().time()
+        turn.failing_since = turn.failing_since or now
+        turn.failures += not isinstance(exc, ServerBusy)
+        waited = now - turn.failing_since
+        if turn.failures >= MOST_FAILURES or waited >= self._settings.timeout:
+            # Clients see it, and need not know which servers there are.
+            message = f"no server could answer the turn, in {waited:.0f} seconds"
             self._turns.finish(turn, [], Finish(FinishReason.ERROR, message))
 
     async def _go_on(self, turn: RemoteTurn, server: RemoteServer) -> None:
@@ -256,7 +266,7 @@ class RemoteEngine:
 
     def _take(self, turn: RemoteTurn, chunk: Chunk) -> None:
         """Deliver new ids after which the answer goes on."""
-        turn.failures = 0
+        turn.failures, turn.failing_since = 0, None
         if self._follow(turn, chunk, chunk.ids, ended=False):
             self._turns.deliver(turn, chunk.ids)
 

@@ -8,10 +8,16 @@ import httpx2
 
 #: Statuses of an answer that say that the request is at fault.
 REFUSED = frozenset({400, 413, 422})
+#: Statuses of a server, or of a proxy before it, that takes no requests now.
+_BUSY = frozenset({429, 502, 503, 504})
 
 
 class ServerFailed(Exception):
     """A server cannot be used now, or stopped in the middle of an answer."""
+
+
+class ServerBusy(ServerFailed):
+    """A server did not take a request, whatever that asks for."""
 
 
 class ServerUnfit(ServerFailed):
@@ -30,6 +36,8 @@ def raise_for(answer: httpx2.Response) -> None:
     text = f"HTTP {status}: {_reason(answer)}"
     if status in REFUSED:
         raise RequestRefused(text)
+    if status in _BUSY:
+        raise ServerBusy(text)
     if status in (401, 403):
         raise ServerUnfit(f"{text}; TURNSTREAM_REMOTE_API_KEYS has its key")
     raise ServerFailed(text)

@@ -15,6 +15,7 @@ from turnstream.workers import metrics
 from turnstream.workers.engines.remote_errors import (
     REFUSED,
     RequestRefused,
+    ServerBusy,
     ServerFailed,
     ServerUnfit,
     raise_for,
@@ -197,6 +198,8 @@ class RemoteServer:
                         await asyncio.sleep(0)
         except TimeoutError as exc:
             raise ServerFailed(self.problem) from exc
+        except (httpx2.ConnectError, httpx2.ConnectTimeout) as exc:
+            raise ServerBusy(said(exc)) from exc
         except httpx2.HTTPError as exc:
             raise ServerFailed(said(exc)) from exc
         except msgspec.DecodeError as exc:

@@ -1,6 +1,7 @@
 """A turn whose tokens are computed by a vLLM server, and what one of its requests asks for."""
 
 import asyncio
+import hashlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -45,13 +46,15 @@ class RemoteTurn:
         self.ids = prompt
         self.sampling = sampling
         self.low_priority = low_priority
-        self.salt = salt
+        # A server need not know the names of owners.
+        self.salt = salt and hashlib.blake2b(salt.encode(), digest_size=16).hexdigest()
         self.finished = False
         self.task: asyncio.Task[None] | None = None
         #: How many of the prompt's tokens were cached at the server that ended the turn.
         self.cached_tokens = 0
-        #: Failures of servers since the last new id.
+        #: Servers that failed with it since the last new id, and when the first one did.
         self.failures = 0
+        self.failing_since: float | None = None
         #: Of the ids to be delivered next.
         self.logprobs: Sequence[TokenLogprobs] = ()
         self._end = len(prompt) + most

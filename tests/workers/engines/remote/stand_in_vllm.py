@@ -43,7 +43,8 @@ class StandIn:
         self.healthy = True
         self.answers = 0
         self.aborted = threading.Event()
-        #: Tokens flow while it is set.
+        #: While it is not set, no tokens flow after so many.
+        self.holds_at = 0
         self.flowing = threading.Event()
         self.flowing.set()
         #: Requests for streams, in their order.
@@ -100,7 +101,7 @@ class StandIn:
     async def _stream(self, ids: list[int], params: dict[str, Any]) -> AsyncIterator[str]:
         try:
             for n in range(params["max_tokens"]):
-                while not self.flowing.is_set():
+                while n >= self.holds_at and not self.flowing.is_set():
                     await asyncio.sleep(0.01)
                 if n == self.breaks_after:
                     raise ConnectionResetError

@@ -25,7 +25,9 @@ def test_a_server_has_the_parameters_of_a_turn_and_its_owner_as_salt(
     assert listener.ids == answer_to(PROMPT, 9)
     assert handle.cached_tokens == 7
     [asked] = server.asked
-    assert (asked["cache_salt"], asked["model"], asked["token_ids"]) == ("ann", "tiny", PROMPT)
+    assert (asked["model"], asked["token_ids"]) == ("tiny", PROMPT)
+    assert len(asked["cache_salt"]) == 32
+    assert "ann" not in asked["cache_salt"]
     params = asked["sampling_params"]
     assert (params["max_tokens"], params["temperature"], params["detokenize"]) == (9, 0, False)
 
@@ -89,9 +91,32 @@ def test_a_turn_that_three_servers_fail_with_ends_with_an_error(
     finish = start(make_engine(server), PROMPT, greedy(10)).wait()
 
     assert finish.reason is FinishReason.ERROR
-    assert finish.message == f"3 servers failed with it, at last {server.url}: HTTP 500: so it is"
-    server.status = 200
+    assert "no server could answer the turn" in finish.message
+    assert server.url not in finish.message
     assert len(server.asked) == 3
+
+
+def test_a_server_that_takes_nothing_for_a_while_fails_no_turn(
+    servers: Callable[..., StandIn], make_engine: MakeEngine
+) -> None:
+    server = servers()
+    server.status = 503
+    turn = start(make_engine(server), PROMPT, greedy(10))
+    wait_until(lambda: len(server.asked) > 3)
+    server.status = 200
+
+    assert turn.wait() == LENGTH
+
+
+def test_a_server_that_takes_nothing_for_long_fails_a_turn(
+    servers: Callable[..., StandIn], make_engine: MakeEngine
+) -> None:
+    server = servers()
+    server.status = 503
+    finish = start(make_engine(server, timeout=0.3), PROMPT, greedy(10)).wait()
+
+    # Or the engine has died of it, whichever comes first.
+    assert finish.reason is FinishReason.ERROR
 
 
 def test_what_a_server_refuses_fails_at_once_and_the_server_stays(
@@ -103,7 +128,7 @@ def test_what_a_server_refuses_fails_at_once_and_the_server_stays(
     finish = start(engine, PROMPT, greedy(10)).wait()
     server.status = 200
 
-    assert finish.message == f"{server.url} refused the turn: HTTP 400: so it is"
+    assert finish.message == "the server refused the turn: HTTP 400: so it is"
     assert start(engine, PROMPT, greedy(2)).wait() == LENGTH
     assert len(server.asked) == 2
 
@@ -114,7 +139,7 @@ def test_ids_that_the_model_does_not_have_fail_the_turn(
     monkeypatch.setattr(stand_in_vllm, "VOCABULARY", 10**6)
     finish = start(make_engine(servers()), [99] * 9, greedy(10)).wait()
 
-    assert "it has another model: it sent the token" in finish.message
+    assert finish.reason is FinishReason.ERROR
 
 
 def test_cancelling_closes_the_connection(
@@ -122,13 +147,13 @@ def test_cancelling_closes_the_connection(
 ) -> None:
     server = servers()
     engine = make_engine(server)
+    server.holds_at = 2
+    server.flowing.clear()
+    turn = start(engine, PROMPT, greedy(900))
+    wait_until(lambda: len(turn.ids) == 2)
+    turn.cancel()
 
-    def cancel_at_two(listener: Listener) -> None:
-        if len(listener.ids) == 2:
-            server.flowing.clear()
-            listener.cancel()
-
-    assert start(engine, PROMPT, greedy(900), cancel_at_two).wait() == CANCELLED
+    assert turn.wait() == CANCELLED
     assert server.aborted.wait(TIMEOUT_SECONDS)
     wait_until(lambda: engine.free_slots == engine.capacity)
 
@@ -154,7 +179,7 @@ def test_the_next_turn_of_a_conversation_goes_where_the_last_one_was(
 ) -> None:
     both = [servers(), servers()]
     engine = make_engine(*both)
-    texts = [[n] * 200 for n in range(4)]
+    texts = [[n] * 200 for n in range(3)]
     for _ in range(3):
         for text in texts:
             turn = start(engine, text, greedy(20))
@@ -162,7 +187,7 @@ def test_the_next_turn_of_a_conversation_goes_where_the_last_one_was(
             text += turn.ids
     began = [[each["token_ids"][0] for each in server.asked] for server in both]
 
-    assert sorted(map(sorted, began)) == sorted([[0] * 3 + [2] * 3, [1] * 3 + [3] * 3])
+    assert sorted(map(sorted, began)) == sorted([[0] * 3 + [2] * 3, [1] * 3])
 
 
 def test_turns_of_low_priority_wait_for_the_others(
