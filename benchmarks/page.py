@@ -2,7 +2,8 @@
 
 The tokens come as a worker writes them, 25 steps a second, so that the answer takes 20 seconds. The
 peers are the same page with another renderer: one that parses the whole answer again at each frame,
-as a page without incremental Markdown does, and, as the floor, one that only appends the text.
+as a page without incremental Markdown does, and, as the floor, one that only appends the text. An
+empty page that does nothing but count its frames says how late they come on this machine anyhow.
 """
 
 import asyncio
@@ -13,8 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from playwright.async_api import Browser, CDPSession, async_playwright
+from playwright.async_api import Browser, CDPSession, Page, async_playwright
 
+from benchmarks.page_trace import FRAME_MS, start_trace, stop_trace
 from benchmarks.processes import end_on_sigterm, front_end, redis_server
 from benchmarks.publishers import MODEL, Worker
 from benchmarks.report import Row, report, wants_json
@@ -24,6 +26,7 @@ TOKENS = 10_000
 STEP_TOKENS = 20
 STEP_SECONDS = 0.04
 LEASE_SECONDS = 600.0
+EMPTY_SECONDS = 5.0
 
 OURS, WHOLE, PLAIN = "ours", "parsed again at each frame", "appended as text"
 #: The renderers that stand in for the page's own module.
@@ -69,15 +72,25 @@ _LINES = {
 
 
 @dataclass(frozen=True, slots=True)
+class Frames:
+    """The time between two frames, by the clock."""
+
+    longest_ms: float
+    #: Of frames that came within a sixtieth of a second, and half of one for the clock.
+    on_time: float
+
+
+@dataclass(frozen=True, slots=True)
 class Cost:
     """What one answer took."""
 
     script_seconds: float
     #: Scripting, style, layout and all else of the page's main thread.
     task_seconds: float
-    longest_frame_ms: float
-    #: Of frames that came within a sixtieth of a second, and half of one for the clock.
-    on_time: float
+    #: Processor time of the main thread's longest task, and how many took longer than a frame may.
+    longest_task_ms: float
+    late_tasks: int
+    frames: Frames
     shown: str
 
 
@@ -119,6 +132,7 @@ async def measure(browser: Browser, url: str, redis_url: str, kind: str, tokens:
         devtools = await context.new_cdp_session(page)
         await devtools.send("Performance.enable")
         before = await _metrics(devtools)
+        await start_trace(browser)
         await page.evaluate(FRAMES)
         clock = asyncio.get_running_loop()
         due = clock.time()
@@ -128,16 +142,31 @@ async def measure(browser: Browser, url: str, redis_url: str, kind: str, tokens:
             await asyncio.sleep(max(0.0, due - clock.time()))
         await asyncio.to_thread(worker.end)
         await page.locator('.turn[aria-busy="false"]').wait_for(timeout=120_000)
-        frames = await page.evaluate("frames_ms")
+        frames = await _frames(page)
+        tasks = await stop_trace(browser)
         after = await _metrics(devtools)
         shown = await page.locator(".answer").text_content() or ""
     return Cost(
         script_seconds=after["ScriptDuration"] - before["ScriptDuration"],
         task_seconds=after["TaskDuration"] - before["TaskDuration"],
-        longest_frame_ms=max(frames),
-        on_time=sum(frame < 25 for frame in frames) / len(frames),
+        longest_task_ms=tasks.longest_ms,
+        late_tasks=tasks.late,
+        frames=frames,
         shown=shown,
     )
+
+
+async def empty(browser: Browser) -> Frames:
+    """Return how late the frames of an empty page come."""
+    async with await browser.new_page() as page:
+        await page.evaluate(FRAMES)
+        await asyncio.sleep(EMPTY_SECONDS)
+        return await _frames(page)
+
+
+async def _frames(page: Page) -> Frames:
+    taken: list[float] = await page.evaluate("frames_ms")
+    return Frames(max(taken), sum(each < 25 for each in taken) / len(taken))
 
 
 async def _metrics(devtools: CDPSession) -> dict[str, float]:
@@ -157,11 +186,17 @@ async def measured(directory: Path, shape: str, tokens: list[str]) -> dict[str, 
                 url = f"http://{server.address}/"
                 costs[kind] = cost = await measure(browser, url, redis_url, kind, tokens)
                 print(
-                    f"{shape}, {kind}: longest frame {cost.longest_frame_ms:.0f} ms,"
-                    f" {cost.on_time:.1%} of frames on time, scripting"
-                    f" {cost.script_seconds:.2f} s, main thread {cost.task_seconds:.2f} s"
+                    f"{shape}, {kind}: longest task {cost.longest_task_ms:.1f} ms,"
+                    f" {cost.late_tasks} longer than a frame,"
+                    f" scripting {cost.script_seconds:.2f} s,"
+                    f" main thread {cost.task_seconds:.2f} s; {_words(cost.frames)}"
                 )
+            print(f"an empty page: {_words(await empty(browser))}")
     return costs
+
+
+def _words(frames: Frames) -> str:
+    return f"longest frame {frames.longest_ms:.0f} ms, {frames.on_time:.1%} of frames on time"
 
 
 async def run(directory: Path) -> list[Row]:
@@ -173,6 +208,17 @@ async def run(directory: Path) -> list[Row]:
         costs = await measured(folder, shape, tokens_of(shape, TOKENS))
         for name, against in (("whole", WHOLE), ("plain", PLAIN)):
             rows.append(_row(f"page_{shape}_{name}", costs[OURS], costs[against], against))
+        longest = costs[OURS].longest_task_ms
+        rows.append(
+            Row(
+                case=f"page_{shape}_frame",
+                ours=longest,
+                theirs=FRAME_MS,
+                unit="ms longest task",
+                against="a sixtieth of a second",
+                ratio=FRAME_MS / longest,
+            )
+        )
     return rows
 
 

@@ -20,6 +20,7 @@ from benchmarks.processes import end_on_sigterm, redis_server
 from benchmarks.report import Row, percentile, report, wants_json
 from turnstream.turns.client import TurnClient, open_client
 from turnstream.turns.ids import new_response_id
+from turnstream.turns.limits import Limits
 from turnstream.turns.lua import Script
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.settings import TurnSettings
@@ -67,7 +68,7 @@ def fill(client: "redis.Redis", settings: TurnSettings, model: str, size: int) -
     for begun in range(0, size, PIPELINE):
         with client.pipeline(transaction=False) as pipe:
             for _ in range(min(PIPELINE, size - begun)):
-                submit(**submission(next(source), settings, wake_up, node="n"), pipe=pipe)
+                submit(**submission(next(source), settings, Limits(), wake_up, node="n"), pipe=pipe)
             pipe.execute()
     return (_used(client) - before) / size
 

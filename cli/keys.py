@@ -81,7 +81,7 @@ async def _run(url: str, options: Options) -> int:
 
 
 async def _create(keys: ApiKeys, options: Options) -> int:
-    owner = _owner(options)
+    owner = checked_owner(options.owner or "")
     try:
         tiers = None if options.tiers is None else tiers_of(options.tiers)
     except ValueError as exc:
@@ -136,7 +136,10 @@ async def _revoke(keys: ApiKeys, options: Options) -> int:
 async def _limits(limits: StoredLimits, options: Options) -> int:
     if options.owner is not None and (options.limits or options.clear):
         try:
-            await limits.set(_owner(options), "" if options.clear else " ".join(options.limits))
+            await limits.set(
+                checked_owner(options.owner or ""),
+                "" if options.clear else " ".join(options.limits),
+            )
         except ValueError as exc:
             raise BadOption(str(exc)) from exc
     found = await limits.all()
@@ -150,8 +153,12 @@ async def _limits(limits: StoredLimits, options: Options) -> int:
     return 0
 
 
-def _owner(options: Options) -> str:
-    owner = options.owner or ""
+def checked_owner(owner: str) -> str:
+    """Return an owner's name.
+
+    Raises:
+        BadOption: it is none.
+    """
     if not _OWNER.fullmatch(owner):
         raise BadOption(f"an owner is 1 to 64 letters, digits, '_', '.' or '-', not {owner!r}")
     return owner

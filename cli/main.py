@@ -8,6 +8,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, NoReturn
@@ -87,18 +88,10 @@ def start(command: str, options: Mapping[str, Any]) -> int:
 
             device = "cuda" if command == "check-gpu" else "cpu"
             return check_engine.run(check_engine.Options(**options), device=device)
-        case "status":
-            from turnstream.cli import status
-
-            return status.run(status.Options(**options))
-        case "turns":
-            from turnstream.cli import turns
-
-            return turns.run(turns.Options(**options))
-        case "workers":
-            from turnstream.cli import workers
-
-            return workers.run(workers.Options(**options))
+        case "status" | "turns" | "workers" | "webhooks":
+            module = import_module(f"turnstream.cli.{command}")
+            code: int = module.run(module.Options(**options))
+            return code
     raise AssertionError(command)
 
 

@@ -4,6 +4,8 @@ import argparse
 from collections.abc import Callable
 from typing import Any
 
+from turnstream.turns.webhook_events import EVENT_TYPES
+
 #: Which turns a list has: those that wait or run, those with a status, or all that are kept.
 STATES = (
     *("active", "queued", "in_progress"),
@@ -14,7 +16,7 @@ AddVariable = Callable[..., None]
 
 
 def add_operator_commands(commands: Any, option: AddVariable, whole: Callable[..., Any]) -> None:
-    """Add `status`, `turns` and `workers`."""
+    """Add `status`, `turns`, `workers` and `webhooks`."""
     status = commands.add_parser("status", help="what runs and what waits in a running service")
     status.add_argument("--watch", action="store_true", help="again each second, until Ctrl-C")
     _add_common(status, option)
@@ -58,6 +60,60 @@ def add_operator_commands(commands: Any, option: AddVariable, whole: Callable[..
             )
         one.add_argument("--model", dest="name", metavar="NAME", help="only of this model")
         _add_common(one, option)
+
+    webhooks = commands.add_parser("webhooks", help="manage webhooks, and what waits for them")
+    _add_webhooks(webhooks, option, whole)
+
+
+def _add_webhooks(
+    webhooks: argparse.ArgumentParser, option: AddVariable, whole: Callable[..., Any]
+) -> None:
+    actions = webhooks.add_subparsers(dest="action", required=True, metavar="ACTION")
+    listed = actions.add_parser("list", help="the endpoints of an owner")
+    listed.add_argument("owner", metavar="OWNER", nargs="?", default="local", help="whose (local)")
+    create = actions.add_parser("create", help="make an endpoint; its secret is shown once")
+    create.add_argument("owner", metavar="OWNER", help="whose responses and batches it is told of")
+    create.add_argument("url", metavar="URL", help="where events are sent")
+    create.add_argument("--name", default="", metavar="TEXT", help="what to call it (its host)")
+    create.add_argument(
+        "--event",
+        dest="events",
+        action="append",
+        choices=EVENT_TYPES,
+        metavar="TYPE",
+        help="what to tell it of, such as response.completed; again for each further one (all)",
+    )
+    others = {
+        "delete": "delete an endpoint, and what waits for it",
+        "rotate": "replace an endpoint's secret; the new one is shown once",
+        "test": "send an endpoint a sample event now",
+        "deliveries": "what waits for an endpoint, or is being sent",
+        "dead-letters": "what was sent to an endpoint for a day in vain",
+        "send-again": "send an endpoint's dead letters again",
+    }
+    parsers = {name: actions.add_parser(name, help=meaning) for name, meaning in others.items()}
+    for parser in parsers.values():
+        parser.add_argument("id", metavar="ID", help="the endpoint's id")
+    parsers["rotate"].add_argument(
+        "--keep-old", action="store_true", help="sign with the old secret too, for a day"
+    )
+    parsers["test"].add_argument(
+        "--event",
+        dest="event",
+        choices=EVENT_TYPES,
+        default="response.completed",
+        metavar="TYPE",
+        help="what the sample is of (response.completed)",
+    )
+    parsers["send-again"].add_argument(
+        "events", metavar="EVENT", nargs="*", help="the events to send again (all)"
+    )
+    for name in ("deliveries", "dead-letters"):
+        parsers[name].add_argument(
+            "--limit", metavar="N", type=whole(1, 10_000), default=50, help="at most so many (50)"
+        )
+    for parser in (listed, create, *parsers.values()):
+        _add_common(parser, option)
 
 
 def _add_common(parser: argparse.ArgumentParser, option: AddVariable) -> None:

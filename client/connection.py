@@ -17,9 +17,10 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 
 from turnstream.client.address import Address
 from turnstream.client.errors import ClientClosed, ClientError, Unreachable
-from turnstream.client.event import ENDS, Json
+from turnstream.client.event import ENDS, Json, Response
 from turnstream.client.failures import refusal_of, too_large, words
 from turnstream.client.options import Options, pauses
+from turnstream.client.steers import Steers
 from turnstream.client.turn import AsyncTurn
 
 #: Of one event; the last one of an answer has all of it, and of the request its instructions.
@@ -58,6 +59,7 @@ class Connection:
         self._once = False
         #: Lanes in use. None: what comes on it is not wanted any more.
         self._lanes: dict[str, AsyncTurn | None] = {}
+        self._steers = Steers()
         self._free = [f"lane-{number}" for number in reversed(range(options.turns))]
         self._freed = asyncio.Condition()
         #: When the service wants to be asked again, after it has said that it shuts down.
@@ -103,8 +105,24 @@ class Connection:
         for lane, on_lane in self._lanes.items():
             if on_lane is turn and self._socket is not None:
                 with contextlib.suppress(ConnectionClosed):
-                    await self._socket.send(_cancel(lane, turn))
+                    await self._socket.send(turn.cancel_frame(lane))
                 return
+
+    async def steer(self, frame: Json) -> str:
+        """Send what is said to a running turn, now and after each reconnect; return its id.
+
+        Raises:
+            RequestRefused, Unreachable, ClientClosed
+        """
+        self._want()
+        text, answer = self._steers.add(frame)
+        try:
+            if self._socket is not None:
+                with contextlib.suppress(ConnectionClosed):  # then it is sent on the next socket
+                    await self._socket.send(text)
+            return await answer
+        finally:
+            self._steers.remove(frame["idempotency_key"])
 
     async def close(self) -> None:
         """Close the socket; turns that have not ended fail here, and go on at the service."""
@@ -189,6 +207,8 @@ class Connection:
                 if (turn := self._lanes[lane]) is not None:
                     await self._send(socket, lane, turn)
         self._socket = socket
+        for frame in self._steers.frames():
+            await socket.send(frame)
         self._once = False
         for waiter in self._take_waiters():
             waiter.set_result(None)
@@ -202,13 +222,16 @@ class Connection:
         with contextlib.suppress(ConnectionClosed):  # then it is sent on the next socket
             await socket.send(msgspec.json.encode(frame).decode())
             if turn.cancelled:
-                await socket.send(_cancel(lane, turn))
+                await socket.send(turn.cancel_frame(lane))
 
     async def _dispatch(self, text: str | bytes) -> None:
         data: Json = _decode(text)
         kind = data["type"]
         if kind == "turnstream:server.draining":
             self._not_before = time.monotonic() + data["retry_after_ms"] / 1000
+        if kind.startswith("response.steer."):
+            self._steers.answered(data)
+            return
         lane = data.get("stream_id")
         if lane not in self._lanes or "sequence_number" not in data:
             return
@@ -217,7 +240,10 @@ class Connection:
         turn = self._lanes[lane]
         if turn is not None and not turn.receive(data):
             self._lanes[lane] = None
-        if kind in ENDS or kind == "error":
+        if kind in ENDS and Response.of(data["response"]).successor_id is not None:
+            # Its events are the next on this lane, wanted or not.
+            self._lanes[lane] = turn.next_on_lane if turn is not None else None
+        elif kind in ENDS or kind == "error":
             del self._lanes[lane]
             self._free.append(lane)
             await self._notify()
@@ -227,7 +253,7 @@ class Connection:
         for lane in [lane for lane, turn in self._lanes.items() if turn is None]:
             del self._lanes[lane]
             self._free.append(lane)
-        if not (self._lanes or self._waiters):
+        if not (self._lanes or self._waiters or self._steers):
             self._wanted.clear()
         return self._wanted.is_set()
 
@@ -255,6 +281,7 @@ class Connection:
         for turn in self._lanes.values():
             if turn is not None:
                 turn.fail(error)
+        self._steers.fail(error)
         self._free += self._lanes
         self._lanes.clear()
         for waiter in self._take_waiters():
@@ -267,9 +294,3 @@ class Connection:
     async def _notify(self) -> None:
         async with self._freed:
             self._freed.notify_all()
-
-
-def _cancel(lane: str, turn: AsyncTurn) -> str:
-    frame = {"type": "response.cancel", "stream_id": lane}
-    # Without an id it is for the turn that runs on the lane, or begins on it next.
-    return msgspec.json.encode(frame | ({"response_id": turn.id} if turn.id else {})).decode()

@@ -71,6 +71,11 @@ class Response:
     error_code: str | None
     error_message: str | None
     previous_response_id: str | None
+    #: What became of what `steer` added: `continued`, `pending` until the outputs of its calls are
+    #: sent, or `failed`; None: nothing was added.
+    steering: str | None
+    #: The response that goes on with it.
+    successor_id: str | None
     data: Json = field(repr=False)
 
     @classmethod
@@ -78,6 +83,7 @@ class Response:
         """Return what a response's JSON says."""
         output = data.get("output") or []
         error = data.get("error") or {}
+        steering = data.get("steering") or {}
         return cls(
             id=data["id"],
             status=data["status"],
@@ -97,5 +103,7 @@ class Response:
             error_code=error.get("code"),
             error_message=error.get("message"),
             previous_response_id=data.get("previous_response_id"),
+            steering=steering.get("outcome"),
+            successor_id=steering.get("response_id"),
             data=data,
         )

@@ -8,7 +8,7 @@ import asyncio
 import atexit
 import ssl
 import threading
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
@@ -168,6 +168,20 @@ class Turn:
     def cancel(self) -> None:
         """Ask the service to end the turn, and return at once."""
         self._client.run(self._turn.cancel())
+
+    def steer(self, input: str | Sequence[Mapping[str, Any]]) -> str:
+        """Say more while the answer is written; return the id of that once the service has it.
+
+        Raises:
+            RequestRefused, Unreachable, ClientClosed
+        """
+        return self._client.run(self._turn.steer(input))
+
+    @property
+    def successor(self) -> "Turn | None":
+        """The turn that goes on with what `steer` added, once this one was read to its end."""
+        successor = self._turn.successor
+        return None if successor is None else Turn(self._client, successor)
 
     def _next(self) -> Event | None:
         self._client.run(self._turn.wait())

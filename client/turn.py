@@ -7,10 +7,12 @@ slow drops what it has no room for, and asks for it again later: the log is at t
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator
-from typing import Protocol
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any, Protocol
+from uuid import uuid4
 
 from msgspec import Raw
+from msgspec.json import encode
 
 from turnstream.client.errors import ClientError, RequestRefused, TurnFailed, Unreachable, refusal
 from turnstream.client.event import ENDS, Event, Json, QueuePlace, Response
@@ -31,6 +33,9 @@ class Lanes(Protocol):
 
     async def cancel(self, turn: "AsyncTurn") -> None:
         """Send that a turn is to be cancelled, if it is on a lane of an open socket."""
+
+    async def steer(self, frame: Json) -> str:
+        """Send what is said to a running turn, and return the id that it gets."""
 
 
 class AsyncTurn:
@@ -64,7 +69,12 @@ class AsyncTurn:
         self._silent_since = time.monotonic()
         self._error: ClientError | None = None
         self._response: Response | None = None
+        self._successor: AsyncTurn | None = None
         self._wake = asyncio.Event()
+        #: Set once its id is known, or it has failed.
+        self._begun = asyncio.Event()
+        if id:
+            self._begun.set()
 
     async def slices(self) -> AsyncIterator[str]:
         """Yield the text of the answer, each piece once and in order.
@@ -108,6 +118,40 @@ class AsyncTurn:
         """
         self.cancelled = True
         await self._lanes.cancel(self)
+
+    async def steer(self, input: str | Sequence[Mapping[str, Any]]) -> str:
+        """Say more while the answer is written; return the id of that once the service has it.
+
+        The answer ends with its next slice, and `successor` goes on with what was said. Where the
+        turn fails or is cancelled first, it has none, and `Response.steering` is `failed`.
+
+        Raises:
+            RequestRefused: the turn has ended, or the input is not a text or messages of the user.
+            Unreachable, ClientClosed
+        """
+        await self._begun.wait()
+        if self._error is not None and not self.id:
+            raise self._error
+        frame = {
+            "type": "response.steer",
+            "previous_response_id": self.id,
+            "input": input,
+            "idempotency_key": uuid4().hex,
+        }
+        seconds = SILENT_SECONDS + self._lanes.retry_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._lanes.steer(frame)
+        except TimeoutError as exc:
+            raise Unreachable("The server does not answer.") from exc
+
+    @property
+    def successor(self) -> "AsyncTurn | None":
+        """The turn that goes on with what `steer` added, whoever called it.
+
+        It is known once this turn was read to its end; None then: there is none.
+        """
+        return None if self._response is None else self._successor
 
     async def next(self) -> Event | None:
         """Return the next event; None after the last.
@@ -192,6 +236,11 @@ class AsyncTurn:
             "starting_after": self._last,
         }
 
+    def cancel_frame(self, lane: str) -> str:
+        """Return the frame that cancels the turn, or the one that begins on the lane next."""
+        frame = {"type": "response.cancel", "stream_id": lane}
+        return encode(frame | ({"response_id": self.id} if self.id else {})).decode()
+
     def receive(self, data: Json) -> bool:
         """Take an event from the connection; return whether further ones of its lane are wanted."""
         number: int = data["sequence_number"]
@@ -208,16 +257,25 @@ class AsyncTurn:
         self._wake.set()
         return not self._behind
 
+    @property
+    def next_on_lane(self) -> "AsyncTurn | None":
+        """The turn whose events come next on its lane; None: they are not wanted."""
+        return self._successor
+
     def fail(self, error: ClientError) -> None:
         """Raise an error in the reader, after the events that have arrived."""
         self._error = error
         self._refusal = None
         self._wake.set()
+        self._begun.set()
 
     def _take(self, data: Json, number: int) -> None:
         response, queue = data.get("response"), data.get("queue")
         if response is not None:
             self.id = response["id"]
+            self._begun.set()
+            if data["type"] in ENDS and (id := Response.of(response).successor_id):
+                self._successor = AsyncTurn(self._lanes, create=None, id=id)
         self.queue = None if queue is None else QueuePlace.of(queue)
         self._last = number
         self._refused_at = (0.0, 0.0)

@@ -27,10 +27,10 @@ EXEMPT = (
     "RENAMED.md",
     "tests/test_language.py",
 )
-#: Each as a whole word; a name is split into its words first.
+#: Each as a whole word; a name is split into its words first. A dead letter is the field's word.
 BANNED = re.compile(
     r"\b(bells?|beats?|lent|recalled|giv(?:e|es|ing) way|desks?|errands?|clerks?|houses?"
-    r"|contenders?|letters?|mails?|habits?|seats?|patient"
+    r"|contenders?|(?<!dead[ -])letters?|mails?|habits?|seats?|patient"
     r"|hand(?:s|ed|ing)? (?:in|on|out)|hear|heard|zombies?|floors|doubts?|stretch(?:es|ed)?)\b",
     re.IGNORECASE,
 )

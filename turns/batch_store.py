@@ -30,6 +30,7 @@ from turnstream.turns.batch import (
 from turnstream.turns.errors import BadRequest, BatchNotFound, RateLimited
 from turnstream.turns.listing import ids_after
 from turnstream.turns.lua import Script
+from turnstream.turns.owner_limits import CurrentLimits
 from turnstream.turns.redis_calls import translated_errors
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.submission import limited, submission, today
@@ -54,9 +55,12 @@ class BatchStore:
     that a runner calls with its batch raise `BatchLost` when another runner has taken it.
     """
 
-    def __init__(self, client: "redis.asyncio.Redis", settings: TurnSettings) -> None:
+    def __init__(
+        self, client: "redis.asyncio.Redis", settings: TurnSettings, limits: CurrentLimits
+    ) -> None:
         self._redis = client
         self._settings = settings
+        self._limits = limits
         self._wake_up = WakeUp()
         self._create = Script(client, "batch_create")
         self._cancel = Script(client, "batch_cancel")
@@ -77,7 +81,7 @@ class BatchStore:
             BadRequest: the key was used for another batch.
             RateLimited: the owner has too many batches that have not ended.
         """
-        limits = self._settings.limits.of(owner)
+        limits = self._limits.of(owner)
         name = secrets.token_hex(32) if key is None else f"{owner} {key}"
         id = "batch_" + hashlib.sha256(name.encode()).hexdigest()[:32]
         asked = (plan.endpoint, plan.input_file_id, plan.completion_window, plan.metadata)
@@ -177,7 +181,10 @@ class BatchStore:
 
     async def submit_lines(self, batch: Batch, turns: Sequence[Turn]) -> list[Verdict]:
         """Submit at most `MOST_PER_CALL` lines' turns; submitted again, a turn is the same turn."""
-        calls = [submission(turn, self._settings, self._wake_up, node="") for turn in turns]
+        calls = [
+            submission(turn, self._settings, self._limits.of(turn.owner), self._wake_up, node="")
+            for turn in turns
+        ]
         answers = await self._many(self._submit_turn, calls)
         if any(answer[0] == b"batch_lost" for answer in answers):
             raise BatchLost(batch.id)

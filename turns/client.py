@@ -3,11 +3,16 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 from turnstream.turns import lost_turns
 from turnstream.turns.api_keys import ApiKeys
-from turnstream.turns.connection import connect_async, subscribe_async
+from turnstream.turns.connection import (
+    connect_async,
+    connect_direct_async,
+    subscribe_async,
+)
 from turnstream.turns.conversations import Conversations
 from turnstream.turns.errors import (
     NewerVersion,
@@ -17,13 +22,13 @@ from turnstream.turns.errors import (
     StreamExpired,
 )
 from turnstream.turns.events import kept
-from turnstream.turns.fair_gate import READS, FairGate
+from turnstream.turns.fair_gate import FairGate
 from turnstream.turns.follower import PAGE_BYTES, Follower, Page, ReadLog
 from turnstream.turns.limits import Limits
 from turnstream.turns.lua import Script
 from turnstream.turns.migration import migrate
 from turnstream.turns.overview import Overview, ReadOverview, overview
-from turnstream.turns.owner_limits import StoredLimits
+from turnstream.turns.owner_limits import CurrentLimits, StoredLimits
 from turnstream.turns.probe import Probe
 from turnstream.turns.problem_log import ProblemLog
 from turnstream.turns.reader_room import ReaderRoom
@@ -33,10 +38,12 @@ from turnstream.turns.relay import Relay
 from turnstream.turns.replication import submit_to
 from turnstream.turns.served_models import ServedModels
 from turnstream.turns.settings import TurnSettings
+from turnstream.turns.steering import Steering
 from turnstream.turns.stored import Stored
 from turnstream.turns.submission import refusal, refused_cancel, submission, warm_up
 from turnstream.turns.tasks import background
 from turnstream.turns.token_count import TokenCounter
+from turnstream.turns.traces import NO_TRACES, Traces
 from turnstream.turns.turn import Turn
 from turnstream.turns.versions import NewerVersionLog
 from turnstream.turns.wake_up import WakeUp
@@ -53,13 +60,16 @@ ABANDON_SECONDS = 2.5
 class TurnClient:
     """What a front-end process does with turns; created by `open_client`."""
 
-    def __init__(self, settings: TurnSettings, node: str) -> None:
-        self._settings = settings
+    def __init__(self, settings: TurnSettings, node: str, traces: Traces) -> None:
+        self._settings, self._traces = settings, traces
         #: What a conversation may have.
         self.conversation_bytes = settings.conversation_bytes
+        #: What each owner may ask for, kept up to date.
+        self.limits = CurrentLimits(settings.limits)
         self._node = node
         self._wake_up = WakeUp()
         self._redis = connect_async(settings.redis_url, key_prefix=settings.key_prefix)
+        self._direct = connect_direct_async(settings.redis_url, key_prefix=settings.key_prefix)
         self._subscriber = subscribe_async(settings.redis_url, key_prefix=settings.key_prefix)
         self._problems = ProblemLog(settings.redis_url)
         #: The model that `redis_problem` was last asked about.
@@ -67,21 +77,23 @@ class TurnClient:
         self.relay = Relay(node, self._subscriber, self._redis, settings.redis_url)
         calls = RedisCalls(self._problems)
         self._newer = NewerVersionLog()
-        self._submits, self._reads = FairGate(), FairGate(total=READS, each=READS)
-        self._reply = calls.reply
+        self._submits = FairGate()
+        self._reply, self._reply_to = calls.reply, calls.reply_to
         #: What workers say of themselves.
         self.models = ServedModels(self._redis, calls, self._newer, settings)
         #: Records of turns.
         self.stored = Stored(self._redis, calls, alive_ms=settings.alive_ms)
         #: Conversations with an id.
-        self.conversations = Conversations(self._redis, calls, settings)
+        self.conversations = Conversations(self._redis, calls, settings, self.limits)
+        #: Input that is added to running turns.
+        self.steering = Steering(self._redis, calls, settings, self.limits)
         #: Keys that were made at run time.
         self.api_keys = ApiKeys(self._redis, calls)
         self._stored_limits = StoredLimits(self._redis, calls)
         #: Token counts of conversations.
-        self.counts = TokenCounter(self._redis, calls, self.relay, settings, node)
-        self._submit = Script(self._redis, "submit")
-        self._warm_up = Script(self._redis, "warm_up")
+        self.counts = TokenCounter(self._redis, calls, self.relay, settings, self.limits, node)
+        self._submit = Script(self._direct, "submit")
+        self._warm_up = Script(self._direct, "warm_up")
         self._follow = Script(self._redis, "follow")
         self._watch = Script(self._redis, "watch")
         self._sweep = Script(self._redis, "sweep")
@@ -110,13 +122,13 @@ class TurnClient:
             TierNotAllowed, RateLimited: the owner may not use this tier, or has reached a limit.
             Overloaded: the queue is full, or Redis is away.
         """
-        limits = self._settings.limits.of(turn.owner)
+        limits = self.limits.of(turn.owner)
         limits.check_tier(turn.tier)
         follower = Follower(turn.id, after=-1, read=self._reader(turn.owner), room=room)
         # Added before the turn exists, so that its first event is not missed.
         self.relay.add(follower)
         try:
-            match await self._submit_turn(turn):
+            match await self._submit_turn(turn, limits):
                 case [b"ok", *reply]:
                     follower.take(Page(reply[:2], ends=not turn.generate), after=-1)
                     follower.limit_use = limits.use(*reply[2:]) if reply[2:] else None
@@ -125,17 +137,17 @@ class TurnClient:
                         yield known
                     return
                 case reply:
-                    raise refusal(reply, turn, self._settings)
+                    raise refusal(reply, turn, self._settings, limits)
             yield follower
         finally:
             self.relay.remove(follower)
             follower.close()
 
-    async def _submit_turn(self, turn: Turn) -> Any:
+    async def _submit_turn(self, turn: Turn, limits: Limits) -> Any:
         async with self._submits.admitted(turn.owner):
             if not turn.generate:
-                return await self._reply(self._warm_up(**warm_up(turn, self._settings)))
-            args = submission(turn, self._settings, self._wake_up, node=self._node)
+                return await self._reply(self._warm_up(**warm_up(turn, self._settings, limits)))
+            args = submission(turn, self._settings, limits, self._wake_up, node=self._node)
             replicas = self._settings.wait_replicas
             return await self._reply(submit_to(self._redis, self._submit, args, replicas=replicas))
 
@@ -158,10 +170,6 @@ class TurnClient:
         finally:
             self.relay.remove(follower)
             follower.close()
-
-    def limits_of(self, owner: str) -> Limits:
-        """Return what an owner may ask for."""
-        return self._settings.limits.of(owner)
 
     async def cancel(self, turn_id: str, owner: str) -> None:
         """Cancel a turn, whether it waits or runs; return before it has ended.
@@ -216,6 +224,7 @@ class TurnClient:
 
     async def aclose(self) -> None:
         """Close the connections to Redis."""
+        await self._direct.aclose()
         await self._redis.aclose()
         await self._subscriber.aclose()
 
@@ -224,12 +233,12 @@ class TurnClient:
         while True:
             await asyncio.sleep(MAINTAIN_SECONDS)
             try:
-                await self._stored_limits.refresh(self._settings.limits)
+                await self._stored_limits.refresh(self.limits)
                 if self._probed is not None:
                     await self.redis_problem(self._probed)
                 await self.migrate()
                 moved, newer = await self._reply(self._sweep(**self._settings.sweep_arguments))
-                lost_turns.report(moved)
+                lost_turns.report(moved, self._traces)
                 self._newer.report(newer.decode())
                 followed = self.relay.followed()
                 for i in range(0, len(followed), MAINTAIN_BATCH):
@@ -240,16 +249,16 @@ class TurnClient:
                 continue
 
     async def _read_log(self, turn_id: str, owner: str, after: int) -> Any:
-        async with self._reads.admitted(owner):
-            call = self._follow(
-                id=turn_id,
-                owner=owner,
-                node=self._node,
-                after=after,
-                bytes=PAGE_BYTES,
-                watch_ms=self._watch_ms,
-            )
-            return await self._reply(call)
+        call = partial(
+            self._follow,
+            id=turn_id,
+            owner=owner,
+            node=self._node,
+            after=after,
+            bytes=PAGE_BYTES,
+            watch_ms=self._watch_ms,
+        )
+        return await self._reply_to(owner, call)
 
     def _reader(self, owner: str) -> ReadLog:
         async def read(turn_id: str, after: int) -> Page:
@@ -274,9 +283,11 @@ class TurnClient:
 
 
 @asynccontextmanager
-async def open_client(settings: TurnSettings, node: str) -> AsyncIterator[TurnClient]:
+async def open_client(
+    settings: TurnSettings, node: str, traces: Traces = NO_TRACES
+) -> AsyncIterator[TurnClient]:
     """Create a client and run its background tasks while it is in use."""
-    turn_client = TurnClient(settings, node)
+    turn_client = TurnClient(settings, node, traces)
     with suppress(Overloaded):
         await turn_client.migrate()
     loops = background(

@@ -13,7 +13,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
 from turnstream.turns import sentinel_pools
-from turnstream.turns.prefixed_clients import AsyncClient, Client
+from turnstream.turns.direct_clients import LoopClient, ThreadClient
+from turnstream.turns.prefixed_clients import AsyncClient, Client, prefix_of
 from turnstream.turns.sentinel_url import sentinel_url
 
 #: Seconds that a command may take; with the connecting this keeps a refusal within three seconds.
@@ -23,6 +24,13 @@ CONNECT_SECONDS = 1.0
 #: no sign of an outage, so the wait is long enough for thousands of commands.
 CONNECTIONS = 32
 POOL_WAIT_SECONDS = 20.0
+#: Of a node's connections that wait for as long as there is nothing to read.
+_UNLIMITED: dict[str, Any] = {
+    "protocol": 2,
+    "socket_timeout": None,
+    "socket_connect_timeout": CONNECT_SECONDS,
+    "retry": AsyncRetry(NoBackoff(), 0),
+}
 
 
 def connect_async(url: str, *, key_prefix: str = "") -> "redis.asyncio.Redis":
@@ -41,13 +49,21 @@ def connect_async(url: str, *, key_prefix: str = "") -> "redis.asyncio.Redis":
 
 def subscribe_async(url: str, *, key_prefix: str = "") -> "redis.asyncio.Redis":
     """Create the client for a node's subscription, which has no read timeout."""
-    options: dict[str, Any] = {
-        "protocol": 2,
-        "socket_timeout": None,
-        "socket_connect_timeout": CONNECT_SECONDS,
-        "retry": AsyncRetry(NoBackoff(), 0),
-    }
-    return _async_client(url, key_prefix, options, blocking=False)
+    return _async_client(url, key_prefix, _UNLIMITED, blocking=False)
+
+
+def connect_direct_async(url: str, *, key_prefix: str = "") -> LoopClient:
+    """Create a node's client for the calls that a turn waits for; they share one connection."""
+    client = LoopClient.of(_async_pool(url, _UNLIMITED, blocking=False), key_prefix)
+    client.seconds = COMMAND_SECONDS
+    return client
+
+
+def direct(client: "redis.Redis") -> ThreadClient:
+    """Return a client beside a worker's, for one of its threads; closing it does nothing."""
+    made = ThreadClient(connection_pool=client.connection_pool)
+    made.key_prefix = prefix_of(client)
+    return made
 
 
 def connect(url: str, *, key_prefix: str = "") -> "redis.Redis":
@@ -79,10 +95,14 @@ def check_url(url: str) -> None:
 def _async_client(
     url: str, key_prefix: str, options: dict[str, Any], *, blocking: bool
 ) -> "redis.asyncio.Redis":
-    kind = redis.asyncio.BlockingConnectionPool if blocking else redis.asyncio.ConnectionPool
-    pool: redis.asyncio.ConnectionPool
-    if (sentinels := sentinel_url(url)) is not None:
-        pool = sentinel_pools.async_pool(sentinels, blocking=blocking, **options)
-    else:
-        pool = kind.from_url(url, **options)
+    pool = _async_pool(url, options, blocking=blocking)
     return AsyncClient.of(pool, key_prefix) if key_prefix else redis.asyncio.Redis.from_pool(pool)
+
+
+def _async_pool(
+    url: str, options: dict[str, Any], *, blocking: bool
+) -> "redis.asyncio.ConnectionPool":
+    if (sentinels := sentinel_url(url)) is not None:
+        return sentinel_pools.async_pool(sentinels, blocking=blocking, **options)
+    kind = redis.asyncio.BlockingConnectionPool if blocking else redis.asyncio.ConnectionPool
+    return kind.from_url(url, **options)

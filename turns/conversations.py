@@ -6,6 +6,7 @@ by hand is a turn of one message without an answer. See `lua_scripts/last_turn.l
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -22,6 +23,7 @@ from turnstream.turns.errors import (
 from turnstream.turns.history import removed_items
 from turnstream.turns.ids import new_response_id, turn_of_item
 from turnstream.turns.lua import Script
+from turnstream.turns.owner_limits import CurrentLimits
 from turnstream.turns.redis_calls import RedisCalls
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.shapes import OutputItem
@@ -61,11 +63,16 @@ class Conversations:
     """A node's client of conversations. Each owner sees only their own."""
 
     def __init__(
-        self, client: "redis.asyncio.Redis", calls: RedisCalls, settings: TurnSettings
+        self,
+        client: "redis.asyncio.Redis",
+        calls: RedisCalls,
+        settings: TurnSettings,
+        limits: CurrentLimits,
     ) -> None:
         self._redis = client
         self._calls = calls
         self._settings = settings
+        self._limits = limits
         self._life = {
             "store_seconds": settings.store_seconds,
             "unstored_seconds": settings.unstored_seconds,
@@ -102,7 +109,8 @@ class Conversations:
         self, id: str, owner: str, items: Sequence[Item], created: Conversation | None
     ) -> tuple[TurnItems, ...]:
         turns = [(new_response_id(), item) for item in items]
-        call = self._add(
+        call = partial(
+            self._add,
             id=id,
             owner=owner,
             created_at=created.created_at if created else None,
@@ -116,19 +124,19 @@ class Conversations:
             ],
             **self._life,
             **self._settings.conversation,
-            stored_bytes=self._settings.limits.of(owner).stored_bytes,
+            stored_bytes=self._limits.of(owner).stored_bytes,
             payloads=[
                 msgspec.json.encode(created.metadata if created else {}),
                 *(items_to_json((item,)) for item in items),
             ],
         )
-        match await self._calls.reply(call):
+        match await self._calls.reply_to(owner, call):
             case b"too_many_bytes":
                 raise ConversationTooLong(f"{self._settings.conversation_bytes} bytes")
             case b"too_many_turns":
                 raise ConversationTooLong(f"{self._settings.conversation_turns} turns")
             case b"limited":
-                most = self._settings.limits.of(owner).stored_bytes
+                most = self._limits.of(owner).stored_bytes
                 raise RateLimited("stored_bytes", most, FULL_MS)
             case word:
                 _check(word, id)
@@ -157,8 +165,8 @@ class Conversations:
     async def _chain(
         self, id: str, owner: str, *, with_turns: bool
     ) -> tuple[Conversation, list[str]]:
-        call = self._read(id=id, owner=owner, with_turns=with_turns, **self._life)
-        match await self._calls.reply(call):
+        call = partial(self._read, id=id, owner=owner, with_turns=with_turns, **self._life)
+        match await self._calls.reply_to(owner, call):
             case [b"ok", created_at, metadata, turns]:
                 conversation = Conversation(
                     id=id,
@@ -170,7 +178,7 @@ class Conversations:
                 _check(word, id)
         raise AssertionError("conversation_read.lua returned an unknown reply")
 
-    async def items(self, turn_ids: Sequence[str]) -> list[TurnItems]:
+    async def items(self, turn_ids: Sequence[str], owner: str) -> list[TurnItems]:
         """Return the items of turns, which are known to be the owner's; deleted ones have none.
 
         Raises:
@@ -179,7 +187,7 @@ class Conversations:
         pipe = self._redis.pipeline(transaction=False)
         for turn_id in turn_ids:
             pipe.hmget(keys.turn(turn_id), ["input", "response", "removed"])
-        found = await self._calls.reply(pipe.execute())
+        found = await self._calls.reply_to(owner, pipe.execute)
         return [_items(turn_id, *values) for turn_id, values in zip(turn_ids, found, strict=True)]
 
     async def update(self, id: str, owner: str, metadata: dict[str, str]) -> None:
@@ -189,8 +197,9 @@ class Conversations:
             ConversationNotFound: there is no such conversation for this owner.
             Overloaded: Redis is away.
         """
-        call = self._update(id=id, owner=owner, payloads=[msgspec.json.encode(metadata)])
-        _check(await self._calls.reply(call), id)
+        payloads = [msgspec.json.encode(metadata)]
+        call = partial(self._update, id=id, owner=owner, payloads=payloads)
+        _check(await self._calls.reply_to(owner, call), id)
 
     async def delete(self, id: str, owner: str) -> None:
         """Delete a conversation and what only it holds; stored responses stay.
@@ -200,7 +209,8 @@ class Conversations:
             ConversationLocked: a turn of it is active.
             Overloaded: Redis is away.
         """
-        _check(await self._calls.reply(self._delete(id=id, owner=owner)), id)
+        call = partial(self._delete, id=id, owner=owner)
+        _check(await self._calls.reply_to(owner, call), id)
 
     async def remove(self, id: str, owner: str, turn_id: str, item: str) -> bool:
         """Remove an item, and return whether there was one.
@@ -213,7 +223,8 @@ class Conversations:
             ConversationLocked: a turn of it is active.
             Overloaded: Redis is away.
         """
-        reply = await self._calls.reply(self._remove(id=id, owner=owner, turn=turn_id, item=item))
+        call = partial(self._remove, id=id, owner=owner, turn=turn_id, item=item)
+        reply = await self._calls.reply_to(owner, call)
         if reply == b"item_not_found":
             return False
         _check(reply, id)

@@ -10,6 +10,7 @@ The rest of the tree is in `ws_server/request_errors.py`: errors of a request th
         * ContextLengthExceeded
         * ConversationTooLong
         * ConversationLocked
+        * SteerRefused           in turns/steering.py
     * ModelNotFound              404
     * ResponseNotFound           404
     * ConversationNotFound       404

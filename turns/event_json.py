@@ -4,7 +4,14 @@ An event's type is the first key of its JSON, and a response's status and error 
 scripts in Redis and these functions put the parts together. Nothing else cuts JSON by position.
 """
 
+import re
+
 import msgspec
+
+from turnstream.turns.shapes import Steering
+
+#: What became of a turn's steers, as the scripts put it at the end of its last event.
+_STEERING = re.compile(rb',"steering":(\{[^{}]*\})\}?(?:,"snapshot":true)?\}$')
 
 
 def encode(value: object) -> str:
@@ -15,6 +22,13 @@ def encode(value: object) -> str:
 def event_type(event: bytes) -> bytes:
     """Return the type of an event."""
     return event.split(b'"', 4)[3]
+
+
+def steering_of(event: bytes) -> Steering | None:
+    """Return what an event says of the steers of its turn; None if it says nothing."""
+    # The search is over the last bytes only: what comes before may be a whole answer.
+    found = _STEERING.search(event, max(0, len(event) - 200))
+    return None if found is None else msgspec.json.decode(found[1], type=Steering)
 
 
 def with_stream_id(event: bytes, stream_id: str | None) -> str:

@@ -16,6 +16,7 @@ from turnstream.turns.shapes import (
     OutputText,
     Queue,
     Response,
+    Steering,
     StreamId,
     TokenLogprob,
 )
@@ -165,7 +166,7 @@ class Completed(Last, frozen=True, kw_only=True, tag_field="type", tag="response
 
 
 class Incomplete(Last, frozen=True, kw_only=True, tag_field="type", tag="response.incomplete"):
-    """The turn was cut at `max_output_tokens`, or cancelled, as its status says."""
+    """The turn was cut at `max_output_tokens`, steered or cancelled, as its status says."""
 
     response: Response
 
@@ -186,6 +187,8 @@ class ErrorEvent(Struct, frozen=True, kw_only=True, tag_field="type", tag="error
     #: 0: it is not an event of a response, whose event 0 is always `response.created`.
     sequence_number: Count = 0
     stream_id: StreamId | UnsetType = UNSET
+    #: At the end of a turn that was steered and whose request only the worker could refuse.
+    steering: Steering | UnsetType = UNSET
 
 
 EVENTS = (

@@ -1,7 +1,7 @@
 """Let owners take turns at what a node asks of Redis, so that a burst of one delays no other's.
 
-Redis serves its connections first come, first served. Without a gate thousands of submits of one
-owner, or of reads of their logs, would be ahead of the next owner's first submit.
+Redis serves its connections first come, first served. Without a gate thousands of one owner's
+submits, or of its requests for what is stored, would be ahead of the next owner's first submit.
 """
 
 import asyncio
@@ -11,8 +11,8 @@ from contextlib import asynccontextmanager
 
 from turnstream.turns.errors import RateLimited
 
-#: Submits, and reads of logs, at a time: together fewer than a node's connections, so that cancels
-#: and the node itself always have some.
+#: Submits, and calls for what is stored, at a time: together fewer than a node's connections, so
+#: that cancels and the node itself always have some.
 TOTAL, READS = 16, 12
 #: Submits of one owner at a time.
 EACH = 4

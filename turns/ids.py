@@ -46,6 +46,11 @@ def new_response_id() -> str:
     return f"resp_{secrets.token_hex(16)}"
 
 
+def new_steer_id() -> str:
+    """Return a new id of input that steers a turn."""
+    return f"steer_{secrets.token_hex(16)}"
+
+
 def is_response_id(id: str) -> bool:
     """Tell whether a text can be the id of a turn at all."""
     return _RESPONSE.fullmatch(id) is not None

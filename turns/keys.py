@@ -1,9 +1,9 @@
-"""Every Redis key and channel, one function each.
+"""Every Redis key and channel, one function each; those of webhooks are in `turns.webhook_keys`.
 
-The Lua scripts use the same names: `turns.lua_keys` writes the functions below as Lua functions, so
-that a key is spelled in this file and nowhere else. Queue names of Celery are in `turns.wake_up`.
-An installation's prefix is not part of the names: clients (`turns.prefixed_clients`) and the Lua
-functions put it before them.
+The Lua scripts use the same names: `turns.lua_keys` writes the keys into them, so that a key is
+spelled in this file and nowhere else. Queue names of Celery are in `turns.wake_up`.
+An installation's prefix is not part of the names: clients (`turns.prefixed_clients`) and
+`turns.lua_keys` put it before them.
 """
 
 
@@ -20,6 +20,11 @@ def probe() -> str:
 def turn(id: str) -> str:
     """Hash: the record of a turn."""
     return f"ts:turn:{id}"
+
+
+def steers(id: str) -> str:
+    """Hash: the input that was queued for a turn while it was answered."""
+    return f"ts:steers:{id}"
 
 
 def log(id: str) -> str:

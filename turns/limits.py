@@ -4,7 +4,7 @@ Turns of batches are not counted: a runner keeps a bounded number of them in the
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import assert_never
@@ -13,7 +13,15 @@ from turnstream.turns import environment
 from turnstream.turns.environment import SettingError
 from turnstream.turns.errors import TierNotAllowed
 from turnstream.turns.limit_use import Left, LimitUse
-from turnstream.turns.turn import FunctionCall, FunctionCallOutput, Item, Message, Tier, Turn
+from turnstream.turns.turn import (
+    FunctionCall,
+    FunctionCallOutput,
+    Item,
+    Message,
+    Request,
+    Tier,
+    Turn,
+)
 
 #: Output tokens reserved for a turn whose request sets no maximum.
 ANSWER_TOKENS = 256
@@ -91,16 +99,14 @@ _NUMBERS = tuple(each.name for each in fields(Limits) if each.name != "tiers")
 
 @dataclass(frozen=True, slots=True)
 class OwnerLimits:
-    """The default limits, and those of owners with limits of their own."""
+    """The limits of the settings: for all owners, and of those with limits of their own."""
 
     default: Limits = Limits()
     own: Mapping[str, Limits] = field(default_factory=dict)
-    #: Those that were set at run time, which `turns.owner_limits` keeps up to date; they go before.
-    at_run_time: dict[str, Limits] = field(default_factory=dict)
 
     def of(self, owner: str) -> Limits:
         """Return the limits of an owner."""
-        return self.at_run_time.get(owner) or self.own.get(owner, self.default)
+        return self.own.get(owner, self.default)
 
     @classmethod
     def read(cls, environ: Mapping[str, str]) -> "OwnerLimits":
@@ -128,12 +134,17 @@ class OwnerLimits:
 
 def cost(turn: Turn) -> int:
     """Estimate the tokens of a turn's prompt and response, until it has ended."""
-    characters = sum(map(_characters, turn.input))
-    characters += len(turn.request.instructions or "")
-    answer = turn.request.sampling.max_tokens or ANSWER_TOKENS
-    prompt = -(-characters // _CHARACTERS_PER_TOKEN) + len(turn.request.prompt_ids)
-    tokens = prompt + answer
+    tokens = cost_of(turn.input, turn.request)
     return tokens if turn.context is None else min(tokens, turn.context)
+
+
+def cost_of(input: Sequence[Item], request: Request) -> int:
+    """Return the same for a turn whose model's context is not known."""
+    characters = sum(map(_characters, input))
+    characters += len(request.instructions or "")
+    answer = request.sampling.max_tokens or ANSWER_TOKENS
+    prompt = -(-characters // _CHARACTERS_PER_TOKEN) + len(request.prompt_ids)
+    return prompt + answer
 
 
 def _characters(item: Item) -> int:

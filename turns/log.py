@@ -77,7 +77,7 @@ class Log:
 
     def __init__(self, client: "redis.Redis", settings: TurnSettings, *, worker: str) -> None:
         self._worker = worker
-        self._retention = settings.retention
+        self._arguments = {"alive_ms": settings.alive_ms, **settings.retention}
         self._append = Script(client, "append")
 
     def append(self, parts: Sequence[Append]) -> list[Verdict]:
@@ -115,6 +115,6 @@ class Log:
                         payloads.append(final.calls)
             named.append(arguments)
         verdicts: list[bytes] = self._append(
-            worker=self._worker, parts=named, payloads=payloads, **self._retention
+            worker=self._worker, parts=named, payloads=payloads, **self._arguments
         )
         return [Verdict(verdict.decode()) for verdict in verdicts]

@@ -1,8 +1,9 @@
 """Loads the Lua scripts and calls them with arguments by name.
 
 A script runs atomically in Redis: no other client sees a half-done change. Its first line names the
-files it includes (`-- include: events, owner`), each of which may include others; the key functions
-that it uses come from `turns.keys`.
+files it includes (`-- include: events, owner`), each of which may include others; `turns.lua_keys`
+writes its keys. Redis makes every function of a script anew at each call, so those that a script
+does not use are left out.
 """
 
 import re
@@ -17,13 +18,14 @@ import redis
 import redis.asyncio
 
 from turnstream.turns import metrics
-from turnstream.turns.lua_keys import lua_functions
+from turnstream.turns.lua_keys import with_keys
 from turnstream.turns.prefixed_clients import prefix_of
 from turnstream.turns.record import VERSION
 from turnstream.turns.redis_problem import REDIS_ERRORS, problem_of
 
 _FOLDER = Path(__file__).parent / "lua_scripts"
 _INCLUDE = re.compile(r"-- include: (.*)\n")
+_FUNCTION = re.compile(r"^local function (\w+)\(.*?^end\n", re.MULTILINE | re.DOTALL)
 
 Argument = str | int | float | bool | Sequence["Argument"] | dict[str, "Argument"] | None
 
@@ -61,18 +63,34 @@ class Script:
 
 @cache
 def source(name: str, prefix: str = "") -> str:
-    """Return the whole text of a script: key functions, included files, the script itself.
+    """Return the whole text of a script: what it uses of the files that it includes, and itself.
 
     PREFIX is for keys of others, such as Celery's.
     """
     body = "".join(_read(part) for part in _included(name))
     constants = f"local VERSION, PREFIX = {VERSION}, '{prefix}'\n"
-    return constants + lua_functions(body, prefix) + body
+    return constants + with_keys(_without_unused(body), prefix)
 
 
 @cache
 def _read(name: str) -> str:
     return (_FOLDER / f"{name}.lua").read_text()
+
+
+def _without_unused(body: str) -> str:
+    """Leave out each function that neither the rest calls nor a function that stays."""
+    functions = {found[1]: found[0] for found in _FUNCTION.finditer(body)}
+    used: set[str] = set()
+    unread = [_FUNCTION.sub("", body)]
+    while unread:
+        called = functions.keys() & set(_words(unread.pop())) - used
+        used |= called
+        unread += (functions[name] for name in called)
+    return _FUNCTION.sub(lambda found: found[0] if found[1] in used else "", body)
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"\w+", re.sub(r"--.*", "", text))
 
 
 def _included(name: str) -> list[str]:

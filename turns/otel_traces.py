@@ -3,12 +3,13 @@
     chat MODEL                   node: from the request until its reader has the end
         submit                   node: until the turn is in its queue
         wait                     worker: until the first claim
-        attempt                  worker: one for each that ended
+        attempt                  worker: one for each that ended; of one that was lost, its finder
             prefill, decode      worker: until its first text, and from there on
 
 The spans of workers are children of the node's, whose context is in the turn's record. They are
-made when an attempt ends, from the times that were noted; one that was killed has none. Attributes
-are those of the conventions for generative AI. None has what was said, nor whose turn it is.
+made when an attempt ends, from the times that were noted; of a worker that was killed nobody knows
+more than when it began. Attributes are those of the conventions for generative AI. None has what
+was said, nor whose turn it is.
 """
 
 import time
@@ -22,7 +23,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode, Tracer, set_span_in_context
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from turnstream.turns.traces import TRACEPARENT, AttemptTimes, Outcome, TurnSpan
+from turnstream.turns.traces import TRACEPARENT, AttemptTimes, LostAttempt, Outcome, TurnSpan
 from turnstream.turns.turn import Claimed, Request, Turn
 
 PROVIDER = "turnstream"
@@ -97,6 +98,26 @@ class OtelTraces:
         if outcome.status == "failed":
             attempt.set_status(Status(StatusCode.ERROR))
         attempt.end(_ns(times.ended))
+
+    def lost(self, lost: LostAttempt) -> None:
+        """Report an attempt that was found lost just now."""
+        now = time.time()
+        span = self._tracer.start_span(
+            "attempt",
+            _context(lost.origin.traceparent),
+            SpanKind.CONSUMER,
+            start_time=_ns(now - lost.seconds),
+            attributes={
+                "error.type": "worker_lost",
+                "gen_ai.provider.name": PROVIDER,
+                "gen_ai.response.id": lost.id,
+                "turnstream.attempt": lost.attempt,
+                "turnstream.worker": f"{lost.model}/{lost.worker}",
+                "turnstream.status": "lost",
+            },
+        )
+        span.set_status(Status(StatusCode.ERROR))
+        span.end(_ns(now))
 
     def _part(self, name: str, inside: Context, begun: float, ended: float) -> None:
         self._tracer.start_span(name, inside, start_time=_ns(begun)).end(_ns(ended))

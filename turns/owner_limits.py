@@ -4,7 +4,7 @@ A counter says whether they changed, so that a node with ten thousand owners rea
 """
 
 import logging
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from typing import Any, cast
 
 import redis.asyncio
@@ -14,6 +14,28 @@ from turnstream.turns.limits import Limits, OwnerLimits
 from turnstream.turns.redis_calls import RedisCalls
 
 log = logging.getLogger(__name__)
+
+
+class CurrentLimits:
+    """The limits that are in force at a node: those that were set at run time go before others."""
+
+    def __init__(self, configured: OwnerLimits) -> None:
+        self._configured = configured
+        self._at_run_time: Mapping[str, Limits] = {}
+
+    def of(self, owner: str) -> Limits:
+        """Return the limits of an owner."""
+        return self._at_run_time.get(owner) or self._configured.of(owner)
+
+    def set(self, stored: Mapping[str, str]) -> None:
+        """Put the limits of these owners, as text, in place of those that were set before."""
+        read: dict[str, Limits] = {}
+        for owner, text in stored.items():
+            try:
+                read[owner] = self._configured.default.changed(text)
+            except ValueError as exc:
+                log.warning("the limits of %s are not used, they %s", owner, exc)
+        self._at_run_time = read
 
 
 class StoredLimits:
@@ -50,7 +72,7 @@ class StoredLimits:
         stored = await self._calls.reply(cast("Awaitable[dict[bytes, bytes]]", found))
         return {owner.decode(): text.decode() for owner, text in stored.items()}
 
-    async def refresh(self, limits: OwnerLimits) -> None:
+    async def refresh(self, limits: CurrentLimits) -> None:
         """Bring a node's limits up to date.
 
         Raises:
@@ -59,11 +81,5 @@ class StoredLimits:
         version = await self._calls.reply(self._redis.get(keys.owner_limits_version()))
         if version == self._seen:
             return
-        stored = await self.all()
-        limits.at_run_time.clear()
-        for owner, text in stored.items():
-            try:
-                limits.at_run_time[owner] = limits.default.changed(text)
-            except ValueError as exc:
-                log.warning("the limits of %s are not used, they %s", owner, exc)
+        limits.set(await self.all())
         self._seen = version

@@ -1,6 +1,7 @@
 """A worker's client of the queue: claim turns, send heartbeats, sweep, requeue."""
 
 import json
+import time
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any, cast
@@ -15,6 +16,7 @@ from turnstream.turns.lua import Script
 from turnstream.turns.origin import Origin
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.token_logprobs import from_json
+from turnstream.turns.traces import NO_TRACES, Traces
 from turnstream.turns.turn import Claimed, Request
 from turnstream.turns.versions import NewerVersionLog
 
@@ -28,6 +30,8 @@ class LeaseStatus(StrEnum):
     OK = "ok"
     #: Its cancellation was requested.
     CANCEL = "cancel"
+    #: There is new input: it is to end with its next slice.
+    STEER = "steer"
     #: Its slot is needed by a turn of a better tier.
     PREEMPT = "preempt"
     #: Another attempt has it, or it ended or was deleted.
@@ -45,13 +49,16 @@ class TurnQueue:
         model: str,
         worker: str,
         most_bytes: int = MOST_BYTES,
+        traces: Traces = NO_TRACES,
     ) -> None:
         """Create a client.
 
         Args:
             most_bytes: of a conversation that a claim reads; more does not fit into a prompt.
+            traces: what reports attempts that a sweep finds lost.
         """
         self._most_bytes = most_bytes
+        self._traces = traces
         self._client = client
         self._settings = settings
         self._model = model
@@ -125,7 +132,7 @@ class TurnQueue:
         """Handle overdue turns; return the ids of those whose worker was lost."""
         moved, newer = self._sweep(**self._settings.sweep_arguments)
         self._newer.report(newer.decode())
-        return lost_turns.report(moved)
+        return lost_turns.report(moved, self._traces)
 
     def requeue(self, unfinished: Sequence[tuple[str, int]]) -> None:
         """Requeue turns, each by id and attempt, that this worker will not finish."""
@@ -135,6 +142,10 @@ class TurnQueue:
     def register(self) -> None:
         """Begin as a worker that claims turns, whatever was asked of one with the same name."""
         self._client.hdel(keys.draining(self._model), self._worker)
+
+    def drain(self) -> None:
+        """Note that this worker claims no more turns, so that nobody counts on it."""
+        self._client.hset(keys.draining(self._model), self._worker, str(int(time.time() * 1000)))
 
     def unregister(self) -> None:
         """Remove this worker from the model's live workers, so that no wake-up is sent to it."""

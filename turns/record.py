@@ -14,9 +14,10 @@ Status of a turn, and who writes the change:
 | queued      | in_progress | claim                                                       |
 | queued      | cancelled   | cancel; sweep, when its readers left                        |
 | queued      | failed      | sweep: time over, or no worker serves its model             |
+| queued      | incomplete  | steer                                                       |
 | in_progress | in_progress | claim, by another attempt after a requeue or a lost worker  |
 | in_progress | completed   | append                                                      |
-| in_progress | incomplete  | append: its tokens are used up                              |
+| in_progress | incomplete  | append: its tokens are used up, or it was steered           |
 | in_progress | cancelled   | append                                                      |
 | in_progress | failed      | append; sweep: time over, or too many workers were lost     |
 
@@ -37,7 +38,7 @@ TurnStatus = Literal["queued", "in_progress", "completed", "incomplete", "cancel
 #: The statuses that may follow each status of a turn; None: the turn is created.
 TRANSITIONS: Mapping[TurnStatus | None, frozenset[TurnStatus]] = {
     None: frozenset({"queued", "completed"}),
-    "queued": frozenset({"in_progress", "cancelled", "failed"}),
+    "queued": frozenset({"in_progress", "cancelled", "failed", "incomplete"}),
     "in_progress": frozenset({"in_progress", "completed", "incomplete", "cancelled", "failed"}),
     "completed": frozenset(),
     "incomplete": frozenset(),
@@ -116,6 +117,10 @@ class TurnRecord(TypedDict):
     running_ms: NotRequired[int]
     #: Set by cancel and sweep for a turn that a worker is to end.
     cancel_requested: NotRequired[bool]
+    #: The turn that goes on with the input that was queued for this one; before this one has ended
+    #: it does not exist. Absent while there is no such input. Written by steer, and by submit when
+    #: it takes the input.
+    successor: NotRequired[str]
     #: Id of the HTTP request, or of the WebSocket's handshake; absent for a batch line.
     request_id: NotRequired[str]
     #: The span whose children its workers' spans are, as W3C Trace Context writes it; absent if it
@@ -128,6 +133,34 @@ class TurnRecord(TypedDict):
     #: JSON, see `turns.turn.items_to_json`: the answer's calls of tools, which follow its text;
     #: absent when there are none. Written by append at its end.
     calls: NotRequired[str]
+
+
+class SteersRecord(TypedDict):
+    """Hash `keys.steers(id)`. Written by steer unless a comment says otherwise.
+
+    It has for steer number N, from 1, also `id:N`, `items:N` (JSON, see `turns.turn.items_to_json`)
+    and `input:N` (JSON, as it was sent), without the last two once a turn has taken them; and for
+    each key that a steer was sent with `known:KEY`, the steer's id.
+    """
+
+    #: The turn's record has it too, and is the one that decides.
+    successor: str
+    count: int
+    #: Of items and input together.
+    bytes: int
+    #: The successor's response (JSON after status, error and created_at), until it exists.
+    response: NotRequired[str]
+    #: As the turn's node has them; 0 for `watch_ms` if the turn goes on without a reader.
+    turn_seconds: int
+    watch_ms: int
+    #: What was counted for the successor; see `TurnRecord`.
+    reserved_tokens: NotRequired[int]
+    budget_day: NotRequired[str]
+    #: The turn's place in the queue, if it was not claimed yet: its successor's.
+    tag: NotRequired[float]
+    #: `continued`, `pending` or `failed`, see `turns.shapes.Steering`. Written when the turn ends,
+    #: and by submit when it takes the input.
+    outcome: NotRequired[str]
 
 
 class LogEntry(TypedDict):
@@ -178,6 +211,28 @@ class ApiKeyRecord(TypedDict):
     #: Of a client token: all that it may be used for.
     conversation: NotRequired[str]
     response: NotRequired[str]
+
+
+class WebhookEndpointRecord(TypedDict):
+    """Hash `keys.webhook_endpoint(id)`. Times are seconds since 1970. Written by webhook_endpoint.
+
+    For each event type whose deliveries were given up because the outbox was full it also has
+    `dropped:TYPE`, and `dropped:dead_letters`: how many. Written by whoever ends a turn or batch.
+    """
+
+    version: int
+    owner: str
+    name: str
+    url: str
+    #: JSON, list of strings: the event types that it wants.
+    event_types: str
+    #: JSON, newest first: list of a signing secret and until when it is used, 0 for the newest.
+    secrets: str
+    created_at: int
+    #: When any of these was last changed.
+    updated_at: int
+    #: 1 if its last attempt failed. Written by webhook_settle.
+    failing: NotRequired[bool]
 
 
 class BatchRecord(TypedDict):

@@ -107,6 +107,31 @@ def finished_response(
     )
 
 
+def successor_response(response: str, id: str, previous: str) -> str:
+    """Return the response of a turn that is to continue an active one, with the same settings.
+
+    It lacks `created_at`, which the script that creates the turn puts in front.
+    """
+    fields: dict[str, object] = {**_FIELDS.decode("{" + response)}
+    del fields["created_at"]
+    # As of any turn of a conversation with an id.
+    continued = None if "conversation" in fields else previous
+    return response_fields_json(fields | {"id": id, "previous_response_id": continued})
+
+
+def unclaimed_response(response: str) -> str:
+    """Return the response of a turn that was steered before a worker had claimed it."""
+    return finished_response(
+        response,
+        output=(),
+        incomplete_reason="steered",
+        input_tokens=0,
+        cached_tokens=0,
+        output_tokens=0,
+        completed_at=None,
+    )
+
+
 def error_json(code: Literal["server_error", "invalid_prompt"], message: str) -> str:
     """Return the error of a failed response."""
     return encode(ResponseError(code=code, message=message))

@@ -49,13 +49,17 @@ class ServedModels:
         return models
 
     async def is_served(self, model: str) -> bool:
-        """Return whether a worker of the model is alive."""
-        latest = await self._calls.reply(
-            self._redis.zrange(keys.heartbeats(model), -1, -1, withscores=True)
-        )
-        seconds, micros = await self._calls.reply(self._redis.time())
+        """Return whether a worker of the model is alive and claims turns: it is not draining."""
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.time()
+        pipe.zrange(keys.heartbeats(model), 0, -1, withscores=True)
+        pipe.hgetall(keys.draining(model))
+        (seconds, micros), heartbeats, draining = await self._calls.reply(pipe.execute())
         now = seconds * 1000 + micros // 1000
-        return bool(latest) and now - latest[0][1] < self._alive_ms
+        return any(
+            now - heartbeat < self._alive_ms and worker not in draining
+            for worker, heartbeat in heartbeats
+        )
 
     async def loaded_percent(self, model: str) -> int | None:
         """Return how much of the weights a worker that is starting has loaded, if one is."""

@@ -152,6 +152,18 @@ class TurnSettings:
         4000,
         "turns that a conversation may have; a longer one can't be continued",
     ).field()
+    steers: int = Setting(
+        "STEERS",
+        whole(1, 1000),
+        32,
+        "messages of `response.steer` that may wait for one response",
+    ).field()
+    steer_bytes: int = Setting(
+        "STEER_BYTES",
+        whole(1024, 2**30),
+        2**20,
+        "bytes that all of these may have together",
+    ).field()
     #: How long a response with `store: false` is kept for its own socket to continue.
     unstored_seconds: int = 4500
     #: A worker whose last heartbeat is older is not live. Workers send four a second.

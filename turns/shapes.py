@@ -19,6 +19,7 @@ Seconds = Annotated[int, Meta(ge=0)]
 StreamId = Annotated[str, Meta(extra_json_schema={"pattern": "^[A-Za-z0-9_.-]{1,256}$"})]
 ResponseId = Annotated[str, Meta(extra_json_schema={"pattern": "^resp_[0-9a-f]{32}$"})]
 ConversationId = Annotated[str, Meta(extra_json_schema={"pattern": "^conv_[0-9a-f]{32}$"})]
+SteerId = Annotated[str, Meta(extra_json_schema={"pattern": "^steer_[0-9a-f]{32}$"})]
 MessageStatus = Literal["in_progress", "completed", "incomplete"]
 MessageId = Annotated[str, Meta(extra_json_schema={"pattern": "^msg_[0-9a-f]{32}(_[0-9]+)?$"})]
 FunctionCallId = Annotated[str, Meta(extra_json_schema={"pattern": "^fc_[0-9a-f]{34}$"})]
@@ -109,7 +110,7 @@ class Usage(Struct, frozen=True, kw_only=True):
     total_tokens: Count
 
 
-Cut = Literal["max_output_tokens"]
+Cut = Literal["max_output_tokens", "steered"]
 
 
 class IncompleteDetails(Struct, frozen=True, kw_only=True):
@@ -255,6 +256,17 @@ class ResponseFields(Hints, frozen=True, kw_only=True):
     frequency_penalty: float
 
 
+class Steering(Struct, frozen=True, kw_only=True):
+    """What became of the input of `response.steer`; an addition to the protocol.
+
+    `continued`: the response `response_id` goes on with it. `pending`: it goes in front of the
+    input that the outputs of the called tools are sent with. `failed`: it was not used.
+    """
+
+    outcome: Literal["continued", "pending", "failed"]
+    response_id: ResponseId | UnsetType = UNSET
+
+
 class Response(ResponseFields, frozen=True, kw_only=True):
     """A response at one moment."""
 
@@ -262,6 +274,8 @@ class Response(ResponseFields, frozen=True, kw_only=True):
     error: ResponseError | None
     #: Only while it is queued.
     queue: Queue | UnsetType = UNSET
+    #: Only if it was steered, and has ended.
+    steering: Steering | UnsetType = UNSET
 
 
 class Problem(Struct, frozen=True, kw_only=True):

@@ -1,6 +1,7 @@
 """Stored turns: read and delete them. Each owner sees only their own."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, cast
 
 import redis.asyncio
@@ -37,8 +38,8 @@ class Stored:
             ResponseNotFound: there is no such turn for this owner.
             Overloaded: Redis is away.
         """
-        call = self._look(id=turn_id, owner=owner, alive_ms=self._alive_ms)
-        match await self._calls.reply(call):
+        call = partial(self._look, id=turn_id, owner=owner, alive_ms=self._alive_ms)
+        match await self._calls.reply_to(owner, call):
             case [b"newer_version"]:
                 raise NewerVersion(turn_id)
             case [b"ok", *parts]:
@@ -54,7 +55,7 @@ class Stored:
             ResponseNotFound: there is no such turn for this owner.
             Overloaded: Redis is away.
         """
-        match await self._record(turn_id, "owner", "input", "response"):
+        match await self._record(turn_id, owner, "input", "response"):
             case [bytes(known), bytes(asked), bytes()] if known.decode() == owner:
                 return items_from_json(asked)
             case _:
@@ -67,7 +68,7 @@ class Stored:
             ResponseNotFound: this owner has no such turn, it is not stored, or it has no answer.
             Overloaded: Redis is away.
         """
-        match await self._record(turn_id, "owner", "store", "output"):
+        match await self._record(turn_id, owner, "store", "output"):
             case [bytes(known), b"1", bytes(text)] if known.decode() == owner:
                 return text.decode()
             case _:
@@ -80,7 +81,7 @@ class Stored:
             ResponseNotFound: this owner has no such turn, it is not stored, or has no such call.
             Overloaded: Redis is away.
         """
-        match await self._record(turn_id, "owner", "store", "calls"):
+        match await self._record(turn_id, owner, "store", "calls"):
             case [bytes(known), b"1", bytes(text)] if known.decode() == owner:
                 match items_from_json(text)[number : number + 1]:
                     case (FunctionCall() as call,):
@@ -94,7 +95,7 @@ class Stored:
             ResponseNotFound: there is no such turn for this owner.
             Overloaded: Redis is away.
         """
-        match await self._record(turn_id, "owner", "conversation"):
+        match await self._record(turn_id, owner, "conversation"):
             case [bytes(known), conversation] if known.decode() == owner:
                 return None if conversation is None else conversation.decode()
             case _:
@@ -109,7 +110,8 @@ class Stored:
             ConversationLocked: another turn of its conversation is active.
             Overloaded: Redis is away.
         """
-        match await self._calls.reply(self._delete(id=turn_id, owner=owner)):
+        call = partial(self._delete, id=turn_id, owner=owner)
+        match await self._calls.reply_to(owner, call):
             case b"newer_version":
                 raise NewerVersion(turn_id)
             case b"response_not_found":
@@ -122,9 +124,12 @@ class Stored:
                     code="response_running",
                 )
 
-    async def _record(self, turn_id: str, *fields: str) -> Any:
-        found = self._redis.hmget(keys.turn(turn_id), ["version", *fields])
-        version, *values = await self._calls.reply(cast("Awaitable[Any]", found))
+    async def _record(self, turn_id: str, owner: str, *fields: str) -> Any:
+        """Read fields of a record: its owner, who need not be the one who asks, and these."""
+        wanted = ["version", "owner", *fields]
+        call = partial(self._redis.hmget, keys.turn(turn_id), wanted)
+        reply = self._calls.reply_to(owner, cast("Callable[[], Awaitable[Any]]", call))
+        version, *values = await reply
         if int(version or 0) > VERSION:
             raise NewerVersion(turn_id)
         return values

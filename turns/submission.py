@@ -28,10 +28,12 @@ from turnstream.turns.turn import Message, Turn, items_to_json, spoken_at, unmat
 from turnstream.turns.wake_up import WakeUp
 
 
-def submission(turn: Turn, settings: TurnSettings, wake_up: WakeUp, *, node: str) -> dict[str, Any]:
+def submission(
+    turn: Turn, settings: TurnSettings, limits: Limits, wake_up: WakeUp, *, node: str
+) -> dict[str, Any]:
     """Return the arguments of submit.lua; `node` follows the turn."""
     arguments = {
-        **_common(turn, settings),
+        **_common(turn, settings, limits),
         "tier": turn.tier,
         "node": node,
         "alive_ms": settings.alive_ms,
@@ -57,7 +59,7 @@ def submission(turn: Turn, settings: TurnSettings, wake_up: WakeUp, *, node: str
     return arguments
 
 
-def warm_up(turn: Turn, settings: TurnSettings) -> dict[str, Any]:
+def warm_up(turn: Turn, settings: TurnSettings, limits: Limits) -> dict[str, Any]:
     """Return the arguments of warm_up.lua."""
     response = new_response(turn)
     finished = finished_response(
@@ -70,13 +72,13 @@ def warm_up(turn: Turn, settings: TurnSettings) -> dict[str, Any]:
         completed_at=turn.created_at,
     )
     return {
-        **_common(turn, settings),
+        **_common(turn, settings, limits),
         "has_messages": spoken_at(turn.input) is not None,
         "payloads": [*_payloads(turn), response, finished],
     }
 
 
-def _common(turn: Turn, settings: TurnSettings) -> dict[str, Any]:
+def _common(turn: Turn, settings: TurnSettings, limits: Limits) -> dict[str, Any]:
     system = [item for item in turn.input if isinstance(item, Message) and item.role == "system"]
     return {
         "id": turn.id,
@@ -88,7 +90,7 @@ def _common(turn: Turn, settings: TurnSettings) -> dict[str, Any]:
         **conversation_arguments(turn),
         **settings.retention,
         **settings.conversation,
-        "limits": settings.limits.of(turn.owner).numbers,
+        "limits": limits.numbers,
     }
 
 
@@ -104,7 +106,7 @@ def conversation_arguments(turn: Turn) -> dict[str, Any]:
     }
 
 
-def refusal(reply: Sequence[Any], turn: Turn, settings: TurnSettings) -> TurnError:
+def refusal(reply: Sequence[Any], turn: Turn, settings: TurnSettings, limits: Limits) -> TurnError:
     """Return the error of a submit or a warm-up that was refused, from the script's reply."""
     match reply:
         case [b"idempotency_key_reused"]:
@@ -121,17 +123,25 @@ def refusal(reply: Sequence[Any], turn: Turn, settings: TurnSettings) -> TurnErr
             return ConversationTooLong(f"{settings.conversation_turns} turns")
         case [b"conversation_too_long", _]:
             return ConversationTooLong(f"{settings.conversation_bytes} bytes")
-        case [b"limited", limit, wait_ms, *used]:
-            limits = settings.limits.of(turn.owner)
-            if limit == b"requests_per_minute" and not used:
-                limits = replace(limits, requests_per_minute=turn.requests_per_minute)
-            use = limits.use(*used) if used else NO_LIMITS
-            return limited(limit.decode(), limits, wait_ms, use)
+        case [b"limited", *at]:
+            return limit_reached(at, limits, turn.requests_per_minute)
         case [word]:
             too_many = Overloaded("Too many turns are waiting. Try again later.")
             return refused_continuation(word, turn) or too_many
         case _:
             raise AssertionError("a script returned an unknown reply")
+
+
+def limit_reached(at: Sequence[Any], limits: Limits, requests_per_minute: int) -> RateLimited:
+    """Return the error of a script's reply: limit, milliseconds, and what is used if it is known.
+
+    Args:
+        requests_per_minute: of the key, if that limit is not the owner's.
+    """
+    limit, wait_ms, *used = at
+    if limit == b"requests_per_minute" and not used:
+        limits = replace(limits, requests_per_minute=requests_per_minute)
+    return limited(limit.decode(), limits, wait_ms, limits.use(*used) if used else NO_LIMITS)
 
 
 def limited(limit: str, limits: Limits, wait_ms: int, use: LimitUse = NO_LIMITS) -> RateLimited:

@@ -18,6 +18,7 @@ from turnstream.turns import keys
 from turnstream.turns.errors import BadRequest, Overloaded
 from turnstream.turns.history import conversation
 from turnstream.turns.lua import Script
+from turnstream.turns.owner_limits import CurrentLimits
 from turnstream.turns.redis_calls import RedisCalls
 from turnstream.turns.relay import Relay
 from turnstream.turns.settings import TurnSettings
@@ -108,11 +109,13 @@ class TokenCounter:
         calls: RedisCalls,
         relay: Relay,
         settings: TurnSettings,
+        limits: CurrentLimits,
         node: str,
     ) -> None:
         self._calls = calls
         self._relay = relay
         self._settings = settings
+        self._limits = limits
         self._node = node
         self._ask = Script(client, "count")
 
@@ -145,6 +148,7 @@ class TokenCounter:
             self._relay.remove(listener)
 
     async def _put(self, turn: Turn, id: str, *, compact: bool) -> None:
+        limits = self._limits.of(turn.owner)
         call = self._ask(
             id=id,
             node=self._node,
@@ -158,7 +162,7 @@ class TokenCounter:
             max_waiting_bytes=MAX_WAITING_BYTES,
             most_bytes=MOST_BYTES,
             wait_seconds=int(REPLY_SECONDS),
-            limits=self._settings.limits.of(turn.owner).numbers,
+            limits=limits.numbers,
             store_seconds=self._settings.store_seconds,
             unstored_seconds=self._settings.unstored_seconds,
             payloads=[turn.request.to_json(), items_to_json(turn.input)],
@@ -171,7 +175,7 @@ class TokenCounter:
             case [b"too_many_requests"]:
                 raise Overloaded("Too many token counts are waiting. Try again later.")
             case reply:
-                raise refusal(reply, turn, self._settings)
+                raise refusal(reply, turn, self._settings, limits)
 
 
 class _Listener:

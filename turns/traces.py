@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from typing import Protocol
 
 from turnstream.turns.environment import Setting, choice
+from turnstream.turns.origin import Origin
 from turnstream.turns.turn import Claimed, Turn
 
 
@@ -67,6 +68,19 @@ class Outcome:
     output_tokens: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class LostAttempt:
+    """An attempt whose worker was lost, as the sweep found it."""
+
+    id: str
+    attempt: int
+    model: str
+    worker: str
+    origin: Origin
+    #: From its claim until it was found.
+    seconds: float
+
+
 class TurnSpan(Protocol):
     """A turn as its node sees it, from its submit until its reader has its end or has left."""
 
@@ -99,6 +113,10 @@ class Traces(Protocol):
         """Report an attempt that ended."""
         ...
 
+    def lost(self, lost: LostAttempt) -> None:
+        """Report an attempt that was found lost just now."""
+        ...
+
 
 class _NoSpan:
     """The span of a turn that is not traced."""
@@ -126,6 +144,9 @@ class NoTraces:
         """Do nothing."""
 
     def ended(self, claimed: Claimed, times: AttemptTimes, outcome: Outcome) -> None:
+        """Do nothing."""
+
+    def lost(self, lost: LostAttempt) -> None:
         """Do nothing."""
 
 

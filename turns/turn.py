@@ -8,6 +8,7 @@ from typing import Any, Literal, assert_never
 from turnstream.prompts.tools import Offer, Tool, ToolChoice, offer
 from turnstream.turns import tools_json
 from turnstream.turns.constraint import Constraint
+from turnstream.turns.event_json import encode
 from turnstream.turns.origin import Origin
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.shapes import Hints
@@ -113,9 +114,14 @@ class Request:
 
 def _stated(value: "Request | SamplingParams") -> dict[str, object]:
     # Defaults are left out to save memory for each turn that waits.
-    stated = {field.name: getattr(value, field.name) for field in fields(value)}
-    defaults = {field.name: field.default for field in fields(value)}
-    return {name: each for name, each in stated.items() if each not in (None, defaults[name])}
+    of_kind = _DEFAULTS[type(value)].items()
+    return {k: each for k, default in of_kind if (each := getattr(value, k)) not in (None, default)}
+
+
+_DEFAULTS: dict[type, dict[str, object]] = {
+    kind: {field.name: field.default for field in fields(kind)}
+    for kind in (Request, SamplingParams)
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,8 +170,7 @@ class Turn:
     fingerprint: str = ""
     #: What the request says without effect on the answer.
     hints: Hints = Hints()
-    #: Id of the key that it came with, and how many requests a minute that key may make; 0: as many
-    #: as its owner may.
+    #: Id of its key, and how many requests a minute that may make; 0: as many as its owner may.
     api_key: str = ""
     requests_per_minute: int = 0
     #: The batch line that this turn is made of; None: an interactive turn.
@@ -233,11 +238,7 @@ def spoken_at(items: Sequence[Item]) -> int | None:
 
 
 def can_be_answered(last: Item) -> bool:
-    """Return whether a conversation can be answered that ends in this item.
-
-    A user's message and a tool's output are answered, a reply is continued; a call waits for its
-    output.
-    """
+    """Return whether a conversation can be answered that ends in this item: not after a call."""
     return not isinstance(last, FunctionCall)
 
 
@@ -259,7 +260,7 @@ def unmatched_outputs(items: Sequence[Item]) -> list[str]:
 
 def items_to_json(items: Iterable[Item]) -> str:
     """Return the JSON of items for the record."""
-    return json.dumps([_written(item) for item in items], ensure_ascii=False)
+    return encode([_written(item) for item in items])
 
 
 def items_from_json(text: str | bytes) -> tuple[Item, ...]:

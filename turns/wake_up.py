@@ -7,6 +7,7 @@ Celery writes one message to a queue in memory, and every wake-up is that messag
 
 import json
 from base64 import b64decode, b64encode
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -58,6 +59,8 @@ class WakeUp:
     def text(self, turn_id: str) -> str:
         """Write the wake-up of a turn, with a placeholder for the queue's name."""
         body = b64encode(self._body.replace(_TURN, turn_id).encode()).decode()
-        task = str(UUID(turn_id.removeprefix("resp_")))
+        number = turn_id.removeprefix("resp_")
+        # As a UUID is written.
+        task = "-".join(number[i:j] for i, j in pairwise((0, 8, 12, 16, 20, 32)))
         message = self._message.replace("@body@", body).replace(_TURN, turn_id)
         return message.replace(_TASK, task)

@@ -67,6 +67,11 @@ class AnswerEvents:
         """Whether the text has met a stop string, or the last call has ended."""
         return self._reader.stopped
 
+    @property
+    def calls_tools(self) -> bool:
+        """Whether a call of a tool has begun."""
+        return self._items.calls
+
     def feed(self, ids: Sequence[int], logprobs: Sequence[TokenLogprobs] = ()) -> None:
         """Take new ids; their text goes into the next slice.
 
@@ -109,9 +114,9 @@ class AnswerEvents:
             ),
         )
 
-    def end(self, finish: Finish, *, cached_tokens: int) -> Append:
+    def end(self, finish: Finish, *, cached_tokens: int, steered: bool = False) -> Append:
         """Return the last slice and the events that end the turn."""
-        self._unsent += self._reader.finish(cut=finish.reason is not FinishReason.STOP)
+        self._unsent += self._reader.finish(cut=steered or finish.reason is not FinishReason.STOP)
         entries = self._slice(last=True)
         match finish.reason:
             case FinishReason.ERROR:
@@ -119,6 +124,8 @@ class AnswerEvents:
             # A stop string ends an answer as the model's own end would.
             case _ if self._reader.stopped:
                 return self._closed(entries, "completed", None, cached_tokens)
+            case _ if steered:
+                return self._closed(entries, "incomplete", "steered", cached_tokens)
             case FinishReason.STOP:
                 return self._closed(entries, "completed", None, cached_tokens)
             case FinishReason.LENGTH:

@@ -79,6 +79,11 @@ class Attempt:
         self._logprobs: list[TokenLogprobs] = []
         self._finish: Finish | None = None
         self._refusal: BadRequest | None = None
+        #: New input waits for the turn's end.
+        self._steered = False
+        #: The publisher ended the turn for it: ids that come after the last slice are not shown.
+        self._cut = False
+        self._cancelled = False
 
     @property
     def state(self) -> AttemptState:
@@ -102,8 +107,13 @@ class Attempt:
         self._apply(Transition.START)
 
     def cancel(self) -> None:
-        """End the turn: its reader cancelled it, or its text met a stop string."""
+        """End the turn: its reader cancelled it."""
+        self._cancelled = True
         self._apply(Transition.CANCEL)
+
+    def steer(self) -> None:
+        """End the turn with its next slice, unless it calls a tool: then it goes on to its end."""
+        self._steered = True
 
     def preempt(self) -> None:
         """Free the slot for another turn; this one is requeued and continues from its log."""
@@ -160,11 +170,15 @@ class Attempt:
             ids, self._ids = self._ids, []
             logprobs = self._logprobs[: len(ids)]
             del self._logprobs[: len(ids)]
+        steered = self._cut and not self._cancelled
         if self._refusal is not None:
             return self._events.refuse(self._refusal) if self._take_last() else None
-        self._events.feed(ids, logprobs)
+        if not steered:
+            self._events.feed(ids, logprobs)
         if self._events.stopped:
-            self.cancel()
+            self._apply(Transition.CANCEL)
+        elif self._steered and not (last or self._cut or self._events.calls_tools):
+            self._cut = self._apply(Transition.CANCEL) is not None
         if not last:
             return self._events.slice()
         match self._take_last():
@@ -173,7 +187,7 @@ class Attempt:
             case AttemptState.ENDED:
                 assert self._finish is not None
                 cached = self._handle.cached_tokens if self._handle else 0
-                return self._events.end(self._finish, cached_tokens=cached)
+                return self._events.end(self._finish, cached_tokens=cached, steered=steered)
             case _:
                 return None
 

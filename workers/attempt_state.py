@@ -4,7 +4,7 @@
 |------------|---------------|----------|----------------------------------------------------------|
 | CLAIMED    | not yet       | used     | The claim was made; the engine may take it any moment.   |
 | RUNNING    | yes           | used     | The engine computes tokens.                              |
-| CANCELLING | for a step    | used     | The reader cancelled the turn, or a stop string was met. |
+| CANCELLING | for a step    | used     | It was cancelled or steered, or a stop string was met.   |
 | PREEMPTING | for a step    | used     | The slot is wanted for another turn.                     |
 | REASSIGNED | for a step    | used     | As PREEMPTING; the turn for the slot is claimed already. |
 | REQUEUING  | no            | pending  | Preempted; its last slice is not taken yet.              |

@@ -1,4 +1,4 @@
-"""The thread that receives a worker's commands: cancel a turn, preempt it, or claim turns.
+"""The thread that receives a worker's commands: cancel, steer or preempt a turn, or claim turns.
 
 Commands are published and can be lost while Redis is unreachable. The next heartbeat then returns
 the same as a `LeaseStatus`; a wake-up is a message of Celery as well.
@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Iterator
 from threading import Event, Thread
 
-from turnstream.turns.commands import Cancel, Command, Preempt, WakeUp
+from turnstream.turns.commands import Cancel, Command, Preempt, Steer, WakeUp
 from turnstream.turns.origin import log_fields
 from turnstream.turns.queue import RETRYABLE_ERRORS
 from turnstream.turns.redis_problem import problem_of
@@ -73,6 +73,10 @@ class ControlListener:
                 for attempt in self._active.of_turn(turn_id):
                     log.info("%s: cancelled", turn_id, extra=log_fields(attempt.claimed))
                     attempt.cancel()
+            case Steer(turn_id):
+                for attempt in self._active.of_turn(turn_id):
+                    log.info("%s: steered", turn_id, extra=log_fields(attempt.claimed))
+                    attempt.steer()
             case Preempt(turn_id):
                 for attempt in self._active.of_turn(turn_id):
                     log.info("%s: preempted", turn_id, extra=log_fields(attempt.claimed))

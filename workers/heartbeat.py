@@ -38,7 +38,7 @@ class Heartbeat:
         self._active = active
         self._about = about
         self._check_engine = check_engine
-        self._stopping = Event()
+        self._draining, self._stopping = Event(), Event()
         self._thread = Thread(target=self._run, name="heartbeat")
 
     def start(self) -> None:
@@ -47,6 +47,10 @@ class Heartbeat:
             self._queue.register()
         self._send()
         self._thread.start()
+
+    def drain(self) -> None:
+        """Say from now on that the worker claims no more turns."""
+        self._draining.set()
 
     def stop(self, unfinished: Sequence[tuple[str, int]]) -> None:
         """End the thread, requeue the unfinished turns and remove the worker from its model."""
@@ -71,6 +75,8 @@ class Heartbeat:
         attempts = self._active.attempts()
         running = [(attempt.claimed.id, attempt.claimed.attempt) for attempt in attempts]
         try:
+            if self._draining.is_set():
+                self._queue.drain()
             statuses = self._queue.heartbeat(running, self._about, slots=self._active.slots)
             self._queue.sweep()
         except RETRYABLE_ERRORS:
@@ -79,6 +85,8 @@ class Heartbeat:
             match status:
                 case LeaseStatus.CANCEL:
                     attempt.cancel()
+                case LeaseStatus.STEER:
+                    attempt.steer()
                 case LeaseStatus.PREEMPT:
                     attempt.preempt()
                 case LeaseStatus.LOST if attempt in self._active.attempts():

@@ -43,6 +43,11 @@ class OutputItems:
         return self._said or bool(self._calls)
 
     @property
+    def calls(self) -> bool:
+        """Whether a call of a tool has begun."""
+        return bool(self._calls)
+
+    @property
     def open(self) -> bool:
         """Whether an item has begun and not ended."""
         if self._calls:

@@ -11,7 +11,7 @@ import time
 from turnstream.prompts import PromptFormat
 from turnstream.prompts.tools import CALL_FORMATS, CallFormat, ToolFormat, format_of_template
 from turnstream.turns.commands import commands
-from turnstream.turns.connection import connect
+from turnstream.turns.connection import connect, direct
 from turnstream.turns.loading import LoadingProgress
 from turnstream.turns.log import Log
 from turnstream.turns.model_name import checkpoint_of, served_name
@@ -72,14 +72,20 @@ class Worker:
             )
         self._engine = loaded.engine
         table = byte_table(loaded.tokenizer)
+        traces = open_traces(
+            settings.turns.traces,
+            service="turnstream-worker",
+            instance=f"{self.model}/{settings.name}",
+        )
 
         def queue() -> TurnQueue:
             return TurnQueue(
-                redis,
+                direct(redis),
                 settings.turns,
                 model=self.model,
                 worker=settings.name,
                 most_bytes=table.most_bytes(loaded.engine.context),
+                traces=traces,
             )
 
         tool_format = _tool_format(loaded, settings.tool_parser)
@@ -89,12 +95,7 @@ class Worker:
             CountQueue(redis, model=self.model), prompter, context=loaded.engine.context
         )
         self._active = ActiveTurns(loaded.engine.capacity)
-        traces = open_traces(
-            settings.turns.traces,
-            service="turnstream-worker",
-            instance=f"{self.model}/{settings.name}",
-        )
-        turns_log = Log(redis, settings.turns, worker=settings.name)
+        turns_log = Log(direct(redis), settings.turns, worker=settings.name)
         self._publisher = Publisher(self._active, turns_log, traces)
         self._claimer = Claimer(
             queue(),
@@ -148,6 +149,7 @@ class Worker:
     def stop(self) -> None:
         """Let running turns continue for the drain time, requeue the rest, and end the threads."""
         self._draining = True
+        self._heartbeat.drain()
         self._counter.stop_counting()
         self._claimer.stop()
         deadline = time.monotonic() + self._settings.drain_seconds

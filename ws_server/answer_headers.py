@@ -32,9 +32,13 @@ def note(request: HTTPConnection, headers: Mapping[str, str]) -> None:
 
 def with_origin(turn: Turn, connection: HTTPConnection) -> Turn:
     """Return a turn that says which request, or socket, it came with."""
-    traceparent = traceparent_of(connection.headers.get(TRACEPARENT), turn.metadata)
-    origin = Origin(request_id=connection.scope["request_id"], traceparent=traceparent)
-    return replace(turn, origin=origin)
+    return replace(turn, origin=origin_of(connection, turn.metadata))
+
+
+def origin_of(connection: HTTPConnection, metadata: Mapping[str, str]) -> Origin:
+    """Return which request, or socket, a turn with this metadata came with."""
+    traceparent = traceparent_of(connection.headers.get(TRACEPARENT), metadata)
+    return Origin(request_id=connection.scope["request_id"], traceparent=traceparent)
 
 
 class AnswerHeaders:

@@ -13,7 +13,7 @@ from turnstream.turns.ids import is_response_id
 from turnstream.ws_server.body import read_body
 from turnstream.ws_server.decode import decode, read_json
 from turnstream.ws_server.field import wrong
-from turnstream.ws_server.request_errors import TokensMakeNoTokens
+from turnstream.ws_server.request_errors import ServerKeyRequired
 from turnstream.ws_server.state import admit_visitor
 from turnstream.ws_server.token_bodies import ClientToken, ClientTokenBody
 from turnstream.ws_server.wire import json_response
@@ -26,7 +26,7 @@ async def create_client_token(request: Request) -> Response:
     """`POST /v1/client_tokens`: make one, perhaps for one conversation or response only."""
     state, visitor = await admit_visitor(request)
     if visitor.is_token:
-        raise TokensMakeNoTokens("Client tokens are made with a server's key.")
+        raise ServerKeyRequired("Client tokens are made with a server's key.")
     asked = decode(read_json(await read_body(request) or b"{}"), ClientTokenBody)
     if asked.conversation is not None and asked.response is not None:
         raise wrong("response", "absent beside 'conversation'")
@@ -43,7 +43,7 @@ async def create_client_token(request: Request) -> Response:
         expires_at = min(expires_at, visitor.key.expires_at)
     text, token = await client.api_keys.create_token(
         visitor.key,
-        client.limits_of(visitor.owner).client_tokens_per_minute,
+        client.limits.of(visitor.owner).client_tokens_per_minute,
         owner=visitor.owner,
         expires_at=expires_at,
         made_with=visitor.digest,

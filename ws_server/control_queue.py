@@ -1,11 +1,11 @@
-"""The control queue of a socket: cancels, and messages that are sent out of a lane's order."""
+"""The control queue of a socket: cancels, steers, and messages that no lane orders."""
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from turnstream.turns.errors import BadRequest, ResponseNotFound, TurnError
-from turnstream.ws_server.frames import Refusal
+from turnstream.ws_server.frames import Refusal, Steer
 from turnstream.ws_server.lane import Connection, Lane
 from turnstream.ws_server.unexpected import confined
 from turnstream.ws_server.wire import error_frame
@@ -32,6 +32,16 @@ class Say:
 
 
 @dataclass(frozen=True, slots=True)
+class Add:
+    """Add input to a running response; the answer is sent on the lane `stream_id`."""
+
+    steer: Steer
+    stream_id: str | None
+    #: Bytes that it was counted for.
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Renew:
     """Go on with another token; an error is sent on the lane that it names."""
 
@@ -39,19 +49,22 @@ class Renew:
     stream_id: str | None
 
 
+Command = Stop | Say | Add | Renew
+
+
 class ControlQueue:
     """Execute commands one after the other."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._waiting: asyncio.Queue[Stop | Say | Renew] | None = None
+        self._waiting: asyncio.Queue[Command] | None = None
         self._begin: Callable[[], None] | None = None
 
     def begin_with(self, begin: Callable[[], None]) -> None:
         """Call this at the first command, to run the queue: most sockets never need it."""
         self._begin = begin
 
-    def put(self, command: Stop | Say | Renew) -> None:
+    def put(self, command: Command) -> None:
         """Add a command without waiting.
 
         Raises:
@@ -75,6 +88,13 @@ class ControlQueue:
             match await self._waiting.get():
                 case Say(text=text, size=size):
                     await self._connection.send(text)
+                    self._connection.unanswered.remove(size)
+                case Add(steer=steer, stream_id=stream_id, size=size):
+                    try:
+                        answer = await self._connection.steer(steer, stream_id)
+                        await self._connection.send(answer)
+                    finally:
+                        self._connection.steers.remove()
                     self._connection.unanswered.remove(size)
                 case Renew(token=token, stream_id=stream_id):
                     await self._renew(token, stream_id)

@@ -103,7 +103,7 @@ async def list_items(request: Request) -> Response:
         turns = _from_turn_of(after, turns)
     page: list[ListedItem] = []
     found = after is None
-    async for item in _read(known, turns, newest_first=newest_first):
+    async for item in _read(known, owner, turns, newest_first=newest_first):
         if found:
             page.append(item)
         found = found or item.id == after
@@ -119,7 +119,7 @@ async def get_item(request: Request) -> Response:
     state, owner = await _admit_reader(request)
     known, item_id = state.turn_client.conversations, request.path_params["item_id"]
     turns = await known.turns(_id(request), owner)
-    return json_response(await _find(known, turns, item_id))
+    return json_response(await _find(known, owner, turns, item_id))
 
 
 async def delete_item(request: Request) -> Response:
@@ -130,7 +130,7 @@ async def delete_item(request: Request) -> Response:
         _id(request),
         request.path_params["item_id"],
     )
-    found = await _find(known, await known.turns(id, owner), item_id)
+    found = await _find(known, owner, await known.turns(id, owner), item_id)
     turn_id, name = turn_of_item(found.id) or ("", "")
     if not await known.remove(id, owner, turn_id, name):
         raise ItemNotFound(item_id)
@@ -157,10 +157,10 @@ async def _messages(state: NodeState, owner: str, asked: Items) -> tuple[Item, .
     return await looked_up(read.items, read.references, state.turn_client, owner)
 
 
-async def _find(known: Conversations, turns: Sequence[str], item_id: str) -> ListedItem:
+async def _find(known: Conversations, owner: str, turns: Sequence[str], item_id: str) -> ListedItem:
     named = turn_of_item(item_id)
     if named is not None and named[0] in turns:
-        for turn in await known.items([named[0]]):
+        for turn in await known.items([named[0]], owner):
             for item in _listed(turn):
                 if item.id == item_id:
                     return item
@@ -179,10 +179,10 @@ def _unknown_after() -> BadRequest:
 
 
 async def _read(
-    known: Conversations, turns: Sequence[str], *, newest_first: bool
+    known: Conversations, owner: str, turns: Sequence[str], *, newest_first: bool
 ) -> AsyncIterator[ListedItem]:
     for start in range(0, len(turns), _TURNS_AT_ONCE):
-        for turn in await known.items(turns[start : start + _TURNS_AT_ONCE]):
+        for turn in await known.items(turns[start : start + _TURNS_AT_ONCE], owner):
             listed = _listed(turn)
             for item in reversed(listed) if newest_first else listed:
                 yield item

@@ -11,6 +11,7 @@ from typing import Any
 
 from turnstream.turns.errors import BadRequest, CallNotFound, ConversationNotFound
 from turnstream.turns.ids import is_conversation_id, is_response_id, new_response_id
+from turnstream.turns.origin import Origin
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.shapes import Hints
 from turnstream.turns.turn import Item, Request, Tier, Turn, unmatched_outputs
@@ -94,7 +95,9 @@ class Create:
         """Everything that must compile before the turn is submitted."""
         return (*((self.grammar,) if self.grammar else ()), *self.tools.grammars)
 
-    def turn(self, owner: str, model: Model, *, previous_cached: bool) -> Turn:
+    def turn(
+        self, owner: str, model: Model, *, previous_cached: bool, origin: Origin | None = None
+    ) -> Turn:
         """Make the turn, with a new id.
 
         Raises:
@@ -140,6 +143,7 @@ class Create:
             generate=self.generate,
             idempotency_key=self.idempotency_key,
             fingerprint=self.fingerprint if self.idempotency_key else "",
+            origin=origin or Origin(),
         )
 
 

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 
 from turnstream.turns.errors import BadRequest, TurnError
 from turnstream.turns.ids import response_of
+from turnstream.turns.turn import Item
 from turnstream.ws_server import field, requests
 from turnstream.ws_server.create import Create, read_create
 from turnstream.ws_server.decode import decode, read_json
 from turnstream.ws_server.field import Body
+from turnstream.ws_server.items import read_steer
 from turnstream.ws_server.request_errors import BodyTooLarge
 from turnstream.ws_server.settings import BODY_BYTES
 from turnstream.ws_server.unanswered import text_memory
@@ -36,11 +38,14 @@ class Resume:
 
 @dataclass(frozen=True, slots=True)
 class Steer:
-    """Add input to a running response; not supported, answered with an error."""
+    """Add input to a running response."""
 
     response_id: str
-    #: Unchanged: the error returns it.
+    #: Unchanged: an error returns it.
     input: object
+    #: What it says; or why it can't be taken.
+    items: tuple[Item, ...] | TurnError
+    idempotency_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +119,7 @@ def _request(body: Body) -> Create | Cancel | Resume | Steer | Refresh:
             cancel = decode(body, requests.CancelFrame)
             return Cancel(None if cancel.response_id is None else response_of(cancel.response_id))
         case "response.steer":
-            steer = decode(body, requests.SteerFrame)
-            return Steer(steer.previous_response_id, body.get("input"))
+            return _steer(body)
         case "turnstream:response.resume":
             resume = decode(body, requests.ResumeFrame)
             after = resume.starting_after
@@ -128,6 +132,17 @@ def _request(body: Body) -> Create | Cancel | Resume | Steer | Refresh:
                 code="unknown_event_type",
                 param="type",
             )
+
+
+def _steer(body: Body) -> Steer:
+    target = decode({**body, "input": None, "idempotency_key": None}, requests.SteerFrame)
+    response_id, said = response_of(target.previous_response_id), body.get("input")
+    try:
+        steer = decode(body, requests.SteerFrame)
+        items = read_steer(steer.input)
+    except BadRequest as exc:
+        return Steer(response_id, said, exc)
+    return Steer(response_id, said, items, steer.idempotency_key)
 
 
 def _fields(body: Body) -> Body:

@@ -92,6 +92,26 @@ def read_input(value: str | Sequence[InputItem], name: str = "input") -> Input:
     return Input(tuple(items), tuple(references), last_user)
 
 
+def read_steer(value: str | Sequence[InputItem] | None) -> tuple[Item, ...]:
+    """Read what is said to a running response.
+
+    Raises:
+        BadRequest: it is not a text or a list of messages of the user, or one is empty or not text.
+    """
+    if isinstance(value, str):
+        value = [input_items.Message("user", value)]
+    if not value:
+        raise wrong("input", "a text, or a list of messages")
+    for number, item in enumerate(value):
+        param = f"input[{number}]"
+        if not isinstance(item, input_items.Message) or item.role != "user":
+            raise wrong(param, "a message of the user: nothing else steers a response")
+        content.check_text_only(f"{param}.content", item.content)
+        if not content.text_of(item.content).strip():
+            raise wrong(f"{param}.content", "text: it is empty")
+    return read_input(value).items
+
+
 def check_last_user(read: Input) -> None:
     """Check that the last user message is text.
 

@@ -6,6 +6,7 @@ of a second request may be sent before the first has ended.
 
 import asyncio
 from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -13,15 +14,16 @@ from starlette.websockets import WebSocketDisconnect
 
 from turnstream.turns.client import TurnClient
 from turnstream.turns.errors import BadRequest, Overloaded, TurnError
-from turnstream.turns.event_json import with_stream_id
+from turnstream.turns.event_json import steering_of, with_stream_id
 from turnstream.turns.follower import Follower
 from turnstream.turns.reader_room import ReaderRoom
 from turnstream.turns.traces import Traces
 from turnstream.turns.turn import Turn
 from turnstream.ws_server import metrics
 from turnstream.ws_server.create import Create
-from turnstream.ws_server.frames import Refusal, Resume
+from turnstream.ws_server.frames import Refusal, Resume, Steer
 from turnstream.ws_server.references import CountBytes
+from turnstream.ws_server.steers import UnansweredSteers, unused
 from turnstream.ws_server.traced import traced
 from turnstream.ws_server.unanswered import Unanswered, memory_of
 from turnstream.ws_server.unexpected import confined
@@ -31,6 +33,13 @@ from turnstream.ws_server.wire import error_frame
 WAITING = 32
 #: Refusals that may wait beyond that; a client with more is disconnected.
 REFUSALS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Successor:
+    """Follow the turn that goes on with the input that the one before was steered by."""
+
+    response_id: str
 
 
 #: What a lane's queue holds.
@@ -49,6 +58,7 @@ class Connection(Protocol):
     owner: str
     #: Bounds the requests of all lanes together.
     unanswered: Unanswered
+    steers: UnansweredSteers
 
     async def send(self, text: str) -> None: ...
 
@@ -56,6 +66,9 @@ class Connection(Protocol):
 
     async def check_response(self, id: str) -> None:
         """Check that the socket's key is good for a response."""
+
+    async def steer(self, steer: Steer, stream_id: str | None) -> str:
+        """Add input to a running response; return the frame that answers it."""
 
     async def refresh(self, token: str) -> None:
         """Go on with another key."""
@@ -148,7 +161,10 @@ class Lane:
     async def _answer(self, request: Create | Resume) -> None:
         try:
             with confined("a request on a socket"):
-                await self._follow(request)
+                successor = await self._follow(request)
+                while successor is not None:
+                    self.running = successor.response_id
+                    successor = await self._follow(successor)
             self.latest = self.running
         except TurnError as error:
             parent = request.previous_response_id if isinstance(request, Create) else None
@@ -158,7 +174,9 @@ class Lane:
             self._pending -= 1
             self._stop_next = False
 
-    async def _follow(self, request: Create | Resume) -> None:
+    async def _follow(self, request: Create | Resume | Successor) -> Successor | None:
+        """Send all events of a turn; return what is to be followed next, if it was steered."""
+        successor: Successor | None = None
         async with await self._following(request) as follower:
             self.running = follower.turn_id
             if isinstance(request, Resume):
@@ -168,9 +186,28 @@ class Lane:
                     await self._connection.turn_client.cancel(self.running, self._connection.owner)
             async for batch in follower.batches():
                 for event in batch:
-                    await self._connection.send(with_stream_id(event, self.stream_id))
+                    if follower.ended and event is batch[-1]:
+                        successor = await self._end(event, follower.turn_id)
+                    else:
+                        await self._connection.send(with_stream_id(event, self.stream_id))
                 # So that they are not kept while the next ones are waited for.
                 batch.clear()
+        return successor
+
+    async def _end(self, event: bytes, turn_id: str) -> Successor | None:
+        """Send what may be a last event, and what became of the input that the turn got."""
+        steering = steering_of(event)
+        if steering is not None:
+            await self._connection.steers.answered()
+        await self._connection.send(with_stream_id(event, self.stream_id))
+        if steering is None:
+            return None
+        connection = self._connection
+        for frame in await unused(
+            event, steering, turn_id, connection.owner, connection.turn_client, self.stream_id
+        ):
+            await connection.send(frame)
+        return Successor(steering.response_id) if steering.response_id else None
 
     async def _refuse(self, refusal: Refusal) -> None:
         # As clients expect, a response that could not be continued is forgotten, on this lane only.
@@ -178,7 +215,9 @@ class Lane:
             self.latest = None
         await self._connection.send(error_frame(refusal.error, self.stream_id))
 
-    async def _following(self, request: Create | Resume) -> AbstractAsyncContextManager[Follower]:
+    async def _following(
+        self, request: Create | Resume | Successor
+    ) -> AbstractAsyncContextManager[Follower]:
         turn_client = self._connection.turn_client
         match request:
             case Create() as create:
@@ -189,6 +228,10 @@ class Lane:
                 await self._connection.check_response(id)
                 return turn_client.follow(
                     id, self._connection.owner, after=after, room=self._connection.room
+                )
+            case Successor(response_id=id):
+                return turn_client.follow(
+                    id, self._connection.owner, after=-1, room=self._connection.room
                 )
 
     def _count(self, size: int) -> None:

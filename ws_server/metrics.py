@@ -25,7 +25,15 @@ _RESUMES = Counter(
     " from its log or were made from its record.",
     ["transport", "source"],
 )
+_WEBHOOKS = Counter(
+    "turnstream_webhook_attempts_total",
+    "Attempts at deliveries of webhooks, by what came of them: accepted, failed, or dead, after"
+    " which there is no further attempt.",
+    ["result"],
+)
 # So that each series begins at 0: a rate needs two values.
+for _result in ("accepted", "failed", "dead"):
+    _WEBHOOKS.labels(_result)
 for _reason in ("stalled", "no_pong"):
     _READERS_CUT.labels(_reason)
 for _transport in ("websocket", "http"):
@@ -49,6 +57,11 @@ def reader_cut(reason: str) -> None:
 def resumed(transport: str, follower: Follower) -> None:
     """Count a reader that resumes a response over `websocket` or `http`."""
     _RESUMES.labels(transport, "record" if follower.from_record else "log").inc()
+
+
+def webhook_attempted(result: str) -> None:
+    """Count an attempt at a delivery: `accepted`, `failed`, or `dead`."""
+    _WEBHOOKS.labels(result).inc()
 
 
 @asynccontextmanager

@@ -1,7 +1,7 @@
 """The files that the page loads, read and compressed once, at start.
 
-Our own modules are served without the lines that have only a comment, so that comments cost a
-visitor nothing; line numbers stay.
+Our own are served without indentation and without the lines that have only a comment, so that these
+cost a visitor nothing; line numbers stay. So a text of several lines must not mean its indentation.
 """
 
 import gzip
@@ -20,7 +20,8 @@ MEDIA_TYPES = {
     ".LICENSE": "text/plain",
 }
 
-_COMMENT_LINES = re.compile(rb"^[ \t]*(?://.*|/\*\*(?:[^*]|\*(?!/))*\*/[ \t]*)$", re.MULTILINE)
+_COMMENT_LINES = re.compile(rb"^[ \t]*(?://.*|/\*(?:[^*]|\*(?!/))*\*/[ \t]*)$", re.MULTILINE)
+_INDENTATION = re.compile(rb"^[ \t]+", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ def read_files() -> dict[str, PageFile]:
 
 def _read(file: Path, *, own: bool) -> PageFile:
     content = file.read_bytes()
-    if own and file.suffix == ".js":
+    if own and file.suffix in (".js", ".css"):
         content = _COMMENT_LINES.sub(lambda match: b"\n" * match[0].count(b"\n"), content)
+        content = _INDENTATION.sub(b"", content)
     etag = f'"{hashlib.sha256(content).hexdigest()[:32]}"'
     return PageFile(content, gzip.compress(content, mtime=0), etag, MEDIA_TYPES[file.suffix])

@@ -27,6 +27,8 @@ async def resolved(
     create: Create, turn_client: TurnClient, owner: str, count: CountBytes = count_nothing
 ) -> Create:
     """Return the request with the items that it names by id; see `looked_up`."""
+    if not create.references:
+        return create
     messages = await looked_up(create.messages, create.references, turn_client, owner, count)
     return replace(create, messages=messages, references=())
 

@@ -5,7 +5,9 @@
     * KeyEnded                   401, a client token has expired
     * Forbidden                  403
     * BoundToken                 403, a client token is for something else
-    * TokensMakeNoTokens         403, a client token can't make client tokens
+    * ServerKeyRequired          403, a client token can't make client tokens, nor manage webhooks
+    * WebhookEndpointNotFound    404
+    * WebhookEndpointChanged     409, its secret was replaced by another request meanwhile
     * NotServed                  404, no route has this path
     * RequestTooSlow             408, a request did not arrive in time
     * FileTooLarge               413
@@ -143,8 +145,30 @@ class BoundToken(TurnError):
         super().__init__(f"This client token is good for {bound_to} only.")
 
 
-class TokensMakeNoTokens(TurnError):
-    """A client token was asked for with a client token."""
+class WebhookEndpointNotFound(TurnError):
+    """There is no such webhook endpoint for this owner."""
+
+    status = 404
+    type = "invalid_request_error"
+    code = "webhook_endpoint_not_found"
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"Webhook endpoint with id '{id[:80]}' not found.")
+
+
+class WebhookEndpointChanged(TurnError):
+    """The endpoint's secret was replaced by another request meanwhile; nothing was changed."""
+
+    status = 409
+    type = "invalid_request_error"
+    code = "webhook_endpoint_changed"
+
+    def __init__(self, id: str) -> None:
+        super().__init__(f"The secret of '{id}' was replaced by another request just now.")
+
+
+class ServerKeyRequired(TurnError):
+    """A request that needs a server's key was made with a client token."""
 
     status = 403
     type = "invalid_request_error"

@@ -257,10 +257,13 @@ class CancelFrame(OnLane, frozen=True, kw_only=True, tag_field="type", tag="resp
 
 
 class SteerFrame(OnLane, frozen=True, kw_only=True, tag_field="type", tag="response.steer"):
-    """Add input to a running response; answered with `SteerFailed`."""
+    """Add input to a running response; answered with `SteerAccepted` or `SteerFailed`."""
 
     previous_response_id: str
-    input: Any = None
+    #: Messages of the user.
+    input: str | Items | None = None
+    #: By default the input itself: what says the same again is the same steer.
+    idempotency_key: Key = None
 
 
 class ResumeFrame(

@@ -17,6 +17,7 @@ from starlette.responses import Response
 
 from turnstream.turns.errors import Overloaded
 from turnstream.turns.overview import Overview
+from turnstream.turns.webhook_outbox import Backlog
 from turnstream.ws_server.settings import ServerSettings
 from turnstream.ws_server.state import NodeState, state_of
 
@@ -56,10 +57,12 @@ async def _read(state: NodeState) -> list[Metric]:
         )
     ]
     try:
-        return metrics + list(_queue(await state.turn_client.overview()))
+        metrics += _queue(await state.turn_client.overview())
+        metrics += _webhooks(await state.webhooks.outbox.backlog())
     except Overloaded:
         # What is not known is left out: a queue of 0 would say that nobody waits.
-        return metrics
+        pass
+    return metrics
 
 
 def _followed(state: NodeState) -> int:
@@ -96,6 +99,23 @@ def _queue(overview: Overview) -> Iterable[Metric]:
                     family.add_metric([model.name, tier.tier], known)
     yield from capacity
     yield from waits
+
+
+def _webhooks(backlog: Backlog) -> Iterable[Metric]:
+    for name, meaning, value in (
+        ("deliveries", "Deliveries of webhooks that wait or are being sent.", backlog.deliveries),
+        (
+            "late_seconds",
+            "How long the delivery has been due that has been due longest.",
+            backlog.late_seconds,
+        ),
+        (
+            "failing_endpoints",
+            "Endpoints with deliveries whose last attempt failed.",
+            backlog.failing_endpoints,
+        ),
+    ):
+        yield GaugeMetricFamily(f"turnstream_webhook_{name}", meaning, value)
 
 
 async def metrics(request: Request) -> Response:

@@ -6,13 +6,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from socket import gethostname
 
-from turnstream.turns.environment import Setting, SettingError, read_all, text, whole, yes_or_no
+from turnstream.turns.environment import (
+    Setting,
+    SettingError,
+    choice,
+    read_all,
+    text,
+    whole,
+    yes_or_no,
+)
 from turnstream.turns.settings import DAY, METRICS_HOST, MODEL, TurnSettings, blob_store
 from turnstream.ws_server.connections.limits import ConnectionLimits
 from turnstream.ws_server.connections.proxies import Networks, networks
 from turnstream.ws_server.origins import origins
 from turnstream.ws_server.page import PageSettings
 from turnstream.ws_server.prefix import is_prefix
+from turnstream.ws_server.webhooks.addresses import Targets
 
 _KEY = re.compile(r"([A-Za-z0-9_.-]{1,64}):([0-9a-fA-F]{64})")
 
@@ -64,6 +73,13 @@ FILES = Setting(
     shown="`~/.local/share/turnstream/files`",
 )
 
+WEBHOOKS = Setting(
+    "WEBHOOKS",
+    choice("public", "any"),
+    "public",
+    "where webhooks may be sent: `public`, over HTTPS to public addresses, or `any`, over HTTP and"
+    " to private networks too; see [webhooks.md](webhooks.md)",
+)
 
 #: The default of `MAX_BODY_BYTES`.
 BODY_BYTES = 8 * 1024 * 1024
@@ -218,6 +234,7 @@ class ServerSettings:
         "requests of one batch that wait or run at a time",
     ).field()
 
+    webhooks: Targets = WEBHOOKS.field()
     metrics_host: str = METRICS_HOST.field()
     metrics_port: int = Setting(
         "METRICS_PORT",

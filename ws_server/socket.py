@@ -16,10 +16,10 @@ from turnstream.turns.event_json import encode
 from turnstream.turns.reader_room import ReaderRoom
 from turnstream.turns.tasks import Start, background
 from turnstream.turns.turn import Turn
-from turnstream.ws_server.answer_headers import with_origin
+from turnstream.ws_server.answer_headers import origin_of
 from turnstream.ws_server.connections.admission import ADDRESS
 from turnstream.ws_server.connections.byte_room import Share
-from turnstream.ws_server.control_queue import ControlQueue, Renew, Say, Stop
+from turnstream.ws_server.control_queue import Add, ControlQueue, Renew, Say, Stop
 from turnstream.ws_server.create import Create
 from turnstream.ws_server.frames import (
     Cancel,
@@ -38,9 +38,10 @@ from turnstream.ws_server.settings import SocketLimits
 from turnstream.ws_server.socket_bodies import Draining
 from turnstream.ws_server.socket_key import SocketKey
 from turnstream.ws_server.state import NodeState, state_of
+from turnstream.ws_server.steers import UnansweredSteers, steer
 from turnstream.ws_server.unanswered import Unanswered, memory_of
 from turnstream.ws_server.visitor import Visitor
-from turnstream.ws_server.wire import error_frame, error_response, steer_failed
+from turnstream.ws_server.wire import error_frame, error_response
 
 #: When a node shuts down, its clients reconnect spread over this time.
 RECONNECT_MS = 2_000
@@ -109,6 +110,7 @@ class Session:
         self.in_flight = asyncio.Semaphore(limits.turns)
         self.room = ReaderRoom()
         self.unanswered = Unanswered(limits.bytes, share)
+        self.steers = UnansweredSteers()
         self._socket = socket
         self._directory = state.directory
         self._grammars = state.grammars
@@ -168,12 +170,17 @@ class Session:
         create = await resolved(create, self.turn_client, self.owner, count)
         latest = {lane.latest for lane in self._lanes.values()}
         cached = create.previous_response_id in latest
-        turn = visitor.submitting(create.turn(self.owner, model, previous_cached=cached))
-        return with_origin(turn, self._socket)
+        origin = origin_of(self._socket, create.metadata)
+        turn = create.turn(self.owner, model, previous_cached=cached, origin=origin)
+        return visitor.submitting(turn)
 
     async def check_response(self, id: str) -> None:
         """Check that the socket's key is good for a response."""
         await self.key.current().check_response(id, self.turn_client)
+
+    async def steer(self, asked: Steer, stream_id: str | None) -> str:
+        """Add input to a running response; return the frame that answers it."""
+        return await steer(asked, self.key, self.turn_client, stream_id)
 
     async def refresh(self, token: str) -> None:
         """Go on with another key of the same owner."""
@@ -212,28 +219,28 @@ class Session:
                     self._control.put(Stop(lane, response_id))
             case Cancel(response_id=str(response_id)):
                 self._control.put(Stop(lane, response_id))
-            case Steer(response_id=response_id, input=said):
-                failed = steer_failed(response_id, said, self._lane_of(response_id))
-                self._say(failed, frame)
+            case Steer() as asked:
+                self._steer(asked, frame)
             case Refresh(token=token):
                 self._control.put(Renew(token, frame.stream_id))
             case Create() | Resume() | Refusal() as request:
                 lane.put(request, frame.size)
 
-    def _say(self, failed: str, frame: Frame) -> None:
+    def _steer(self, asked: Steer, frame: Frame) -> None:
         size = memory_of(frame.request, frame.size)
         try:
             self.unanswered.add(size)
         except Overloaded as exc:
             self._control.put(Say(error_frame(exc, frame.stream_id)))
-        else:
-            self._control.put(Say(failed, size))
+            return
+        self._control.put(Add(asked, self._lane_of(asked.response_id, frame.stream_id), size))
+        self.steers.add()
 
-    def _lane_of(self, response_id: str) -> str | None:
-        lanes = self._lanes.values()
-        return next(
-            (lane.stream_id for lane in lanes if response_id in (lane.running, lane.latest)), None
-        )
+    def _lane_of(self, response_id: str, otherwise: str | None) -> str | None:
+        for lane in self._lanes.values():
+            if response_id in (lane.running, lane.latest):
+                return lane.stream_id
+        return otherwise
 
     async def _run_control(self) -> None:
         try:

@@ -17,6 +17,7 @@ from turnstream.ws_server.directory import Directory
 from turnstream.ws_server.grammar_check import GrammarCheck
 from turnstream.ws_server.settings import SocketLimits
 from turnstream.ws_server.visitor import Visitor
+from turnstream.ws_server.webhooks.service import WebhookService
 
 if TYPE_CHECKING:
     from turnstream.ws_server.socket import Session
@@ -34,6 +35,7 @@ class NodeState:
     directory: Directory
     grammars: GrammarCheck
     batches: BatchService
+    webhooks: WebhookService
     #: Name of the default model.
     model: str
     socket_limits: SocketLimits

@@ -54,6 +54,9 @@ class Tools:
         )
 
 
+_NO_TOOLS = Tools()
+
+
 def read(
     described: Sequence[Described],
     choice: Choice,
@@ -70,6 +73,8 @@ def read(
     Raises:
         BadRequest: a tool is described wrongly or not served, or the choice names none of them.
     """
+    if not described and choice == "auto":
+        return _NO_TOOLS
     tools: list[Tool] = []
     grammars: dict[str, Grammar] = {}
     for tool, param in zip(described, params, strict=True):

@@ -67,10 +67,15 @@ class Visitor:
 
     def submitting(self, turn: Turn) -> Turn:
         """Return a turn as it is submitted with this key, whose own limit counts it."""
+        api_key, limit = self.limited_key
+        return replace(turn, api_key=api_key, requests_per_minute=limit) if limit else turn
+
+    @property
+    def limited_key(self) -> tuple[str, int]:
+        """The id of its key and how many requests a minute that may make; 0: it has no limit."""
         if self.key is None or not self.key.requests_per_minute:
-            return turn
-        limit = self.key.requests_per_minute
-        return replace(turn, api_key=self.key.id, requests_per_minute=limit)
+            return "", 0
+        return self.key.id, self.key.requests_per_minute
 
     def check_conversation(self, id: str) -> None:
         """Check that the key is good for a conversation.
@@ -100,6 +105,17 @@ class Visitor:
             except ResponseNotFound:
                 pass
         raise BoundToken(self._bound_to)
+
+    async def check_steer(self, id: str, turn_client: TurnClient) -> None:
+        """Check that the key is good for adding input to a response, which makes another turn.
+
+        Raises:
+            BoundToken: it is bound to something else, or to one response.
+            Overloaded: Redis is away.
+        """
+        if self.key is not None and self.key.response is not None:
+            raise BoundToken(self._bound_to)
+        await self.check_response(id, turn_client)
 
     @property
     def _bound_to(self) -> str:

@@ -1,6 +1,5 @@
 """Write events and errors for the socket and for HTTP; an event's own JSON is not decoded."""
 
-import json
 from collections.abc import Mapping
 
 import msgspec
@@ -12,7 +11,6 @@ from turnstream.turns.event_shapes import ErrorEvent
 from turnstream.turns.shapes import Error
 from turnstream.ws_server import metrics
 from turnstream.ws_server.bodies import ErrorBody
-from turnstream.ws_server.socket_bodies import Steered, SteerFailed
 
 _ERROR = msgspec.json.Decoder(ErrorEvent)
 
@@ -39,18 +37,6 @@ def error_frame(error: TurnError, stream_id: str | None) -> str:
             status=error.status,
             error=error_body(error),
             headers=msgspec.UNSET if retry is None else {"retry-after": str(retry)},
-            stream_id=msgspec.UNSET if stream_id is None else stream_id,
-        )
-    )
-
-
-def steer_failed(response_id: str, input: object, stream_id: str | None) -> str:
-    """Return the refusal to steer a running response; it repeats the input."""
-    # msgspec cannot encode integers beyond 64 bits, which a client's input may hold.
-    said = msgspec.Raw(json.dumps(input).encode())
-    return encode(
-        SteerFailed(
-            steer=Steered(previous_response_id=response_id, input=said),
             stream_id=msgspec.UNSET if stream_id is None else stream_id,
         )
     )

@@ -1,4 +1,4 @@
-"""Shows an answer in the terminal while it is written, with a status line below it."""
+"""Shows an answer in the terminal while it is written, with a status and what is typed below."""
 
 import contextlib
 import re
@@ -6,11 +6,13 @@ import shutil
 import time
 from collections.abc import Iterator
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
 from turnstream.cli.chat.live_region import LiveRegion
 from turnstream.cli.chat.markdown_blocks import ChatMarkdown, MarkdownBlocks, printable
+from turnstream.cli.chat.prompt import PROMPT
 
 #: Text wider than this is hard to read.
 MOST_COLUMNS = 96
@@ -27,12 +29,14 @@ class AnswerView:
     """The part of the terminal where one answer appears."""
 
     def __init__(self, console: Console) -> None:
+        #: What is typed meanwhile.
+        self.typed = ""
         self._console = console
         self._blocks = MarkdownBlocks()
         #: Blocks that are final and not drawn yet.
         self._waiting: list[str] = []
         self._next_draw = 0.0
-        self._region = LiveRegion(self._write, lambda: shutil.get_terminal_size().lines)
+        self._region = LiveRegion(self.write, lambda: shutil.get_terminal_size().lines)
         #: Whether a block was printed, so that a blank line goes before the next.
         self._printed = False
         self._begun = time.monotonic()
@@ -67,9 +71,8 @@ class AnswerView:
         live = self._lines(self._blocks.last) if self._blocks.last.strip() else []
         if live and self._printed:
             live.insert(0, "")
-        self._region.update(
-            final, [*live, *self._status(status, apart=self._printed or bool(live))]
-        )
+        below = self._status(status, apart=self._printed or bool(live))
+        self._region.update(final, [*live, *below, *self._typed_line()])
 
     def _status(self, status: str, *, apart: bool) -> list[str]:
         passed = time.monotonic() - self._begun
@@ -79,6 +82,15 @@ class AnswerView:
         line = Text.assemble((f"{frame} ", "cyan"), (status, "bright_black"))
         line.truncate(self._width, overflow="ellipsis")
         return [*([""] if apart else []), *self._rendered(line)]
+
+    def _typed_line(self) -> list[str]:
+        if not self.typed:
+            return []
+        shown = printable(self.typed).replace("\n", " ")
+        # Its end is what is being typed.
+        while cell_len(shown) > self._width - cell_len(PROMPT):
+            shown = shown[1:]
+        return ["", *self._rendered(Text.assemble((PROMPT, "bold cyan"), shown))]
 
     def _take_final(self) -> list[str]:
         """Return the lines of blocks that have become final."""
@@ -108,7 +120,8 @@ class AnswerView:
         # The last column stays empty: terminals differ in what they do after it.
         return max(10, min(self._console.width - len(MARGIN) - 1, MOST_COLUMNS))
 
-    def _write(self, text: str) -> None:
+    def write(self, text: str) -> None:
+        """Write to the terminal at once."""
         self._console.file.write(text)
         self._console.file.flush()
 

@@ -31,6 +31,7 @@ KEYS = (
     ("Enter", "send"),
     ("Alt-Enter", "a new line; pasted lines stay together"),
     ("Up, Ctrl-R", "what was typed before"),
+    ("Enter, while an answer is written", "say more: it goes on with that"),
     ("Ctrl-C", "stop the answer; twice: leave"),
 )
 NAMES = [f"/{command.name}" for command in COMMANDS]

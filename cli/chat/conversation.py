@@ -75,13 +75,18 @@ async def read_back(client: AsyncClient, response_id: str) -> list[Exchange]:
 def _exchange(response: Response, asked: list[Json]) -> Exchange:
     notes = [wording.call(each) for each in response.calls]
     return Exchange(
-        question="\n\n".join(filter(None, map(_question, asked))),
+        question=question_of(asked),
         response_id=response.id,
         previous=response.previous_response_id,
         answer=response.text,
         note="\n".join(filter(None, [*notes, wording.end(response)])),
         running=response.status in ("queued", "in_progress"),
     )
+
+
+def question_of(asked: list[Json]) -> str:
+    """Return what the input items of a turn say."""
+    return "\n\n".join(filter(None, map(_question, asked)))
 
 
 def _question(item: Json) -> str:

@@ -50,10 +50,7 @@ class Screen:
 
     def exchange(self, exchange: Exchange) -> None:
         """Print an earlier question and its answer."""
-        self.is_apart = False
-        question = printable(exchange.question).replace("\n", f"\n{CONTINUATION}")
-        self.console.print(Text.assemble((PROMPT, "bold cyan"), question))
-        self.space()
+        self.question(exchange.question)
         if exchange.answer:
             view = self.answer()
             with view.shown():
@@ -63,6 +60,13 @@ class Screen:
             self.problem(exchange.note)
         if not exchange.running:
             self.space()
+
+    def question(self, text: str) -> None:
+        """Print a question as the prompt shows it."""
+        self.is_apart = False
+        shown = printable(text).replace("\n", f"\n{CONTINUATION}")
+        self.console.print(Text.assemble((PROMPT, "bold cyan"), shown))
+        self.space()
 
     def conversations(self, saved: Sequence[SavedConversation], current: str) -> None:
         """List conversations with their numbers."""

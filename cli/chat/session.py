@@ -16,6 +16,7 @@ from pathlib import Path
 from rich.console import Console
 
 from turnstream.cli.chat import wording
+from turnstream.cli.chat.answer_view import AnswerView, PlainView
 from turnstream.cli.chat.command_runner import CommandRunner, Leave
 from turnstream.cli.chat.commands import NAMES, Typed, read_line
 from turnstream.cli.chat.conversation import Conversation, Exchange
@@ -24,6 +25,7 @@ from turnstream.cli.chat.prompt import LeftByInterrupt, Prompt
 from turnstream.cli.chat.saved import CannotSave, SavedConversations, title_of
 from turnstream.cli.chat.screen import Screen
 from turnstream.cli.chat.settings import ChatSettings
+from turnstream.cli.chat.typed_meanwhile import TypedMeanwhile, is_text
 from turnstream.cli.console import INTERRUPTED
 from turnstream.cli.data_dir import default_data_dir
 from turnstream.client import AsyncClient, AsyncTurn, ClientError, CreateBody, Unreachable
@@ -66,6 +68,7 @@ class Session:
         self.saved = None if folder is None else SavedConversations(folder, self._server)
         self._prompt = Prompt(folder, NAMES, self._summary)
         self._commands = CommandRunner(self)
+        self._meanwhile = TypedMeanwhile(client)
         #: The turn that is shown, and the task that shows it.
         self._answering: tuple[AsyncTurn, asyncio.Task[None]] | None = None
 
@@ -85,7 +88,7 @@ class Session:
                 case Typed(name, argument):
                     await self._commands.run(name, argument)
                     self.screen.space()
-                case message if _is_text(message):
+                case message if is_text(message):
                     await self.ask(message)
                 case _:
                     self.screen.problem("What was typed is not UTF-8, and was not sent.")
@@ -97,6 +100,11 @@ class Session:
             EOFError: Ctrl-D.
             Leave: Ctrl-C twice.
         """
+        if not text:
+            if (line := self._meanwhile.next_line()) is not None:
+                self.screen.question(line)
+                return line
+            text = self._meanwhile.begun_line()
         try:
             return await self._prompt.read(text)
         except LeftByInterrupt as exc:
@@ -157,6 +165,8 @@ class Session:
                 filter(None, [*map(wording.call, response.calls), wording.end(response)])
             )
             continues = response.status != "failed"
+            if response.steering == "failed":
+                self._meanwhile.take_back()
         except asyncio.CancelledError:
             self.exit_code = INTERRUPTED
             raise Leave from None
@@ -176,6 +186,10 @@ class Session:
             exchanges[-1:] = [ended] if continues else kept
             self.save()
         self.screen.space()
+        if (successor := turn.successor) is not None:
+            question = await self._meanwhile.question_of(successor)
+            self.screen.question(question)
+            await self.follow(successor, question, turn.id)
 
     def interrupt(self) -> None:
         """Stop the answer; if it is being stopped already, leave."""
@@ -189,27 +203,43 @@ class Session:
             self._cancelling = asyncio.create_task(turn.cancel())
 
     async def _show(self, turn: AsyncTurn, begun: Callable[[], None]) -> None:
-        view, shown, is_known = self.screen.answer(), 0, False
-        with view.shown():
-            while True:
+        view = self.screen.answer()
+        failure: ClientError | None = None
+        async with asyncio.TaskGroup() as steers:
+            typing = self._meanwhile.reading(turn, view, steers, lambda: self._status(turn))
+            with view.shown(), typing:
                 try:
-                    async with asyncio.timeout(REFRESH_SECONDS):
-                        await turn.wait()
-                except TimeoutError:
-                    view.refresh(self._status(turn))
-                    continue
-                if turn.pop() is None:
-                    return
-                if not is_known:
-                    is_known = True
-                    begun()
-                if len(turn.text) > shown:
-                    view.add(turn.text[shown:], self._status(turn))
-                    shown = len(turn.text)
+                    await self._show_events(turn, view, begun)
+                except ClientError as exc:
+                    failure = exc  # the group would wrap it
+        if failure is not None:
+            raise failure
+
+    async def _show_events(
+        self, turn: AsyncTurn, view: AnswerView | PlainView, begun: Callable[[], None]
+    ) -> None:
+        shown, is_known = 0, False
+        while True:
+            try:
+                async with asyncio.timeout(REFRESH_SECONDS):
+                    await turn.wait()
+            except TimeoutError:
+                view.refresh(self._status(turn))
+                continue
+            if turn.pop() is None:
+                return
+            if not is_known:
+                is_known = True
+                begun()
+            if len(turn.text) > shown:
+                view.add(turn.text[shown:], self._status(turn))
+                shown = len(turn.text)
 
     def _status(self, turn: AsyncTurn) -> str:
         if turn.cancelled:
             return "stopping; Ctrl-C again leaves"
+        if self._meanwhile.said:
+            return "going on with what you said"
         if not self.client.connected:
             return "the connection is lost; reconnecting"
         if turn.queue is not None:
@@ -246,11 +276,6 @@ class Session:
             self.screen.problem(f"Conversations are not saved: {folder}: {exc.strerror}")
             return None
         return folder
-
-
-def _is_text(typed: str) -> bool:
-    """Return whether a text can be sent: bytes that are not UTF-8 are read as lone surrogates."""
-    return not any("\ud800" <= char <= "\udfff" for char in typed)
 
 
 @contextlib.contextmanager

@@ -36,6 +36,8 @@ def end(response: Response) -> str:
             return "The answer was stopped."
         case Response(incomplete_reason="max_output_tokens"):
             return "The answer was cut: it reached the most tokens that it may have."
+        case Response(incomplete_reason="steered"):
+            return ""
         case Response(status="incomplete", incomplete_reason=reason):
             return f"The answer is incomplete: {reason or 'no reason was given'}."
     return ""

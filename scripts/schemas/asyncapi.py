@@ -11,6 +11,8 @@ Json = dict[str, Any]
 _RECEIVED = requests.FRAMES
 _SENT = (
     *event_shapes.EVENTS,
+    socket_bodies.SteerAccepted,
+    socket_bodies.SteerPending,
     socket_bodies.SteerFailed,
     socket_bodies.Draining,
     token_bodies.TokenExpired,

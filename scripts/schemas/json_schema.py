@@ -8,11 +8,14 @@ from turnstream.turns import event_shapes, shapes
 from turnstream.ws_server import bodies, completion_bodies, requests, socket_bodies, token_bodies
 from turnstream.ws_server import conversation_bodies as conversations
 from turnstream.ws_server.batches import bodies as batches
+from turnstream.ws_server.webhooks import bodies as webhooks
 
 Json = dict[str, Any]
 
 SENT: tuple[type, ...] = (
     *event_shapes.EVENTS,
+    socket_bodies.SteerAccepted,
+    socket_bodies.SteerPending,
     socket_bodies.SteerFailed,
     socket_bodies.Draining,
     token_bodies.TokenExpired,
@@ -35,6 +38,11 @@ SENT: tuple[type, ...] = (
     batches.FileList,
     batches.FileDeleted,
     batches.BatchList,
+    webhooks.WebhookEndpointWithSecret,
+    webhooks.WebhookEndpointList,
+    webhooks.WebhookEndpointDeleted,
+    webhooks.WebhookTestResult,
+    webhooks.WebhookEventTypeList,
 )
 ASKED: tuple[type, ...] = (
     requests.ResponseBody,
@@ -46,6 +54,10 @@ ASKED: tuple[type, ...] = (
     conversations.ConversationItemsBody,
     token_bodies.ClientTokenBody,
     requests.BatchRequest,
+    webhooks.WebhookEndpointBody,
+    webhooks.WebhookEndpointUpdateBody,
+    webhooks.RotateSecretBody,
+    webhooks.WebhookTestBody,
     requests.FileForm,
     *requests.FRAMES,
 )

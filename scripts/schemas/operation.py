@@ -19,6 +19,7 @@ _WRONG = {
     413: "The body, or the file, is too large.",
     415: "The body has a content coding that is not supported.",
     404: "Not found, or it belongs to another owner.",
+    409: "It was changed by another request just now.",
     429: "The owner of this key has reached a limit: try again later.",
     500: "The server or the turn's worker failed.",
     503: "Redis is unavailable, or the queue is full: try again later.",

@@ -5,6 +5,7 @@ from typing import Any
 from scripts.schemas.batch_paths import batch_paths
 from scripts.schemas.conversation_paths import conversation_paths
 from scripts.schemas.operation import health, idempotency_key, operation, page_of_items, path, query
+from scripts.schemas.webhook_paths import webhook_paths
 from turnstream.turns import event_shapes, shapes
 from turnstream.ws_server import bodies, completion_bodies, requests, token_bodies
 
@@ -135,6 +136,7 @@ def paths() -> Json:
         },
         **conversation_paths(),
         **batch_paths(),
+        **webhook_paths(),
         "/healthz": {"get": health("healthz", "Whether this process is alive.")},
         "/health": {"get": health("health", "The same.")},
         "/readyz": {

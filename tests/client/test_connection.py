@@ -197,3 +197,80 @@ def test_the_addresses_follow_from_that_of_the_server(
 def test_what_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(ValueError, match="must be an http"):
         AsyncClient(url)
+
+
+async def test_a_steer_is_sent_again_on_the_next_socket_and_its_successor_is_read() -> None:
+    steers: list[dict[str, str]] = []
+    kinds: list[str] = []
+    end = {"id": ID, "status": "incomplete", "output": [], "incomplete_details": {}}
+    end["steering"] = {"outcome": "continued", "response_id": "resp_2"}
+    next_one = {"id": "resp_2", "status": "completed", "output": []}
+
+    async def handle(socket: ServerConnection) -> None:
+        async for text in socket:
+            frame = json.loads(text)
+            kinds.append(frame["type"])
+            match frame["type"]:
+                case "response.create":
+                    response = {"id": ID, "status": "in_progress", "output": []}
+                    await say(socket, type="response.created", sequence_number=0, response=response)
+                case "response.steer":
+                    steers.append(frame)
+                    if len(steers) == 1:
+                        await socket.close()
+                        return
+                    taken = {"id": "steer_1", "idempotency_key": frame["idempotency_key"]}
+                    # Of another device, and of nobody's.
+                    await say(
+                        socket, type="response.steer.accepted", sequence_number=0, steer={"id": "x"}
+                    )
+                    await say(
+                        socket, type="response.steer.accepted", sequence_number=0, steer=taken
+                    )
+                    await say(socket, type="response.incomplete", sequence_number=1, response=end)
+                    await socket.close()
+                case "turnstream:response.resume" if frame["response_id"] == "resp_2":
+                    await say(socket, type="response.created", sequence_number=0, response=next_one)
+                    await say(
+                        socket, type="response.completed", sequence_number=1, response=next_one
+                    )
+
+    async with asyncio.timeout(20), server(handle) as url, AsyncClient(url) as client:
+        turn = await client.create(input="Hello")
+        id = await turn.steer("Shorter!")
+        first = await turn.response()
+        assert turn.successor is not None
+        second = await turn.successor.response()
+
+    assert id == "steer_1"
+    assert steers[0] == steers[1]
+    assert steers[0]["previous_response_id"] == ID
+    assert (first.id, first.steering, first.successor_id) == (ID, "continued", "resp_2")
+    assert second.id == "resp_2"
+    assert kinds.count("response.create") == 1
+
+
+async def test_a_refused_steer_is_raised_and_its_turn_goes_on() -> None:
+    async def handle(socket: ServerConnection) -> None:
+        async for text in socket:
+            frame = json.loads(text)
+            if frame["type"] == "response.create":
+                response = {"id": ID, "status": "in_progress", "output": []}
+                await say(socket, type="response.created", sequence_number=0, response=response)
+                continue
+            key = {"idempotency_key": frame["idempotency_key"]}
+            error = {"code": "invalid_input", "message": "It is empty."}
+            await say(
+                socket, type="response.steer.failed", sequence_number=0, steer=key, error=error
+            )
+            response = {"id": ID, "status": "completed", "output": []}
+            await say(socket, type="response.completed", sequence_number=1, response=response)
+
+    async with asyncio.timeout(20), server(handle) as url, AsyncClient(url) as client:
+        turn = await client.create(input="Hello")
+        with pytest.raises(RequestRefused, match="empty") as refused:
+            await turn.steer("")
+        response = await turn.response()
+
+    assert refused.value.code == "invalid_input"
+    assert (response.status, turn.successor) == ("completed", None)

@@ -90,6 +90,10 @@ async def test_turns_survive_cuts_lost_replies_and_a_time_without_a_network(
     texts, stored = said["cut"]
     assert texts == stored
     assert all(texts)
+    assert said["steered"] == [["accepted", "accepted"], "steered", "incomplete"]
+    assert said["follows"]
+    assert said["added"] == ["Who directed Titanic?", "And when?"]
+    assert said["given"][0] == said["given"][1] != ""
     assert said["lost"][0] == said["lost"][1] != ""
     assert said["once"]
     assert said["waiting"] == ["waiting", "waiting"]

@@ -73,7 +73,7 @@ def test_ctrl_c_stops_the_answer_and_twice_leaves(service: Service, tmp_path: Pa
         terminal.type("\x03")
         terminal.type(f"{FILM}\r")
         terminal.expect("iceberg.")
-        # Until then it would stop the answer.
+        # Before that it would stop the answer, which need not have ended.
         terminal.expect_at_cursor(PROMPT)
         terminal.type("\x03")
         terminal.expect("Ctrl-C again leaves")
@@ -81,6 +81,29 @@ def test_ctrl_c_stops_the_answer_and_twice_leaves(service: Service, tmp_path: Pa
 
         assert terminal.wait() == 130
     assert "Once upon a time there was a lighthouse" in words(terminal.screen.text)
+
+
+def test_what_is_typed_while_an_answer_is_written_steers_it(
+    service: Service, tmp_path: Path
+) -> None:
+    with chat(service.url, tmp_path) as terminal:
+        terminal.expect_at_cursor(PROMPT)
+        terminal.type(f"{STORY}\r")
+        terminal.expect("lighthouse")
+        terminal.type(f"{FILM}x\x7f")
+        terminal.expect(f"{PROMPT} {FILM}")
+        terminal.type("\r/save talk.md")
+        terminal.expect("iceberg.")
+        terminal.expect_at_cursor(f"{PROMPT} /save talk.md")
+        terminal.type(f"\x15/save {tmp_path}/talk.md\r")
+        terminal.expect("Saved")
+
+    story, _, film = (tmp_path / "talk.md").read_text(encoding="utf-8").partition(f"> {FILM}")
+    assert "Once upon a time there was a lighthouse" in words(story)
+    assert "iceberg." in film
+    shown = words(terminal.screen.text)
+    assert shown.count(FILM) == 1
+    assert shown.index("lighthouse") < shown.index(FILM) < shown.index("iceberg.")
 
 
 @pytest.mark.long

@@ -51,6 +51,29 @@ async def test_a_conversation_continues_by_the_id_of_its_last_response(
     assert item["content"][0]["text"] == "Who is the director?"
 
 
+def test_a_turn_is_steered_while_its_reader_reads(service: Service) -> None:
+    with Client(service.url, key="any") as client:
+        turn = client.create(**STORY)
+        slices = turn.slices()
+        shown = next(slices)
+        steered = turn.steer(FILM["input"])
+        assert turn.successor is None
+        shown += "".join(slices)
+        first = turn.response()
+        assert turn.successor is not None
+        second = turn.successor.response()
+        with pytest.raises(RequestRefused) as late:
+            turn.steer("Shorter!")
+
+    assert steered.startswith("steer_")
+    assert shown == first.text
+    assert (first.status, first.incomplete_reason) == ("incomplete", "steered")
+    assert (first.steering, first.successor_id) == ("continued", second.id)
+    assert (second.previous_response_id, second.steering) == (first.id, None)
+    assert second.text
+    assert late.value.code == "response_already_completed"
+
+
 async def test_a_reader_that_is_slow_gets_what_it_had_no_room_for(
     client: AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:

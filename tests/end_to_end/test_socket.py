@@ -240,15 +240,24 @@ def test_the_official_sdk_can_warm_up_steer_cancel_and_continue(service: Service
         )
         running = until("response.created").response
         until("response.output_text.delta")
+        connection.response.steer(previous_response_id=running.id, input="Another story, please.")
+        accepted = until("response.steer.accepted")
+        steered = until("response.incomplete").response
+        successor = until("response.created").response
+        until("response.output_text.delta")
         connection.response.steer(previous_response_id=running.id, input="Shorter!")
         failed = until("response.steer.failed")
-        connection.send({"type": "response.cancel", "response_id": running.id})  # type: ignore[arg-type]
+        connection.send({"type": "response.cancel", "response_id": successor.id})  # type: ignore[arg-type]
         stopped = until("response.incomplete").response
         connection.response.create(model="demo", input="Hello", previous_response_id=stopped.id)
         after = until("response.completed").response
 
     assert (warm.output, warm.usage.total_tokens) == ([], 0)
-    assert (failed.error.code, failed.steer.input) == ("steering_not_supported", "Shorter!")
-    assert stopped.status == "cancelled"
+    assert accepted.steer.previous_response_id == running.id
+    assert (steered.id, steered.incomplete_details.reason) == (running.id, "steered")
+    assert steered.output_text
+    assert (successor.previous_response_id, successor.temperature) == (running.id, 0)
+    assert (failed.error.code, failed.steer.input) == ("response_already_completed", "Shorter!")
+    assert (stopped.id, stopped.status) == (successor.id, "cancelled")
     assert stopped.output_text
     assert after.output_text

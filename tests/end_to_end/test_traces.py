@@ -80,13 +80,17 @@ def test_a_turn_is_one_trace_over_http_on_a_socket_and_over_a_lost_worker(tmp_pa
                 socket.send(json.dumps({"type": "response.cancel", "response_id": id}))
                 while '"status":"cancelled"' not in socket.recv(SECONDS):
                     pass
+            wait_until(lambda: len(named(received.of_trace(over_takeover), "attempt")) == 2)
             spans = wait_until(lambda: whole(over_takeover))
             check(spans, id)
-            [attempt] = named(spans, "attempt")
-            assert attempt.instance != f"demo/{record['worker']}"
-            assert "int_value: 2" in attempt.attributes["turnstream.attempt"]
+            lost, attempt = (each.attributes for each in ordered(named(spans, "attempt")))
+            killed = f"demo/{record['worker']}"
+            assert killed in lost["turnstream.worker"]
+            assert killed not in attempt["turnstream.worker"]
+            assert "lost" in lost["turnstream.status"]
+            assert "cancelled" in attempt["turnstream.status"]
             [wait] = named(spans, "wait")
-            assert wait.instance == f"demo/{record['worker']}"
+            assert wait.instance == killed
             assert "my secret" not in repr(received.spans)
 
 
@@ -114,6 +118,11 @@ def named(spans: list[ReceivedSpan], name: str) -> list[ReceivedSpan]:
     return [span for span in spans if span.name == name]
 
 
+def ordered(attempts: list[ReceivedSpan]) -> list[ReceivedSpan]:
+    """Return attempts by their numbers."""
+    return sorted(attempts, key=lambda span: span.attributes["turnstream.attempt"])
+
+
 def check(spans: list[ReceivedSpan], id: str) -> None:
     """Check whose children the spans of a turn are, and which processes reported them."""
     [node] = named(spans, "chat demo")
@@ -122,5 +131,6 @@ def check(spans: list[ReceivedSpan], id: str) -> None:
     for span in spans:
         if span.name in ("submit", "wait", "attempt"):
             assert span.parent_id == node.span_id
-        if span.name in ("wait", "attempt", "prefill", "decode"):
+        # Whoever finds that an attempt was lost reports it: a worker or a node.
+        if span.name in ("wait", "attempt", "prefill", "decode") and "lost" not in repr(span):
             assert span.service == "turnstream-worker"

@@ -53,6 +53,8 @@ def faults_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service
         "TURNSTREAM_DRAIN_SECONDS": "0",
         # A test may cost a turn several attempts, since its workers are killed.
         "TURNSTREAM_MAX_ATTEMPTS": "5",
+        # The receivers of tests are on this machine.
+        "TURNSTREAM_WEBHOOKS": "any",
     }
     directory = tmp_path_factory.mktemp("service")
     # Any worker's engine can be made to fail; see there.

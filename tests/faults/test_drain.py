@@ -1,5 +1,6 @@
 """A worker that stops requeues each turn it could not end, also one with unwritten tokens."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -63,6 +64,33 @@ async def test_a_finished_answer_that_is_not_written_is_requeued_at_once(
         assert client.hget(keys.turn(turn.id), "requeues") == b"1"
         assert client.zcard(keys.queue(worker.model, "default")) == 1
         assert client.zscore(keys.leases(), turn.id) is None
+
+
+async def test_nobody_counts_on_a_worker_that_finishes_its_turns(
+    redis_url: str, worker: Worker
+) -> None:
+    worker._settings = replace(worker._settings, drain_seconds=2)
+    settings = TurnSettings(redis_url=redis_url)
+    turn = new_turn(model=worker.model, instructions="", sampling=GREEDY)
+    with connect(redis_url) as client:
+        client.flushall()
+        async with open_client(settings, "node-1") as front, front.submit(turn):
+            worker.start()
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while not worker._active.attempts():
+                    await asyncio.sleep(0.01)
+            before = await front.models.is_served(worker.model)
+            stopping = asyncio.create_task(asyncio.to_thread(worker.stop))
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while await front.models.is_served(worker.model):
+                    await asyncio.sleep(0.01)
+            draining = client.hkeys(keys.draining(worker.model))
+            alive = client.zcard(keys.heartbeats(worker.model))
+            await stopping
+
+        assert before
+        assert (draining, alive) == ([b"w0"], 1)
+        assert client.hkeys(keys.draining(worker.model)) == []
 
 
 def test_a_worker_that_stops_its_engine_does_not_report_a_dead_engine(

@@ -42,6 +42,9 @@ def narrowed(file_id: str) -> dict[str, Any]:
     text["properties"] |= {"max_tokens": {"const": 2}, "model": {"enum": ["demo", None]}}
     text.setdefault("required", []).append("max_tokens")
     response["properties"]["previous_response_id"] = {"type": "null"}
+    # Nothing is sent anywhere.
+    for webhook in (schemas["WebhookEndpointBody"], schemas["WebhookEndpointUpdateBody"]):
+        webhook["properties"]["url"] = {"enum": ["https://hook.invalid/", "https://127.0.0.1/"]}
     schemas["BatchRequest"]["properties"]["input_file_id"] = {"enum": [file_id, "file-0"]}
     return document
 

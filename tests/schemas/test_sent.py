@@ -143,6 +143,7 @@ async def on_socket(service: Service, redis: "Redis[bytes]") -> list[Json]:
         steer = {"type": "response.steer", "previous_response_id": first, "input": "Shorter!"}
         await socket.send(json.dumps(steer))
         frames += await receive(socket, {"response.steer.failed"})
+        frames += await steered(socket)
         # Its slices gone, its end is told from the record.
         redis.delete(keys.log(first))
         resume = {"type": "turnstream:response.resume", "response_id": first}
@@ -165,6 +166,38 @@ async def on_socket(service: Service, redis: "Redis[bytes]") -> list[Json]:
             return frames + waiting + await receive(socket)
         finally:
             worker.resume()
+
+
+async def steered(socket: ClientConnection) -> list[Json]:
+    """Steer an answer, its successor, which is cancelled then, and one that calls a tool."""
+    steer = {"type": "response.steer", "input": "Shorter!"}
+    await socket.send(json.dumps({"type": "response.create"} | LONG))
+    frames = await receive(socket, {"response.output_text.delta"})
+    parent = frames[0]["response"]["id"]
+    await socket.send(json.dumps(steer | {"previous_response_id": parent}))
+    frames += await receive(socket)
+    frames += await receive(socket, {"response.output_text.delta"})
+    successor = frames[-1]["item_id"].replace("msg_", "resp_")
+    await socket.send(json.dumps({"type": "response.cancel", "response_id": successor}))
+    frames += await receive(socket)
+    await socket.send(json.dumps(steer | {"previous_response_id": successor}))
+    frames += await receive(socket, {"response.steer.failed"})
+    # It goes on for long enough to be steered once it has begun.
+    text = {"type": "string", "minLength": 300, "maxLength": 300}
+    parameters = {
+        "type": "object",
+        "properties": {"text": text},
+        "required": ["text"],
+        "additionalProperties": False,
+    }
+    tool = {"type": "function", "name": "f", "parameters": parameters, "strict": True}
+    call = {"input": "Call.", "tools": [tool], "tool_choice": "required"}
+    await socket.send(json.dumps({"type": "response.create"} | call))
+    begun = await receive(socket, {"response.output_item.added"})
+    frames += begun
+    calling = {"previous_response_id": begun[0]["response"]["id"]}
+    await socket.send(json.dumps(steer | calling))
+    return frames + await receive(socket, {"response.steer.pending"})
 
 
 async def with_token(service: Service) -> list[Json]:

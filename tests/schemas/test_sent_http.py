@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 
 import httpx2
 import pytest
-from openai.types import Model
+from openai.types import Model, webhooks
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.responses import (
     CompactedResponse,
@@ -144,3 +144,28 @@ async def test_the_document_is_served(http: httpx2.AsyncClient) -> None:
 
 def data_of(stream: str) -> list[str]:
     return [line[6:] for line in stream.splitlines() if line.startswith("data: ")]
+
+
+async def test_webhook_endpoints_are_as_published(http: httpx2.AsyncClient) -> None:
+    path = "/v1/webhook_endpoints"
+    asked = {"name": "x", "url": "https://hook.invalid/", "event_types": ["batch.failed"]}
+    made = (await http.post(path, json=asked)).json()
+    one = f"{path}/{made['id']}"
+    changed = (await http.post(one, json={"name": "y"})).json()
+    listed = (await http.get(path)).json()
+    rotated = (await http.post(f"{one}/rotate_secret", json={})).json()
+    test = await http.post(f"{one}/test", json={"event_type": "batch.failed"})
+    types = (await http.get("/v1/webhook_event_types")).json()
+    deleted = (await http.delete(one)).json()
+
+    for body, name, model in (
+        (made, "WebhookEndpointWithSecret", webhooks.WebhookEndpointWithSecret),
+        (rotated, "WebhookEndpointWithSecret", webhooks.WebhookEndpointWithSecret),
+        (changed, "WebhookEndpoint", webhooks.WebhookEndpoint),
+        (listed, "WebhookEndpointList", webhooks.WebhookEndpointList),
+        (types, "WebhookEventTypeList", webhooks.WebhookEventTypeList),
+        (deleted, "WebhookEndpointDeleted", webhooks.DeletedWebhookEndpoint),
+    ):
+        assert wrong(OPENAPI, name, body) is None
+        model.model_validate(body, strict=True)
+    assert test.json()["error"]["code"] == "webhook_endpoint_unreachable"

@@ -15,6 +15,7 @@ from turnstream.turns.client import TurnClient, open_client
 from turnstream.turns.connection import connect, connect_async
 from turnstream.turns.event_json import response_fields_json
 from turnstream.turns.log import Append, Entry, Final, Log
+from turnstream.turns.owner_limits import CurrentLimits
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.response import message_item
 from turnstream.turns.settings import TurnSettings
@@ -102,7 +103,7 @@ async def client(settings: TurnSettings) -> AsyncIterator["redis.asyncio.Redis"]
 
 @pytest.fixture
 def store(client: "redis.asyncio.Redis", settings: TurnSettings) -> BatchStore:
-    return BatchStore(client, settings)
+    return BatchStore(client, settings, CurrentLimits(settings.limits))
 
 
 @pytest.fixture

@@ -41,7 +41,7 @@ def turn_of(conversation: str, turn: Turn) -> Turn:
 
 async def said(turn_client: TurnClient, conversation: str) -> list[str]:
     turns = await turn_client.conversations.turns(conversation, "ann")
-    items = await turn_client.conversations.items(turns[::-1])
+    items = await turn_client.conversations.items(turns[::-1], "ann")
     return [message.text for turn in items for _, message in turn.asked]
 
 

@@ -19,6 +19,7 @@ from tests.effort import examples
 from tests.turns.conftest import MODEL, MakeTurn
 from turnstream.turns import keys, lua
 from turnstream.turns.connection import connect
+from turnstream.turns.limits import Limits
 from turnstream.turns.log import Append, Entry, Final, Log, Requeued
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
@@ -104,7 +105,7 @@ class Hour:
 
     def submit_turn(self, tier: str, owner: str) -> None:
         turn = self.make_turn(tier=tier, owner=owner)
-        answer = self.submit(**submission(turn, self.settings, self.wake_up, node="n"))
+        answer = self.submit(**submission(turn, self.settings, Limits(), self.wake_up, node="n"))
         queue = json.loads(answer[2])["queue"]  # type: ignore[index]
         self.estimates[turn.id] = Estimate(tier, queue["eta_seconds"], self.now)
         self.work[turn.id] = TAKES_MS[tier] * self.draw.lognormvariate(0, 0.6)

@@ -7,8 +7,9 @@ import pytest
 
 from tests.turns.conftest import MakeTurn, submitted
 from turnstream.turns.client import TurnClient
-from turnstream.turns.errors import RateLimited
+from turnstream.turns.errors import RateLimited, ResponseNotFound
 from turnstream.turns.fair_gate import FairGate
+from turnstream.turns.ids import new_response_id
 
 
 class Visits:
@@ -143,3 +144,20 @@ async def test_a_burst_of_an_owner_delays_no_other_owners_submit_and_read(
 
     assert done == 400
     assert before_bob < 100
+
+
+async def test_a_burst_of_one_owners_reads_is_not_answered_before_anothers_read(
+    turn_client: TurnClient,
+) -> None:
+    answered: list[str] = []
+
+    async def look_up(owner: str) -> None:
+        with pytest.raises(ResponseNotFound):
+            await turn_client.stored.response(new_response_id(), owner)
+        answered.append(owner)
+
+    async with asyncio.timeout(60):
+        await asyncio.gather(*(look_up("ann") for _ in range(300)), look_up("bob"))
+
+    assert len(answered) == 301
+    assert answered.index("bob") < 60

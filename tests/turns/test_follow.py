@@ -191,6 +191,14 @@ async def test_a_page_of_the_log_is_bounded_in_bytes_but_has_one_event_of_any_si
     long = "x" * 3 * PAGE_BYTES
     log.append([slices(turn.id, first=3, texts=["a" * 1_000] * 40 + [long, "b" * 1_000])])
     log.append([ending(turn.id, first=45)])
+    # A later event passes the relay after these, which no follower took.
+    later = make_turn()
+    async with turn_client.submit(later) as follower:
+        queue.claim(1)
+        async with asyncio.timeout(30):
+            async for _ in follower.batches():
+                if follower.newest == 2:
+                    break
 
     async with turn_client.follow(turn.id, turn.owner, after=2) as follower:
         pages = [batch async for batch in follower.batches()]

@@ -25,7 +25,7 @@ def test_items_are_read_from_the_record_as_they_were_written() -> None:
     items = (SYSTEM, QUESTION, CALL, OUTPUT, Message("assistant", ""))
 
     assert items_from_json(items_to_json(items)) == items
-    assert items_to_json((QUESTION,)) == '[["user", "Rain?"]]'
+    assert items_to_json((QUESTION,)) == '[["user","Rain?"]]'
 
 
 def test_an_item_of_an_unknown_type_is_an_error() -> None:

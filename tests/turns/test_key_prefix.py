@@ -11,6 +11,7 @@ from tests.turns.conftest import MakeTurn, ending, slices
 from tests.turns.test_follow import rest_of
 from turnstream.turns import keys
 from turnstream.turns.api_keys import ApiKeys
+from turnstream.turns.batch import Status
 from turnstream.turns.batch_store import BatchStore
 from turnstream.turns.client import open_client
 from turnstream.turns.commands import commands
@@ -20,12 +21,15 @@ from turnstream.turns.files import Files
 from turnstream.turns.limits import OwnerLimits
 from turnstream.turns.loading import LoadingProgress
 from turnstream.turns.log import Log
-from turnstream.turns.owner_limits import StoredLimits
+from turnstream.turns.owner_limits import CurrentLimits, StoredLimits
 from turnstream.turns.prefixed_clients import prefixed
 from turnstream.turns.problem_log import ProblemLog
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.redis_calls import RedisCalls
 from turnstream.turns.settings import TurnSettings
+from turnstream.turns.webhook_events import EVENT_TYPES
+from turnstream.turns.webhook_outbox import WebhookOutbox
+from turnstream.turns.webhooks import Webhooks
 
 PREFIX = "ours:"
 
@@ -57,11 +61,19 @@ async def test_a_turn_of_a_prefixed_installation_touches_no_other_keys(
         queue.unregister()
         listening.close()
     store = connect_async(ours.redis_url, key_prefix=PREFIX)
-    batches = BatchStore(store, ours)
+    webhooks, outbox = Webhooks(store), WebhookOutbox(store)
+    hook = await webhooks.create("ann", name="x", url="https://a.b/", event_types=EVENT_TYPES)
+    assert (await webhooks.page("ann", after="we_0", limit=9))[0] == [hook]
+    batches = BatchStore(store, ours, CurrentLimits(ours.limits))
     batch = await batches.create("ann", PLAN, None)
     assert (await batches.page("ann", after=None, limit=9))[0] == [batch]
     assert await batches.parts(batch) == []
     assert await batches.count_failure(batch) == 1
+    taken = await batches.take()
+    assert taken is not None
+    await batches.end(taken, Status.FAILED, 60)
+    [delivery] = await outbox.claim(1)
+    assert [each.event for each in await outbox.waiting(hook.id, 9)] == [delivery.event]
     assert await Files(store).expired(time.time()) == []
     calls = RedisCalls(ProblemLog(ours.redis_url))
     api_keys, limits = ApiKeys(store, calls), StoredLimits(store, calls)
@@ -71,7 +83,7 @@ async def test_a_turn_of_a_prefixed_installation_touches_no_other_keys(
     assert await api_keys.revoke(key.id)
     await limits.set("ann", "requests_per_minute=60")
     assert list(await limits.all()) == ["ann"]
-    await limits.refresh(OwnerLimits())
+    await limits.refresh(CurrentLimits(OwnerLimits()))
     await store.aclose()
 
     assert sorted(channels) == [b"ours:ts:node:n", f"ours:ts:worker:{turn.model}:w0".encode()]

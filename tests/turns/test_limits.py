@@ -14,6 +14,7 @@ from turnstream.turns.environment import SettingError
 from turnstream.turns.errors import RateLimited, TierNotAllowed
 from turnstream.turns.limits import Limits, OwnerLimits, cost
 from turnstream.turns.log import Log
+from turnstream.turns.owner_limits import CurrentLimits
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.settings import TurnSettings
@@ -225,3 +226,18 @@ async def test_a_turn_is_refused_if_its_siblings_would_be(
         await submitted(turn_client, make_turn(siblings=1))
         await submitted(turn_client, make_turn())
         await refusal(turn_client, make_turn, redis)
+
+
+def test_limits_set_at_run_time_go_before_those_of_the_settings_which_stay_as_they_are(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    configured = read("queued=3 ann:queued=5")
+    one, other = CurrentLimits(configured), CurrentLimits(configured)
+    one.set({"ann": "in_flight=9", "bob": "queued=1", "eve": "nonsense=1"})
+
+    assert (one.of("ann").in_flight, one.of("ann").queued) == (9, 3)
+    assert (one.of("bob").queued, one.of("eve").queued) == (1, 3)
+    assert "the limits of eve are not used" in caplog.text
+    assert [other.of(owner).queued for owner in ("ann", "bob")] == [5, 3]
+    one.set({})
+    assert [one.of(owner).queued for owner in ("ann", "bob")] == [5, 3]

@@ -15,6 +15,7 @@ from tests.effort import examples
 from tests.turns.conftest import MODEL, ending
 from turnstream.turns import keys, lua
 from turnstream.turns.connection import connect
+from turnstream.turns.limits import Limits
 from turnstream.turns.log import Append, Log, Requeued
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
@@ -127,7 +128,7 @@ def test_after_any_sequence_of_calls_the_next_turn_is_the_models(
         match what, which:
             case "comes", str(tier):
                 turn = new_turn(model=MODEL, tier=tier, owner=str(owner))  # type: ignore[arg-type]
-                assert submit(**submission(turn, ours, wake_up, node="n"))[0] == b"ok"  # type: ignore[index]
+                assert submit(**submission(turn, ours, Limits(), wake_up, node="n"))[0] == b"ok"  # type: ignore[index]
                 made[turn.id] = turn, next(numbers)
                 rules.come(turn.id, turn.tier, turn.owner)
                 waiting.append(turn.id)

@@ -11,15 +11,15 @@ from harness.proxy import Proxy
 from tests.turns.conftest import MakeTurn, submitted
 from turnstream.turns import redis_calls
 from turnstream.turns.client import TurnClient, open_client
-from turnstream.turns.connection import CONNECTIONS
 from turnstream.turns.errors import RedisUnusable
+from turnstream.turns.fair_gate import READS
 from turnstream.turns.settings import TurnSettings
 
 TIMEOUT_SECONDS = 2.0
 #: Applied in both directions, so that a reply takes twice this.
 DELAY_SECONDS = 0.2
 #: So many calls that the last one waits for twice the reply timeout.
-CALLS = int(2 * CONNECTIONS * TIMEOUT_SECONDS / (2 * DELAY_SECONDS))
+CALLS = int(2 * READS * TIMEOUT_SECONDS / (2 * DELAY_SECONDS))
 
 
 @pytest.fixture
@@ -47,7 +47,7 @@ async def test_every_queued_call_is_answered_while_redis_replies(
                 *(far_away.stored.response(turn.id, turn.owner) for _ in range(times))
             )
 
-    await ask(CONNECTIONS)  # so that all connections are there
+    await ask(READS)  # so that all connections are there
     monkeypatch.setattr(redis_calls, "REPLY_SECONDS", TIMEOUT_SECONDS)
     proxy.delay = DELAY_SECONDS
 

@@ -20,6 +20,7 @@ from turnstream.turns.errors import Overloaded, RateLimited
 from turnstream.turns.files import RECORD_BYTES, File, Files, new_file_id
 from turnstream.turns.limits import OwnerLimits
 from turnstream.turns.log import Log
+from turnstream.turns.owner_limits import CurrentLimits
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Message, Turn
@@ -254,7 +255,8 @@ async def test_an_upload_counts_until_it_is_added_or_released_or_its_node_is_gon
 async def test_batches_that_have_not_ended_are_limited(
     redis: Redis, settings: TurnSettings
 ) -> None:
-    store = BatchStore(redis, limited_settings(settings, "batches=2"))
+    limits = CurrentLimits(limited_settings(settings, "batches=2").limits)
+    store = BatchStore(redis, settings, limits)
     first = await store.create("ann", PLAN, "one")
     await store.create("ann", PLAN, "two")
     await refuse(store.create("ann", PLAN, "three"), "batches")

@@ -1,8 +1,10 @@
 """The trace of a turn: its spans, whose children they are, and that nothing said is in them."""
 
+import asyncio
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -10,9 +12,12 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from redis.asyncio import Redis
 
-from tests.turns.conftest import MakeTurn, submitted
-from turnstream.turns.client import TurnClient
+from tests.turns.conftest import MODEL, MakeTurn, submitted
+from turnstream.turns import keys
+from turnstream.turns.client import TurnClient, open_client
+from turnstream.turns.connection import connect
 from turnstream.turns.environment import SettingError
 from turnstream.turns.origin import Origin
 from turnstream.turns.otel_traces import OtelTraces
@@ -114,6 +119,42 @@ async def test_spans_have_the_names_of_the_conventions(
     [event] = attempt.events
     assert (event.name, event.timestamp) == ("first text", 5_250_000_000)
     assert turn.owner not in (*asked.values(), *answered.values())
+
+
+async def test_an_attempt_whose_worker_was_lost_is_in_the_trace_from_its_claim_on(
+    recorded: Recorded,
+    settings: TurnSettings,
+    queue: TurnQueue,
+    make_turn: MakeTurn,
+    redis: Redis,
+    redis_url: str,
+) -> None:
+    turn = replace(make_turn("my secret question"), origin=Origin(traceparent=CLIENT))
+    async with open_client(settings, "node-1", recorded.traces) as node:
+        await submitted(node, turn)
+        claimed = queue.claim(1)
+        before = time.time_ns()
+        await redis.zadd(keys.leases(), {turn.id: 1})
+        # The node finds it too, if it comes first.
+        with connect(redis_url) as client:
+            finder = TurnQueue(client, settings, model=MODEL, worker="w1", traces=recorded.traces)
+            async with asyncio.timeout(20):
+                while not recorded.spans():
+                    finder.sweep()
+                    await asyncio.sleep(0.01)
+
+    assert claimed is not None
+    [attempt] = recorded.spans()
+    read = dict(attempt.attributes or {})
+    assert (attempt.name, parent_of(attempt), attempt.status.is_ok) == ("attempt", PARENT, False)
+    assert (read["turnstream.attempt"], read["turnstream.worker"]) == (1, f"{MODEL}/w0")
+    assert (read["turnstream.status"], read["error.type"]) == ("lost", "worker_lost")
+    assert attempt.start_time is not None
+    assert attempt.end_time is not None
+    # The claim was before this test went on, and the sweep after; clocks count in milliseconds.
+    assert attempt.start_time <= before + 2_000_000
+    assert attempt.end_time > before
+    assert "secret" not in attempt.to_json()
 
 
 async def test_what_is_in_no_trace_begins_none_for_its_wait(

@@ -264,3 +264,21 @@ def test_the_logprobs_of_a_message_before_a_call_are_those_of_its_text() -> None
     [part] = message["content"]
 
     assert bytes(byte for each in part["logprobs"] for byte in each["bytes"]) == b"I will."
+
+
+def test_a_steered_answer_is_cut_before_a_call_and_never_in_one() -> None:
+    ends = []
+    for shown in ("I will.", f"I will.\n{FORM.written(('add', ADD))}"[:-12]):
+        log = Log()
+        attempt = log.claim()
+        attempt.on_step(ids_of(shown), None)
+        log.write(attempt.take())
+        attempt.steer()
+        rest = ids_of(f"I will.\n{FORM.written(('add', ADD))}"[len(shown) :])
+        log.write(attempt.take())
+        attempt.on_step(rest, STOP)
+        log.write(attempt.take())
+        assert log.final is not None
+        ends.append((log.final.status, bool(log.final.calls)))
+
+    assert ends == [("incomplete", False), ("completed", True)]

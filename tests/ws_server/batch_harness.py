@@ -18,6 +18,7 @@ from turnstream.turns.batch import Batch, Plan, Status
 from turnstream.turns.batch_store import BatchStore
 from turnstream.turns.files import File, Files, new_file_id
 from turnstream.turns.log import Append, Entry, Final, Log
+from turnstream.turns.owner_limits import CurrentLimits
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Claimed
@@ -61,7 +62,10 @@ class BatchHarness:
     ) -> None:
         self.client, self.settings = client, settings
         self.files = Files(client)
-        self.store, self.blobs = BatchStore(client, settings), Blobs(str(folder))
+        self.store, self.blobs = (
+            BatchStore(client, settings, CurrentLimits(settings.limits)),
+            Blobs(str(folder)),
+        )
         self.queue = TurnQueue(worker, settings, model=MODEL, worker="w0")
         self._log = Log(worker, settings, worker="w0")
         #: How often each question was answered.

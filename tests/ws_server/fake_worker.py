@@ -10,11 +10,12 @@ from turnstream.turns.errors import ContextLengthExceeded
 from turnstream.turns.log import Append, Entry, Final, Log, Verdict
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.response import error_json, finished_response, message_item
-from turnstream.turns.shapes import OutputItem
+from turnstream.turns.shapes import Cut, OutputItem
 from turnstream.turns.turn import Claimed
 from turnstream.workers.output_items import OutputItems
 
 MODEL = "tiny"
+ABOUT = {"created": 0, "context": 64, "temperature": 1.0, "top_p": 1.0}
 
 
 @dataclass(slots=True)
@@ -40,15 +41,22 @@ class FakeWorker:
 
     def heartbeat(self) -> None:
         """Send one heartbeat."""
-        about = {"created": 0, "context": 64, "temperature": 1.0, "top_p": 1.0}
-        self.queue.heartbeat([], about, slots=1)
+        self.queue.heartbeat([], ABOUT, slots=1)
 
     async def cancelled(self) -> None:
         """Wait until the turn is to be cancelled."""
+        await self._told("cancel")
+
+    async def steered(self) -> None:
+        """Wait until the turn is to end for new input, and end it."""
+        await self._told("steer")
+        self.end("incomplete", reason="steered")
+
+    async def _told(self, word: str) -> None:
         assert self.claimed is not None
         mine = [(self.claimed.id, self.claimed.attempt)]
         async with asyncio.timeout(20):
-            while self.queue.heartbeat(mine, {}, slots=4) != ["cancel"]:
+            while self.queue.heartbeat(mine, ABOUT, slots=4) != [word]:
                 await asyncio.sleep(0.02)
 
     def say(self, *slices: str) -> None:
@@ -79,23 +87,31 @@ class FakeWorker:
         )
         self._append(written, final)
 
-    def end(self, status: str = "completed", *, error: str = "null") -> None:
+    def end(
+        self,
+        status: str = "completed",
+        *,
+        error: str = "null",
+        reason: Cut = "max_output_tokens",
+    ) -> None:
         """Write the end of the answer."""
         assert self.claimed is not None
         written: list[str] = []
         item = message_item(self.claimed.id, "completed", self.text)
         if self.opened and status != "failed":
             written += events.closing(self.seq, 0, item)
-        response = self._finished((item,), status)
+        response = self._finished((item,), status, reason)
         written.append(events.terminal(self.seq + len(written), status, error, response))
         self._append(written, Final(status=status, error=error, response=response, text=self.text))
 
-    def _finished(self, output: Sequence[OutputItem], status: str) -> str:
+    def _finished(
+        self, output: Sequence[OutputItem], status: str, reason: Cut = "max_output_tokens"
+    ) -> str:
         assert self.claimed is not None
         return finished_response(
             self.claimed.response,
             output=output,
-            incomplete_reason="max_output_tokens" if status == "incomplete" else None,
+            incomplete_reason=reason if status == "incomplete" else None,
             input_tokens=3,
             cached_tokens=0,
             output_tokens=4,

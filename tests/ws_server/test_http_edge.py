@@ -20,7 +20,8 @@ from tests.ws_server.edge import (
     Edge,
     code_of,
 )
-from tests.ws_server.fake_worker import FakeWorker
+from tests.ws_server.fake_worker import MODEL, FakeWorker
+from turnstream.turns import keys
 from turnstream.ws_server.content_coding import zstd
 from turnstream.ws_server.settings import ServerSettings
 
@@ -250,6 +251,18 @@ async def test_without_limits_nothing_is_told(node: str, worker: FakeWorker) -> 
 
     assert answer.status_code == 200
     assert not [name for name in answer.headers if name.startswith("x-ratelimit")]
+
+
+async def test_readyz_does_not_count_on_a_worker_that_is_draining(
+    http: httpx2.AsyncClient, worker: FakeWorker, redis: "redis.asyncio.Redis"
+) -> None:
+    worker.heartbeat()
+    live = await http.get("/readyz")
+    await redis.hset(keys.draining(MODEL), "w0", "1")  # type: ignore[misc]
+    draining = await http.get("/readyz")
+
+    assert (live.status_code, draining.status_code) == (200, 503)
+    assert draining.json()["status"] == f"no worker for {MODEL}"
 
 
 async def test_readyz_says_how_much_of_the_model_a_worker_has_loaded(

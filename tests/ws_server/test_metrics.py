@@ -155,6 +155,16 @@ async def test_no_label_names_an_owner_or_an_id(node: str, worker: FakeWorker) -
 
     names = {name for _, labels in found for name, _ in labels}
     values = {value for _, labels in found for _, value in labels}
-    assert names <= {"model_name", "tier", "code", "reason", "transport", "source", "cause", "le"}
+    assert names <= {
+        "model_name",
+        "tier",
+        "code",
+        "reason",
+        "transport",
+        "source",
+        "cause",
+        "le",
+        "result",
+    }
     assert made.json()["id"] not in values
     assert "local" not in values

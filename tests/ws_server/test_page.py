@@ -156,6 +156,7 @@ async def test_what_failed_or_was_cut_says_why_and_can_be_asked_again(
         tab = opened.page
         turn = tab.locator(".turn")
         note = turn.locator(".note")
+        go_on = turn.get_by_role("button", name="Continue the answer")
         await opened.ask("One?")
         await worker.claim()
         worker.refuse()
@@ -179,6 +180,12 @@ async def test_what_failed_or_was_cut_says_why_and_can_be_asked_again(
         await opened.becomes(turn, "incomplete")
         await expect(note).to_have_text("Cut off at the length limit")
         await expect(turn.locator(".step")).to_contain_text("3 / 3")
+
+        # The rest of what was cut is asked for as a turn of its own.
+        await go_on.click()
+        claimed = await worker.claim()
+        assert [m.text for m in claimed.messages] == ["Two?", "A long", "Continue."]
+        await expect(go_on.locator("visible=true")).to_have_count(0)
 
 
 async def test_a_turn_that_the_server_has_lost_does_not_hold_up_its_conversation(
@@ -228,7 +235,7 @@ async def test_a_key_is_asked_for_until_it_is_right_and_kept_in_the_tab(
         await opened.page.get_by_role("button", name="New conversation").click()
         refused = await opened.ask("Three?")
         await expect(refused.locator(".note")).to_have_text(
-            "The server can't take it at the moment; it is asked again."
+            "You are at your limit at the moment; it is asked again."
         )
         await worker.claim()
         await worker.claim()

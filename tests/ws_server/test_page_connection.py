@@ -3,10 +3,20 @@
 What turnstream.js does by itself is tested with it; here are the promises that the page makes.
 """
 
+import asyncio
+import random
+import re
+from collections.abc import AsyncIterator
+from contextlib import ExitStack
+from pathlib import Path
+
 from playwright.async_api import Browser, expect
+from websockets.asyncio.client import connect as connect_socket
 
 from tests.browser import FENCE, SLICES, opened, visit
+from tests.ws_server.conftest import serving
 from tests.ws_server.fake_worker import FakeWorker
+from tests.ws_server.wire_client import socket_url
 from turnstream.turns import keys
 from turnstream.turns.connection import connect
 
@@ -168,6 +178,44 @@ async def test_another_device_goes_on_with_an_answer_by_its_link(
             assert await first.becomes(turn, "completed") == "Two and three"
             await expect(device.page.locator("#conversations a")).to_have_text(["One?"])
             device.assert_nothing_went_wrong()
+
+
+async def test_a_server_that_is_full_or_restarts_says_so_and_answers_later(
+    browser: Browser, worker: FakeWorker, redis_url: str, tmp_path: Path
+) -> None:
+    # Random, since sockets compress what they send.
+    large, go_on = random.randbytes(40_000).hex(), asyncio.Event()
+
+    async def half() -> AsyncIterator[str]:
+        yield large
+        await go_on.wait()
+        yield large
+
+    with ExitStack() as server:
+        url = server.enter_context(serving(redis_url, tmp_path, TURNSTREAM_NODE_BYTES="100000"))
+        async with (
+            visit(browser, url, before=ALONE) as seen,
+            connect_socket(socket_url(url)) as other,
+        ):
+            page = seen.page
+            chip, note = page.locator("#connection"), page.locator(".note")
+            await seen.connection("connected")
+            arriving = asyncio.create_task(other.send(half()))
+            await page.get_by_label("Your message").fill(large)
+            await page.keyboard.press("Enter")
+
+            await expect(chip).to_have_text(re.compile(r"server full, reconnecting in \d s"))
+            await expect(note).to_contain_text("The server is full at the moment. Kept in this")
+            go_on.set()
+            await arriving
+            await page.evaluate("dispatchEvent(new Event('pageshow'))")
+            assert [message.text for message in (await worker.claim()).messages] == [large]
+            worker.say("Half")
+            await seen.becomes(page.locator(".turn"), "writing")
+
+            await asyncio.to_thread(server.close)
+            await expect(chip).to_contain_text("server restarting")
+            await expect(note).to_contain_text("The server is restarting. The answer goes on")
 
 
 async def test_a_frozen_tab_catches_up(browser: Browser, node: str, worker: FakeWorker) -> None:

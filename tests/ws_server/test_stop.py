@@ -1,8 +1,6 @@
-"""A cancel reaches a turn of its socket in every state; a turn cannot be steered."""
+"""A cancel reaches a turn of its socket in every state."""
 
 import pytest
-from openai.types.responses.responses_server_event import ResponsesServerEvent
-from pydantic import TypeAdapter
 from websockets.asyncio.client import ClientConnection
 
 from tests.ws_server.fake_worker import FakeWorker
@@ -52,19 +50,3 @@ async def test_stop_with_nothing_running_is_refused(socket: ClientConnection) ->
     await send(socket, type="response.cancel")
 
     assert code_of(await event(socket)) == ("response_not_active", 400)
-
-
-async def test_a_steer_is_refused_at_once_and_its_input_is_returned(
-    socket: ClientConnection, worker: FakeWorker
-) -> None:
-    await create(socket, input="One?", stream_id="left")
-    running = (await event(socket))["response"]["id"]
-    said = [{"type": "message", "role": "user", "content": "Shorter!"}]
-    await send(socket, type="response.steer", previous_response_id=running, input=said)
-
-    failed = await until(socket, "response.steer.failed")
-
-    TypeAdapter(ResponsesServerEvent).validate_python(failed, strict=True)
-    assert failed["steer"] == {"previous_response_id": running, "input": said}
-    assert failed["error"]["code"] == "steering_not_supported"
-    assert failed["stream_id"] == "left"

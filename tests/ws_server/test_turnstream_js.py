@@ -46,6 +46,17 @@ NOTE_WAITS = """(
   null
 )"""
 
+#: Counts how often the shared worker is opened.
+COUNT_WORKERS = """() => {
+  window.workers = 0;
+  window.SharedWorker = class extends SharedWorker {
+    constructor(...args) {
+      super(...args);
+      window.workers++;
+    }
+  };
+}"""
+
 
 class Tab:
     """A page with a client."""
@@ -150,6 +161,30 @@ async def test_a_tab_goes_on_when_another_crashes_and_takes_the_shared_worker_wi
 
         await second.until("turn.ended && turn.text === 'Once upon'")
         assert second.sockets == 0
+
+
+async def test_a_tab_goes_on_when_the_shared_worker_loses_its_lock_and_watches_the_next_one(
+    browser: Browser, node: str, worker: FakeWorker
+) -> None:
+    async with tabs(browser, node) as [tab]:
+        await tab.page.evaluate(COUNT_WORKERS)
+        await tab.connect("shared")
+        await tab.ask("One?")
+        await worker.claim()
+        worker.say("Once")
+        await tab.until("turn.text === 'Once'")
+
+        locks = "Object.values(await navigator.locks.query()).map(([lock]) => lock?.name)"
+        watched = f"(([held, watched]) => held && held === watched)({locks})"
+        await tab.until(watched)
+        [lost, _] = await tab.do(locks)
+        await tab.do("navigator.locks.request(args[0], { steal: true }, () => {})", lost)
+
+        await tab.until(f"!({locks}).includes({lost!r}) && {watched}")
+        worker.say(" upon")
+        worker.end()
+        await tab.until("turn.ended && turn.text === 'Once upon'")
+        assert await tab.do("workers") == 2
 
 
 async def test_a_reload_in_mid_answer_goes_on_with_the_whole_text(

@@ -1,7 +1,7 @@
 -- include: ending, statistics
 -- Append the events of one engine step, for any number of turns, and publish them. Each turn's part is refused or
 -- written as a whole.
--- Arguments: worker (name); log_seconds, store_seconds, unstored_seconds; parts, a list with for each turn:
+-- Arguments: worker (name); alive_ms, log_seconds, store_seconds, unstored_seconds; parts, a list with for each turn:
 --   id, attempt, first (number of its first event), count (of events),
 --   final: absent while it goes on; 'requeued' to put it back into its queue; else its terminal status,
 --   tokens (integer, with a terminal status): tokens of prompt and answer together,
@@ -35,9 +35,13 @@ for _, part in ipairs(args.parts) do
   elseif status ~= 'in_progress' then verdict = 'ended'
   elseif first ~= tonumber(seq) + 1 then verdict = 'gap'
   else
+    local ending = ends and fields(id, 'successor', 'cancel_requested')
+    local steering = ending and steering_of(ending, final, part.calls)
     for i = 0, count - 1 do
-      local entry = events + width * i
-      emit(id, first + i, ARGV[entry], ARGV[entry + 1], ends and i == count - 1, nodes, width == 3 and ARGV[entry + 2])
+      local entry, final_event = events + width * i, ends and i == count - 1
+      local event = ARGV[entry]
+      if final_event and steering then event = with_steering(event, steering, ending.successor) end
+      emit(id, first + i, event, ARGV[entry + 1], final_event, nodes, width == 3 and ARGV[entry + 2])
     end
     if not final then
       redis.call('HSET', turn_key(id), 'seq', first + count - 1)
@@ -46,13 +50,14 @@ for _, part in ipairs(args.parts) do
         'reserved_tokens', 'budget_day', 'conversation', 'bytes')
       if ends then
         redis.call('HSET', turn_key(id), 'seq', first + count - 1, 'status', final, 'error', ARGV[last],
-          'response', ARGV[last + 1], 'output', ARGV[last + 2])
+          'response', with_steering(ARGV[last + 1], steering, ending.successor), 'output', ARGV[last + 2])
         if part.calls then redis.call('HSET', turn_key(id), 'calls', ARGV[last + 3]) end
         if record.bytes then
           redis.call('HINCRBY', turn_key(id), 'bytes', #ARGV[last + 2] + (part.calls and #ARGV[last + 3] or 0))
         end
         record_duration(record.model, record.tier, now - record.claimed_at + (record.running_ms or 0))
-        release(id, record, part.tokens)
+        release(id, record, part.tokens, final)
+        settle_steers(id, record.owner, steering)
       else
         redis.call('HSET', turn_key(id), 'seq', first + count - 1)
         if requeue(id, record, now) then

@@ -1,4 +1,4 @@
--- include: events, slots, owner, conversation
+-- include: events, slots, owner, conversation, steering, webhooks
 -- Ends turns. Arguments: args.log_seconds, args.store_seconds and args.unstored_seconds (retention of a log, of
 -- a stored record and of one that is not stored).
 
@@ -13,9 +13,9 @@ local function expire_turn(id, record)
   if log then count_bytes(record.owner, log, counted_until(args.log_seconds)) end
 end
 
--- Release all that a turn held while it was active. `used` is its number of tokens. `record` has model, store, batch,
--- owner, conversation, reserved_tokens and budget_day.
-local function release(id, record, used)
+-- Release all that a turn held while it was active, and announce its end. `used` is its number of tokens, `status` its
+-- last. `record` has model, store, batch, owner, conversation, reserved_tokens and budget_day.
+local function release(id, record, used, status)
   leave_slot(id, record.model)
   redis.call('ZREM', watches_key(), id)
   redis.call('ZREM', deadlines_key(), id)
@@ -26,19 +26,25 @@ local function release(id, record, used)
     redis.call('RPUSH', batch_ended_key(record.batch), id)
     -- Longer than any turn on it is kept; a batch that has ended itself leaves nothing behind.
     redis.call('EXPIRE', batch_ended_key(record.batch), 2 * args.unstored_seconds)
+  else
+    announce_end(record.owner, 'response.' .. status, id)
   end
 end
 
--- Write the terminal event of a turn that no worker runs.
-local function finish(id, record, type, status, error)
+-- Write the terminal event of a turn that no worker runs. `response` is the response's JSON at its end; nil: as it was.
+local function finish(id, record, type, status, error, response)
   if record.status == 'queued' then
     begin_log(id, record)
     stop_waiting(record.owner, record.batch)
   end
   local seq = tonumber(record.seq) + 1
+  local steering = steering_of(record, status, false)
+  response = with_steering(response or record.response, steering, record.successor)
   redis.call('HSET', turn_key(id), 'seq', seq, 'status', status, 'error', error)
-  emit(id, seq, lifecycle(type, seq, status, error, '', record.response), '', true, record.nodes)
-  release(id, record, 0)
+  if steering then redis.call('HSET', turn_key(id), 'response', response) end
+  emit(id, seq, lifecycle(type, seq, status, error, '', response), '', true, record.nodes)
+  release(id, record, 0, status)
+  settle_steers(id, record.owner, steering)
 end
 
 -- Cancel a turn. One that waits ends at once, and its tag goes back to its owner if none of the owner's turns came

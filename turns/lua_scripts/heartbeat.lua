@@ -3,8 +3,8 @@
 -- Arguments: model, worker (names), lease_ms, alive_ms (milliseconds), slots (of the worker), turns: a list of
 --   {id, attempt}.
 -- ARGV[2]: the model's self-description (JSON, see turns/record.py).
--- Returns for each turn one word: ok, cancel (it is to end), preempt (it is to be requeued), lost (it ended, or another
---   attempt has it).
+-- Returns for each turn one word: ok, cancel (it is to end), steer (it is to end with its next slice), preempt (it is to
+--   be requeued), lost (it ended, or another attempt has it).
 local model, now, verdicts = args.model, now_ms(), {}
 
 redis.call('ZADD', heartbeats_key(model), now, args.worker)
@@ -14,12 +14,12 @@ redis.call('HSET', models_key(), model, ARGV[2])
 preempt(model, now, capacity_of(model, now))
 for _, turn in ipairs(args.turns) do
   local id = turn[1]
-  local record = fields(id, 'attempt', 'status', 'cancel_requested', 'worker')
+  local record = fields(id, 'attempt', 'status', 'cancel_requested', 'worker', 'successor')
   local verdict = 'lost'
   -- A turn that an operator put back has no worker.
   if tonumber(record.attempt) == turn[2] and record.status == 'in_progress' and record.worker == args.worker then
     redis.call('ZADD', leases_key(), now + args.lease_ms, id)
-    verdict = record.cancel_requested and 'cancel'
+    verdict = record.cancel_requested and 'cancel' or record.successor and 'steer'
       or redis.call('ZSCORE', preempted_key(model), id) and 'preempt' or 'ok'
   end
   verdicts[#verdicts + 1] = verdict

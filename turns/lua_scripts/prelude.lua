@@ -2,8 +2,8 @@
 --
 -- ARGV[1] is one JSON object with the arguments by name; an absent argument is nil. Large texts (JSON, token ids)
 -- follow as plain entries from ARGV[2] on, so that they are not escaped twice; each script's header lists them.
--- VERSION, the newest record version that this code reads, PREFIX, which is before every key, and the key functions come
--- before this text (turns/lua.py).
+-- VERSION, the newest record version that this code reads, and PREFIX, which is before every key, come before this
+-- text (turns/lua.py).
 
 local args = cjson.decode(ARGV[1])
 

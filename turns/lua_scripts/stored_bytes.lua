@@ -88,8 +88,8 @@ local function count_new_record(owner, bytes, seconds)
   return {stored_until = until_second, stored_bytes = bytes}
 end
 
--- Delete a turn: its record and its log.
+-- Delete a turn: its record, its log and what is left of its steers.
 local function delete_turn(id)
   forget_record(id)
-  redis.call('DEL', turn_key(id), log_key(id))
+  redis.call('DEL', turn_key(id), log_key(id), steers_key(id))
 end

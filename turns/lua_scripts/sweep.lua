@@ -4,7 +4,7 @@
 -- Arguments: max_attempts, unserved_ms (how long a turn waits for a model without workers), log_seconds,
 --   store_seconds, unstored_seconds.
 -- Returns {turns whose worker was lost, id of a turn that was left alone because of its version, or ''}, each turn a list
---   of id, attempt, model, worker, node and request id, as texts.
+--   of id, attempt, model, worker, node, request id and traceparent, as texts, and milliseconds since its claim.
 
 -- Turns handled in one call for each reason, and records looked at for them.
 local MAX_HANDLED, MAX_READ = 100, 1000
@@ -38,7 +38,8 @@ if now >= grace then
     if not record then return end
     leave_slot(id, record.model)
     if record.status ~= 'in_progress' then return end
-    moved[#moved + 1] = {id, record.attempt, record.model, record.worker or '', origin_node(record), record.request_id or ''}
+    moved[#moved + 1] = {id, record.attempt, record.model, record.worker or '', origin_node(record),
+      record.request_id or '', record.traceparent or '', now - (record.claimed_at or now)}
     -- Attempts that ended in a requeue do not count as lost.
     local lost = tonumber(record.attempt) - tonumber(record.requeues or 0)
     if lost < args.max_attempts then

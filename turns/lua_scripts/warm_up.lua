@@ -36,5 +36,6 @@ if redis.call('EXISTS', turn_key(id)) == 0 then
   emit(id, 0, created, '', false, '')
   emit(id, 1, completed, '', true, '')
   expire_turn(id, {store = store, conversation = conversation, owner = owner})
+  announce_end(owner, 'response.completed', id)
 end
 return {'ok', created, completed}

@@ -8,7 +8,7 @@ from turnstream.turns.batch import Batch
 from turnstream.turns.batch_store import BatchStore
 from turnstream.turns.connection import connect_async
 from turnstream.turns.files import Files
-from turnstream.turns.limits import OwnerLimits
+from turnstream.turns.owner_limits import CurrentLimits
 from turnstream.turns.tasks import background
 from turnstream.ws_server.batches.blobs import Blobs
 from turnstream.ws_server.batches.expired_files import remove_expired_files
@@ -35,16 +35,17 @@ class BatchService:
     #: How long a file is kept, unless its owner sets another time.
     file_seconds: int
     #: Limits of each owner.
-    owners: OwnerLimits
+    owners: CurrentLimits
 
 
 @asynccontextmanager
 async def open_batches(
-    settings: ServerSettings, directory: Directory, grammars: GrammarCheck
+    settings: ServerSettings, owners: CurrentLimits, directory: Directory, grammars: GrammarCheck
 ) -> AsyncIterator[BatchService]:
     """Open files and batches, and run batches until the context ends."""
     client = connect_async(settings.turns.redis_url, key_prefix=settings.turns.key_prefix)
-    blobs, files, store = Blobs(settings.files), Files(client), BatchStore(client, settings.turns)
+    blobs, files = Blobs(settings.files), Files(client)
+    store = BatchStore(client, settings.turns, owners)
     limits = BatchLimits(
         window=settings.batch_window,
         lines=settings.batch_lines,
@@ -64,10 +65,10 @@ async def open_batches(
                 store=store,
                 blobs=blobs,
                 runners=runners,
-                uploads=Uploads(files, settings.turns.limits, settings.upload_bytes),
+                uploads=Uploads(files, owners, settings.upload_bytes),
                 file_bytes=settings.file_bytes,
                 file_seconds=settings.file_seconds,
-                owners=settings.turns.limits,
+                owners=owners,
             )
     finally:
         # After those tasks: they may be cancelled more than once, and would not wait then.

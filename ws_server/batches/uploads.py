@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager, suppress
 
 from turnstream.turns.errors import Overloaded, RateLimited
 from turnstream.turns.files import File, Files, new_file_id
-from turnstream.turns.limits import OwnerLimits
+from turnstream.turns.owner_limits import CurrentLimits
 from turnstream.ws_server.connections.byte_room import ByteRoom, Share
 
 #: Bytes that are reserved ahead when a client does not say how many there are.
@@ -22,7 +22,7 @@ RENEW_SECONDS = 60.0
 class Uploads:
     """The uploads under way at a node."""
 
-    def __init__(self, files: Files, owners: OwnerLimits, most: int) -> None:
+    def __init__(self, files: Files, owners: CurrentLimits, most: int) -> None:
         self._files = files
         self._owners = owners
         self._room = ByteRoom(most, "The uploads under way")

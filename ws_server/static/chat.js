@@ -34,13 +34,14 @@ const RESPONSE = /^#(resp_[0-9a-f]{32})$/;
 let shown = newConversation();
 
 const key = await unlocked();
-const client = connect({ url: new URL(".", location.href).href, key });
+// A person waits for a server that is full, and may stop that.
+const client = connect({ url: new URL(".", location.href).href, key, retries: 10 });
 const store = new Store(changed);
 const answers = new Answers(client, store, changed);
 const menu = new Menu();
 const scroll = new Scroll($("main"), $("turns"));
 const options = new Options((chosen) => change((conversation) => void (conversation.options = chosen)));
-const transcript = new Transcript($("turns"), answers, { again, edit, step, announce, connected });
+const transcript = new Transcript($("turns"), answers, { client, again, goOn, edit, step, announce });
 const sidebar = new Sidebar({ rename, remove });
 const composer = new Composer({ ask: (text) => ask(text, continued(shown)), stop, editLast });
 
@@ -80,6 +81,12 @@ async function again(turnKey) {
 /** Return an item as a request has it, without what the server added. */
 function asInput({ id, status, ...item }) {
   return item;
+}
+
+/** Ask for the rest of an answer that was cut. */
+async function goOn(turnKey) {
+  await ask("Continue.", turnOf(shown, turnKey));
+  $("question").focus();
 }
 
 async function edit(turnKey, text) {
@@ -195,7 +202,8 @@ async function openLink(code) {
 }
 
 function announce(text) {
-  $("announcement").textContent = text;
+  // In a frame of its own: a long answer takes as long to be laid out again as the frame that ends it.
+  setTimeout(() => ($("announcement").textContent = text), 50);
 }
 
 let wasConnected = false;

@@ -7,13 +7,18 @@ export function stateOf({ id, state, text }) {
   return text ? "writing" : "thinking";
 }
 
+/** Why a turn waits, by the code of the refusal or of the connection's end. */
+const REASONS = {
+  overloaded: "The server is full at the moment",
+  rate_limit_exceeded: "You are at your limit at the moment",
+  restarting: "The server is restarting",
+};
+
 /** Return the line beside an answer. */
-export function noteOf({ id, state, text, response, error, queue }, connected) {
+export function noteOf({ id, state, text, response, error, queue, refusal }, client) {
   switch (state) {
     case "waiting":
-      if (id) return "The server goes on with this answer; it is read when there is a connection.";
-      if (!connected) return "Kept in this browser; it is sent as soon as there is a connection.";
-      return "The server can't take it at the moment; it is asked again.";
+      return waiting(id, client.state === "open", REASONS[(refusal ?? client.error)?.code]);
     case "queued":
       return queue ? "" : "In the queue";
     case "in_progress":
@@ -29,6 +34,14 @@ export function noteOf({ id, state, text, response, error, queue }, connected) {
     default:
       return "";
   }
+}
+
+function waiting(id, connected, reason) {
+  if (connected) return `${reason ?? "The server can't take it at the moment"}; it is asked again.`;
+  const kept = id
+    ? "The answer goes on at the server, and is read when there is a connection."
+    : "Kept in this browser, and sent as soon as there is a connection.";
+  return reason ? `${reason}. ${kept}` : kept;
 }
 
 function cut(reason) {

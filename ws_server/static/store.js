@@ -22,12 +22,12 @@
 const NAME = "turnstream-conversations";
 
 export class Store {
-  #database;
+  /** The database once it is open; a browser may close it at any time, as when the site's data is cleared. */
+  #database = null;
   #tabs = new BroadcastChannel(NAME);
 
   /** @param onChange called with the id of a conversation that another tab has changed or removed */
   constructor(onChange) {
-    this.#database = opened();
     this.#tabs.onmessage = ({ data }) => onChange(data);
   }
 
@@ -86,6 +86,7 @@ export class Store {
   }
 
   async #run(mode, action) {
+    this.#database ??= opened(() => (this.#database = null));
     const transaction = (await this.#database).transaction(["conversations", "deletions"], mode);
     const request = action({
       conversations: transaction.objectStore("conversations"),
@@ -98,14 +99,17 @@ export class Store {
   }
 }
 
-function opened() {
+function opened(onClose) {
   return new Promise((resolve, reject) => {
     const request = indexedDB.open(NAME, 1);
     request.onupgradeneeded = () => {
       request.result.createObjectStore("conversations", { keyPath: "id" });
       request.result.createObjectStore("deletions");
     };
-    request.onsuccess = () => resolve(request.result);
+    request.onsuccess = () => {
+      request.result.onclose = onClose;
+      resolve(request.result);
+    };
     request.onerror = () => reject(request.error);
   });
 }

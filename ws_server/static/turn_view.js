@@ -12,6 +12,7 @@ export class TurnView {
   #queue = new QueueLine();
   #note = made("p", "note");
   #step = made("div", "step");
+  #goOn = button("Continue", "Continue the answer", () => this.actions.goOn(this.turn.key));
   #tools = made("div", "tools");
   #shown = null;
   #unsubscribe = () => {};
@@ -21,7 +22,7 @@ export class TurnView {
 
   /**
    * @param turn its record
-   * @param actions what the page does: again, edit, step, announce, connected
+   * @param actions what the page does: again, goOn, edit, step, announce; and its client
    */
   constructor(turn, actions) {
     Object.assign(this, { turn, actions });
@@ -32,8 +33,10 @@ export class TurnView {
       button("Edit", "Edit the question", () => this.#edit()),
       copyButton("Copy the question", () => this.#question.innerText),
     );
+    this.#goOn.classList.add("continue");
     this.#tools.append(
       this.#step,
+      this.#goOn,
       copyButton("Copy the answer", () => this.#shown?.text ?? ""),
       button("Try again", "Try again: ask for another answer", () => actions.again(this.turn.key)),
     );
@@ -80,7 +83,8 @@ export class TurnView {
     this.element.dataset.state = state;
     if (answer.id ?? answer.response) this.element.dataset.response = answer.id ?? answer.response.id;
     this.#queue.update(state === "queued" ? answer.queue : null);
-    this.#note.textContent = noteOf(answer, this.actions.connected());
+    this.#note.textContent = noteOf(answer, this.actions.client);
+    this.#goOn.hidden = !isCut(answer);
     this.#answer.update(answer);
     const place = state === "queued" && answer.queue?.position === 1 ? "next" : state;
     if (place !== this.#place && state === "queued") this.actions.announce(this.#queue.element.textContent);
@@ -153,6 +157,15 @@ export class TurnView {
     this.#question.after(form);
     field.focus();
   }
+}
+
+/** Return whether an answer goes on if it is asked for: calls of tools want their outputs instead. */
+function isCut({ state, response }) {
+  return (
+    state === "incomplete" &&
+    response?.incomplete_details?.reason === "max_output_tokens" &&
+    response.output.every(({ type }) => type === "message")
+  );
 }
 
 /** Return the text that a person wrote. */

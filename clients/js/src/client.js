@@ -3,18 +3,19 @@
 import { TurnstreamError } from "./error.js";
 import { baseOf, request, tokenOf } from "./http.js";
 import { Outbox } from "./outbox.js";
-import { Session } from "./session.js";
+import { next, Session } from "./session.js";
 import { memoryStorage } from "./storage.js";
-import { Turn } from "./turn.js";
+import { newKey, Turn } from "./turn.js";
 
 const KEEP_MS = 1_000;
 
 /**
  * What a client uses of a session, its own or one in a worker.
  *
- * @typedef {Pick<Session, "start" | "cancel" | "wake" | "close">} AnySession
+ * @typedef {Pick<Session, "start" | "cancel" | "steer" | "wake" | "close">} AnySession
  * @typedef {Pick<import("./connection.js").Connection, "state" | "error" | "retryAt">} State
- * @typedef {{report: (ref: string, report: import("./session.js").Report) => void, onState: (state: State) => void}} Listener
+ * @typedef {import("./session.js").Report | import("./steers.js").SteerReport} Report
+ * @typedef {{report: (ref: string, report: Report) => void, onState: (state: State) => void}} Listener
  */
 
 /** Open a connection, and keep it open until `close`. @returns {import("./index.d.ts").Client} */
@@ -40,6 +41,8 @@ export class Client {
   retryAt = null;
   /** @type {Map<string, Turn>} */
   #turns = new Map();
+  /** Takes the answer to input that was added. @type {Map<string, (error: TurnstreamError | null) => void>} */
+  #steers = new Map();
   /** @type {Set<() => void>} */
   #subscribers = new Set();
   #refs = 0;
@@ -57,7 +60,10 @@ export class Client {
     this.#token = tokenOf(options);
     this.#outbox = new Outbox(options.storage ?? memoryStorage());
     this.#session = open({
-      report: (ref, report) => this.#turns.get(ref)?.take(report),
+      report: (ref, report) => {
+        if ("steer" in report) this.#steers.get(ref)?.(report.steer && new TurnstreamError(report.steer));
+        else this.#turns.get(ref)?.take(report);
+      },
       onState: (state) => this.#become(state),
     });
   }
@@ -89,9 +95,11 @@ export class Client {
   async restore() {
     const mine = new Set(this.turns.map(({ key }) => key));
     const entries = (await this.#outbox.all()).filter(([key]) => !mine.has(key));
-    return entries.map(([key, { params, id, lane, at }]) => {
+    return entries.map(([key, { params, id, lane, at, steers = [] }]) => {
       const create = params && { ...params, idempotency_key: key };
-      return this.#start(key, { create, id: id ?? null, last: -1, lane, maybeSent: true }, { at });
+      const turn = this.#start(key, { create, id: id ?? null, last: -1, lane, maybeSent: true }, { at });
+      for (const [idempotencyKey, input] of steers) turn.steer(input, { idempotencyKey });
+      return turn;
     });
   }
 
@@ -126,30 +134,38 @@ export class Client {
   /**
    * @param {string} key
    * @param {import("./session.js").Request} request
-   * @param {{text?: string, at?: number, kept?: Promise<void>}} [options]
+   * @param {{text?: string, at?: number, kept?: Promise<void>, ref?: string}} [options] `ref`: of a turn that the session has
    */
-  #start(key, request, { text, at = 0, kept } = {}) {
-    const ref = String(this.#refs++);
-    let begun = false;
-    const turn = new Turn({ key, ...request, text }, () => {
-      if (begun) this.#session.cancel(ref);
-      else turn.fail(new TurnstreamError({ code: "cancelled", message: "It was cancelled before it was sent." }));
+  #start(key, request, { text, at = 0, kept, ref: given } = {}) {
+    const ref = given ?? String(this.#refs++);
+    let begun = given !== undefined;
+    const turn = new Turn({ key, ...request, text }, {
+      cancel: () => {
+        if (begun) this.#session.cancel(ref);
+        else turn.fail(new TurnstreamError({ code: "cancelled", message: "It was cancelled before it was sent." }));
+      },
+      steer: (steer) => this.#steer(turn, steer),
+      // In the outbox it takes the place of the turn that it continues.
+      follow: (id) => this.#start(key && id, { id, last: -1, lane: request.lane }, { at, ref: next(ref) }),
     });
     if (this.state === "closed") {
       turn.fail(this.#closed());
       return turn;
     }
     this.#turns.set(ref, turn);
-    let known = turn.id;
-    turn.subscribe(() => {
-      if (turn.ended && this.#turns.delete(ref)) {
-        // What a closed client leaves can be restored by the next.
-        if (key && this.state !== "closed") this.#outbox.delete(key);
-      } else if (turn.id !== known) {
-        known = turn.id;
-        if (key && known) this.#outbox.set(key, { id: known, lane: turn.lane, at });
-      }
-    });
+    let known = given ? "" : keptOf(turn);
+    const keep = () => {
+      if (turn.ended) this.#turns.delete(ref);
+      const now = keptOf(turn);
+      // What a closed client leaves can be restored by the next.
+      if (!key || now === known || this.state === "closed") return;
+      known = now;
+      if (!now) return this.#outbox.delete(key);
+      const asked = turn.id ? { id: turn.id } : { params: request.create };
+      this.#outbox.set(key, { ...asked, lane: turn.lane, at, steers: JSON.parse(now)[1] });
+    };
+    turn.subscribe(keep);
+    if (given) keep();
     const begin = () => {
       if (begun) return;
       begun = true;
@@ -160,6 +176,15 @@ export class Client {
     if (kept) void kept.then(begin).then(() => clearTimeout(timer));
     else begin();
     return turn;
+  }
+
+  #steer(/** @type {Turn} */ turn, /** @type {import("./index.d.ts").Steer} */ steer) {
+    const ref = String(this.#refs++);
+    this.#steers.set(ref, (error) => {
+      this.#steers.delete(ref);
+      turn.giveBack(steer, error);
+    });
+    this.#session.steer(ref, { id: /** @type {string} */ (turn.id), input: steer.input, key: steer.key });
   }
 
   #become(/** @type {State} */ { state, error, retryAt }) {
@@ -173,7 +198,8 @@ export class Client {
   }
 }
 
-/** Return a new idempotency key. React Native has no `crypto`. */
-function newKey() {
-  return globalThis.crypto?.randomUUID?.() ?? [1, 2, 3].map(() => Math.random().toString(36).slice(2)).join("");
+/** Return what the outbox has to keep of a turn, as a text: its id, and what the server has not taken; or nothing. */
+function keptOf(/** @type {Turn} */ { id, ended, steers }) {
+  const untaken = steers.filter(({ state }) => state === "waiting").map(({ key, input }) => [key, input]);
+  return ended && !untaken.length ? "" : JSON.stringify([id, untaken]);
 }

@@ -19,6 +19,12 @@ const SILENT_MS = 10_000;
 const REPLY_MS = 4_000;
 const NETWORK_CHANGES = ["online", "offline"];
 
+/** Why the server closed a socket, where that is more than a cut. */
+const CLOSED = new Map([
+  [1012, new TurnstreamError({ code: "restarting", message: "The server is restarting." })],
+  [1013, new TurnstreamError({ code: "overloaded", message: "The server has no room for more at the moment." })],
+]);
+
 /** The lane of cancels and of questions whether the server is there. */
 export const CONTROL = "control";
 
@@ -123,6 +129,7 @@ export class Connection {
         else if (openMs > HANDSHAKE_MS || code === 1012 || code === 1001) this.#failures = 0;
         if (code === 1012) delay = this.#restartMs ?? Math.random() * RESTART_MS;
         if (code === 1013) delay += OVERLOADED_MS;
+        problem ??= CLOSED.get(code) ?? null;
       } catch (error) {
         problem = error instanceof TurnstreamError ? error : noConnection(error);
       }

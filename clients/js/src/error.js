@@ -1,6 +1,7 @@
 // The one error of this package.
 //
-// Its code is the server's, as docs/wire.md lists them, or one of ours: closed, cancelled, no_connection.
+// Its code is the server's, as docs/wire.md lists them, or one of ours: closed, cancelled, no_connection,
+// restarting.
 
 /** What went wrong; `code` is stable. */
 export class TurnstreamError extends Error {

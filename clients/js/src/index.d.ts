@@ -62,6 +62,19 @@ export class TurnstreamError extends Error {
   retryAfter: number | undefined;
 }
 
+/** Input that was added to a turn while it was answered. */
+export interface Steer {
+  /** Its idempotency key: under the same one it is the same input, however often it is sent. */
+  readonly key: string;
+  readonly input: string | readonly object[];
+  /**
+   * `waiting`: the server has not answered. `accepted`: it is part of the turn's successor, or given
+   * back; after calls of tools it waits for their outputs. `failed`: it is not used; `error` says why.
+   */
+  readonly state: "waiting" | "accepted" | "failed";
+  readonly error: TurnstreamError | null;
+}
+
 /** One question and its answer, whatever happens to the connection meanwhile. */
 export interface Turn {
   /** The idempotency key; empty for a turn that was resumed by its id. */
@@ -80,6 +93,8 @@ export interface Turn {
   /** The response as the latest event showed it. */
   readonly response: ResponseObject | null;
   readonly error: TurnstreamError | null;
+  /** Why the server did not take it when it was sent last, while it waits to be sent again. */
+  readonly refusal: TurnstreamError | null;
   /** Grows with every change. */
   readonly version: number;
   /**
@@ -96,6 +111,15 @@ export interface Turn {
   events(): AsyncIterableIterator<TurnEvent>;
   /** Stop the answer, now or when there is a connection; its text so far is kept. */
   cancel(): void;
+  /**
+   * Say more while the answer is written, or waits. The turn ends with its next slice as `incomplete`,
+   * and its successor goes on with the input. Works offline too: then it is sent with the connection.
+   */
+  steer(input: string | readonly object[], options?: { idempotencyKey?: string }): Steer;
+  /** What was added here, in order. */
+  readonly steers: readonly Steer[];
+  /** The turn that goes on with what was added, once this one has ended. */
+  readonly successor: Turn | null;
   /** Call a function after each change; returns a function that ends this. */
   readonly subscribe: (changed: () => void) => () => void;
 }
@@ -138,7 +162,7 @@ export interface SharedOptions extends ConnectOptions {
 /** One connection, or one shared by tabs, with its turns. */
 export interface Client {
   readonly state: ConnectionState;
-  /** Why the state is `closed` or `waiting`, if that is known. */
+  /** Why the state is `closed` or `waiting`, if that is known: `restarting`, `overloaded`, `no_connection` … */
   readonly error: TurnstreamError | null;
   /** When the next attempt is, as `Date.now()` has it, in the state `waiting`. */
   readonly retryAt: number | null;

@@ -1,9 +1,11 @@
 // What is known of turns that have not ended, kept where the caller says.
 //
-// An entry has the whole request until the server has made the response, then only its id. A storage
+// An entry has the whole request until the server has made the response, then only its id; and input
+// that was added to it, with its key, until the server has taken that. A storage
 // that fails must not keep anybody from asking, so its errors are only told to the console.
 
-/** @typedef {{params?: Record<string, unknown>, id?: string, lane: string | null, at: number}} Entry */
+/** @typedef {{params?: Record<string, unknown>, id?: string, lane: string | null, at: number,
+ *   steers?: [string, string | readonly object[]][]}} Entry */
 
 export class Outbox {
   #storage;

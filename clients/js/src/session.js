@@ -6,6 +6,7 @@
 
 import { backOff, Connection, CONTROL } from "./connection.js";
 import { errorOf } from "./http.js";
+import { Steers } from "./steers.js";
 
 // As many turns of a socket run at once; further ones would wait at the server.
 const LANES = 16;
@@ -18,13 +19,19 @@ const ENDS = new Set(["response.completed", "response.incomplete", "response.fai
 /** Return whether an event is the last one of its turn. */
 export const ends = (/** @type {{type: string}} */ event) => ENDS.has(event.type);
 
+/** Return what the last event of a turn says of the input that was added to it. */
+export const steeringOf = (/** @type {any} */ event) => event.response?.steering ?? event.steering;
+
+/** Return the `ref` of what goes on from a turn with that input: nobody has to start it. */
+export const next = (/** @type {string} */ ref) => `${ref}>`;
+
 /**
  * What is to be asked: a new turn (`create`, with its idempotency key), or a response by its `id`.
  *
  * @typedef {{create?: Record<string, unknown>, id: string | null, last: number, lane: string | null, maybeSent?: boolean}} Request
  *
  * @typedef {{code: string, message: string, param?: string | null, status?: number}} Problem
- * @typedef {{event: any} | {sent: boolean} | {error: Problem}} Report
+ * @typedef {{event: any} | {sent: boolean, refusal?: Problem} | {error: Problem}} Report
  *
  * @typedef {Request & {ref: string, wire: string | null, sent: boolean, answered: boolean, size: number,
  *   cancelling: boolean, dropped: boolean, tries: number, delayed: boolean}} Job
@@ -39,22 +46,24 @@ export class Session {
   #usual = new Map();
   #report;
   #retries;
+  #steers;
   #connection;
 
   /**
    * @param {{base: string, token: import("./http.js").Token, WebSocket?: any, retries?: number}} options
-   * @param {(ref: string, report: Report) => void} report
+   * @param {(ref: string, report: Report | import("./steers.js").SteerReport) => void} report
    * @param {(connection: Connection) => void} onState
    */
   constructor(options, report, onState) {
     this.#report = report;
     this.#retries = options.retries ?? 2;
+    this.#steers = new Steers((message) => this.#connection?.send(message) ?? false, report, this.#retries);
     this.#connection = new Connection(options, {
       onState: () => this.#connection && onState(this.#connection),
       onOpen: () => this.#fill(),
       onMessage: (message) => this.#take(message),
       onLost: (code) => this.#lost(code),
-      busy: () => [...this.#wires.values()].some(Boolean),
+      busy: () => this.#steers.busy || [...this.#wires.values()].some(Boolean),
     });
     onState(this.#connection);
   }
@@ -77,6 +86,11 @@ export class Session {
     else if (!job.sent && !job.id) this.#fail(job, { code: "cancelled", message: "It was cancelled before it was sent." });
   }
 
+  /** Add input to a response, now or once there is a connection; report on it under `ref`. */
+  steer(/** @type {string} */ ref, /** @type {import("./steers.js").SteerRequest} */ request) {
+    this.#steers.add(ref, request);
+  }
+
   /** Report no more on the requests whose `ref` begins so; the server goes on with them. */
   drop(/** @type {string} */ prefix) {
     for (const job of this.#jobs.values()) {
@@ -84,6 +98,7 @@ export class Session {
       if (!job.wire) this.#jobs.delete(job.ref);
       job.dropped = true;
     }
+    this.#steers.drop(prefix);
   }
 
   wake() {
@@ -97,6 +112,7 @@ export class Session {
   /** Send what waits, as far as there are lanes. */
   #fill() {
     if (this.#connection?.state !== "open") return;
+    this.#steers.send();
     const busy = new Set();
     for (const job of this.#jobs.values()) {
       const mayStart = !job.wire && !job.delayed && !busy.has(job.lane);
@@ -144,6 +160,7 @@ export class Session {
 
   #take(/** @type {any} */ message) {
     const { stream_id: wire, ...event } = message;
+    if (this.#steers.take(event)) return;
     if (wire === CONTROL && event.status >= 500) return void setTimeout(() => this.#cancelAgain(), backOff(1));
     if (wire === undefined && UNREAD.has(event.error?.code)) {
       return this.#unread({ ...event.error, status: event.status });
@@ -161,7 +178,19 @@ export class Session {
     job.id ??= event.response?.id ?? null;
     if (ends(event)) this.#free(job);
     this.#report(job.ref, { event });
-    if (ends(event)) this.#fill();
+    if (!ends(event)) return;
+    const id = steeringOf(event)?.response_id;
+    if (id) this.#follow({ ...job, ref: next(job.ref), id, last: -1, create: undefined });
+    this.#fill();
+  }
+
+  /** Go on with the successor of a steered turn, which the server sends on the same lane. */
+  #follow(/** @type {Job} */ job) {
+    this.#jobs.set(job.ref, job);
+    this.#wires.set(/** @type {string} */ (job.wire), job);
+    this.#report(job.ref, { sent: true });
+    // The turn that was to be stopped ended before.
+    if (job.cancelling) this.#sendCancel(job);
   }
 
   /** Deal with the refusal of a request: what may be mended by itself is sent again. */
@@ -177,11 +206,12 @@ export class Session {
     const passing = expired || status === 429 || status >= 500 || error.code === "conversation_locked";
     // An answer that exists is waited for as long as it takes, and a token is renewed or the socket ends.
     const most = expired || (job.id !== null && error.code === "overloaded") ? Infinity : this.#retries;
+    const plain = { code: problem.code, message: problem.message, param: problem.param, status };
     if (!passing || error.code === "insufficient_quota" || error.code === "response_lost" || job.tries >= most) {
-      this.#fail(job, { code: problem.code, message: problem.message, param: problem.param, status });
+      this.#fail(job, plain);
       return this.#fill();
     }
-    this.#unplace(job);
+    this.#unplace(job, plain);
     job.delayed = true;
     const again = () => {
       job.delayed = false;
@@ -193,6 +223,7 @@ export class Session {
 
   #lost(/** @type {number} */ code) {
     if (code === 1009) this.#unread(TOO_LARGE);
+    this.#steers.lost();
     for (const job of this.#wires.values()) {
       if (!job) continue;
       this.#unplace(job);
@@ -212,10 +243,16 @@ export class Session {
     for (const job of this.#jobs.values()) if (job.cancelling && job.wire) this.#sendCancel(job);
   }
 
-  #unplace(/** @type {Job} */ job) {
+  /**
+   * Take a request from its lane; it is sent again later.
+   *
+   * @param {Job} job
+   * @param {Problem} [refusal] why the server did not take it
+   */
+  #unplace(job, refusal) {
     if (job.wire !== null && this.#wires.get(job.wire) === job) this.#wires.set(job.wire, null);
     job.wire = null;
-    this.#report(job.ref, { sent: false });
+    this.#report(job.ref, { sent: false, refusal });
   }
 
   #free(/** @type {Job} */ job) {

@@ -1,6 +1,6 @@
 // The SharedWorker: one session for all tabs of one person at one service.
 //
-// From a tab: {open}, {start, request}, {cancel}, {wake}, {answer, token or problem}, {bye}. To a tab:
+// From a tab: {open}, {start, request}, {cancel}, {ref, steer}, {wake}, {answer, token or problem}, {bye}. To a tab:
 // {state}, {ref, report}, {ask, refused}: give the key, {lock}: the name of one that is held as long as
 // the worker lives. A tab that crashes says nothing, so a key is
 // asked of all tabs, and one answer is enough.
@@ -10,13 +10,19 @@ import { Session } from "./session.js";
 /** @type {Map<string, Group>} */
 const groups = new Map();
 
-/** The name of the lock that this worker holds; null where pages have no locks. @type {Promise<string | null>} */
-const held = new Promise((resolve) => {
+/** The name of the lock that this worker holds; null where pages have no locks. @type {string | null} */
+let lock = null;
+
+/** Hold a lock as long as this worker lives; take another if it is lost, as by clearing the site's data. */
+function hold() {
   const name = `turnstream ${Math.random()}`;
-  const hold = () => new Promise(() => resolve(name));
-  if (navigator.locks) navigator.locks.request(name, hold).catch(() => resolve(null));
-  else resolve(null);
-});
+  const held = () => {
+    lock = name;
+    for (const group of groups.values()) group.tell({ lock });
+    return new Promise(() => {});
+  };
+  navigator.locks?.request(name, held).catch(() => lock === name && hold());
+}
 
 /** The tabs that share a session. */
 class Group {
@@ -40,7 +46,7 @@ class Group {
       ({ state, error, retryAt }) => {
         this.closed = state === "closed";
         this.#state = { state, error: plain(error), retryAt };
-        this.#tell({ state: this.#state });
+        this.tell({ state: this.#state });
       },
     );
   }
@@ -50,7 +56,7 @@ class Group {
     const number = this.#numbers++;
     this.#ports.set(number, port);
     port.postMessage({ state: this.#state });
-    void held.then((lock) => lock && port.postMessage({ lock }));
+    if (lock) port.postMessage({ lock });
     for (const { message } of this.#asked.values()) port.postMessage(message);
     return (/** @type {any} */ message) => this.#take(number, message);
   }
@@ -58,6 +64,7 @@ class Group {
   #take(/** @type {number} */ number, /** @type {any} */ message) {
     if (message.start !== undefined) this.#session.start(`${number}:${message.start}`, message.request);
     else if (message.cancel !== undefined) this.#session.cancel(`${number}:${message.cancel}`);
+    else if (message.steer) this.#session.steer(`${number}:${message.ref}`, message.steer);
     else if (message.wake) this.#session.wake();
     else if (message.answer !== undefined) this.#asked.get(message.answer)?.settle(message);
     else if (message.bye) {
@@ -80,11 +87,12 @@ class Group {
           else reject(new Error(problem));
         },
       });
-      this.#tell(message);
+      this.tell(message);
     });
   }
 
-  #tell(/** @type {object} */ message) {
+  /** Send a message to every tab. */
+  tell(/** @type {object} */ message) {
     for (const port of this.#ports.values()) port.postMessage(message);
   }
 }
@@ -101,6 +109,7 @@ function groupOf({ base, share, retries }) {
   return group;
 }
 
+hold();
 globalThis.addEventListener("connect", (event) => {
   const [port] = /** @type {MessageEvent} */ (event).ports;
   /** @type {((message: any) => void) | null} */

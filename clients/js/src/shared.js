@@ -6,7 +6,7 @@
 
 import { Client, connect as connectAlone, sessionOptions } from "./client.js";
 import { TurnstreamError } from "./error.js";
-import { ends, Session } from "./session.js";
+import { ends, next, Session, steeringOf } from "./session.js";
 
 // A worker that has said nothing by then will not.
 const START_MS = 10_000;
@@ -22,6 +22,8 @@ export function connect(/** @type {import("./index.d.ts").SharedOptions} */ opti
 class WorkerSession {
   /** @type {Map<string, {request: import("./session.js").Request, cancelled: boolean}>} */
   #requests = new Map();
+  /** @type {Map<string, import("./steers.js").SteerRequest>} */
+  #steers = new Map();
   /** @type {MessagePort | null} */
   #port = null;
   /** @type {Session | null} */
@@ -61,6 +63,12 @@ class WorkerSession {
     if (known) known.cancelled = true;
     this.#own?.cancel(ref);
     this.#port?.postMessage({ cancel: ref });
+  }
+
+  steer(/** @type {string} */ ref, /** @type {import("./steers.js").SteerRequest} */ steer) {
+    this.#steers.set(ref, steer);
+    this.#own?.steer(ref, steer);
+    this.#port?.postMessage({ ref, steer });
   }
 
   wake() {
@@ -112,8 +120,8 @@ class WorkerSession {
     } else if (message.state) {
       this.#listener.onState({ ...message.state, error: revived(message.state.error) });
     } else if (message.lock && message.lock !== this.#lock) {
-      // It is free when the worker has ended, or when the site's data was cleared under a living
-      // one: then the same worker names it again, and opening once more would never end.
+      // It is free when the worker has ended, or has lost it while it lives: then the same worker may
+      // name it once more before it has another, and to open again for that would never end.
       this.#lock = message.lock;
       const { signal } = this.#end;
       navigator.locks.request(message.lock, { signal }, () => this.#reopen(port)).catch(() => {});
@@ -128,8 +136,12 @@ class WorkerSession {
 
   /** Note how far a request is. */
   #note(/** @type {string} */ ref, /** @type {any} */ { event, error }) {
-    const request = this.#requests.get(ref)?.request;
+    const known = this.#requests.get(ref);
+    const request = known?.request;
+    this.#steers.delete(ref);
     if (error || (event && ends(event))) this.#requests.delete(ref);
+    const id = event && ends(event) && steeringOf(event)?.response_id;
+    if (known && id) this.#requests.set(next(ref), { ...known, request: { id, last: -1, lane: known.request.lane } });
     else if (request && event) {
       request.last = event.sequence_number;
       request.id ??= event.response?.id ?? null;
@@ -149,6 +161,7 @@ class WorkerSession {
       this.start(ref, { ...request, maybeSent: true });
       if (cancelled) this.cancel(ref);
     }
+    for (const [ref, steer] of this.#steers) this.steer(ref, steer);
   }
 }
 

@@ -40,7 +40,11 @@ export function indexedDBStorage(name = "turnstream") {
     (opened ??= new Promise((resolve, reject) => {
       const request = indexedDB.open(name, 1);
       request.onupgradeneeded = () => request.result.createObjectStore("outbox");
-      request.onsuccess = () => resolve(request.result);
+      request.onsuccess = () => {
+        // A browser may close it at any time, as when the site's data is cleared.
+        request.result.onclose = () => (opened = undefined);
+        resolve(request.result);
+      };
       request.onerror = () => reject(request.error);
     }));
   /**

@@ -3,6 +3,7 @@
 // The events are kept as long as the turn is, so an iterator that begins late misses nothing.
 
 import { TurnstreamError } from "./error.js";
+import { steeringOf } from "./session.js";
 
 const STATES = new Map([
   ["response.queued", "queued"],
@@ -12,6 +13,10 @@ const STATES = new Map([
   ["response.failed", "failed"],
   ["error", "failed"],
 ]);
+const NOT_ACTIVE = {
+  code: "response_not_active",
+  message: "The response failed or was cancelled, so nothing goes on from it.",
+};
 const FINAL = ["completed", "incomplete", "cancelled", "failed"];
 
 /** @typedef {import("./index.d.ts").TurnEvent} TurnEvent */
@@ -30,6 +35,12 @@ export class Turn {
   response = null;
   /** @type {TurnstreamError | null} */
   error = null;
+  /** @type {TurnstreamError | null} */
+  refusal = null;
+  /** @type {import("./index.d.ts").Steer[]} */
+  steers = [];
+  /** @type {Turn | null} */
+  successor = null;
   version = 0;
   /** Each event, with the text that it adds. @type {{event: TurnEvent, added: string}[]} */
   #events = [];
@@ -37,21 +48,21 @@ export class Turn {
   #subscribers = new Set();
   /** The state that the events say, whether there is a connection or not. @type {import("./index.d.ts").TurnState} */
   #known = "sent";
-  #cancel;
+  #act;
   #resolve = (/** @type {any} */ _response) => {};
   #reject = (/** @type {TurnstreamError} */ _error) => {};
 
   /**
    * @param {{key: string, lane: string | null, id: string | null, last: number, text?: string}} request
-   * @param {() => void} cancel
+   * @param {{cancel: () => void, steer: (steer: import("./index.d.ts").Steer) => void, follow: (id: string) => Turn}} act
    */
-  constructor({ key, lane, id, last, text = "" }, cancel) {
+  constructor({ key, lane, id, last, text = "" }, act) {
     this.key = key;
     this.lane = lane;
     this.id = id;
     this.last = last;
     this.text = text;
-    this.#cancel = cancel;
+    this.#act = act;
     /** @type {Promise<import("./index.d.ts").ResponseObject>} */
     this.done = new Promise((resolve, reject) => {
       this.#resolve = resolve;
@@ -66,7 +77,27 @@ export class Turn {
   }
 
   cancel() {
-    if (!this.ended) this.#cancel();
+    if (!this.ended) this.#act.cancel();
+  }
+
+  /**
+   * @param {string | readonly object[]} input
+   * @param {{idempotencyKey?: string}} [options]
+   */
+  steer(input, { idempotencyKey = newKey() } = {}) {
+    /** @type {import("./index.d.ts").Steer} */
+    const steer = { key: idempotencyKey, input, state: "waiting", error: null };
+    this.steers.push(steer);
+    if (this.id) this.#act.steer(steer);
+    else if (this.ended) this.giveBack(steer, new TurnstreamError(NOT_ACTIVE));
+    this.#changed();
+    return steer;
+  }
+
+  /** Note that the server has taken input, or why it is not used. */
+  giveBack(/** @type {any} */ steer, /** @type {TurnstreamError | null} */ error) {
+    Object.assign(steer, { state: error ? "failed" : "accepted", error });
+    this.#changed();
   }
 
   subscribe = (/** @type {() => void} */ changed) => {
@@ -99,7 +130,10 @@ export class Turn {
     if (this.ended) return;
     if ("error" in report) this.fail(new TurnstreamError(report.error));
     else if ("event" in report) this.#apply(report.event);
-    else this.state = report.sent ? this.#known : "waiting";
+    else {
+      this.state = report.sent ? this.#known : "waiting";
+      this.refusal = report.refusal ? new TurnstreamError(report.refusal) : null;
+    }
     this.#changed();
   }
 
@@ -108,6 +142,7 @@ export class Turn {
     if (this.ended) return;
     this.error = error;
     this.state = error.code === "cancelled" ? "cancelled" : "failed";
+    if (!this.id) for (const steer of this.steers) this.giveBack(steer, new TurnstreamError(NOT_ACTIVE));
     this.#reject(error);
     this.#changed();
   }
@@ -120,8 +155,16 @@ export class Turn {
     this.#events.push({ event, added: this.text.slice(before.length) });
     this.last = Math.max(this.last, event.sequence_number ?? -1);
     this.response = event.response ?? this.response;
-    this.id ??= this.response?.id ?? null;
+    if (!this.id && this.response) {
+      this.id = this.response.id;
+      for (const steer of this.steers) this.#act.steer(steer);
+    }
     this.queue = event.type === "response.queued" ? (event.queue ?? null) : null;
+    const { outcome, response_id } = steeringOf(event) ?? {};
+    if (response_id) this.successor = this.#act.follow(response_id);
+    for (const steer of this.steers) {
+      if (outcome === "failed" && steer.state === "accepted") this.giveBack(steer, new TurnstreamError(NOT_ACTIVE));
+    }
     this.#become(event);
   }
 
@@ -149,4 +192,9 @@ export class Turn {
     this.version++;
     for (const changed of [...this.#subscribers]) changed();
   }
+}
+
+/** Return a new idempotency key. React Native has no `crypto`. */
+export function newKey() {
+  return globalThis.crypto?.randomUUID?.() ?? [1, 2, 3].map(() => Math.random().toString(36).slice(2)).join("");
 }

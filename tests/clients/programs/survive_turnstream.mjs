@@ -34,7 +34,17 @@ const stored = async ({ id }) => (await client.http(`responses/${id}`)).output[0
 await please("cut at random");
 const turns = [null, null, "one", "one"].map((lane, i) => client.create({ ...STORY, seed: i }, { lane: lane ?? undefined }));
 const texts = await Promise.all(turns.map(joined));
+// More is said while another answer is written: it ends, and its successor goes on with that.
+const long = client.create({ ...STORY, max_output_tokens: 600 });
+const more = [long.steer("Who directed Titanic?"), long.steer("And when?")];
+const response = await long.done;
+const successor = await long.successor.done;
 await please("stop");
+said.steered = [more.map(({ state }) => state), response.incomplete_details.reason, successor.status];
+said.follows = successor.previous_response_id === long.id;
+const { data } = await client.http(`responses/${successor.id}/input_items?order=asc`);
+said.added = data.map(({ content }) => content[0].text);
+said.given = [long.successor.text, await stored(long.successor)];
 said.cut = [texts, await Promise.all(turns.map(stored))];
 
 // The request arrives and its answer does not.

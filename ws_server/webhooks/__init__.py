@@ -1,0 +1,1 @@
+"""Webhooks: endpoints over HTTP, and the tasks that deliver events to them."""
