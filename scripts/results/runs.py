@@ -34,7 +34,7 @@ QUICK_BENCHMARKS = ("slicer", "decode")
 QUICK_TESTS = ("tests/faults/test_socket.py", "tests/faults/test_client.py")
 CHAOS_TURNS = {False: 1000, True: 60}
 #: A program that takes longer is ended.
-LIMIT_SECONDS = 900.0
+LIMIT_SECONDS = 1200.0
 END_SECONDS = 60.0
 
 

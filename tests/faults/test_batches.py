@@ -15,7 +15,7 @@ from harness.service import Service
 from tests.effort import examples
 from tests.faults.conftest import Question, until_all_work, worker_names
 
-LINES = examples(48, 160)
+LINES = examples(36, 160)
 #: A temperature at which each seed gives another answer.
 SEEDS = 6
 TIMEOUT_SECONDS = 180.0

@@ -43,7 +43,8 @@ def sentinels(tmp_path: Path) -> Iterator[Sentinels]:
 
 @pytest.fixture
 def settings(sentinels: Sentinels) -> TurnSettings:
-    return TurnSettings(redis_url=sentinels.url, lease_seconds=1.0)
+    # A lease outlives a failover, on a busy machine too; one test waits for its end.
+    return TurnSettings(redis_url=sentinels.url, lease_seconds=3.0)
 
 
 @pytest.fixture
