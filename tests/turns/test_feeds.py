@@ -3,7 +3,7 @@
 import asyncio
 import dataclasses
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any
 
@@ -12,6 +12,8 @@ from redis.asyncio import Redis
 
 from tests.turns.conftest import MakeTurn, ending, submitted
 from turnstream.turns import keys
+from turnstream.turns.batch import Batch
+from turnstream.turns.batch_store import BatchStore
 from turnstream.turns.client import TurnClient, open_client
 from turnstream.turns.conversations import Conversation
 from turnstream.turns.errors import ConversationNotFound, ResponseNotFound, StreamExpired
@@ -20,6 +22,7 @@ from turnstream.turns.ids import new_conversation_id
 from turnstream.turns.log import Log
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
+from turnstream.turns.steering import Steer, key_of
 from turnstream.turns.tasks import end
 from turnstream.turns.turn import Message, Turn
 
@@ -193,7 +196,7 @@ async def test_nothing_is_kept_for_turns_that_nobody_follows(
     assert await redis.keys("ts:feed*") == []
 
 
-async def test_entries_that_were_not_heard_are_read_once_the_subscription_is_renewed(
+async def test_entries_that_were_missed_are_read_once_the_subscription_is_renewed(
     turn_client: TurnClient, redis: "Redis", conversation: str
 ) -> None:
     async with turn_client.feeds.follow(conversation, "ann", after=-1) as feed:
@@ -204,7 +207,7 @@ async def test_entries_that_were_not_heard_are_read_once_the_subscription_is_ren
 
 
 @pytest.mark.parametrize("late", [False, True])
-async def test_a_deletion_that_was_not_heard_ends_the_feed_all_the_same(
+async def test_a_deletion_that_was_missed_ends_the_feed_all_the_same(
     turn_client: TurnClient, redis: "Redis", conversation: str, late: bool
 ) -> None:
     async with turn_client.feeds.follow(conversation, "ann", after=-1) as feed:
@@ -217,3 +220,46 @@ async def test_a_deletion_that_was_not_heard_ends_the_feed_all_the_same(
         feed.follower.resync()
         kinds = [kind for kind, _, _ in said(await read(feed, 9))]
     assert kinds == (["deleted"] if late else ["item.created", "deleted"])
+
+
+async def test_a_warm_up_and_a_line_of_a_batch_are_in_the_feed_of_their_tree(
+    turn_client: TurnClient,
+    store: BatchStore,
+    batch: Batch,
+    line_of: Callable[[Batch, int], Turn],
+    make_turn: MakeTurn,
+) -> None:
+    root = await submitted(turn_client, dataclasses.replace(make_turn(), generate=False))
+    async with turn_client.feeds.follow(root.id, "ann", after=-1) as feed:
+        warm_up, line = (
+            dataclasses.replace(turn, previous_response_id=root.id)
+            for turn in (dataclasses.replace(make_turn(), generate=False), line_of(batch, 1))
+        )
+        await submitted(turn_client, warm_up)
+        await store.submit_lines(batch, [line])
+        entries = await read(feed, 6)
+
+    assert said(entries)[1:] == [
+        ("response.created", root.id, ""),
+        ("response.ended", root.id, "completed"),
+        ("response.created", warm_up.id, ""),
+        ("response.ended", warm_up.id, "completed"),
+        ("response.created", line.id, ""),
+    ]
+
+
+async def test_a_steered_turn_ends_in_the_feed_before_its_successor_is_made(
+    turn_client: TurnClient, make_turn: MakeTurn, conversation: str
+) -> None:
+    turn = await submitted(turn_client, in_conversation(make_turn(), conversation))
+    async with turn_client.feeds.follow(conversation, "ann", after=2) as feed:
+        target = await turn_client.steering.target(turn.id, "ann")
+        more = (Message("user", "Shorter!"),)
+        await turn_client.steering.steer(
+            target, Steer(items=more, input="[]", key=key_of(more, None))
+        )
+        ended, made = await read(feed, 2)
+
+    assert said([ended, made])[0] == ("response.ended", turn.id, "incomplete")
+    assert made["type"].endswith(".response.created")
+    assert made["response_id"] != turn.id

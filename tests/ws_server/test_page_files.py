@@ -20,10 +20,10 @@ from turnstream.turns.environment import read_all
 from turnstream.ws_server.page import DEMO_EXAMPLES, EXAMPLES, PageSettings
 from turnstream.ws_server.page_files import STATIC, read_files
 
-MOST_BYTES = 60_000
+MOST_BYTES = 64_000
 
 
-def test_all_that_the_page_loads_is_at_most_60_kb() -> None:
+def test_all_that_the_page_loads_is_at_most_64_kb() -> None:
     page = len(gzip.compress((STATIC / "index.html").read_bytes()))
     files = {name: len(file.compressed) for name, file in read_files().items()}
     for name in ("vendor/marked.LICENSE", "turnstream/index.js", "turnstream/storage.js"):
