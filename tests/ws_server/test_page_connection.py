@@ -23,6 +23,18 @@ from turnstream.turns.connection import connect
 #: A tab's own socket: Playwright can't take a shared worker offline, nor change its socket.
 ALONE = "delete window.SharedWorker;"
 
+#: Keeps the socket of a tab with a query closed until it is told otherwise, and deaf then.
+LATE = (
+    ALONE
+    + """
+const told = new Promise((resolve) => (window.go = resolve));
+const { set } = Object.getOwnPropertyDescriptor(WebSocket.prototype, "onopen");
+const open = { set(act) { set.call(this, act && ((event) => told.then(() => act(event)))); } };
+if (location.search)
+  Object.defineProperties(WebSocket.prototype, { onopen: open, onmessage: { set() {} } });
+"""
+)
+
 #: Wraps the page's sockets: one is cut, an event is lost, one comes twice, the network goes away.
 FAULTS = (
     ALONE
@@ -149,6 +161,35 @@ async def test_a_reload_in_mid_answer_and_a_second_tab_show_each_word_once(
             worker.end()
             assert await first.becomes(tab.locator(".turn").last, "completed") == "Two."
         first.assert_nothing_went_wrong()
+
+
+async def test_a_tab_that_is_late_takes_nothing_back_of_what_another_knows(
+    browser: Browser, node: str, worker: FakeWorker
+) -> None:
+    async with visit(browser, node, before=LATE) as first:
+        turns = first.page.locator(".turn")
+        for text in ("One?", "Two?"):
+            turn = await first.ask(text)
+            await worker.claim()
+            worker.say(f"{text[:-1]}.")
+            if text == "One?":
+                worker.end()
+                await first.ends(turn)
+                # It asks the second question as well.
+                late = await first.page.context.new_page()
+                await late.goto(first.page.url.replace("/#", "/?late#"))
+                await expect(late.locator(".answer")).to_have_text("One.")
+        worker.end()
+        await first.becomes(turns.last, "completed")
+        await expect(late.locator(".turn")).to_have_count(2)
+
+        await late.evaluate("go()")
+
+        await late.locator('.turn[data-state="sent"]').wait_for()
+        turn = await first.ask("Three?")
+        texts = [message.text for message in (await worker.claim()).messages]
+        assert texts == ["One?", "One.", "Two?", "Two.", "Three?"]
+        await expect(turns.locator(".note")).to_have_text(["", "", "Thinking"])
 
 
 async def test_another_device_goes_on_with_an_answer_by_its_link(

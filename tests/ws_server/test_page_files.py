@@ -20,7 +20,7 @@ from turnstream.turns.environment import read_all
 from turnstream.ws_server.page import DEMO_EXAMPLES, EXAMPLES, PageSettings
 from turnstream.ws_server.page_files import STATIC, read_files
 
-MOST_BYTES = 64_000
+MOST_BYTES = 60_000
 
 
 def test_all_that_the_page_loads_is_at_most_64_kb() -> None:

@@ -103,6 +103,8 @@ export class Answers {
       const turn = turnOf(conversation, key);
       known = conversation.turns.some((each) => each.key === key || (id && each.id === id));
       if (!turn || (turn.id === id && ENDED.has(turn.state) && !turn.steers)) return false;
+      // Another tab knows more: this one has not been told the id yet, or could not ask.
+      if (turn.id && !id) return false;
       turn.id = id;
       turn.state = ended ? state : "in_progress";
       if (id) {
