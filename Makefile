@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run tools test test-long test-faults test-vllm chaos fuzz check format eval-demo bench sbom clean
+.PHONY: help run tools test test-long test-faults test-vllm chaos fuzz check format eval-demo bench results sbom clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -83,6 +83,9 @@ sbom: $(BIN)/python ## Write the SBOM of the front end, CycloneDX, to build/turn
 	@$(BIN)/python -m pip --disable-pip-version-check --python build/sbom/tool/bin/python install --quiet 'cyclonedx-bom==7.5.0'
 	@build/sbom/tool/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
 		-o build/turnstream.cdx.json build/sbom/front-end/bin/python
+
+results: $(VENV)/.dev-ready ## Run what can be counted and measured, and write docs/results.md (some 25 minutes).
+	@$(BIN)/python -m scripts.results $(ARGS)
 
 clean: ## Remove the environment and what the tools left.
 	rm -rf $(VENV) $(VLLM_VENV) $(NODE_FOLDERS:%=%/node_modules) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
