@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run tools test test-long test-faults test-vllm chaos fuzz check format eval-demo bench results clean
+.PHONY: help run tools test test-long test-faults test-vllm chaos fuzz check format eval-demo bench results sbom clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -73,6 +73,16 @@ eval-demo: $(VENV)/.dev-ready ## Ask the demo model its questions and print the 
 
 bench: $(VENV)/.dev-ready ## Run the benchmarks, one after the other.
 	@set -e; for name in $(BENCHMARKS); do echo "== benchmarks.$$name"; $(BIN)/python -m benchmarks.$$name $(ARGS); done
+
+# What a front end is made of, in an environment of its own; an image's is made with the same tool from the image.
+sbom: $(BIN)/python ## Write the SBOM of the front end, CycloneDX, to build/turnstream.cdx.json.
+	@mkdir -p build
+	@$(BIN)/python -m venv --clear --without-pip build/sbom/front-end
+	@$(BIN)/python -m venv --clear --without-pip build/sbom/tool
+	@$(BIN)/python -m pip --disable-pip-version-check --python build/sbom/front-end/bin/python install --quiet -c constraints.txt '.[uvloop]'
+	@$(BIN)/python -m pip --disable-pip-version-check --python build/sbom/tool/bin/python install --quiet 'cyclonedx-bom==7.5.0'
+	@build/sbom/tool/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
+		-o build/turnstream.cdx.json build/sbom/front-end/bin/python
 
 results: $(VENV)/.dev-ready ## Run what can be counted and measured, and write docs/results.md (some 25 minutes).
 	@$(BIN)/python -m scripts.results $(ARGS)

@@ -1,10 +1,12 @@
 """The chart's values fit their schema, and its templates use nothing else and are YAML.
 
-Helm itself is not run: it is in no registry that tests install from.
+Helm itself is run where it is on PATH: it is in no registry that tests install from.
 """
 
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any, get_args
 
@@ -88,3 +90,22 @@ def test_workers_are_started_for_the_queues_that_there_are() -> None:
 
     assert re.findall(r'"(\w+)"', tiers) == list(get_args(Tier))
     assert re.sub(r"\{\{.*?\}\}", "x", name) == keys.queue("x", "x")
+
+
+@pytest.mark.parametrize("keda", [False, True])
+def test_helm_accepts_the_chart_and_renders_it(keda: bool, tmp_path: Path) -> None:
+    helm = shutil.which("helm")
+    if helm is None:
+        pytest.skip("no helm on PATH")
+    models = [VALUES["models"][0] | {"keda": VALUES["models"][0]["keda"] | {"enabled": keda}}]
+    values = tmp_path / "values.yaml"
+    values.write_text(yaml.safe_dump({"models": models}))
+    command = (str(CHART), "--values", str(values))
+    subprocess.run([helm, "lint", "--strict", *command], check=True, capture_output=True)
+    made = subprocess.run(
+        [helm, "template", "chat", *command], check=True, capture_output=True, text=True
+    )
+    kinds = [each["kind"] for each in yaml.safe_load_all(made.stdout) if each]
+
+    assert kinds.count("Deployment") == 2
+    assert ("ScaledObject" in kinds) == keda

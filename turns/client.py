@@ -93,14 +93,12 @@ class TurnClient:
         self.counts = TokenCounter(self._redis, calls, self.relay, settings, self.limits, node)
         self._submit = Script(self._direct, "submit")
         self._warm_up = Script(self._direct, "warm_up")
-        self._follow = Script(self._redis, "follow")
-        self._watch = Script(self._redis, "watch")
-        self._sweep = Script(self._redis, "sweep")
-        self._announce = Script(self._redis, "announce")
+        self._follow, self._watch, self._sweep, self._announce, self._cancel = (
+            Script(self._redis, name) for name in ("follow", "watch", "sweep", "announce", "cancel")
+        )
         self._overview = ReadOverview(self._redis, settings)
         self._migrated = False
         self._watch_ms = settings.unread_seconds * 1000
-        self._cancel = Script(self._redis, "cancel")
 
     @asynccontextmanager
     async def submit(self, turn: Turn, room: ReaderRoom | None = None) -> AsyncIterator[Follower]:
