@@ -55,7 +55,7 @@ class Ended:
 
 
 def run(*command: str | Path, folder: Path = ROOT, environ: dict[str, str] | None = None) -> Ended:
-    """Run a program to its end, or to the limit; every other program that it started ends too."""
+    """Run a program to its end; after the limit it gets SIGTERM, and then SIGKILL."""
     began = time.monotonic()
     with subprocess.Popen(
         command,
