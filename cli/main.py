@@ -235,7 +235,7 @@ def add_server_options(parser: argparse.ArgumentParser) -> None:
 
 def add_engine_options(parser: argparse.ArgumentParser) -> None:
     """Add the options of a worker's engine."""
-    option(parser, "--engine", "ENGINE", "the engine: slot or vllm (slot)")
+    option(parser, "--engine", "ENGINE", "the engine: slot, vllm or remote (slot)")
     option(parser, "--device", "DEVICE", "auto, cpu, cuda, cuda:1 … (auto)")
     option(parser, "--dtype", "DTYPE", "auto, float32, bfloat16 or float16 (auto)")
     option(parser, "--chat-template", "FILE", "a chat template in Jinja (the tokenizer's own)")

@@ -11,6 +11,7 @@ from turnstream.cli.chat.settings import ChatSettings
 from turnstream.cli.up_settings import UpSettings
 from turnstream.turns.environment import PREFIX, RENAMED, Setting, declared
 from turnstream.turns.settings import TurnSettings
+from turnstream.workers.remote_settings import RemoteSettings
 from turnstream.workers.settings import WorkerSettings
 from turnstream.ws_server.connections.limits import ConnectionLimits
 from turnstream.ws_server.page import PageSettings
@@ -22,7 +23,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "settings.md"
 SECTIONS: tuple[tuple[str, tuple[type, ...]], ...] = (
     ("Nodes and workers", (TurnSettings,)),
     ("Front end", (ServerSettings, SocketLimits, ConnectionLimits, PageSettings)),
-    ("Worker", (WorkerSettings,)),
+    ("Worker", (WorkerSettings, RemoteSettings)),
     ("`turnstream up`", (UpSettings,)),
     ("`turnstream chat` and `turnstream bulk`", (ChatSettings,)),
 )

@@ -120,7 +120,7 @@ def test_compose_starts_no_redis_without_a_password(compose: dict) -> None:
         for service in services.values()
         if "build" in service
     ]
-    assert len(urls) == 3
+    assert len(urls) == 4
     default = "${TURNSTREAM_REDIS_URL:-redis://:${TURNSTREAM_REDIS_PASSWORD:?"
     assert all(url.startswith(default) for url in urls)
 
@@ -167,7 +167,7 @@ def test_the_sentinels_of_compose_start_as_they_are_configured(
 def test_compose_lets_workers_be_scaled(compose: dict) -> None:
     workers = [s for s in compose["services"].values() if s.get("command") == ["worker"]]
 
-    assert len(workers) == 2
+    assert len(workers) == 3
     assert not any("TURNSTREAM_WORKER_INDEX" in worker["environment"] for worker in workers)
 
 

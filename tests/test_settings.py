@@ -10,6 +10,7 @@ from turnstream.cli.chat.settings import ChatSettings
 from turnstream.cli.up_settings import UpSettings
 from turnstream.turns.environment import PREFIX, RENAMED, Setting, SettingError, declared
 from turnstream.turns.settings import TurnSettings
+from turnstream.workers.remote_settings import RemoteSettings
 from turnstream.workers.settings import WorkerSettings
 from turnstream.ws_server.connections.limits import ConnectionLimits
 from turnstream.ws_server.page import PageSettings
@@ -23,6 +24,7 @@ CLASSES = (
     ConnectionLimits,
     PageSettings,
     WorkerSettings,
+    RemoteSettings,
     UpSettings,
     ChatSettings,
 )

@@ -159,6 +159,9 @@ class SteersRecord(TypedDict):
     #: What was counted for the successor; see `TurnRecord`.
     reserved_tokens: NotRequired[int]
     budget_day: NotRequired[str]
+    #: What its owner's stored bytes have for it; see `TurnRecord`.
+    stored_bytes: NotRequired[int]
+    stored_until: NotRequired[int]
     #: The turn's place in the queue, if it was not claimed yet: its successor's.
     tag: NotRequired[float]
     #: `continued`, `pending` or `failed`, see `turns.shapes.Steering`. Written when the turn ends,

@@ -73,6 +73,10 @@ _CACHE_QUERIES = Counter(
     "Tokens that the engine slot looked for in its cache: prompts, and answers that go on.",
 )
 _CACHE_HITS = Counter("turnstream_prefix_cache_hits_total", "Those of them that it found.")
+_REMOTE_FAILURES = Counter(
+    "turnstream_remote_failures_total",
+    "How often the engine remote stopped using one of its servers.",
+)
 
 # So that each series begins at 0: a rate needs two values.
 for _tier in get_args(Tier):
@@ -119,3 +123,8 @@ def prefix_cache(tokens: int, *, hits: int) -> None:
     """Count tokens that an engine looked for in its cache, and those that it found."""
     _CACHE_QUERIES.inc(tokens)
     _CACHE_HITS.inc(hits)
+
+
+def server_failed() -> None:
+    """Count a server that the engine remote does not use any more."""
+    _REMOTE_FAILURES.inc()

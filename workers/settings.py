@@ -9,8 +9,9 @@ from turnstream.prompts.tools import TOOL_FORMATS
 from turnstream.turns.environment import Setting, SettingError, choice, read_all, seconds, whole
 from turnstream.turns.settings import METRICS_HOST, MODEL, TurnSettings
 from turnstream.workers.prompt_choice import PromptChoice
+from turnstream.workers.remote_settings import RemoteSettings
 
-ENGINES = ("slot", "vllm")
+ENGINES = ("slot", "vllm", "remote")
 QUANTIZE = ("none", "int4", "int8")
 DTYPES = ("auto", "float32", "bfloat16", "float16")
 
@@ -50,6 +51,7 @@ class WorkerSettings:
     """Settings of the `workers` room."""
 
     turns: TurnSettings
+    remote: RemoteSettings = RemoteSettings()
     model: str = MODEL.field()
     lora_base: str = Setting(
         "LORA_BASE",
@@ -64,7 +66,8 @@ class WorkerSettings:
         "ENGINE",
         choice(*ENGINES),
         "slot",
-        "what runs the model: `slot`, or `vllm` with the extra of that name",
+        "what runs the model: `slot`; `vllm`, with the extra of that name; or `remote`, which has"
+        " vLLM's servers do it",
     ).field()
     tensor_parallel: int = Setting(
         "TENSOR_PARALLEL",
@@ -121,7 +124,8 @@ class WorkerSettings:
         whole(0, 4096),
         0,
         "turns that one engine answers at once; 0 takes as many as are likely to fit the memory, up"
-        " to 64 on a GPU and 8 on a CPU",
+        " to 64 on a GPU and 8 on a CPU; with `remote`, as many as `TURNSTREAM_REMOTE_CONCURRENCY`"
+        " allows",
     ).field()
     memory_share: int = Setting(
         "MEMORY_SHARE",
@@ -178,14 +182,33 @@ class WorkerSettings:
         """
         values = read_all(cls, environ)
         cache = _cache_folder(environ)
-        settings = cls(turns=TurnSettings.read(environ), cache=cache, **values)
+        settings = cls(
+            turns=TurnSettings.read(environ),
+            remote=RemoteSettings.read(environ),
+            cache=cache,
+            **values,
+        )
         if settings.tensor_parallel > 1 and settings.engine != "vllm":
             problem = f"must be 1 for the engine {settings.engine}, not {settings.tensor_parallel}"
             raise SettingError("TENSOR_PARALLEL", problem)
+        if settings.engine == "remote":
+            settings.check_remote()
         if settings.chat_template is not None and settings.prompt not in ("auto", "template"):
             problem = f"cannot be used beside TURNSTREAM_PROMPT={settings.prompt}"
             raise SettingError("CHAT_TEMPLATE", problem)
         return settings
+
+    def check_remote(self) -> None:
+        """Raise for settings that do not go with the engine `remote`.
+
+        Raises:
+            SettingError: naming the variable and what is wrong with it.
+        """
+        if not self.remote.urls:
+            raise SettingError("REMOTE_URLS", "must have the servers of the engine remote")
+        if self.quantize != "none":
+            problem = f"must be none for the engine remote, not {self.quantize}; its servers have"
+            raise SettingError("QUANTIZE", f"{problem} the weights")
 
 
 def _cache_folder(environ: Mapping[str, str]) -> Path:

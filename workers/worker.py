@@ -7,6 +7,7 @@ on what Celery does with a message after its delivery.
 import logging
 import os
 import time
+from collections.abc import Callable
 
 from turnstream.prompts import PromptFormat
 from turnstream.prompts.tools import CALL_FORMATS, CallFormat, ToolFormat, format_of_template
@@ -25,8 +26,7 @@ from turnstream.workers.bounded_prompter import BoundedPrompter
 from turnstream.workers.claimer import Claimer
 from turnstream.workers.control import ControlListener
 from turnstream.workers.counter import Counter
-from turnstream.workers.engines.load import LoadedModel, load_engine
-from turnstream.workers.engines.quantised_linear import Quantise
+from turnstream.workers.engines.loaded_model import LoadedModel
 from turnstream.workers.engines.slicing import byte_table, slicers
 from turnstream.workers.engines.tokenizer import LlamaTokenizer
 from turnstream.workers.heartbeat import Heartbeat
@@ -53,23 +53,7 @@ class Worker:
         redis = connect(settings.turns.redis_url, key_prefix=settings.turns.key_prefix)
         self.model = served_name(settings.model)
         with loading_bar(LoadingProgress(redis, self.model).report) as progress:
-            loaded = load_engine(
-                model=checkpoint_of(settings.model),
-                engine=settings.engine,
-                tensor_parallel=settings.tensor_parallel,
-                device=settings.device,
-                dtype=settings.dtype,
-                lora_base=settings.lora_base,
-                quantize=Quantise(settings.quantize),
-                slots=settings.slots or None,
-                context=settings.context,
-                memory_percent=settings.memory_share,
-                cache=settings.cache,
-                compile_cache=settings.compile_cache,
-                after_step=self._after_step,
-                on_progress=progress,
-                choose_prompts=settings.prompts.apply,
-            )
+            loaded = _load(settings, self.model, progress, self._after_step)
         self._engine = loaded.engine
         table = byte_table(loaded.tokenizer)
         traces = open_traces(
@@ -175,6 +159,49 @@ class Worker:
         if not self._draining and not self._engine.healthy():
             log.critical("the engine died; the process ends with code %d", ENGINE_DIED)
             os._exit(ENGINE_DIED)
+
+
+def _load(
+    settings: WorkerSettings,
+    name: str,
+    on_progress: Callable[[float], None],
+    after_step: Callable[[], None],
+) -> LoadedModel:
+    """Start the engine of the settings; only `remote` runs without torch."""
+    model, slots = checkpoint_of(settings.model), settings.slots or None
+    if settings.engine == "remote":
+        from turnstream.workers.engines.load_remote import load_remote
+
+        return load_remote(
+            settings.remote,
+            model=model,
+            name=name,
+            slots=slots,
+            context=settings.context,
+            after_step=after_step,
+            lora_base=settings.lora_base,
+            choose_prompts=settings.prompts.apply,
+        )
+    from turnstream.workers.engines.load import load_engine
+    from turnstream.workers.engines.quantised_linear import Quantise
+
+    return load_engine(
+        model=model,
+        engine=settings.engine,
+        tensor_parallel=settings.tensor_parallel,
+        device=settings.device,
+        dtype=settings.dtype,
+        lora_base=settings.lora_base,
+        quantize=Quantise(settings.quantize),
+        slots=slots,
+        context=settings.context,
+        memory_percent=settings.memory_share,
+        cache=settings.cache,
+        compile_cache=settings.compile_cache,
+        after_step=after_step,
+        on_progress=on_progress,
+        choose_prompts=settings.prompts.apply,
+    )
 
 
 def _tool_format(loaded: LoadedModel, wanted: str) -> ToolFormat:

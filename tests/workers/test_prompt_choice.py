@@ -41,8 +41,8 @@ WRITTEN: dict[str, list[str | int]] = {
         "\n\n### Instruction:\nTwo?\n\n### Response:",
     ],
     "alpaca-ja": [
-        *(1, f"{ALPACA_JA}\n\n### 指示:\nOne?\n\n### 応答:\nOne.", 2),
-        "\n\n### 指示:\nTwo?\n\n### 応答:\n",
+        *(f"{ALPACA_JA}\n\n### 指示:\nOne?\n\n### 応答:One.", 2),
+        "\n\n### 指示:\nTwo?\n\n### 応答:",
     ],
     "youri-chat": ["ユーザー: One?\nシステム: One.\nユーザー: Two?\nシステム: "],
 }

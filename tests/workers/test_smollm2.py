@@ -16,7 +16,8 @@ from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.turn import Message, Request
 from turnstream.workers.engine import Finish
 from turnstream.workers.engines.checkpoint import find
-from turnstream.workers.engines.load import LoadedModel, load_engine
+from turnstream.workers.engines.load import load_engine
+from turnstream.workers.engines.loaded_model import LoadedModel
 from turnstream.workers.engines.slicing import slicers
 from turnstream.workers.prompter import TemplatePrompter
 from turnstream.workers.settings import WorkerSettings

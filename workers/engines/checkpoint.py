@@ -9,9 +9,8 @@ import re
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
@@ -19,10 +18,14 @@ from transformers.utils.import_utils import is_accelerate_available
 
 from turnstream.turns.model_name import GGUF, served_name
 from turnstream.workers.engine import CheckpointError
-from turnstream.workers.engines import gguf, lora, quantised_checkpoint, weight_files
+from turnstream.workers.engines import gguf, lora_config, quantised_checkpoint, weight_files
 from turnstream.workers.engines.families import check_family
 from turnstream.workers.engines.quiet_loading import first_line, quiet
 from turnstream.workers.engines.weight_keys import check_keys
+
+if TYPE_CHECKING:
+    # The engine `remote` runs without it.
+    import torch
 
 #: The model that comes with the project.
 DEMO_FOLDER = Path(__file__).parents[1] / "demo"
@@ -65,7 +68,7 @@ class Checkpoint:
             return self.adapter
         return self.folder
 
-    def unpacked(self, dtype: torch.dtype, cache: Path | None) -> "Checkpoint":
+    def unpacked(self, dtype: "torch.dtype", cache: Path | None) -> "Checkpoint":
         """Return the checkpoint in Hugging Face layout: itself, unless it is GGUF.
 
         Raises:
@@ -97,7 +100,7 @@ def find(model: str, *, lora_base: str = "", engine: str = "slot") -> Checkpoint
     elif model == "smollm2":
         # Its card has these; at temperature 1 it talks nonsense.
         found = replace(_in_file(model, _smollm2()), temperature=0.2, top_p=0.9)
-    elif model and (path / lora.CONFIG).is_file() and not (path / "config.json").is_file():
+    elif model and (path / lora_config.CONFIG).is_file() and not (path / "config.json").is_file():
         return _adapted(path.resolve(), lora_base, engine)
     elif model and path.is_dir():
         found = _in_folder(path.resolve())
@@ -112,7 +115,7 @@ def find(model: str, *, lora_base: str = "", engine: str = "slot") -> Checkpoint
         missing = "file" if model.endswith(GGUF) else "folder"
         raise CheckpointError(f"model {model}: no such {missing}")
     else:
-        found = Checkpoint(name=model, folder=_download(model))
+        found = Checkpoint(name=model, folder=_download(model, engine))
     _check(found, engine)
     return found
 
@@ -136,7 +139,7 @@ def read_config(checkpoint: Checkpoint) -> LlamaConfig:
 
 
 def load_model(
-    checkpoint: Checkpoint, *, device: torch.device, dtype: torch.dtype
+    checkpoint: Checkpoint, *, device: "torch.device", dtype: "torch.dtype"
 ) -> LlamaForCausalLM:
     """Load a checkpoint's weights, in evaluation mode.
 
@@ -184,9 +187,9 @@ def _in_folder(folder: Path) -> Checkpoint:
 
 def _adapted(folder: Path, base: str, engine: str) -> Checkpoint:
     """Return the base of an adapter with the adapter."""
-    name = base or lora.read_config(folder).get("base_model_name_or_path")
+    name = base or lora_config.read_config(folder).get("base_model_name_or_path")
     if not name:
-        raise CheckpointError(f"model {folder.name}: {folder / lora.CONFIG} names no base")
+        raise CheckpointError(f"model {folder.name}: {folder / lora_config.CONFIG} names no base")
     try:
         found = find(name, engine=engine)
     except CheckpointError as exc:
@@ -229,17 +232,21 @@ def _check(checkpoint: Checkpoint, engine: str) -> None:
         raise CheckpointError(f"model {checkpoint.name}: {exc}") from exc
     except (ValueError, AttributeError) as exc:
         raise CheckpointError(f"model {checkpoint.name}: {config} cannot be read") from exc
+    if engine == "remote":
+        return
     try:
         weight_files.check(checkpoint.folder)
     except CheckpointError as exc:
         raise CheckpointError(f"model {checkpoint.name}: {exc}") from exc
 
 
-def _download(name: str) -> Path:
-    wanted = ["*.json", "*.model", "*.jinja", "*.safetensors"]
+def _download(name: str, engine: str) -> Path:
+    wanted = ["*.json", "*.model", "*.jinja"]
+    if engine != "remote":
+        wanted.append("*.safetensors")
     try:
         folder = Path(snapshot_download(name, allow_patterns=wanted))
-        if not any(folder.glob("*.safetensors")):
+        if engine != "remote" and not any(folder.glob("*.safetensors")):
             folder = Path(snapshot_download(name, allow_patterns=[*wanted, "*.bin"]))
     except LocalEntryNotFoundError as exc:
         raise CheckpointError(

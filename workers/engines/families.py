@@ -48,7 +48,7 @@ def check_family(settings: Mapping[str, Any], *, engine: str) -> None:
     kind, made_for = settings.get("model_type"), settings.get("architectures") or []
     what = ", ".join(made_for) or kind
     causal = not made_for or any(name.endswith(_CAUSAL) for name in made_for)
-    if engine == "vllm":
+    if engine != "slot":
         if not causal:
             raise CheckpointError(f"not a causal language model but {what}")
         return

@@ -9,14 +9,18 @@ import re
 import shutil
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GgufConfig
-from transformers.integrations.gguf.reader import GgufHeader
 
 from turnstream.workers.engine import CheckpointError
 from turnstream.workers.engines.model_cache import made_once, version_of
 from turnstream.workers.engines.quiet_loading import first_line, quiet
+
+if TYPE_CHECKING:
+    # The engine `remote` runs without it.
+    import torch
+    from transformers.integrations.gguf.reader import GgufHeader
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +55,7 @@ def check(file: Path) -> str:
         raise CheckpointError(f"{file}: cannot read its config: {first_line(exc)}") from exc
 
 
-def unpacked(file: Path, *, dtype: torch.dtype, cache: Path) -> Path:
+def unpacked(file: Path, *, dtype: "torch.dtype", cache: Path) -> Path:
     """Return the folder with the file's weights in a dtype, its tokenizer and chat template.
 
     Args:
@@ -64,7 +68,7 @@ def unpacked(file: Path, *, dtype: torch.dtype, cache: Path) -> Path:
     return made_once(cache, file.stem, made_of, lambda folder: _unpack(file, folder, dtype))
 
 
-def _unpack(file: Path, folder: Path, dtype: torch.dtype) -> None:
+def _unpack(file: Path, folder: Path, dtype: "torch.dtype") -> None:
     size = dtype.itemsize * sum(math.prod(tensor.shape) for tensor in _header(file).tensors)
     free = shutil.disk_usage(folder.parent).free
     if size > free:
@@ -88,7 +92,9 @@ def _unpack(file: Path, folder: Path, dtype: torch.dtype) -> None:
         raise CheckpointError(f"{file}: cannot unpack it: {first_line(exc)}") from exc
 
 
-def _header(file: Path) -> GgufHeader:
+def _header(file: Path) -> "GgufHeader":
+    from transformers.integrations.gguf.reader import GgufHeader
+
     try:
         return GgufHeader.from_file(str(file))
     except Exception as exc:  # the reader trusts the file

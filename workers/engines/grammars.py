@@ -11,9 +11,8 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-import torch
 from llguidance import LLMatcher, LLTokenizer, hf
-from torch import Tensor
+from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerBase
 
 from turnstream.turns.constraint import Constraint
@@ -31,14 +30,12 @@ class Matcher:
         self._matcher = matcher
         self._vocabulary = vocabulary
 
-    def restrict(self, logits: Tensor) -> None:
-        """Make the tokens that may not come next impossible, in place; ``(vocabulary,)``."""
+    def allowed(self) -> NDArray[np.bool_]:
+        """Return which tokens may come next; ``(vocabulary,)``."""
         begun = time.perf_counter()
         bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
         metrics.CONSTRAINT_MASK.observe(time.perf_counter() - begun)
-        allowed = np.unpackbits(bits, count=self._vocabulary, bitorder="little").view(bool)
-        barred = torch.from_numpy(~allowed).to(logits.device, non_blocking=True)
-        logits.masked_fill_(barred, float("-inf"))
+        return np.unpackbits(bits, count=self._vocabulary, bitorder="little").view(np.bool_)
 
     def accept(self, id: int) -> bool:
         """Follow a token; return False if it may not come here."""

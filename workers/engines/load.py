@@ -1,16 +1,13 @@
 """Load a model and start the engine that the settings ask for; called once per worker."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from turnstream.prompts import PromptFormat
 from turnstream.workers.engine import CheckpointError, Engine
 from turnstream.workers.engines import lora, quantised_checkpoint
 from turnstream.workers.engines.checkpoint import (
@@ -30,6 +27,7 @@ from turnstream.workers.engines.device_setup import (
 from turnstream.workers.engines.families import window
 from turnstream.workers.engines.generation_defaults import read_generation_defaults
 from turnstream.workers.engines.kv_cache import bytes_per_token
+from turnstream.workers.engines.loaded_model import ChoosePrompts, LoadedModel, own_template
 from turnstream.workers.engines.quantised_linear import Quantise, quantise, quantised_dtype
 from turnstream.workers.engines.quiet_loading import reporting
 from turnstream.workers.engines.sizing import fit, most_slots
@@ -39,35 +37,6 @@ from turnstream.workers.engines.tokenizer import LlamaTokenizer, load_tokenizer
 from turnstream.workers.engines.vllm_setup import read_any_config, start_vllm
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadedModel:
-    """A running engine, and what is needed to use it."""
-
-    #: The model's name for clients.
-    name: str
-    engine: Engine
-    tokenizer: LlamaTokenizer
-    prompts: PromptFormat
-    config: LlamaConfig
-    #: The checkpoint's defaults, for turns that do not set their own.
-    temperature: float
-    top_p: float
-
-
-class ChoosePrompts(Protocol):
-    """Gives a tokenizer its chat template, and returns the format of its model's prompts."""
-
-    def __call__(
-        self, tokenizer: LlamaTokenizer, *, name: str, config: Mapping[str, Any]
-    ) -> PromptFormat: ...
-
-
-def _own_template(
-    tokenizer: LlamaTokenizer, *, name: str, config: Mapping[str, Any]
-) -> PromptFormat:
-    return PromptFormat.TEMPLATE
 
 
 def load_engine(
@@ -86,7 +55,7 @@ def load_engine(
     quantize: Quantise = Quantise.NONE,
     lora_base: str = "",
     on_progress: Callable[[float], None] = lambda _: None,
-    choose_prompts: ChoosePrompts = _own_template,
+    choose_prompts: ChoosePrompts = own_template,
 ) -> LoadedModel:
     """Load a model and start its engine.
 
@@ -176,7 +145,6 @@ def load_engine(
         engine=running,
         tokenizer=tokenizer,
         prompts=prompts,
-        config=config,
         temperature=defaults.temperature,
         top_p=defaults.top_p,
     )

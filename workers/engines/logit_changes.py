@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from turnstream.turns.sampling_params import SamplingParams
+from turnstream.workers.engines.grammar_mask import restrict
 from turnstream.workers.engines.grammars import Matcher
 from turnstream.workers.engines.penalties import Penalties, penalties
 from turnstream.workers.engines.to_device import to_device
@@ -53,7 +54,7 @@ class LogitChanges:
         if self._banned is not None and position < self._banned_before:
             logits.index_fill_(0, self._banned, float("-inf"))
         if self._matcher:
-            self._matcher.restrict(logits)
+            restrict(self._matcher, logits)
 
 
 def logit_changes(

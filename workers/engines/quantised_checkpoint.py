@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 
-import torch
 from transformers import PreTrainedModel
 
 from turnstream.workers.engine import CheckpointError
@@ -67,6 +66,9 @@ def try_out(model: str, loaded: PreTrainedModel) -> None:
     Raises:
         CheckpointError: it cannot be computed.
     """
+    # The engine `remote` runs without it.
+    import torch
+
     try:
         with torch.inference_mode():
             loaded(torch.zeros(1, 1, dtype=torch.int64, device=loaded.device))

@@ -6,11 +6,10 @@ and on the length of its prompt at `submit`, so a later attempt continues with o
 """
 
 import asyncio
-import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 from pathlib import Path
 
 from vllm.engine.arg_utils import AsyncEngineArgs
@@ -25,19 +24,17 @@ from turnstream.workers.cache_scope import NO_OWNER, CacheScope
 from turnstream.workers.check_turn import check_turn
 from turnstream.workers.engine import (
     CheckpointError,
-    EngineDead,
     Finish,
     FinishReason,
     OnLogprobs,
     OnStep,
 )
 from turnstream.workers.engines.grammars import Grammars, matcher_of
+from turnstream.workers.engines.loop_turns import LoopTurns
 from turnstream.workers.engines.orphans import ended_with_us
 from turnstream.workers.engines.vllm_grammars import grammar_args
 from turnstream.workers.engines.vllm_start import lora_request, started
 from turnstream.workers.engines.vllm_turn import VllmTurn, finish_of, sampling_params
-
-log = logging.getLogger(__name__)
 
 #: How long vLLM's processes may take to end, once all turns have ended.
 END_SECONDS = 2.0
@@ -77,15 +74,8 @@ class VllmEngine:
         self._eos_ids = eos_ids
         self._grammars = grammars
         self._adapter = adapter and lora_request(adapter)
-        self._after_step = after_step
-        self._after_step_due = False
-        self._turns: dict[VllmTurn, None] = {}
+        self._turns = LoopTurns(self._answer, after_step)
         self._taken = 0
-        self._over = asyncio.Event()
-        # Shared with other threads, under the lock.
-        self._lock = threading.Lock()
-        self._closed = ""
-        self._loop: asyncio.AbstractEventLoop
         self._llm: AsyncLLM
         self._requests: OutputProcessor
         ready: Future[None] = Future()
@@ -129,33 +119,26 @@ class VllmEngine:
             prompt,
             params,
             on_step,
-            self._schedule_cancel,
+            self._turns.schedule_cancel,
             low_priority=low_priority,
             on_logprobs=on_logprobs,
             salt=cache.salt,
             matcher=matcher,
         )
-        with self._lock:
-            if self._closed:
-                raise EngineDead(self._closed)
-            self._loop.call_soon_threadsafe(self._begin, turn)
+        self._turns.submit(turn)
         return turn
 
     def healthy(self) -> bool:
         """Return whether the engine takes turns."""
-        return not self._closed and self._thread.is_alive() and not self._llm.errored
+        return self._turns.open and self._thread.is_alive() and not self._llm.errored
 
     def stop(self, drain_seconds: float) -> None:
         """Let the running turns continue for this long, cancel the rest, and join the thread."""
-        with self._lock:
-            self._closed = self._closed or "the engine was stopped"
-            # The loop has ended if the engine died or was stopped before.
-            with suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(self._wind_up, drain_seconds)
+        self._turns.schedule_end(drain_seconds)
         self._thread.join()
 
     async def _serve(self, args: AsyncEngineArgs, ready: Future[None]) -> None:
-        self._loop = asyncio.get_running_loop()
+        self._turns.run_here()
         with ended_with_us() as all_started:
             try:
                 self._llm = await started(args, self._adapter)
@@ -166,28 +149,21 @@ class VllmEngine:
             try:
                 all_started()
                 ready.set_result(None)
-                await self._over.wait()
+                await self._turns.over.wait()
             finally:
                 self._llm.shutdown(timeout=END_SECONDS)
                 # Its destructor would fail during the interpreter's shutdown.
                 del self._llm
 
-    def _begin(self, turn: VllmTurn) -> None:
-        self._turns[turn] = None
-        if self._over.is_set():
-            self._finish(turn, [], Finish(FinishReason.ERROR, self._closed))
-            return
-        turn.task = self._loop.create_task(self._answer(turn, f"turn-{self._taken}"))
-        self._taken += 1
-
-    async def _answer(self, turn: VllmTurn, id: str) -> None:
+    async def _answer(self, turn: VllmTurn) -> None:
         """Deliver vLLM's outputs of one turn; leaving the loop early aborts it in vLLM."""
+        self._taken += 1
         try:
             async with aclosing(
                 self._llm.generate(
                     turn.input,
                     turn.params,
-                    id,
+                    f"turn-{self._taken}",
                     priority=turn.priority,
                     lora_request=self._adapter,
                 )
@@ -197,10 +173,7 @@ class VllmEngine:
                     if turn.finished and not output.finished:
                         break
         except EngineDeadError as exc:
-            self._die(f"the engine died: {exc}")
-        except Exception as exc:
-            log.exception("vLLM failed with a turn")
-            self._finish(turn, [], Finish(FinishReason.ERROR, f"{type(exc).__name__}: {exc}"))
+            self._turns.die(f"the engine died: {exc}")
 
     def _take(self, turn: VllmTurn, output: RequestOutput) -> None:
         [completion] = output.outputs
@@ -209,77 +182,10 @@ class VllmEngine:
         ended = completion.finish_reason == "stop"
         if not turn.follows(ids, ended=ended):
             message = "the answer's grammar is too complex"
-            self._finish(turn, [], Finish(FinishReason.ERROR, message))
+            self._turns.finish(turn, [], Finish(FinishReason.ERROR, message))
             return
         finish = finish_of(completion.finish_reason)
         if finish is None:
-            self._deliver(turn, ids)
+            self._turns.deliver(turn, ids)
         else:
-            self._finish(turn, ids[:-1] if ended else ids, finish)
-
-    def _deliver(self, turn: VllmTurn, ids: Sequence[int]) -> None:
-        try:
-            turn.deliver(ids, None)
-        except Exception as exc:
-            log.exception("a turn's on_step failed, the turn ends")
-            message = f"on_step failed: {type(exc).__name__}: {exc}"
-            self._finish(turn, [], Finish(FinishReason.ERROR, message))
-        self._schedule_after_step()
-
-    def _finish(self, turn: VllmTurn, ids: Sequence[int], finish: Finish) -> None:
-        """Deliver a turn's finish; only the first call has an effect."""
-        if turn.finished:
-            return
-        turn.finished = True
-        del self._turns[turn]
-        try:
-            turn.deliver(ids, finish)
-        except Exception:
-            log.exception("a turn's on_step failed at its finish")
-        self._schedule_after_step()
-        self._close_when_done()
-
-    def _schedule_cancel(self, turn: VllmTurn) -> None:
-        # The loop has ended, and with it every turn, if the engine was stopped.
-        with suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._cancel, turn)
-
-    def _cancel(self, turn: VllmTurn) -> None:
-        self._finish(turn, [], Finish(FinishReason.CANCELLED))
-        if turn.task:
-            turn.task.cancel()
-
-    def _schedule_after_step(self) -> None:
-        """Call `after_step` once, after the outputs of all turns of this step."""
-        if not self._after_step_due:
-            self._after_step_due = True
-            self._loop.call_soon(self._end_step)
-
-    def _end_step(self) -> None:
-        self._after_step_due = False
-        try:
-            self._after_step()
-        except Exception as exc:
-            log.exception("the engine's step loop died")
-            self._die(f"the engine died: {type(exc).__name__}: {exc}")
-
-    def _die(self, message: str) -> None:
-        with self._lock:
-            if self._over.is_set():
-                return
-            self._closed = message
-        for turn in list(self._turns):
-            self._finish(turn, [], Finish(FinishReason.ERROR, message))
-        self._over.set()
-
-    def _wind_up(self, drain_seconds: float) -> None:
-        self._close_when_done()
-        self._loop.call_later(drain_seconds, self._cancel_all)
-
-    def _cancel_all(self) -> None:
-        for turn in list(self._turns):
-            self._cancel(turn)
-
-    def _close_when_done(self) -> None:
-        if self._closed and not self._turns:
-            self._over.set()
+            self._turns.finish(turn, ids[:-1] if ended else ids, finish)

@@ -14,6 +14,7 @@ from vllm.config import VllmConfig
 from vllm.v1.sample.logits_processor import AdapterLogitsProcessor
 
 from turnstream.turns.constraint import Constraint
+from turnstream.workers.engines.grammar_mask import restrict
 from turnstream.workers.engines.grammars import Grammars
 
 #: Where a turn's grammar is in the extra arguments of its sampling parameters.
@@ -53,15 +54,15 @@ class VllmGrammars(AdapterLogitsProcessor):
         )
         followed = 0
 
-        def restrict(output_ids: list[int], logits: Tensor) -> Tensor:
+        def mask(output_ids: list[int], logits: Tensor) -> Tensor:
             nonlocal followed
             for id in output_ids[followed:]:
                 matcher.accept(id)
             followed = len(output_ids)
-            matcher.restrict(logits)
+            restrict(matcher, logits)
             return logits
 
-        return restrict
+        return mask
 
     def _grammars(self, eos_ids: tuple[int, ...]) -> Grammars:
         if eos_ids not in self._compilers:

@@ -13,7 +13,7 @@ from vllm.platforms import current_platform
 from vllm.v1.engine.async_llm import AsyncLLM
 
 from turnstream.workers.engine import CheckpointError
-from turnstream.workers.engines import lora
+from turnstream.workers.engines import lora_config
 from turnstream.workers.engines.vllm_grammars import VllmGrammars
 
 #: Tokens per block of vLLM's KV cache on a CPU; only whole blocks are shared.
@@ -106,7 +106,7 @@ async def _warm_up(llm: AsyncLLM, adapter: LoRARequest | None) -> None:
 
 def _room_for(adapter: Path) -> int:
     """Return the least of vLLM's ranks that an adapter fits into."""
-    config = lora.read_config(adapter)
+    config = lora_config.read_config(adapter)
     rank = max(int(config["r"]), *map(int, (config.get("rank_pattern") or {}).values()), 0)
     ranks: tuple[int, ...] = get_args(MaxLoRARanks)
     for each in ranks:

@@ -1,7 +1,6 @@
 """One turn in a `VllmEngine`, and its sampling parameters in vLLM's form."""
 
 import asyncio
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 
 import vllm
@@ -13,6 +12,7 @@ from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.token_logprobs import TokenLogprobs
 from turnstream.workers.engine import Finish, FinishReason, OnLogprobs, OnStep
 from turnstream.workers.engines.grammars import Matcher
+from turnstream.workers.engines.position_seed import position_seed
 
 #: The smallest top_p above 0, which vLLM refuses: either leaves only the likeliest token.
 MIN_TOP_P = 1e-9
@@ -100,14 +100,13 @@ def sampling_params(
 ) -> vllm.SamplingParams:
     """Return vLLM's sampling parameters, all of them set, so that no defaults apply."""
     most = min(sampling.max_tokens or context, context - len(prompt))
-    # A continued turn must not repeat the draws of its first tokens.
-    digest = hashlib.blake2b(f"{sampling.seed}:{len(prompt)}".encode(), digest_size=7).digest()
     return vllm.SamplingParams(
         max_tokens=most,
         temperature=sampling.temperature,
         top_p=max(sampling.top_p, MIN_TOP_P),
         top_k=sampling.top_k,
-        seed=int.from_bytes(digest, "big"),
+        # A continued turn must not repeat the draws of its first tokens.
+        seed=position_seed(sampling.seed, len(prompt)),
         frequency_penalty=sampling.frequency_penalty,
         presence_penalty=sampling.presence_penalty,
         repetition_penalty=sampling.repetition_penalty,

@@ -16,7 +16,8 @@ from turnstream.turns.sampling_params import SamplingParams
 from turnstream.workers.engine import CheckpointError
 from turnstream.workers.engines import gguf
 from turnstream.workers.engines.checkpoint import SMOLLM2, find
-from turnstream.workers.engines.load import LoadedModel, load_engine
+from turnstream.workers.engines.load import load_engine
+from turnstream.workers.engines.loaded_model import LoadedModel
 
 
 @pytest.fixture(scope="module")

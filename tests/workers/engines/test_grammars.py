@@ -12,6 +12,7 @@ from transformers import LlamaTokenizer
 from harness.json_schemas import make_schema, validate
 from tests.effort import examples
 from turnstream.turns.constraint import Constraint
+from turnstream.workers.engines.grammar_mask import restrict
 from turnstream.workers.engines.grammars import Grammars, Matcher
 from turnstream.ws_server.json_schemas import prepared
 
@@ -31,7 +32,7 @@ def grammars(tokenizer: LlamaTokenizer) -> Grammars:
 
 def allowed(matcher: Matcher, vocabulary: int) -> list[int]:
     logits = torch.zeros(vocabulary)
-    matcher.restrict(logits)
+    restrict(matcher, logits)
     return logits.isfinite().nonzero()[:, 0].tolist()
 
 

@@ -17,7 +17,7 @@ from tests.workers.engines.test_quantised import with_quantisation
 from tests.workers.listener import answer
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.workers.engine import CheckpointError
-from turnstream.workers.engines import load, lora
+from turnstream.workers.engines import load, lora, lora_config
 from turnstream.workers.engines.checkpoint import find
 
 RANK, ALPHA = 4, 16
@@ -40,7 +40,7 @@ def write(
     config = {"peft_type": "LORA", "r": RANK, "lora_alpha": ALPHA, "bias": "none"}
     config |= {"base_model_name_or_path": str(base), "init_lora_weights": True}
     config |= {"target_modules": [name.rpartition(".")[2] for name in sizes]}
-    (folder / lora.CONFIG).write_text(json.dumps(config | settings))
+    (folder / lora_config.CONFIG).write_text(json.dumps(config | settings))
     generator = torch.Generator().manual_seed(5)
     weights = {}
     for name, (inputs, outputs) in sizes.items():

@@ -16,7 +16,8 @@ from tests.workers.listener import answer
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.workers.engine import CheckpointError
 from turnstream.workers.engines import quantised_checkpoint
-from turnstream.workers.engines.load import LoadedModel, load_engine
+from turnstream.workers.engines.load import load_engine
+from turnstream.workers.engines.loaded_model import LoadedModel
 from turnstream.workers.engines.quantised_linear import (
     Int4Linear,
     Int8Linear,

@@ -10,7 +10,8 @@ from harness.json_schemas import make_schema, validate
 from turnstream.turns.constraint import Constraint
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.workers.engine import Finish, FinishReason
-from turnstream.workers.engines.load import LoadedModel, load_engine
+from turnstream.workers.engines.load import load_engine
+from turnstream.workers.engines.loaded_model import LoadedModel
 from turnstream.ws_server.json_schemas import prepared
 
 MOST_TOKENS = 600
