@@ -108,8 +108,8 @@ async def test_followers_of_a_conversation_see_the_same_through_cuts_and_its_del
     said = await survive(service, program, service.url)
 
     assert all(said["texts"])
-    # It was opened, had four turns, and was deleted.
-    assert said["seen"] == 2 * [[list(range(10)), said["texts"], True, None]]
+    # It was opened, had two turns, and was deleted.
+    assert said["seen"] == 2 * [[list(range(6)), said["texts"], True, None]]
     assert said["codes"] == ["conversation_not_found", "stream_expired"]
     assert said["first"] == "turnstream:conversation.opened"
 

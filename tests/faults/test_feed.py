@@ -79,7 +79,9 @@ def types_of(turns: int) -> list[str]:
     return ["opened", *made, "deleted"]
 
 
-@pytest.mark.parametrize("fault", ["node", "redis connections"])
+@pytest.mark.parametrize(
+    "fault", [pytest.param("node", marks=pytest.mark.long), "redis connections"]
+)
 async def test_two_devices_see_each_turn_once_and_the_same_words(
     service: Service, redis: Redis, fault: str
 ) -> None:

@@ -232,6 +232,7 @@ async def test_what_is_asked_offline_is_sent_once_when_the_network_is_back(
         assert worker.queue.claim(1) is None
 
 
+@pytest.mark.long
 async def test_tabs_follow_a_conversation_on_one_socket_and_a_closed_one_follows_no_more(
     browser: Browser, node: str, worker: FakeWorker
 ) -> None:

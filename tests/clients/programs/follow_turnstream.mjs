@@ -38,7 +38,7 @@ async function watch() {
 const watching = [watch(), watch()];
 await please("cut at random");
 said.texts = [];
-for (let seed = 0; seed < 4; seed++) {
+for (let seed = 0; seed < 2; seed++) {
   const params = { input: "Write a long story.", conversation: id, temperature: 0, seed, max_output_tokens: 30 };
   const turn = writer.create(params);
   await turn.done;
@@ -46,7 +46,7 @@ for (let seed = 0; seed < 4; seed++) {
 }
 await please("stop");
 // What was not read by then is gone with the conversation.
-while (feeds.some(({ last }) => last < 8)) await new Promise((go) => setTimeout(go, 10));
+while (feeds.some(({ last }) => last < 4)) await new Promise((go) => setTimeout(go, 10));
 // Deleted while the followers have no connection.
 await please("refuse");
 await writer.http(`conversations/${id}`, { method: "DELETE" });
