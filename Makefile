@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run tools test test-long test-faults test-vllm chaos fuzz check format eval-demo bench clean
+.PHONY: help run tools test test-long test-faults test-vllm chaos fuzz check format eval-demo bench results clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -73,6 +73,9 @@ eval-demo: $(VENV)/.dev-ready ## Ask the demo model its questions and print the 
 
 bench: $(VENV)/.dev-ready ## Run the benchmarks, one after the other.
 	@set -e; for name in $(BENCHMARKS); do echo "== benchmarks.$$name"; $(BIN)/python -m benchmarks.$$name $(ARGS); done
+
+results: $(VENV)/.dev-ready ## Run what can be counted and measured, and write docs/results.md (some 25 minutes).
+	@$(BIN)/python -m scripts.results $(ARGS)
 
 clean: ## Remove the environment and what the tools left.
 	rm -rf $(VENV) $(VLLM_VENV) $(NODE_FOLDERS:%=%/node_modules) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,7 +1,9 @@
 """How long a turn takes to reach a worker: from submit to `response.in_progress`, one at a time.
 
-Each round makes one trip by each path, in random order and after a short pause: worker and floor
-are idle when a trip begins, and a machine that slows down slows all paths.
+Each round makes one trip by each path, in random order and after a short pause: both ends
+are idle when a trip begins, and a machine that slows down slows all paths. A turn is compared with
+the shortest trip of the same kind: through Redis to another process and back, and for a turn on a
+WebSocket the same made by a bare server.
 """
 
 import asyncio
@@ -23,16 +25,26 @@ from benchmarks.processes import (
     python,
     redis_server,
     running,
+    server,
 )
 from benchmarks.report import Row, percentile, report, wants_json
-from benchmarks.trips import Trip, through_client, through_redis, through_socket, within
+from benchmarks.trips import (
+    Trip,
+    through_bare_socket,
+    through_client,
+    through_redis,
+    through_socket,
+    within,
+)
 
 MODEL = "tiny"
 #: Trips by each path, not counting those for warming up.
 TURNS = 300
 WARM_UP_TURNS = 20
-#: The most that queue, wake-up, claim and socket may cost, in trips of the floor.
-MOST_RAW_TRIPS = 5.0
+#: The most that queue, wake-up and claim may cost: without the socket in trips of the floor, with
+#: it in trips through a bare socket.
+MOST_RAW_TRIPS = 3.5
+MOST_BARE_TRIPS = 3.0
 #: Timeout of a trip.
 TRIP_SECONDS = 20.0
 #: Pause before each trip; random, so that trips do not coincide with periodic work of the worker.
@@ -49,8 +61,9 @@ class RunningService:
     """A running service."""
 
     redis_url: str
-    #: Where the front end listens.
+    #: Where the front end listens, and the bare server.
     address: str
+    bare_address: str
 
 
 @contextmanager
@@ -72,7 +85,9 @@ def service(directory: Path) -> Iterator[RunningService]:
         )
         with worker as process:
             process.wait_until(lambda: answers_http(f"http://{front.address}/readyz"))
-            yield RunningService(url, front.address)
+            command = python("benchmarks.bare_trip")
+            with server("bare", *command, directory=directory, redis_url=url) as bare:
+                yield RunningService(url, front.address, bare.address)
 
 
 async def measure(service: RunningService, directory: Path, *, turns: int, warm_up: int) -> Times:
@@ -83,6 +98,9 @@ async def measure(service: RunningService, directory: Path, *, turns: int, warm_
         async with AsyncExitStack() as paths:
             trips: dict[str, Trip] = {
                 "floor": await paths.enter_async_context(through_redis(service.redis_url)),
+                "bare_socket": await paths.enter_async_context(
+                    through_bare_socket(service.bare_address)
+                ),
                 "client": await paths.enter_async_context(through_client(service.redis_url, MODEL)),
                 "socket": await paths.enter_async_context(through_socket(service.address)),
             }
@@ -97,23 +115,44 @@ async def measure(service: RunningService, directory: Path, *, turns: int, warm_
 
 
 def rows(times: Times) -> list[Row]:
-    """Compare the paths with the floor, at the median and at the 99th percentile."""
+    """Compare each path with the shortest of its kind, at the median and at the 99th percentile."""
     return [
-        _row("dispatch_socket_p50", times, "socket", 0.5, floor=1 / MOST_RAW_TRIPS),
-        _row("dispatch_socket_p99", times, "socket", 0.99),
-        _row("dispatch_client_p50", times, "client", 0.5),
+        _row("dispatch_client_p50", times, "client", 0.5, floor=round(1 / MOST_RAW_TRIPS, 2)),
         _row("dispatch_client_p99", times, "client", 0.99),
+        _row("dispatch_socket_p50", times, "socket", 0.5),
+        _row("dispatch_socket_p99", times, "socket", 0.99),
+        _row(
+            "dispatch_socket_against_bare_p50",
+            times,
+            "socket",
+            0.5,
+            floor=round(1 / MOST_BARE_TRIPS, 2),
+            against="bare_socket",
+        ),
     ]
 
 
-def _row(case: str, times: Times, path: str, share: float, floor: float | None = None) -> Row:
-    ours, theirs = percentile(times[path], share), percentile(times["floor"], share)
+_SHORTEST = {
+    "floor": "LPUSH, BRPOP, PUBLISH, subscriber",
+    "bare_socket": "the same, behind a bare socket",
+}
+
+
+def _row(
+    case: str,
+    times: Times,
+    path: str,
+    share: float,
+    floor: float | None = None,
+    against: str = "floor",
+) -> Row:
+    ours, theirs = percentile(times[path], share), percentile(times[against], share)
     return Row(
         case=case,
         ours=1e3 * ours,
         theirs=1e3 * theirs,
         unit="ms",
-        against="LPUSH, BRPOP, PUBLISH, subscriber",
+        against=_SHORTEST[against],
         ratio=theirs / ours,
         floor=floor,
     )

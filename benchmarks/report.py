@@ -89,6 +89,8 @@ def report(rows: Sequence[Row], as_json: bool) -> None:
                     row.case: {
                         "ratio": row.ratio,
                         "ours": row.ours,
+                        "theirs": row.theirs,
+                        "unit": row.unit,
                         "against": row.against,
                         "floor": row.floor,
                     }

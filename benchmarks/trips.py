@@ -1,8 +1,8 @@
-"""Three paths to another process and back, each as a function that makes one trip and times it.
+"""Four paths to another process and back, each as a function that makes one trip and times it.
 
 A trip is timed in this process, from before the request is sent until its first reply is read;
 later events of the turn are read, but not timed. `python -m benchmarks.trips`, with the URL of
-Redis in `TURNSTREAM_REDIS_URL`, is the other end of the shortest path, the floor.
+Redis in `TURNSTREAM_REDIS_URL`, is the other end of the two shortest paths.
 """
 
 import asyncio
@@ -26,8 +26,8 @@ from turnstream.turns.turn import Message, Request, Turn
 #: Makes one trip and returns its seconds.
 Trip = Callable[[], Awaitable[float]]
 
-FLOOR_QUEUE = "floor:queue"
-FLOOR_CHANNEL = "floor:channel"
+#: The lists of the two shortest paths; what is pushed to one is published under the same name.
+FLOOR, BARE = "floor", "bare"
 
 QUESTION = "Who are you?"
 #: The default instructions are longer than the tiny model's context.
@@ -41,22 +41,49 @@ class TripFailed(Exception):
 
 
 @asynccontextmanager
-async def through_redis(url: str) -> AsyncIterator[Trip]:
-    """Yield the floor: LPUSH to a list, BRPOP by another process, PUBLISH, subscriber."""
+async def redis_trip(url: str, name: str) -> AsyncIterator[Callable[[str], Awaitable[str]]]:
+    """Yield the shortest trip: LPUSH to a list, BRPOP by another process, PUBLISH, subscriber."""
     # The subscription has no timeout, because it is silent between trips.
     client = redis.asyncio.Redis.from_url(url, protocol=2, socket_timeout=None)
     async with client, client.pubsub() as pubsub:
-        await pubsub.subscribe(FLOOR_CHANNEL)
+        await pubsub.subscribe(name)
         messages = pubsub.listen()
         await anext(messages)
 
-        async def trip() -> float:
-            begun = time.perf_counter()
-            await client.lpush(FLOOR_QUEUE, QUESTION)
-            await anext(messages)
-            return time.perf_counter() - begun
+        async def trip(text: str) -> str:
+            await client.lpush(name, text)
+            published: bytes = (await anext(messages))["data"]
+            return published.decode()
 
         yield trip
+
+
+@asynccontextmanager
+async def through_redis(url: str) -> AsyncIterator[Trip]:
+    """Yield the floor of a turn without the socket."""
+    async with redis_trip(url, FLOOR) as trip:
+
+        async def timed() -> float:
+            begun = time.perf_counter()
+            await trip(QUESTION)
+            return time.perf_counter() - begun
+
+        yield timed
+
+
+@asynccontextmanager
+async def through_bare_socket(address: str) -> AsyncIterator[Trip]:
+    """Yield the floor of a turn on a WebSocket, at `benchmarks.bare_trip`."""
+    async with connect(f"ws://{address}/", compression=None, proxy=None) as socket:
+
+        async def timed() -> float:
+            frame = _frame()
+            begun = time.perf_counter()
+            await socket.send(frame)
+            json.loads(await socket.recv())
+            return time.perf_counter() - begun
+
+        yield timed
 
 
 @asynccontextmanager
@@ -103,8 +130,8 @@ async def through_socket(address: str) -> AsyncIterator[Trip]:
         yield lambda: _ask(socket)
 
 
-async def _ask(socket: ClientConnection) -> float:
-    frame = json.dumps(
+def _frame() -> str:
+    return json.dumps(
         {
             "type": "response.create",
             "input": QUESTION,
@@ -114,8 +141,12 @@ async def _ask(socket: ClientConnection) -> float:
             "store": False,
         }
     )
+
+
+async def _ask(socket: ClientConnection) -> float:
     took = None
     last: dict[str, Any] = {"type": ""}
+    frame = _frame()
     begun = time.perf_counter()
     await socket.send(frame)
     while last["type"] not in _ENDS:
@@ -145,12 +176,12 @@ async def within(trip: Trip, seconds: float) -> float:
 
 
 def main() -> None:
-    """Publish whatever is pushed to the floor's list, until the process is ended."""
+    """Publish whatever is pushed to the lists, until the process is ended."""
     url = os.environ["TURNSTREAM_REDIS_URL"]
     client = redis.Redis.from_url(url, protocol=2, socket_timeout=None)
     while True:
-        _, question = client.brpop([FLOOR_QUEUE])  # type: ignore[misc]
-        client.publish(FLOOR_CHANNEL, question)
+        name, text = client.brpop([FLOOR, BARE])  # type: ignore[misc]
+        client.publish(name, text)
 
 
 if __name__ == "__main__":

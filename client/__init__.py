@@ -13,19 +13,23 @@ from turnstream.client.errors import (
     Unreachable,
 )
 from turnstream.client.event import Event, Json, QueuePlace, Response, ToolCall
+from turnstream.client.feed import AsyncFeed, FeedEntry
 from turnstream.client.options import Options
 from turnstream.client.request import CreateBody
-from turnstream.client.sync_client import Client, Turn
+from turnstream.client.sync_client import Client, Feed, Turn
 from turnstream.client.turn import AsyncTurn
 
 __all__ = [
     "AsyncClient",
+    "AsyncFeed",
     "AsyncTurn",
     "Client",
     "ClientClosed",
     "ClientError",
     "CreateBody",
     "Event",
+    "Feed",
+    "FeedEntry",
     "Json",
     "Options",
     "QueuePlace",

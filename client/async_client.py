@@ -12,6 +12,7 @@ import msgspec
 from turnstream.client.address import Address
 from turnstream.client.connection import Connection
 from turnstream.client.event import Json, Response
+from turnstream.client.feed import AsyncFeed
 from turnstream.client.http import HttpCalls
 from turnstream.client.options import Options
 from turnstream.client.request import CreateBody
@@ -96,6 +97,21 @@ class AsyncClient:
         turn = AsyncTurn(self._connection, create=None, id=response_id, after=starting_after)
         await self._connection.ask(turn)
         return turn
+
+    async def follow(self, conversation: str, *, starting_after: int = -1) -> AsyncFeed:
+        """Follow what happens in a conversation, by whichever client.
+
+        Args:
+            conversation: its id, or that of any response of a tree of turns.
+            starting_after: the number of the last entry that is known; by default the feed is read
+                from the first entry that is kept.
+
+        Raises:
+            ClientClosed
+        """
+        feed = AsyncFeed(self._connection.watched, conversation, starting_after)
+        await self._connection.watched.watch(feed)
+        return feed
 
     async def retrieve(self, response_id: str) -> Response:
         """Return a response as it is now.

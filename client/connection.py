@@ -18,10 +18,11 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 from turnstream.client.address import Address
 from turnstream.client.errors import ClientClosed, ClientError, Unreachable
 from turnstream.client.event import ENDS, Json, Response
-from turnstream.client.failures import refusal_of, too_large, words
+from turnstream.client.failures import check_handshake, refusal_of, too_large, words
 from turnstream.client.options import Options, pauses
 from turnstream.client.steers import Steers
 from turnstream.client.turn import AsyncTurn
+from turnstream.client.watched import Watched
 
 #: Of one event; the last one of an answer has all of it, and of the request its instructions.
 EVENT_BYTES = 64 * 1024 * 1024
@@ -60,6 +61,8 @@ class Connection:
         #: Lanes in use. None: what comes on it is not wanted any more.
         self._lanes: dict[str, AsyncTurn | None] = {}
         self._steers = Steers()
+        #: What is followed.
+        self.watched = Watched(options.retry_seconds, self._want, self._say)
         self._free = [f"lane-{number}" for number in reversed(range(options.turns))]
         self._freed = asyncio.Condition()
         #: When the service wants to be asked again, after it has said that it shuts down.
@@ -103,9 +106,8 @@ class Connection:
     async def cancel(self, turn: AsyncTurn) -> None:
         """Send that a turn is to be cancelled; a turn without a socket is cancelled on the next."""
         for lane, on_lane in self._lanes.items():
-            if on_lane is turn and self._socket is not None:
-                with contextlib.suppress(ConnectionClosed):
-                    await self._socket.send(turn.cancel_frame(lane))
+            if on_lane is turn:
+                await self._say(turn.cancel_frame(lane))
                 return
 
     async def steer(self, frame: Json) -> str:
@@ -117,9 +119,7 @@ class Connection:
         self._want()
         text, answer = self._steers.add(frame)
         try:
-            if self._socket is not None:
-                with contextlib.suppress(ConnectionClosed):  # then it is sent on the next socket
-                    await self._socket.send(text)
+            await self._say(text)
             return await answer
         finally:
             self._steers.remove(frame["idempotency_key"])
@@ -172,7 +172,7 @@ class Connection:
                         waits, lost_at = pauses(), 0.0
                         await self._dispatch(text)
             except InvalidStatus as exc:
-                self._check(exc)
+                check_handshake(exc)
                 reason = exc
             except _LOST as exc:
                 reason = exc
@@ -207,7 +207,7 @@ class Connection:
                 if (turn := self._lanes[lane]) is not None:
                     await self._send(socket, lane, turn)
         self._socket = socket
-        for frame in self._steers.frames():
+        for frame in (*self._steers.frames(), *self.watched.frames()):
             await socket.send(frame)
         self._once = False
         for waiter in self._take_waiters():
@@ -216,6 +216,12 @@ class Connection:
             yield text
         if socket.close_code == TOO_LARGE:
             raise too_large()
+
+    async def _say(self, frame: str) -> None:
+        """Send a frame if there is a socket; if there is none, the next one is told."""
+        if self._socket is not None:
+            with contextlib.suppress(ConnectionClosed):
+                await self._socket.send(frame)
 
     async def _send(self, socket: ClientConnection, lane: str, turn: AsyncTurn) -> None:
         frame = {**turn.frame(), "stream_id": lane}
@@ -232,8 +238,9 @@ class Connection:
         if kind.startswith("response.steer."):
             self._steers.answered(data)
             return
-        lane = data.get("stream_id")
-        if lane not in self._lanes or "sequence_number" not in data:
+        lane = data.get("stream_id") or ""
+        is_event = lane in self._lanes and "sequence_number" in data
+        if self.watched.receive(lane, data) or not is_event:
             return
         if kind == "error" and data["error"]["code"] == _NOT_ACTIVE:
             return
@@ -253,7 +260,7 @@ class Connection:
         for lane in [lane for lane, turn in self._lanes.items() if turn is None]:
             del self._lanes[lane]
             self._free.append(lane)
-        if not (self._lanes or self._waiters or self._steers):
+        if not (self._lanes or self._waiters or self._steers or self.watched):
             self._wanted.clear()
         return self._wanted.is_set()
 
@@ -269,12 +276,6 @@ class Connection:
             raise Unreachable(f"cannot connect to {self._address.url}: {said}") from reason
         await asyncio.sleep(pause)
 
-    def _check(self, answer: InvalidStatus) -> None:
-        """Raise what a refused handshake says, unless a retry may help."""
-        error = refusal_of(answer)
-        if error.retry_after is None and error.status < 500:
-            raise error from answer
-
     def _fail(self, error: ClientError) -> None:
         self._wanted.clear()
         self._once = False
@@ -282,6 +283,7 @@ class Connection:
             if turn is not None:
                 turn.fail(error)
         self._steers.fail(error)
+        self.watched.fail(error)
         self._free += self._lanes
         self._lanes.clear()
         for waiter in self._take_waiters():

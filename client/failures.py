@@ -19,6 +19,17 @@ def refusal_of(answer: InvalidStatus) -> RequestRefused:
     return refusal(body, response.status_code, headers)
 
 
+def check_handshake(answer: InvalidStatus) -> None:
+    """Raise what a refused handshake says, unless a retry may help.
+
+    Raises:
+        RequestRefused
+    """
+    error = refusal_of(answer)
+    if error.retry_after is None and error.status < 500:
+        raise error from answer
+
+
 def too_large() -> RequestRefused:
     """Return the error of a message that closed the socket by its size."""
     return RequestRefused(

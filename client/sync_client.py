@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar, Unpack
 
 from turnstream.client.async_client import AsyncClient
 from turnstream.client.event import Event, Json, QueuePlace, Response
+from turnstream.client.feed import AsyncFeed, FeedEntry
 from turnstream.client.options import Options
 from turnstream.client.request import CreateBody
 from turnstream.client.turn import AsyncTurn
@@ -72,6 +73,11 @@ class Client:
         """Return a turn that exists, from this client or another."""
         turn = self._client.resume(response_id, starting_after=starting_after)
         return Turn(self, self.run(turn))
+
+    def follow(self, conversation: str, *, starting_after: int = -1) -> "Feed":
+        """Follow what happens in a conversation, by whichever client."""
+        feed = self._client.follow(conversation, starting_after=starting_after)
+        return Feed(self, self.run(feed))
 
     def retrieve(self, response_id: str) -> Response:
         """Return a response as it is now."""
@@ -186,3 +192,38 @@ class Turn:
     def _next(self) -> Event | None:
         self._client.run(self._turn.wait())
         return self._turn.pop()
+
+
+class Feed:
+    """A conversation that is followed; it has one reader. Its parts are those of `AsyncFeed`."""
+
+    def __init__(self, client: Client, feed: AsyncFeed) -> None:
+        self._client = client
+        self._feed = feed
+
+    @property
+    def id(self) -> str:
+        """The conversation's id, or that of a response, as it was given."""
+        return self._feed.id
+
+    @property
+    def sequence_number(self) -> int:
+        """The number of the last entry that was read: `follow` continues after it."""
+        return self._feed.sequence_number
+
+    def entries(self) -> Iterator[FeedEntry]:
+        """Yield the entries, until the conversation is deleted or this is closed.
+
+        Raises:
+            RequestRefused, Unreachable, ClientClosed
+        """
+        while (entry := self._next()) is not None:
+            yield entry
+
+    def close(self) -> None:
+        """Follow it no more; its reader ends."""
+        self._client.run(self._feed.close())
+
+    def _next(self) -> FeedEntry | None:
+        self._client.run(self._feed.wait())
+        return self._feed.pop()

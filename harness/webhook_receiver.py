@@ -35,7 +35,12 @@ class WebhookReceiver:
         self.answer = answer
         #: Further headers of its answers.
         self.headers = ""
+        #: How long it takes to answer.
+        self.delay_seconds = 0.0
         self.received: list[Received] = []
+        #: The most requests that waited for an answer at a time.
+        self.most_at_once = 0
+        self._waiting = 0
         self._changed = asyncio.Condition()
         self._stopped = asyncio.Event()
 
@@ -76,6 +81,10 @@ class WebhookReceiver:
             async with self._changed:
                 self.received.append(request)
                 self._changed.notify_all()
+            self._waiting += 1
+            self.most_at_once = max(self.most_at_once, self._waiting)
+            await asyncio.sleep(self.delay_seconds)
+            self._waiting -= 1
             status = self.answer(request)
             if status is None:
                 await self._stopped.wait()

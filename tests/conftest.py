@@ -114,7 +114,9 @@ async def redis(redis_url: str) -> AsyncIterator[AsyncRedis]:
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """Run `turnstream up` with the demo model. A test that breaks it starts another."""
-    with Service(tmp_path_factory.mktemp("service")) as running:
+    # The receivers of webhooks are on this machine.
+    environ = {"TURNSTREAM_WEBHOOKS": "any"}
+    with Service(tmp_path_factory.mktemp("service"), environ=environ) as running:
         yield running
 
 

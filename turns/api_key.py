@@ -25,6 +25,9 @@ class ApiKey:
     #: Of a client token: the conversation, or the response, that it is bound to.
     conversation: str | None = None
     response: str | None = None
+    #: Of such a token: whether it may only follow that conversation, or the tree that begins with
+    #: that response, and read what is in it.
+    follows: bool = False
     #: When it was last used, to a minute; None: never. Not of client tokens.
     last_used: int | None = None
     #: Whether it is a client token.

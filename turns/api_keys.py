@@ -61,7 +61,8 @@ class ApiKeys:
         Args:
             parent: what the key of the request stands for; None: it is one of the settings.
             per_minute: how many the owner may make; 0 is no limit.
-            settings: `owner`, `expires_at`, `made_with`, `conversation`, `response` of `ApiKey`.
+            settings: `owner`, `expires_at`, `made_with`, `conversation`, `response` and
+                `follows` of `ApiKey`.
 
         Raises:
             RateLimited: the owner has made too many.
@@ -149,6 +150,7 @@ class ApiKeys:
             "made_with": key.made_with,
             "conversation": key.conversation,
             "response": key.response,
+            "follows": "1" if key.follows else None,
         }
         written = {name: str(value) for name, value in fields.items() if value not in (None, "")}
         call = self._create(
@@ -183,4 +185,5 @@ def _read(record: dict[bytes, bytes]) -> ApiKey | None:
         made_with=fields.get("made_with", ""),
         conversation=fields.get("conversation"),
         response=fields.get("response"),
+        follows="follows" in fields,
     )

@@ -8,11 +8,7 @@ from typing import Any
 
 from turnstream.turns import lost_turns
 from turnstream.turns.api_keys import ApiKeys
-from turnstream.turns.connection import (
-    connect_async,
-    connect_direct_async,
-    subscribe_async,
-)
+from turnstream.turns.connection import connect_async, connect_direct_async, subscribe_async
 from turnstream.turns.conversations import Conversations
 from turnstream.turns.errors import (
     NewerVersion,
@@ -23,6 +19,7 @@ from turnstream.turns.errors import (
 )
 from turnstream.turns.events import kept
 from turnstream.turns.fair_gate import FairGate
+from turnstream.turns.feeds import Feeds
 from turnstream.turns.follower import PAGE_BYTES, Follower, Page, ReadLog
 from turnstream.turns.limits import Limits
 from turnstream.turns.lua import Script
@@ -85,6 +82,8 @@ class TurnClient:
         self.stored = Stored(self._redis, calls, alive_ms=settings.alive_ms)
         #: Conversations with an id.
         self.conversations = Conversations(self._redis, calls, settings, self.limits)
+        #: What happens in conversations.
+        self.feeds = Feeds(self._redis, calls, self.relay, settings, node=node)
         #: Input that is added to running turns.
         self.steering = Steering(self._redis, calls, settings, self.limits)
         #: Keys that were made at run time.
@@ -240,6 +239,7 @@ class TurnClient:
                 moved, newer = await self._reply(self._sweep(**self._settings.sweep_arguments))
                 lost_turns.report(moved, self._traces)
                 self._newer.report(newer.decode())
+                await self.feeds.renew()
                 followed = self.relay.followed()
                 for i in range(0, len(followed), MAINTAIN_BATCH):
                     some = followed[i : i + MAINTAIN_BATCH]
@@ -249,15 +249,8 @@ class TurnClient:
                 continue
 
     async def _read_log(self, turn_id: str, owner: str, after: int) -> Any:
-        call = partial(
-            self._follow,
-            id=turn_id,
-            owner=owner,
-            node=self._node,
-            after=after,
-            bytes=PAGE_BYTES,
-            watch_ms=self._watch_ms,
-        )
+        asked = {"after": after, "bytes": PAGE_BYTES, "watch_ms": self._watch_ms}
+        call = partial(self._follow, id=turn_id, owner=owner, node=self._node, **asked)
         return await self._reply_to(owner, call)
 
     def _reader(self, owner: str) -> ReadLog:

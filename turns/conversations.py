@@ -212,18 +212,19 @@ class Conversations:
         call = partial(self._delete, id=id, owner=owner)
         _check(await self._calls.reply_to(owner, call), id)
 
-    async def remove(self, id: str, owner: str, turn_id: str, item: str) -> bool:
+    async def remove(self, id: str, owner: str, turn_id: str, item: str, item_id: str) -> bool:
         """Remove an item, and return whether there was one.
 
         Args:
             item: what the turn's record calls it, see `turns.ids.turn_of_item`.
+            item_id: its whole id, which the conversation's feed tells.
 
         Raises:
             ConversationNotFound: there is no such conversation for this owner.
             ConversationLocked: a turn of it is active.
             Overloaded: Redis is away.
         """
-        call = partial(self._remove, id=id, owner=owner, turn=turn_id, item=item)
+        call = partial(self._remove, id=id, owner=owner, turn=turn_id, item=item, item_id=item_id)
         reply = await self._calls.reply_to(owner, call)
         if reply == b"item_not_found":
             return False

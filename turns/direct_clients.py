@@ -94,7 +94,7 @@ class LoopClient(AsyncClient):
 
 
 class _Link:
-    """A connection whose replies are given out in the order of the commands."""
+    """A connection whose replies go to the callers in the order of their commands."""
 
     def __init__(self, connection: Any) -> None:
         self.closed = False

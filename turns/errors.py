@@ -206,14 +206,14 @@ class BatchNotFound(TurnError):
 
 
 class StreamExpired(TurnError):
-    """The response's events are no longer kept."""
+    """The events of a response, or some of a conversation, are no longer kept."""
 
     status = 400
     type = "invalid_request_error"
     code = "stream_expired"
 
-    def __init__(self, id: str) -> None:
-        super().__init__(f"The events of response '{id}' are not kept any more.")
+    def __init__(self, id: str, kind: str = "response") -> None:
+        super().__init__(f"The events of {kind} '{id}' are not kept any more.")
 
 
 class ResponseLost(TurnError):

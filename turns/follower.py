@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from turnstream.turns import metrics
-from turnstream.turns.errors import Overloaded, ResponseLost, ResponseNotFound
+from turnstream.turns.errors import Overloaded, ResponseLost, ResponseNotFound, TurnError
 from turnstream.turns.limit_use import LimitUse
 from turnstream.turns.reader_room import ReaderRoom
 
@@ -59,9 +59,16 @@ class Follower:
     """Yields a turn's events after number `after`, first from the log, then live."""
 
     def __init__(
-        self, turn_id: str, *, after: int, read: ReadLog, room: ReaderRoom | None = None
+        self,
+        turn_id: str,
+        *,
+        after: int,
+        read: ReadLog,
+        room: ReaderRoom | None = None,
+        lost: Callable[[str], TurnError] = ResponseLost,
     ) -> None:
         self.turn_id = turn_id
+        self._lost = lost
         #: What the owner has left per minute, if this reader submitted the turn.
         self.limit_use: LimitUse | None = None
         #: Number of the newest event taken.
@@ -185,7 +192,7 @@ class Follower:
         try:
             await self._read_page()
         except ResponseNotFound as exc:
-            raise ResponseLost(self.turn_id) from exc
+            raise self._lost(self.turn_id) from exc
         except Overloaded:
             self._behind = missed
             await asyncio.sleep(RETRY_SECONDS)
@@ -217,7 +224,7 @@ class Follower:
             page = await self._read(self.turn_id, after - 1)
             if not page.from_record:
                 if not page.events or page.events[0] != last:
-                    raise ResponseLost(self.turn_id)
+                    raise self._lost(self.turn_id)
                 if len(page.events) > 1 or not page.more:
                     return Page(page.events[1:], ends=page.ends, more=page.more)
         return await self._read(self.turn_id, after)

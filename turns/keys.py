@@ -189,6 +189,17 @@ def conversation(id: str) -> str:
     return f"ts:conversation:{id}"
 
 
+def feed(id: str) -> str:
+    """List: the latest entries of a conversation's feed, as JSON; of a tree of turns by the id of
+    its first one. Only of what somebody has followed."""
+    return f"ts:feed:{id}"
+
+
+def feed_nodes(feed: str) -> str:
+    """Sorted set: the nodes that follow a feed, by until when, in milliseconds."""
+    return f"ts:feed-nodes:{feed}"
+
+
 def batch(id: str) -> str:
     """Hash: the record of a batch."""
     return f"ts:batch:{id}"

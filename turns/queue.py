@@ -64,6 +64,8 @@ class TurnQueue:
         self._model = model
         self._worker = worker
         self._nonce: str | None = None
+        #: Whether others may have waited when the last turn was claimed.
+        self.others_wait = False
         self._lease_ms = int(settings.lease_seconds * 1000)
         self._newer = NewerVersionLog()
         self._claim = Script(client, "claim")
@@ -101,7 +103,11 @@ class TurnQueue:
         self._nonce = None
         newer, *claimed = reply
         self._newer.report(newer.decode())
-        return _claimed(claimed) if claimed else None
+        if not claimed:
+            return None
+        others, *turn = claimed
+        self.others_wait = bool(others)
+        return _claimed(turn)
 
     def note_full(self) -> None:
         """Note that this worker has no slot free until its next claim."""

@@ -89,6 +89,9 @@ class TurnRecord(TypedDict):
     #: a record with this, and only version, owner, status, store, input, output, awaits_answer,
     #: previous_response_id. Written by submit, warm_up and conversation_add.
     conversation: NotRequired[str]
+    #: The first turn of the tree that it is in, which continues no other or one of a conversation;
+    #: absent in a conversation and of the first turn itself. Written by submit and warm_up.
+    root: NotRequired[str]
     #: Items that were removed from that conversation, as `turns.ids.turn_of_item` names them, with
     #: a comma before, between and after them. Written by conversation_remove.
     removed: NotRequired[str]
@@ -156,6 +159,9 @@ class SteersRecord(TypedDict):
     #: What was counted for the successor; see `TurnRecord`.
     reserved_tokens: NotRequired[int]
     budget_day: NotRequired[str]
+    #: What its owner's stored bytes have for it; see `TurnRecord`.
+    stored_bytes: NotRequired[int]
+    stored_until: NotRequired[int]
     #: The turn's place in the queue, if it was not claimed yet: its successor's.
     tag: NotRequired[float]
     #: `continued`, `pending` or `failed`, see `turns.shapes.Steering`. Written when the turn ends,
@@ -208,9 +214,10 @@ class ApiKeyRecord(TypedDict):
     #: nothing. The second is absent where no keys are needed.
     is_token: NotRequired[bool]
     made_with: NotRequired[str]
-    #: Of a client token: all that it may be used for.
+    #: Of a client token: all that it may be used for; and 1 if it may only follow and read that.
     conversation: NotRequired[str]
     response: NotRequired[str]
+    follows: NotRequired[bool]
 
 
 class WebhookEndpointRecord(TypedDict):

@@ -49,6 +49,9 @@ class RedisCalls:
             RedisUnusable: Redis is away, refuses this service, or takes no data.
         """
         begun = time.monotonic()
+        task = asyncio.current_task()
+        assert task is not None
+        cancelling = task.cancelling()
         try:
             # No task of its own: this is on the way of every turn, and a task costs another pass of
             # the event loop.
@@ -62,6 +65,9 @@ class RedisCalls:
             problem = self._problems.report(exc)
             metrics.redis_failed(problem.cause)
             raise RedisUnusable(problem) from exc
+        if task.cancelling() > cancelling:
+            # redis-py's `asyncio.wait_for` has swallowed it; see `turns.tasks`.
+            raise asyncio.CancelledError
         self.last_reply = time.monotonic()
         metrics.redis_replied(self.last_reply - begun)
         return reply

@@ -101,6 +101,20 @@ class Stored:
             case _:
                 raise ResponseNotFound(turn_id)
 
+    async def feed_of(self, turn_id: str, owner: str) -> str:
+        """Return the feed that a turn is in: its conversation's, or that of its tree.
+
+        Raises:
+            ResponseNotFound: there is no such turn for this owner.
+            Overloaded: Redis is away.
+        """
+        match await self._record(turn_id, "owner", "conversation", "root"):
+            case [bytes(known), conversation, root] if known.decode() == owner:
+                feed: bytes | None = conversation or root
+                return turn_id if feed is None else feed.decode()
+            case _:
+                raise ResponseNotFound(turn_id)
+
     async def delete(self, turn_id: str, owner: str) -> None:
         """Delete a turn that has ended: its record and its log.
 

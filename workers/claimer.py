@@ -81,9 +81,11 @@ class Claimer:
         #: Whether Redis was told that no slot is free, for lack of memory.
         self._noted_full = False
         self._wake = Event()
+        #: Whether the claimer's thread is to claim when it wakes up, or only to start turns.
+        self._due = Event()
         self._callbacks = Callbacks(
             write_after_step=publisher.write_after_step,
-            slot_changed=self._wake.set,
+            slot_changed=self._claim_soon,
             engine_healthy=engine.healthy,
         )
         self._stopping = Event()
@@ -104,13 +106,20 @@ class Claimer:
                 with self._pausing():
                     if claimed := self._claim_next():
                         self._unstarted.append(claimed)
+                        if not self._queue.others_wait:
+                            self._wake.set()
+                            return
             finally:
                 self._claiming.release()
-        self._wake.set()
+        self._claim_soon()
 
     def stop_claiming(self) -> None:
         """Claim no more turns; never waits."""
         self._stopping.set()
+        self._wake.set()
+
+    def _claim_soon(self) -> None:
+        self._due.set()
         self._wake.set()
 
     def stop(self) -> None:
@@ -119,9 +128,16 @@ class Claimer:
         self._thread.join()
 
     def _run(self) -> None:
+        self._due.set()
         while not self._stopping.is_set():
-            self._fill()
-            self._wake.wait(HEARTBEAT_SECONDS)
+            if self._due.is_set():
+                self._due.clear()
+                self._fill()
+            else:
+                with self._claiming:
+                    self._start_claimed()
+            if not self._wake.wait(HEARTBEAT_SECONDS):
+                self._due.set()
             self._wake.clear()
         # Nothing is claimed from here on, and nothing that was claimed is left behind.
         with self._claiming:

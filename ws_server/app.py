@@ -36,6 +36,7 @@ from turnstream.ws_server.connections.counts import Counts
 from turnstream.ws_server.cors import Cors
 from turnstream.ws_server.directory import Directory
 from turnstream.ws_server.failures import HANDLERS, Failures
+from turnstream.ws_server.feed_stream import follow_conversation
 from turnstream.ws_server.grammar_check import GrammarCheck
 from turnstream.ws_server.prefix import Prefix
 from turnstream.ws_server.settings import ServerSettings
@@ -81,9 +82,12 @@ def create_app(settings: ServerSettings) -> Starlette:
                         settings.connections.node_bytes, "The requests that are not answered yet"
                     ),
                     owner_sockets=Counts(settings.connections.owner_sockets),
+                    owner_feeds=Counts(settings.connections.owner_feeds),
                     traces=traces,
                 )
-                watching = watch_keys(node.access.known, lambda: list(node.sessions))
+                watching = watch_keys(
+                    node.access.known, lambda: [*node.sessions, *node.feed_streams]
+                )
                 with scrape.metrics_port(node, settings):
                     async with background(keys=watching):
                         yield
@@ -107,6 +111,7 @@ def create_app(settings: ServerSettings) -> Starlette:
             Route("/v1/chat/completions", http.create_completion, methods=["POST"]),
             Route("/v1/completions", http.create_text_completion, methods=["POST"]),
             *conversations.ROUTES,
+            Route("/v1/conversations/{id}/feed", follow_conversation),
             Route("/v1/client_tokens", client_tokens.create_client_token, methods=["POST"]),
             Route("/v1/models", models.list_models),
             Route("/v1/models/{name:path}", models.get_model),

@@ -9,10 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from turnstream.turns.errors import ResponseNotFound
-from turnstream.turns.ids import is_response_id
+from turnstream.turns.ids import is_conversation_id, is_response_id
 from turnstream.ws_server.body import read_body
 from turnstream.ws_server.decode import decode, read_json
 from turnstream.ws_server.field import wrong
+from turnstream.ws_server.frames import feed_id
 from turnstream.ws_server.request_errors import ServerKeyRequired
 from turnstream.ws_server.state import admit_visitor
 from turnstream.ws_server.token_bodies import ClientToken, ClientTokenBody
@@ -28,15 +29,22 @@ async def create_client_token(request: Request) -> Response:
     if visitor.is_token:
         raise ServerKeyRequired("Client tokens are made with a server's key.")
     asked = decode(read_json(await read_body(request) or b"{}"), ClientTokenBody)
-    if asked.conversation is not None and asked.response is not None:
-        raise wrong("response", "absent beside 'conversation'")
+    named = {"conversation": asked.conversation, "response": asked.response, "feed": asked.feed}
+    bound = [name for name, id in named.items() if id is not None]
+    if len(bound) > 1:
+        raise wrong(bound[1], f"absent beside '{bound[0]}'")
     client = state.turn_client
+    conversation, response, feed = asked.conversation, asked.response, None
     if asked.conversation is not None:
         await client.conversations.get(asked.conversation, visitor.owner)
     if asked.response is not None:
         if not is_response_id(asked.response):
             raise ResponseNotFound(asked.response[:80])
         await client.stored.conversation_of(asked.response, visitor.owner)
+    if asked.feed is not None:
+        async with client.feeds.follow(feed_id(asked.feed), visitor.owner, after=-1) as found:
+            feed = found.id
+        conversation, response = (feed, None) if is_conversation_id(feed) else (None, feed)
     seconds = asked.expires_after.seconds if asked.expires_after is not None else SECONDS
     expires_at = int(time.time()) + seconds
     if visitor.key is not None and visitor.key.expires_at is not None:
@@ -47,8 +55,9 @@ async def create_client_token(request: Request) -> Response:
         owner=visitor.owner,
         expires_at=expires_at,
         made_with=visitor.digest,
-        conversation=asked.conversation,
-        response=asked.response,
+        conversation=conversation,
+        response=response,
+        follows=feed is not None,
     )
     made = ClientToken(
         value=text,
@@ -56,5 +65,6 @@ async def create_client_token(request: Request) -> Response:
         expires_at=expires_at,
         conversation=asked.conversation,
         response=asked.response,
+        feed=feed,
     )
     return json_response(made)

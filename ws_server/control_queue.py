@@ -1,12 +1,13 @@
-"""The control queue of a socket: cancels, steers, and messages that no lane orders."""
+"""The control queue of a socket: cancels, steers, feeds, and messages that no lane orders."""
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from turnstream.turns.errors import BadRequest, ResponseNotFound, TurnError
-from turnstream.ws_server.frames import Refusal, Steer
+from turnstream.ws_server.frames import Follow, Refusal, Steer, Unfollow
 from turnstream.ws_server.lane import Connection, Lane
+from turnstream.ws_server.socket_feeds import SocketFeeds
 from turnstream.ws_server.unexpected import confined
 from turnstream.ws_server.wire import error_frame
 
@@ -49,14 +50,23 @@ class Renew:
     stream_id: str | None
 
 
-Command = Stop | Say | Add | Renew
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Follow a feed, or follow it no more."""
+
+    request: Follow | Unfollow
+    stream_id: str | None
+
+
+Command = Stop | Say | Add | Renew | Watch
 
 
 class ControlQueue:
     """Execute commands one after the other."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, feeds: SocketFeeds) -> None:
         self._connection = connection
+        self._feeds = feeds
         self._waiting: asyncio.Queue[Command] | None = None
         self._begin: Callable[[], None] | None = None
 
@@ -98,6 +108,10 @@ class ControlQueue:
                     self._connection.unanswered.remove(size)
                 case Renew(token=token, stream_id=stream_id):
                     await self._renew(token, stream_id)
+                case Watch(request=Follow() as follow, stream_id=stream_id):
+                    await self._feeds.follow(follow, stream_id)
+                case Watch(stream_id=stream_id):
+                    await self._feeds.unfollow(stream_id)
                 case Stop(lane=lane, response_id=id):
                     await self._stop(lane, id)
 
@@ -111,7 +125,7 @@ class ControlQueue:
     async def _stop(self, lane: Lane, response_id: str) -> None:
         try:
             with confined("a cancel"):
-                await self._connection.check_response(response_id)
+                await self._connection.check_response(response_id, changes=True)
                 await self._connection.turn_client.cancel(response_id, self._connection.owner)
         except ResponseNotFound:
             # The same error whether it has ended, never existed, or belongs to another owner.

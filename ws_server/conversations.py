@@ -132,7 +132,7 @@ async def delete_item(request: Request) -> Response:
     )
     found = await _find(known, owner, await known.turns(id, owner), item_id)
     turn_id, name = turn_of_item(found.id) or ("", "")
-    if not await known.remove(id, owner, turn_id, name):
+    if not await known.remove(id, owner, turn_id, name, found.id):
         raise ItemNotFound(item_id)
     return json_response(_body(await known.get(id, owner)))
 

@@ -27,7 +27,7 @@ DECISION_SECONDS = 1.0
 #: Events after which a worker may still refuse the turn: it claims first, then reads the request.
 _UNDECIDED = frozenset((b"response.created", b"response.queued", b"response.in_progress"))
 #: A comment, which clients ignore: it keeps the connection alive.
-_STILL_HERE = b": keepalive\n\n"
+STILL_HERE = b": keepalive\n\n"
 
 
 class Wire(Protocol):
@@ -114,7 +114,7 @@ class EventStream(Response):
     async def _written(self, batches: "_Batches") -> AsyncIterator[bytes]:
         try:
             async for batch in batches:
-                yield b"".join(map(self._wire.event, batch)) or _STILL_HERE
+                yield b"".join(map(self._wire.event, batch)) or STILL_HERE
         except TurnError as exc:
             yield self._wire.error(exc)
         yield self._wire.end()

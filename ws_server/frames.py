@@ -4,10 +4,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from turnstream.turns.errors import BadRequest, TurnError
-from turnstream.turns.ids import response_of
+from turnstream.turns.errors import BadRequest, ConversationNotFound, TurnError
+from turnstream.turns.ids import is_conversation_id, is_response_id, response_of
 from turnstream.turns.turn import Item
-from turnstream.ws_server import field, requests
+from turnstream.ws_server import feed_bodies, field, requests
 from turnstream.ws_server.create import Create, read_create
 from turnstream.ws_server.decode import decode, read_json
 from turnstream.ws_server.field import Body
@@ -56,6 +56,22 @@ class Refresh:
 
 
 @dataclass(frozen=True, slots=True)
+class Follow:
+    """Follow the feed of a conversation, or of a tree of turns, from the entry after a number."""
+
+    id: str
+    #: -1: from its beginning.
+    starting_after: int
+    #: Whether the events of its responses that run are wanted.
+    responses: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Unfollow:
+    """Follow the feed no more that was followed under this frame's name."""
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """The error of a frame that was refused."""
 
@@ -69,7 +85,7 @@ class Frame:
     """A frame's request and its lane."""
 
     stream_id: str | None
-    request: Create | Cancel | Resume | Steer | Refresh | Refusal
+    request: Create | Cancel | Resume | Steer | Refresh | Follow | Unfollow | Refusal
     #: Bytes of its strings in memory, at most.
     size: int = 0
 
@@ -111,7 +127,18 @@ def read_resume(query: Mapping[str, str]) -> Frame | None:
         return Frame(stream_id, Refusal(exc))
 
 
-def _request(body: Body) -> Create | Cancel | Resume | Steer | Refresh:
+def feed_id(id: str) -> str:
+    """Return the id of a conversation, or of a response, whose feed is asked for.
+
+    Raises:
+        ConversationNotFound: it is none.
+    """
+    if is_conversation_id(id) or is_response_id(response := response_of(id)):
+        return id if is_conversation_id(id) else response
+    raise ConversationNotFound(id)
+
+
+def _request(body: Body) -> Create | Cancel | Resume | Steer | Refresh | Follow | Unfollow:
     match body.get("type"):
         case "response.create":
             return _create(_fields(body))
@@ -126,6 +153,16 @@ def _request(body: Body) -> Create | Cancel | Resume | Steer | Refresh:
             return Resume(response_of(resume.response_id), -1 if after is None else after)
         case "turnstream:token.refresh":
             return Refresh(decode(body, requests.RefreshFrame).token)
+        case "turnstream:conversation.follow":
+            follow = decode(body, feed_bodies.FollowFrame)
+            after = follow.starting_after
+            return Follow(
+                feed_id(follow.conversation),
+                -1 if after is None else after,
+                follow.responses is not False,
+            )
+        case "turnstream:conversation.unfollow":
+            return Unfollow()
         case other:
             raise BadRequest(
                 f"There is no event of type {str(other)[:80]!r}.",

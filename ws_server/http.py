@@ -192,7 +192,7 @@ async def cancel_response(request: Request) -> Response:
     """`POST /v1/responses/ID/cancel`: cancel it; a repeated request gets the same answer."""
     state, visitor = await admit_visitor(request)
     owner, response_id = visitor.owner, response_id_of(request)
-    await visitor.check_response(response_id, state.turn_client)
+    await visitor.check_response(response_id, state.turn_client, changes=True)
     try:
         await state.turn_client.cancel(response_id, owner)
     except BadRequest:

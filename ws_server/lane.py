@@ -64,8 +64,8 @@ class Connection(Protocol):
 
     async def turn(self, create: Create, count: CountBytes) -> Turn: ...
 
-    async def check_response(self, id: str) -> None:
-        """Check that the socket's key is good for a response."""
+    async def check_response(self, id: str, *, changes: bool = False) -> None:
+        """Check that the socket's key is good for a response, perhaps for changing it."""
 
     async def steer(self, steer: Steer, stream_id: str | None) -> str:
         """Add input to a running response; return the frame that answers it."""

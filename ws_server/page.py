@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from turnstream.turns.environment import Setting, text
-from turnstream.ws_server.page_files import STATIC, PageFile, read_files
+from turnstream.ws_server.page_files import NOT_LOADED, STATIC, PageFile, read_files
 
 #: Nothing is loaded from elsewhere, and the page talks to this host only.
 POLICY = (
@@ -106,7 +106,7 @@ def _document(settings: PageSettings, model: str, files: list[str]) -> str:
     if examples is None:
         examples = DEMO_EXAMPLES if model == "demo" else EXAMPLES
     # A browser would find the modules one after the other. A shared worker loads its own.
-    modules = [name for name in files if name.endswith(".js") and not name.endswith("-worker.js")]
+    modules = [name for name in files if name.endswith(".js") and name not in NOT_LOADED]
     button = '<li><button type="button" dir="auto">{}</button></li>'
     preload = '  <link rel="modulepreload" href="static/{}">'
     return Template((STATIC / "index.html").read_text(encoding="utf-8")).substitute(

@@ -14,6 +14,7 @@
     * BodyTooLarge               413, a request's body or frame
     * UnsupportedContentEncoding 415, the body is compressed in a way that is not supported
     * TooManyConnections         429, an address or an owner has as many as it may have
+    * TooManyFeeds               429, a socket or an owner follows as many conversations as it may
     * TooManyWrongKeys           429, an address has sent many unknown keys
     * HeadersTooLarge            431, a request's line and headers
 """
@@ -87,6 +88,20 @@ class TooManyConnections(TurnError):
 
     def __init__(self, holder: str, most: int) -> None:
         super().__init__(f"This {holder} has {most} connections, its maximum. Close one first.")
+
+
+class TooManyFeeds(TurnError):
+    """A socket or an owner follows as many conversations as it may."""
+
+    status = 429
+    type = "rate_limit_error"
+    code = "too_many_feeds"
+    retry_seconds = 5
+
+    def __init__(self, holder: str, most: int) -> None:
+        super().__init__(
+            f"This {holder} follows {most} conversations, its maximum. Unfollow one first."
+        )
 
 
 class TooManyWrongKeys(TurnError):

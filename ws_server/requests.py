@@ -11,6 +11,7 @@ from msgspec import Meta, Struct
 
 from turnstream.turns.sampling_params import MAX_TOP_LOGPROBS
 from turnstream.turns.shapes import ConversationId, ResponseId, StreamId
+from turnstream.ws_server import feed_bodies
 from turnstream.ws_server.input_items import ChatMessage, Items
 from turnstream.ws_server.request_options import (
     AllowedChatToolsChoice,
@@ -283,4 +284,12 @@ class RefreshFrame(
     token: Annotated[str, Meta(min_length=1, max_length=512)]
 
 
-FRAMES = (CreateFrame, NestedCreateFrame, CancelFrame, SteerFrame, ResumeFrame, RefreshFrame)
+FRAMES = (
+    CreateFrame,
+    NestedCreateFrame,
+    CancelFrame,
+    SteerFrame,
+    ResumeFrame,
+    RefreshFrame,
+    *feed_bodies.FRAMES,
+)

@@ -118,6 +118,8 @@ class _Server(Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await announce_drain(self._app.state.node.sessions)
+        for stream in list(self._app.state.node.feed_streams):
+            stream.close()
         await super().shutdown(sockets)
 
 

@@ -120,6 +120,9 @@ class SocketLimits:
     lanes: int = Setting(
         "SOCKET_LANES", whole(1, 10_000), 32, "named lanes on one WebSocket"
     ).field()
+    feeds: int = Setting(
+        "SOCKET_FEEDS", whole(1, 10_000), 16, "conversations that one WebSocket follows at a time"
+    ).field()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,15 +19,17 @@ from turnstream.turns.turn import Turn
 from turnstream.ws_server.answer_headers import origin_of
 from turnstream.ws_server.connections.admission import ADDRESS
 from turnstream.ws_server.connections.byte_room import Share
-from turnstream.ws_server.control_queue import Add, ControlQueue, Renew, Say, Stop
+from turnstream.ws_server.control_queue import Add, ControlQueue, Renew, Say, Stop, Watch
 from turnstream.ws_server.create import Create
 from turnstream.ws_server.frames import (
     Cancel,
+    Follow,
     Frame,
     Refresh,
     Refusal,
     Resume,
     Steer,
+    Unfollow,
     read_frame,
     read_resume,
 )
@@ -36,6 +38,7 @@ from turnstream.ws_server.references import CountBytes, resolved
 from turnstream.ws_server.request_errors import NotServed, TooManyConnections
 from turnstream.ws_server.settings import SocketLimits
 from turnstream.ws_server.socket_bodies import Draining
+from turnstream.ws_server.socket_feeds import SocketFeeds
 from turnstream.ws_server.socket_key import SocketKey
 from turnstream.ws_server.state import NodeState, state_of
 from turnstream.ws_server.steers import UnansweredSteers, steer
@@ -121,7 +124,8 @@ class Session:
         self._model = model
         self._limits = limits
         self._lanes: dict[str | None, Lane] = {}
-        self._control = ControlQueue(self)
+        self._feeds = SocketFeeds(self, state.owner_feeds, limits.feeds)
+        self._control = ControlQueue(self, self._feeds)
         #: Whether this side has closed the socket.
         self._closed = False
 
@@ -146,6 +150,7 @@ class Session:
                 await self._cut_off()
             finally:
                 time_limit.cancel()
+                await self._feeds.close()
 
     async def send(self, text: str) -> None:
         """Send one message; wait while the client reads slowly."""
@@ -174,9 +179,9 @@ class Session:
         turn = create.turn(self.owner, model, previous_cached=cached, origin=origin)
         return visitor.submitting(turn)
 
-    async def check_response(self, id: str) -> None:
-        """Check that the socket's key is good for a response."""
-        await self.key.current().check_response(id, self.turn_client)
+    async def check_response(self, id: str, *, changes: bool = False) -> None:
+        """Check that the socket's key is good for a response, perhaps for changing it."""
+        await self.key.current().check_response(id, self.turn_client, changes=changes)
 
     async def steer(self, asked: Steer, stream_id: str | None) -> str:
         """Add input to a running response; return the frame that answers it."""
@@ -188,6 +193,9 @@ class Session:
         await self.key.refresh(await self._access.identify(token, address))
 
     def _take(self, frame: Frame, start: Start) -> None:
+        if isinstance(frame.request, Follow | Unfollow):
+            self._control.put(Watch(frame.request, frame.stream_id))
+            return
         lane = self._lanes.get(frame.stream_id)
         if lane is None:
             if frame.stream_id is not None and self._named() >= self._limits.lanes:

@@ -20,6 +20,7 @@ from turnstream.ws_server.visitor import Visitor
 from turnstream.ws_server.webhooks.service import WebhookService
 
 if TYPE_CHECKING:
+    from turnstream.ws_server.feed_stream import FeedStream
     from turnstream.ws_server.socket import Session
 
 #: Key of the owner in the scope of a request that was admitted.
@@ -45,11 +46,15 @@ class NodeState:
     requests: ByteRoom
     #: The open sockets of each owner.
     owner_sockets: Counts
+    #: What each owner follows.
+    owner_feeds: Counts
     traces: Traces = NO_TRACES
     #: Held while the metrics are read.
     scraping: asyncio.Lock = field(default_factory=asyncio.Lock)
     #: The open sockets.
     sessions: set["Session"] = field(default_factory=set)
+    #: The feeds that are followed over HTTP.
+    feed_streams: set["FeedStream"] = field(default_factory=set)
 
 
 def state_of(connection: HTTPConnection) -> NodeState:

@@ -41,27 +41,27 @@ class _Last(Struct, frozen=True):
 
 
 class UnansweredSteers:
-    """Counts the steers of a socket that were not answered yet."""
+    """Counts the steers of a socket, which are answered in order."""
 
     def __init__(self) -> None:
-        self._count = 0
-        self._none = asyncio.Event()
-        self._none.set()
+        self._asked = self._answered = 0
+        self._changed = asyncio.Event()
 
     def add(self) -> None:
         """Count one more."""
-        self._count += 1
-        self._none.clear()
+        self._asked += 1
 
     def remove(self) -> None:
-        """Note that one was answered."""
-        self._count -= 1
-        if not self._count:
-            self._none.set()
+        """Note that the oldest was answered."""
+        self._answered += 1
+        self._changed.set()
 
     async def answered(self) -> None:
-        """Wait until all were answered; each of them is, at the latest when Redis is given up."""
-        await self._none.wait()
+        """Wait until those that were sent so far are answered, or Redis is given up for them."""
+        asked = self._asked
+        while self._answered < asked:
+            self._changed.clear()
+            await self._changed.wait()
 
 
 async def steer(

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct
 
+from turnstream.turns.feed_shapes import FeedId
 from turnstream.turns.shapes import ConversationId, Count, ResponseId
 
 
@@ -15,11 +16,13 @@ class TokenExpiry(Struct, frozen=True, kw_only=True):
 
 
 class ClientTokenBody(Struct, frozen=True, kw_only=True):
-    """Make a client token; bound to a conversation or a response, it is good for that only."""
+    """Make a client token; bound to something, it is good for that only."""
 
     expires_after: TokenExpiry | None = None
     conversation: ConversationId | None = None
     response: ResponseId | None = None
+    #: A conversation, or any response of a tree, that it may follow and read, and nothing else.
+    feed: FeedId | None = None
 
 
 class ClientToken(Struct, frozen=True, kw_only=True, tag_field="object", tag="client_token"):
@@ -32,6 +35,7 @@ class ClientToken(Struct, frozen=True, kw_only=True, tag_field="object", tag="cl
     #: What it is bound to; null: nothing.
     conversation: ConversationId | None
     response: ResponseId | None
+    feed: FeedId | None
 
 
 class TokenExpired(

@@ -4,6 +4,7 @@ Most requests need a key of the whole owner; a client token that is bound to one
 response is taken by a few only, which say so.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from turnstream.turns.api_key import ApiKey
@@ -62,7 +63,7 @@ class Visitor:
         if self.key.is_bound:
             # A reference may be to an item of any conversation of the owner.
             elsewhere = create.conversation is None or bool(create.references)
-            if elsewhere or create.conversation != self.key.conversation:
+            if elsewhere or self.key.follows or create.conversation != self.key.conversation:
                 raise BoundToken(self._bound_to)
 
     def submitting(self, turn: Turn) -> Turn:
@@ -86,25 +87,35 @@ class Visitor:
         if self.key is not None and self.key.is_bound and id != self.key.conversation:
             raise BoundToken(self._bound_to)
 
-    async def check_response(self, id: str, turn_client: TurnClient) -> None:
-        """Check that the key is good for a response.
+    def check_feed(self, feed: str) -> None:
+        """Check that the key is good for following a feed.
+
+        Raises:
+            BoundToken: it is bound to something else.
+        """
+        if self.key is None or not self.key.is_bound or feed == self.key.conversation:
+            return
+        if not self.key.follows or feed != self.key.response:
+            raise BoundToken(self._bound_to)
+
+    async def check_response(
+        self, id: str, turn_client: TurnClient, *, changes: bool = False
+    ) -> None:
+        """Check that the key is good for a response, perhaps for changing it.
 
         Raises:
             BoundToken: it is bound to something else, also if there is no such response.
             Overloaded: Redis is away.
         """
-        if self.key is None or not self.key.is_bound or id == self.key.response:
+        if self.key is None or not self.key.is_bound:
             return
-        if self.key.conversation is not None:
-            try:
-                if (
-                    await turn_client.stored.conversation_of(id, self.owner)
-                    == self.key.conversation
-                ):
-                    return
-            except ResponseNotFound:
-                pass
-        raise BoundToken(self._bound_to)
+        allowed = id == self.key.response and not self.key.follows
+        if self.key.conversation is not None or self.key.follows:
+            with suppress(ResponseNotFound):
+                found = await turn_client.stored.feed_of(id, self.owner)
+                allowed = found in (self.key.conversation, self.key.response)
+        if not allowed or (changes and self.key.follows):
+            raise BoundToken(self._bound_to)
 
     async def check_steer(self, id: str, turn_client: TurnClient) -> None:
         """Check that the key is good for adding input to a response, which makes another turn.
@@ -115,11 +126,12 @@ class Visitor:
         """
         if self.key is not None and self.key.response is not None:
             raise BoundToken(self._bound_to)
-        await self.check_response(id, turn_client)
+        await self.check_response(id, turn_client, changes=True)
 
     @property
     def _bound_to(self) -> str:
         assert self.key is not None
+        only = "following " if self.key.follows else ""
         if self.key.conversation is not None:
-            return f"conversation '{self.key.conversation}'"
-        return f"response '{self.key.response}'"
+            return f"{only}conversation '{self.key.conversation}'"
+        return f"{only}response '{self.key.response}'"

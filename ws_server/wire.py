@@ -61,6 +61,6 @@ def failure(error: Error, status: int) -> Response:
     return json_response(ErrorBody(error=error), status=status, headers={"x-should-retry": "false"})
 
 
-def server_sent(event: bytes) -> bytes:
-    """Return an event for a stream over HTTP."""
-    return b"event: " + event_type(event) + b"\ndata: " + event + b"\n\n"
+def server_sent(event: bytes, data: bytes = b"") -> bytes:
+    """Return an event for a stream over HTTP; `data` is what is sent of it, if that is more."""
+    return b"event: " + event_type(event) + b"\ndata: " + (data or event) + b"\n\n"

@@ -3,14 +3,17 @@
 from typing import Any
 
 from scripts.schemas.json_schema import components, ref
-from turnstream.turns import event_shapes
-from turnstream.ws_server import requests, socket_bodies, token_bodies
+from turnstream.turns import event_shapes, feed_shapes
+from turnstream.ws_server import feed_bodies, requests, socket_bodies, token_bodies
 
 Json = dict[str, Any]
 
 _RECEIVED = requests.FRAMES
 _SENT = (
     *event_shapes.EVENTS,
+    *feed_shapes.ENTRIES,
+    feed_bodies.Followed,
+    feed_bodies.Unfollowed,
     socket_bodies.SteerAccepted,
     socket_bodies.SteerPending,
     socket_bodies.SteerFailed,

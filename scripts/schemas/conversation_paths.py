@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from scripts.schemas.operation import operation, page_of_items, path
+from scripts.schemas.operation import operation, page_of_items, path, query
+from turnstream.turns import event_shapes, feed_shapes
 from turnstream.ws_server import bodies
 from turnstream.ws_server import conversation_bodies as conversations
 
@@ -70,6 +71,28 @@ def conversation_paths() -> Json:
                     *page_of_items(),
                 ],
                 wrong=(400, 404),
+            ),
+        },
+        "/v1/conversations/{id}/feed": {
+            "get": operation(
+                "follow_conversation",
+                "Follow a conversation, or the tree of turns that a response is in.",
+                None,
+                parameters=[
+                    path("id", "Id of a conversation or of a response."),
+                    query(
+                        "starting_after",
+                        {"type": "integer", "minimum": 0, "maximum": 10**15 - 1},
+                        "Only entries after this number.",
+                    ),
+                    query(
+                        "responses",
+                        {"enum": ["true", "false"]},
+                        "Send the events of responses that run, too; the default.",
+                    ),
+                ],
+                streams=(*feed_shapes.ENTRIES, *event_shapes.EVENTS),
+                wrong=(400, 404, 429),
             ),
         },
         "/v1/conversations/{id}/items/{item_id}": {

@@ -4,8 +4,15 @@ from typing import Any
 
 import msgspec
 
-from turnstream.turns import event_shapes, shapes
-from turnstream.ws_server import bodies, completion_bodies, requests, socket_bodies, token_bodies
+from turnstream.turns import event_shapes, feed_shapes, shapes
+from turnstream.ws_server import (
+    bodies,
+    completion_bodies,
+    feed_bodies,
+    requests,
+    socket_bodies,
+    token_bodies,
+)
 from turnstream.ws_server import conversation_bodies as conversations
 from turnstream.ws_server.batches import bodies as batches
 from turnstream.ws_server.webhooks import bodies as webhooks
@@ -14,6 +21,9 @@ Json = dict[str, Any]
 
 SENT: tuple[type, ...] = (
     *event_shapes.EVENTS,
+    *feed_shapes.ENTRIES,
+    feed_bodies.Followed,
+    feed_bodies.Unfollowed,
     socket_bodies.SteerAccepted,
     socket_bodies.SteerPending,
     socket_bodies.SteerFailed,

@@ -41,7 +41,7 @@ def operation(
     """Return an operation.
 
     Args:
-        answer: the body of its answer; None: bytes.
+        answer: the body of its answer; None: bytes, or only a stream.
         streams: the events of its streamed answer.
         wrong: error statuses besides those of every operation.
         leads_to: operations on the id of its answer.
@@ -49,6 +49,8 @@ def operation(
     content: Json = {"application/octet-stream": {}}
     if answer is not None:
         content = {"application/json": {"schema": ref(answer)}}
+    if answer is None and streams is not None:
+        content = {}
     if streams is not None:
         content["text/event-stream"] = {"schema": _server_sent(*streams)}
     written: Json = {"operationId": name, "summary": summary}

@@ -20,6 +20,7 @@ def test_every_path_is_measured_as_often_as_asked_and_no_process_is_left(
 
     assert {path: len(taken) for path, taken in times.items()} == {
         "floor": 3,
+        "bare_socket": 3,
         "client": 3,
         "socket": 3,
     }
@@ -30,15 +31,17 @@ def test_every_path_is_measured_as_often_as_asked_and_no_process_is_left(
 def test_a_ratio_is_the_floors_time_divided_by_ours() -> None:
     times = {
         "floor": [0.001, 0.001, 0.002],
+        "bare_socket": [0.001, 0.003, 0.006],
         "client": [0.002, 0.002, 0.002],
         "socket": [0.004, 0.004, 0.016],
     }
     ratios = {row.case: (row.ratio, row.floor) for row in dispatch.rows(times)}
 
     assert ratios == {
-        "dispatch_socket_p50": (0.25, 0.2),
+        "dispatch_socket_p50": (0.25, None),
         "dispatch_socket_p99": (0.125, None),
-        "dispatch_client_p50": (0.5, None),
+        "dispatch_socket_against_bare_p50": (0.75, 0.33),
+        "dispatch_client_p50": (0.5, 0.29),
         "dispatch_client_p99": (1.0, None),
     }
 

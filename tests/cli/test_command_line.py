@@ -1,13 +1,15 @@
 """Bad input is one line that names the option or variable, and exit code 2."""
 
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 
-from turnstream.cli.main import make_parser
+from turnstream.cli.main import main, make_parser
 
 ROOT = Path(__file__).parents[2]
 
@@ -53,17 +55,34 @@ def turnstream(
     ],
 )
 def test_bad_input_is_one_line_that_names_it(
-    arguments: tuple[str, ...], environ: dict[str, str], named: str, tmp_path: Path
+    arguments: tuple[str, ...],
+    environ: dict[str, str],
+    named: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     (tmp_path / "file").touch()
-    arguments = tuple(argument.format(tmp=tmp_path) for argument in arguments)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
+    # Options go into the environment, so that all processes below have them.
+    with patch.dict(os.environ, environ):
+        try:
+            code: object = main([argument.format(tmp=tmp_path) for argument in arguments])
+        except SystemExit as ended:
+            code = ended.code
 
-    ended = turnstream(*arguments, **environ)
+    said = capsys.readouterr()
+    assert code == 2
+    assert named in said.err
+    assert said.err.count("\n") == 1
+    assert said.out == ""
+
+
+def test_the_program_ends_with_the_exit_code_of_its_command() -> None:
+    ended = turnstream("up", "--port", "eighty")
 
     assert ended.returncode == 2
-    assert named in ended.stderr
     assert ended.stderr.count("\n") == 1
-    assert ended.stdout == ""
 
 
 def test_an_option_replaces_the_variable_of_its_name() -> None:
@@ -85,7 +104,7 @@ def test_chat_reports_a_server_that_cannot_be_reached() -> None:
 
 def test_parsing_the_command_line_imports_no_other_package() -> None:
     code = (
-        "import sys; from turnstream.cli.main import make_parser; make_parser();"
+        "import sys; from turnstream.cli.main import main, make_parser; make_parser();"
         "print([m for m in sys.modules if m.removeprefix('turnstream.').split('.')[0] in"
         " ('torch', 'starlette', 'celery', 'redis', 'workers', 'ws_server')])"
     )

@@ -1,12 +1,15 @@
 """`turnstream webhooks`, against a real Redis."""
 
+import asyncio
 import json
 from collections.abc import Callable
 
 import pytest
 from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
+from standardwebhooks.webhooks import Webhook
 
+from harness.webhook_receiver import WebhookReceiver
 from turnstream.cli.main import main
 from turnstream.turns import webhook_keys
 from turnstream.turns.webhook_events import EVENT_TYPES
@@ -101,5 +104,25 @@ def test_a_test_that_reaches_nobody_says_so(webhooks: Run) -> None:
     assert (code, said) == (
         1,
         "turnstream webhooks test: not reached: no connection:"
-        " localhost has an address that is not public\n",
+        " localhost is not known, or has an address that is not public\n",
+    )
+
+
+async def test_a_test_sends_a_sample_and_tells_the_status(
+    webhooks: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TURNSTREAM_WEBHOOKS", "any")
+    async with WebhookReceiver() as receiver:
+        made = json.loads(
+            (await asyncio.to_thread(webhooks, "create", "ann", receiver.url, "--json"))[1]
+        )
+        sent = await asyncio.to_thread(webhooks, "test", made["id"], "--event", "batch.failed")
+        receiver.answer = lambda _: 500
+        refused = await asyncio.to_thread(webhooks, "test", made["id"], "--json")
+
+    assert sent[:2] == (0, "it answered 200\n")
+    assert refused[:2] == (1, '{"status_code":500}\n')
+    [first, _] = receiver.received
+    assert (
+        Webhook(made["signing_secret"]).verify(first.body, first.headers)["type"] == "batch.failed"
     )

@@ -9,7 +9,7 @@ from http import HTTPStatus
 import pytest
 from websockets.asyncio.server import Request, Response, ServerConnection, serve
 
-from turnstream.client import AsyncClient, Options, RequestRefused, Unreachable
+from turnstream.client import AsyncClient, Client, Options, RequestRefused, Unreachable
 from turnstream.client.address import Address
 
 Handler = Callable[[ServerConnection], Awaitable[None]]
@@ -274,3 +274,54 @@ async def test_a_refused_steer_is_raised_and_its_turn_goes_on() -> None:
 
     assert refused.value.code == "invalid_input"
     assert (response.status, turn.successor) == ("completed", None)
+
+
+async def test_a_feed_goes_on_after_its_last_entry_and_ends_when_what_it_is_about_is_gone() -> None:
+    frames: list[dict[str, object]] = []
+
+    async def handle(socket: ServerConnection) -> None:
+        frames.append(frame := json.loads(await socket.recv()))
+        if len(frames) == 3:
+            error = {"code": "conversation_not_found", "message": "It is not there."}
+            gone = {"type": "error", "status": 404, "sequence_number": 0, "error": error}
+            await socket.send(json.dumps({**gone, "stream_id": frame["stream_id"]}))
+            await socket.wait_closed()
+        about = {"conversation": "conv_1", "stream_id": frame["stream_id"]}
+        followed = {"type": "turnstream:conversation.followed", "newest": 1, **about}
+        await socket.send(json.dumps(followed))
+        for number in range(len(frames)):
+            entry = {"type": "turnstream:conversation.opened", "sequence_number": number}
+            await socket.send(json.dumps({**entry, **about}))
+
+    async with asyncio.timeout(20), server(handle) as url, AsyncClient(url) as client:
+        feed = await client.follow("conv_1")
+        entries = [(entry.sequence_number, entry.type) async for entry in feed.entries()]
+
+    assert entries == [(0, "opened"), (1, "opened"), (2, "deleted")]
+    assert [frame["starting_after"] for frame in frames] == [-1, 0, 1]
+
+
+async def test_a_feed_that_cannot_be_followed_says_so_and_a_closed_one_ends() -> None:
+    frames: list[dict[str, str]] = []
+
+    async def handle(socket: ServerConnection) -> None:
+        async for text in socket:
+            frames.append(frame := json.loads(text))
+            if frame.get("conversation") == "conv_1":
+                error = {"code": "stream_expired", "message": "It is not kept."}
+                answer = {"type": "error", "status": 400, "sequence_number": 0, "error": error}
+                await socket.send(json.dumps({**answer, "stream_id": frame["stream_id"]}))
+
+    def read(url: str) -> None:
+        with Client(url) as client:
+            with pytest.raises(RequestRefused, match="not kept"):
+                list(client.follow("conv_1", starting_after=9).entries())
+            feed = client.follow("conv_2")
+            feed.close()
+            assert list(feed.entries()) == []
+            client.connect()
+
+    async with asyncio.timeout(20), server(handle) as url:
+        await asyncio.to_thread(read, url)
+
+    assert [frame["type"].rpartition(".")[2] for frame in frames][:1] == ["follow"]

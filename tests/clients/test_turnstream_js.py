@@ -90,7 +90,7 @@ async def test_turns_survive_cuts_lost_replies_and_a_time_without_a_network(
     texts, stored = said["cut"]
     assert texts == stored
     assert all(texts)
-    assert said["steered"] == [["accepted", "accepted"], "steered", "incomplete"]
+    assert said["steered"] == [["accepted", "accepted"], "steered"]
     assert said["follows"]
     assert said["added"] == ["Who directed Titanic?", "And when?"]
     assert said["given"][0] == said["given"][1] != ""
@@ -99,6 +99,19 @@ async def test_turns_survive_cuts_lost_replies_and_a_time_without_a_network(
     assert said["waiting"] == ["waiting", "waiting"]
     assert said["restored"] == [["first", "incomplete"], ["second", "incomplete"]]
     assert said["outbox"] == 0
+
+
+async def test_followers_of_a_conversation_see_the_same_through_cuts_and_its_deletion(
+    service: Service, folder: Path
+) -> None:
+    program = shutil.copy(PROGRAMS / "follow_turnstream.mjs", folder)
+    said = await survive(service, program, service.url)
+
+    assert all(said["texts"])
+    # It was opened, had four turns, and was deleted.
+    assert said["seen"] == 2 * [[list(range(10)), said["texts"], True, None]]
+    assert said["codes"] == ["conversation_not_found", "stream_expired"]
+    assert said["first"] == "turnstream:conversation.opened"
 
 
 @pytest.mark.long

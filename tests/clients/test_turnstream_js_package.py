@@ -11,7 +11,7 @@ from tests.programs import run
 
 PACKAGE = ROOT / "clients" / "js"
 #: Of all modules together, minified and compressed.
-MOST_BYTES = 8 * 1024
+MOST_BYTES = 10 * 1000
 COMPILER_OPTIONS = (
     *("--strict", "--noEmit", "--allowJs", "--checkJs", "--skipLibCheck"),
     *("--target", "es2022", "--module", "preserve", "--jsx", "react-jsx", "--types", "node"),
@@ -50,13 +50,13 @@ def test_the_readmes_examples_for_node_react_and_react_native_compile(
 ) -> None:
     files = sorted(examples.glob("example*"))
 
-    assert [file.suffix for file in files] == [".mjs", ".tsx", ".tsx"]
+    assert [file.suffix for file in files] == [".mjs", ".mjs", ".tsx", ".tsx"]
     types = ("--typeRoots", examples / "node_modules" / "@types")
     assert run(tools / "tsc", *COMPILER_OPTIONS, *types, *files) == ""
 
 
 def test_the_readmes_first_example_prints_two_answers(service: Service, examples: Path) -> None:
-    [example] = examples.glob("*.mjs")
+    example = min(examples.glob("example*.mjs"))
     text = example.read_text().replace("https://chat.example.org", service.url).replace("…", "any")
     program = example.with_name("run.mjs")
     program.write_text(text)

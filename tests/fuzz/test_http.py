@@ -50,7 +50,7 @@ def narrowed(file_id: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    "seconds", [pytest.param(3, id="short"), pytest.param(180, marks=pytest.mark.long, id="long")]
+    "seconds", [pytest.param(2, id="short"), pytest.param(180, marks=pytest.mark.long, id="long")]
 )
 def test_every_response_is_as_published_and_none_is_a_server_error(
     service: Service, tmp_path: Path, seconds: int

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import httpx2
 import pytest
 from openai.types.responses import Response
 from openai.types.responses.responses_server_event import ResponsesServerEvent
@@ -144,6 +145,7 @@ async def on_socket(service: Service, redis: "Redis[bytes]") -> list[Json]:
         await socket.send(json.dumps(steer))
         frames += await receive(socket, {"response.steer.failed"})
         frames += await steered(socket)
+        frames += await followed(socket, service.url)
         # Its slices gone, its end is told from the record.
         redis.delete(keys.log(first))
         resume = {"type": "turnstream:response.resume", "response_id": first}
@@ -198,6 +200,29 @@ async def steered(socket: ClientConnection) -> list[Json]:
     calling = {"previous_response_id": begun[0]["response"]["id"]}
     await socket.send(json.dumps(steer | calling))
     return frames + await receive(socket, {"response.steer.pending"})
+
+
+async def followed(socket: ClientConnection, url: str) -> list[Json]:
+    """Follow a conversation to its deletion, and no more after that."""
+    feed = "turnstream:conversation."
+    async with httpx2.AsyncClient(base_url=f"{url}/v1/conversations") as http:
+        id = (await http.post("", json={})).json()["id"]
+        follow = {"type": f"{feed}follow", "conversation": id, "stream_id": "feed"}
+        await socket.send(json.dumps(follow))
+        frames = await receive(socket, {f"{feed}opened"})
+        added = await http.post(f"/{id}/items", json={"items": [{"role": "user", "content": "x"}]})
+        await http.delete(f"/{id}/items/{added.json()['first_id']}")
+        create = {"type": "response.create", "conversation": id, "max_output_tokens": 2}
+        await socket.send(json.dumps(create | {"input": "Hello"}))
+        frames += await receive(socket, {f"{feed}response.ended"})
+        response_id = next(frame["response_id"] for frame in frames if "response_id" in frame)
+        if not any(frame["type"] in TERMINAL and "stream_id" not in frame for frame in frames):
+            frames += await receive(socket)
+        await http.delete(f"{url}/v1/responses/{response_id}")
+        await http.delete(f"/{id}")
+        frames += await receive(socket, {f"{feed}deleted"})
+    await socket.send(json.dumps({"type": f"{feed}unfollow", "stream_id": "feed"}))
+    return frames + await receive(socket, {f"{feed}unfollowed"})
 
 
 async def with_token(service: Service) -> list[Json]:

@@ -54,7 +54,7 @@ async def test_a_foreign_conversation_is_not_found_by_anybody_else(
         known.turns(conversation, "bob"),
         known.add(conversation, "bob", [Message("user", "One")]),
         known.update(conversation, "bob", {"a": "b"}),
-        known.remove(conversation, "bob", "resp_x", "0"),
+        known.remove(conversation, "bob", "resp_x", "0", "msg_x_0"),
         known.delete(conversation, "bob"),
         submitted(turn_client, turn_of(conversation, make_turn(owner="bob"))),
     ]

@@ -34,6 +34,19 @@ async def test_a_better_tier_goes_first(
     assert await claimed_texts(queue) == ["priority", "default", "flex", "batch"]
 
 
+async def test_a_claim_says_whether_other_turns_wait_in_any_tier(
+    turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn
+) -> None:
+    for tier in ("default", "default", "flex"):
+        await submitted(turn_client, make_turn(tier=tier))
+
+    assert [(queue.claim(1) is not None, queue.others_wait) for _ in range(3)] == [
+        (True, True),
+        (True, True),
+        (True, False),
+    ]
+
+
 @pytest.mark.parametrize("tier", ["priority", "default", "flex", "batch"])
 async def test_a_claim_returns_the_tier_that_the_turn_was_submitted_in(
     turn_client: TurnClient, queue: TurnQueue, make_turn: MakeTurn, tier: str

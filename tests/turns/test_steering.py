@@ -11,7 +11,12 @@ from tests.turns.conftest import MakeTurn, ending, submitted
 from turnstream.turns import keys
 from turnstream.turns.batch import Batch
 from turnstream.turns.client import TurnClient, open_client
-from turnstream.turns.errors import ConversationTooLong, RateLimited, ResponseNotFound
+from turnstream.turns.errors import (
+    ConversationTooLong,
+    RateLimited,
+    ResponseNotFound,
+    TierNotAllowed,
+)
 from turnstream.turns.limits import OwnerLimits
 from turnstream.turns.log import Log, Verdict
 from turnstream.turns.queue import LeaseStatus, TurnQueue
@@ -206,3 +211,63 @@ async def test_texts_of_a_steer_are_not_kept_twice(
     assert 0 < await redis.ttl(keys.steers(turn.id)) <= await redis.ttl(keys.turn(turn.id))
     await turn_client.stored.delete(turn.id, "ann")
     assert not await redis.exists(keys.steers(turn.id))
+
+
+async def test_bytes_of_steers_count_for_their_owner_while_they_are_kept(
+    node: Node, queue: TurnQueue, log: Log, make_turn: MakeTurn, redis: Redis
+) -> None:
+    async def stored() -> int:
+        return int(await redis.hget(keys.stored_bytes("ann"), "total") or 0)  # type: ignore[misc]
+
+    async with node("stored_bytes=20000") as turn_client:
+        turn = await running(turn_client, queue, make_turn())
+        alone = await stored()
+        await steer(turn_client, turn, "a" * 4000)
+        assert await stored() > alone + 8000
+        with pytest.raises(RateLimited, match="stored_bytes=20000"):
+            await steer(turn_client, turn, "b" * 4000)
+        log.append([ending(turn.id, first=3)])
+        successor = queue.claim(1)
+        assert successor is not None
+        with_successor = await stored()
+        log.append([ending(successor.id, first=3)])
+        for id in (successor.id, turn.id):
+            await turn_client.stored.delete(id, "ann")
+
+        # The text is kept once, in the successor's record.
+        assert with_successor < alone + 4000 + 8000
+        failing = await running(turn_client, queue, make_turn())
+        before = await stored()
+        await steer(turn_client, failing, "c" * 2000)
+        await turn_client.cancel(failing.id, "ann")
+        log.append([ending(failing.id, first=3)])
+        kept = await stored()
+        assert kept > before + 4000
+        await turn_client.stored.delete(failing.id, "ann")
+
+        # With the record; the log expires by itself.
+        assert await stored() < kept - 4000 - 1536
+
+
+async def test_a_turn_in_a_tier_that_its_owner_may_not_use_any_more_is_not_steered(
+    turn_client: TurnClient, node: Node, queue: TurnQueue, make_turn: MakeTurn
+) -> None:
+    turn = await running(turn_client, queue, make_turn(tier="flex"))
+    async with node("tiers=default") as limited:
+        with pytest.raises(TierNotAllowed):
+            await steer(limited, turn)
+
+
+async def test_a_successor_keeps_the_conversation_before_it_alive(
+    turn_client: TurnClient, queue: TurnQueue, log: Log, make_turn: MakeTurn, redis: Redis
+) -> None:
+    turn = await running(turn_client, queue, make_turn(store=False))
+    log.append([ending(turn.id, first=3)])
+    after = make_turn(previous_response_id=turn.id, previous_cached=True)
+    await running(turn_client, queue, after)
+    await steer(turn_client, after)
+    await redis.expire(keys.turn(turn.id), 5)
+    await redis.hdel(keys.turn(turn.id), "held")  # type: ignore[misc]
+    log.append([ending(after.id, first=3)])
+
+    assert await redis.ttl(keys.turn(turn.id)) > 60

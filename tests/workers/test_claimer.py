@@ -1,7 +1,8 @@
 """How a claimed turn is submitted to the engine."""
 
+import time
 from collections.abc import Sequence
-from threading import current_thread
+from threading import Event, current_thread
 from typing import Any, cast
 
 import pytest
@@ -10,6 +11,7 @@ from turnstream.prompts.tools import CALL_FORMATS, ToolFormat
 from turnstream.turns.constraint import Constraint
 from turnstream.turns.sampling_params import SamplingParams
 from turnstream.turns.turn import Claimed, Item, Message, Request, Tier
+from turnstream.workers import claimer as claimer_module
 from turnstream.workers.active_turns import ActiveTurns
 from turnstream.workers.byte_table import ByteTable
 from turnstream.workers.cache_scope import CacheScope
@@ -22,6 +24,8 @@ from turnstream.workers.tool_use import ToolUse
 
 class OneTurn:
     """A queue with one turn in it."""
+
+    others_wait = False
 
     def __init__(
         self, tier: Tier = "default", messages: tuple[Item, ...] = (Message("user", "Hi"),)
@@ -159,6 +163,59 @@ def test_what_the_control_channel_claims_is_started_by_the_claimers_own_thread()
     assert left is None
     assert queue.claim(1) is not None
     assert started_by == ["claimer"]
+
+
+@pytest.mark.parametrize(("others_wait", "claims"), [(False, 2), (True, 3)])
+def test_after_the_control_channel_the_claimers_thread_claims_only_if_others_wait(
+    others_wait: bool, claims: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claimer_module, "HEARTBEAT_SECONDS", 60.0)
+    started = Event()
+
+    class Queue(OneTurn):
+        def __init__(self) -> None:
+            super().__init__()
+            self.others_wait = others_wait
+            self._waiting = []
+            self.claims = 0
+
+        def claim(self, free_slots: int) -> Claimed | None:
+            self.claims += 1
+            return super().claim(free_slots)
+
+        def reach(self, claims: int) -> None:
+            deadline = time.monotonic() + 30
+            while self.claims < claims:
+                assert time.monotonic() < deadline
+                time.sleep(0.001)
+
+    class Watched(FakeEngine):
+        def submit(self, *args: Any, **kwargs: Any) -> FakeEngine:
+            started.set()
+            return super().submit(*args, **kwargs)
+
+    idle, queue = cast(Any, Idle()), Queue()
+    table = ByteTable.from_tokens(["<s>", "a", "b"], {0})
+    claimer = Claimer(
+        cast(Any, queue),
+        ActiveTurns(2),
+        idle,
+        cast(Any, Watched()),
+        idle,
+        lambda ids, stop, *, begun=False: Slicer(table, stop=stop),
+        Vocabulary(table, []),
+        no_tools(table),
+    )
+
+    claimer.start()
+    queue.reach(1)  # the thread claims once when it begins
+    queue.put_back()
+    claimer.claim_one()
+    assert started.wait(30)
+    queue.reach(claims)
+    claimer.stop()
+
+    assert queue.claims == claims
 
 
 def test_an_engine_that_is_short_of_memory_is_given_no_turn() -> None:

@@ -80,6 +80,34 @@ async def test_bodies_that_are_still_read_are_counted_and_given_back(local_node:
     assert [answer.status_code for answer in (other, *answers)] == [200] * 3
 
 
+async def test_uploads_count_for_what_they_have_in_memory(local_node: Node) -> None:
+    half, go_on = asyncio.Event(), asyncio.Event()
+    file = b"--x\r\nContent-Disposition: form-data; name=file; filename=f\r\n\r\n" + 30_000 * b"y"
+    purpose = b"\r\n--x\r\nContent-Disposition: form-data; name=purpose\r\n\r\nbatch\r\n--x--\r\n"
+    length = str(len(file + purpose))
+    headers = {"content-type": "multipart/form-data; boundary=x", "content-length": length}
+
+    async def slow() -> AsyncIterator[bytes]:
+        yield file
+        half.set()
+        await go_on.wait()
+        yield purpose
+
+    async def upload(client: httpx2.AsyncClient) -> httpx2.Response:
+        return await client.post("/v1/files", content=file + purpose, headers=headers)
+
+    async with local_node(NODE_BYTES="100000") as client, asyncio.timeout(60):
+        held = asyncio.create_task(client.post("/v1/files", content=slow(), headers=headers))
+        await half.wait()
+        refused = await upload(client)
+        go_on.set()
+        answers = [await held, await upload(client)]
+
+    assert refused.status_code == 503
+    assert "100000" in refused.json()["error"]["message"]
+    assert [answer.status_code for answer in answers] == [200] * 2
+
+
 async def test_a_message_beyond_those_that_are_arriving_is_refused_with_1013() -> None:
     half = frame(TEXT, b"x" * (MESSAGE_BYTES // 2), final=False)
     async with opened(node_bytes=MESSAGE_BYTES, body_seconds=20.0) as target:

@@ -53,6 +53,8 @@ async def test_axe_finds_nothing_in_the_light_and_in_the_dark(
         await tab.get_by_role("button", name="Options").click()
         waiting = await opened.ask("Two?")
         await opened.becomes(waiting, "queued")
+        await tab.get_by_label("Your message").fill("Three?")
+        await tab.get_by_role("button", name="Steer").wait_for()
         await tab.get_by_role("button", name="Edit the question").first.click()
         assert await found(tab, axe) == []
         await tab.emulate_media(color_scheme="dark")

@@ -10,6 +10,7 @@ from websockets.asyncio.client import ClientConnection
 from websockets.asyncio.client import connect as connect_socket
 
 from tests.ws_server.fake_worker import FakeWorker
+from tests.ws_server.keyed_client import ask, bearer, socket_of, token_for
 from tests.ws_server.wire_client import (
     Event,
     answered,
@@ -21,6 +22,7 @@ from tests.ws_server.wire_client import (
     socket_url,
     until,
 )
+from turnstream.turns.api_keys import ApiKeys
 from turnstream.turns.turn import FunctionCallOutput, Message
 
 UNKNOWN = "resp_" + 32 * "f"
@@ -380,3 +382,47 @@ async def test_stop_reaches_the_successor(socket: ClientConnection, worker: Fake
     assert last["response"]["previous_response_id"] == parent
     await send(socket, type="response.cancel")
     assert code_of(await event(socket)) == ("response_not_active", 400)
+
+
+async def test_a_steer_needs_a_key_that_may_make_the_successor(
+    keyed_http: httpx2.AsyncClient, stored_keys: ApiKeys
+) -> None:
+    mine, other = [
+        (await keyed_http.post("/v1/conversations", json={}, headers=bearer("ann"))).json()["id"]
+        for _ in range(2)
+    ]
+
+    async def code_for(key: str, **fields: Any) -> str:
+        """Steer a response of ann's; return the error's code, or `accepted`."""
+        asked = (await ask(keyed_http, "ann", **fields)).json()["id"]
+        if key == "response":
+            key = (await token_for(keyed_http, response=asked))["value"]
+        async with socket_of(keyed_http, key) as socket:
+            await steer(socket, asked, "Shorter!")
+            answer = await event(socket)
+        code: str = answer.get("error", {"code": "accepted"})["code"]
+        return code
+
+    token = (await token_for(keyed_http, conversation=mine))["value"]
+    limited, _ = await stored_keys.create("ann", tiers=frozenset({"default"}))
+    foreign, _ = await stored_keys.create("bob")
+    assert await code_for(token, conversation=mine) == "accepted"
+    assert await code_for(token, conversation=other) == "token_bound"
+    assert await code_for("response") == "token_bound"
+    assert await code_for(limited) == "accepted"
+    assert await code_for(limited, service_tier="flex") == "service_tier_not_allowed"
+    assert await code_for(foreign) == "response_not_found"
+
+
+async def test_a_response_that_is_being_cancelled_takes_no_input(
+    socket: ClientConnection, worker: FakeWorker
+) -> None:
+    parent = await running(socket, worker)
+    await send(socket, type="response.cancel", response_id=parent)
+    await worker.cancelled()
+    await steer(socket, parent, "Shorter!")
+
+    failed = await until(socket, "response.steer.failed")
+
+    assert failed["error"]["code"] == "response_not_active"
+    assert "id" not in failed["steer"]

@@ -232,6 +232,39 @@ async def test_what_is_asked_offline_is_sent_once_when_the_network_is_back(
         assert worker.queue.claim(1) is None
 
 
+async def test_tabs_follow_a_conversation_on_one_socket_and_a_closed_one_follows_no_more(
+    browser: Browser, node: str, worker: FakeWorker
+) -> None:
+    follow = """(
+      window.entries = [],
+      window.feed = client.follow(args[0]),
+      void (async () => { for await (const { type } of feed) entries.push(type.slice(24)); })(),
+      null
+    )"""
+    made = "response.created,response.ended"
+    async with tabs(browser, node, 2) as [first, second]:
+        for tab in (first, second):
+            await tab.connect("shared")
+        id = (await first.do("client.http('conversations', { json: {} })"))["id"]
+        for tab in (first, second):
+            await tab.do(follow, id)
+            await tab.until("entries.length === 1")
+        for expected in (f"opened,{made}", f"opened,{made},{made}"):
+            await first.do(
+                "(turn = client.create({ input: 'One?', conversation: args[0] }), null)", id
+            )
+            await worker.claim()
+            worker.say("Yes")
+            worker.end()
+            await second.until(f"entries.join() === '{expected}'")
+            await first.do("(feed.close(), null)")
+
+        assert await first.do("entries.join()") == f"opened,{made}"
+        assert first.sockets == second.sockets == 0
+        await first.do("client.http(args[0], { method: 'DELETE' })", f"conversations/{id}")
+        await second.until("feed.ended && entries.at(-1) === 'deleted'")
+
+
 @pytest.mark.long
 async def test_turns_outlive_a_restart_of_the_server_and_come_back_when_it_said(
     browser: Browser, worker: FakeWorker, redis_url: str, tmp_path: Path

@@ -4,7 +4,6 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import httpx2
 import pytest
@@ -12,7 +11,6 @@ import redis.asyncio
 from openai import APIStatusError, AsyncOpenAI, BadRequestError, NotFoundError
 from standardwebhooks.webhooks import Webhook
 
-from harness.tls import TlsProxy
 from harness.webhook_receiver import Received, WebhookReceiver
 from tests.ws_server.batch_harness import own_database
 from tests.ws_server.conftest import MODEL, Node
@@ -20,7 +18,6 @@ from tests.ws_server.keyed_client import bearer, token_for
 from turnstream.turns import webhook_keys, webhook_outbox
 from turnstream.turns.connection import connect_async
 from turnstream.ws_server.webhooks import sender
-from turnstream.ws_server.webhooks.sender import NotSent, Sender
 
 Redis = redis.asyncio.Redis
 SECRETS = ["whsec_eHg="]
@@ -246,49 +243,25 @@ async def test_an_endpoint_that_does_not_answer_delays_no_other(
         assert len(silent.received) <= webhook_outbox.EACH
 
 
-async def test_nothing_is_sent_to_a_name_of_a_private_address(receiver: WebhookReceiver) -> None:
-    port = receiver.url.rpartition(":")[2]
-    async with Sender("public") as public:
-        for url in (f"https://localhost:{port}", f"https://127.0.0.1:{port}", receiver.url):
-            with pytest.raises(NotSent, match=r"not public|private|https"):
-                await public.post(url, "evt_1", b"{}", SECRETS)
-    assert receiver.received == []
-
-
-async def test_the_address_that_was_checked_is_the_one_that_is_used(
-    receiver: WebhookReceiver, monkeypatch: pytest.MonkeyPatch
+async def test_two_nodes_share_the_attempts_and_make_none_twice(
+    local_node: Node,
+    redis_url: str,
+    http: httpx2.AsyncClient,
+    openai: AsyncOpenAI,
+    receiver: WebhookReceiver,
+    database: Redis,
 ) -> None:
-    asked: list[str] = []
+    receiver.delay_seconds = 0.05
+    made = await openai.webhooks.create(
+        name="x", url=receiver.url, event_types=["response.completed"]
+    )
+    async with local_node(REDIS_URL=own_database(redis_url), WEBHOOKS="any", NODE="other"):
+        ids = [await ended(http, openai) for _ in range(20)]
+        received = await receiver.wait_for(lambda received: len(received) >= len(ids))
+        await until_empty(database, made.id)
 
-    def rebinding(host: str, port: int, **_: object) -> list[tuple[object, ...]]:
-        asked.append(host)
-        return [(0, 0, 0, "", ("127.0.0.1", port))]
-
-    monkeypatch.setattr("turnstream.ws_server.webhooks.sender.socket.getaddrinfo", rebinding)
-    url = receiver.url.replace("127.0.0.1", "hook.invalid")
-    async with Sender("any") as anywhere:
-        assert await anywhere.post(url, "evt_1", b"{}", SECRETS) == 200
-
-    assert asked == ["hook.invalid"]
-    assert receiver.received[0].headers["host"].startswith("hook.invalid:")
-
-
-async def test_a_certificate_must_be_trusted_and_for_the_name(
-    receiver: WebhookReceiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with TlsProxy(tmp_path, int(receiver.url.rpartition(":")[2].partition("/")[0])) as proxy:
-        async with Sender("any") as stranger:
-            with pytest.raises(NotSent, match="certificate"):
-                await stranger.post(f"https://127.0.0.1:{proxy.port}/", "evt_1", b"{}", SECRETS)
-        monkeypatch.setenv("SSL_CERT_FILE", str(proxy.certificate))
-        async with Sender("any") as friend:
-            answered = await friend.post(
-                f"https://127.0.0.1:{proxy.port}/", "evt_1", b"{}", SECRETS
-            )
-            assert answered == 200
-            with pytest.raises(NotSent, match="certificate"):
-                await friend.post(f"https://localhost:{proxy.port}/", "evt_1", b"{}", SECRETS)
-    assert len(receiver.received) == 1
+    assert sorted(each.id for each in received) == sorted(id.replace("resp_", "evt_") for id in ids)
+    assert receiver.most_at_once <= webhook_outbox.EACH
 
 
 def _time_of(request: Received) -> datetime:

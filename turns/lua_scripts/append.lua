@@ -47,7 +47,7 @@ for _, part in ipairs(args.parts) do
       redis.call('HSET', turn_key(id), 'seq', first + count - 1)
     else
       local record = fields(id, 'model', 'tier', 'queue_member', 'claimed_at', 'running_ms', 'store', 'batch', 'owner',
-        'reserved_tokens', 'budget_day', 'conversation', 'bytes')
+        'reserved_tokens', 'budget_day', 'conversation', 'root', 'bytes')
       if ends then
         redis.call('HSET', turn_key(id), 'seq', first + count - 1, 'status', final, 'error', ARGV[last],
           'response', with_steering(ARGV[last + 1], steering, ending.successor), 'output', ARGV[last + 2])

@@ -1,4 +1,4 @@
--- include: slots
+-- include: feed, slots
 -- Commit lines of a batch into its output, and delete their turns, atomically: a line is either committed and in a
 -- part of the output, or will be written again into another part.
 -- Arguments: id, epoch, step (number of this commit, from 1), completed, failed, input_tokens, cached_tokens,
@@ -21,7 +21,7 @@ for _, line in ipairs(args.lines) do
   local turn = line[2]
   redis.call('SETBIT', batch_commits_key(id), line[1], 1)
   if turn ~= '' then
-    local ended = fields(turn, 'model', 'tier', 'queue_member', 'status')
+    local ended = fields(turn, 'model', 'tier', 'queue_member', 'status', 'owner', 'root')
     -- A turn that did not end in time is removed wherever it is; its worker learns of it at its next append.
     if is_active(ended) then
       redis.call('ZREM', queue_key(ended.model, ended.tier), ended.queue_member)
@@ -29,6 +29,8 @@ for _, line in ipairs(args.lines) do
       redis.call('ZREM', deadlines_key(), turn)
     end
     redis.call('UNLINK', turn_key(turn), log_key(turn))
+    if ended.root then add_to_feed(ended.root, ended.owner, 'response.deleted', ',"response_id":"' .. turn .. '"') end
   end
 end
+publish_outbox()
 return args.step

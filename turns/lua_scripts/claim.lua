@@ -6,8 +6,8 @@
 --   most_bytes (of a conversation, see `history` in conversation.lua);
 --   preempted (id, optional): the batch turn whose slot is to be assigned before it is free. Then only a turn of
 --   another tier is given.
--- Returns a list: id of a turn that was skipped because of its version, or ''; and when a turn is given also id,
---   attempt, seq, request, input, response, token ids (comma-separated) of its log, texts of its history, 1 if it has
+-- Returns a list: id of a turn that was skipped because of its version, or ''; and when a turn is given also 1 if
+--   others may wait, id, attempt, seq, request, input, response, token ids (comma-separated) of its log, texts of its history, 1 if it has
 --   no readers, tier, list of the log probabilities (JSON) of these token ids, owner, system messages of its history,
 --   1 if its history is cut, the turn that it continues if an earlier one was deleted, else '', milliseconds from its
 --   submit to this claim, node that it was submitted at, request id, traceparent.
@@ -19,7 +19,7 @@ local model, worker, preempted = args.model, args.worker, args.preempted
 local newer, skipped = '', {}
 
 local function pop_turn()
-  local tier = next_tier(model)
+  local tier, size = next_tier(model)
   while tier and not (preempted and tier == 'batch') and #skipped < MAX_SKIPPED do
     local popped = redis.call('ZPOPMIN', queue_key(model, tier))
     local id = string.match(popped[1], ':(.*)$')
@@ -32,21 +32,22 @@ local function pop_turn()
       local clock = math.max(tag, tonumber(redis.call('HGET', clocks, tier) or 0))
       redis.call('ZREMRANGEBYSCORE', tags_key(model, tier), '-inf', tag)
       redis.call('HSET', clocks, tier, clock, 'served:' .. tier, redis.call('HINCRBY', clocks, 'claims', 1))
-      return id, record.status, tier
+      return id, record.status, tier, size > 1
     end
-    tier = next_tier(model)
+    tier, size = next_tier(model)
   end
 end
 
 local previous = read_fields(claim_key(model, worker), 'nonce', 'id')
 local id, status, tier
+local others = true
 if previous.nonce == args.nonce then
   id = previous.id ~= '' and previous.id or nil
   -- Given before, and since ended or claimed by another worker: there is nothing to give again.
   if id and redis.call('HGET', turn_key(id), 'worker') ~= worker then id = nil end
 elseif redis.call('HEXISTS', draining_key(model), worker) == 0
   and (not preempted or redis.call('ZSCORE', preemptible_key(model), preempted)) then
-  id, status, tier = pop_turn()
+  id, status, tier, others = pop_turn()
   for _, turn in ipairs(skipped) do redis.call('ZADD', queue_key(model, turn.tier), turn.tag, turn.member) end
   redis.call('HSET', claim_key(model, worker), 'nonce', args.nonce, 'id', id or '')
   if id then
@@ -80,7 +81,7 @@ if tonumber(record.attempt) > 1 then
 end
 
 local before = history(record.previous_response_id, args.most_bytes)
-return {newer, id, tonumber(record.attempt), tonumber(record.seq), record.request, record.input, record.response,
+return {newer, others and 1 or 0, id, tonumber(record.attempt), tonumber(record.seq), record.request, record.input, record.response,
   table.concat(token_ids, ','), before.texts, record.nodes == NO_READERS and 1 or 0,
   record.tier, logprobs, record.owner, before.system, before.cut and 1 or 0,
   before.missing and record.previous_response_id or '', record.claimed_at - (record.queued_at or record.claimed_at),

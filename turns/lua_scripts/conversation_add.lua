@@ -1,4 +1,4 @@
--- include: last_turn
+-- include: feed, last_turn
 -- Create a conversation with an id, or add items to one. Repeated with the same ids it does nothing.
 -- Arguments: id, owner, created_at (seconds, optional: create it first), turns: a list of {id, asks, spoken} for each
 --   item (asks: a user's message that waits for an answer; spoken: not of the system), store_seconds,
@@ -36,7 +36,9 @@ for i, turn in ipairs(args.turns) do
   join_conversation(turn.id, previous, before, turns, not turn.spoken and ARGV[i + 2] or nil)
   redis.call('EXPIRE', turn_key(turn.id), kept)
   count_record(turn.id, owner, kept)
+  add_to_feed(id, owner, 'item.created', item_fields(turn.id, ARGV[i + 2]))
   previous = turn.id
 end
 set_last(id, previous)
+publish_outbox()
 return 'ok'

@@ -1,4 +1,4 @@
--- include: events, slots, owner, conversation, steering, webhooks
+-- include: feed, slots, owner, steering, webhooks
 -- Ends turns. Arguments: args.log_seconds, args.store_seconds and args.unstored_seconds (retention of a log, of
 -- a stored record and of one that is not stored).
 
@@ -13,8 +13,8 @@ local function expire_turn(id, record)
   if log then count_bytes(record.owner, log, counted_until(args.log_seconds)) end
 end
 
--- Release all that a turn held while it was active, and announce its end. `used` is its number of tokens, `status` its
--- last. `record` has model, store, batch, owner, conversation, reserved_tokens and budget_day.
+-- Release all that a turn held while it was active, announce its end and note it in its feed. `used` is its number of
+-- tokens, `status` its last. `record` has model, store, batch, owner, conversation, root, reserved_tokens and budget_day.
 local function release(id, record, used, status)
   leave_slot(id, record.model)
   redis.call('ZREM', watches_key(), id)
@@ -22,6 +22,7 @@ local function release(id, record, used, status)
   expire_turn(id, record)
   if record.conversation then redis.call('EXPIRE', conversation_key(record.conversation), args.store_seconds) end
   give_room(record, used)
+  add_to_feed(feed_of(id, record), record.owner, 'response.ended', ended_fields(id, status))
   if record.batch then
     redis.call('RPUSH', batch_ended_key(record.batch), id)
     -- Longer than any turn on it is kept; a batch that has ended itself leaves nothing behind.

@@ -28,6 +28,7 @@ local function extend_life(conversation, owner, last)
   local refusal = hold_conversation(last, owner, true)
   if refusal == 'previous_response_not_found' then return 'conversation_not_found' end
   redis.call('EXPIRE', conversation_key(conversation), args.store_seconds)
+  redis.call('EXPIRE', feed_key(conversation), args.store_seconds + hold_seconds())
   return refusal
 end
 

@@ -1,4 +1,4 @@
--- include: events, last_turn, slots, owner
+-- include: feed, last_turn, slots, owner
 -- Puts a new turn into the queue: its record, its place, and the wake-up of a worker. Nothing is refused here: who calls
 -- has checked what may be. Arguments: args.alive_ms, args.log_seconds, args.store_seconds, args.unstored_seconds.
 
@@ -22,7 +22,7 @@ local function wake_worker(model, tier, capacity, message, now)
   redis.call('LPUSH', PREFIX .. queue_name, (string.gsub(message, '@queue@', (string.gsub(queue_name, '%%', '%%%%')))))
 end
 
--- Create a turn and return its queue place as `announced` has it.
+-- Create a turn, note it in its feed, and return its queue place as `announced` has it.
 -- `turn` has those fields of its record (see turns/record.py) that are known; `plan` has previous (the turn that it
 -- continues, optional), bytes and turns (of the conversation that it makes), turn_seconds, watch_ms (0: it goes on
 -- without readers), wake_up (Celery message, optional), tag (its place in the queue, if it takes that of another turn).
@@ -59,6 +59,8 @@ local function create_turn(id, turn, plan, now)
     set_last(turn.conversation, id)
     redis.call('EXPIRE', conversation_key(turn.conversation), math.max(args.store_seconds, kept_seconds))
   end
+  local root = not turn.conversation and plan.previous and root_of(plan.previous)
+  if root then add('root', root) end
   -- The record may not expire while the turn is active; `release` sets what comes after.
   local seconds = math.max(args.store_seconds, kept_seconds)
   if not batch then
@@ -69,6 +71,8 @@ local function create_turn(id, turn, plan, now)
   join_conversation(id, plan.previous, plan.bytes, plan.turns, turn.system)
   redis.call('EXPIRE', turn_key(id), seconds)
   redis.call('EXPIRE', owner_key(owner), kept_seconds)
+  local feed = turn.conversation or root
+  if feed then add_to_feed(feed, owner, 'response.created', created_fields(id, root and plan.previous)) end
   wake_worker(model, tier, capacity, plan.wake_up, now)
   return announced
 end

@@ -51,7 +51,7 @@ local function queue_sizes(model)
   return waiting, size
 end
 
--- Return the tier that a model's next claim goes to; nil when no turn waits.
+-- Return the tier that a model's next claim goes to, and how many turns wait; nil when none does.
 local function next_tier(model)
   local waiting, size = queue_sizes(model)
   if size == 0 then return nil end
@@ -59,9 +59,9 @@ local function next_tier(model)
   for _, tier in ipairs(TIERS) do
     if waiting[tier] > 0 then best = tier break end
   end
-  if waiting[best] == size then return best end
+  if waiting[best] == size then return best, size end
   local claims = tonumber(redis.call('HGET', clocks_key(model), 'claims') or 0) + 1
-  if claims % share_interval(capacity_of(model, now_ms()).slots) ~= 0 then return best end
+  if claims % share_interval(capacity_of(model, now_ms()).slots) ~= 0 then return best, size end
   local longest_ago, served = nil, nil
   for i = #TIERS, 1, -1 do
     local tier = TIERS[i]
@@ -72,7 +72,7 @@ local function next_tier(model)
       if shares and (not served or last < served) then longest_ago, served = tier, last end
     end
   end
-  return longest_ago or best
+  return longest_ago or best, size
 end
 
 -- Return the position of a turn among all that wait for its model (which claim from now on takes it if no other turn

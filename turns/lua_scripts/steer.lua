@@ -32,9 +32,13 @@ if count > args.max_steers or bytes > args.max_bytes then return {'failed', 'too
 local _, _, excess = measure(id, bytes)
 if excess then return {'conversation_too_long', excess} end
 
+-- The successor's record is counted when it exists; there must be room for it.
+local stored = bytes + #response
+if not has_room(owner, stored + record_bytes(#record.request), args.limits.stored_bytes) then
+  return {'limited', 'stored_bytes', FULL_MS}
+end
+
 if not record.successor then
-  local stored = record_bytes(#record.request, #items, #response)
-  if not has_room(owner, stored, args.limits.stored_bytes) then return {'limited', 'stored_bytes', FULL_MS} end
   local use, limit, wait = take_rates(owner, args, now_ms())
   if limit then return {'limited', limit, math.ceil(wait), unpack(use)} end
   record.successor = args.successor
@@ -49,6 +53,7 @@ end
 redis.call('HSET', key, 'count', count, 'bytes', bytes, 'known:' .. args.key, args.steer, 'id:' .. count, args.steer,
   'items:' .. count, items, 'input:' .. count, input)
 redis.call('EXPIRE', key, redis.call('TTL', turn_key(id)))
+count_steers(id, owner, stored, math.max(args.store_seconds, args.turn_seconds + args.log_seconds))
 
 if record.status == 'queued' then
   -- The successor takes its place in the queue.

@@ -20,8 +20,9 @@ local function queued_input(id, count)
   return joined_items(lists)
 end
 
--- Drop texts that are not needed any more; which steers there were is kept, so that a repeated one is known.
-local function drop_input(id, count)
+-- Drop texts that a turn has taken; which steers there were is kept, so that a repeated one is known.
+local function drop_input(id, owner, count)
+  count_steers(id, owner, 0)
   redis.call('HDEL', steers_key(id), 'response')
   for n = 1, tonumber(count) do redis.call('HDEL', steers_key(id), 'items:' .. n, 'input:' .. n) end
 end
@@ -67,14 +68,16 @@ end
 local function settle_steers(id, owner, outcome)
   if not outcome then return end
   local key = steers_key(id)
-  local steers = read_fields(key, 'count', 'successor', 'response', 'reserved_tokens', 'budget_day', 'turn_seconds',
-    'watch_ms', 'tag')
+  local steers = read_fields(key, 'count', 'bytes', 'successor', 'response', 'reserved_tokens', 'budget_day',
+    'turn_seconds', 'watch_ms', 'tag')
+  local seconds = redis.call('TTL', turn_key(id))
   redis.call('HSET', key, 'outcome', outcome)
-  redis.call('EXPIRE', key, redis.call('TTL', turn_key(id)))
+  redis.call('EXPIRE', key, seconds)
   if outcome == 'continued' then
     continue_turn(id, steers)
-    drop_input(id, steers.count)
+    drop_input(id, owner, steers.count)
   else
+    count_steers(id, owner, tonumber(steers.bytes), seconds)
     give_tokens({owner = owner, reserved_tokens = steers.reserved_tokens, budget_day = steers.budget_day}, 0)
     redis.call('HDEL', key, 'response')
   end
@@ -89,11 +92,11 @@ end
 
 -- Note that a turn has taken the pending input.
 local function take_pending(id, successor)
-  local count = redis.call('HGET', steers_key(id), 'count')
+  local owner, count = redis.call('HGET', turn_key(id), 'owner'), redis.call('HGET', steers_key(id), 'count')
   redis.call('HSET', steers_key(id), 'outcome', 'continued', 'successor', successor)
   local waits = ',"steering":{"outcome":"pending"}}'
   local response = redis.call('HGET', turn_key(id), 'response')
   local bare = string.sub(response, 1, -#waits - 1) .. '}'
   redis.call('HSET', turn_key(id), 'successor', successor, 'response', with_steering(bare, 'continued', successor))
-  drop_input(id, count)
+  drop_input(id, owner, count)
 end

@@ -88,8 +88,24 @@ local function count_new_record(owner, bytes, seconds)
   return {stored_until = until_second, stored_bytes = bytes}
 end
 
+-- Count the bytes of a turn's steers, which are kept for so many seconds from now, in place of what was counted before.
+local function count_steers(id, owner, bytes, seconds)
+  local key = steers_key(id)
+  local before = read_fields(key, 'stored_until', 'stored_bytes')
+  if before.stored_until then give_back(owner, before.stored_bytes, before.stored_until) end
+  if bytes == 0 then
+    redis.call('HDEL', key, 'stored_until', 'stored_bytes')
+    return
+  end
+  local until_second = counted_until(seconds)
+  count_bytes(owner, bytes, until_second)
+  redis.call('HSET', key, 'stored_until', until_second, 'stored_bytes', bytes)
+end
+
 -- Delete a turn: its record, its log and what is left of its steers.
 local function delete_turn(id)
   forget_record(id)
+  local owner = redis.call('HGET', turn_key(id), 'owner')
+  if owner then count_steers(id, owner, 0) end
   redis.call('DEL', turn_key(id), log_key(id), steers_key(id))
 end

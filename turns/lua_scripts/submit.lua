@@ -82,6 +82,7 @@ local announced = create_turn(id, {
   previous = previous, bytes = bytes, turns = turns, turn_seconds = args.turn_seconds, watch_ms = args.watch_ms,
   wake_up = wake_up,
 }, now)
+publish_outbox()
 if batch then return {'ok', 'queued'} end
 local events = waiting_events({response = response, announced = announced})
 return {'ok', events[1], events[2], unpack(use)}

@@ -33,6 +33,13 @@ if redis.call('EXISTS', turn_key(id)) == 0 then
     redis.call('HSET', turn_key(id), 'conversation', conversation)
     set_last(conversation, id)
   end
+  local root = not conversation and previous and root_of(previous)
+  if root then redis.call('HSET', turn_key(id), 'root', root) end
+  if conversation or root then
+    add_to_feed(conversation or root, owner, 'response.created', created_fields(id, root and previous))
+    add_to_feed(conversation or root, owner, 'response.ended', ended_fields(id, 'completed'))
+    publish_outbox()
+  end
   emit(id, 0, created, '', false, '')
   emit(id, 1, completed, '', true, '')
   expire_turn(id, {store = store, conversation = conversation, owner = owner})

@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import AsyncIterator
-from contextlib import suppress
+from contextlib import closing, suppress
 
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartParser
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Message, Receive
@@ -19,6 +20,7 @@ from turnstream.ws_server.batches.bodies import FileBody, FileDeleted, FileList
 from turnstream.ws_server.batches.service import BatchService
 from turnstream.ws_server.batches.uploads import Upload
 from turnstream.ws_server.body import read_pieces
+from turnstream.ws_server.connections.byte_room import Share
 from turnstream.ws_server.request_errors import FileTooLarge
 from turnstream.ws_server.state import admit, state_of
 from turnstream.ws_server.wire import json_response
@@ -48,14 +50,17 @@ async def create_file(request: Request) -> Response:
     service = state.batches
     length = min(_length(request), service.file_bytes + _FORM_BYTES)
     async with service.uploads.begin(owner, length) as upload:
-        file = await _store(request, service, owner, upload)
+        with closing(state.requests.begin(owner)) as memory:
+            file = await _store(request, service, owner, upload, memory)
     return json_response(file_body(file))
 
 
-async def _store(request: Request, service: BatchService, owner: str, upload: Upload) -> File:
+async def _store(
+    request: Request, service: BatchService, owner: str, upload: Upload, memory: Share
+) -> File:
     most = service.file_bytes
     pieces = read_pieces(request, most + _FORM_BYTES, FileTooLarge(most))
-    bounded = Request(request.scope, _receive(pieces, upload))
+    bounded = Request(request.scope, _receive(pieces, upload, memory))
     try:
         async with bounded.form(max_files=1, max_fields=10, max_part_size=_FORM_BYTES) as form:
             content = form.get("file")
@@ -163,10 +168,13 @@ def _length(request: Request) -> int:
     return int(length) if length.isascii() and length.isdigit() and not encoded else 0
 
 
-def _receive(pieces: AsyncIterator[bytes], upload: Upload) -> Receive:
+def _receive(pieces: AsyncIterator[bytes], upload: Upload, memory: Share) -> Receive:
     async def receive() -> Message:
         piece = await anext(pieces, None)
-        await upload.take(len(piece or b""))
+        size = len(piece or b"")
+        # What is more goes to a temporary file.
+        memory.take(min(size, MultiPartParser.spool_max_size - memory.bytes))
+        await upload.take(size)
         return {"type": "http.request", "body": piece or b"", "more_body": piece is not None}
 
     return receive

@@ -64,6 +64,13 @@ class ConnectionLimits:
         2_000,
         "WebSockets of one owner at one node; further ones are refused with 429",
     ).field()
+    owner_feeds: int = Setting(
+        "OWNER_FEEDS",
+        whole(1, 1_000_000),
+        4_000,
+        "conversations that one owner follows at one node at a time, each reader counted; further"
+        " ones are refused with 429",
+    ).field()
     node_bytes: int = NODE_BYTES.field()
     head_seconds: float = Setting(
         "HEAD_SECONDS",

@@ -1,7 +1,7 @@
 // Finds what a turn asked and what was answered. Turns that have not ended are followed by
 // turnstream.js, in whichever conversation they are; of others the server has the texts.
 
-import { ENDED, turnOf } from "./conversation.js";
+import { addSuccessor, addTurn, ENDED, joinTwin, requestOf, turnOf } from "./conversation.js";
 
 /**
  * An answer, one that goes on or one that has ended; a `Turn` of turnstream.js is one.
@@ -33,38 +33,49 @@ export class Answers {
 
   /** Return a turn's answer. */
   async answer(conversation, turn) {
-    const { key, id, state, problem } = turn;
-    if (this.#live.has(key)) return this.#live.get(key);
+    const { key, id, state, problem, steers } = turn;
+    if (this.#live.has(key)) return this.follow(conversation, turn);
     // What the server refused, it does not have.
     if (!id && ENDED.has(state))
       return { id, state, text: "", ended: true, response: null, error: { message: problem } };
-    const ended = id && (await once(this.#ended, key, () => this.#get(turn)));
+    const ended = id && !steers && (await once(this.#ended, key, () => this.#get(turn)));
     if (!ended) return this.follow(conversation, turn);
     // It ended while no tab followed it.
     if (!ENDED.has(state)) await this.#write(conversation.id, key, ended);
     return ended;
   }
 
-  /** Follow a turn to its end: send it, under its key, or resume it. */
-  follow(conversation, { key, id, request }) {
-    if (this.#live.has(key)) return this.#live.get(key);
-    const turn = id ? this.client.resume(id) : this.client.create(request, { idempotencyKey: key });
+  /** Follow a turn to its end: send it, under its key, or resume it; and send what was added to it. */
+  follow(conversation, { key, id, request, steers = [] }) {
+    let turn = this.#live.get(key);
+    if (!turn) {
+      turn = id ? this.client.resume(id) : this.client.create(request, { idempotencyKey: key });
+      this.#watch(conversation.id, key, turn);
+    }
+    for (const steer of steers) {
+      if (!turn.steers.some((sent) => sent.key === steer.key))
+        turn.steer(steer.input, { idempotencyKey: steer.key });
+    }
+    return turn;
+  }
+
+  #watch(conversationId, key, turn) {
     this.#live.set(key, turn);
     let written = "";
     const write = () => {
-      // The record changes when the response gets its id, and when it ends.
-      const now = `${turn.id} ${turn.ended}`;
+      // The record changes when the response gets its id, when something added is taken, and at the end.
+      const steers = turn.steers.map(({ state }) => state);
+      const now = [turn.id, turn.ended, ...steers].join();
       if (now === written) return;
       written = now;
-      if (turn.ended) {
+      if (turn.ended && !steers.includes("waiting")) {
         this.#live.delete(key);
         if (turn.response) this.#ended.set(key, Promise.resolve(answerOf(turn.response, turn)));
       }
-      this.#write(conversation.id, key, turn).catch(console.error);
+      this.#write(conversationId, key, turn).catch(console.error);
     };
     turn.subscribe(write);
     if (turn.ended) write();
-    return turn;
   }
 
   /** Stop a turn, in the queue or in the middle of its answer. */
@@ -84,21 +95,50 @@ export class Answers {
     }
   }
 
-  async #write(conversationId, key, { id, ended, state, error }) {
+  async #write(conversationId, key, answer) {
+    const { id, ended, state, error, steers = [], successor } = answer;
+    const next = answer.response?.steering?.response_id;
     let known = false;
     await this.store.change(conversationId, (conversation) => {
       const turn = turnOf(conversation, key);
-      known = Boolean(turn);
-      if (!turn || (turn.id === id && ENDED.has(turn.state))) return false;
+      known = conversation.turns.some((each) => each.key === key || (id && each.id === id));
+      if (!turn || (turn.id === id && ENDED.has(turn.state) && !turn.steers)) return false;
       turn.id = id;
       turn.state = ended ? state : "in_progress";
-      if (id) turn.request = null;
+      if (id) {
+        turn.request = null;
+        joinTwin(conversation, turn);
+      }
+      if (ended) delete turn.asked;
       if (error) turn.problem = error.message;
+      if (next) addSuccessor(conversation, turn, next);
+      settle(conversation, turn, ended ? steers : steers.filter(({ state }) => state === "failed"), next);
     });
-    // Deleted in the meantime, here or in another tab: then the server's copy goes too.
-    if (id && !known) await this.store.deletion(id);
+    // Deleted in the meantime, here or in another tab: then the server's copies go too.
+    if (!known) for (const each of [id, next]) if (each) await this.store.deletion(each);
+    // It may have been followed already, by what the feed told.
+    const live = this.#live.has(`of-${next}`);
+    if (known && successor && !successor.ended && !live) this.#watch(conversationId, `of-${next}`, successor);
     this.onChange(conversationId);
   }
+}
+
+/**
+ * Take from a turn's record what was added to it and is used, or never will be. What came after the
+ * turn's end is asked next: of the turn that goes on from it, or as a question.
+ */
+function settle(conversation, turn, settled, next) {
+  const successor = conversation.turns.find(({ id }) => next && id === next);
+  const left = turn.steers?.filter(({ key, input }) => {
+    const steer = settled.find((each) => each.key === key && each.state !== "waiting");
+    if (!steer?.error) return !steer;
+    if (steer.error.code !== "response_already_completed") (conversation.unsent ??= []).push(input);
+    else if (successor) (successor.steers ??= []).push({ key, input });
+    else addTurn(conversation, { key, parent: turn.key, request: requestOf(conversation.options, input, turn) });
+    return false;
+  });
+  if (left?.length) turn.steers = left;
+  else delete turn.steers;
 }
 
 /** Return a promise that all callers share; one that fails, or finds nothing, is made anew. */

@@ -6,6 +6,8 @@ import { Answers } from "./answers.js";
 import { Composer } from "./composer.js";
 import {
   addTurn,
+  isOpen,
+  requestOf,
   continued,
   ENDED,
   isRunning,
@@ -17,6 +19,7 @@ import {
   turnOf,
 } from "./conversation.js";
 import { deleteOnServer } from "./deletions.js";
+import { Feeds } from "./feeds.js";
 import { conversationOf, showLink } from "./link.js";
 import { Menu } from "./menu.js";
 import { Options } from "./options.js";
@@ -38,12 +41,13 @@ const key = await unlocked();
 const client = connect({ url: new URL(".", location.href).href, key, retries: 10 });
 const store = new Store(changed);
 const answers = new Answers(client, store, changed);
+const feeds = new Feeds(client, store, changed);
 const menu = new Menu();
 const scroll = new Scroll($("main"), $("turns"));
 const options = new Options((chosen) => change((conversation) => void (conversation.options = chosen)));
 const transcript = new Transcript($("turns"), answers, { client, again, goOn, edit, step, announce });
 const sidebar = new Sidebar({ rename, remove });
-const composer = new Composer({ ask: (text) => ask(text, continued(shown)), stop, editLast });
+const composer = new Composer({ ask: (text) => ask(text, continued(shown)), steer, stop, editLast });
 
 function connected() {
   return client.state === "open";
@@ -51,12 +55,7 @@ function connected() {
 
 /** Ask, after a turn or, without one, as the first question. */
 async function ask(input, after) {
-  const request = {
-    ...options.chosen,
-    input,
-    truncation: "auto",
-    previous_response_id: after?.id ?? undefined,
-  };
+  const request = requestOf(options.chosen, input, after);
   const asked = { key: newKey(), parent: after?.key ?? null, request };
   const add = (conversation) => void addTurn(conversation, asked);
   // Kept before it is sent, so that no failure after this can lose it.
@@ -66,6 +65,15 @@ async function ask(input, after) {
     history.replaceState(null, "", `#c=${shown.id}`);
   }
   await refresh();
+  scroll.toEnd();
+}
+
+/** Say more while a turn is answered: its answer ends, and the next one goes on with that. */
+async function steer(input) {
+  const { key } = running();
+  await change((conversation) => {
+    (turnOf(conversation, key).steers ??= []).push({ key: newKey(), input });
+  });
   scroll.toEnd();
 }
 
@@ -160,13 +168,15 @@ async function refresh() {
   for (const conversation of all.filter(isRunning)) {
     for (const turn of conversation.turns) {
       // Without a connection it is tried at the next one.
-      if (!ENDED.has(turn.state)) answers.answer(conversation, turn).catch(() => {});
+      if (isOpen(turn)) answers.answer(conversation, turn).catch(() => {});
     }
   }
+  feeds.show(shown);
   sidebar.show(all, shown.id);
   transcript.show(shown);
   options.show(shown.options);
   composer.show(shown.id, running());
+  if (shown.unsent && !document.hidden) await takeBack();
   $("title").textContent = shown.title;
   $("title").hidden = !shown.title;
   document.title = shown.title
@@ -174,6 +184,16 @@ async function refresh() {
     : document.body.dataset.title;
   $("welcome").hidden = shown.turns.length > 0;
   $("link-button").hidden = !path(shown).some(({ id }) => id);
+}
+
+/** Put into the field what was added to a turn and is not used; one tab does. */
+async function takeBack() {
+  let unsent = [];
+  await store.change(shown.id, (conversation) => {
+    ({ unsent = [] } = conversation);
+    return delete conversation.unsent;
+  });
+  composer.giveBack(unsent);
 }
 
 /** Open what the address names: a conversation of this browser, or one by a response's id. */
@@ -228,6 +248,7 @@ function connection() {
 }
 
 addEventListener("hashchange", open);
+document.addEventListener("visibilitychange", refresh);
 $("new").onclick = () => {
   if (location.hash) location.hash = "";
   menu.close();

@@ -8,7 +8,7 @@ export class Composer {
   #running = null;
   #stopping = null;
 
-  /** @param actions what the page does: ask, stop, editLast */
+  /** @param actions what the page does: ask, steer, stop, editLast */
   constructor(actions) {
     this.actions = actions;
     $("composer").onsubmit = (event) => {
@@ -58,16 +58,23 @@ export class Composer {
     $("problem").hidden = !words;
   }
 
+  /** Put back what was added to a turn and is not used. */
+  giveBack(inputs) {
+    this.#field.value = [this.#field.value, ...inputs].filter(Boolean).join("\n\n");
+    this.#refresh();
+  }
+
   get #draft() {
     return `turnstream-draft:${location.hash ? this.#conversation : "new"}`;
   }
 
   #send() {
     const text = this.#field.value.trim();
-    if (!text || this.#running || !this.#conversation) return;
+    if (!text || !this.#conversation) return;
     this.#field.value = "";
     this.#refresh();
-    this.actions.ask(text).catch((error) => {
+    const said = this.#running ? this.actions.steer(text) : this.actions.ask(text);
+    said.catch((error) => {
       this.#field.value ||= text;
       this.problem(`It could not be kept in this browser: ${error.message}`);
       this.#refresh();
@@ -79,8 +86,10 @@ export class Composer {
     const text = this.#field.value;
     if (text) sessionStorage.setItem(this.#draft, text);
     else sessionStorage.removeItem(this.#draft);
-    $("send").hidden = Boolean(this.#running);
+    $("send").hidden = Boolean(this.#running) && !text.trim();
+    $("send").textContent = this.#running ? "Steer" : "Send";
     $("send").disabled = !text.trim();
+    this.#field.placeholder = this.#running ? "Say more" : "Ask something";
     $("stop").hidden = !this.#running;
     $("stop").disabled = Boolean(this.#running) && this.#running.key === this.#stopping;
     this.#field.style.height = "auto";

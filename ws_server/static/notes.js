@@ -46,6 +46,7 @@ function waiting(id, connected, reason) {
 
 function cut(reason) {
   if (reason === "max_output_tokens") return "Cut off at the length limit";
+  if (reason === "steered") return "Goes on below, with what was added";
   return reason ? `Cut off: ${reason.replaceAll("_", " ")}` : "Cut off";
 }
 

@@ -9,6 +9,8 @@
  * @property {object | null} request what was asked, until there is an id
  * @property {string} state as turnstream.js has it
  * @property {string} [problem] why the server refused it, in words
+ * @property {{key: string, input: string}[]} [steers] what was added to it, until that is part of a turn
+ * @property {object[]} [asked] items of a turn that goes on with what was added, as far as they are known here
  *
  * @typedef {object} Conversation
  * @property {string} id
@@ -16,6 +18,8 @@
  * @property {number} updated milliseconds since 1970
  * @property {Turn[]} turns in the order in which they were asked
  * @property {string | null} leaf the key of the last turn that is shown
+ * @property {string[]} [unsent] what was added to a turn and is not used, until a tab has it in its field
+ * @property {Record<string, number>} [feeds] the number of the last entry of each tree's feed, by its first response
  * @property {{model?: string, instructions?: string, temperature?: number}} options
  */
 

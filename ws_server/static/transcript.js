@@ -28,6 +28,7 @@ export class Transcript {
       const others = siblings(conversation, turn);
       view.place(others.indexOf(turn), others.length);
       view.turn = turn;
+      view.add(turn.steers ?? []);
     }
   }
 
@@ -63,6 +64,7 @@ export class Transcript {
     this.#unloaded.delete(view);
     const { turn } = view;
     const conversation = this.#conversation;
+    if (turn.asked) view.ask(turn.asked);
     const asked = this.answers.question(turn).then((input) => view.ask(input));
     const answered = this.answers.answer(conversation, turn).then((answer) => view.follow(answer));
     const results = await Promise.allSettled([answered, asked]);

@@ -14,6 +14,7 @@ export class TurnView {
   #step = made("div", "step");
   #goOn = button("Continue", "Continue the answer", () => this.actions.goOn(this.turn.key));
   #tools = made("div", "tools");
+  #added = made("div", "added");
   #shown = null;
   #unsubscribe = () => {};
   #followed = false;
@@ -47,6 +48,7 @@ export class TurnView {
       this.#queue.element,
       this.#note,
       this.#tools,
+      this.#added,
     );
     this.#tools.hidden = true;
   }
@@ -57,6 +59,12 @@ export class TurnView {
     const items = typeof input === "string" ? [{ role: "user", content: input }] : input;
     this.#question.replaceChildren(...items.map(itemOf));
     this.#question.hidden = !items.length;
+  }
+
+  /** Show what was added and is not part of a turn yet. */
+  add(steers) {
+    const inputs = steers.map(({ input }) => ({ role: "user", content: input }));
+    this.#added.replaceChildren(...inputs.map(itemOf));
   }
 
   /** Show an answer, and go on with it until it has ended. */

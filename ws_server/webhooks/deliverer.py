@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 #: How often a node looks for what is due, unless an attempt has just ended.
 LOOK_SECONDS = 0.25
+#: How long it does not ask Redis again after a failure.
+OUTAGE_SECONDS = 1.0
 #: How often it tells Redis again what came of an attempt, until the lease is over.
 AGAIN_SECONDS = 0.5
 #: How long attempts under way may take when the node ends.
@@ -74,6 +76,7 @@ class Deliverer:
         try:
             return await self._outbox.claim(most)
         except Overloaded:
+            await asyncio.sleep(OUTAGE_SECONDS)
             return []
 
     async def _deliver(self, delivery: Delivery, asked: float) -> None:

@@ -22,9 +22,6 @@ from turnstream.ws_server.webhooks.addresses import Targets, check_url, is_publi
 ATTEMPT_SECONDS = 15.0
 #: Connections of a node at a time.
 MOST_CONNECTIONS = 256
-#: Names that are looked up at a time: a look-up can't be interrupted, and none may delay others of
-#: this node's threads.
-_RESOLVERS = 32
 
 
 class NotSent(Exception):
@@ -36,7 +33,8 @@ class Sender:
 
     def __init__(self, targets: Targets) -> None:
         self._targets: Targets = targets
-        self._resolvers = ThreadPoolExecutor(_RESOLVERS, thread_name_prefix="webhook-names")
+        # A look-up can't be interrupted, so each may have a thread, and none of the node's others.
+        self._resolvers = ThreadPoolExecutor(MOST_CONNECTIONS, thread_name_prefix="webhook-names")
         self._pool = httpcore2.AsyncConnectionPool(
             ssl_context=ssl.create_default_context(),
             max_connections=MOST_CONNECTIONS,
@@ -110,8 +108,11 @@ class _CheckedNetwork(httpcore2.AsyncNetworkBackend):
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.AsyncNetworkStream:
         addresses = await self._addresses(host, port)
-        if self._targets == "public" and not all(map(is_public, addresses)):
-            raise httpcore2.ConnectError(f"{host} has an address that is not public")
+        public = self._targets == "public"
+        if not addresses or (public and not all(map(is_public, addresses))):
+            # One text for both: which names a private network knows is not told.
+            also = ", or has an address that is not public" if public else ""
+            raise httpcore2.ConnectError(f"{host} is not known{also}")
         for address in addresses[:-1]:
             try:
                 return await self._network.connect_tcp(address, port, ATTEMPT_SECONDS / 3)
@@ -125,8 +126,8 @@ class _CheckedNetwork(httpcore2.AsyncNetworkBackend):
             found = await loop.run_in_executor(
                 self._resolvers, lambda: socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
             )
-        except (OSError, UnicodeError) as exc:
-            raise httpcore2.ConnectError(f"{host} is not known") from exc
+        except (OSError, UnicodeError):
+            return []
         return list(dict.fromkeys(str(each[4][0]) for each in found))
 
 

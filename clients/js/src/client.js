@@ -1,10 +1,10 @@
 // The client that people use: it makes turns, keeps them in the outbox, and passes them to a session.
 
 import { TurnstreamError } from "./error.js";
+import { Feed } from "./feed.js";
 import { baseOf, request, tokenOf } from "./http.js";
-import { Outbox } from "./outbox.js";
+import { memoryStorage, Outbox } from "./outbox.js";
 import { next, Session } from "./session.js";
-import { memoryStorage } from "./storage.js";
 import { newKey, Turn } from "./turn.js";
 
 const KEEP_MS = 1_000;
@@ -41,6 +41,8 @@ export class Client {
   retryAt = null;
   /** @type {Map<string, Turn>} */
   #turns = new Map();
+  /** @type {Map<string, Feed>} */
+  #feeds = new Map();
   /** Takes the answer to input that was added. @type {Map<string, (error: TurnstreamError | null) => void>} */
   #steers = new Map();
   /** @type {Set<() => void>} */
@@ -62,7 +64,7 @@ export class Client {
     this.#session = open({
       report: (ref, report) => {
         if ("steer" in report) this.#steers.get(ref)?.(report.steer && new TurnstreamError(report.steer));
-        else this.#turns.get(ref)?.take(report);
+        else (this.#turns.get(ref) ?? this.#feeds.get(ref))?.take(report);
       },
       onState: (state) => this.#become(state),
     });
@@ -90,6 +92,22 @@ export class Client {
    */
   resume(responseId, { after = -1, text, lane } = {}) {
     return this.#start("", { id: responseId, last: after, lane: lane ?? null }, { text });
+  }
+
+  /**
+   * @param {string} conversation
+   * @param {{after?: number}} [options]
+   */
+  follow(conversation, { after = -1 } = {}) {
+    const ref = String(this.#refs++);
+    const feed = new Feed(conversation, after, () => {
+      this.#feeds.delete(ref);
+      this.#session.cancel(ref);
+    });
+    this.#feeds.set(ref, feed);
+    if (this.state === "closed") feed.fail(this.#closed());
+    else this.#session.start(ref, { feed: conversation, id: null, last: after, lane: null });
+    return feed;
   }
 
   async restore() {
@@ -189,7 +207,7 @@ export class Client {
 
   #become(/** @type {State} */ { state, error, retryAt }) {
     Object.assign(this, { state, error, retryAt });
-    if (state === "closed") for (const turn of this.turns) turn.fail(this.#closed());
+    if (state === "closed") for (const each of [...this.turns, ...this.#feeds.values()]) each.fail(this.#closed());
     for (const changed of [...this.#subscribers]) changed();
   }
 

@@ -124,6 +124,37 @@ export interface Turn {
   readonly subscribe: (changed: () => void) => () => void;
 }
 
+/** Something that happened in a conversation; docs/wire.md has the types. */
+export interface FeedEntry {
+  type: string;
+  sequence_number: number;
+  /** The conversation, or the first response of a tree. */
+  conversation: string;
+  /** Of `…response.created`, `….ended` and `….deleted`: `client.resume` reads it, whether it runs or not. */
+  response_id?: string;
+  previous_response_id?: string | null;
+  /** Of `…response.ended`. */
+  status?: string;
+  /** Of `…item.created` and `….deleted`. */
+  item_id?: string;
+}
+
+/**
+ * What happens in a conversation, by whichever device: its entries, each once, for one reader. It ends
+ * when the conversation is deleted or it is closed, and throws a `TurnstreamError` if it can't be followed:
+ * `stream_expired` where entries before the next are not kept any more.
+ */
+export interface Feed extends AsyncIterable<FeedEntry> {
+  /** The conversation's id, or that of a response, as it was given. */
+  readonly id: string;
+  /** The number of the last entry that has arrived; `follow` with `after` goes on from there. */
+  readonly last: number;
+  readonly ended: boolean;
+  readonly error: TurnstreamError | null;
+  /** Follow it no more. */
+  close(): void;
+}
+
 /** Where the outbox is kept: texts by name. Any of the functions may return a promise. */
 export interface Storage {
   all(): Iterable<[string, string]> | Promise<Iterable<[string, string]>>;
@@ -181,6 +212,11 @@ export interface Client {
    * only the whole text is left, and what goes beyond `text` is the slice.
    */
   resume(responseId: string, options?: { after?: number; text?: string; lane?: string }): Turn;
+  /**
+   * Follow a conversation (`conv_…`), or the tree of turns that any response (`resp_…`) is in, from the entry
+   * after a number, by default from the first that is kept.
+   */
+  follow(conversation: string, options?: { after?: number }): Feed;
   /** Go on with the turns of the outbox that this client does not have: call it after a reload. */
   restore(): Promise<Turn[]>;
   /** Request `path`, as `responses/ID` or `models`, below `/v1` over HTTP and return its JSON. */

@@ -2,4 +2,5 @@
 
 export { connect } from "./client.js";
 export { TurnstreamError } from "./error.js";
-export { indexedDBStorage, memoryStorage, webStorage } from "./storage.js";
+export { memoryStorage } from "./outbox.js";
+export { indexedDBStorage, webStorage } from "./storage.js";

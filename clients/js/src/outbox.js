@@ -40,3 +40,14 @@ export class Outbox {
     return this.#writes;
   }
 }
+
+/** Keep the outbox in memory. @returns {import("./index.d.ts").Storage} */
+export function memoryStorage() {
+  /** @type {Map<string, string>} */
+  const texts = new Map();
+  return {
+    all: () => [...texts],
+    set: (name, text) => void texts.set(name, text),
+    delete: (name) => void texts.delete(name),
+  };
+}

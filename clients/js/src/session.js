@@ -7,6 +7,7 @@
 import { backOff, Connection, CONTROL } from "./connection.js";
 import { errorOf } from "./http.js";
 import { Steers } from "./steers.js";
+import { DELETED, Watches } from "./watches.js";
 
 // As many turns of a socket run at once; further ones would wait at the server.
 const LANES = 16;
@@ -14,9 +15,9 @@ const MOST_BYTES = 16 * 1024 * 1024;
 const TOO_LARGE = { code: "request_too_large", message: "The request is too large for the server.", status: 413 };
 // What the server says of a message whose lane it could not see.
 const UNREAD = new Set(["request_too_large", "invalid_json"]);
-const ENDS = new Set(["response.completed", "response.incomplete", "response.failed", "error"]);
+const ENDS = new Set(["response.completed", "response.incomplete", "response.failed", "error", DELETED]);
 
-/** Return whether an event is the last one of its turn. */
+/** Return whether an event is the last one of its turn, or an entry that of its feed. */
 export const ends = (/** @type {{type: string}} */ event) => ENDS.has(event.type);
 
 /** Return what the last event of a turn says of the input that was added to it. */
@@ -26,9 +27,10 @@ export const steeringOf = (/** @type {any} */ event) => event.response?.steering
 export const next = (/** @type {string} */ ref) => `${ref}>`;
 
 /**
- * What is to be asked: a new turn (`create`, with its idempotency key), or a response by its `id`.
+ * What is to be asked: a new turn (`create`, with its idempotency key), a response by its `id`, or a
+ * conversation to follow (`feed`, its id).
  *
- * @typedef {{create?: Record<string, unknown>, id: string | null, last: number, lane: string | null, maybeSent?: boolean}} Request
+ * @typedef {{create?: Record<string, unknown>, feed?: string, id: string | null, last: number, lane: string | null, maybeSent?: boolean}} Request
  *
  * @typedef {{code: string, message: string, param?: string | null, status?: number}} Problem
  * @typedef {{event: any} | {sent: boolean, refusal?: Problem} | {error: Problem}} Report
@@ -47,6 +49,7 @@ export class Session {
   #report;
   #retries;
   #steers;
+  #watches;
   #connection;
 
   /**
@@ -57,19 +60,25 @@ export class Session {
   constructor(options, report, onState) {
     this.#report = report;
     this.#retries = options.retries ?? 2;
-    this.#steers = new Steers((message) => this.#connection?.send(message) ?? false, report, this.#retries);
+    const send = (/** @type {object} */ message) => this.#connection?.send(message) ?? false;
+    this.#steers = new Steers(send, report, this.#retries);
+    this.#watches = new Watches(send, report, this.#retries);
     this.#connection = new Connection(options, {
       onState: () => this.#connection && onState(this.#connection),
-      onOpen: () => this.#fill(),
+      onOpen: () => {
+        this.#watches.send();
+        this.#fill();
+      },
       onMessage: (message) => this.#take(message),
       onLost: (code) => this.#lost(code),
-      busy: () => this.#steers.busy || [...this.#wires.values()].some(Boolean),
+      busy: () => this.#steers.busy || this.#watches.busy || [...this.#wires.values()].some(Boolean),
     });
     onState(this.#connection);
   }
 
   /** Send a request, now or once there is a connection and a lane; report on it under `ref`. */
   start(/** @type {string} */ ref, /** @type {Request} */ request) {
+    if (request.feed) return this.#watches.add(ref, request.feed, request.last);
     this.#jobs.set(ref, {
       ...request, ref, wire: null, sent: request.maybeSent ?? false, answered: false, size: 0,
       cancelling: false, dropped: false, tries: 0, delayed: false,
@@ -77,8 +86,9 @@ export class Session {
     this.#fill();
   }
 
-  /** Stop a turn. One that certainly was not sent ends here. */
+  /** Stop a turn, or follow a conversation no more. A turn that certainly was not sent ends here. */
   cancel(/** @type {string} */ ref) {
+    this.#watches.remove((other) => other === ref);
     const job = this.#jobs.get(ref);
     if (!job || job.cancelling) return;
     job.cancelling = true;
@@ -99,6 +109,7 @@ export class Session {
       job.dropped = true;
     }
     this.#steers.drop(prefix);
+    this.#watches.remove((ref) => ref.startsWith(prefix));
   }
 
   wake() {
@@ -165,6 +176,7 @@ export class Session {
     if (wire === undefined && UNREAD.has(event.error?.code)) {
       return this.#unread({ ...event.error, status: event.status });
     }
+    if (this.#watches.take(wire, event)) return;
     const job = this.#wires.get(wire);
     // A cancel that came too late is refused like this, and nothing else is.
     if (!job || event.error?.code === "response_not_active") return;

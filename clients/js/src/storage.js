@@ -1,19 +1,8 @@
-// Where the outbox can be kept: a map from names to texts, in memory or in a browser.
+// Where a browser can keep the outbox: a map from names to texts.
 //
 // A turn's entry is written before it is sent and deleted when it has ended.
 
 /** @typedef {import("./index.d.ts").Storage} Storage */
-
-/** Keep the outbox in memory. @returns {Storage} */
-export function memoryStorage() {
-  /** @type {Map<string, string>} */
-  const texts = new Map();
-  return {
-    all: () => [...texts],
-    set: (name, text) => void texts.set(name, text),
-    delete: (name) => void texts.delete(name),
-  };
-}
 
 /**
  * Keep the outbox in `localStorage` or `sessionStorage`, under names that begin with `prefix`.

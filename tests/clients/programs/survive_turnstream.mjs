@@ -40,7 +40,7 @@ const more = [long.steer("Who directed Titanic?"), long.steer("And when?")];
 const response = await long.done;
 const successor = await long.successor.done;
 await please("stop");
-said.steered = [more.map(({ state }) => state), response.incomplete_details.reason, successor.status];
+said.steered = [more.map(({ state }) => state), response.incomplete_details.reason];
 said.follows = successor.previous_response_id === long.id;
 const { data } = await client.http(`responses/${successor.id}/input_items?order=asc`);
 said.added = data.map(({ content }) => content[0].text);

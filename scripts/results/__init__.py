@@ -1,0 +1,1 @@
+"""Makes docs/results.md from one run of everything that can be counted or measured."""
