@@ -216,7 +216,7 @@ def test_a_lane_of_a_session_is_steered_and_has_the_successor_next(
     lane.send({"type": "response.steer", "previous_response_id": running, "input": TITANIC})
     accepted = until("response.steer.accepted")
     steered = until("response.incomplete").response
-    successor = lane.get_final_response(timeout=TURN_SECONDS)
+    successor = until("response.completed", "response.incomplete").response
 
     assert accepted.stream_id == "one"
     assert steered.incomplete_details.reason == "steered"

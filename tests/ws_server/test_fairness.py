@@ -54,6 +54,7 @@ async def test_the_messages_of_an_owner_are_not_all_read_before_anothers() -> No
             grammars=GrammarCheck(),
             reading=reading,
             access=None,
+            owner_feeds=None,
             traces=NO_TRACES,
         )
         return Session(
