@@ -4,6 +4,8 @@ So a failover needs nothing else: connections to the old primary end, or are end
 it is read-only, and the next one leads to the new primary.
 """
 
+import asyncio
+import threading
 from typing import Any
 
 import redis.asyncio.sentinel
@@ -20,7 +22,19 @@ SENTINEL_SECONDS = 0.5
 
 
 class _SubscriberPool(redis.asyncio.sentinel.SentinelConnectionPool):
-    """Also closes its connections to Sentinels."""
+    """Also closes its connections to Sentinels, and asks them for one connection at a time.
+
+    redis-py moves the Sentinel that replied to the front of their list: two at once would leave it
+    there twice, and another not at all.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)  # type: ignore[no-untyped-call]
+        self._asking = asyncio.Lock()
+
+    async def get_master_address(self) -> Any:
+        async with self._asking:
+            return await super().get_master_address()  # type: ignore[no-untyped-call]
 
     async def aclose(self) -> None:
         await super().aclose()
@@ -33,7 +47,15 @@ class _CommandPool(_SubscriberPool, BlockingConnectionPool):
 
 
 class _WorkerPool(redis.sentinel.SentinelConnectionPool):
-    """Also closes its connections to Sentinels."""
+    """Also closes its connections to Sentinels, and asks them for one connection at a time."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)  # type: ignore[no-untyped-call]
+        self._asking = threading.Lock()
+
+    def get_master_address(self) -> Any:
+        with self._asking:
+            return super().get_master_address()  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
         super().close()

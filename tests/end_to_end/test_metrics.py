@@ -7,7 +7,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from harness.service import Service
 
 #: Labels that are allowed; none has a value for each owner, turn or request.
-LABELS = {"model_name", "tier", "code", "reason", "transport", "source", "cause", "status", "le"}
+LABELS = {
+    *("model_name", "tier", "code", "reason", "transport", "source", "cause", "status", "result"),
+    "le",
+}
 
 
 def scraped(url: str) -> dict[str, float]:
