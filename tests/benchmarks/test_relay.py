@@ -14,6 +14,7 @@ from benchmarks.relay import Case, Load, Spent
 LOAD = Load(sockets=5, rate=40, seconds=0.1)
 
 
+@pytest.mark.long
 def test_every_slice_arrives_in_order_in_each_case_and_no_process_is_left(tmp_path: Path) -> None:
     others = psutil.Process().children(recursive=True)
     cases = [Case(kind=TURNS, batch=5), Case(kind=TURNS, batch=2), Case(kind=CHANNELS, batch=2)]

@@ -136,7 +136,8 @@ def test_a_config_that_is_none_is_told_in_a_line(
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-@pytest.mark.parametrize("dtype", ["float32", pytest.param("bfloat16", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_an_engine_takes_what_was_planned_within_5_percent(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], dtype: str
 ) -> None:

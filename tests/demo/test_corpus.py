@@ -42,8 +42,13 @@ def test_no_wording_of_the_evaluation_is_drawn_even_as_a_part() -> None:
     corpus, rng, unseen = Corpus(), Random(12), unseen_wordings()
     drawn = {normalised(turn.question) for _ in range(3000) for turn in corpus.draw(rng).turns}
     assert len(drawn) > 3000
-    held_back = re.compile("|".join(rf"\b{re.escape(wording)}\b" for wording in unseen))
-    assert [question for question in drawn if held_back.search(question)] == []
+    # To look for the text first is a tenth of the time.
+    assert [
+        (question, wording)
+        for question in drawn
+        for wording in unseen
+        if wording in question and re.search(rf"\b{re.escape(wording)}\b", question)
+    ] == []
 
 
 def test_a_wording_with_choices_is_each_of_its_readings() -> None:

@@ -172,6 +172,7 @@ def test_it_answers_in_bfloat16_too() -> None:
     assert told[1] == "Titanic was directed by James Cameron."
 
 
+@pytest.mark.long
 def test_it_writes_a_story_of_several_hundred_tokens_and_ends_it(answerer: Answerer) -> None:
     asked = Conversation(DEFAULT, (Turn("Can you write me a long story?", ""),))
     story = answerer.answer([asked], most_tokens=900)[0]

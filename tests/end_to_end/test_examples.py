@@ -126,6 +126,7 @@ async def test_the_example_page_shows_a_conversation(
     assert "Titanic" in (first or "")
 
 
+@pytest.mark.long
 def test_the_echo_drift_shows_on_the_demo_models_tokenizer() -> None:
     printed = run(sys.executable, ROOT / "examples" / "echo_drift.py", ROOT / "workers" / "demo")
 

@@ -111,7 +111,7 @@ async def kill_connections(service: Service, redis: Redis) -> None:
     "fault",
     [
         kill_node,
-        kill_worker,
+        pytest.param(kill_worker, marks=pytest.mark.long),
         kill_redis,
         pytest.param(end_node, marks=pytest.mark.long),
         pytest.param(kill_connections, marks=pytest.mark.long),

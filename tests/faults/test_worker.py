@@ -60,6 +60,7 @@ async def test_a_turn_continues_at_another_worker_without_a_gap_for_its_reader(
         assert attempts(redis, reader) == 2
 
 
+@pytest.mark.long
 async def test_logprobs_are_whole_and_equal_when_another_worker_continues_the_turn(
     service: Service, redis: Redis, workers: dict[str, psutil.Process], reader: Reader
 ) -> None:

@@ -153,7 +153,7 @@ async def test_calls_of_tools_and_json_are_shown_as_what_they_are(
         turns = tab.locator(".turn")
         await expect(turns).to_have_count(2)
         await expect(turns.first.locator(".answer")).to_contain_text("Calls the tool add")
-        call = json.loads(await turns.first.locator(".answer pre").inner_text())
+        call = json.loads(await turns.first.locator(".answer pre").text_content() or "")
         assert call == {"a": 1, "b": 2}
         await expect(turns.last.locator(".question")).to_contain_text("Output of a tool")
         await expect(turns.last.locator(".answer pre")).to_have_text('{\n  "sum": 3\n}')

@@ -34,10 +34,14 @@ const stored = async ({ id }) => (await client.http(`responses/${id}`)).output[0
 await please("cut at random");
 const turns = [null, null, "one", "one"].map((lane, i) => client.create({ ...STORY, seed: i }, { lane: lane ?? undefined }));
 const texts = await Promise.all(turns.map(joined));
-// More is said while another answer is written: it ends, and its successor goes on with that.
-const long = client.create({ ...STORY, max_output_tokens: 600 });
-const more = [long.steer("Who directed Titanic?"), long.steer("And when?")];
-const response = await long.done;
+// More is said while another answer is written: it ends, and its successor goes on with that. What
+// a cut delays until the answer has ended is given back, so then it is another answer's turn.
+let long, more, response;
+do {
+  long = client.create({ ...STORY, max_output_tokens: 600 });
+  more = [long.steer("Who directed Titanic?"), long.steer("And when?")];
+  response = await long.done;
+} while (more.some(({ state }) => state !== "accepted"));
 const successor = await long.successor.done;
 await please("stop");
 said.steered = [more.map(({ state }) => state), response.incomplete_details.reason];
