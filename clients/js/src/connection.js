@@ -82,7 +82,8 @@ export class Connection {
 
   /** Send a message; return false when no socket is open. */
   send(/** @type {object | string} */ message) {
-    if (this.state !== "open") return false;
+    // One that closes is no longer open before it says so.
+    if (this.state !== "open" || this.#socket.readyState !== 1) return false;
     this.#socket.send(typeof message === "string" ? message : JSON.stringify(message));
     return true;
   }
