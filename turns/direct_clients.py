@@ -34,6 +34,8 @@ class ThreadClient(Client):
 
     def _sent(self, command: tuple[Any, ...]) -> Any:
         try:
+            # Sending connects as well, but does not ask Sentinels where to.
+            self._own.connect()
             self._own.send_command(*command, check_health=False)
             return self._own.read_response()
         except RedisConnectionError:

@@ -23,7 +23,7 @@ from tests.faults.own_redis import asked, eventually, running
 from tests.turns.conftest import ending, slices
 from turnstream.turns import keys
 from turnstream.turns.client import TurnClient, open_client
-from turnstream.turns.connection import connect
+from turnstream.turns.connection import connect, direct
 from turnstream.turns.errors import RedisUnusable, ResponseLost
 from turnstream.turns.follower import Follower
 from turnstream.turns.log import Log, Verdict
@@ -57,6 +57,10 @@ async def node(settings: TurnSettings) -> AsyncIterator[TurnClient]:
 def client(settings: TurnSettings) -> Iterator["redis.Redis"]:
     with connect(settings.redis_url) as client:
         yield client
+
+
+def test_a_client_of_a_worker_thread_finds_the_primary_by_sentinels(client: "redis.Redis") -> None:
+    assert direct(client).execute_command("PING")
 
 
 async def read_to_the_end(follower: Follower) -> list[bytes]:
