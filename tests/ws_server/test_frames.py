@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from turnstream.turns.errors import BadRequest, TurnError
+from turnstream.turns.errors import TurnError
 from turnstream.turns.turn import Message, Request
 from turnstream.ws_server.create import Create
 from turnstream.ws_server.directory import Model
@@ -14,7 +14,6 @@ from turnstream.ws_server.frames import (
     Frame,
     Refusal,
     Resume,
-    Steer,
     read_frame,
     read_resume,
 )
@@ -99,42 +98,6 @@ def test_the_nested_form_is_read_too() -> None:
 def test_cancel_is_read_with_and_without_an_id() -> None:
     assert read_frame('{"type":"response.cancel"}').request == Cancel(None)
     assert read_frame('{"type":"response.cancel","response_id":"r"}').request == Cancel("r")
-
-
-def test_a_steer_is_read_with_its_input_as_it_was_sent() -> None:
-    said = [{"role": "user", "content": [{"type": "input_text", "text": "Shorter!"}]}]
-    frame = {"type": "response.steer", "previous_response_id": "r", "input": said}
-
-    steer = Steer("r", said, (Message("user", "Shorter!"),))
-    assert read_frame(json.dumps(frame)).request == steer
-
-
-@pytest.mark.parametrize(
-    ("said", "param"),
-    [
-        (None, "input"),
-        (1, "input"),
-        ([], "input"),
-        (" ", "input[0].content"),
-        ([1], "input[0]"),
-        ([{"role": "assistant", "content": "No."}], "input[0]"),
-        ([{"role": "user", "content": "Yes."}, {"role": "system", "content": "No."}], "input[1]"),
-        ([{"type": "function_call_output", "call_id": "c", "output": "1"}], "input[0]"),
-        (
-            [{"role": "user", "content": [{"type": "input_image", "image_url": "data:,"}]}],
-            "input[0].content[0].type",
-        ),
-    ],
-)
-def test_only_messages_of_the_user_steer(said: object, param: str) -> None:
-    frame = {"type": "response.steer", "previous_response_id": "r", "input": said}
-
-    steer = read_frame(json.dumps(frame)).request
-
-    assert isinstance(steer, Steer)
-    assert steer.input == said
-    assert isinstance(steer.items, BadRequest)
-    assert steer.items.param == param
 
 
 def test_a_resume_is_read_with_and_without_a_number() -> None:

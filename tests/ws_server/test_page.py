@@ -3,12 +3,10 @@
 So an answer can stop half-way until the page has shown what a test is about.
 """
 
-import asyncio
 import hashlib
 import re
 from collections.abc import Iterator
 
-import httpx2
 import pytest
 from playwright.async_api import Browser, expect
 
@@ -266,39 +264,3 @@ async def test_the_page_changes_once_a_frame_however_fast_the_slices_come(
         assert await tab.evaluate("() => window.changes") < 100
         worker.end()
         assert await opened.ends(turn) == "slice " * 200
-
-
-async def test_a_deleted_conversation_is_deleted_on_the_server_too(
-    browser: Browser, node: str, worker: FakeWorker
-) -> None:
-    async with (
-        visit(browser, node) as opened,
-        httpx2.AsyncClient(base_url=node, timeout=30) as http,
-    ):
-        tab = opened.page
-        turn = await opened.ask("One?")
-        claimed = await worker.claim()
-        worker.say("One.")
-        worker.end()
-        await opened.ends(turn)
-        waiting = await opened.ask("Two?")
-        await opened.becomes(waiting, "queued")
-        later = await waiting.get_attribute("data-response")
-
-        item = tab.locator("#conversations li")
-        await item.get_by_role("button", name="Rename").click()
-        await tab.get_by_label("New title").fill("Numbers")
-        await tab.keyboard.press("Enter")
-        await expect(item.get_by_role("link")).to_contain_text("Numbers")
-        await tab.get_by_label("Search conversations").fill("letters")
-        await expect(item).to_have_count(0)
-        await tab.get_by_label("Search conversations").fill("numb")
-        await item.get_by_role("button", name="Delete").click()
-        await tab.get_by_role("dialog").get_by_role("button", name="Delete").click()
-
-        await expect(tab.locator(".turn")).to_have_count(0)
-        await expect(item).to_have_count(0)
-        async with asyncio.timeout(20):
-            for id in (claimed.id, later):
-                while (await http.get(f"/v1/responses/{id}")).status_code != 404:
-                    await asyncio.sleep(0.05)

@@ -4,103 +4,17 @@ The document is the page's, with its Content-Security-Policy and without its own
 """
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
-from playwright.async_api import Browser, BrowserContext, Page
+from playwright.async_api import Browser
 from playwright.async_api import Error as PlaywrightError
 
 from harness.ports import free_port
-from tests.browser import PATIENCE_MS
 from tests.ws_server.conftest import serving
 from tests.ws_server.fake_worker import FakeWorker
-
-PATIENCE_SECONDS = 30
-#: Opens a client, from the module that is named.
-CONNECT = """async ([module, options]) => {
-  const { connect } = await import(`/static/turnstream/${module}.js`);
-  const { indexedDBStorage, webStorage } = await import("/static/turnstream/index.js");
-  const storage = options.area ? webStorage(window[options.area]) : indexedDBStorage();
-  window.client = connect({ url: location.origin, storage, ...options });
-  window.turn = null;
-}"""
-#: Keeps what the server says of a restart.
-LISTEN = """() => {
-  window.WebSocket = class extends WebSocket {
-    constructor(...args) {
-      super(...args);
-      this.addEventListener("message", ({ data }) => {
-        window.told ??= JSON.parse(data).retry_after_ms;
-      });
-    }
-  };
-}"""
-#: Keeps how long the client means to wait before it connects again, and the turn that runs.
-NOTE_WAITS = """(
-  window.first = turn,
-  window.waits = [],
-  client.subscribe(() => client.state === "waiting" && waits.push(client.retryAt - Date.now())),
-  null
-)"""
-
-#: Counts how often the shared worker is opened.
-COUNT_WORKERS = """() => {
-  window.workers = 0;
-  window.SharedWorker = class extends SharedWorker {
-    constructor(...args) {
-      super(...args);
-      window.workers++;
-    }
-  };
-}"""
-
-
-class Tab:
-    """A page with a client."""
-
-    def __init__(self, page: Page) -> None:
-        self.page = page
-        #: WebSockets of the page itself; a worker's are not among them.
-        self.sockets = 0
-
-    async def connect(self, module: str = "index", **options: Any) -> None:
-        await self.page.evaluate(CONNECT, [module, options])
-
-    async def ask(self, text: str, **options: Any) -> None:
-        await self.do("(turn = client.create({ input: args[0] }, args[1]), null)", text, options)
-
-    async def do(self, expression: str, *args: Any) -> Any:
-        return await self.page.evaluate(f"async (args) => {expression}", list(args))
-
-    async def until(self, expression: str) -> None:
-        # Not by `wait_for_function`, whose `eval` the policy forbids.
-        pause = "new Promise((go) => setTimeout(go, 20))"
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await self.page.evaluate(f"async () => {{ while (!({expression})) await {pause}; }}")
-
-
-@asynccontextmanager
-async def tabs(browser: Browser, url: str, number: int = 1) -> AsyncIterator[list[Tab]]:
-    """Open tabs of one browser context at the node's origin."""
-    async with await browser.new_context() as context:
-        yield [await open_tab(context, url) for _ in range(number)]
-
-
-async def open_tab(context: BrowserContext, url: str) -> Tab:
-    page = await context.new_page()
-    page.set_default_timeout(PATIENCE_MS)
-    tab = Tab(page)
-
-    def opened(_: object) -> None:
-        tab.sockets += 1
-
-    page.on("websocket", opened)
-    await page.route("**/static/*.js", lambda route: route.abort())
-    await page.goto(url)
-    return tab
+from tests.ws_server.module_tabs import COUNT_WORKERS, LISTEN, NOTE_WAITS, open_tab, tabs
 
 
 async def test_tabs_share_one_socket_and_one_can_stop_what_another_asked(
@@ -230,40 +144,6 @@ async def test_what_is_asked_offline_is_sent_once_when_the_network_is_back(
         worker.end()
         await tab.until("turn.state === 'completed'")
         assert worker.queue.claim(1) is None
-
-
-@pytest.mark.long
-async def test_tabs_follow_a_conversation_on_one_socket_and_a_closed_one_follows_no_more(
-    browser: Browser, node: str, worker: FakeWorker
-) -> None:
-    follow = """(
-      window.entries = [],
-      window.feed = client.follow(args[0]),
-      void (async () => { for await (const { type } of feed) entries.push(type.slice(24)); })(),
-      null
-    )"""
-    made = "response.created,response.ended"
-    async with tabs(browser, node, 2) as [first, second]:
-        for tab in (first, second):
-            await tab.connect("shared")
-        id = (await first.do("client.http('conversations', { json: {} })"))["id"]
-        for tab in (first, second):
-            await tab.do(follow, id)
-            await tab.until("entries.length === 1")
-        for expected in (f"opened,{made}", f"opened,{made},{made}"):
-            await first.do(
-                "(turn = client.create({ input: 'One?', conversation: args[0] }), null)", id
-            )
-            await worker.claim()
-            worker.say("Yes")
-            worker.end()
-            await second.until(f"entries.join() === '{expected}'")
-            await first.do("(feed.close(), null)")
-
-        assert await first.do("entries.join()") == f"opened,{made}"
-        assert first.sockets == second.sockets == 0
-        await first.do("client.http(args[0], { method: 'DELETE' })", f"conversations/{id}")
-        await second.until("feed.ended && entries.at(-1) === 'deleted'")
 
 
 @pytest.mark.long
