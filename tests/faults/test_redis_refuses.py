@@ -174,6 +174,7 @@ def test_a_worker_whose_redis_became_a_replica_goes_on_when_there_is_a_primary_a
         until_synced(other)
         _, turn = asked(f"{url}/v1/responses", long)
         wait_until_it_runs(url, turn["id"], node, worker)
+        wait_until_replicated(server)
         other.admin.replicaof("no", "one")
         server.admin.replicaof("127.0.0.1", str(other.port))
         until_synced(server)
@@ -198,6 +199,12 @@ def until_synced(replica: RedisServer) -> None:
     while replica.admin.info("replication")["master_link_status"] != "up":
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def wait_until_replicated(primary: RedisServer) -> None:
+    """Wait until the replica has all that was written so far: replication is asynchronous."""
+    primary.admin.incr("written-last")  # WAIT is for what its own connection wrote.
+    assert primary.admin.wait(1, 30_000) == 1
 
 
 def wait_until_it_runs(url: str, id: str, *programs: Program) -> None:
