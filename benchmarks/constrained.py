@@ -19,6 +19,7 @@ from transformers import PreTrainedTokenizerFast
 
 from benchmarks import vllm_peer
 from benchmarks.batch import CONTEXT, SHAPE, TURNS, PromptSource, new_model
+from benchmarks.processes import end_on_sigterm
 from benchmarks.report import Row, in_rounds, median_ratio, report, wants_json
 from turnstream.turns.constraint import Constraint
 from turnstream.turns.sampling_params import SamplingParams
@@ -182,6 +183,7 @@ def peer_row(engine: Engine, folder: Path) -> Row:
 def main() -> None:
     """Measure and report."""
     as_json = wants_json(__doc__ or "")
+    end_on_sigterm()
     tokenizer, model = new_tokenizer(), new_model()
     with TemporaryDirectory() as name:
         folder = Path(name, "model")

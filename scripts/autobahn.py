@@ -20,6 +20,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 from websockets.asyncio.server import ServerConnection, serve
 
+from benchmarks.processes import end_on_sigterm
 from turnstream.ws_server.connections.admission import Admission
 from turnstream.ws_server.connections.limits import ConnectionLimits
 from turnstream.ws_server.connections.server import Server
@@ -104,6 +105,7 @@ def main() -> int:
     parser.add_argument("python", help="a Python 2.7 with autobahntestsuite")
     parser.add_argument("--site", default="", help="a folder where it is installed")
     options = parser.parse_args()
+    end_on_sigterm()
     # The library logs a traceback for each violation.
     logging.getLogger("websockets").addHandler(logging.NullHandler())
     with TemporaryDirectory() as name:

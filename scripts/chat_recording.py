@@ -13,6 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from benchmarks.processes import end_on_sigterm
 from harness.proxy import Proxy
 from harness.service import ROOT, Service
 from harness.terminal import Screen, Terminal
@@ -121,6 +122,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=OUT, metavar="FILE")
     out: Path = parser.parse_args().out
+    end_on_sigterm()
     with tempfile.TemporaryDirectory() as folder:
         data = Path(folder)
         # One slot, so that turns wait.

@@ -17,7 +17,7 @@ from typing import Any
 
 import redis
 
-from benchmarks.processes import redis_server
+from benchmarks.processes import end_on_sigterm, redis_server
 from turnstream.turns import events, keys, response
 from turnstream.turns.client import open_client
 from turnstream.turns.connection import connect
@@ -190,6 +190,7 @@ def main() -> None:
     for name, number in (("turns", 1000), ("characters", 200), ("tokens", 256), ("step", 1)):
         parser.add_argument(f"--{name}", type=int, default=number)
     size = Size(**vars(parser.parse_args()))
+    end_on_sigterm()
     with TemporaryDirectory() as name, redis_server(Path(name)) as url:
         costs = measure(url, size)
     kinds = list(next(iter(costs.values())).keys)

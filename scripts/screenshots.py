@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 import httpx2
 from playwright.async_api import Browser, Locator, Page, async_playwright
 
+from benchmarks.processes import end_on_sigterm
 from harness.chromium import find_chromium
 from harness.service import Service
 
@@ -124,6 +125,7 @@ async def take_all(browser: Browser, service: Service) -> None:
 
 async def main() -> None:
     """Start the service and take the pictures."""
+    end_on_sigterm()
     with (
         TemporaryDirectory() as directory,
         Service(Path(directory), environ={"TURNSTREAM_SLOTS": "1"}) as service,

@@ -6,6 +6,7 @@ A test that breaks the service uses another one. The report of a failing test ha
 import gc
 import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import AsyncIterator, Generator, Iterator
@@ -148,6 +149,11 @@ def node_modules() -> Path:
     if not folder.exists():
         pytest.fail("`make test` installs the Node clients first")
     return folder
+
+
+def pytest_configure() -> None:
+    """End on SIGTERM as on Ctrl-C, so that every service that was started is ended."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 @pytest.hookimpl(wrapper=True)

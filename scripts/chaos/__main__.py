@@ -15,6 +15,7 @@ from jsonschema import ValidationError
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
+from benchmarks.processes import end_on_sigterm
 from harness.json_schemas import validate
 from harness.proxy import Proxy
 from harness.reader import ENDS, Event, call_events, calls_of, event_text, text_of
@@ -44,6 +45,7 @@ def main() -> int:
     options.add_argument("--seed", type=int, default=1, help="seed of questions and faults")
     options.add_argument("--seconds", type=float, default=900, help="a longer run is a failure")
     given = options.parse_args()
+    end_on_sigterm()
     with tempfile.TemporaryDirectory(prefix="turnstream-chaos-") as directory:
         print("chaos: starting the service …", file=sys.stderr, flush=True)
         with Service(Path(directory), "--workers", str(WORKERS), environ=ENVIRON) as service:

@@ -106,7 +106,9 @@ class Faults:
         try:
             await asyncio.sleep(self._draw.uniform(least, most))
         finally:
-            process.send_signal(signal.SIGCONT)
+            # Another fault may have killed it; that error must not take the place of a cancel.
+            with contextlib.suppress(psutil.Error):
+                process.send_signal(signal.SIGCONT)
 
     async def _pick(self, name: str) -> psutil.Process:
         return self._draw.choice(await asyncio.to_thread(processes, self._service, name))

@@ -10,6 +10,7 @@ import sys
 import time
 from pathlib import Path
 
+from benchmarks.processes import end_on_sigterm
 from scripts.results.about import ROOT, About
 from scripts.results.page import page
 from scripts.results.parts import Result
@@ -30,6 +31,7 @@ def main() -> int:
     parser.add_argument("--bun", default="bun", metavar="PROGRAM", help="what runs that suite")
     parser.add_argument("--output", type=Path, metavar="FILE", help=f"instead of {PAGE.name}")
     given = parser.parse_args()
+    end_on_sigterm()
 
     about, began = About.here(), time.monotonic()
     runs = Runs(

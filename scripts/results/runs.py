@@ -66,14 +66,18 @@ def run(*command: str | Path, folder: Path = ROOT, environ: dict[str, str] | Non
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        for seconds, end in ((LIMIT_SECONDS, signal.SIGTERM), (END_SECONDS, signal.SIGKILL)):
-            try:
-                stdout, stderr = process.communicate(timeout=seconds)
-                break
-            except subprocess.TimeoutExpired:
-                process.send_signal(end)
-        else:
-            stdout, stderr = process.communicate()
+        try:
+            for seconds, end in ((LIMIT_SECONDS, signal.SIGTERM), (END_SECONDS, signal.SIGKILL)):
+                try:
+                    stdout, stderr = process.communicate(timeout=seconds)
+                    break
+                except subprocess.TimeoutExpired:
+                    process.send_signal(end)
+            else:
+                stdout, stderr = process.communicate()
+        finally:
+            # If this program is to end, it waits until that one has ended what it started.
+            process.terminate()
     return Ended(process.returncode, stdout, stderr, time.monotonic() - began)
 
 
