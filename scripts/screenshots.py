@@ -2,13 +2,12 @@
 
 python -m scripts.screenshots
 
-It starts a service of its own, with a single slot so that turns wait, and kills the front end for
-the picture of a lost connection. The pictures are WebP, at most 60 kB each.
+It starts a service of its own, with a single slot so that turns wait, and cuts the connection for
+the picture of a lost one. The pictures are WebP, at most 60 kB each.
 """
 
 import asyncio
 import base64
-import signal
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -19,6 +18,7 @@ from playwright.async_api import Browser, Locator, Page, async_playwright
 
 from benchmarks.processes import end_on_sigterm
 from harness.chromium import find_chromium
+from harness.proxy import Proxy
 from harness.service import Service
 
 FOLDER = Path(__file__).parents[1] / "docs" / "images"
@@ -33,9 +33,9 @@ TIMEOUT_MS = 120_000
 class Pictures:
     """Opens tabs of one person, who has several conversations, and takes pictures of them."""
 
-    def __init__(self, browser: Browser, service: Service, tabs: AsyncExitStack) -> None:
+    def __init__(self, browser: Browser, url: str, tabs: AsyncExitStack) -> None:
         self._browser = browser
-        self._service = service
+        self._url = url
         self._tabs = tabs
 
     async def person(self, scheme: str, size: tuple[int, int] = DESKTOP) -> Page:
@@ -51,7 +51,7 @@ class Pictures:
         )
         page = await context.new_page()
         page.set_default_timeout(TIMEOUT_MS)
-        await page.goto(self._service.url)
+        await page.goto(self._url)
         for text in BEFORE:
             await ended(await ask(page, text))
             await page.evaluate("location.hash = ''")
@@ -96,7 +96,8 @@ async def written(turn: Locator, words: str) -> None:
 async def take_all(browser: Browser, service: Service) -> None:
     """Take every picture."""
     async with AsyncExitStack() as tabs:
-        pictures = Pictures(browser, service, tabs)
+        proxy = await tabs.enter_async_context(Proxy(int(service.url.rpartition(":")[2])))
+        pictures = Pictures(browser, f"http://127.0.0.1:{proxy.port}", tabs)
         for name, size in (("light", DESKTOP), ("dark", DESKTOP), ("phone", PHONE)):
             page = await pictures.person(name, size)
             turn = await ask(page, STORY)
@@ -116,10 +117,13 @@ async def take_all(browser: Browser, service: Service) -> None:
         await pictures.take(page, "queue")
         await written(turn, "little girl")
 
-        service.child("serve").send_signal(signal.SIGKILL)
+        proxy.refusing = True
+        proxy.cut()
         await turn.locator(".note", has_text="goes on").wait_for()
-        await page.locator('#connection[data-state="reconnecting"]').wait_for()
+        # Each attempt is a moment of "connecting"; from here on the next one is seconds away.
+        await page.locator("#connection", has_text="reconnecting in 3 s").wait_for()
         await pictures.take(page, "reconnecting")
+        proxy.refusing = False
         await ended(turn)
 
 

@@ -32,7 +32,9 @@ async def follow_conversation(request: Request) -> Response:
     """Follow a conversation, or the tree of a response, from an entry on."""
     state, visitor = await admit_visitor(request)
     query = request.query_params
-    after = field.starting_after(query.get("starting_after", request.headers.get("last-event-id")))
+    asked = query.get("starting_after", request.headers.get("last-event-id"))
+    # -1 is as on the socket: from the first entry that is kept.
+    after = -1 if asked == "-1" else field.starting_after(asked)
     responses = field.word(query, "responses", "true", ("true", "false")) == "true"
     id = feed_id(request.path_params["id"])
     if request.method == "HEAD":
