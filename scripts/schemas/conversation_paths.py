@@ -82,8 +82,8 @@ def conversation_paths() -> Json:
                     path("id", "Id of a conversation or of a response."),
                     query(
                         "starting_after",
-                        {"type": "integer", "minimum": 0, "maximum": 10**15 - 1},
-                        "Only entries after this number.",
+                        {"type": "integer", "minimum": -1, "maximum": 10**15 - 1},
+                        "Only entries after this number; -1, the default: all that are kept.",
                     ),
                     query(
                         "responses",
