@@ -42,6 +42,7 @@ from turnstream.turns.wake_up import WakeUp
 LEASE_MS = 5_000
 #: Most turns of one call: Redis serves other clients between calls.
 MOST_PER_CALL = 16
+
 #: After how long a client with too many batches is told to try again.
 RETRY_MS = 60_000
 
@@ -62,10 +63,8 @@ class BatchStore:
         settings: TurnSettings,
         limits: CurrentLimits,
     ) -> None:
-        self._redis = client
-        self._calls = calls
-        self._settings = settings
-        self._limits = limits
+        self._redis, self._calls = client, calls
+        self._settings, self._limits = settings, limits
         self._wake_up = WakeUp()
         self._create = Script(client, "batch_create")
         self._cancel = Script(client, "batch_cancel")
@@ -144,10 +143,8 @@ class BatchStore:
             BatchNotFound: there is no such batch of this owner.
             BadRequest: it has ended, or is being finalized.
         """
-        now = int(time.time())
-        status = await self._calls.reply_to(
-            owner, partial(self._cancel, id=id, owner=owner, now=now)
-        )
+        call = partial(self._cancel, id=id, owner=owner, now=int(time.time()))
+        status = await self._calls.reply_to(owner, call)
         if status is None:
             raise BatchNotFound(id[:80])
         if status not in (b"cancelling", b"cancelled"):
