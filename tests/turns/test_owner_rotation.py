@@ -19,7 +19,7 @@ from turnstream.turns.owner_limits import CurrentLimits
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.webhooks import Webhooks
 
-#: The clients of the node have this many connections at the most, so the rest waits.
+#: Far more than a client has connections, so that the rest waits.
 BURST = 300
 
 
