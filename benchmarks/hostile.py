@@ -15,12 +15,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from benchmarks.attacks import burst, heads, held, idle, sockets, stopping, stored
+from benchmarks.attacks import burst, heads, held, idle, sockets, stopping, stored, uploads
 from benchmarks.attacks.attack import Attack
 from benchmarks.attacks.target import PATIENCE_SECONDS, Target
 from benchmarks.processes import end_on_sigterm, python, redis_server, server
 
-_ROOMS = (idle, heads, sockets, held, stored, stopping, burst)
+_ROOMS = (idle, heads, sockets, held, stored, stopping, uploads, burst)
 ATTACKS = tuple(
     sorted((each for room in _ROOMS for each in room.ATTACKS), key=lambda each: each.row)
 )
@@ -46,7 +46,8 @@ def target(
         directory=directory,
         redis_url=redis_url,
         model="none",
-        environ=attack.environ,
+        # Uploads stay with the run.
+        environ={"TURNSTREAM_FILES": str(directory / "files")} | dict(attack.environ),
     ) as running:
         port = int(running.address.rpartition(":")[2])
         yield Target(running.process, port, redis_url, directory)

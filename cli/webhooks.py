@@ -20,6 +20,8 @@ from turnstream.cli.service_redis import redis_of_service
 from turnstream.cli.status import plain, print_json, table
 from turnstream.turns.connection import connect_async
 from turnstream.turns.errors import TurnError
+from turnstream.turns.problem_log import ProblemLog
+from turnstream.turns.redis_calls import RedisCalls
 from turnstream.turns.settings import KEY_PREFIX
 from turnstream.turns.webhook_events import EVENT_TYPES
 from turnstream.turns.webhook_outbox import Listed, WebhookOutbox
@@ -61,7 +63,7 @@ def run(options: Options) -> int:
 async def _run(url: str, options: Options) -> int:
     client = connect_async(url, key_prefix=KEY_PREFIX.read(os.environ))
     try:
-        known, outbox = Webhooks(client), WebhookOutbox(client)
+        known, outbox = Webhooks(client, RedisCalls(ProblemLog(url))), WebhookOutbox(client)
         actions: dict[str, Callable[[], Awaitable[int]]] = {
             "list": lambda: _list(known, options),
             "create": lambda: _create(known, options),

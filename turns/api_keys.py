@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import redis.asyncio
@@ -153,7 +154,8 @@ class ApiKeys:
             "follows": "1" if key.follows else None,
         }
         written = {name: str(value) for name, value in fields.items() if value not in (None, "")}
-        call = self._create(
+        call = partial(
+            self._create,
             digest=digest_of(text),
             owner=key.owner,
             fields=[each for field in written.items() for each in field],
@@ -161,7 +163,7 @@ class ApiKeys:
             expires_at=key.expires_at,
             per_minute=per_minute,
         )
-        return await self._calls.reply(call)
+        return await self._calls.reply_to(key.owner, call)
 
 
 def _read(record: dict[bytes, bytes]) -> ApiKey | None:

@@ -11,6 +11,7 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any, cast
 
 import redis.asyncio
@@ -31,7 +32,7 @@ from turnstream.turns.errors import BadRequest, BatchNotFound, RateLimited
 from turnstream.turns.listing import ids_after
 from turnstream.turns.lua import Script
 from turnstream.turns.owner_limits import CurrentLimits
-from turnstream.turns.redis_calls import translated_errors
+from turnstream.turns.redis_calls import RedisCalls, translated_errors
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.submission import limited, submission, today
 from turnstream.turns.turn import Turn
@@ -56,11 +57,14 @@ class BatchStore:
     """
 
     def __init__(
-        self, client: "redis.asyncio.Redis", settings: TurnSettings, limits: CurrentLimits
+        self,
+        client: "redis.asyncio.Redis",
+        calls: RedisCalls,
+        settings: TurnSettings,
+        limits: CurrentLimits,
     ) -> None:
-        self._redis = client
-        self._settings = settings
-        self._limits = limits
+        self._redis, self._calls = client, calls
+        self._settings, self._limits = settings, limits
         self._wake_up = WakeUp()
         self._create = Script(client, "batch_create")
         self._cancel = Script(client, "batch_cancel")
@@ -86,16 +90,15 @@ class BatchStore:
         id = "batch_" + hashlib.sha256(name.encode()).hexdigest()[:32]
         asked = (plan.endpoint, plan.input_file_id, plan.completion_window, plan.metadata)
         fingerprint = hashlib.sha256(repr(asked).encode()).hexdigest()
-        with translated_errors():
-            created = await self._create(
-                id=id,
-                owner=owner,
-                now=plan.created_at,
-                fingerprint=fingerprint,
-                limits=limits.numbers,
-                day=today(),
-                payloads=[json.dumps(asdict(plan))],
-            )
+        asks = {
+            "now": plan.created_at,
+            "fingerprint": fingerprint,
+            "limits": limits.numbers,
+            "day": today(),
+            "payloads": [json.dumps(asdict(plan))],
+        }
+        call = partial(self._create, id=id, owner=owner, **asks)
+        created = await self._calls.reply_to(owner, call)
         if created == b"idempotency_key_reused":
             raise BadRequest(
                 "This idempotency key was used for another batch.",
@@ -114,7 +117,7 @@ class BatchStore:
         Raises:
             BatchNotFound: there is no such batch of this owner.
         """
-        batch = await self._get(id) if _BATCH.fullmatch(id) else None
+        batch = await self._get(id, owner) if _BATCH.fullmatch(id) else None
         if batch is None or batch.owner != owner:
             raise BatchNotFound(id[:80])
         return batch
@@ -122,15 +125,15 @@ class BatchStore:
     async def page(self, owner: str, *, after: str | None, limit: int) -> tuple[list[Batch], bool]:
         """Return some of an owner's batches, newest first, and whether there are more."""
         found: list[Batch] = []
-        with translated_errors():
-            async for id in ids_after(self._redis, keys.batches(owner), after):
-                batch = await self._get(id)
-                if batch is None:
-                    await self._redis.zrem(keys.batches(owner), id)
-                else:
-                    found.append(batch)
-                if len(found) > limit:
-                    return found[:limit], True
+        key = keys.batches(owner)
+        async for id in ids_after(self._redis, self._calls, owner, key, after):
+            batch = await self._get(id, owner)
+            if batch is None:
+                await self._calls.reply_to(owner, partial(self._redis.zrem, key, id))
+            else:
+                found.append(batch)
+            if len(found) > limit:
+                return found[:limit], True
         return found, False
 
     async def cancel(self, id: str, owner: str) -> Batch:
@@ -140,8 +143,8 @@ class BatchStore:
             BatchNotFound: there is no such batch of this owner.
             BadRequest: it has ended, or is being finalized.
         """
-        with translated_errors():
-            status = await self._cancel(id=id, owner=owner, now=int(time.time()))
+        call = partial(self._cancel, id=id, owner=owner, now=int(time.time()))
+        status = await self._calls.reply_to(owner, call)
         if status is None:
             raise BatchNotFound(id[:80])
         if status not in (b"cancelling", b"cancelled"):
@@ -262,9 +265,9 @@ class BatchStore:
         with translated_errors():
             return int(await cast(Any, self._redis.hincrby(keys.batch(batch.id), "failures", 1)))
 
-    async def _get(self, id: str) -> Batch | None:
-        with translated_errors():
-            found = await cast(Any, self._redis.hgetall(keys.batch(id)))
+    async def _get(self, id: str, owner: str) -> Batch | None:
+        call = partial(self._redis.hgetall, keys.batch(id))
+        found = await self._calls.reply_to(owner, cast(Any, call))
         return batch_of(id, found) if found else None
 
     async def _many(self, script: Script, calls: Sequence[Mapping[str, Any]]) -> list[Any]:

@@ -72,7 +72,8 @@ class TurnClient:
         #: The model that `redis_problem` was last asked about.
         self._probed: str | None = None
         self.relay = Relay(node, self._subscriber, self._redis, settings.redis_url)
-        calls = RedisCalls(self._problems)
+        #: What all clients of the node call Redis through, so that owners take turns.
+        self.calls = calls = RedisCalls(self._problems)
         self._newer = NewerVersionLog()
         self._submits = FairGate()
         self._reply, self._reply_to = calls.reply, calls.reply_to

@@ -5,6 +5,7 @@ import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any, cast
 
 import redis.asyncio
@@ -13,7 +14,7 @@ from turnstream.turns import keys
 from turnstream.turns.errors import FileNotFound, RateLimited
 from turnstream.turns.listing import ids_after
 from turnstream.turns.lua import Script
-from turnstream.turns.redis_calls import translated_errors
+from turnstream.turns.redis_calls import RedisCalls
 
 #: What a file's record counts for beside its content.
 RECORD_BYTES = 1024
@@ -58,8 +59,9 @@ class File:
 class Files:
     """The files of all owners; each sees only their own."""
 
-    def __init__(self, client: "redis.asyncio.Redis") -> None:
-        self._redis = client
+    def __init__(self, client: "redis.asyncio.Redis", calls: RedisCalls) -> None:
+        self._redis: Any = client
+        self._calls = calls
         self._add = Script(client, "file_add")
         self._reserve = Script(client, "file_reserve")
         self._forget = Script(client, "file_forget")
@@ -74,17 +76,17 @@ class Files:
             RateLimited: the owner's files would have more bytes; nothing was added.
             Overloaded: Redis is away.
         """
-        with translated_errors():
-            added = await self._add(
-                id=file.id,
-                owner=file.owner,
-                created_at=file.created_at,
-                expires_at=file.expires_at,
-                size=file.bytes + RECORD_BYTES,
-                most=most_bytes,
-                fields=asdict(file),
-            )
-        if added == b"limited":
+        call = partial(
+            self._add,
+            id=file.id,
+            owner=file.owner,
+            created_at=file.created_at,
+            expires_at=file.expires_at,
+            size=file.bytes + RECORD_BYTES,
+            most=most_bytes,
+            fields=asdict(file),
+        )
+        if await self._calls.reply_to(file.owner, call) == b"limited":
             raise _too_many_bytes(most_bytes)
 
     async def reserve(self, id: str, owner: str, size: int, *, most_bytes: int) -> None:
@@ -100,15 +102,15 @@ class Files:
             RateLimited: the owner's files would have more bytes; nothing has changed.
             Overloaded: Redis is away.
         """
-        with translated_errors():
-            reserved = await self._reserve(
-                id=id,
-                owner=owner,
-                size=size + RECORD_BYTES,
-                most=most_bytes,
-                lapse_ms=LAPSE_SECONDS * 1000,
-            )
-        if reserved == b"limited":
+        call = partial(
+            self._reserve,
+            id=id,
+            owner=owner,
+            size=size + RECORD_BYTES,
+            most=most_bytes,
+            lapse_ms=LAPSE_SECONDS * 1000,
+        )
+        if await self._calls.reply_to(owner, call) == b"limited":
             raise _too_many_bytes(most_bytes)
 
     async def release(self, id: str, owner: str) -> None:
@@ -117,8 +119,7 @@ class Files:
         Raises:
             Overloaded: Redis is away.
         """
-        with translated_errors():
-            await self._forget(id=id, owner=owner)
+        await self._calls.reply_to(owner, partial(self._forget, id=id, owner=owner))
 
     async def get(self, id: str, owner: str) -> File:
         """Return a file.
@@ -127,7 +128,7 @@ class Files:
             FileNotFound: there is no such file for this owner.
             Overloaded: Redis is away.
         """
-        file = await self._get(id) if _FILE.fullmatch(id) else None
+        file = await self._get(id, owner) if _FILE.fullmatch(id) else None
         if file is None or file.owner != owner:
             raise FileNotFound(id[:80])
         return file
@@ -141,16 +142,16 @@ class Files:
             Overloaded: Redis is away.
         """
         found: list[File] = []
-        with translated_errors():
-            ids = ids_after(self._redis, keys.files(owner), after, newest_first=newest_first)
-            async for id in ids:
-                file = await self._get(id)
-                if file is None:
-                    await self._redis.zrem(keys.files(owner), id)
-                elif purpose in (None, file.purpose):
-                    found.append(file)
-                if len(found) > limit:
-                    return found[:limit], True
+        key = keys.files(owner)
+        ids = ids_after(self._redis, self._calls, owner, key, after, newest_first=newest_first)
+        async for id in ids:
+            file = await self._get(id, owner)
+            if file is None:
+                await self._calls.reply_to(owner, partial(self._redis.zrem, key, id))
+            elif purpose in (None, file.purpose):
+                found.append(file)
+            if len(found) > limit:
+                return found[:limit], True
         return found, False
 
     async def forget(self, file: File) -> None:
@@ -168,26 +169,29 @@ class Files:
             Overloaded: Redis is away.
         """
         due: list[File] = []
-        with translated_errors():
-            found = await self._redis.zrange(
-                keys.file_expiries(), "-inf", str(now), byscore=True, offset=0, num=100
-            )
-            for id in cast("list[bytes]", found):
-                file = await self._get(id.decode())
-                if file is None:
-                    await self._redis.zrem(keys.file_expiries(), id)
-                else:
-                    due.append(file)
+        found = self._redis.zrange(
+            keys.file_expiries(), "-inf", str(now), byscore=True, offset=0, num=100
+        )
+        for id in cast("list[bytes]", await self._calls.reply(found)):
+            # The node's own work: no owner waits for it.
+            record = self._redis.hgetall(keys.file(id.decode()))
+            file = _read(await self._calls.reply(record))
+            if file is None:
+                await self._calls.reply(self._redis.zrem(keys.file_expiries(), id))
+            else:
+                due.append(file)
         return due
 
-    async def _get(self, id: str) -> File | None:
-        with translated_errors():
-            found = cast("dict[bytes, bytes]", await cast(Any, self._redis.hgetall(keys.file(id))))
-        if not found:
-            return None
-        fields: dict[str, Any] = {name.decode(): value.decode() for name, value in found.items()}
-        numbers = ("bytes", "created_at", "expires_at")
-        return File(**fields | {name: int(fields[name]) for name in numbers})
+    async def _get(self, id: str, owner: str) -> File | None:
+        return _read(await self._calls.reply_to(owner, partial(self._redis.hgetall, keys.file(id))))
+
+
+def _read(found: dict[bytes, bytes]) -> File | None:
+    if not found:
+        return None
+    fields: dict[str, Any] = {name.decode(): value.decode() for name, value in found.items()}
+    numbers = ("bytes", "created_at", "expires_at")
+    return File(**fields | {name: int(fields[name]) for name in numbers})
 
 
 def _too_many_bytes(most: int) -> RateLimited:

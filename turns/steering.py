@@ -7,6 +7,7 @@ here is all of the successor that can be known before.
 import hashlib
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import redis.asyncio
@@ -105,8 +106,8 @@ class Steering:
             Overloaded: Redis is away.
         """
         names = ("version", "owner", "tier", "status", "request", "response", "batch")
-        found = self._redis.hmget(keys.turn(id), list(names))
-        values = await self._calls.reply(cast("Awaitable[Any]", found))
+        read_turn = partial(cast(Any, self._redis).hmget, keys.turn(id), list(names))
+        values = await self._calls.reply_to(owner, read_turn)
         version, known, tier, status, request, response, batch = values
         if int(version or 0) > VERSION:
             raise NewerVersion(id)
@@ -168,7 +169,7 @@ class Steering:
                 "api_key": steer.api_key,
                 "requests_per_minute": steer.requests_per_minute,
             }
-        match await self._calls.reply(self._steer(**arguments)):
+        match await self._calls.reply_to(owner, partial(self._steer, **arguments)):
             case [b"accepted", id]:
                 return cast(bytes, id).decode()
             case reply:

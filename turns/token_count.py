@@ -9,6 +9,7 @@ import json
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, cast
 
 import redis
@@ -149,7 +150,8 @@ class TokenCounter:
 
     async def _put(self, turn: Turn, id: str, *, compact: bool) -> None:
         limits = self._limits.of(turn.owner)
-        call = self._ask(
+        call = partial(
+            self._ask,
             id=id,
             node=self._node,
             owner=turn.owner,
@@ -167,7 +169,7 @@ class TokenCounter:
             unstored_seconds=self._settings.unstored_seconds,
             payloads=[turn.request.to_json(), items_to_json(turn.input)],
         )
-        match await self._calls.reply(call):
+        match await self._calls.reply_to(turn.owner, call):
             case [b"ok"]:
                 return
             case [b"no_worker"]:

@@ -9,6 +9,7 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ from turnstream.turns.errors import BadRequest, NewerVersion
 from turnstream.turns.listing import ids_after
 from turnstream.turns.lua import Script
 from turnstream.turns.record import VERSION
-from turnstream.turns.redis_calls import translated_errors
+from turnstream.turns.redis_calls import RedisCalls
 
 #: Endpoints that an owner may have.
 MOST_ENDPOINTS = 8
@@ -86,8 +87,9 @@ def new_secret() -> str:
 class Webhooks:
     """The endpoints of all owners. Every method raises `Overloaded` when Redis is unavailable."""
 
-    def __init__(self, client: "redis.asyncio.Redis") -> None:
+    def __init__(self, client: "redis.asyncio.Redis", calls: RedisCalls) -> None:
         self._redis: Any = client
+        self._calls = calls
         self._write = Script(client, "webhook_endpoint")
         self._delete = Script(client, "webhook_delete")
 
@@ -131,9 +133,9 @@ class Webhooks:
         Raises:
             NewerVersion: a newer release wrote it.
         """
-        with translated_errors():
-            record = await self._redis.hgetall(webhook_keys.webhook_endpoint(id))
-        found = _read(id, record)
+        read = partial(self._redis.hgetall, webhook_keys.webhook_endpoint(id))
+        reply = self._calls.reply(read()) if owner is None else self._calls.reply_to(owner, read)
+        found = _read(id, await reply)
         return None if found is None or owner not in (None, found.owner) else found
 
     async def page(
@@ -141,13 +143,13 @@ class Webhooks:
     ) -> tuple[list[Endpoint], bool]:
         """Return some of an owner's endpoints, newest first, and whether there are more."""
         found: list[Endpoint] = []
-        with translated_errors():
-            async for id in ids_after(self._redis, webhook_keys.webhook_endpoints(owner), after):
-                endpoint = await self.get(id, owner)
-                if endpoint is not None:
-                    found.append(endpoint)
-                if len(found) > limit:
-                    return found[:limit], True
+        key = webhook_keys.webhook_endpoints(owner)
+        async for id in ids_after(self._redis, self._calls, owner, key, after):
+            endpoint = await self.get(id, owner)
+            if endpoint is not None:
+                found.append(endpoint)
+            if len(found) > limit:
+                return found[:limit], True
         return found, False
 
     async def update(
@@ -200,8 +202,8 @@ class Webhooks:
 
     async def delete(self, id: str, owner: str) -> bool:
         """Delete an endpoint and all that waits for it; return whether there was one."""
-        with translated_errors():
-            return bool(await self._delete(id=id, owner=owner) == b"ok")
+        call = partial(self._delete, id=id, owner=owner)
+        return bool(await self._calls.reply_to(owner, call) == b"ok")
 
     async def _store(
         self,
@@ -213,18 +215,19 @@ class Webhooks:
     ) -> bytes:
         written = {name: value for name, value in fields.items() if value is not None}
         written["updated_at"] = endpoint.updated_at
-        with translated_errors():
-            stored: bytes = await self._write(
-                id=endpoint.id,
-                owner=endpoint.owner,
-                created_ms=created_ms,
-                most=MOST_ENDPOINTS,
-                expected=expected,
-                fields=[str(each) for field in written.items() for each in field],
-                subscription=(
-                    f" {' '.join(endpoint.event_types)} " if "event_types" in written else None
-                ),
-            )
+        call = partial(
+            self._write,
+            id=endpoint.id,
+            owner=endpoint.owner,
+            created_ms=created_ms,
+            most=MOST_ENDPOINTS,
+            expected=expected,
+            fields=[str(each) for field in written.items() for each in field],
+            subscription=(
+                f" {' '.join(endpoint.event_types)} " if "event_types" in written else None
+            ),
+        )
+        stored: bytes = await self._calls.reply_to(endpoint.owner, call)
         if stored == b"newer_version":
             raise NewerVersion(endpoint.id)
         return stored

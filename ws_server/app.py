@@ -65,8 +65,12 @@ def create_app(settings: ServerSettings) -> Starlette:
             directory = Directory(turn_client, model, settings.models)
             grammars = GrammarCheck()
             async with (
-                open_batches(settings, turn_client.limits, directory, grammars) as batch_service,
-                open_webhooks(settings.turns, settings.webhooks) as webhook_service,
+                open_batches(
+                    settings, turn_client.calls, turn_client.limits, directory, grammars
+                ) as batch_service,
+                open_webhooks(
+                    settings.turns, turn_client.calls, settings.webhooks
+                ) as webhook_service,
             ):
                 node = app.state.node = NodeState(
                     access=Access(settings, turn_client.api_keys),

@@ -3,19 +3,27 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from benchmarks.attacks.asks import UPLOAD
 from benchmarks.attacks.attack import Attack
 from benchmarks.attacks.target import Target, upgraded
 from benchmarks.processes import Process, python, running
 from benchmarks.stub_worker import MODEL
 
 SOCKETS, TURNS = 2_000, 10
+#: Connections that ask for what is stored or upload, and requests of each.
+CONNECTIONS, REQUESTS = 500, 10
 #: Pause of the other owner after each turn.
 _PAUSE_SECONDS = 0.05
 _DELTA = b'"type":"response.output_text.delta"'
 _ENDED = b'"type":"response.completed"'
+_STORED = (
+    f"/v1/responses/resp_{'0' * 32}",
+    "/v1/files",
+    "/v1/batches",
+)
 _FLOODER, _OTHER = "flooder", "other"
 
 
@@ -37,15 +45,19 @@ async def _first_words(target: Target, burst: "asyncio.Task[str]") -> list[float
 
 
 @contextmanager
-def _flood(target: Target) -> Iterator[Process]:
-    arguments = (target.port, SOCKETS, TURNS, _FLOODER)
-    command = python("benchmarks.attacks.flood", *map(str, arguments))
+def _flood(target: Target, paths: Sequence[str]) -> Iterator[Process]:
+    """Run a burst of turns or, with paths, of requests."""
+    arguments: tuple[object, ...] = (target.port, SOCKETS, TURNS, _FLOODER)
+    if paths:
+        arguments = (target.port, CONNECTIONS, REQUESTS, _FLOODER, *paths)
+    name = "benchmarks.attacks.asks" if paths else "benchmarks.attacks.flood"
+    command = python(name, *map(str, arguments))
     with running("flood", *command, directory=target.directory, listen=True, talk=True) as process:
         assert process.next_line() == "open"
         yield process
 
 
-def _wait_of_another(share: float) -> Callable[[Target], Awaitable[float]]:
+def _wait_of_another(share: float, *paths: str) -> Callable[[Target], Awaitable[float]]:
     """Return the attack whose figure is at least as long as this share of the waits."""
 
     async def run(target: Target) -> float:
@@ -53,14 +65,15 @@ def _wait_of_another(share: float) -> Callable[[Target], Awaitable[float]]:
         worker = python("benchmarks.stub_worker")
         with (
             running("worker", *worker, directory=target.directory, environ=environ),
-            _flood(target) as flood,
+            _flood(target, paths) as flood,
         ):
             assert flood.popen.stdin is not None
             flood.popen.stdin.write("go\n")
             flood.popen.stdin.flush()
             burst = asyncio.create_task(asyncio.to_thread(flood.next_line))
             waits = sorted(await _first_words(target, burst))
-            assert sum(map(int, (await burst).split())) == SOCKETS * TURNS
+            asked = CONNECTIONS * REQUESTS if paths else SOCKETS * TURNS
+            assert sum(map(int, (await burst).split())) == asked
         return waits[min(len(waits) - 1, int(share * len(waits)))]
 
     return run
@@ -97,5 +110,20 @@ ATTACKS = (
         most=2,
         alone=True,
         environ=_ENVIRON | {"TURNSTREAM_LIMITS": "in_flight=0"},
+    ),
+    *(
+        Attack(
+            row="8",
+            name=f"one owner's burst of {what}: another's first word, p99",
+            unit="s",
+            run=_wait_of_another(0.99, *paths),
+            most=2,
+            alone=True,
+            environ=_ENVIRON,
+        )
+        for what, paths in (
+            (f"{CONNECTIONS * REQUESTS:,} GETs of lists and a missing response", _STORED),
+            (f"{CONNECTIONS * REQUESTS:,} uploads", (UPLOAD,)),
+        )
     ),
 )

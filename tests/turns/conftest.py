@@ -16,7 +16,9 @@ from turnstream.turns.connection import connect, connect_async
 from turnstream.turns.event_json import response_fields_json
 from turnstream.turns.log import Append, Entry, Final, Log
 from turnstream.turns.owner_limits import CurrentLimits
+from turnstream.turns.problem_log import ProblemLog
 from turnstream.turns.queue import TurnQueue
+from turnstream.turns.redis_calls import RedisCalls
 from turnstream.turns.response import message_item
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import BatchLine, Turn
@@ -102,8 +104,13 @@ async def client(settings: TurnSettings) -> AsyncIterator["redis.asyncio.Redis"]
 
 
 @pytest.fixture
-def store(client: "redis.asyncio.Redis", settings: TurnSettings) -> BatchStore:
-    return BatchStore(client, settings, CurrentLimits(settings.limits))
+def calls(settings: TurnSettings) -> RedisCalls:
+    return RedisCalls(ProblemLog(settings.redis_url))
+
+
+@pytest.fixture
+def store(client: "redis.asyncio.Redis", calls: RedisCalls, settings: TurnSettings) -> BatchStore:
+    return BatchStore(client, calls, settings, CurrentLimits(settings.limits))
 
 
 @pytest.fixture

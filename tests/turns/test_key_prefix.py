@@ -61,10 +61,11 @@ async def test_a_turn_of_a_prefixed_installation_touches_no_other_keys(
         queue.unregister()
         listening.close()
     store = connect_async(ours.redis_url, key_prefix=PREFIX)
-    webhooks, outbox = Webhooks(store), WebhookOutbox(store)
+    calls = RedisCalls(ProblemLog(ours.redis_url))
+    webhooks, outbox = Webhooks(store, calls), WebhookOutbox(store)
     hook = await webhooks.create("ann", name="x", url="https://a.b/", event_types=EVENT_TYPES)
     assert (await webhooks.page("ann", after="we_0", limit=9))[0] == [hook]
-    batches = BatchStore(store, ours, CurrentLimits(ours.limits))
+    batches = BatchStore(store, calls, ours, CurrentLimits(ours.limits))
     batch = await batches.create("ann", PLAN, None)
     assert (await batches.page("ann", after=None, limit=9))[0] == [batch]
     assert await batches.parts(batch) == []
@@ -74,8 +75,7 @@ async def test_a_turn_of_a_prefixed_installation_touches_no_other_keys(
     await batches.end(taken, Status.FAILED, 60)
     [delivery] = await outbox.claim(1)
     assert [each.event for each in await outbox.waiting(hook.id, 9)] == [delivery.event]
-    assert await Files(store).expired(time.time()) == []
-    calls = RedisCalls(ProblemLog(ours.redis_url))
+    assert await Files(store, calls).expired(time.time()) == []
     api_keys, limits = ApiKeys(store, calls), StoredLimits(store, calls)
     _, key = await api_keys.create("ann")
     await api_keys.note_use(key.id)

@@ -22,6 +22,7 @@ from turnstream.turns.limits import OwnerLimits
 from turnstream.turns.log import Log
 from turnstream.turns.owner_limits import CurrentLimits
 from turnstream.turns.queue import TurnQueue
+from turnstream.turns.redis_calls import RedisCalls
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Message, Turn
 
@@ -202,8 +203,10 @@ def a_file(id: str, size: int, owner: str = "ann") -> File:
     )
 
 
-async def test_files_are_limited_in_bytes_and_give_them_back(redis: Redis) -> None:
-    files = Files(redis)
+async def test_files_are_limited_in_bytes_and_give_them_back(
+    redis: Redis, calls: RedisCalls
+) -> None:
+    files = Files(redis, calls)
     ids = [new_file_id() for _ in range(3)]
     most = 2 * (1000 + RECORD_BYTES)
     for _ in range(2):
@@ -229,9 +232,9 @@ async def test_files_are_limited_in_bytes_and_give_them_back(redis: Redis) -> No
 
 
 async def test_an_upload_counts_until_it_is_added_or_released_or_its_node_is_gone(
-    redis: Redis,
+    redis: Redis, calls: RedisCalls
 ) -> None:
-    files = Files(redis)
+    files = Files(redis, calls)
     added, released, lost, last = (new_file_id() for _ in range(4))
     most = 3 * (1000 + RECORD_BYTES)
     for id in (added, released, lost):
@@ -253,10 +256,10 @@ async def test_an_upload_counts_until_it_is_added_or_released_or_its_node_is_gon
 
 
 async def test_batches_that_have_not_ended_are_limited(
-    redis: Redis, settings: TurnSettings
+    redis: Redis, calls: RedisCalls, settings: TurnSettings
 ) -> None:
     limits = CurrentLimits(limited_settings(settings, "batches=2").limits)
-    store = BatchStore(redis, settings, limits)
+    store = BatchStore(redis, calls, settings, limits)
     first = await store.create("ann", PLAN, "one")
     await store.create("ann", PLAN, "two")
     await refuse(store.create("ann", PLAN, "three"), "batches")

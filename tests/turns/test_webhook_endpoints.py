@@ -4,6 +4,7 @@ import pytest
 import redis.asyncio
 
 from turnstream.turns.errors import BadRequest
+from turnstream.turns.redis_calls import RedisCalls
 from turnstream.turns.webhook_events import EVENT_TYPES
 from turnstream.turns.webhooks import MOST_ENDPOINTS, Endpoint, Webhooks
 
@@ -11,8 +12,8 @@ URL = "https://example.com/hook"
 
 
 @pytest.fixture
-def webhooks(client: "redis.asyncio.Redis") -> Webhooks:
-    return Webhooks(client)
+def webhooks(client: "redis.asyncio.Redis", calls: RedisCalls) -> Webhooks:
+    return Webhooks(client, calls)
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from turnstream.turns.client import TurnClient
 from turnstream.turns.errors import NewerVersion
 from turnstream.turns.log import Log
 from turnstream.turns.queue import TurnQueue
+from turnstream.turns.redis_calls import RedisCalls
 from turnstream.turns.turn import Turn
 from turnstream.turns.webhook_events import EVENT_TYPES
 from turnstream.turns.webhook_outbox import WebhookOutbox, back_off
@@ -28,8 +29,8 @@ EndTurn = Callable[..., Awaitable[str]]
 
 
 @pytest.fixture
-def webhooks(client: "redis.asyncio.Redis") -> Webhooks:
-    return Webhooks(client)
+def webhooks(client: "redis.asyncio.Redis", calls: RedisCalls) -> Webhooks:
+    return Webhooks(client, calls)
 
 
 @pytest.fixture

@@ -19,7 +19,9 @@ from turnstream.turns.batch_store import BatchStore
 from turnstream.turns.files import File, Files, new_file_id
 from turnstream.turns.log import Append, Entry, Final, Log
 from turnstream.turns.owner_limits import CurrentLimits
+from turnstream.turns.problem_log import ProblemLog
 from turnstream.turns.queue import TurnQueue
+from turnstream.turns.redis_calls import RedisCalls
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.turn import Claimed
 from turnstream.ws_server.batches.blobs import Blobs
@@ -61,9 +63,10 @@ class BatchHarness:
         folder: Path,
     ) -> None:
         self.client, self.settings = client, settings
-        self.files = Files(client)
+        calls = RedisCalls(ProblemLog(settings.redis_url))
+        self.files = Files(client, calls)
         self.store, self.blobs = (
-            BatchStore(client, settings, CurrentLimits(settings.limits)),
+            BatchStore(client, calls, settings, CurrentLimits(settings.limits)),
             Blobs(str(folder)),
         )
         self.queue = TurnQueue(worker, settings, model=MODEL, worker="w0")

@@ -9,6 +9,7 @@ from turnstream.turns.batch_store import BatchStore
 from turnstream.turns.connection import connect_async
 from turnstream.turns.files import Files
 from turnstream.turns.owner_limits import CurrentLimits
+from turnstream.turns.redis_calls import RedisCalls
 from turnstream.turns.tasks import background
 from turnstream.ws_server.batches.blobs import Blobs
 from turnstream.ws_server.batches.expired_files import remove_expired_files
@@ -40,12 +41,16 @@ class BatchService:
 
 @asynccontextmanager
 async def open_batches(
-    settings: ServerSettings, owners: CurrentLimits, directory: Directory, grammars: GrammarCheck
+    settings: ServerSettings,
+    calls: RedisCalls,
+    owners: CurrentLimits,
+    directory: Directory,
+    grammars: GrammarCheck,
 ) -> AsyncIterator[BatchService]:
     """Open files and batches, and run batches until the context ends."""
     client = connect_async(settings.turns.redis_url, key_prefix=settings.turns.key_prefix)
-    blobs, files = Blobs(settings.files), Files(client)
-    store = BatchStore(client, settings.turns, owners)
+    blobs, files = Blobs(settings.files), Files(client, calls)
+    store = BatchStore(client, calls, settings.turns, owners)
     limits = BatchLimits(
         window=settings.batch_window,
         lines=settings.batch_lines,

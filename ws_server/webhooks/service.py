@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from turnstream.turns.connection import connect_async
+from turnstream.turns.redis_calls import RedisCalls
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.tasks import background
 from turnstream.turns.webhook_outbox import WebhookOutbox
@@ -31,7 +32,9 @@ class WebhookService:
 
 
 @asynccontextmanager
-async def open_webhooks(settings: TurnSettings, targets: Targets) -> AsyncIterator[WebhookService]:
+async def open_webhooks(
+    settings: TurnSettings, calls: RedisCalls, targets: Targets
+) -> AsyncIterator[WebhookService]:
     """Open webhooks, and deliver until the context ends."""
     client = connect_async(settings.redis_url, key_prefix=settings.key_prefix)
     outbox = WebhookOutbox(client)
@@ -41,7 +44,7 @@ async def open_webhooks(settings: TurnSettings, targets: Targets) -> AsyncIterat
             try:
                 async with background(webhooks=deliverer.run()):
                     yield WebhookService(
-                        endpoints=Webhooks(client),
+                        endpoints=Webhooks(client, calls),
                         outbox=outbox,
                         sender=sender,
                         tests=Counts(MOST_TESTS),
