@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from harness.ports import free_port
 from harness.redis_server import RedisServer
+from harness.tls import TlsProxy
 from turnstream.cli.redis_server import find_program
 
 NAME = "prime"
@@ -31,19 +32,21 @@ class Sentinels:
         self.servers = [RedisServer(directory, *options, password=PASSWORD) for _ in range(2)]
         self._ports = [free_port() for _ in range(3)]
 
+    def announced(self, server: RedisServer) -> int:
+        """Return the port at which the Sentinels know a server."""
+        return server.port
+
     @property
     def url(self) -> str:
         """The URL of the primary, by its Sentinels."""
-        hosts = ",".join(f"127.0.0.1:{port}" for port in self._ports)
-        secret, theirs = PASSWORD.replace("/", "%2F"), SENTINEL_PASSWORD.replace("@", "%40")
-        return f"sentinel://:{secret}@{hosts}/{NAME}/0?sentinel_password={theirs}"
+        return f"sentinel://{_rest_of_url(self._ports)}"
 
     @property
     def primary(self) -> RedisServer:
         """The server that the Sentinels consider the primary."""
         with self._sentinel(self._ports[0]) as sentinel:
             [_, port] = sentinel.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME)
-        [primary] = [server for server in self.servers if server.port == int(port)]
+        [primary] = [server for server in self.servers if self.announced(server) == int(port)]
         return primary
 
     @property
@@ -65,7 +68,7 @@ class Sentinels:
                 _until(
                     lambda s=sentinel: (  # type: ignore[misc]
                         int(s.execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME)[1])
-                        == primary.port
+                        == self.announced(primary)
                     )
                 )
         _until(lambda: primary.admin.info("replication")["role"] == "master")
@@ -84,9 +87,11 @@ class Sentinels:
         with ExitStack() as stack:
             for server in self.servers:
                 stack.enter_context(server)
-            second.admin.replicaof("127.0.0.1", str(first.port))
+            second.admin.config_set("replica-announce-port", self.announced(second))
+            first.admin.config_set("replica-announce-port", self.announced(first))
+            second.admin.replicaof("127.0.0.1", str(self.announced(first)))
             for port in self._ports:
-                self._start(port, first.port, stack)
+                self._start(port, self.announced(first), stack)
             self._stack = stack.pop_all()
         self.wait_until_replicated()
         return self
@@ -123,6 +128,40 @@ sentinel failover-timeout {NAME} 10000
 
     def _sentinel(self, port: int) -> "Redis":
         return Redis(port=port, password=SENTINEL_PASSWORD, protocol=2, decode_responses=True)
+
+
+class TlsSentinels(Sentinels):
+    """The same for clients that speak TLS; servers and Sentinels speak without to each other."""
+
+    def __init__(self, directory: Path, *options: str) -> None:
+        super().__init__(directory, *options)
+        # What a Sentinel announces is used by clients and by itself.
+        self._servers = {s.port: TlsProxy(directory, s.port, plain_too=True) for s in self.servers}
+        self._sentinels = [TlsProxy(directory, port) for port in self._ports]
+
+    @property
+    def url(self) -> str:
+        """The URL of the primary, by its Sentinels, with the certificate to trust."""
+        rest = _rest_of_url([proxy.port for proxy in self._sentinels])
+        return f"rediss+sentinel://{rest}&ssl_ca_certs={self._sentinels[0].certificate}"
+
+    def announced(self, server: RedisServer) -> int:
+        """Return the port at which the Sentinels know a server."""
+        return self._servers[server.port].port
+
+    def __enter__(self) -> Self:
+        with ExitStack() as stack:
+            for proxy in (*self._servers.values(), *self._sentinels):
+                stack.enter_context(proxy)
+            super().__enter__()
+            self._stack.push(stack.pop_all())
+        return self
+
+
+def _rest_of_url(ports: list[int]) -> str:
+    hosts = ",".join(f"127.0.0.1:{port}" for port in ports)
+    secret, theirs = PASSWORD.replace("/", "%2F"), SENTINEL_PASSWORD.replace("@", "%40")
+    return f":{secret}@{hosts}/{NAME}/0?sentinel_password={theirs}"
 
 
 def _ready(sentinel: "Redis") -> bool:

@@ -16,7 +16,7 @@ import redis
 
 from harness.ports import free_port
 from harness.reader import Reader, Refused, text_of
-from harness.sentinels import Sentinels
+from harness.sentinels import Sentinels, TlsSentinels
 from harness.turn import new_turn
 from tests.faults.conftest import QUESTION
 from tests.faults.own_redis import asked, eventually, running
@@ -57,6 +57,47 @@ async def node(settings: TurnSettings) -> AsyncIterator[TurnClient]:
 def client(settings: TurnSettings) -> Iterator["redis.Redis"]:
     with connect(settings.redis_url) as client:
         yield client
+
+
+@pytest.mark.long
+def test_a_service_that_reaches_redis_by_tls_goes_on_after_a_failover(tmp_path: Path) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    question = {"input": "Do you know the movie Titanic?", "max_output_tokens": 8}
+    with TlsSentinels(tmp_path) as sentinels, ExitStack() as stack:
+        assert sentinels.url.startswith("rediss+sentinel://")
+        programs = [
+            stack.enter_context(
+                running(command, tmp_path, sentinels.url, TURNSTREAM_PORT=str(port))
+            )
+            for command in ("serve", "worker")
+        ]
+        answers = lambda: asked(f"{url}/v1/responses", question)[0] == 200  # noqa: E731
+        eventually(lambda: asked(f"{url}/readyz")[0] == 200, *programs)
+        status, before = asked(f"{url}/v1/responses", question)
+        replica = sentinels.other
+        sentinels.fail_over()
+        sentinels.wait_until(replica)
+        eventually(answers, *programs)
+        _, stored = asked(f"{url}/v1/responses/{before['id']}")
+
+    assert status == 200
+    assert stored["output"] == before["output"]
+
+
+async def test_sentinels_and_redis_are_reached_by_tls(tmp_path: Path) -> None:
+    turn = new_turn()
+    with TlsSentinels(tmp_path) as sentinels:
+        settings = TurnSettings(redis_url=sentinels.url)
+        async with open_client(settings, "node-1") as node, node.submit(turn):
+            pass
+        with connect(settings.redis_url) as client:
+            stored = client.exists(keys.turn(turn.id))
+        untrusted, _, _ = sentinels.url.partition("&ssl_ca_certs")
+        with connect(untrusted) as client, pytest.raises(redis.ConnectionError):
+            client.ping()
+
+    assert stored
 
 
 def test_a_client_of_a_worker_thread_finds_the_primary_by_sentinels(client: "redis.Redis") -> None:
