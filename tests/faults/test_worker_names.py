@@ -40,6 +40,7 @@ def test_replicas_get_names_and_one_that_was_paused_too_long_ends(tmp_path: Path
                 eventually(lambda: live(redis) == {"w1"}, second)
                 # As after half a minute.
                 redis.hdel(keys.worker_indexes("tiny"), "0")
+                redis.zrem(keys.heartbeats("tiny"), "w0")
                 with worker() as third:
                     eventually(lambda: live(redis) == {"w0", "w1"}, second, third)
                     first.process.send_signal(signal.SIGCONT)
