@@ -91,9 +91,11 @@ def asked(url: str, body: dict[str, Any] | None = None) -> tuple[int, dict[str, 
         return 0, {}
 
 
-def eventually(claim: Callable[[], bool], *programs: Program) -> None:
+def eventually(
+    claim: Callable[[], bool], *programs: Program, seconds: float = PATIENCE_SECONDS
+) -> None:
     """Wait until a claim is true, while these programs run."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+    deadline = time.monotonic() + seconds
     while not claim():
         logs = "\n".join(program.log.read_text() for program in programs)
         assert time.monotonic() < deadline, logs
