@@ -14,12 +14,13 @@ from redis.exceptions import RedisError
 from harness.service import Service
 from harness.webhook_receiver import Received, WebhookReceiver
 from turnstream.turns import webhook_keys
+from turnstream.turns.tasks import end
 
 PATIENCE_SECONDS = 60.0
-#: A killed node leaves its leases, and what it was sending waits for their end.
-CHAOS_SECONDS = 600.0
+#: All of a thousand. A killed node leaves its leases, and what it was sending waits for their end.
+CHAOS_SECONDS = 900.0
 TURNS = 1000
-#: Requests under way at a time, and time between two faults.
+#: Requests under way at a time, and for how long the service answers before its next fault.
 AT_ONCE, FAULT_SECONDS = 16, 4.0
 
 
@@ -40,21 +41,48 @@ def endpoint(service: Service, receiver: WebhookReceiver) -> Iterator[str]:
         http.delete(f"/v1/webhook_endpoints/{id}")
 
 
+@pytest.fixture
+def written_at_once(redis: Redis) -> Iterator[None]:
+    """Let Redis answer what its disk has.
+
+    With `everysec` it defers its writes while the disk is slow, as it is beside other tests; then a
+    killed Redis has lost turns, or ends that an endpoint was told (docs/reliability.md).
+    """
+    redis.config_set("appendfsync", "always")
+    # It is started again with its file.
+    redis.config_rewrite()
+    yield
+    redis.config_set("appendfsync", "everysec")
+    redis.config_rewrite()
+
+
 async def post(http: httpx2.AsyncClient, body: dict[str, Any], key: str) -> str:
     """Submit a turn, again while that fails; return its id."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while True:
-            try:
-                answer = await http.post(
-                    "/v1/responses", json=body, headers={"idempotency-key": key}
-                )
-                if answer.status_code == 200:
-                    id: str = answer.json()["id"]
-                    return id
-                assert answer.status_code in (500, 503), answer.text
-            except httpx2.TransportError:
-                pass
-            await asyncio.sleep(0.1)
+    while True:
+        try:
+            answer = await http.post("/v1/responses", json=body, headers={"idempotency-key": key})
+            if answer.status_code == 200:
+                id: str = answer.json()["id"]
+                return id
+            assert answer.status_code in (500, 503), answer.text
+        except httpx2.TransportError:
+            pass
+        await asyncio.sleep(0.1)
+
+
+async def kill_again_and_again(service: Service, killed: list[str]) -> None:
+    """Kill node and Redis in turn, each time once the service has answered for a while.
+
+    On a busy machine a node may take longer to start than the time between two faults: if it were
+    killed by the clock, it would never answer.
+    """
+    while True:
+        for name in ("serve", "redis"):
+            while not await asyncio.to_thread(service.answers):
+                await asyncio.sleep(0.1)
+            await asyncio.sleep(FAULT_SECONDS)
+            service.child(name).kill()
+            killed.append(name)
 
 
 def ask(service: Service) -> str:
@@ -63,9 +91,9 @@ def ask(service: Service) -> str:
     return str(made["id"]).replace("resp_", "evt_")
 
 
-async def until_settled(redis: Redis, endpoint: str) -> None:
+async def until_settled(redis: Redis, endpoint: str, seconds: float = PATIENCE_SECONDS) -> None:
     """Wait until nothing waits for the endpoint any more."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
+    async with asyncio.timeout(seconds):
         while True:
             try:
                 if not redis.exists(webhook_keys.webhook_outbox(endpoint)):
@@ -124,6 +152,7 @@ async def test_a_delivery_outlives_a_killed_redis_and_is_settled_when_it_is_back
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("written_at_once")
 async def test_each_of_a_thousand_ends_arrives_while_node_and_redis_are_killed(
     service: Service, redis: Redis, endpoint: str, receiver: WebhookReceiver
 ) -> None:
@@ -135,17 +164,6 @@ async def test_each_of_a_thousand_ends_arrives_while_node_and_redis_are_killed(
         async with asking:
             return await post(http, body, f"{endpoint} {number}")
 
-    async def break_things() -> None:
-        while True:
-            for name in ("serve", "redis"):
-                await asyncio.sleep(FAULT_SECONDS)
-                try:
-                    service.child(name).kill()
-                    killed.append(name)
-                except AssertionError:
-                    # It has not been started again yet.
-                    continue
-
     refused: set[str] = set()
 
     def answer(request: Received) -> int:
@@ -156,20 +174,30 @@ async def test_each_of_a_thousand_ends_arrives_while_node_and_redis_are_killed(
         return 200
 
     receiver.answer, receiver.delay_seconds = answer, 0.1
-    async with httpx2.AsyncClient(base_url=service.url, timeout=30) as http:
-        breaking = asyncio.create_task(break_things())
+    async with (
+        asyncio.timeout(CHAOS_SECONDS),
+        httpx2.AsyncClient(base_url=service.url, timeout=30) as http,
+    ):
+        killing = asyncio.create_task(kill_again_and_again(service, killed))
         ids = await asyncio.gather(*(one(http, number) for number in range(TURNS)))
-        breaking.cancel()
-    events = {id.replace("resp_", "evt_") for id in ids}
-    assert len(events) == TURNS
-    async with asyncio.timeout(CHAOS_SECONDS):
+        await end([killing])
+        events = {id.replace("resp_", "evt_") for id in ids}
+        assert len(events) == TURNS
         while not events <= {each.id for each in receiver.received}:
             await asyncio.sleep(0.5)
 
-    await until_settled(redis, endpoint)
+    await until_settled(redis, endpoint, CHAOS_SECONDS)
     bodies = defaultdict(set)
     for each in receiver.received:
         bodies[each.id].add(each.body)
     assert all(len(said) == 1 for said in bodies.values())
-    assert set(bodies) == events
+    # Turns that earlier tests left may end meanwhile.
+    for event in set(bodies) - events:
+        assert has_ended(service, event)
     assert {"serve", "redis"} <= set(killed)
+
+
+def has_ended(service: Service, event: str) -> bool:
+    """Return whether the response that an event announces has ended."""
+    response = service.get(f"/v1/responses/{event.replace('evt_', 'resp_')}")
+    return response["status"] in ("completed", "incomplete")
