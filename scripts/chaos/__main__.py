@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import contextlib
 import hashlib
 import random
 import sys
@@ -24,6 +23,7 @@ from harness.service import Service
 from scripts.chaos.faults import WORKERS, Faults
 from scripts.chaos.readers import Question, Readers, arguments_schema, questions, schema_of
 from turnstream.turns import keys
+from turnstream.turns.tasks import end
 
 ENVIRON = {
     # In float32 a seed gives the same text however often its worker is killed.
@@ -80,12 +80,12 @@ async def run(service: Service, turns: int, seed: int, seconds: float) -> list[s
                 await readers.run()
         except TimeoutError:
             readers.violations.append(f"not finished after {seconds:.0f} s")
+        finally:
+            await end((injecting, progress))
         took = time.monotonic() - started
-        for task in (injecting, progress):
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-        await asyncio.to_thread(wait_until_ready, service)
+        if not injecting.cancelled():
+            injecting.result()
+        await until_ready(service)
         await check(service, store, readers, expected)
         constrained = check_json(readers, asked)
         calling = check_calls(readers, asked)
@@ -132,17 +132,18 @@ async def report(readers: Readers, turns: int) -> None:
         )
 
 
-def wait_until_ready(service: Service) -> None:
+async def until_ready(service: Service) -> None:
     """Wait until the service has recovered.
 
     Raises:
         TimeoutError: it has not.
     """
     deadline = time.monotonic() + RECOVERY_SECONDS
-    while not service.answers():
+    # A short call at a time in a thread: a thread can't be interrupted by SIGTERM.
+    while not await asyncio.to_thread(service.answers):
         if time.monotonic() > deadline:
             raise TimeoutError(f"the service did not recover:\n{service.logs[-5000:]}")
-        time.sleep(0.2)
+        await asyncio.sleep(0.2)
 
 
 async def check(

@@ -14,6 +14,7 @@ from redis.exceptions import RedisError
 from harness.proxy import Proxy
 from harness.service import Service
 from turnstream.turns.ids import new_response_id
+from turnstream.turns.tasks import end
 from turnstream.turns.wake_up import WakeUp, queue_of
 
 MODEL = "demo"
@@ -65,9 +66,12 @@ class Faults:
 
     async def run(self) -> None:
         """Inject faults until cancelled; a stopped process is continued then."""
-        async with asyncio.TaskGroup() as tasks:
-            for kind, fault in self._kinds.items():
-                tasks.create_task(self._repeat(kind, fault))
+        tasks = [asyncio.create_task(self._repeat(*each)) for each in self._kinds.items()]
+        try:
+            await asyncio.gather(*tasks)
+        finally:
+            # A task group cancels once, and redis-py may swallow that: faults would go on for ever.
+            await end(tasks)
 
     async def _repeat(self, kind: str, fault: Callable[[], Awaitable[None]]) -> None:
         while True:
