@@ -94,8 +94,12 @@ async def fuzz(python: str, site: str, directory: Path) -> Results:
         (directory / "spec.json").write_text(json.dumps(spec))
         command = (python, "-c", RUN, str(directory / "spec.json"), site)
         client = await asyncio.create_subprocess_exec(*command, stdout=subprocess.DEVNULL)
-        await client.wait()
-        server.should_exit = True
+        try:
+            await client.wait()
+        finally:
+            if client.returncode is None:
+                client.terminate()
+            server.should_exit = True
     results: Results = json.loads((directory / "index.json").read_text())
     return results
 
