@@ -6,11 +6,13 @@ from importlib.util import find_spec
 import pytest
 
 from harness.service import Service
-from tests.end_to_end import test_smollm2
 from tests.end_to_end.test_smollm2 import (  # noqa: F401
     smollm2_service,
     test_smollm2_answers_each_line_of_a_batch,
     test_the_page_shows_what_smollm2_says,
+)
+from tests.end_to_end.test_smollm2 import (
+    test_smollm2_answers_a_conversation as answers_a_conversation,
 )
 
 pytestmark = pytest.mark.skipif(
@@ -26,4 +28,4 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.mark.model_cell("`llama`", "GGUF, Q4_1 (SmolLM2)", "vllm", "run")
 def test_smollm2_answers_a_conversation(service: Service) -> None:
-    test_smollm2.test_smollm2_answers_a_conversation(service)
+    answers_a_conversation(service)
