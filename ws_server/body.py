@@ -4,7 +4,7 @@ The bound is on the decoded size, and on the encoded one too: a compressed body 
 nothing. What was read is counted until its request is answered.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -53,7 +53,9 @@ async def read_body(request: Request) -> bytes:
     return bytes(body)
 
 
-async def read_pieces(request: Request, most: int, too_large: TurnError) -> AsyncIterator[bytes]:
+async def read_pieces(
+    request: Request, most: int, too_large: TurnError
+) -> AsyncGenerator[bytes, None]:
     """Yield a body in decoded pieces of bounded size.
 
     Raises:

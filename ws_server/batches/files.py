@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
-from contextlib import closing, suppress
+from contextlib import aclosing, closing, suppress
 
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
@@ -15,7 +15,6 @@ from starlette.types import Message, Receive
 from turnstream.turns.errors import BadRequest, FileNotFound, Overloaded, RateLimited
 from turnstream.turns.files import File
 from turnstream.ws_server import field
-from turnstream.ws_server.batches.blobs import CHUNK
 from turnstream.ws_server.batches.bodies import FileBody, FileDeleted, FileList
 from turnstream.ws_server.batches.service import BatchService
 from turnstream.ws_server.batches.uploads import Upload
@@ -25,6 +24,11 @@ from turnstream.ws_server.request_errors import FileTooLarge
 from turnstream.ws_server.state import admit, state_of
 from turnstream.ws_server.wire import json_response
 
+#: Memory of an upload beside its content, at most: pieces on their way into the form, what a
+#: growing buffer has in reserve, and the piece that is written.
+_BESIDE_BYTES = 256 * 1024
+#: Bytes of the content that are written at a time.
+_PIECE = 64 * 1024
 #: Bytes that the form may have beside its file.
 _FORM_BYTES = 64 * 1024
 #: Bounds of the time that a file is kept, if the request sets it.
@@ -49,8 +53,10 @@ async def create_file(request: Request) -> Response:
     _check_charset(request)
     service = state.batches
     length = min(_length(request), service.file_bytes + _FORM_BYTES)
-    async with service.uploads.begin(owner, length) as upload:
-        with closing(state.requests.begin(owner)) as memory:
+    with closing(state.requests.begin(owner)) as memory:
+        # Before anything of it is read: what is refused holds nothing then.
+        memory.take(_BESIDE_BYTES + min(length, MultiPartParser.spool_max_size))
+        async with service.uploads.begin(owner, length) as upload:
             file = await _store(request, service, owner, upload, memory)
     return json_response(file_body(file))
 
@@ -59,10 +65,15 @@ async def _store(
     request: Request, service: BatchService, owner: str, upload: Upload, memory: Share
 ) -> File:
     most = service.file_bytes
-    pieces = read_pieces(request, most + _FORM_BYTES, FileTooLarge(most))
-    bounded = Request(request.scope, _receive(pieces, upload, memory))
+    body = read_pieces(request, most + _FORM_BYTES, FileTooLarge(most))
     try:
-        async with bounded.form(max_files=1, max_fields=10, max_part_size=_FORM_BYTES) as form:
+        async with (
+            # One that is refused half-way would keep its last piece until the garbage is collected.
+            aclosing(body) as pieces,
+            Request(request.scope, _receive(pieces, upload, memory)).form(
+                max_files=1, max_fields=10, max_part_size=_FORM_BYTES
+            ) as form,
+        ):
             content = form.get("file")
             if not isinstance(content, UploadFile):
                 raise BadRequest(
@@ -169,11 +180,16 @@ def _length(request: Request) -> int:
 
 
 def _receive(pieces: AsyncIterator[bytes], upload: Upload, memory: Share) -> Receive:
+    count = 0
+
     async def receive() -> Message:
+        nonlocal count
         piece = await anext(pieces, None)
         size = len(piece or b"")
+        count += size
         # What is more goes to a temporary file.
-        memory.take(min(size, MultiPartParser.spool_max_size - memory.bytes))
+        held = _BESIDE_BYTES + min(count, MultiPartParser.spool_max_size)
+        memory.take(max(held - memory.bytes, 0))
         await upload.take(size)
         return {"type": "http.request", "body": piece or b"", "more_body": piece is not None}
 
@@ -181,7 +197,7 @@ def _receive(pieces: AsyncIterator[bytes], upload: Upload, memory: Share) -> Rec
 
 
 async def _content(content: UploadFile, upload: Upload) -> AsyncIterator[bytes]:
-    while chunk := await content.read(CHUNK):
+    while chunk := await content.read(_PIECE):
         yield chunk
         await upload.renew()
 
