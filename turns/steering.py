@@ -5,7 +5,7 @@ here is all of the successor that can be known before.
 """
 
 import hashlib
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
