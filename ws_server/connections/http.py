@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 import httptools
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -170,7 +170,7 @@ class HttpConnection(HttpProtocol):
     async def _answer(
         self,
         cycle: RequestResponseCycle,
-        app: ASGIApp,
+        app: Any,
         scope: Scope,
         receive: Receive,
         send: Send,
