@@ -24,7 +24,7 @@ def check_json_size(text: bytes) -> None:
         BadRequest: it has.
     """
     # Quick, and enough for most: strings may have such characters too.
-    if _parts(text) <= MOST_PARTS and text.count(b",") <= MOST_VALUES:
+    if _parts(text) <= MOST_PARTS and text.count(b",") < MOST_VALUES:
         return
     if b"\\" in text:
         text = text.replace(b"\\\\", b"").replace(b'\\"', b"")
@@ -36,7 +36,7 @@ def check_json_size(text: bytes) -> None:
             f"The JSON has more than {MOST_PARTS} objects, lists and members of objects.",
             code="invalid_json",
         )
-    if structure.count(b",") > MOST_VALUES:
+    if structure.count(b",") >= MOST_VALUES:
         raise BadRequest(f"The JSON has more than {MOST_VALUES} values.", code="invalid_json")
 
 
