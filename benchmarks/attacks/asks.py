@@ -2,7 +2,8 @@
 
 `python -m benchmarks.attacks.asks PORT CONNECTIONS TIMES KEY PATH…` opens the connections, prints
 `open`, asks when it reads a line, and prints how many requests were answered, were refused with
-429 or above, and were on a connection that was cut. The path `upload` is a small upload, `body` a
+429 or above, and were on a connection that was cut; then when each was answered, in seconds of the
+machine's clock. The path `upload` is a small upload, `body` a
 request that takes long to read, and `schema` one whose schema takes long to compile, and is another
 each time; both are for a model that there is not.
 """
@@ -12,6 +13,7 @@ import json
 import resource
 import secrets
 import sys
+import time
 from collections import Counter
 from collections.abc import Sequence
 
@@ -66,7 +68,9 @@ def _post(path: str, key: str, kind: str, body: bytes) -> bytes:
     return head.encode() + body
 
 
-async def _ask(connection: Connection, requests: Sequence[bytes], ends: Counter[str]) -> None:
+async def _ask(
+    connection: Connection, requests: Sequence[bytes], ends: Counter[str], times: list[float]
+) -> None:
     left = len(requests)
     try:
         for request in requests:
@@ -75,6 +79,7 @@ async def _ask(connection: Connection, requests: Sequence[bytes], ends: Counter[
             length = head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0]
             await connection.reader.readexactly(int(length))
             ends["answered" if head.split(b" ", 2)[1] < b"429" else "refused"] += 1
+            times.append(time.monotonic())
             left -= 1
     except (ConnectionError, asyncio.IncompleteReadError):
         ends["cut"] += left
@@ -94,10 +99,12 @@ async def _flood(port: int, connections: int, times: int, key: str, paths: list[
     print("open", flush=True)
     sys.stdin.readline()
     ends: Counter[str] = Counter()
+    times: list[float] = []
     async with asyncio.timeout(PATIENCE_SECONDS), asyncio.TaskGroup() as tasks:
         for connection, own in zip(opened, requests, strict=True):
-            tasks.create_task(_ask(connection, own, ends))
-    print(ends["answered"], ends["refused"], ends["cut"], flush=True)
+            tasks.create_task(_ask(connection, own, ends, times))
+    print(ends["answered"], ends["refused"], ends["cut"])
+    print(*(f"{each:.6f}" for each in times), flush=True)
 
 
 if __name__ == "__main__":
