@@ -43,11 +43,12 @@ class Reading:
             reading = asyncio.ensure_future(self._read_large(owner, read))
             reading.add_done_callback(_retrieve)
             return await asyncio.shield(reading)
-        async with self._small.admitted(owner):
-            result = read()
-            # The place is kept until others had a turn.
-            await asyncio.sleep(0)
-        return result
+        await self._small.enter(owner)
+        try:
+            return read()
+        finally:
+            # The place is kept until others had a turn; what was read goes on at once.
+            asyncio.get_running_loop().call_soon(self._small.leave, owner)
 
     async def _read_large(self, owner: str, read: Callable[[], T]) -> T:
         async with self._large.admitted(owner):
