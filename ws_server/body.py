@@ -96,7 +96,9 @@ async def read_pieces(
         raise too_large
     coding = ", ".join(request.headers.getlist("content-encoding"))
     count = 0
+    reading, owner = state_of(request).reading, request.scope[OWNER]
     async for piece in decoded(coding, _encoded(request, most, too_large)):
+        await reading.turn(owner)
         count += len(piece)
         if count > most:
             raise too_large

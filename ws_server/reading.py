@@ -43,12 +43,18 @@ class Reading:
             reading = asyncio.ensure_future(self._read_large(owner, read))
             reading.add_done_callback(_retrieve)
             return await asyncio.shield(reading)
+        await self.turn(owner)
+        return read()
+
+    async def turn(self, owner: str) -> None:
+        """Wait until the owner may take a moment of the event loop's time, and then go on at once.
+
+        Raises:
+            RateLimited: too much of this owner waits already.
+        """
         await self._small.enter(owner)
-        try:
-            return read()
-        finally:
-            # The place is kept until others had a turn; what was read goes on at once.
-            asyncio.get_running_loop().call_soon(self._small.leave, owner)
+        # The place is kept until others had a turn.
+        asyncio.get_running_loop().call_soon(self._small.leave, owner)
 
     async def _read_large(self, owner: str, read: Callable[[], T]) -> T:
         async with self._large.admitted(owner):

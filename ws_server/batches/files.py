@@ -15,6 +15,7 @@ from starlette.types import Message, Receive
 from turnstream.turns.errors import BadRequest, FileNotFound, Overloaded, RateLimited
 from turnstream.turns.files import File
 from turnstream.ws_server import field
+from turnstream.ws_server.batches.blobs import CHUNK
 from turnstream.ws_server.batches.bodies import FileBody, FileDeleted, FileList
 from turnstream.ws_server.batches.service import BatchService
 from turnstream.ws_server.batches.uploads import Upload
@@ -26,8 +27,8 @@ from turnstream.ws_server.wire import json_response
 
 #: Memory of an upload beside its content, at most: pieces on their way into the form, what a
 #: growing buffer has in reserve, and the piece that is written.
-_BESIDE_BYTES = 256 * 1024
-#: Bytes of the content that are written at a time.
+_BESIDE_BYTES = 384 * 1024
+#: Bytes that go into the form at a time.
 _PIECE = 64 * 1024
 #: Bytes that the form may have beside its file.
 _FORM_BYTES = 64 * 1024
@@ -184,20 +185,24 @@ def _receive(pieces: AsyncIterator[bytes], upload: Upload, memory: Share) -> Rec
 
     async def receive() -> Message:
         nonlocal count
-        piece = await anext(pieces, None)
-        size = len(piece or b"")
-        count += size
-        # What is more goes to a temporary file.
-        held = _BESIDE_BYTES + min(count, MultiPartParser.spool_max_size)
-        memory.take(max(held - memory.bytes, 0))
-        await upload.take(size)
-        return {"type": "http.request", "body": piece or b"", "more_body": piece is not None}
+        # As many as a thread is worth that writes them.
+        gathered: list[bytes] = []
+        begun = count
+        while count - begun < _PIECE and (piece := await anext(pieces, None)) is not None:
+            count += len(piece)
+            # What is more goes to a temporary file.
+            held = _BESIDE_BYTES + min(count, MultiPartParser.spool_max_size)
+            memory.take(max(held - memory.bytes, 0))
+            await upload.take(len(piece))
+            gathered.append(piece)
+        more = count - begun >= _PIECE
+        return {"type": "http.request", "body": b"".join(gathered), "more_body": more}
 
     return receive
 
 
 async def _content(content: UploadFile, upload: Upload) -> AsyncIterator[bytes]:
-    while chunk := await content.read(_PIECE):
+    while chunk := await content.read(CHUNK):
         yield chunk
         await upload.renew()
 
