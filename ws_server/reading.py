@@ -29,11 +29,14 @@ class Reading:
         self._large = FairGate(total=1, each=1, waiting=waiting)
         self._thread = ThreadPoolExecutor(1, "reading")
 
-    async def read(self, owner: str, size: int, read: Callable[[], T]) -> T:
+    async def read(
+        self, owner: str, size: int, read: Callable[[], T], then: Callable[[T], None] | None = None
+    ) -> T:
         """Return what `read` returns, when it is the owner's turn.
 
         Args:
             size: bytes of what is read.
+            then: called with it on the event loop, before others have a turn.
 
         Raises:
             RateLimited: too much of this owner waits already.
@@ -42,9 +45,17 @@ class Reading:
             # Whoever waits may be cancelled, the thread can't: it keeps its place until it is done.
             reading = asyncio.ensure_future(self._read_large(owner, read))
             reading.add_done_callback(_retrieve)
-            return await asyncio.shield(reading)
-        await self.turn(owner)
-        return read()
+            result = await asyncio.shield(reading)
+            if then is not None:
+                then(result)
+            return result
+        async with self._small.admitted(owner):
+            result = read()
+            if then is not None:
+                then(result)
+            # The place is kept until others had a turn.
+            await asyncio.sleep(0)
+        return result
 
     async def turn(self, owner: str) -> None:
         """Wait until the owner may take a moment of the event loop's time, and then go on at once.

@@ -144,7 +144,8 @@ class Session:
                 while (message := await self._socket.receive())["type"] == "websocket.receive":
                     text = message.get("text")
                     read = partial(read_frame, text, self._limits.body_bytes)
-                    self._take(await self._reading.read(self.owner, len(text or ""), read), start)
+                    take = partial(self._take, start=start)
+                    await self._reading.read(self.owner, len(text or ""), read, take)
             except (TooManyWaiting, asyncio.QueueFull):
                 await self._cut_off()
             finally:
