@@ -3,7 +3,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help run tools test test-long test-faults test-vllm chaos fuzz check format eval-demo bench results sbom clean
+.PHONY: help run tools clients test test-long test-faults test-vllm chaos fuzz check format eval-demo bench results sbom clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -37,10 +37,12 @@ run: $(VENV)/.run-ready $(MODEL_NEEDS) ## Start everything on http://127.0.0.1:8
 tools: $(VENV)/.dev-ready
 	@scripts/need.sh browser npm
 
-test: $(VENV)/.dev-ready tools $(CLIENTS) ## Run every test but the long ones.
+clients: $(CLIENTS)
+
+test: $(VENV)/.dev-ready tools clients ## Run every test but the long ones.
 	@$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
-test-long: $(VENV)/.dev-ready $(VENV)/.smollm2-ready tools $(CLIENTS) ## Run every test, with all examples.
+test-long: $(VENV)/.dev-ready $(VENV)/.smollm2-ready tools clients ## Run every test, with all examples.
 	@TEST_LONG=1 $(BIN)/python -m pytest $(PARALLEL) -m "long or not long" $(ARGS)
 
 test-faults: $(VENV)/.dev-ready ## Run all fault tests, the long ones too (some three minutes).

@@ -33,14 +33,16 @@ SHOWN_CHARACTERS = 20_000
 MOST_PROCESSES = 4
 
 
-#: Folders whose tests share a process, and so what they start: a service, or front ends and a
-#: browser. At most two of the processes hold a service, however many there are: tests of faults
-#: have deadlines that more services would make late.
+#: Folders and files whose tests share a process, and so what they start: a service, or front ends
+#: and a browser. At most two of the processes hold a service, however many there are: tests of
+#: faults have deadlines that more services would make late. No group has the tests that take
+#: `FUZZ_SECONDS`: it would end last, alone.
 GROUPS = {
     "faults": "faults",
     "end_to_end": "service",
     "clients": "service",
-    "fuzz": "service",
+    "fuzz/test_http.py": "service",
+    "fuzz/test_socket.py": "service",
     "schemas": "service",
     "ws_server": "front ends",
 }
@@ -73,7 +75,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 def group_of(nodeid: str) -> str:
     """Return the name of the group that a test belongs to."""
     file = nodeid.partition("::")[0]
-    return GROUPS.get(file.removeprefix("tests/").partition("/")[0], file)
+    inside = file.removeprefix("tests/")
+    return GROUPS.get(inside) or GROUPS.get(inside.partition("/")[0], file)
 
 
 @pytest.fixture(scope="session")

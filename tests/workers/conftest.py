@@ -1,6 +1,7 @@
 """Fixtures of the workers' tests: a tiny Llama, engines over it, and tokenizers."""
 
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,15 @@ def tiny_llama_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def loaded_llama(tiny_llama_folder: Path) -> LlamaForCausalLM:
+    """The tiny Llama as it is loaded; an engine gets a copy, which takes less long than loading."""
+    model: LlamaForCausalLM = AutoModelForCausalLM.from_pretrained(
+        tiny_llama_folder, dtype=torch.float32
+    )
+    return model.eval()
+
+
+@pytest.fixture(scope="session")
 def reference(tiny_llama_folder: Path) -> LlamaForCausalLM:
     """The tiny Llama in transformers; it has no EOS, like the engines below."""
     model = LlamaForCausalLM.from_pretrained(tiny_llama_folder, dtype=torch.float32).eval()
@@ -82,7 +92,7 @@ def grammars(tiny_llama_folder: Path) -> Grammars:
 
 @pytest.fixture
 def make_engine(
-    tiny_llama_folder: Path, grammars: Grammars, way: dict[str, Any]
+    loaded_llama: LlamaForCausalLM, grammars: Grammars, way: dict[str, Any]
 ) -> Iterator[MakeEngine]:
     """Make engines over the tiny Llama, and stop them when the test ends."""
     engines: list[SlotEngine] = []
@@ -97,11 +107,8 @@ def make_engine(
         model: LlamaForCausalLM | None = None,
         **others: Any,
     ) -> SlotEngine:
-        if model is None:
-            folder = tiny_llama_folder
-            model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
         engine = SlotEngine(
-            model,
+            deepcopy(loaded_llama) if model is None else model,
             slots=slots,
             context=context,
             eos_ids=eos_ids,

@@ -82,7 +82,7 @@ async def test_uploads_at_once_take_no_more_than_their_owner_may_have(
     kept = [answer for answer in answers if answer.status_code == 200]
     refused = [answer.json()["error"] for answer in answers if answer.status_code == 429]
     assert len(kept) + len(refused) == len(uploads)
-    # Those of unknown size may refuse each other: none knows that another is about to give its up.
+    # All of unknown size may be refused: none knows that another is about to give up its bytes.
     assert (1 if sized else 0) <= len(kept) <= 3
     assert {error["code"] for error in refused} == {"rate_limit_exceeded"}
     assert "file_bytes=1000000" in refused[0]["message"]

@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from functools import cache
 
 import torch
 from transformers import LlamaForCausalLM
@@ -35,8 +36,15 @@ def seeded(max_tokens: int, seed: int) -> SamplingParams:
 def generated(
     model: LlamaForCausalLM, prompt: Sequence[int], max_tokens: int, **settings: float
 ) -> list[int]:
-    """Return the answer of transformers' `generate`."""
+    """Return the answer of transformers' `generate`, computed once for all ways of an engine."""
+    return list(_generated(model, tuple(prompt), max_tokens, **settings))
+
+
+@cache
+def _generated(
+    model: LlamaForCausalLM, prompt: tuple[int, ...], max_tokens: int, **settings: float
+) -> tuple[int, ...]:
     output = model.generate(
         torch.tensor([prompt]), max_new_tokens=max_tokens, do_sample=False, **settings
     )
-    return output[0, len(prompt) :].tolist()
+    return tuple(output[0, len(prompt) :].tolist())
