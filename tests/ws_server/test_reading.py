@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack
 import pytest
 
 from tests.ws_server.conftest import Node
+from turnstream.ws_server.batches import request
 from turnstream.ws_server.reading import SMALL_BYTES, Reading
 
 
@@ -56,6 +57,18 @@ async def test_who_has_gone_keeps_the_place_until_the_thread_is_done() -> None:
 
     assert gone.cancelled()
     assert waited
+
+
+async def test_a_large_line_of_a_batch_is_read_beside_the_event_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def read(text: bytes, endpoint: str) -> threading.Thread:
+        return threading.current_thread()
+
+    monkeypatch.setattr(request, "read_request", read)
+
+    assert await request.read_line(b"{}", "") is threading.current_thread()
+    assert await request.read_line(bytes(SMALL_BYTES + 1), "") is not threading.current_thread()
 
 
 ENDPOINTS = (
