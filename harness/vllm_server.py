@@ -74,8 +74,10 @@ class VllmServer:
         """Wait until it answers."""
         deadline = time.monotonic() + READY_SECONDS
         while not self._answers():
-            if self.process.poll() is not None or time.monotonic() > deadline:
-                raise AssertionError(f"vLLM's server did not start:\n{self._log.read_text()}")
+            code = self.process.poll()
+            if code is not None or time.monotonic() > deadline:
+                why = f"gave no answer in {READY_SECONDS:g} s" if code is None else f"ended: {code}"
+                raise AssertionError(f"vLLM's server {why}\n{self._log.read_text()}")
             time.sleep(0.2)
 
     def kill(self) -> None:

@@ -1,9 +1,12 @@
 """vLLM engines over a tiny Llama; without vLLM nothing here is collected.
 
 Starting an engine takes half a minute, so engines with the same settings are reused, two at a time.
+Whatever a test waits for, its deadline ends the wait, and the processes that it started.
 """
 
-from collections.abc import Callable, Iterator
+import signal
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,6 +28,10 @@ pytest.register_assert_rewrite("tests.workers.contract", "tests.workers.listener
 HEAD_DIM = 32
 #: Each engine has two processes with a torch of their own.
 MOST_RUNNING = 2
+#: The longest that a test's setup, the test itself and its end may take, each by itself.
+PHASE_SECONDS = 900.0
+#: After this time the deadline ends another wait: the first may have been one of a clean-up.
+AGAIN_SECONDS = 60.0
 
 
 # vLLM is installed by `make test-vllm` only.
@@ -66,6 +73,40 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         without = WITHOUT | (REMOTE_WITHOUT if item.path.stem == "test_remote" else {})
         if reason := without.get(item.name):
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@contextmanager
+def deadline(what: str) -> Iterator[None]:
+    """Fail what takes longer than `PHASE_SECONDS`, at the line where the main thread waits."""
+
+    def end(*_: object) -> None:
+        pytest.fail(f"{what} took longer than {PHASE_SECONDS:g} s")
+
+    before = signal.signal(signal.SIGALRM, end)
+    signal.setitimer(signal.ITIMER_REAL, PHASE_SECONDS, AGAIN_SECONDS)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
+    with deadline(f"the setup of {item.name}"):
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    with deadline(item.name):
+        yield
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Generator[None, None, None]:
+    with deadline(f"the end of {item.name}"):
+        yield
 
 
 @pytest.fixture(scope="session")

