@@ -6,8 +6,6 @@ submits, or of its requests for what is stored, would be ahead of the next owner
 
 import asyncio
 from collections import Counter, OrderedDict, deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 from turnstream.turns.errors import RateLimited
 
@@ -29,30 +27,42 @@ class FairGate:
         self._total = total
         self._each = each
         self._most_waiting = waiting
+        #: How many are inside, and how many of each owner.
+        self._count = 0
         self._inside: Counter[str] = Counter()
         #: Those who wait, by owner, in rotation: who was admitted goes to the end.
         self._waiting: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
 
-    @asynccontextmanager
-    async def admitted(self, owner: str) -> AsyncIterator[None]:
-        """Wait for the owner's turn, and keep a place while the context is open.
+    def admitted(self, owner: str) -> "Place":
+        """Return a context that waits for the owner's turn, and keeps a place while it is open.
 
         Raises:
             RateLimited: too many of this owner wait already.
         """
+        return Place(self, owner)
+
+    async def enter(self, owner: str) -> None:
+        """Wait for the owner's turn; `leave` is to follow. `admitted` does both."""
+        # Nobody is passed over: who could have such a place is inside already.
+        if self._count < self._total and self._inside[owner] < self._each:
+            self._let_in(owner)
+            return
         place = self._line_up(owner)
-        self._admit()
         try:
             await place
         except asyncio.CancelledError:
             # A cancelled place is passed over in `_admit`; a granted one goes to the next.
             if not place.cancelled():
-                self._leave(owner)
+                self.leave(owner)
             raise
-        try:
-            yield
-        finally:
-            self._leave(owner)
+
+    def leave(self, owner: str) -> None:
+        """Give a place to the next."""
+        self._count -= 1
+        self._inside[owner] -= 1
+        if not self._inside[owner]:
+            del self._inside[owner]
+        self._admit()
 
     def _line_up(self, owner: str) -> "asyncio.Future[None]":
         waiting = self._waiting.setdefault(owner, deque())
@@ -62,22 +72,36 @@ class FairGate:
         waiting.append(place)
         return place
 
+    def _let_in(self, owner: str) -> None:
+        self._count += 1
+        self._inside[owner] += 1
+
     def _admit(self) -> None:
-        while self._inside.total() < self._total and (owner := self._next_owner()) is not None:
+        while self._count < self._total and (owner := self._next_owner()) is not None:
             waiting = self._waiting.pop(owner)
             place = waiting.popleft()
             # A place may have been cancelled whose task has not run since.
             if not place.cancelled():
                 place.set_result(None)
-                self._inside[owner] += 1
+                self._let_in(owner)
             if waiting:
                 self._waiting[owner] = waiting
 
     def _next_owner(self) -> str | None:
         return next((each for each in self._waiting if self._inside[each] < self._each), None)
 
-    def _leave(self, owner: str) -> None:
-        self._inside[owner] -= 1
-        if not self._inside[owner]:
-            del self._inside[owner]
-        self._admit()
+
+class Place:
+    """A place at a gate; a class, since it is on the way of every call."""
+
+    __slots__ = ("_gate", "_owner")
+
+    def __init__(self, gate: FairGate, owner: str) -> None:
+        self._gate = gate
+        self._owner = owner
+
+    async def __aenter__(self) -> None:
+        await self._gate.enter(self._owner)
+
+    async def __aexit__(self, *exc: object) -> None:
+        self._gate.leave(self._owner)

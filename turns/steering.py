@@ -5,7 +5,7 @@ here is all of the successor that can be known before.
 """
 
 import hashlib
-from collections.abc import Awaitable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
@@ -181,13 +181,11 @@ class Steering:
         Raises:
             Overloaded: Redis is away.
         """
-        found = self._redis.hmget(keys.turn(id), ["owner"])
-        [known] = await self._calls.reply(cast("Awaitable[Any]", found))
-        steers = self._redis.hgetall(keys.steers(id))
-        fields = {
-            name.decode(): value.decode()
-            for name, value in (await self._calls.reply(cast("Awaitable[Any]", steers))).items()
-        }
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.hget(keys.turn(id), "owner")
+        pipe.hgetall(keys.steers(id))
+        known, steers = await self._calls.reply_to(owner, pipe.execute)
+        fields = {name.decode(): value.decode() for name, value in steers.items()}
         if known is None or known.decode() != owner or fields.get("outcome") != outcome:
             return []
         numbers = range(1, int(fields["count"]) + 1)

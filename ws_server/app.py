@@ -11,7 +11,6 @@ from starlette.responses import FileResponse, Response
 from starlette.routing import Route, WebSocketRoute
 
 from turnstream.turns.client import open_client
-from turnstream.turns.fair_gate import FairGate
 from turnstream.turns.model_name import served_name
 from turnstream.turns.tasks import background
 from turnstream.turns.traces import open_traces
@@ -39,6 +38,7 @@ from turnstream.ws_server.failures import HANDLERS, Failures
 from turnstream.ws_server.feed_stream import follow_conversation
 from turnstream.ws_server.grammar_check import GrammarCheck
 from turnstream.ws_server.prefix import Prefix
+from turnstream.ws_server.reading import Reading
 from turnstream.ws_server.settings import ServerSettings
 from turnstream.ws_server.socket import no_such_socket, responses_socket
 from turnstream.ws_server.socket_key import watch_keys
@@ -63,7 +63,7 @@ def create_app(settings: ServerSettings) -> Starlette:
             # Logs what is the matter; the node waits for Redis.
             await turn_client.redis_problem(model)
             directory = Directory(turn_client, model, settings.models)
-            grammars = GrammarCheck()
+            grammars, reading = GrammarCheck(), Reading(settings.connections.total)
             async with (
                 open_batches(
                     settings, turn_client.calls, turn_client.limits, directory, grammars
@@ -81,7 +81,7 @@ def create_app(settings: ServerSettings) -> Starlette:
                     webhooks=webhook_service,
                     model=model,
                     socket_limits=settings.socket,
-                    reading=FairGate(total=8, each=4, waiting=settings.connections.total),
+                    reading=reading,
                     requests=ByteRoom(
                         settings.connections.node_bytes, "The requests that are not answered yet"
                     ),

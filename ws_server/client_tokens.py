@@ -4,14 +4,15 @@ The server that has the key asks for one and hands it to its client, which so ne
 """
 
 import time
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
 
 from turnstream.turns.errors import ResponseNotFound
 from turnstream.turns.ids import is_conversation_id, is_response_id
-from turnstream.ws_server.body import read_body
-from turnstream.ws_server.decode import decode, read_json
+from turnstream.ws_server.body import read_request
+from turnstream.ws_server.decode import decode
 from turnstream.ws_server.field import wrong
 from turnstream.ws_server.frames import feed_id
 from turnstream.ws_server.request_errors import ServerKeyRequired
@@ -28,7 +29,7 @@ async def create_client_token(request: Request) -> Response:
     state, visitor = await admit_visitor(request)
     if visitor.is_token:
         raise ServerKeyRequired("Client tokens are made with a server's key.")
-    asked = decode(read_json(await read_body(request) or b"{}"), ClientTokenBody)
+    asked = await read_request(request, partial(decode, kind=ClientTokenBody), empty=b"{}")
     named = {"conversation": asked.conversation, "response": asked.response, "feed": asked.feed}
     bound = [name for name, id in named.items() if id is not None]
     if len(bound) > 1:

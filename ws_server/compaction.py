@@ -12,6 +12,7 @@ import msgspec
 
 from turnstream.turns.errors import BadRequest
 from turnstream.turns.turn import Item, items_from_json, items_to_json
+from turnstream.ws_server.json_size import check_json_size
 
 #: Version of the format, so that a later release does not misread old items.
 _VERSION = "turnstream1."
@@ -26,12 +27,13 @@ def read(content: str, param: str) -> tuple[Item, ...]:
     """Return the items of an item's content; they are not trusted.
 
     Raises:
-        BadRequest: `written` did not write it, or it was changed.
+        BadRequest: `written` did not write it, or it was changed; or it has too much in it.
     """
     try:
         if not content.startswith(_VERSION):
             raise ValueError
         said = base64.b64decode(content.removeprefix(_VERSION), b"-_", validate=True)
+        check_json_size(said)
         items = items_from_json(said)
         for item in items:
             _check(item)

@@ -16,7 +16,7 @@ from turnstream.turns.shapes import FunctionCallItem, MessageItem, OutputItem
 from turnstream.turns.turn import Item, Message
 from turnstream.ws_server import field, items
 from turnstream.ws_server.bodies import InputCall, InputCallOutput, InputItem, SaidText
-from turnstream.ws_server.body import read_body
+from turnstream.ws_server.body import read_request, share_of
 from turnstream.ws_server.conversation_bodies import (
     Conversation,
     ConversationBody,
@@ -25,11 +25,13 @@ from turnstream.ws_server.conversation_bodies import (
     ConversationItemsBody,
     ConversationUpdateBody,
 )
-from turnstream.ws_server.decode import decode, read_json
+from turnstream.ws_server.decode import decode
+from turnstream.ws_server.field import Body
 from turnstream.ws_server.input_items import Items
 from turnstream.ws_server.references import looked_up
-from turnstream.ws_server.state import NodeState, admit, admit_visitor
+from turnstream.ws_server.state import NodeState, admit, admit_visitor, state_of
 from turnstream.ws_server.stored import input_item
+from turnstream.ws_server.unanswered import MESSAGE_BYTES
 from turnstream.ws_server.wire import json_response
 
 #: An item as a list has it.
@@ -41,9 +43,8 @@ _TURNS_AT_ONCE = 50
 async def create_conversation(request: Request) -> Response:
     """`POST /v1/conversations`: make one, perhaps with items."""
     state, owner = await admit(request)
-    text = await read_body(request)
-    asked = decode(read_json(text or b"{}"), ConversationBody)
-    messages = await _messages(state, owner, asked.items or [])
+    asked, read = await read_request(request, _read_new, empty=b"{}")
+    messages = await _messages(request, owner, read)
     made = conversations.Conversation(
         id=new_conversation_id(), created_at=int(time.time()), metadata=asked.metadata or {}
     )
@@ -60,11 +61,7 @@ async def get_conversation(request: Request) -> Response:
 async def update_conversation(request: Request) -> Response:
     """`POST /v1/conversations/ID`: replace its metadata."""
     state, owner = await admit(request)
-    id, body = _id(request), read_json(await read_body(request))
-    if body.get("metadata", {}) is None:
-        # Elsewhere null counts as absent; here it removes what there is.
-        body = {**body, "metadata": {}}
-    metadata = decode(body, ConversationUpdateBody).metadata
+    id, metadata = _id(request), await read_request(request, _read_metadata)
     await state.turn_client.conversations.update(id, owner, metadata or {})
     return json_response(_body(await state.turn_client.conversations.get(id, owner)))
 
@@ -81,8 +78,7 @@ async def create_items(request: Request) -> Response:
     """`POST /v1/conversations/ID/items`: add items at its end."""
     state, owner = await admit(request)
     id = _id(request)
-    asked = decode(read_json(await read_body(request)), ConversationItemsBody)
-    messages = await _messages(state, owner, asked.items)
+    messages = await _messages(request, owner, await read_request(request, _read_added))
     added = await state.turn_client.conversations.add(id, owner, messages)
     listed = [item for turn in added for item in _listed(turn)]
     return json_response(ConversationItemList.of(listed, more=False))
@@ -151,10 +147,33 @@ def _id(request: Request) -> str:
     return id
 
 
-async def _messages(state: NodeState, owner: str, asked: Items) -> tuple[Item, ...]:
+def _read_new(body: Body) -> tuple[ConversationBody, items.Input]:
+    asked = decode(body, ConversationBody)
+    return asked, _read_items(asked.items or [])
+
+
+def _read_metadata(body: Body) -> dict[str, str] | None:
+    if body.get("metadata", {}) is None:
+        # Elsewhere null counts as absent; here it removes what there is.
+        body = {**body, "metadata": {}}
+    return decode(body, ConversationUpdateBody).metadata
+
+
+def _read_added(body: Body) -> items.Input:
+    return _read_items(decode(body, ConversationItemsBody).items)
+
+
+def _read_items(asked: Items) -> items.Input:
     read = items.read_input(asked, "items")
     items.check_last_user(read)
-    return await looked_up(read.items, read.references, state.turn_client, owner)
+    return read
+
+
+async def _messages(request: Request, owner: str, read: items.Input) -> tuple[Item, ...]:
+    share = share_of(request)
+    share.take(len(read.items) * MESSAGE_BYTES)
+    turn_client = state_of(request).turn_client
+    return await looked_up(read.items, read.references, turn_client, owner, share.take)
 
 
 async def _find(known: Conversations, owner: str, turns: Sequence[str], item_id: str) -> ListedItem:

@@ -17,6 +17,7 @@ from turnstream.turns.errors import BadRequest
 from turnstream.ws_server import input_items, request_options, requests
 from turnstream.ws_server.field import Body, unsupported, wrong
 from turnstream.ws_server.input_items import IGNORED_TYPES
+from turnstream.ws_server.json_size import check_json_size
 
 T = TypeVar("T", bound=msgspec.Struct)
 
@@ -48,8 +49,10 @@ def read_json(text: str | bytes) -> Body:
     """Read an object.
 
     Raises:
-        BadRequest: the text is not JSON, is not an object, or has a text or number that JSON lacks.
+        BadRequest: the text is not JSON, is not an object, has a text or number that JSON lacks, or
+            has too much in it.
     """
+    check_json_size(text.encode(errors="replace") if isinstance(text, str) else text)
     try:
         body: Any = msgspec.json.decode(text)
     except (ValueError, RecursionError) as exc:

@@ -13,7 +13,8 @@ from typing import Any
 from llguidance import LLMatcher, LLTokenizer
 
 from turnstream.turns.constraint import Constraint
-from turnstream.turns.errors import Overloaded
+from turnstream.turns.errors import Overloaded, RateLimited
+from turnstream.turns.fair_gate import FairGate
 from turnstream.ws_server import json_schemas
 from turnstream.ws_server.answer_formats import Grammar
 from turnstream.ws_server.schema_parts import subschemas
@@ -22,9 +23,9 @@ from turnstream.ws_server.schema_parts import subschemas
 SECONDS = 2.0
 #: Grammars whose outcome is kept.
 KEPT = 1024
-#: Grammars that are compiled at once.
+#: Grammars that are compiled at once, one of each owner.
 _THREADS = 2
-#: Grammars that wait for a thread, at most.
+#: Grammars of one owner that wait for a thread, at most.
 _WAITING = 16
 
 
@@ -35,24 +36,24 @@ class GrammarCheck:
         # A thread cannot be ended, but the compiler has limits of its own.
         self._threads = ThreadPoolExecutor(_THREADS, "grammar")
         self._tokenizer = LLTokenizer("byte")
-        self._running = 0
+        self._turns = FairGate(total=_THREADS, each=1, waiting=_WAITING)
         #: What is wrong with each grammar, and where; None: nothing. The one used longest ago is
         #: first.
         self._known: OrderedDict[Constraint, tuple[str, str] | None] = OrderedDict()
 
-    async def check(self, *grammars: Grammar) -> None:
-        """Check a request's grammars.
+    async def check(self, owner: str, *grammars: Grammar) -> None:
+        """Check the grammars of an owner's request.
 
         Raises:
             BadRequest: it cannot be compiled, or not in time; it names the place in a schema.
-            Overloaded: too many other grammars are being compiled.
+            Overloaded: too many other grammars of this owner are being compiled.
         """
         for grammar in grammars:
-            await self._check(grammar)
+            await self._check(owner, grammar)
 
-    async def _check(self, grammar: Grammar) -> None:
+    async def _check(self, owner: str, grammar: Grammar) -> None:
         if grammar.constraint not in self._known:
-            self._known[grammar.constraint] = await self._compiled(grammar)
+            self._known[grammar.constraint] = await self._compiled(owner, grammar)
             if len(self._known) > KEPT:
                 self._known.popitem(last=False)
         self._known.move_to_end(grammar.constraint)
@@ -60,22 +61,29 @@ class GrammarCheck:
             path, reason = wrong
             raise json_schemas.refused(grammar.param + path, f"cannot be served: {reason}.")
 
-    async def _compiled(self, grammar: Grammar) -> tuple[str, str] | None:
-        if self._running >= _THREADS + _WAITING:
-            raise Overloaded("Too many grammars are being compiled.")
-        loop = asyncio.get_running_loop()
-        self._running += 1
-        compiling = loop.run_in_executor(self._threads, self._wrong, grammar)
-        compiling.add_done_callback(self._done)
+    async def _compiled(self, owner: str, grammar: Grammar) -> tuple[str, str] | None:
+        begun = asyncio.get_running_loop().create_future()
+        # A thread keeps its place to its end, whoever has gone.
+        compiling = asyncio.ensure_future(self._in_turn(owner, grammar, begun))
+        compiling.add_done_callback(_retrieve)
+        await asyncio.wait({begun, compiling}, return_when=asyncio.FIRST_COMPLETED)
         try:
             return await asyncio.wait_for(asyncio.shield(compiling), SECONDS)
         except TimeoutError:
             return "", f"it takes more than {SECONDS:.0f} seconds to compile"
+        except RateLimited as exc:
+            raise Overloaded("Too many grammars are being compiled.") from exc
 
-    def _done(self, compiling: "asyncio.Future[Any]") -> None:
-        self._running -= 1
-        # Nobody may be left whom its error could concern.
-        _ = compiling.cancelled() or compiling.exception()
+    async def _in_turn(
+        self, owner: str, grammar: Grammar, begun: "asyncio.Future[None]"
+    ) -> tuple[str, str] | None:
+        async with self._turns.admitted(owner):
+            begun.set_result(None)
+            if grammar.constraint in self._known:
+                # It was compiled while this one waited.
+                return self._known[grammar.constraint]
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._threads, self._wrong, grammar)
 
     def _wrong(self, grammar: Grammar) -> tuple[str, str] | None:
         """Return what is wrong and where, from the grammar's field on."""
@@ -113,6 +121,11 @@ class GrammarCheck:
             matcher.compute_bitmask()
             error = matcher.get_error()
         return _in_words(error) if error else None
+
+
+def _retrieve(compiling: "asyncio.Future[Any]") -> None:
+    # Nobody may be left whom its error could concern.
+    _ = compiling.cancelled() or compiling.exception()
 
 
 def _in_words(error: str) -> str:

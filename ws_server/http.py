@@ -19,15 +19,16 @@ from turnstream.turns.response import without_logprobs
 from turnstream.turns.tasks import end
 from turnstream.turns.turn import Turn
 from turnstream.ws_server import chat, choices, completions, field, metrics
-from turnstream.ws_server.body import read_body
+from turnstream.ws_server.body import read_request, share_of
 from turnstream.ws_server.chat_request import read_chat
-from turnstream.ws_server.create import read_create, with_key
-from turnstream.ws_server.decode import read_json
+from turnstream.ws_server.create import Create, read_create, with_key
 from turnstream.ws_server.event_stream import EventStream, ResponsesWire, client_left
+from turnstream.ws_server.field import Body
 from turnstream.ws_server.references import resolved
 from turnstream.ws_server.sampling import LOGPROBS
 from turnstream.ws_server.state import admit_visitor, state_of
 from turnstream.ws_server.submitted import submitted
+from turnstream.ws_server.unanswered import parts_memory
 from turnstream.ws_server.wire import failure, json_response, refused
 
 T = TypeVar("T")
@@ -39,14 +40,16 @@ CANCEL_SECONDS = 15.0
 async def create_response(request: Request) -> Response:
     """`POST /v1/responses`: answer whole, as a stream, or at once in the background."""
     state, visitor = await admit_visitor(request)
-    body = read_json(await read_body(request))
-    create = with_key(read_create(body), request.headers.get("idempotency-key"))
+    create, stream = await read_request(request, _read_response)
+    create = with_key(create, request.headers.get("idempotency-key"))
     visitor.check_create(create)
-    await state.grammars.check(*create.grammars)
+    share = share_of(request)
+    share.take(parts_memory(create))
+    await state.grammars.check(visitor.owner, *create.grammars)
     model = await state.directory.find(create.model)
-    create = await resolved(create, state.turn_client, visitor.owner)
+    create = await resolved(create, state.turn_client, visitor.owner, share.take)
     turn = visitor.submitting(create.turn(visitor.owner, model, previous_cached=False))
-    if body.get("stream"):
+    if stream:
         return EventStream(state.turn_client, submitted(request, turn), ResponsesWire())
     if create.background:
         return json_response(await _submitted(request, turn))
@@ -54,13 +57,18 @@ async def create_response(request: Request) -> Response:
     return refused(last) if event_type(last) == b"error" else json_response(_response_in(last))
 
 
+def _read_response(body: Body) -> tuple[Create, bool]:
+    return read_create(body), bool(body.get("stream"))
+
+
 async def create_completion(request: Request) -> Response:
     """`POST /v1/chat/completions`: the same turn in the older protocol."""
     state, visitor = await admit_visitor(request)
-    asked = read_chat(read_json(await read_body(request)))
+    asked = await read_request(request, read_chat)
     create = with_key(asked.create, request.headers.get("idempotency-key"))
     visitor.check_create(create)
-    await state.grammars.check(*create.grammars)
+    share_of(request).take(parts_memory(create))
+    await state.grammars.check(visitor.owner, *create.grammars)
     turns = choices.turns_of(create, visitor.owner, await state.directory.find(create.model))
     turns = [visitor.submitting(turn) for turn in turns]
     submit = partial(submitted, request)
@@ -86,9 +94,10 @@ async def create_completion(request: Request) -> Response:
 async def create_text_completion(request: Request) -> Response:
     """`POST /v1/completions`: a turn for each raw prompt."""
     state, visitor = await admit_visitor(request)
-    asked = completions.read_completion(read_json(await read_body(request)))
+    asked = await read_request(request, completions.read_completion)
     for create in asked.creates:
         visitor.check_create(create)
+    share_of(request).take(sum(map(parts_memory, asked.creates)))
     key = request.headers.get("idempotency-key")
     model = await state.directory.find(asked.model)
     turns = completions.turns_of(asked, key, visitor.owner, model)

@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections.abc import Iterable
 from contextlib import suppress
+from functools import partial
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
@@ -141,11 +142,10 @@ class Session:
                 if (resume := read_resume(self._socket.query_params)) is not None:
                     self._take(resume, start)
                 while (message := await self._socket.receive())["type"] == "websocket.receive":
-                    async with self._reading.admitted(self.owner):
-                        frame = read_frame(message.get("text"), self._limits.body_bytes)
-                        self._take(frame, start)
-                        # The place is kept until others had a turn.
-                        await asyncio.sleep(0)
+                    text = message.get("text")
+                    read = partial(read_frame, text, self._limits.body_bytes)
+                    take = partial(self._take, start=start)
+                    await self._reading.read(self.owner, len(text or ""), read, take)
             except (TooManyWaiting, asyncio.QueueFull):
                 await self._cut_off()
             finally:
@@ -170,7 +170,7 @@ class Session:
         """Make the turn of a request; count the answers that it names."""
         visitor = self.key.current()
         visitor.check_create(create)
-        await self._grammars.check(*create.grammars)
+        await self._grammars.check(self.owner, *create.grammars)
         model = await self._directory.find(create.model or self._model)
         create = await resolved(create, self.turn_client, self.owner, count)
         latest = {lane.latest for lane in self._lanes.values()}

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from starlette.requests import HTTPConnection
 
 from turnstream.turns.client import TurnClient
-from turnstream.turns.fair_gate import FairGate
 from turnstream.turns.traces import NO_TRACES, Traces
 from turnstream.ws_server.access import Access
 from turnstream.ws_server.batches.service import BatchService
@@ -15,6 +14,7 @@ from turnstream.ws_server.connections.byte_room import ByteRoom
 from turnstream.ws_server.connections.counts import Counts
 from turnstream.ws_server.directory import Directory
 from turnstream.ws_server.grammar_check import GrammarCheck
+from turnstream.ws_server.reading import Reading
 from turnstream.ws_server.settings import SocketLimits
 from turnstream.ws_server.visitor import Visitor
 from turnstream.ws_server.webhooks.service import WebhookService
@@ -40,8 +40,8 @@ class NodeState:
     #: Name of the default model.
     model: str
     socket_limits: SocketLimits
-    #: Who reads messages of sockets; without it a burst is read whole before another's message.
-    reading: FairGate
+    #: What is sent is read here; without it a burst is read whole before another's message.
+    reading: Reading
     #: Memory of the requests that are not answered yet, by owner.
     requests: ByteRoom
     #: The open sockets of each owner.

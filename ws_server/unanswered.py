@@ -4,26 +4,51 @@ They are not those of the text that was sent: one emoji makes each character of 
 bytes, whether it was sent as it is or escaped.
 """
 
+import re
 import sys
 
 from turnstream.turns.errors import Overloaded
 from turnstream.ws_server.connections.byte_room import Share
 from turnstream.ws_server.create import Create
 
-#: What a request, and each of its messages, takes in memory beside its text.
-REQUEST_BYTES, MESSAGE_BYTES = 1024, 256
+#: What a request, each of its messages, and each token id of a prompt takes in memory beside its
+#: text.
+REQUEST_BYTES, MESSAGE_BYTES, ID_BYTES = 1024, 256, 36
+#: Bytes of memory for each of a tool's schema, which is also kept as objects.
+_SCHEMA_FACTOR = 8
+#: First byte of a character that takes four.
+_ASTRAL = re.compile(rb"[\xf0-\xf4]")
 
 
-def text_memory(text: str) -> int:
+def text_memory(text: str | bytes) -> int:
     """Return the bytes that the strings of a JSON text take in memory, at most."""
+    if isinstance(text, bytes):
+        return len(text) * _width(text)
     width = 4 if "\\ud" in text or "\\uD" in text else 2 if "\\u" in text else 1
     return max(sys.getsizeof(text), width * len(text))
 
 
+def _width(text: bytes) -> int:
+    if b"\\ud" in text or b"\\uD" in text or _ASTRAL.search(text):
+        return 4
+    return 2 if b"\\u" in text or not text.isascii() else 1
+
+
 def memory_of(request: object, size: int) -> int:
     """Return the bytes to count for a request whose strings have `size` bytes."""
-    parts = len(request.messages) + len(request.references) if isinstance(request, Create) else 0
-    return size + REQUEST_BYTES + parts * MESSAGE_BYTES
+    return size + (parts_memory(request) if isinstance(request, Create) else REQUEST_BYTES)
+
+
+def parts_memory(create: Create) -> int:
+    """Return the bytes that a request takes in memory beside its strings."""
+    messages = len(create.messages) + len(create.references)
+    schemas = sum(len(tool.parameters or "") for tool in create.tools.tools)
+    return (
+        REQUEST_BYTES
+        + messages * MESSAGE_BYTES
+        + len(create.prompt_ids) * ID_BYTES
+        + schemas * _SCHEMA_FACTOR
+    )
 
 
 class Unanswered:

@@ -2,11 +2,15 @@
 
 import asyncio
 import hashlib
+import secrets
+import statistics
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from bisect import bisect
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
-from benchmarks.attacks.asks import UPLOAD
+from benchmarks.attacks.asks import BODY, SCHEMA, UPLOAD
 from benchmarks.attacks.attack import Attack
 from benchmarks.attacks.target import Target, upgraded
 from benchmarks.processes import Process, python, running
@@ -27,56 +31,90 @@ _STORED = (
 _FLOODER, _OTHER = "flooder", "other"
 
 
-async def _first_words(target: Target, burst: "asyncio.Task[str]") -> list[float]:
-    """Ask one turn after the other until the burst is over; return how long each waited."""
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """When a turn of the other owner was asked for, and when its first word came."""
+
+    begun: float
+    first_word: float
+
+
+async def _turns(
+    target: Target, burst: "asyncio.Task[str]", fields: Callable[[], dict[str, object]]
+) -> list[Turn]:
+    """Ask one turn after the other until the burst is over."""
     connection = await upgraded(target.port, _OTHER)
-    waits = []
+    turns = []
     while not burst.done():
-        begun = time.perf_counter()
-        await connection.send_json({"type": "response.create", "input": "Hi"})
+        begun = time.monotonic()
+        await connection.send_json({"type": "response.create", "input": "Hi"} | fields())
         while _DELTA not in (message := await connection.message()):
             assert b'"type":"error"' not in message, message
-        waits.append(time.perf_counter() - begun)
+        turns.append(Turn(begun, time.monotonic()))
         while _ENDED not in await connection.message():
             pass
         await asyncio.sleep(_PAUSE_SECONDS)
     connection.drop()
-    return waits
+    return turns
 
 
 @contextmanager
-def _flood(target: Target, paths: Sequence[str]) -> Iterator[Process]:
-    """Run a burst of turns or, with paths, of requests."""
-    arguments: tuple[object, ...] = (target.port, SOCKETS, TURNS, _FLOODER)
-    if paths:
-        arguments = (target.port, CONNECTIONS, REQUESTS, _FLOODER, *paths)
-    name = "benchmarks.attacks.asks" if paths else "benchmarks.attacks.flood"
-    command = python(name, *map(str, arguments))
-    with running("flood", *command, directory=target.directory, listen=True, talk=True) as process:
-        assert process.next_line() == "open"
-        yield process
+def _flood(target: Target, name: str, *arguments: object) -> Iterator[Process]:
+    """Run a burst in a process of its own, beside a worker."""
+    worker = python("benchmarks.stub_worker")
+    environ = {"TURNSTREAM_REDIS_URL": target.redis_url}
+    command = python(f"benchmarks.attacks.{name}", *map(str, arguments))
+    where = target.directory
+    with (
+        running("worker", *worker, directory=where, environ=environ),
+        running("flood", *command, directory=where, listen=True, talk=True) as flood,
+    ):
+        assert flood.next_line() == "open"
+        assert flood.popen.stdin is not None
+        flood.popen.stdin.write("go\n")
+        flood.popen.stdin.flush()
+        yield flood
 
 
-def _wait_of_another(share: float, *paths: str) -> Callable[[Target], Awaitable[float]]:
-    """Return the attack whose figure is at least as long as this share of the waits."""
+async def _wait_beside_turns(target: Target) -> float:
+    """Return how long another's first word takes beside a burst of turns, at p99."""
+    with _flood(target, "flood", target.port, SOCKETS, TURNS, _FLOODER) as flood:
+        burst = asyncio.create_task(asyncio.to_thread(flood.next_line))
+        turns = await _turns(target, burst, dict)
+        assert sum(map(int, (await burst).split())) == SOCKETS * TURNS
+    waits = sorted(turn.first_word - turn.begun for turn in turns)
+    return waits[int(0.99 * len(waits))]
+
+
+def _answered_beside(
+    connections: int,
+    requests: int,
+    *paths: str,
+    fields: Callable[[], dict[str, object]] = dict,
+) -> Callable[[Target], Awaitable[float]]:
+    """Return the attack whose figure is how many requests of a burst go before another's word.
+
+    In the middle of all turns. It does not depend on how fast a machine is, or on what else it
+    does: without a rotation all that waits goes first.
+    """
 
     async def run(target: Target) -> float:
-        environ = {"TURNSTREAM_REDIS_URL": target.redis_url}
-        worker = python("benchmarks.stub_worker")
-        with (
-            running("worker", *worker, directory=target.directory, environ=environ),
-            _flood(target, paths) as flood,
-        ):
-            assert flood.popen.stdin is not None
-            flood.popen.stdin.write("go\n")
-            flood.popen.stdin.flush()
+        with _flood(target, "asks", target.port, connections, requests, _FLOODER, *paths) as flood:
             burst = asyncio.create_task(asyncio.to_thread(flood.next_line))
-            waits = sorted(await _first_words(target, burst))
-            asked = CONNECTIONS * REQUESTS if paths else SOCKETS * TURNS
-            assert sum(map(int, (await burst).split())) == asked
-        return waits[min(len(waits) - 1, int(share * len(waits)))]
+            turns = await _turns(target, burst, fields)
+            assert sum(map(int, (await burst).split())) == connections * requests
+            times = sorted(map(float, flood.next_line().split()))
+        return statistics.median(
+            bisect(times, turn.first_word) - bisect(times, turn.begun) for turn in turns
+        )
 
     return run
+
+
+def _own_schema() -> dict[str, object]:
+    """Return what asks for an answer of a schema that no other turn has."""
+    schema = {"type": "object", "properties": {secrets.token_hex(4): {"type": "string"}}}
+    return {"text": {"format": {"type": "json_schema", "name": "x", "schema": schema}}}
 
 
 def _keys() -> str:
@@ -97,7 +135,7 @@ ATTACKS = (
         row="8",
         name=_NAME,
         unit="s",
-        run=_wait_of_another(0.99),
+        run=_wait_beside_turns,
         most=2,
         alone=True,
         environ=_ENVIRON,
@@ -106,7 +144,7 @@ ATTACKS = (
         row="8",
         name=f"{_NAME}, without a limit of turns",
         unit="s",
-        run=_wait_of_another(0.99),
+        run=_wait_beside_turns,
         most=2,
         alone=True,
         environ=_ENVIRON | {"TURNSTREAM_LIMITS": "in_flight=0"},
@@ -114,16 +152,30 @@ ATTACKS = (
     *(
         Attack(
             row="8",
-            name=f"one owner's burst of {what}: another's first word, p99",
-            unit="s",
-            run=_wait_of_another(0.99, *paths),
-            most=2,
+            name=f"one owner's burst of {what}: how many go before another's first word",
+            unit="requests",
+            run=run,
+            most=most,
             alone=True,
             environ=_ENVIRON,
         )
-        for what, paths in (
-            (f"{CONNECTIONS * REQUESTS:,} GETs of lists and a missing response", _STORED),
-            (f"{CONNECTIONS * REQUESTS:,} uploads", (UPLOAD,)),
+        for what, most, run in (
+            (
+                f"{CONNECTIONS * REQUESTS:,} GETs of lists and a missing response",
+                80,
+                _answered_beside(CONNECTIONS, REQUESTS, *_STORED),
+            ),
+            (
+                f"{CONNECTIONS * REQUESTS:,} uploads",
+                28,
+                _answered_beside(CONNECTIONS, REQUESTS, UPLOAD),
+            ),
+            ("60 bodies that take long to read", 2, _answered_beside(30, 2, BODY)),
+            (
+                "120 schemas, to one with a schema",
+                2,
+                _answered_beside(20, 6, SCHEMA, fields=_own_schema),
+            ),
         )
     ),
 )

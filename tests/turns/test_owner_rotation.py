@@ -93,6 +93,9 @@ KINDS: dict[str, Ask] = {
     "a steered turn is read": lambda node, owner: node.turns.steering.target(
         new_response_id(), owner
     ),
+    "what is left of steering is read": lambda node, owner: node.turns.steering.left(
+        new_response_id(), owner, "expired"
+    ),
 }
 
 

@@ -33,7 +33,10 @@ UPGRADE = (
 
 @dataclass
 class EchoApp:
-    """Count bodies, echo messages, and hold requests to `/held`."""
+    """Count bodies, echo messages, and hold requests to `/held`.
+
+    Bodies to `/later` are read when they are released, and those to `/half` but for a beginning.
+    """
 
     release: asyncio.Event = field(default_factory=asyncio.Event)
     #: Requests that were begun, and those whose client left before they ended.
@@ -59,6 +62,8 @@ class EchoApp:
             await send({"type": "http.response.body"})
             return
         size, more = 0, scope["path"] != "/unread"
+        if scope["path"] == "/later":
+            await self.release.wait()
         while more:
             message = await receive()
             if message["type"] == "http.disconnect":
@@ -66,6 +71,8 @@ class EchoApp:
                 return
             size += len(message["body"])
             more = message["more_body"]
+            if scope["path"] == "/half":
+                await self.release.wait()
         if scope["path"] == "/held":
             async with asyncio.TaskGroup() as tasks:
                 leaving = tasks.create_task(receive())
@@ -107,6 +114,12 @@ class Opened:
     @property
     def connections(self) -> int:
         return len(self.server.server_state.connections)
+
+    @property
+    def unread(self) -> int:
+        """Return the bytes of bodies that have arrived and that nobody has taken."""
+        connections = self.server.server_state.connections
+        return sum(len(each.cycle.body) for each in connections if each.cycle)
 
     @property
     def held(self) -> int:

@@ -38,7 +38,7 @@ def chat(response_format: Any, **fields: Any) -> Grammar | None:
 
 async def refusal(schema: Any, **fields: Any) -> tuple[str, str]:
     with pytest.raises(BadRequest) as refused:
-        await GrammarCheck().check(responses(schema, **fields))
+        await GrammarCheck().check("ann", responses(schema, **fields))
     assert refused.value.code == "invalid_json_schema"
     return refused.value.param or "", refused.value.message
 
@@ -166,7 +166,7 @@ async def test_the_path_is_in_the_words_of_each_protocol() -> None:
 )
 async def test_a_grammar_that_does_not_compile_is_refused(asked: Any, param: str) -> None:
     with pytest.raises(BadRequest) as refused:
-        await GrammarCheck().check(chat(None, structured_outputs=asked))
+        await GrammarCheck().check("ann", chat(None, structured_outputs=asked))
 
     assert refused.value.param == param
 
@@ -203,7 +203,7 @@ async def test_a_grammar_is_compiled_once(monkeypatch: pytest.MonkeyPatch) -> No
         lambda grammar: (threads.append(threading.current_thread().name), compiled(grammar))[1],
     )
     for _ in range(3):
-        await check.check(responses(CLOSED))
+        await check.check("ann", responses(CLOSED))
 
     assert len(threads) == 1
     assert threads[0].startswith("grammar")
@@ -244,7 +244,7 @@ async def test_a_schema_of_a_tool_that_calls_are_held_to_must_compile(strict: bo
         assert tool(broken, "none").grammars == ()
 
     with pytest.raises(BadRequest) as refused:
-        await GrammarCheck().check(*tool(broken, strict=strict).grammars)
+        await GrammarCheck().check("ann", *tool(broken, strict=strict).grammars)
 
     assert refused.value.param == "tools[0].parameters.properties.a"
 
@@ -254,4 +254,4 @@ async def test_names_of_required_properties_that_are_no_texts_are_refused(strict
     wrong = {"type": "object", "properties": {"a": {}}, "required": [["a"]]}
 
     with pytest.raises(BadRequest, match="required"):
-        await GrammarCheck().check(*tool(wrong, strict=strict).grammars)
+        await GrammarCheck().check("ann", *tool(wrong, strict=strict).grammars)

@@ -8,12 +8,12 @@ from typing import Any
 import redis.asyncio
 
 from turnstream.turns.client import open_client
-from turnstream.turns.fair_gate import FairGate
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.traces import NO_TRACES
 from turnstream.ws_server.connections.byte_room import ByteRoom
 from turnstream.ws_server.directory import Directory
 from turnstream.ws_server.grammar_check import GrammarCheck
+from turnstream.ws_server.reading import Reading
 from turnstream.ws_server.settings import SocketLimits
 from turnstream.ws_server.socket import Session
 from turnstream.ws_server.visitor import Visitor
@@ -44,7 +44,7 @@ class FullSocket:
 
 async def test_the_messages_of_an_owner_are_not_all_read_before_anothers() -> None:
     answered: list[str] = []
-    reading = FairGate(total=8, each=4)
+    reading = Reading(1000)
 
     def session(owner: str, messages: int) -> Session:
         socket: Any = FullSocket(owner, messages, answered)

@@ -98,7 +98,7 @@ async def problems(blobs: Blobs, most_lines: int = 1000) -> list[dict[str, Any]]
     directory: Any = OneModel()
     async with LineReader(blobs, "in", line_bytes=2**20) as reader:
         return (
-            await validate(reader, "/v1/responses", directory, GrammarCheck(), most_lines)
+            await validate(reader, "ann", "/v1/responses", directory, GrammarCheck(), most_lines)
         ).problems
 
 

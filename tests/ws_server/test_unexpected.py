@@ -83,14 +83,14 @@ async def test_a_lane_goes_on_after_a_request_that_failed() -> None:
 async def test_a_line_that_breaks_its_reader_is_that_lines_error(
     harness: BatchHarness, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    reading = line_source.read_request
+    reading = line_source.read_line
 
-    def broken(text: bytes | None, endpoint: str) -> tuple[str, Create]:
+    async def broken(text: bytes | None, endpoint: str) -> tuple[str, Create]:
         if b'"c1"' in (text or b""):
             raise ZeroDivisionError
-        return reading(text, endpoint)
+        return await reading(text, endpoint)
 
-    monkeypatch.setattr(line_source, "read_request", broken)
+    monkeypatch.setattr(line_source, "read_line", broken)
     batch = await harness.batch([line_of(1), line_of(2)])
     running = asyncio.create_task(harness.runner(await taken(harness)).run())
     async with asyncio.timeout(20):

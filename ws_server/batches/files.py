@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncIterator
-from contextlib import closing, suppress
+from contextlib import aclosing, closing, suppress
 
 from python_multipart.multipart import parse_options_header
 from starlette.datastructures import UploadFile
@@ -25,6 +25,11 @@ from turnstream.ws_server.request_errors import FileTooLarge
 from turnstream.ws_server.state import admit, state_of
 from turnstream.ws_server.wire import json_response
 
+#: Memory of an upload beside its content, at most: pieces on their way into the form, what a
+#: growing buffer has in reserve, and the piece that is written.
+_BESIDE_BYTES = 384 * 1024
+#: Bytes that go into the form at a time.
+_PIECE = 64 * 1024
 #: Bytes that the form may have beside its file.
 _FORM_BYTES = 64 * 1024
 #: Bounds of the time that a file is kept, if the request sets it.
@@ -49,8 +54,10 @@ async def create_file(request: Request) -> Response:
     _check_charset(request)
     service = state.batches
     length = min(_length(request), service.file_bytes + _FORM_BYTES)
-    async with service.uploads.begin(owner, length) as upload:
-        with closing(state.requests.begin(owner)) as memory:
+    with closing(state.requests.begin(owner)) as memory:
+        # Before anything of it is read: what is refused holds nothing then.
+        memory.take(_BESIDE_BYTES + min(length, MultiPartParser.spool_max_size))
+        async with service.uploads.begin(owner, length) as upload:
             file = await _store(request, service, owner, upload, memory)
     return json_response(file_body(file))
 
@@ -59,10 +66,15 @@ async def _store(
     request: Request, service: BatchService, owner: str, upload: Upload, memory: Share
 ) -> File:
     most = service.file_bytes
-    pieces = read_pieces(request, most + _FORM_BYTES, FileTooLarge(most))
-    bounded = Request(request.scope, _receive(pieces, upload, memory))
+    body = read_pieces(request, most + _FORM_BYTES, FileTooLarge(most))
     try:
-        async with bounded.form(max_files=1, max_fields=10, max_part_size=_FORM_BYTES) as form:
+        async with (
+            # One that is refused half-way would keep its last piece until the garbage is collected.
+            aclosing(body) as pieces,
+            Request(request.scope, _receive(pieces, upload, memory)).form(
+                max_files=1, max_fields=10, max_part_size=_FORM_BYTES
+            ) as form,
+        ):
             content = form.get("file")
             if not isinstance(content, UploadFile):
                 raise BadRequest(
@@ -169,13 +181,22 @@ def _length(request: Request) -> int:
 
 
 def _receive(pieces: AsyncIterator[bytes], upload: Upload, memory: Share) -> Receive:
+    count = 0
+
     async def receive() -> Message:
-        piece = await anext(pieces, None)
-        size = len(piece or b"")
-        # What is more goes to a temporary file.
-        memory.take(min(size, MultiPartParser.spool_max_size - memory.bytes))
-        await upload.take(size)
-        return {"type": "http.request", "body": piece or b"", "more_body": piece is not None}
+        nonlocal count
+        # As many as a thread is worth that writes them.
+        gathered: list[bytes] = []
+        begun = count
+        while count - begun < _PIECE and (piece := await anext(pieces, None)) is not None:
+            count += len(piece)
+            # What is more goes to a temporary file.
+            held = _BESIDE_BYTES + min(count, MultiPartParser.spool_max_size)
+            memory.take(max(held - memory.bytes, 0))
+            await upload.take(len(piece))
+            gathered.append(piece)
+        more = count - begun >= _PIECE
+        return {"type": "http.request", "body": b"".join(gathered), "more_body": more}
 
     return receive
 

@@ -7,12 +7,13 @@ submit it, and keeps the request until it is submitted. A runner that takes the 
 pass of its own from the first uncommitted line, and skips committed lines without parsing them.
 """
 
+import time
 from collections import deque
 
 from turnstream.turns.batch import Batch, CommittedLines, line_turn_id
 from turnstream.turns.errors import BadRequest
 from turnstream.ws_server.batches.line_reader import FileLine, LineReader
-from turnstream.ws_server.batches.request import read_request
+from turnstream.ws_server.batches.request import STEP_SECONDS, read_line
 from turnstream.ws_server.batches.window import Line, Position, ReadLine
 from turnstream.ws_server.create import Create
 from turnstream.ws_server.unexpected import Unexpected, confined
@@ -40,7 +41,11 @@ class LineSource:
         """
         while not self._chunk and (lines := await self._reader.next_lines()):
             self._chunk.extend(line for line in lines if line.number not in self._committed)
-        return [self._parse(self._chunk.popleft()) for _ in range(min(count, len(self._chunk)))]
+        found: list[ReadLine[ParsedRequest]] = []
+        until = time.monotonic() + STEP_SECONDS
+        while self._chunk and len(found) < count and (not found or time.monotonic() < until):
+            found.append(await self._parse(self._chunk.popleft()))
+        return found
 
     @property
     def unread(self) -> Position:
@@ -48,12 +53,12 @@ class LineSource:
         first = self._chunk[0] if self._chunk else self._reader
         return Position(first.number, first.offset)
 
-    def _parse(self, line: FileLine) -> ReadLine[ParsedRequest]:
+    async def _parse(self, line: FileLine) -> ReadLine[ParsedRequest]:
         custom_id = ""
         parsed: ParsedRequest
         try:
             with confined(f"line {line.number} of {self._batch.id}"):
-                custom_id, parsed = read_request(line.text, self._batch.plan.endpoint)
+                custom_id, parsed = await read_line(line.text, self._batch.plan.endpoint)
         except (BadRequest, Unexpected) as exc:
             parsed = exc
         turn = line_turn_id(self._batch.id, line.number)

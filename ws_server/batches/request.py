@@ -1,5 +1,7 @@
 """Read one line of a batch's file: a request as it would be made to the endpoint itself."""
 
+import asyncio
+
 from turnstream.turns.errors import BadRequest
 from turnstream.ws_server import field, requests
 from turnstream.ws_server.chat_request import read_chat
@@ -7,12 +9,26 @@ from turnstream.ws_server.completions import read_completion
 from turnstream.ws_server.create import Create, read_create
 from turnstream.ws_server.decode import decode, read_json
 from turnstream.ws_server.field import Body
+from turnstream.ws_server.reading import SMALL_BYTES
 
 RESPONSES = "/v1/responses"
 CHAT = "/v1/chat/completions"
 TEXT = "/v1/completions"
+#: How long lines are read before other tasks run.
+STEP_SECONDS = 0.005
 #: Endpoints that a batch's requests may be for.
 ENDPOINTS = (RESPONSES, CHAT, TEXT)
+
+
+async def read_line(text: bytes | None, endpoint: str) -> tuple[str, Create]:
+    """Read a line; a large one on a thread, so that the node goes on meanwhile.
+
+    Raises:
+        BadRequest: as `read_request` does.
+    """
+    if text is not None and len(text) > SMALL_BYTES:
+        return await asyncio.to_thread(read_request, text, endpoint)
+    return read_request(text, endpoint)
 
 
 def read_request(text: bytes | None, endpoint: str) -> tuple[str, Create]:

@@ -2,6 +2,7 @@
 
 import re
 import time
+from functools import partial
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,8 +17,8 @@ from turnstream.ws_server.batches.bodies import (
     RequestCounts,
 )
 from turnstream.ws_server.bodies import PromptTokensDetails
-from turnstream.ws_server.body import read_body
-from turnstream.ws_server.decode import decode, read_json
+from turnstream.ws_server.body import read_request
+from turnstream.ws_server.decode import decode
 from turnstream.ws_server.requests import BatchRequest
 from turnstream.ws_server.state import admit, admit_visitor
 from turnstream.ws_server.wire import json_response
@@ -70,7 +71,7 @@ async def create_batch(request: Request) -> Response:
     visitor.check_tier("batch")
     owner, service = visitor.owner, state.batches
     service.owners.of(owner).check_tier("batch")
-    asked = decode(read_json(await read_body(request)), BatchRequest)
+    asked = await read_request(request, partial(decode, kind=BatchRequest))
     plan = _plan(asked, service.file_seconds)
     file = await service.files.get(plan.input_file_id, owner)
     if file.purpose != "batch":

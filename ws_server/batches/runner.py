@@ -116,12 +116,12 @@ class BatchRunner:
         await self._finish(await retry_while_unavailable(self._final_status))
 
     async def _validate(self) -> Findings:
-        endpoint = self._batch.plan.endpoint
+        owner, endpoint = self._batch.owner, self._batch.plan.endpoint
         if endpoint not in ENDPOINTS:
             return Findings(0, None, [problem("invalid_endpoint", _ENDPOINT, "endpoint")])
         async with self._reader(1, 0) as reader:
             return await validate(
-                reader, endpoint, self._directory, self._grammars, self._limits.lines
+                reader, owner, endpoint, self._directory, self._grammars, self._limits.lines
             )
 
     async def _begin(self, found: Findings) -> Batch:

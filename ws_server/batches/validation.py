@@ -7,13 +7,14 @@ million lines.
 
 import asyncio
 import sqlite3
+import time
 from contextlib import closing
 from dataclasses import dataclass
 
 from turnstream.turns.errors import BadRequest, ModelNotFound
 from turnstream.turns.shapes import Problem
 from turnstream.ws_server.batches.line_reader import FileLine, LineReader
-from turnstream.ws_server.batches.request import read_request
+from turnstream.ws_server.batches.request import STEP_SECONDS, read_line
 from turnstream.ws_server.batches.retry import retry_while_unavailable
 from turnstream.ws_server.create import Create
 from turnstream.ws_server.directory import Directory
@@ -22,8 +23,6 @@ from turnstream.ws_server.unexpected import Unexpected, confined
 
 #: Most problems that are reported; the rest of the file is not read.
 MOST_PROBLEMS = 100
-#: Lines that are validated before other tasks run.
-LINES_PER_STEP = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +42,7 @@ def problem(code: str | None, message: str, param: str | None, line: int | None 
 
 async def validate(
     reader: LineReader,
+    owner: str,
     endpoint: str,
     directory: Directory,
     grammars: GrammarCheck,
@@ -58,24 +58,28 @@ async def validate(
         seen.execute("PRAGMA synchronous = OFF")
         seen.execute("PRAGMA journal_mode = OFF")
         seen.execute("BEGIN")
-        validator = _Validator(endpoint, directory, grammars, most_lines, seen)
+        validator = _Validator(owner, endpoint, directory, grammars, most_lines, seen)
         while (lines := await reader.next_lines()) and not validator.full:
-            for i in range(0, len(lines), LINES_PER_STEP):
-                for line in lines[i : i + LINES_PER_STEP]:
-                    await validator.check(line)
-                await asyncio.sleep(0)
+            until = time.monotonic() + STEP_SECONDS
+            for line in lines:
+                await validator.check(line)
+                if time.monotonic() > until:
+                    await asyncio.sleep(0)
+                    until = time.monotonic() + STEP_SECONDS
     return validator.findings()
 
 
 class _Validator:
     def __init__(
         self,
+        owner: str,
         endpoint: str,
         directory: Directory,
         grammars: GrammarCheck,
         most_lines: int,
         seen: sqlite3.Connection,
     ) -> None:
+        self._owner = owner
         self._endpoint = endpoint
         self._directory = directory
         self._grammars = grammars
@@ -100,7 +104,7 @@ class _Validator:
             return
         try:
             with confined(f"line {line.number} of a batch's file"):
-                custom_id, create = read_request(line.text, self._endpoint)
+                custom_id, create = await read_line(line.text, self._endpoint)
             await self._check_grammar(create)
             if self._model is None or create.model != self._requested:
                 await self._check_model(create.model)
@@ -126,7 +130,7 @@ class _Validator:
             )
 
     async def _check_grammar(self, create: Create) -> None:
-        await retry_while_unavailable(lambda: self._grammars.check(*create.grammars))
+        await retry_while_unavailable(lambda: self._grammars.check(self._owner, *create.grammars))
 
     def _check_unique(self, custom_id: str) -> None:
         added = self._seen.execute("INSERT OR IGNORE INTO seen VALUES (?)", (custom_id,))

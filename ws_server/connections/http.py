@@ -1,12 +1,11 @@
 """One HTTP connection: uvicorn's protocol, with bounds of bytes and time."""
 
 import asyncio
-import re
 from functools import partial
 from typing import Any
 
 import httptools
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 from uvicorn._types import ASGI3Application
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -16,18 +15,14 @@ from turnstream.turns.errors import BadRequest, TurnError
 from turnstream.ws_server.connections.admission import ADDRESS, Admission
 from turnstream.ws_server.connections.closing import Closing, Stall
 from turnstream.ws_server.connections.counts import Permits
-from turnstream.ws_server.connections.limits import PIPELINED
+from turnstream.ws_server.connections.limits import PIPELINED, READ_BYTES
 from turnstream.ws_server.connections.progress import Progress
 from turnstream.ws_server.connections.refusal import refusal, secure
+from turnstream.ws_server.connections.request_head import Headers, check_head
 from turnstream.ws_server.connections.websocket import SocketConnection
 from turnstream.ws_server.http_protocol import HttpProtocol
 from turnstream.ws_server.request_errors import RequestTooSlow, TooManyConnections
 from turnstream.ws_server.wire import error_response
-
-#: A name or an address, with or without a port; no user, path or space.
-_HOST = re.compile(rb"([A-Za-z0-9._~-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{0,5})?")
-
-Headers = list[tuple[bytes, bytes]]
 
 
 class HttpConnection(HttpProtocol):
@@ -53,6 +48,8 @@ class HttpConnection(HttpProtocol):
         self._progress = Progress()
         #: The request that is being answered; `cycle` is the latest one.
         self._answered: RequestResponseCycle | None = None
+        #: The one whose body was asked for.
+        self._reading: RequestResponseCycle | None = None
         #: Whether nothing more is read, because of what was.
         self._refused = False
         #: Set once the client was told so.
@@ -97,6 +94,7 @@ class HttpConnection(HttpProtocol):
         try:
             self.parser.feed_data(data)
             self._progress.check()
+            self._hold_back()
             self._set_timer()
         except httptools.HttpParserUpgrade as exc:
             if self._should_upgrade():
@@ -141,33 +139,47 @@ class HttpConnection(HttpProtocol):
     def on_body(self, body: bytes) -> None:
         self._progress.body(len(body), wanted=not self.cycle.response_complete)
         super().on_body(body)
-        self._delayed |= self.flow.read_paused
 
     def on_message_complete(self) -> None:
         self._progress.complete()
         self._unset_timer()
         super().on_message_complete()
 
+    def _hold_back(self) -> None:
+        """Read no more of a body than its request can use at once, and none that it may refuse."""
+        if not self._progress.in_body or self.cycle.response_complete:
+            return
+        held = len(self.cycle.body)
+        if held >= READ_BYTES or (held and self.cycle is not self._reading):
+            self.flow.pause_reading()
+        self._delayed |= self.flow.read_paused
+
     def _check_head(self) -> None:
-        """Refuse a request that is unclear about its host, and a handshake with a body."""
-        hosts = [value for name, value in self.headers if name == b"host"]
-        if len(hosts) > 1 or (not hosts and self.parser.get_http_version() != "1.0"):
-            raise BadRequest("A request must have one Host.", code="invalid_http")
-        if hosts and not _HOST.fullmatch(hosts[0]):
-            raise BadRequest("The request's Host is not valid.", code="invalid_http")
-        if not self.url.isascii():
-            raise BadRequest("The request's path is not valid.", code="invalid_http")
-        if self.parser.should_upgrade() and self._should_upgrade() and _has_body(self.headers):
-            raise BadRequest("A handshake can't have a body.", code="invalid_http")
+        handshake = self.parser.should_upgrade() and self._should_upgrade()
+        check_head(
+            self.url, self.headers, version=self.parser.get_http_version(), handshake=handshake
+        )
 
     # Answers.
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         self._answered = cycle
-        super()._start_asgi_task(cycle, partial(self._answer, app))  # type: ignore[arg-type]
+        answer: Any = partial(self._answer, cycle, app)
+        super()._start_asgi_task(cycle, answer)
 
-    async def _answer(self, app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _answer(
+        self,
+        cycle: RequestResponseCycle,
+        app: Any,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
         """Answer a request, unless its address has too many."""
+
+        async def reading() -> Message:
+            self._reading = cycle
+            return await receive()
 
         async def secured(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -182,9 +194,11 @@ class HttpConnection(HttpProtocol):
             await error_response(exc)(scope, receive, secured)
             return
         try:
-            await app(scope, receive, secured)
+            await app(scope, reading, secured)
         finally:
             permits.release()
+            # What came of its body and nobody wants any more.
+            cycle.body = bytearray()
 
     @property
     def _peer(self) -> str:
@@ -282,10 +296,3 @@ class HttpConnection(HttpProtocol):
             permits=self._permits,
         )
         socket.open(self.transport, self.scope, self.url, address=address, early=early)
-
-
-def _has_body(headers: Headers) -> bool:
-    return any(
-        name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
-        for name, value in headers
-    )

@@ -33,7 +33,7 @@ NODE_BYTES = Setting(
     "NODE_BYTES",
     whole(1024, 2**40),
     512 * 1024 * 1024,
-    "memory of all requests at one node that are not answered yet, over HTTP and on WebSockets,"
+    "memory of all requests and uploads at one node that are not answered yet, on WebSockets too,"
     " half of it for one owner; and as much again for messages that are still arriving, half of it"
     " for one address",
 )
