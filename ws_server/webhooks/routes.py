@@ -1,5 +1,7 @@
 """Create, list, read, change, test and delete webhook endpoints: `/v1/webhook_endpoints`."""
 
+from functools import partial
+
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
@@ -8,8 +10,8 @@ from turnstream.turns.errors import BadRequest, RateLimited
 from turnstream.turns.webhook_events import EVENT_TYPES
 from turnstream.turns.webhooks import Endpoint
 from turnstream.ws_server import field
-from turnstream.ws_server.body import read_body
-from turnstream.ws_server.decode import decode, read_json
+from turnstream.ws_server.body import read_request
+from turnstream.ws_server.decode import decode
 from turnstream.ws_server.request_errors import (
     ServerKeyRequired,
     WebhookEndpointChanged,
@@ -41,7 +43,7 @@ _RETRY_MS = 1000
 async def create_endpoint(request: Request) -> Response:
     """`POST /v1/webhook_endpoints`: make one; its secret is in this answer only."""
     service, owner = await _admit(request)
-    asked = decode(read_json(await read_body(request)), WebhookEndpointBody)
+    asked = await read_request(request, partial(decode, kind=WebhookEndpointBody))
     _check_url(service, asked.url)
     made = await service.endpoints.create(
         owner, name=asked.name, url=asked.url, event_types=asked.event_types
@@ -67,7 +69,7 @@ async def get_endpoint(request: Request) -> Response:
 async def update_endpoint(request: Request) -> Response:
     """`POST /v1/webhook_endpoints/ID`: change its name, its URL or the events it wants."""
     service, owner = await _admit(request)
-    asked = decode(read_json(await read_body(request)), WebhookEndpointUpdateBody)
+    asked = await read_request(request, partial(decode, kind=WebhookEndpointUpdateBody))
     if asked.url is not None:
         _check_url(service, asked.url)
     changed = await service.endpoints.update(
@@ -93,7 +95,7 @@ async def delete_endpoint(request: Request) -> Response:
 async def rotate_secret(request: Request) -> Response:
     """`POST /v1/webhook_endpoints/ID/rotate_secret`: replace its secret."""
     service, owner = await _admit(request)
-    asked = decode(read_json(await read_body(request) or b"{}"), RotateSecretBody)
+    asked = await read_request(request, partial(decode, kind=RotateSecretBody), empty=b"{}")
     keep_old = bool(asked.keep_old_secret_active_for_24_hours)
     found = await _find(service, owner, request)
     rotated = await service.endpoints.rotate(found, keep_old=keep_old)
@@ -105,7 +107,7 @@ async def rotate_secret(request: Request) -> Response:
 async def test_endpoint(request: Request) -> Response:
     """`POST /v1/webhook_endpoints/ID/test`: send it a sample event now, once."""
     service, owner = await _admit(request)
-    asked = decode(read_json(await read_body(request)), WebhookTestBody)
+    asked = await read_request(request, partial(decode, kind=WebhookTestBody))
     found = await _find(service, owner, request)
     if not service.tests.take(owner):
         raise RateLimited("webhook_tests", service.tests.most, _RETRY_MS)
