@@ -13,6 +13,7 @@ from tests.schemas.published import ASYNCAPI, OPENAPI
 from turnstream.turns.errors import BadRequest
 from turnstream.ws_server.chat_request import read_chat
 from turnstream.ws_server.create import read_create
+from turnstream.ws_server.decode import read_json
 from turnstream.ws_server.frames import Refusal, read_frame
 from turnstream.ws_server.settings import BODY_BYTES
 
@@ -60,10 +61,11 @@ def bodies(*names: str) -> st.SearchStrategy[dict[str, Any]]:
 def test_a_body_is_read_or_refused(
     name: str, read: Callable[[dict[str, Any]], object], data: st.DataObject
 ) -> None:
-    body = json.loads(json.dumps(data.draw(bodies(name))))
+    text = json.dumps(data.draw(bodies(name)))
     reason = "read"
     try:
-        read(body)
+        # Not of any object: halves of characters are refused before there is one.
+        read(read_json(text))
     except BadRequest as refused:
         reason = str(refused)
     assert reason.encode()
