@@ -1,5 +1,6 @@
 """The metrics of a running service: a turn shows at its node and at its worker."""
 
+import time
 import urllib.request
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -11,6 +12,8 @@ LABELS = {
     *("model_name", "tier", "code", "reason", "transport", "source", "cause", "status", "result"),
     "le",
 }
+
+COUNTED_SECONDS = 60
 
 
 def scraped(url: str) -> dict[str, float]:
@@ -33,12 +36,17 @@ def test_a_turn_is_counted_by_its_worker(service: Service) -> None:
     worker = f"http://127.0.0.1:{service.worker_metrics_port}"
     before = scraped(worker)
     usage = service.ask("Say something.")["usage"]
-
-    after = scraped(worker)
+    deadline = time.monotonic() + COUNTED_SECONDS
 
     def more(name: str) -> float:
         return after[f"turnstream_{name}"] - before[f"turnstream_{name}"]
 
+    # A turn is counted after its end was written, which the client may read first.
+    while True:
+        after = scraped(worker)
+        if more("generation_tokens_total") > 0 or time.monotonic() > deadline:
+            break
+        time.sleep(0.05)
     assert more("prompt_tokens_total") >= usage["input_tokens"]
     assert more("generation_tokens_total") >= usage["output_tokens"]
     for name in (
