@@ -22,6 +22,11 @@ async def end(tasks: "Iterable[asyncio.Task[Any]]") -> None:
         _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_SECONDS)
 
 
+def take_error(task: "asyncio.Future[Any]") -> None:
+    """Take the error of a task that has ended, since nobody may be left whom it could concern."""
+    _ = task.cancelled() or task.exception()
+
+
 class Start(Protocol):
     """Starts one more task of a `background` block."""
 

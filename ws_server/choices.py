@@ -16,7 +16,7 @@ from turnstream.turns.errors import TurnError
 from turnstream.turns.event_json import event_type
 from turnstream.turns.follower import Follower, Page
 from turnstream.turns.ids import new_response_id
-from turnstream.turns.tasks import end
+from turnstream.turns.tasks import end, take_error
 from turnstream.turns.turn import Turn
 from turnstream.ws_server.create import KEY_LENGTH, Create, drawn_seed
 from turnstream.ws_server.directory import Model
@@ -153,8 +153,7 @@ class _Choices(Follower):
         finally:
             await end(waiting)
             for task in waiting:
-                # Nobody is left whom its error could concern.
-                _ = task.cancelled() or task.exception()
+                take_error(task)
             for source in sources:
                 await source.aclose()
 

@@ -15,6 +15,7 @@ from llguidance import LLMatcher, LLTokenizer
 from turnstream.turns.constraint import Constraint
 from turnstream.turns.errors import Overloaded, RateLimited
 from turnstream.turns.fair_gate import FairGate
+from turnstream.turns.tasks import take_error
 from turnstream.ws_server import json_schemas
 from turnstream.ws_server.answer_formats import Grammar
 from turnstream.ws_server.schema_parts import subschemas
@@ -65,7 +66,7 @@ class GrammarCheck:
         begun = asyncio.get_running_loop().create_future()
         # A thread keeps its place to its end, whoever has gone.
         compiling = asyncio.ensure_future(self._in_turn(owner, grammar, begun))
-        compiling.add_done_callback(_retrieve)
+        compiling.add_done_callback(take_error)
         await asyncio.wait({begun, compiling}, return_when=asyncio.FIRST_COMPLETED)
         try:
             return await asyncio.wait_for(asyncio.shield(compiling), SECONDS)
@@ -121,11 +122,6 @@ class GrammarCheck:
             matcher.compute_bitmask()
             error = matcher.get_error()
         return _in_words(error) if error else None
-
-
-def _retrieve(compiling: "asyncio.Future[Any]") -> None:
-    # Nobody may be left whom its error could concern.
-    _ = compiling.cancelled() or compiling.exception()
 
 
 def _in_words(error: str) -> str:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from turnstream.turns.fair_gate import FairGate
+from turnstream.turns.tasks import take_error
 
 T = TypeVar("T")
 
@@ -44,7 +45,7 @@ class Reading:
         if size > SMALL_BYTES:
             # Whoever waits may be cancelled, the thread can't: it keeps its place until it is done.
             reading = asyncio.ensure_future(self._read_large(owner, read))
-            reading.add_done_callback(_retrieve)
+            reading.add_done_callback(take_error)
             result = await asyncio.shield(reading)
             if then is not None:
                 then(result)
@@ -70,8 +71,3 @@ class Reading:
     async def _read_large(self, owner: str, read: Callable[[], T]) -> T:
         async with self._large.admitted(owner):
             return await asyncio.get_running_loop().run_in_executor(self._thread, read)
-
-
-def _retrieve(reading: "asyncio.Future[T]") -> None:
-    # Nobody may be left whom its error could concern.
-    _ = reading.cancelled() or reading.exception()
