@@ -98,16 +98,17 @@ class AsyncClient:
         await self._connection.ask(turn)
         return turn
 
-    async def follow(self, conversation: str, *, starting_after: int = -1) -> AsyncFeed:
+    async def follow(self, conversation: str, *, starting_after: int | str = -1) -> AsyncFeed:
         """Follow what happens in a conversation, by whichever client.
 
         Args:
             conversation: its id, or that of any response of a tree of turns.
-            starting_after: the number of the last entry that is known; by default the feed is read
-                from the first entry that is kept.
+            starting_after: the cursor of the last entry that is known, or its number; by default
+                the feed is read from the first entry that is kept.
 
         Raises:
             ClientClosed
+            ValueError: `starting_after` is neither.
         """
         feed = AsyncFeed(self._connection.watched, conversation, starting_after)
         await self._connection.watched.watch(feed)

@@ -28,6 +28,8 @@ class FeedEntry:
     type: str
     #: 0 for a feed's first entry, then one more each time.
     sequence_number: int
+    #: Of this very entry: `follow` continues after it.
+    cursor: str | None
     #: The conversation's id, or that of the first response of a tree.
     conversation: str
     response_id: str | None
@@ -43,6 +45,7 @@ class FeedEntry:
         return cls(
             type=data["type"].removeprefix(_PREFIX),
             sequence_number=data["sequence_number"],
+            cursor=data.get("cursor"),
             conversation=data["conversation"],
             response_id=data.get("response_id"),
             previous_response_id=data.get("previous_response_id"),
@@ -67,15 +70,19 @@ class Watches(Protocol):
 class AsyncFeed:
     """A conversation that is followed; it has one reader."""
 
-    def __init__(self, connection: Watches, id: str, after: int) -> None:
+    def __init__(self, connection: Watches, id: str, after: int | str) -> None:
+        number = after if isinstance(after, int) else int(after.partition("-")[0])
         #: The conversation's id, or that of a response, as it was given.
         self.id = id
-        #: The number of the last entry that was read: `follow` continues after it.
-        self.sequence_number = after
+        #: The cursor of the last entry that was read, or its number if it has none: `follow`
+        #: continues after it.
+        self.cursor = after
+        #: The number of the last entry that was read.
+        self.sequence_number = number
         self._connection = connection
         self._arrived: deque[FeedEntry] = deque()
-        #: The number of the last entry that arrived.
-        self._last = after
+        #: The last entry that arrived: its number, and what the next frame asks to continue after.
+        self._last, self._last_cursor = number, after
         #: Whether it was followed at all.
         self._known = False
         #: Entries after the last one were dropped.
@@ -136,7 +143,7 @@ class AsyncFeed:
         if not self._arrived:
             return None
         entry = self._arrived.popleft()
-        self.sequence_number = entry.sequence_number
+        self.sequence_number, self.cursor = entry.sequence_number, _cursor_of(entry)
         return entry
 
     async def _retry(self, refused: RequestRefused) -> None:
@@ -153,7 +160,7 @@ class AsyncFeed:
         return {
             "type": f"{_PREFIX}follow",
             "conversation": self.id,
-            "starting_after": self._last,
+            "starting_after": self._last_cursor,
             # Turns are resumed on lanes of their own, by who wants them.
             "responses": False,
         }
@@ -179,7 +186,7 @@ class AsyncFeed:
             self._behind = True
             return
         entry = FeedEntry.of(data)
-        self._last = entry.sequence_number
+        self._last, self._last_cursor = entry.sequence_number, _cursor_of(entry)
         self._arrived.append(entry)
         self._ended = entry.type == "deleted"
 
@@ -197,3 +204,7 @@ class AsyncFeed:
             now = time.monotonic()
             self._refused_at = (self._refused_at[0] or now, now + error.retry_after)
             self._refusal = error
+
+
+def _cursor_of(entry: FeedEntry) -> int | str:
+    return entry.sequence_number if entry.cursor is None else entry.cursor

@@ -74,7 +74,7 @@ class Client:
         turn = self._client.resume(response_id, starting_after=starting_after)
         return Turn(self, self.run(turn))
 
-    def follow(self, conversation: str, *, starting_after: int = -1) -> "Feed":
+    def follow(self, conversation: str, *, starting_after: int | str = -1) -> "Feed":
         """Follow what happens in a conversation, by whichever client."""
         feed = self._client.follow(conversation, starting_after=starting_after)
         return Feed(self, self.run(feed))
@@ -208,8 +208,13 @@ class Feed:
 
     @property
     def sequence_number(self) -> int:
-        """The number of the last entry that was read: `follow` continues after it."""
+        """The number of the last entry that was read."""
         return self._feed.sequence_number
+
+    @property
+    def cursor(self) -> int | str:
+        """The cursor of the last entry that was read: `follow` continues after it."""
+        return self._feed.cursor
 
     def entries(self) -> Iterator[FeedEntry]:
         """Yield the entries, until the conversation is deleted or this is closed.

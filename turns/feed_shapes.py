@@ -10,6 +10,8 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from turnstream.turns.shapes import Count, ResponseId, StreamId
 
 FeedId = Annotated[str, Meta(extra_json_schema={"pattern": "^(conv|resp)_[0-9a-f]{32}$"})]
+#: Opaque to clients: an entry's number and when it was written.
+Cursor = Annotated[str, Meta(pattern="^[0-9]{1,15}-[0-9]{1,18}$")]
 ItemId = Annotated[str, Meta(extra_json_schema={"pattern": "^(msg|fc)_"})]
 
 
@@ -18,6 +20,9 @@ class FeedEntry(Struct, frozen=True, kw_only=True):
 
     #: 0 for a feed's first entry, then one more each time.
     sequence_number: Count
+    #: Of this very entry: another that got its number, after a failover that lost this one, has
+    #: another cursor. Entries of earlier releases have none.
+    cursor: Cursor | UnsetType = UNSET
     #: On a socket, if the request to follow had one.
     stream_id: StreamId | UnsetType = UNSET
     #: The conversation, or the first response of a tree.
@@ -108,3 +113,8 @@ ENTRIES = (
     FeedItemDeleted,
     ConversationGone,
 )
+
+
+def number_of(cursor: int | str) -> int:
+    """Return the number of the entry that a cursor, or its number itself, is of."""
+    return cursor if isinstance(cursor, int) else int(cursor.partition("-")[0])

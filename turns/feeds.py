@@ -6,7 +6,7 @@ the list in Redis, then live. See `lua_scripts/feed.lua`.
 
 import time
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +21,7 @@ from turnstream.turns.errors import (
     StreamExpired,
 )
 from turnstream.turns.event_json import encode, event_type
-from turnstream.turns.feed_shapes import ConversationGone
+from turnstream.turns.feed_shapes import ConversationGone, number_of
 from turnstream.turns.follower import Follower, Page, ReadLog
 from turnstream.turns.lua import Script
 from turnstream.turns.reader_room import ReaderRoom
@@ -83,11 +83,12 @@ class Feeds:
         self._renewed_at = float("-inf")
 
     @asynccontextmanager
-    async def follow(self, id: str, owner: str, *, after: int) -> AsyncIterator[Feed]:
-        """Follow a feed from the entry after number `after`; -1: from the first that is kept.
+    async def follow(self, id: str, owner: str, *, after: int | str) -> AsyncIterator[Feed]:
+        """Follow a feed from the entry after `after`.
 
         Args:
             id: of a conversation, or of any response of a tree of turns.
+            after: the number of an entry, or its cursor; -1: from the first that is kept.
 
         Raises:
             ConversationNotFound, ResponseNotFound: the owner has none.
@@ -99,10 +100,11 @@ class Feeds:
                 feed_id = feed_id.decode()
             case [word]:
                 raise _refusal(word, id)
+        number = first - 1 if after == -1 else number_of(after)
         follower = Follower(
             f"feed:{feed_id}",
-            after=first - 1 if after == -1 else after,
-            read=self._reader(feed_id, owner),
+            after=number,
+            read=self._reader(feed_id, owner, {number: after} if after != -1 else {}),
             # Not the room of its connection: while an entry waits for a response to be read to its
             # end, the response's reader has to find room there.
             room=ReaderRoom(live_bytes=READER_BYTES),
@@ -115,7 +117,7 @@ class Feeds:
             yield Feed(
                 id=feed_id,
                 newest=newest,
-                since=newest if after == -1 else after,
+                since=newest if after == -1 else number,
                 active=tuple(turn.decode() for turn in active),
                 follower=follower,
             )
@@ -144,9 +146,9 @@ class Feeds:
         call = partial(self._follow, owner=owner, **arguments, **self._arguments)
         return await self._calls.reply_to(owner, call)
 
-    def _reader(self, feed: str, owner: str) -> ReadLog:
+    def _reader(self, feed: str, owner: str, cursors: Mapping[int, int | str]) -> ReadLog:
         async def read(_: str, after: int) -> Page:
-            match await self._read(owner, feed=feed, after=after):
+            match await self._read(owner, feed=feed, after=cursors.get(after, after)):
                 case [b"ok", _, _, newest, entries, _]:
                     more = after + len(entries) < newest
                     ends = bool(entries) and event_type(entries[-1]) == _DELETED

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from turnstream.turns.feed_shapes import FeedId
+from turnstream.turns.feed_shapes import Cursor, FeedId
 from turnstream.turns.shapes import Count, StreamId
 
 
@@ -19,7 +19,8 @@ class FollowFrame(
     stream_id: StreamId | None = None
     #: A conversation, or any response of a tree.
     conversation: FeedId
-    starting_after: Annotated[int, Meta(ge=-1, le=10**15)] | None = None
+    #: The cursor of the last entry that the client has, or its number.
+    starting_after: Annotated[int, Meta(ge=-1, le=10**15)] | Cursor | None = None
     #: Whether the events of responses that run come as well, with their ids as `stream_id`.
     responses: bool | None = None
 

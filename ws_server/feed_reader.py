@@ -33,15 +33,17 @@ Send = Callable[[list[bytes], str | None], Awaitable[None]]
 class _Entry(msgspec.Struct, frozen=True):
     type: str
     sequence_number: int
+    cursor: str | None = None
     response_id: str | None = None
 
 
 _decode = msgspec.json.Decoder(_Entry).decode
 
 
-def number_of(entry: bytes) -> int:
-    """Return the number of an entry."""
-    return _decode(entry).sequence_number
+def cursor_of(entry: bytes) -> str:
+    """Return the cursor of an entry; the number of one that has none."""
+    read = _decode(entry)
+    return read.cursor or str(read.sequence_number)
 
 
 @contextmanager
@@ -72,11 +74,17 @@ class FeedReader:
         self._responses: dict[str, asyncio.Task[None]] = {}
 
     async def run(
-        self, id: str, *, after: int, responses: bool, opened: Callable[[Feed], Awaitable[None]]
+        self,
+        id: str,
+        *,
+        after: int | str,
+        responses: bool,
+        opened: Callable[[Feed], Awaitable[None]],
     ) -> None:
-        """Read from the entry after number `after` on, until the feed ends.
+        """Read from the entry after `after` on, until the feed ends.
 
         Args:
+            after: the cursor of an entry, or its number.
             responses: whether the events of its responses are wanted: of those that had not ended
                 by entry `after`; from the beginning of those that run.
             opened: called before the first entry.

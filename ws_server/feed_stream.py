@@ -8,18 +8,20 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
 
+import msgspec
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from turnstream.turns.errors import TurnError
 from turnstream.turns.event_json import with_stream_id
+from turnstream.turns.feed_shapes import Cursor
 from turnstream.turns.feeds import Feed
 from turnstream.turns.reader_room import ReaderRoom
 from turnstream.turns.tasks import end
 from turnstream.ws_server import field
 from turnstream.ws_server.event_stream import STILL_HERE
-from turnstream.ws_server.feed_reader import FeedReader, counted, number_of
+from turnstream.ws_server.feed_reader import FeedReader, counted, cursor_of
 from turnstream.ws_server.frames import feed_id
 from turnstream.ws_server.socket_key import SocketKey
 from turnstream.ws_server.state import NodeState, admit_visitor
@@ -32,9 +34,7 @@ async def follow_conversation(request: Request) -> Response:
     """Follow a conversation, or the tree of a response, from an entry on."""
     state, visitor = await admit_visitor(request)
     query = request.query_params
-    asked = query.get("starting_after", request.headers.get("last-event-id"))
-    # -1 is as on the socket: from the first entry that is kept.
-    after = -1 if asked == "-1" else field.starting_after(asked)
+    after = _starting_after(query.get("starting_after", request.headers.get("last-event-id")))
     responses = field.word(query, "responses", "true", ("true", "false")) == "true"
     id = feed_id(request.path_params["id"])
     if request.method == "HEAD":
@@ -45,12 +45,24 @@ async def follow_conversation(request: Request) -> Response:
     return FeedStream(state, visitor, id, after=after, responses=responses)
 
 
+def _starting_after(text: str | None) -> int | str:
+    # -1 is as on the socket: from the first entry that is kept.
+    if text == "-1":
+        return -1
+    if text is None or "-" not in text:
+        return field.starting_after(text)
+    try:
+        return msgspec.convert(text, Cursor)
+    except msgspec.ValidationError as exc:
+        raise field.wrong("starting_after", "the number or the cursor of an entry") from exc
+
+
 class FeedStream(Response):
     """An answer that lasts until the conversation is deleted, the key ends, or for as long as a
     socket may last."""
 
     def __init__(
-        self, state: NodeState, visitor: Visitor, id: str, *, after: int, responses: bool
+        self, state: NodeState, visitor: Visitor, id: str, *, after: int | str, responses: bool
     ) -> None:
         super().__init__()
         self._state = state
@@ -127,7 +139,9 @@ class FeedStream(Response):
         if not batch:
             text = STILL_HERE
         elif response_id is None:
-            text = b"".join(b"id: %d\n" % number_of(entry) + server_sent(entry) for entry in batch)
+            text = b"".join(
+                f"id: {cursor_of(entry)}\n".encode() + server_sent(entry) for entry in batch
+            )
         else:
             text = b"".join(
                 server_sent(event, with_stream_id(event, response_id).encode()) for event in batch

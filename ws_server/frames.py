@@ -57,11 +57,11 @@ class Refresh:
 
 @dataclass(frozen=True, slots=True)
 class Follow:
-    """Follow the feed of a conversation, or of a tree of turns, from the entry after a number."""
+    """Follow the feed of a conversation, or of a tree of turns, from an entry on."""
 
     id: str
-    #: -1: from its beginning.
-    starting_after: int
+    #: The number of an entry, or its cursor; -1: from its beginning.
+    starting_after: int | str
     #: Whether the events of its responses that run are wanted.
     responses: bool
 
@@ -155,10 +155,10 @@ def _request(body: Body) -> Create | Cancel | Resume | Steer | Refresh | Follow 
             return Refresh(decode(body, requests.RefreshFrame).token)
         case "turnstream:conversation.follow":
             follow = decode(body, feed_bodies.FollowFrame)
-            after = follow.starting_after
+            since = follow.starting_after
             return Follow(
                 feed_id(follow.conversation),
-                -1 if after is None else after,
+                -1 if since is None else since,
                 follow.responses is not False,
             )
         case "turnstream:conversation.unfollow":

@@ -24,6 +24,7 @@ MEDIA_TYPES = {
 }
 
 _COMMENT_LINES = re.compile(rb"^[ \t]*(?://.*|/\*(?:[^*]|\*(?!/))*\*/[ \t]*)$", re.MULTILINE)
+_TYPES = re.compile(rb"/\*\* @type [^*\n]+ \*/ ?")
 _LINES = re.compile(rb"^.+$", re.MULTILINE)
 #: A string, or a template that has no other within.
 _STRING = re.compile(rb"""("(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|`(?:\$\{[^{}`]*\}|[^`$\\])*`)""")
@@ -67,7 +68,7 @@ def _read(file: Path, *, own: bool) -> PageFile:
 
 
 def _squeezed(content: bytes, spaces: re.Pattern[bytes]) -> bytes:
-    content = _COMMENT_LINES.sub(b"", content)
+    content = _TYPES.sub(b"", _COMMENT_LINES.sub(b"", content))
     content = _LINES.sub(lambda line: _without_spaces(line[0], spaces), content)
     return _LINE_ENDS.sub(b"", _INDENTATION.sub(b"", content))
 

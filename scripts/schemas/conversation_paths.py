@@ -82,8 +82,14 @@ def conversation_paths() -> Json:
                     path("id", "Id of a conversation or of a response."),
                     query(
                         "starting_after",
-                        {"type": "integer", "minimum": -1, "maximum": 10**15 - 1},
-                        "Only entries after this number; -1, the default: all that are kept.",
+                        {
+                            "anyOf": [
+                                {"type": "integer", "minimum": -1, "maximum": 10**15 - 1},
+                                {"type": "string", "pattern": "^[0-9]{1,15}-[0-9]{1,18}$"},
+                            ]
+                        },
+                        "Only entries after that with this cursor, or number; -1, the default: "
+                        "all that are kept.",
                     ),
                     query(
                         "responses",

@@ -102,14 +102,17 @@ async def test_a_feed_goes_on_after_its_last_entry_and_ends_when_what_it_is_abou
         await socket.send(json.dumps(followed))
         for number in range(len(frames)):
             entry = {"type": "turnstream:conversation.opened", "sequence_number": number}
-            await socket.send(json.dumps({**entry, **about}))
+            cursor = {"cursor": "1-77"} if number == 1 else {}
+            await socket.send(json.dumps({**entry, **cursor, **about}))
 
     async with asyncio.timeout(20), server(handle) as url, AsyncClient(url) as client:
         feed = await client.follow("conv_1")
         entries = [(entry.sequence_number, entry.type) async for entry in feed.entries()]
 
     assert entries == [(0, "opened"), (1, "opened"), (2, "deleted")]
-    assert [frame["starting_after"] for frame in frames] == [-1, 0, 1]
+    assert (feed.sequence_number, feed.cursor) == (2, 2)
+    # An entry of an earlier release has no cursor.
+    assert [frame["starting_after"] for frame in frames] == [-1, 0, "1-77"]
 
 
 async def test_a_feed_that_cannot_be_followed_says_so_and_a_closed_one_ends() -> None:
@@ -126,7 +129,7 @@ async def test_a_feed_that_cannot_be_followed_says_so_and_a_closed_one_ends() ->
     def read(url: str) -> None:
         with Client(url) as client:
             with pytest.raises(RequestRefused, match="not kept"):
-                list(client.follow("conv_1", starting_after=9).entries())
+                list(client.follow("conv_1", starting_after="9-77").entries())
             feed = client.follow("conv_2")
             feed.close()
             assert list(feed.entries()) == []
@@ -135,4 +138,7 @@ async def test_a_feed_that_cannot_be_followed_says_so_and_a_closed_one_ends() ->
     async with asyncio.timeout(20), server(handle) as url:
         await asyncio.to_thread(read, url)
 
-    assert [frame["type"].rpartition(".")[2] for frame in frames][:1] == ["follow"]
+    assert (frames[0]["type"], frames[0]["starting_after"]) == (
+        "turnstream:conversation.follow",
+        "9-77",
+    )

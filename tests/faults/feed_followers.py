@@ -1,7 +1,7 @@
 """Two kinds of devices that follow a conversation, by the bare protocol, through reconnects.
 
-They go on after the last number that they have, and keep what they get as it comes, so that a test
-sees a hole or a double.
+They go on after the cursor of the last entry that they have, and keep what they get as it comes, so
+that a test sees a hole or a double.
 """
 
 import asyncio
@@ -28,9 +28,9 @@ class Entries:
         self.expired = False
 
     @property
-    def newest(self) -> int:
-        """The number of the last one."""
-        return self.entries[-1]["sequence_number"] if self.entries else self._after
+    def newest(self) -> str | int:
+        """The cursor of the last one."""
+        return self.entries[-1]["cursor"] if self.entries else self._after
 
     @property
     def types(self) -> list[str]:

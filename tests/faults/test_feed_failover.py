@@ -5,7 +5,7 @@ given entries that do not follow on.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,7 +82,13 @@ async def feed_of(url: str, conversation: str, count: int) -> list[dict[str, Any
     return now.entries[:count]
 
 
-async def until_all_have(followers: list[Entries], count: int) -> None:
+def begin_to_follow(follower: Device | Stream, stack: AsyncExitStack) -> asyncio.Task[None]:
+    following = asyncio.create_task(follower.follow())
+    stack.callback(following.cancel)
+    return following
+
+
+async def until_all_have(followers: Sequence[Entries], count: int) -> None:
     while not all(each.expired or len(each.entries) >= count for each in followers):
         await asyncio.sleep(0.01)
 
@@ -100,11 +106,14 @@ async def test_followers_of_a_conversation_have_each_entry_once_or_are_told_afte
 ) -> None:
     url, sentinels = installation.url, installation.sentinels
     id = (await http.post("/v1/conversations", json={})).json()["id"]
-    followers: list[Entries] = [Device(url, id, responses=False), Device(url, id), Stream(url, id)]
+    followers: list[Device | Stream] = [
+        Device(url, id, responses=False),
+        Device(url, id),
+        Stream(url, id),
+    ]
     async with asyncio.timeout(PATIENCE_SECONDS), AsyncExitStack() as stack:
         for each in followers:
-            following = asyncio.create_task(each.follow())  # type: ignore[attr-defined]
-            stack.callback(following.cancel)
+            begin_to_follow(each, stack)
         await Reader(url).answer(**SHORT, conversation=id)
         await until_all_have(followers, 3)
         replica = sentinels.other
@@ -135,11 +144,10 @@ async def test_followers_who_had_what_a_failover_lost_are_told_and_can_begin_aga
 ) -> None:
     url, sentinels = installation.url, installation.sentinels
     id = (await http.post("/v1/conversations", json={})).json()["id"]
-    followers: list[Entries] = [Device(url, id), Device(url, id), Stream(url, id)]
+    followers: list[Device | Stream] = [Device(url, id), Device(url, id), Stream(url, id)]
+    away: list[Device | Stream] = [Device(url, id), Stream(url, id)]
     async with asyncio.timeout(PATIENCE_SECONDS), AsyncExitStack() as stack:
-        for each in followers:
-            following = asyncio.create_task(each.follow())  # type: ignore[attr-defined]
-            stack.callback(following.cancel)
+        following = [begin_to_follow(each, stack) for each in (*followers, *away)]
         await until_accepted(http, TURN | {"conversation": id})
         await until_all_have(followers, 3)
         primary, replica = sentinels.primary, sentinels.other
@@ -150,18 +158,23 @@ async def test_followers_who_had_what_a_failover_lost_are_told_and_can_begin_aga
         replica.pause()
         primary.admin.execute_command("CLIENT", "KILL", "TYPE", "replica")
         await until_accepted(http, TURN | {"conversation": id})
-        await until_all_have(followers, 5)
+        await until_all_have(followers + away, 5)
+        for task in following[len(followers) :]:
+            task.cancel()
         primary.kill()
         replica.go_on()
         await asyncio.to_thread(sentinels.wait_until, replica)
         # Entries with numbers that the followers have, and further ones.
         for _ in range(2):
             await until_accepted(http, TURN | {"conversation": id})
-        while not all(each.expired for each in followers):
+        # Those who were away come back when other entries have their numbers.
+        for each in away:
+            begin_to_follow(each, stack)
+        while not all(each.expired for each in followers + away):
             await asyncio.sleep(0.05)
         stored = await feed_of(url, id, 7)
 
-    for each in followers:
+    for each in followers + away:
         assert each.numbers == list(range(5))
         assert without_name(each.entries)[:3] == kept == stored[:3]
         assert without_name(each.entries)[3:] != stored[3:5]

@@ -187,6 +187,58 @@ async def test_numbers_that_are_not_kept_or_never_were_are_refused(
             assert (await read(feed, 1))[0]["sequence_number"] == first
 
 
+async def test_a_cursor_is_refused_once_another_entry_has_its_number(
+    turn_client: TurnClient, redis: "Redis", conversation: str
+) -> None:
+    async def add() -> None:
+        await turn_client.conversations.add(conversation, "ann", [Message("user", "x")])
+
+    async with turn_client.feeds.follow(conversation, "ann", after=-1) as feed:
+        await add()
+        first, _, last = await read(feed, 3)
+    for after in (first["cursor"], last["cursor"]):
+        async with turn_client.feeds.follow(conversation, "ann", after=after) as feed:
+            assert feed.since == int(after.partition("-")[0])
+
+    # As after a failover to a replica that did not have the last entry.
+    await redis.rpop(keys.feed(conversation))
+    await add()
+    await add()
+    with pytest.raises(StreamExpired):
+        async with turn_client.feeds.follow(conversation, "ann", after=last["cursor"]):
+            pass
+    async with turn_client.feeds.follow(conversation, "ann", after=first["cursor"]) as feed:
+        assert [each["sequence_number"] for each in await read(feed, 3)] == [1, 2, 3]
+
+
+async def test_a_cursor_is_refused_once_its_entry_is_not_kept(
+    turn_client: TurnClient, redis: "Redis", conversation: str
+) -> None:
+    async with turn_client.feeds.follow(conversation, "ann", after=-1) as feed:
+        first, second = await read(feed, 2)
+    await redis.lpop(keys.feed(conversation))
+
+    with pytest.raises(StreamExpired):
+        async with turn_client.feeds.follow(conversation, "ann", after=first["cursor"]):
+            pass
+    async with turn_client.feeds.follow(conversation, "ann", after=second["cursor"]) as feed:
+        assert feed.since == 1
+
+
+async def test_an_entry_that_is_lost_while_a_feed_is_opened_by_its_cursor_is_noticed(
+    turn_client: TurnClient, redis: "Redis", conversation: str
+) -> None:
+    async with turn_client.feeds.follow(conversation, "ann", after=-1) as feed:
+        _, last = await read(feed, 2)
+    async with turn_client.feeds.follow(conversation, "ann", after=last["cursor"]) as feed:
+        await redis.rpop(keys.feed(conversation))
+        for _ in range(2):
+            await turn_client.conversations.add(conversation, "ann", [Message("user", "x")])
+        # The first read of the reader, once more.
+        with pytest.raises(StreamExpired):
+            await feed.follower.open()
+
+
 async def test_nothing_is_kept_for_turns_that_nobody_follows(
     turn_client: TurnClient, redis: "Redis", make_turn: MakeTurn, conversation: str
 ) -> None:

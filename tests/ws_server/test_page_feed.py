@@ -6,6 +6,7 @@ from playwright.async_api import Browser, Page, expect
 
 from tests.browser import Visit, visit
 from tests.ws_server.fake_worker import FakeWorker
+from turnstream.turns.feed_shapes import number_of
 
 #: Returns the records of conversations that the page keeps.
 RECORDS = """() => new Promise((resolve) => {
@@ -71,8 +72,8 @@ async def test_what_one_device_asks_another_shows_as_it_is_answered(
             await expect(mirrored.last.locator(".step")).to_have_text("‹1 / 2›")
             await device.page.reload()
             await expect(mirrored.last.locator(".step")).to_have_text("‹1 / 2›")
-            [(root, number)] = (await record(device.page))["feeds"].items()
-            assert number > read[root] > 0
+            [(root, cursor)] = (await record(device.page))["feeds"].items()
+            assert number_of(cursor) > number_of(read[root]) > 0
             for seen in (first, device):
                 kept = await record(seen.page)
                 assert len({each["id"] for each in kept["turns"]}) == len(kept["turns"]) == 4

@@ -2,7 +2,8 @@
 -- Feeds: what happens in a conversation, as numbered entries. A feed begins when somebody follows it first, with what
 -- the conversation has by then; one that nobody has followed costs one look for each turn.
 -- An entry is the JSON of an event. Its number is in it, so the list itself says how far it goes, also after it was
--- trimmed; it is never empty.
+-- trimmed; it is never empty. Its cursor is the number and the time, in microseconds: where a failover lost entries and
+-- others got their numbers, these have other cursors.
 
 -- Entries that a feed keeps.
 local FEED_ENTRIES = 1000
@@ -30,10 +31,22 @@ local function number_of(entry)
   return tonumber(string.match(entry, '"sequence_number":(%d+)'))
 end
 
+local function has_cursor(entry, cursor)
+  return string.find(entry, '"cursor":"' .. cursor .. '"', 1, true) ~= nil
+end
+
+local written_at
+
+-- Return the cursor of the entry that is written now with a number.
+local function new_cursor(seq)
+  written_at = written_at or string.format('%d%06d', unpack(redis.call('TIME')))
+  return string.format('%.0f-%s', seq, written_at)
+end
+
 -- Return an entry; `more` is the JSON of its further fields, with a comma in front.
 local function feed_entry(feed, seq, type, more)
   return '{"type":"turnstream:conversation.' .. type .. '","sequence_number":' .. string.format('%.0f', seq)
-    .. ',"conversation":"' .. feed .. '"' .. more .. '}'
+    .. ',"cursor":"' .. new_cursor(seq) .. '","conversation":"' .. feed .. '"' .. more .. '}'
 end
 
 local function created_fields(id, previous)

@@ -2,13 +2,16 @@
 -- Add a node to those that follow a feed, and read the feed after an entry, atomically. With `id` it is opened, and made
 -- if there is none; with `feed` it goes on.
 -- Arguments: id (of a conversation, or of a response of a tree) or feed (as returned), owner, node, after (number of an
---   entry, -1 for none), bytes (of entries; at least one is returned), lease_ms (until the node has to renew this),
+--   entry, -1 for none, or its cursor, of which it is checked that this entry is there), bytes (of entries; at least one is returned), lease_ms (until the node has to renew this),
 --   store_seconds, unstored_seconds.
 -- Returns {'ok', feed, number of the first entry, of the last one, entries, with `id` those of its turns that had not
 --   ended by entry `after` (-1: by now)}; {conversation_not_found}, {response_not_found}, {newer_version},
 --   {stream_expired}, {deleted}.
 -- Entries that are read at a time.
 local CHUNK = 64
+
+local cursor = type(args.after) == 'string' and args.after
+if cursor then args.after = tonumber(string.match(cursor, '^%d+')) end
 
 local feed, last_id = args.feed, nil
 if args.id and string.sub(args.id, 1, 5) == 'conv_' then
@@ -56,6 +59,9 @@ redis.call('PEXPIRE', feed_nodes_key(feed), args.lease_ms)
 local first, last = number_of(redis.call('LINDEX', key, 0)), number_of(redis.call('LINDEX', key, -1))
 local after = args.id and args.after == -1 and first - 1 or args.after
 if after < first - 1 or after > last then return {'stream_expired'} end
+if cursor and (after < first or not has_cursor(redis.call('LINDEX', key, after - first), cursor)) then
+  return {'stream_expired'}
+end
 
 local entries, left, read = {}, args.bytes, CHUNK
 while left > 0 and read == CHUNK do

@@ -80,9 +80,9 @@ export function titleOf(text) {
  * Take an entry of the feed of a tree; return whether it is new, or null if that can't be said yet: a turn
  * that was asked here may be the one.
  */
-export function applyEntry(conversation, root, { type, sequence_number: number, ...entry }, last) {
+export function applyEntry(conversation, root, { type, sequence_number: number, cursor, ...entry }, last) {
   const { turns, leaf, feeds = {} } = conversation;
-  if (number <= feeds[root]) return false;
+  if (number <= parseInt(feeds[root])) return false;
   const { response_id: id, previous_response_id: previous } = entry;
   const parent = previous && turns.find((turn) => turn.id === previous)?.key;
   if (type.endsWith("response.created") && parent && !turns.some((turn) => turn.id === id)) {
@@ -93,7 +93,7 @@ export function applyEntry(conversation, root, { type, sequence_number: number, 
     if (leaf === parent) conversation.leaf = key;
     conversation.updated = Date.now();
   }
-  conversation.feeds = { ...feeds, [root]: number };
+  conversation.feeds = { ...feeds, [root]: cursor ?? number };
   return true;
 }
 

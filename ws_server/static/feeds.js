@@ -1,5 +1,5 @@
 // Follows the conversation that is shown, so that what is asked or deleted on another device is seen
-// here. Its first response names the feed; the number of the last entry is kept, and read on from.
+// here. Its first response names the feed; the cursor of the last entry is kept, and read on from.
 
 import { applyEntry } from "./conversation.js";
 

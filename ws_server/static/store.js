@@ -19,7 +19,7 @@
  * @property {Turn[]} turns in the order in which they were asked
  * @property {string | null} leaf the key of the last turn that is shown
  * @property {string[]} [unsent] what was added to a turn and is not used, until a tab has it in its field
- * @property {Record<string, number>} [feeds] the number of the last entry of each tree's feed, by its first response
+ * @property {Record<string, string>} [feeds] the cursor of the last entry of each tree's feed, by its first response
  * @property {{model?: string, instructions?: string, temperature?: number}} options
  */
 

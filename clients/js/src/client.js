@@ -96,7 +96,7 @@ export class Client {
 
   /**
    * @param {string} conversation
-   * @param {{after?: number}} [options]
+   * @param {{after?: number | string}} [options]
    */
   follow(conversation, { after = -1 } = {}) {
     const ref = String(this.#refs++);
@@ -106,7 +106,7 @@ export class Client {
     });
     this.#feeds.set(ref, feed);
     if (this.state === "closed") feed.fail(this.#closed());
-    else this.#session.start(ref, { feed: conversation, id: null, last: after, lane: null });
+    else this.#session.start(ref, { feed: conversation, cursor: after });
     return feed;
   }
 

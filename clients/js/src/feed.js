@@ -18,12 +18,12 @@ export class Feed {
 
   /**
    * @param {string} id
-   * @param {number} last
+   * @param {number | string} after
    * @param {() => void} unfollow
    */
-  constructor(id, last, unfollow) {
+  constructor(id, after, unfollow) {
     this.id = id;
-    this.last = last;
+    this.cursor = after;
     this.#unfollow = unfollow;
   }
 
@@ -48,7 +48,7 @@ export class Feed {
   take(/** @type {any} */ { event, error }) {
     if (this.ended) return;
     if (error) return this.fail(new TurnstreamError(error));
-    this.last = event.sequence_number;
+    this.cursor = event.cursor ?? event.sequence_number;
     this.#entries.push(event);
     if (ends(event)) this.#end();
     this.#changed();

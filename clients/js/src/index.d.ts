@@ -128,6 +128,8 @@ export interface Turn {
 export interface FeedEntry {
   type: string;
   sequence_number: number;
+  /** Of this very entry: another one that got its number, where the server lost this one, has another. */
+  cursor?: string;
   /** The conversation, or the first response of a tree. */
   conversation: string;
   /** Of `…response.created`, `….ended` and `….deleted`: `client.resume` reads it, whether it runs or not. */
@@ -147,8 +149,8 @@ export interface FeedEntry {
 export interface Feed extends AsyncIterable<FeedEntry> {
   /** The conversation's id, or that of a response, as it was given. */
   readonly id: string;
-  /** The number of the last entry that has arrived; `follow` with `after` goes on from there. */
-  readonly last: number;
+  /** The cursor of the last entry that has arrived; `follow` with `after` goes on from there. */
+  readonly cursor: number | string;
   readonly ended: boolean;
   readonly error: TurnstreamError | null;
   /** Follow it no more. */
@@ -214,9 +216,9 @@ export interface Client {
   resume(responseId: string, options?: { after?: number; text?: string; lane?: string }): Turn;
   /**
    * Follow a conversation (`conv_…`), or the tree of turns that any response (`resp_…`) is in, from the entry
-   * after a number, by default from the first that is kept.
+   * after that with a cursor, or number, by default from the first that is kept.
    */
-  follow(conversation: string, options?: { after?: number }): Feed;
+  follow(conversation: string, options?: { after?: number | string }): Feed;
   /** Go on with the turns of the outbox that this client does not have: call it after a reload. */
   restore(): Promise<Turn[]>;
   /** Request `path`, as `responses/ID` or `models`, below `/v1` over HTTP and return its JSON. */

@@ -30,7 +30,8 @@ export const next = (/** @type {string} */ ref) => `${ref}>`;
  * What is to be asked: a new turn (`create`, with its idempotency key), a response by its `id`, or a
  * conversation to follow (`feed`, its id).
  *
- * @typedef {{create?: Record<string, unknown>, feed?: string, id: string | null, last: number, lane: string | null, maybeSent?: boolean}} Request
+ * @typedef {{create?: Record<string, unknown>, id: string | null, last: number, lane: string | null, maybeSent?: boolean}} Request
+ * @typedef {{feed: string, cursor: number | string}} Follow
  *
  * @typedef {{code: string, message: string, param?: string | null, status?: number}} Problem
  * @typedef {{event: any} | {sent: boolean, refusal?: Problem} | {error: Problem}} Report
@@ -77,8 +78,8 @@ export class Session {
   }
 
   /** Send a request, now or once there is a connection and a lane; report on it under `ref`. */
-  start(/** @type {string} */ ref, /** @type {Request} */ request) {
-    if (request.feed) return this.#watches.add(ref, request.feed, request.last);
+  start(/** @type {string} */ ref, /** @type {Request | Follow} */ request) {
+    if ("feed" in request) return this.#watches.add(ref, request.feed, request.cursor);
     this.#jobs.set(ref, {
       ...request, ref, wire: null, sent: request.maybeSent ?? false, answered: false, size: 0,
       cancelling: false, dropped: false, tries: 0, delayed: false,

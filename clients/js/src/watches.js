@@ -6,7 +6,10 @@ import { errorOf } from "./http.js";
 /** The type of a feed's last entry. */
 export const DELETED = "turnstream:conversation.deleted";
 
-/** @typedef {{ref: string, feed: string, last: number, known: boolean, tries: number}} Watch */
+/** @typedef {{ref: string, feed: string, cursor: number | string, known: boolean, tries: number}} Watch */
+
+/** Return the number of the entry that a cursor, or its number itself, is of. */
+const numberOf = (/** @type {number | string} */ cursor) => parseInt(String(cursor));
 
 export class Watches {
   /** @type {Map<string, Watch>} */
@@ -32,10 +35,10 @@ export class Watches {
     return this.#watches.size > 0;
   }
 
-  /** Follow a conversation from the entry after a number; report on it under `ref`. */
-  add(/** @type {string} */ ref, /** @type {string} */ feed, /** @type {number} */ last) {
+  /** Follow a conversation from the entry after that with a cursor, or number; report on it under `ref`. */
+  add(/** @type {string} */ ref, /** @type {string} */ feed, /** @type {number | string} */ cursor) {
     const name = `feed-${this.#names++}`;
-    this.#watches.set(name, { ref, feed, last, known: false, tries: 0 });
+    this.#watches.set(name, { ref, feed, cursor, known: false, tries: 0 });
     this.#follow(name);
   }
 
@@ -61,7 +64,7 @@ export class Watches {
     else {
       watch.known = true;
       watch.tries = 0;
-      if (event.sequence_number > watch.last) this.#entry(name, watch, event);
+      if (event.sequence_number > numberOf(watch.cursor)) this.#entry(name, watch, event);
     }
     return true;
   }
@@ -70,12 +73,12 @@ export class Watches {
     const watch = this.#watches.get(name);
     if (!watch) return;
     // Turns are read on lanes of their own, by who wants them.
-    const asked = { conversation: watch.feed, starting_after: watch.last, responses: false };
+    const asked = { conversation: watch.feed, starting_after: watch.cursor, responses: false };
     this.#send({ type: "turnstream:conversation.follow", ...asked, stream_id: name });
   }
 
   #entry(/** @type {string} */ name, /** @type {Watch} */ watch, /** @type {any} */ event) {
-    watch.last = event.sequence_number;
+    watch.cursor = event.cursor ?? event.sequence_number;
     if (event.type === DELETED) this.#watches.delete(name);
     this.#report(watch.ref, { event });
   }
@@ -86,7 +89,7 @@ export class Watches {
       setTimeout(() => this.#follow(name), Math.max(backOff(++watch.tries), (retryAfter ?? 0) * 1000));
     } else if (watch.known && status === 404) {
       // It was there, and was deleted while nobody listened.
-      this.#entry(name, watch, { type: DELETED, sequence_number: watch.last + 1, conversation: watch.feed });
+      this.#entry(name, watch, { type: DELETED, sequence_number: numberOf(watch.cursor) + 1, conversation: watch.feed });
     } else {
       this.#watches.delete(name);
       this.#report(watch.ref, { error: { code, message, param, status } });
