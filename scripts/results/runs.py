@@ -2,12 +2,12 @@
 
 import os
 import shlex
-import signal
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -55,30 +55,36 @@ class Ended:
 
 
 def run(*command: str | Path, folder: Path = ROOT, environ: dict[str, str] | None = None) -> Ended:
-    """Run a program to its end; after the limit it gets SIGTERM, and then SIGKILL."""
+    """Run a program to its end; after the limit, or when this one is to end, it is ended."""
     began = time.monotonic()
-    with subprocess.Popen(
-        command,
-        cwd=folder,
-        env=os.environ | (environ or {}),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    # Not pipes: what it started and did not end would keep them open.
+    with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
+        process = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=os.environ | (environ or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=stdout,
+            stderr=stderr,
+        )
         try:
-            for seconds, end in ((LIMIT_SECONDS, signal.SIGTERM), (END_SECONDS, signal.SIGKILL)):
-                try:
-                    stdout, stderr = process.communicate(timeout=seconds)
-                    break
-                except subprocess.TimeoutExpired:
-                    process.send_signal(end)
-            else:
-                stdout, stderr = process.communicate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(LIMIT_SECONDS)
         finally:
-            # If this program is to end, it waits until that one has ended what it started.
-            process.terminate()
-    return Ended(process.returncode, stdout, stderr, time.monotonic() - began)
+            _end(process)
+        seconds = time.monotonic() - began
+        said = [file.seek(0) or file.read() for file in (stdout, stderr)]
+    return Ended(process.returncode, *said, seconds)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End a program that has not ended: it has a while to end what it started."""
+    process.terminate()
+    try:
+        process.wait(END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,8 @@
 """The page of results: what each program printed is on it, and what failed or was left out."""
 
 import json
+import os
+import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +11,7 @@ from typing import Any
 import pytest
 
 from benchmarks.report import Row, report
+from scripts.results import runs
 from scripts.results.about import About
 from scripts.results.page import anchor, page
 from scripts.results.parts import (
@@ -157,6 +160,21 @@ def test_a_program_that_fails_says_its_last_words() -> None:
     ended = run(sys.executable, "-c", "import sys; print('well', file=sys.stderr); sys.exit('bad')")
 
     assert ended.why == "it ended with code 1: bad"
+
+
+def test_a_program_that_does_not_end_when_it_should_is_killed_whatever_it_leaves(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(runs, "LIMIT_SECONDS", 1.0)
+    monkeypatch.setattr(runs, "END_SECONDS", 0.2)
+    left = tmp_path / "pid"
+    # The first one keeps open what both write to.
+    program = f"trap '' TERM; sleep 60 & echo $! > {left}; echo well; exec sleep 60"
+
+    ended = run("sh", "-c", program)
+    os.kill(int(left.read_text()), signal.SIGKILL)
+
+    assert (ended.code, ended.stdout) == (-signal.SIGKILL, "well\n")
 
 
 def test_the_benchmarks_of_the_page_are_those_of_make_bench() -> None:
