@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from harness.service import Service
 from harness.webhook_receiver import Received, WebhookReceiver
 from turnstream.turns import webhook_keys
-from turnstream.turns.tasks import end
+from turnstream.turns.tasks import background
 
 PATIENCE_SECONDS = 60.0
 #: All of a thousand. A killed node leaves its leases, and what it was sending waits for their end.
@@ -178,12 +178,11 @@ async def test_each_of_a_thousand_ends_arrives_while_node_and_redis_are_killed(
         asyncio.timeout(CHAOS_SECONDS),
         httpx2.AsyncClient(base_url=service.url, timeout=30) as http,
     ):
-        killing = asyncio.create_task(kill_again_and_again(service, killed))
-        ids = await asyncio.gather(*(one(http, number) for number in range(TURNS)))
-        # An idle machine takes a thousand requests before the second fault.
-        while not {"serve", "redis"} <= set(killed):
-            await asyncio.sleep(0.1)
-        await end([killing])
+        async with background(killing=kill_again_and_again(service, killed)):
+            ids = await asyncio.gather(*(one(http, number) for number in range(TURNS)))
+            # An idle machine takes a thousand requests before the second fault.
+            while not {"serve", "redis"} <= set(killed):
+                await asyncio.sleep(0.1)
         events = {id.replace("resp_", "evt_") for id in ids}
         assert len(events) == TURNS
         while not events <= {each.id for each in receiver.received}:
