@@ -46,7 +46,7 @@ for (let seed = 0; seed < 2; seed++) {
 }
 await please("stop");
 // What was not read by then is gone with the conversation.
-while (feeds.some(({ last }) => last < 4)) await new Promise((go) => setTimeout(go, 10));
+while (feeds.some(({ cursor }) => parseInt(cursor) < 4)) await new Promise((go) => setTimeout(go, 10));
 // Deleted while the followers have no connection.
 await please("refuse");
 await writer.http(`conversations/${id}`, { method: "DELETE" });
