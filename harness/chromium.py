@@ -11,8 +11,10 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-#: Chromium and browsers made of it, in the order of preference.
+#: Chromium and browsers made of it, in the order of preference. The first one is Chromium without
+#: windows: the same engine takes half the CPU time for a test.
 PROGRAMS = (
+    "chromium-headless-shell",
     "chromium",
     "chromium-browser",
     "google-chrome",

@@ -58,7 +58,8 @@ for tool in "$@"; do
         venv) has_venv || { install_package python3-venv && has_venv; } || missing python3-venv "make will try without it" ;;
         npm) has_npm || { install_package nodejs npm && has_npm; } || missing npm "tests of Node clients are skipped" ;;
         browser)
-            has_browser || { install_package chromium libatomic1 && has_browser; } || { download_browser && has_browser; } ||
+            has_browser || { install_package chromium-headless-shell libatomic1 && has_browser; } ||
+                { install_package chromium libatomic1 && has_browser; } || { download_browser && has_browser; } ||
                 missing "a browser (chromium)" "tests of the page are skipped"
             ;;
         *)

@@ -23,6 +23,7 @@ from scripts.demo_model.packing import (
 )
 from scripts.demo_model.tokenizer import load_encoder
 from scripts.demo_model.wording import normalised
+from tests.effort import examples
 from turnstream.prompts import SYSTEM_PROMPT
 
 FOLDER = Path(__file__).parents[2] / "workers" / "demo"
@@ -40,8 +41,9 @@ def test_equal_seeds_draw_equal_conversations() -> None:
 
 def test_no_wording_of_the_evaluation_is_drawn_even_as_a_part() -> None:
     corpus, rng, unseen = Corpus(), Random(12), unseen_wordings()
-    drawn = {normalised(turn.question) for _ in range(3000) for turn in corpus.draw(rng).turns}
-    assert len(drawn) > 3000
+    count = examples(1000, 3000)
+    drawn = {normalised(turn.question) for _ in range(count) for turn in corpus.draw(rng).turns}
+    assert len(drawn) > count
     # To look for the text first is a tenth of the time.
     assert [
         (question, wording)

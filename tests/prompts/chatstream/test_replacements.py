@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.effort import examples
 from turnstream.prompts.chatstream.echo_cut import EchoCounts, EchoCut
 
 few_letters = st.text("ab ", max_size=12)
@@ -56,7 +57,7 @@ def test_an_empty_string_cannot_be_replaced() -> None:
         echo_cut(pairs=[("", "x")])
 
 
-@settings(deadline=None, derandomize=True, database=None, max_examples=1000)
+@settings(deadline=None, derandomize=True, database=None, max_examples=examples(250, 1000))
 @given(parts=st.lists(few_letters, max_size=4), stop=some_stops, pairs=some_pairs)
 def test_stop_strings_and_replacements_do_not_depend_on_where_the_text_is_cut(
     parts: list[str], stop: list[str], pairs: list[tuple[str, str]]
