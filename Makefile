@@ -86,7 +86,7 @@ sbom: $(BIN)/python ## Write the SBOM of the front end, CycloneDX, to build/turn
 	@build/sbom/tool/bin/cyclonedx-py environment --pyproject pyproject.toml --output-reproducible \
 		-o build/turnstream.cdx.json build/sbom/front-end/bin/python
 
-results: $(VENV)/.dev-ready ## Run what can be counted and measured, and write docs/results.md (some 25 minutes).
+results: $(VENV)/.dev-ready ## Run what can be counted and measured, and write docs/results.md (some 35 minutes).
 	@$(BIN)/python -m scripts.results $(ARGS)
 
 clean: ## Remove the environment and what the tools left.
