@@ -46,7 +46,7 @@ def narrowed(file_id: str) -> dict[str, Any]:
     for webhook in (schemas["WebhookEndpointBody"], schemas["WebhookEndpointUpdateBody"]):
         webhook["properties"]["url"] = {"enum": ["https://hook.invalid/", "https://127.0.0.1/"]}
     schemas["BatchRequest"]["properties"]["input_file_id"] = {"enum": [file_id, "file-0"]}
-    # A feed goes on for as long as its conversation: each would take all the time that a request has.
+    # A feed does not end: it would take all the time that a request has.
     del document["paths"]["/v1/conversations/{id}/feed"]
     return document
 
