@@ -6,6 +6,7 @@ from typing import Any
 from openai import AsyncOpenAI
 
 from harness.webhook_receiver import WebhookReceiver
+from tests.clients.openai_turns import LONG
 
 #: Ends before its answer does.
 SHORT: dict[str, Any] = {"model": "demo", "input": "Hi", "max_output_tokens": 2}
@@ -19,10 +20,8 @@ async def test_the_ends_of_responses_and_of_a_batch_are_unwrapped(aclient: Async
             event_types=["response.incomplete", "response.cancelled", "batch.completed"],
         )
         short = await aclient.responses.create(**SHORT)
-        long = await aclient.responses.create(
-            **SHORT | {"max_output_tokens": 1500, "background": True}, temperature=2
-        )
-        await aclient.responses.cancel(long.id)
+        long = await aclient.responses.create(model="demo", background=True, **LONG)
+        assert (await aclient.responses.cancel(long.id)).status == "cancelled"
         line = {"custom_id": "a", "method": "POST", "url": "/v1/responses", "body": SHORT}
         file = await aclient.files.create(
             file=("in.jsonl", json.dumps(line).encode()), purpose="batch"

@@ -14,13 +14,13 @@ from turnstream.ws_server.page import DEMO_EXAMPLES
 
 #: The model answers this with some six hundred tokens.
 LONG_STORY = "Write a long story."
-#: Makes every answer long: at this temperature the model seldom draws its end token.
+#: Makes every answer long: it does not end before its limit.
 RAMBLE = """
 delete window.SharedWorker;
 const send = WebSocket.prototype.send;
 WebSocket.prototype.send = function (text) {
   const message = JSON.parse(text);
-  const more = { temperature: 2, max_output_tokens: 600, instructions: "Ramble." };
+  const more = { ignore_eos: true, max_output_tokens: 600 };
   if (message.type === "response.create") Object.assign(message, more);
   send.call(this, JSON.stringify(message));
 };

@@ -101,7 +101,7 @@ async def talk(transport: str) -> dict[str, str]:
     )
     answers["loop"] = " ".join(item.type for item in loop.new_items)
 
-    long = agent.clone(model_settings=ModelSettings(temperature=2, max_tokens=1500))
+    long = agent.clone(model_settings=ModelSettings(temperature=0, max_tokens=1500))
     stopped = Runner.run_streamed(long, "Write a long story.", run_config=config)
     answers["stop"] = await text_of(stopped, most=5)
     answers["after"] = (await Runner.run(agent, "Hello", run_config=config)).final_output

@@ -67,7 +67,7 @@ def talk(*, responses: bool) -> dict[str, Any]:
     answers["raw_stream"] = "".join(raw.stream("Once upon a time"))
 
     long = ChatOpenAI(
-        model="demo", temperature=2, use_responses_api=responses, max_completion_tokens=1500
+        model="demo", temperature=0, use_responses_api=responses, max_completion_tokens=1500
     )
     answers["stop"] = some_of(long, 5)
     answers["after"] = model.invoke("Hello").text

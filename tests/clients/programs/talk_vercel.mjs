@@ -35,7 +35,7 @@ if (process.argv[2] === "responses") {
 }
 
 const leaving = new AbortController();
-const story = { prompt: "Write a long story.", temperature: 2, maxOutputTokens: 1500 };
+const story = { prompt: "Write a long story.", temperature: 0, maxOutputTokens: 1500 };
 const stopped = streamText({
   model, ...story, abortSignal: leaving.signal, onAbort() { said.stopped = true; },
 });
