@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import msgspec
+
 from scripts.schemas.operation import operation, page_of_items, path, query
 from turnstream.turns import event_shapes, feed_shapes
 from turnstream.ws_server import bodies
@@ -85,7 +87,7 @@ def conversation_paths() -> Json:
                         {
                             "anyOf": [
                                 {"type": "integer", "minimum": -1, "maximum": 10**15 - 1},
-                                {"type": "string", "pattern": "^[0-9]{1,15}-[0-9]{1,18}$"},
+                                msgspec.json.schema(feed_shapes.Cursor),
                             ]
                         },
                         "Only entries after that with this cursor, or number; -1, the default: "

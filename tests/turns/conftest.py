@@ -13,7 +13,9 @@ from turnstream.turns.batch import Batch, line_turn_id
 from turnstream.turns.batch_store import BatchStore
 from turnstream.turns.client import TurnClient, open_client
 from turnstream.turns.connection import connect, connect_async
+from turnstream.turns.conversations import Conversation
 from turnstream.turns.event_json import response_fields_json
+from turnstream.turns.ids import new_conversation_id
 from turnstream.turns.log import Append, Entry, Final, Log
 from turnstream.turns.owner_limits import CurrentLimits
 from turnstream.turns.problem_log import ProblemLog
@@ -21,7 +23,7 @@ from turnstream.turns.queue import TurnQueue
 from turnstream.turns.redis_calls import RedisCalls
 from turnstream.turns.response import message_item
 from turnstream.turns.settings import TurnSettings
-from turnstream.turns.turn import BatchLine, Turn
+from turnstream.turns.turn import BatchLine, Message, Turn
 
 MODEL = "tiny"
 
@@ -153,3 +155,11 @@ async def submitted(turn_client: TurnClient, turn: Turn) -> Turn:
     """Submit a turn and stop following it."""
     async with turn_client.submit(turn):
         return turn
+
+
+@pytest.fixture
+async def conversation(turn_client: TurnClient) -> str:
+    """A conversation of ann's, with one message."""
+    made = Conversation(id=new_conversation_id(), created_at=1_800_000_000, metadata={})
+    await turn_client.conversations.create(made, "ann", [Message("user", "Zero")])
+    return made.id

@@ -15,24 +15,14 @@ from turnstream.turns import keys
 from turnstream.turns.batch import Batch
 from turnstream.turns.batch_store import BatchStore
 from turnstream.turns.client import TurnClient, open_client
-from turnstream.turns.conversations import Conversation
 from turnstream.turns.errors import ConversationNotFound, ResponseNotFound, StreamExpired
 from turnstream.turns.feeds import Feed
-from turnstream.turns.ids import new_conversation_id
 from turnstream.turns.log import Log
 from turnstream.turns.queue import TurnQueue
 from turnstream.turns.settings import TurnSettings
 from turnstream.turns.steering import Steer, key_of
 from turnstream.turns.tasks import end
 from turnstream.turns.turn import Message, Turn
-
-
-@pytest.fixture
-async def conversation(turn_client: TurnClient) -> str:
-    """A conversation of ann's, with one message."""
-    made = Conversation(id=new_conversation_id(), created_at=1_800_000_000, metadata={})
-    await turn_client.conversations.create(made, "ann", [Message("user", "Zero")])
-    return made.id
 
 
 async def read(feed: Feed, number: int) -> list[dict[str, Any]]:
@@ -185,58 +175,6 @@ async def test_numbers_that_are_not_kept_or_never_were_are_refused(
     for after, first in ((-1, 202), (201, 202), (1200, 1201)):
         async with turn_client.feeds.follow(conversation, "ann", after=after) as feed:
             assert (await read(feed, 1))[0]["sequence_number"] == first
-
-
-async def test_a_cursor_is_refused_once_another_entry_has_its_number(
-    turn_client: TurnClient, redis: "Redis", conversation: str
-) -> None:
-    async def add() -> None:
-        await turn_client.conversations.add(conversation, "ann", [Message("user", "x")])
-
-    async with turn_client.feeds.follow(conversation, "ann", after=-1) as feed:
-        await add()
-        first, _, last = await read(feed, 3)
-    for after in (first["cursor"], last["cursor"]):
-        async with turn_client.feeds.follow(conversation, "ann", after=after) as feed:
-            assert feed.since == int(after.partition("-")[0])
-
-    # As after a failover to a replica that did not have the last entry.
-    await redis.rpop(keys.feed(conversation))
-    await add()
-    await add()
-    with pytest.raises(StreamExpired):
-        async with turn_client.feeds.follow(conversation, "ann", after=last["cursor"]):
-            pass
-    async with turn_client.feeds.follow(conversation, "ann", after=first["cursor"]) as feed:
-        assert [each["sequence_number"] for each in await read(feed, 3)] == [1, 2, 3]
-
-
-async def test_a_cursor_is_refused_once_its_entry_is_not_kept(
-    turn_client: TurnClient, redis: "Redis", conversation: str
-) -> None:
-    async with turn_client.feeds.follow(conversation, "ann", after=-1) as feed:
-        first, second = await read(feed, 2)
-    await redis.lpop(keys.feed(conversation))
-
-    with pytest.raises(StreamExpired):
-        async with turn_client.feeds.follow(conversation, "ann", after=first["cursor"]):
-            pass
-    async with turn_client.feeds.follow(conversation, "ann", after=second["cursor"]) as feed:
-        assert feed.since == 1
-
-
-async def test_an_entry_that_is_lost_while_a_feed_is_opened_by_its_cursor_is_noticed(
-    turn_client: TurnClient, redis: "Redis", conversation: str
-) -> None:
-    async with turn_client.feeds.follow(conversation, "ann", after=-1) as feed:
-        _, last = await read(feed, 2)
-    async with turn_client.feeds.follow(conversation, "ann", after=last["cursor"]) as feed:
-        await redis.rpop(keys.feed(conversation))
-        for _ in range(2):
-            await turn_client.conversations.add(conversation, "ann", [Message("user", "x")])
-        # The first read of the reader, once more.
-        with pytest.raises(StreamExpired):
-            await feed.follower.open()
 
 
 async def test_nothing_is_kept_for_turns_that_nobody_follows(
